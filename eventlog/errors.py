@@ -1,0 +1,89 @@
+"""Every error that eventlog raises; all derive from `EventLogError`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EventLogError(Exception):
+    """Base of all errors of this library."""
+
+
+class InvalidArgumentError(EventLogError, ValueError):
+    """An argument has a value that cannot be used: a name Kafka would refuse, an unknown setting."""
+
+
+class InvalidTypeError(EventLogError, TypeError):
+    """An argument has the wrong type."""
+
+
+class StoreOpenError(EventLogError):
+    """The path cannot be opened as a store: a file, not writable, on a network file system, of a newer version."""
+
+
+class StoreClosedError(EventLogError):
+    """The store, or the handle that belongs to it, was closed."""
+
+
+class ForkedProcessError(EventLogError):
+    """A handle was used in a forked child. Open the store again in the child."""
+
+
+class TopicNotFoundError(EventLogError, LookupError):
+    """No topic of this name exists."""
+
+
+class PartitionNotFoundError(TopicNotFoundError):
+    """The topic has no partition of this number."""
+
+
+class TopicExistsError(EventLogError):
+    """A topic of this name exists already."""
+
+
+class OffsetOutOfRangeError(EventLogError):
+    """An offset lies before the start or behind the end of a partition.
+
+    Attributes: `offset`, `start_offset` and `end_offset` of the partition at that time."""
+
+    def __init__(self, partition: str, offset: int, start_offset: int, end_offset: int) -> None:
+        super().__init__(
+            f"offset {offset} of {partition} is out of range: it starts at {start_offset} and ends at {end_offset}"
+        )
+        self.offset = offset
+        self.start_offset = start_offset
+        self.end_offset = end_offset
+
+
+class RecordTooLargeError(EventLogError):
+    """A record exceeds the topic's max.message.bytes, or a unit of records its segment.bytes."""
+
+
+class CorruptLogError(EventLogError):
+    """A file holds bytes that are not what was written.
+
+    Attributes: `path` of the file, `position` in bytes, `reason`."""
+
+    def __init__(self, path: Path, position: int, reason: str) -> None:
+        super().__init__(f"{path} is damaged at byte {position}: {reason}; 'eventlog verify' lists all damage")
+        self.path = path
+        self.position = position
+        self.reason = reason
+
+
+class PoisonedError(EventLogError):
+    """A write or fsync failed, so that nobody can say what is on disk.
+
+    The partition takes no more writes until every process has closed it and the next one opens and recovers it."""
+
+
+class DiskFullError(EventLogError):
+    """No space is left, or a quota is used up. Nothing was written; the call may be repeated once there is room."""
+
+
+class LockTimeoutError(EventLogError):
+    """Another process held a partition's mutex for too long; it may be stopped. The message names it."""
+
+
+class UnsupportedCodecError(EventLogError):
+    """A batch is compressed with a codec whose library is not installed."""

@@ -1,0 +1,113 @@
+"""The settings of a store and of a topic, with Kafka's names, and their limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eventlog.errors import InvalidArgumentError, InvalidTypeError
+
+FSYNC_POLICIES = ("always", "interval", "never")
+
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_INT32_MAX = 2**31 - 1
+_INT64_MAX = 2**63 - 1
+_PARTITIONS_MAX = 100_000
+
+
+@dataclass(frozen=True)
+class _Number:
+    default: int
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class _Choice:
+    default: str
+    allowed: tuple[str, ...]
+
+
+# Names, defaults and meanings are Kafka's: https://kafka.apache.org/documentation/#topicconfigs
+_SETTINGS: dict[str, _Number | _Choice] = {
+    "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete")),
+    "compression.type": _Choice("producer", ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
+    "index.interval.bytes": _Number(4096, 0, _INT32_MAX),
+    "max.message.bytes": _Number(1_048_588, 128, 2**30),
+    "message.timestamp.type": _Choice("CreateTime", ("CreateTime", "LogAppendTime")),
+    "retention.bytes": _Number(-1, -1, _INT64_MAX),
+    "retention.ms": _Number(604_800_000, -1, _INT64_MAX),
+    "segment.bytes": _Number(2**30, 1024, _INT32_MAX),
+    "segment.ms": _Number(604_800_000, 1, _INT64_MAX),
+}
+
+
+@dataclass(frozen=True)
+class TopicConfig:
+    """A topic's settings: those that were given, over Kafka's defaults."""
+
+    given: dict[str, int | str]
+
+    @classmethod
+    def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:
+        """Check names and values; numbers may be given as text. Raises `InvalidArgumentError`."""
+        return cls({name: _parse_setting(name, value) for name, value in (config or {}).items()})
+
+    def number(self, name: str) -> int:
+        """The value of a numeric setting."""
+        return int(self.given.get(name, _SETTINGS[name].default))
+
+    def text(self, name: str) -> str:
+        """The value of a setting as text."""
+        return str(self.given.get(name, _SETTINGS[name].default))
+
+    def effective(self) -> dict[str, int | str]:
+        """All settings by name, defaults included."""
+        return {name: self.given.get(name, setting.default) for name, setting in _SETTINGS.items()}
+
+
+def _parse_setting(name: str, value: object) -> int | str:
+    setting = _SETTINGS.get(name)
+    if setting is None:
+        raise InvalidArgumentError(f"unknown topic setting {name!r}; known are {', '.join(_SETTINGS)}")
+    if isinstance(setting, _Choice):
+        if value not in setting.allowed:
+            raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
+        return str(value)
+    try:
+        number = int(value) if isinstance(value, str) else value
+    except ValueError:
+        number = None
+    if not isinstance(number, int) or isinstance(number, bool) or not setting.minimum <= number <= setting.maximum:
+        raise InvalidArgumentError(
+            f"{name} is {value!r}, but must be a whole number from {setting.minimum} to {setting.maximum}"
+        )
+    return number
+
+
+def check_topic_name(name: object) -> str:
+    """A topic name that Kafka accepts: 1 to 249 of a-z A-Z 0-9 . _ - and neither "." nor ".."."""
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"a topic name is a str, not {type(name).__name__}")
+    if name in (".", "..") or not _NAME.fullmatch(name):
+        raise InvalidArgumentError(
+            f"{name!r} is no topic name: use 1 to 249 of the characters a-z A-Z 0-9 . _ -, and not '.' or '..' alone"
+        )
+    return name
+
+
+def check_partition_count(partitions: object) -> int:
+    """A number of partitions from 1 to 100,000."""
+    if not isinstance(partitions, int) or isinstance(partitions, bool):
+        raise InvalidTypeError(f"the number of partitions is an int, not {type(partitions).__name__}")
+    if not 1 <= partitions <= _PARTITIONS_MAX:
+        raise InvalidArgumentError(f"a topic has 1 to {_PARTITIONS_MAX} partitions, not {partitions}")
+    return partitions
+
+
+def check_fsync(policy: object) -> str:
+    """One of the durability policies "always", "interval" and "never"."""
+    if policy not in FSYNC_POLICIES:
+        raise InvalidArgumentError(f"fsync is {policy!r}, but must be one of {', '.join(FSYNC_POLICIES)}")
+    return str(policy)

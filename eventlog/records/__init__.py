@@ -1,0 +1,1 @@
+"""Records and batches: what stands in a segment, without files."""

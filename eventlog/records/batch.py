@@ -1,0 +1,80 @@
+"""Encoding lists of Python objects as RecordBatch v2, in C, and what can be wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, RecordTooLargeError
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def _as_list(name: str, items: Sequence[Any] | None, count: int) -> list[Any] | None:
+    if items is None:
+        return None
+    items = items if isinstance(items, list) else list(items)
+    if len(items) != count:
+        raise InvalidArgumentError(f"{name} has {len(items)} items for {count} values")
+    return items
+
+
+def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_bytes_max: int) -> EventLogError:
+    values, keys, headers, timestamps = lists
+    index = pack.failed_index
+
+    def wrong_type(what: str, items: list[Any] | None, wanted: str) -> EventLogError:
+        item = items[index] if items is not None else None
+        return InvalidTypeError(f"{what} {index} is {wanted}, not {type(item).__name__}")
+
+    if status == lib.EL_PACK_BAD_VALUE:
+        return wrong_type("value", values, "bytes or None")
+    if status == lib.EL_PACK_BAD_KEY:
+        return wrong_type("key", keys, "bytes or None")
+    if status == lib.EL_PACK_BAD_HEADERS:
+        return InvalidTypeError(f"headers of record {index} are a list of (str, bytes or None) tuples, or None")
+    if status == lib.EL_PACK_BAD_TIMESTAMP:
+        timestamp = timestamps[index] if timestamps is not None else None
+        if isinstance(timestamp, int):
+            return InvalidArgumentError(f"timestamp {index} is {timestamp}: milliseconds from 0 to 2**63 - 1 are valid")
+        return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch) or None")
+    if status == lib.EL_PACK_RECORD_TOO_LARGE:
+        return RecordTooLargeError(
+            f"record {index} takes {pack.failed_bytes} bytes, more than max.message.bytes ({batch_bytes_max})"
+        )
+    return EventLogError("memory ran out while records were encoded; nothing was written")
+
+
+@contextmanager
+def encoded(
+    values: Sequence[bytes | None],
+    keys: Sequence[bytes | None] | None,
+    headers: Sequence[Headers | None] | None,
+    timestamps: Sequence[int | None] | None,
+    *,
+    batch_bytes_max: int,
+    log_append_time: bool,
+) -> Iterator[Any]:
+    """Encode records as batches of at most `batch_bytes_max` bytes, with base offsets still to be filled in.
+
+    Yields a native `el_pack`: its `data`, `length` in bytes and `count` of records are valid inside the block."""
+    if isinstance(values, (bytes, str)):
+        raise InvalidTypeError(f"values is a list of bytes, not one {type(values).__name__}")
+    values = values if isinstance(values, list) else list(values)
+    count = len(values)
+    key_list = _as_list("keys", keys, count)
+    header_list = _as_list("headers", headers, count)
+    timestamp_list = _as_list("timestamps", timestamps, count)
+    lists = (values, key_list, header_list, timestamp_list)
+    pack = ffi.new("el_pack *")
+    try:
+        status = lib.el_pack_lists(
+            pack, *(id(items) for items in lists), lib.el_now_ms(), batch_bytes_max, log_append_time
+        )
+        if status != lib.EL_PACK_DONE:
+            raise _explain(status, pack, lists, batch_bytes_max)
+        yield pack
+    finally:
+        lib.el_pack_free(pack)

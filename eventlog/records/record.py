@@ -1,0 +1,28 @@
+"""What a reader gets: a record and its place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+class Record(NamedTuple):
+    """One event. `timestamp` is in milliseconds since the epoch; `key` and `value` are None where the record has
+    a null there; `headers` are pairs of name and value, in order, names may repeat."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]

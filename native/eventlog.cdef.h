@@ -1,0 +1,127 @@
+/* What Python sees of the C code; cffi checks it against the real headers when it compiles. */
+
+/* codec/crc32c.h, codec/batch.h */
+#define EL_BATCH_HEADER_BYTES 61
+#define EL_CODEC_OK ...
+#define EL_CODEC_INCOMPLETE ...
+#define EL_CODEC_ZEROS ...
+#define EL_CODEC_BAD_OFFSET ...
+uint32_t el_crc32c(uint32_t crc, const char *data, size_t length);
+const char *el_crc32c_implementation(void);
+const char *el_codec_status_text(int status);
+typedef struct el_batch {
+    int64_t base_offset; int64_t base_timestamp; int64_t max_timestamp; int64_t producer_id; int64_t size_bytes;
+    uint32_t crc; int32_t leader_epoch; int32_t last_offset_delta; int32_t base_sequence; int32_t record_count;
+    int16_t attributes; int16_t producer_epoch;
+    ...;
+} el_batch;
+int el_batch_parse(const uint8_t *data, size_t available, el_batch *batch);
+int el_batch_verify(const uint8_t *data, const el_batch *batch);
+typedef struct el_scan {
+    int64_t valid_bytes; int64_t next_offset; int64_t batch_count; int64_t record_count; int64_t max_timestamp;
+    int64_t max_timestamp_offset; int64_t needed_bytes; int32_t last_leader_epoch; int32_t status;
+    ...;
+} el_scan;
+void el_scan_begin(el_scan *scan, int64_t next_offset);
+int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan);
+int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
+
+/* store/head.h */
+#define EL_HEAD_BYTES 4096
+#define EL_DONE ...
+#define EL_SEGMENT_CHANGED ...
+#define EL_ROLL_NEEDED ...
+#define EL_LOCK_TIMEOUT ...
+#define EL_POISONED ...
+#define EL_DISK_FULL ...
+#define EL_IO_ERROR ...
+#define EL_UNIT_TOO_LARGE ...
+#define EL_INTERRUPTED ...
+#define EL_TIMED_OUT ...
+#define EL_NO_MEMORY ...
+#define EL_RECORD_TOO_LARGE ...
+typedef struct el_tail {
+    int64_t end_offset; int64_t segment_base; int64_t position; int64_t index_bytes; int64_t time_index_bytes;
+    int64_t bytes_since_index; int64_t max_timestamp; int64_t max_timestamp_offset; int64_t indexed_timestamp;
+    int64_t first_timestamp;
+    ...;
+} el_tail;
+typedef struct el_limits {
+    int64_t segment_bytes; int64_t segment_ms; int64_t index_interval_bytes; int32_t leader_epoch;
+    ...;
+} el_limits;
+typedef struct el_checkpoint { int64_t segment_base; int64_t position; int64_t offset; ...; } el_checkpoint;
+typedef struct el_head { ...; } el_head;
+el_head *el_head_map(int fd);
+void el_head_unmap(el_head *head);
+int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
+int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
+void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
+                        const el_limits *limits, int64_t start_offset, int64_t durable_offset, int64_t allocated);
+int64_t el_head_end_offset(const el_head *head);
+int64_t el_head_durable_offset(const el_head *head);
+int64_t el_head_start_offset(const el_head *head);
+uint32_t el_head_segments_version(const el_head *head);
+uint32_t el_head_poison(const el_head *head);
+int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
+void el_head_unlock_flush(el_head *head);
+int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);
+void el_head_set_poison(el_head *head, int error_number);
+int el_head_wait(el_head *head, int64_t offset, int durable, int64_t timeout_ms);
+
+/* store/index.h */
+void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
+                      uint8_t *time_index);
+
+/* store/appender.h */
+typedef struct el_appender { int64_t segment_base; int error_number; int32_t holder; ...; } el_appender;
+el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
+                             int log_append_time);
+void el_appender_free(el_appender *appender);
+int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
+int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
+                         int64_t key_length, int64_t timestamp);
+int64_t el_now_ms(void);
+int el_flush(el_appender *appender, int64_t offset);
+int el_roll_begin(el_appender *appender, el_tail *sealed);
+int el_roll_finish(el_appender *appender, int64_t segment_base);
+int el_flush_locked(el_appender *appender);
+int el_trim(el_appender *appender);
+
+/* store/reader.h */
+#define EL_READ_READY ...
+#define EL_READ_COMPRESSED ...
+#define EL_READ_END_OF_SEGMENT ...
+#define EL_READ_CORRUPT ...
+#define EL_READ_IO_ERROR ...
+#define EL_READ_NO_MEMORY ...
+typedef struct el_reader {
+    int64_t next_offset; el_batch batch; int codec_status; int error_number; int64_t error_position;
+    ...;
+} el_reader;
+el_reader *el_reader_new(size_t block_bytes);
+void el_reader_free(el_reader *reader);
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset);
+int el_reader_load(el_reader *reader, int64_t end_offset);
+const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
+int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
+int64_t el_reader_batch_position(const el_reader *reader);
+
+/* python/objects.h */
+#define EL_PACK_DONE ...
+#define EL_PACK_BAD_VALUE ...
+#define EL_PACK_BAD_KEY ...
+#define EL_PACK_BAD_TIMESTAMP ...
+#define EL_PACK_BAD_HEADERS ...
+#define EL_PACK_RECORD_TOO_LARGE ...
+#define EL_PACK_NO_MEMORY ...
+typedef struct el_pack {
+    uint8_t *data; size_t length; int64_t count; int64_t failed_index; int64_t failed_bytes; ...;
+} el_pack;
+int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
+                  int64_t batch_bytes_max, int log_append_time);
+void el_pack_free(el_pack *pack);
+int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
+int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                        uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);

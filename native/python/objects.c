@@ -1,0 +1,309 @@
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PACK_BYTES_MIN 65536
+#define RECORD_FIELDS 7
+
+/* bytes, or None for null. */
+static int view(PyObject *object, const uint8_t **bytes, int64_t *length) {
+    if (object == Py_None) {
+        *bytes = NULL;
+        *length = -1;
+        return 1;
+    }
+    char *data;
+    Py_ssize_t size;
+    if (!PyBytes_Check(object) || PyBytes_AsStringAndSize(object, &data, &size) != 0)
+        return 0;
+    *bytes = (const uint8_t *)data;
+    *length = size;
+    return 1;
+}
+
+static PyObject *item(PyObject *list, Py_ssize_t index) {
+    return list == Py_None ? Py_None : PyList_GetItem(list, index);
+}
+
+typedef struct encoded_headers {
+    uint8_t *data;
+    size_t length;
+    size_t capacity;
+    int32_t count;
+} encoded_headers;
+
+static int encode_header(encoded_headers *out, PyObject *pair) {
+    const uint8_t *value;
+    int64_t value_length;
+    Py_ssize_t key_length;
+    if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2 || !view(PyTuple_GetItem(pair, 1), &value, &value_length) ||
+        !PyUnicode_Check(PyTuple_GetItem(pair, 0)))
+        return EL_PACK_BAD_HEADERS;
+    const char *key = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(pair, 0), &key_length);
+    if (key == NULL)
+        return EL_PACK_BAD_HEADERS;
+    size_t needed = out->length + el_header_size(key_length, value_length);
+    if (needed > out->capacity) {
+        uint8_t *data = realloc(out->data, 2 * needed);
+        if (data == NULL)
+            return EL_PACK_NO_MEMORY;
+        out->data = data;
+        out->capacity = 2 * needed;
+    }
+    out->length +=
+        el_header_write(out->data + out->length, (const uint8_t *)key, key_length, value, value_length);
+    out->count += 1;
+    return EL_PACK_DONE;
+}
+
+/* A list or tuple of (str, bytes or None) pairs, or None. */
+static int encode_headers(encoded_headers *out, PyObject *headers) {
+    out->length = 0;
+    out->count = 0;
+    if (headers == Py_None)
+        return EL_PACK_DONE;
+    if (!PyList_Check(headers) && !PyTuple_Check(headers))
+        return EL_PACK_BAD_HEADERS;
+    Py_ssize_t count = PySequence_Size(headers);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *pair = PySequence_GetItem(headers, i);
+        int status = pair == NULL ? EL_PACK_BAD_HEADERS : encode_header(out, pair);
+        Py_XDECREF(pair);
+        if (status != EL_PACK_DONE)
+            return status;
+    }
+    return EL_PACK_DONE;
+}
+
+static int read_timestamp(PyObject *object, int64_t now, int64_t *timestamp) {
+    *timestamp = now;
+    if (object == Py_None)
+        return EL_PACK_DONE;
+    if (!PyLong_Check(object))
+        return EL_PACK_BAD_TIMESTAMP;
+    *timestamp = PyLong_AsLongLong(object);
+    return *timestamp < 0 ? EL_PACK_BAD_TIMESTAMP : EL_PACK_DONE;
+}
+
+typedef struct packer {
+    el_pack *pack;
+    el_batch_writer writer;
+    size_t batch_start;
+    size_t batch_bytes_max;
+    int16_t attributes;
+} packer;
+
+static void begin_batch(packer *packer) {
+    el_pack *pack = packer->pack;
+    packer->batch_start = pack->length;
+    el_batch_begin(&packer->writer, pack->data + pack->length, pack->capacity - pack->length);
+
+}
+
+static void finish_batch(packer *packer) {
+    if (packer->writer.record_count > 0)
+        packer->pack->length += el_batch_finish(&packer->writer, packer->attributes);
+}
+
+/* Room for `more` bytes behind the batch being written; the buffer may move under it. */
+static int grow(packer *packer, size_t more) {
+    el_pack *pack = packer->pack;
+    size_t needed = packer->batch_start + packer->writer.length + more;
+    if (needed > pack->capacity) {
+        size_t capacity = needed > 2 * pack->capacity ? needed : 2 * pack->capacity;
+        uint8_t *data = realloc(pack->data, capacity);
+        if (data == NULL)
+            return EL_PACK_NO_MEMORY;
+        pack->data = data;
+        pack->capacity = capacity;
+        packer->writer.data = data + packer->batch_start;
+    }
+    size_t room = pack->capacity - packer->batch_start;
+    packer->writer.capacity = room < packer->batch_bytes_max ? room : packer->batch_bytes_max;
+    return EL_PACK_DONE;
+}
+
+static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, PyObject *value_object,
+                      const encoded_headers *headers) {
+    const uint8_t *key, *value;
+    int64_t key_length, value_length;
+    if (!view(value_object, &value, &value_length))
+        return EL_PACK_BAD_VALUE;
+    if (!view(key_object, &key, &key_length))
+        return EL_PACK_BAD_KEY;
+    size_t size_max = el_record_size_max(key_length, value_length, headers->length);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (grow(packer, size_max + EL_BATCH_HEADER_BYTES) != EL_PACK_DONE)
+            return EL_PACK_NO_MEMORY;
+        if (el_batch_add(&packer->writer, timestamp, key, key_length, value, value_length, headers->data,
+                         headers->length, headers->count) == EL_CODEC_OK)
+            return EL_PACK_DONE;
+        if (packer->writer.record_count == 0)
+            break; /* alone in its batch, and still too large */
+        finish_batch(packer);
+        begin_batch(packer);
+    }
+    packer->pack->failed_bytes = (int64_t)(size_max + EL_BATCH_HEADER_BYTES);
+    return EL_PACK_RECORD_TOO_LARGE;
+}
+
+static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps,
+                    int64_t now) {
+    encoded_headers encoded = {0};
+    int status = EL_PACK_DONE;
+    Py_ssize_t count = PyList_Size(values);
+    for (Py_ssize_t i = 0; i < count && status == EL_PACK_DONE; i++) {
+        int64_t timestamp = now;
+        packer->pack->failed_index = i;
+        if (timestamps != Py_None)
+            status = read_timestamp(item(timestamps, i), now, &timestamp);
+        if (status == EL_PACK_DONE && headers != Py_None)
+            status = encode_headers(&encoded, item(headers, i));
+        if (status == EL_PACK_DONE)
+            status = add_record(packer, packer->attributes ? now : timestamp, item(keys, i), PyList_GetItem(values, i),
+                                &encoded);
+    }
+    free(encoded.data);
+    packer->pack->count = count;
+    return status;
+}
+
+int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
+                  int64_t batch_bytes_max, int log_append_time) {
+    memset(pack, 0, sizeof *pack);
+    pack->data = malloc(PACK_BYTES_MIN);
+    if (pack->data == NULL)
+        return EL_PACK_NO_MEMORY;
+    pack->capacity = PACK_BYTES_MIN;
+    packer packer = {
+        .pack = pack,
+        .batch_bytes_max = (size_t)batch_bytes_max,
+        .attributes = log_append_time ? EL_ATTRIBUTE_LOG_APPEND_TIME : 0,
+    };
+    begin_batch(&packer);
+    PyGILState_STATE state = PyGILState_Ensure();
+    int status = pack_all(&packer, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now);
+    PyErr_Clear();
+    PyGILState_Release(state);
+    if (status == EL_PACK_DONE)
+        finish_batch(&packer);
+    return status;
+}
+
+void el_pack_free(el_pack *pack) {
+    free(pack->data);
+    pack->data = NULL;
+}
+
+static PyObject *bytes_or_none(const uint8_t *bytes, int32_t length) {
+    if (length < 0) {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    return PyBytes_FromStringAndSize((const char *)bytes, length);
+}
+
+static int append_stolen(PyObject *list, PyObject *object) {
+    if (object == NULL)
+        return -1;
+    int result = PyList_Append(list, object);
+    Py_DECREF(object);
+    return result;
+}
+
+int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    int64_t count = 0;
+    int more = 1;
+    el_record record;
+    while (count < max_records && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
+        if (append_stolen((PyObject *)list, bytes_or_none(record.value, record.value_length)) != 0) {
+            PyErr_Clear();
+            count = -2;
+            break;
+        }
+        count++;
+    }
+    PyGILState_Release(state);
+    return more < 0 ? -1 : count;
+}
+
+/* A tuple of (str, bytes or None) pairs. Kafka's header keys are UTF-8; what is not is kept by surrogate escapes. */
+static PyObject *decode_headers(const el_record *record) {
+    PyObject *headers = PyTuple_New(record->header_count);
+    const uint8_t *at = record->headers, *end = at + record->headers_length;
+    for (int32_t i = 0; headers != NULL && i < record->header_count; i++) {
+        el_header header;
+        PyObject *pair = NULL;
+        if (el_header_next(&at, end, &header) == EL_CODEC_OK && (pair = PyTuple_New(2)) != NULL) {
+            PyTuple_SetItem(pair, 0, PyUnicode_DecodeUTF8((const char *)header.key, header.key_length, "surrogateescape"));
+            PyTuple_SetItem(pair, 1, bytes_or_none(header.value, header.value_length));
+        }
+        if (pair == NULL || PyErr_Occurred()) {
+            Py_XDECREF(pair);
+            Py_DECREF(headers);
+            return NULL;
+        }
+        PyTuple_SetItem(headers, i, pair);
+    }
+    return headers;
+}
+
+typedef struct record_maker {
+    PyTypeObject *type;
+    PyObject *make; /* tuple.__new__, or None */
+    PyObject *topic;
+    PyObject *partition;
+} record_maker;
+
+static PyObject *new_record(const record_maker *maker, const el_reader *reader, const el_record *source) {
+    int in_place = maker->make == Py_None;
+    PyObject *record = in_place ? PyType_GenericAlloc(maker->type, RECORD_FIELDS) : PyTuple_New(RECORD_FIELDS);
+    if (record == NULL)
+        return NULL;
+    int64_t timestamp = reader->batch.attributes & EL_ATTRIBUTE_LOG_APPEND_TIME
+                            ? reader->batch.max_timestamp
+                            : (int64_t)((uint64_t)reader->batch.base_timestamp + (uint64_t)source->timestamp_delta);
+    Py_INCREF(maker->topic);
+    Py_INCREF(maker->partition);
+    PyTuple_SetItem(record, 0, maker->topic);
+    PyTuple_SetItem(record, 1, maker->partition);
+    PyTuple_SetItem(record, 2, PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta));
+    PyTuple_SetItem(record, 3, PyLong_FromLongLong(timestamp));
+    PyTuple_SetItem(record, 4, bytes_or_none(source->key, source->key_length));
+    PyTuple_SetItem(record, 5, bytes_or_none(source->value, source->value_length));
+    PyTuple_SetItem(record, 6, decode_headers(source));
+    if (!PyErr_Occurred() && in_place)
+        return record;
+    PyObject *made = PyErr_Occurred() ? NULL : PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
+    Py_DECREF(record);
+    return made;
+}
+
+int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                        uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition};
+    int64_t count = 0;
+    int more = 1;
+    el_record record;
+    while (count < max_records && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
+        if (append_stolen((PyObject *)list, new_record(&maker, reader, &record)) != 0) {
+            int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
+            reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
+            PyErr_Clear();
+            count = is_malformed ? -1 : -2;
+            break;
+        }
+        count++;
+    }
+    PyGILState_Release(state);
+    return more < 0 ? -1 : count;
+}

@@ -1,0 +1,48 @@
+/* Between Python objects and encoded records: one call per list, no Python code per record.
+ *
+ * Objects arrive as addresses (id(object)), because cffi has no type for them. cffi releases the
+ * interpreter lock around every call; these functions take it again. The caller keeps every object alive. */
+
+#ifndef EVENTLOG_PYTHON_OBJECTS_H
+#define EVENTLOG_PYTHON_OBJECTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../store/reader.h"
+
+enum el_pack_status {
+    EL_PACK_DONE = 0,
+    EL_PACK_BAD_VALUE,
+    EL_PACK_BAD_KEY,
+    EL_PACK_BAD_TIMESTAMP,
+    EL_PACK_BAD_HEADERS,
+    EL_PACK_RECORD_TOO_LARGE,
+    EL_PACK_NO_MEMORY,
+};
+
+typedef struct el_pack {
+    uint8_t *data; /* whole batches, each at most batch_bytes_max long; free with el_pack_free */
+    size_t length;
+    size_t capacity;
+    int64_t count;
+    int64_t failed_index; /* the record that el_pack_status is about */
+    int64_t failed_bytes; /* with EL_PACK_RECORD_TOO_LARGE: the size of its batch */
+} el_pack;
+
+/* Encode lists of equal length. keys, headers and timestamps may be the address of None; a timestamp that is None is `now`.
+ * With log_append_time every timestamp is `now`. */
+int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
+                  int64_t batch_bytes_max, int log_append_time);
+void el_pack_free(el_pack *pack);
+
+/* Append the values of up to max_records checked records below stop_offset to a list. Returns how many, -1 when a record is
+ * malformed (reader->codec_status), -2 when memory ran out. */
+int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
+
+/* The same with whole records: instances of record_type, a subclass of tuple with seven fields. make is tuple.__new__, or
+ * the address of None where an instance may be filled in place. */
+int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                        uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
+
+#endif

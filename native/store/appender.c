@@ -1,0 +1,449 @@
+#define _GNU_SOURCE
+#include "appender.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../codec/batch.h"
+#include "index.h"
+
+/* Above this a pwrite is cheaper than faulting in the pages to copy to. */
+#define MAPPED_UNIT_BYTES_MAX (64 * 1024)
+#define WINDOW_BYTES (16 * 1024 * 1024)
+#define POPULATE_BYTES (128 * 1024)
+#define ALLOCATE_BYTES_MIN (64 * 1024)
+#define ALLOCATE_BYTES_MAX (16 * 1024 * 1024)
+#define INDEX_BYTES_MAX (10 * 1024 * 1024) /* Kafka's segment.index.bytes */
+#define STACK_BATCH_BYTES 4096
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
+                             int log_append_time) {
+    el_appender *appender = calloc(1, sizeof *appender);
+    if (appender == NULL)
+        return NULL;
+    appender->head = head;
+    appender->segment_base = -1;
+    appender->log_fd = appender->index_fd = appender->time_index_fd = -1;
+    appender->process_id = getpid();
+    appender->can_map = 1;
+    appender->flush_always = flush_always;
+    appender->attributes = log_append_time ? EL_ATTRIBUTE_LOG_APPEND_TIME : 0;
+    appender->lock_timeout_ms = lock_timeout_ms;
+    appender->batch_bytes_max = batch_bytes_max;
+    return appender;
+}
+
+static void release_window(el_appender *appender) {
+    if (appender->window != NULL)
+        munmap(appender->window, WINDOW_BYTES);
+    appender->window = NULL;
+}
+
+static void close_segment(el_appender *appender) {
+    release_window(appender);
+    if (appender->segment_base >= 0) {
+        close(appender->log_fd);
+        close(appender->index_fd);
+        close(appender->time_index_fd);
+    }
+    appender->segment_base = -1;
+}
+
+void el_appender_free(el_appender *appender) {
+    close_segment(appender);
+    free(appender);
+}
+
+static int lock_append(el_appender *appender) {
+    int status = el_head_lock_append(appender->head, appender->lock_timeout_ms, &appender->holder);
+    if (status == EL_DONE)
+        atomic_store_explicit(&appender->head->append_holder, appender->process_id, memory_order_relaxed);
+    return status;
+}
+
+static int fail(el_appender *appender, int status, int error_number) {
+    appender->error_number = error_number;
+    return status;
+}
+
+static int poison(el_appender *appender, int error_number) {
+    el_head_set_poison(appender->head, error_number);
+    return fail(appender, EL_IO_ERROR, error_number);
+}
+
+static int is_disk_full(int error_number) {
+    return error_number == ENOSPC || error_number == EDQUOT;
+}
+
+int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd) {
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    close_segment(appender);
+    appender->segment_base = segment_base;
+    appender->log_fd = log_fd;
+    appender->index_fd = index_fd;
+    appender->time_index_fd = time_index_fd;
+    el_head_unlock_append(appender->head);
+    return EL_DONE;
+}
+
+int64_t el_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Bytes that a killed writer left behind the last published batch must not stay: the next batch may be shorter, and its
+ * remains would look like damage. Cutting the file leaves zeros once it grows again. */
+static int discard_unpublished(el_appender *appender) {
+    el_head *head = appender->head;
+    if (ftruncate(appender->log_fd, head->tail.position) != 0 ||
+        ftruncate(appender->index_fd, head->tail.index_bytes) != 0 ||
+        ftruncate(appender->time_index_fd, head->tail.time_index_bytes) != 0)
+        return poison(appender, errno);
+    head->allocated = head->tail.position;
+    appender->populated = head->tail.position;
+    atomic_store(&head->writing, 0);
+    return EL_DONE;
+}
+
+/* Returns 0 or an errno. */
+static int allocate(int fd, int64_t start, int64_t end) {
+    while (fallocate(fd, 0, start, end - start) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+/* Grow the preallocation in steps that grow with the segment, so that small partitions stay small and a full disk shows
+ * here, before anything is written. */
+static int reserve(el_appender *appender, int64_t end) {
+    el_head *head = appender->head;
+    if (end <= head->allocated || !appender->can_map)
+        return EL_DONE;
+    int64_t step = head->allocated;
+    step = step < ALLOCATE_BYTES_MIN ? ALLOCATE_BYTES_MIN : step > ALLOCATE_BYTES_MAX ? ALLOCATE_BYTES_MAX : step;
+    int64_t wanted = head->allocated + step;
+    wanted = wanted > head->limits.segment_bytes ? head->limits.segment_bytes : wanted;
+    wanted = wanted < end ? end : wanted;
+    int error_number = allocate(appender->log_fd, head->tail.position, wanted);
+    if (is_disk_full(error_number) && wanted > end) {
+        wanted = end; /* the step does not fit, but perhaps this unit does */
+        error_number = allocate(appender->log_fd, head->tail.position, wanted);
+    }
+    if (error_number == EOPNOTSUPP) {
+        appender->can_map = 0;
+        return EL_DONE;
+    }
+    if (error_number != 0)
+        return fail(appender, is_disk_full(error_number) ? EL_DISK_FULL : EL_IO_ERROR, error_number);
+    head->allocated = wanted;
+    return EL_DONE;
+}
+
+static int write_fully(int fd, const uint8_t *data, size_t length, int64_t position) {
+    while (length > 0) {
+        ssize_t written = pwrite(fd, data, length, position);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return errno;
+        data += written;
+        length -= (size_t)written;
+        position += written;
+    }
+    return 0;
+}
+
+/* Make the window cover `position`; 0 if that cannot be had. */
+static int cover(el_appender *appender, int64_t position) {
+    if (appender->window != NULL && position >= appender->window_start &&
+        position < appender->window_start + WINDOW_BYTES)
+        return 1;
+    release_window(appender);
+    int64_t start = position - position % WINDOW_BYTES;
+    void *window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, appender->log_fd, start);
+    if (window == MAP_FAILED)
+        return 0;
+    appender->window = window;
+    appender->window_start = start;
+    appender->populated = position;
+    return 1;
+}
+
+/* Faulting pages in one by one costs more than the copy itself; a run of them in one call is several times cheaper. With
+ * flush_always each page would be cleaned again before it is used. */
+static void populate(el_appender *appender, int64_t position, int64_t end) {
+    if (end <= appender->populated || appender->flush_always)
+        return;
+    int64_t start = (position > appender->populated ? position : appender->populated) & ~INT64_C(4095);
+    int64_t stop = (end + POPULATE_BYTES) & ~INT64_C(4095);
+    int64_t limit = appender->window_start + WINDOW_BYTES;
+    limit = limit < appender->head->allocated ? limit : appender->head->allocated & ~INT64_C(4095);
+    stop = stop < limit ? stop : limit;
+    if (stop > start)
+        madvise(appender->window + (start - appender->window_start), (size_t)(stop - start), MADV_POPULATE_WRITE);
+    appender->populated = stop > end ? stop : end;
+}
+
+static int copy_into_map(el_appender *appender, const uint8_t *data, size_t length, int64_t position) {
+    while (length > 0) {
+        if (!cover(appender, position))
+            return write_fully(appender->log_fd, data, length, position);
+        int64_t room = appender->window_start + WINDOW_BYTES - position;
+        size_t part = (int64_t)length < room ? length : (size_t)room;
+        populate(appender, position, position + (int64_t)part);
+        memcpy(appender->window + (position - appender->window_start), data, part);
+        data += part;
+        length -= part;
+        position += (int64_t)part;
+    }
+    return 0;
+}
+
+/* Without preallocation a full disk shows only here; the bytes were not published and are cut off. */
+static int write_batches(el_appender *appender, const uint8_t *batches, size_t length) {
+    int64_t position = appender->head->tail.position;
+    int error_number = appender->can_map && length <= MAPPED_UNIT_BYTES_MAX
+                           ? copy_into_map(appender, batches, length, position)
+                           : write_fully(appender->log_fd, batches, length, position);
+    if (error_number == 0)
+        return EL_DONE;
+    if (!is_disk_full(error_number))
+        return poison(appender, error_number);
+    int status = discard_unpublished(appender);
+    return status == EL_DONE ? fail(appender, EL_DISK_FULL, error_number) : status;
+}
+
+/* An index that lost an entry to a full disk is only sparser; any other failure is the disk's. */
+static int write_index_entry(el_appender *appender, int fd, const uint8_t *entry, size_t length, int64_t *end) {
+    int error_number = write_fully(fd, entry, length, *end);
+    if (is_disk_full(error_number))
+        return EL_DONE;
+    if (error_number != 0)
+        return poison(appender, error_number);
+    *end += (int64_t)length;
+    return EL_DONE;
+}
+
+static int write_time_index_entry(el_appender *appender, el_tail *tail) {
+    uint8_t entry[EL_TIME_INDEX_ENTRY_BYTES];
+    if (!el_time_index_due(tail, entry))
+        return EL_DONE;
+    return write_index_entry(appender, appender->time_index_fd, entry, sizeof entry, &tail->time_index_bytes);
+}
+
+static int index_batch(el_appender *appender, el_tail *tail, const el_batch *batch, int64_t last_offset) {
+    uint8_t entry[EL_INDEX_ENTRY_BYTES];
+    if (!el_index_note(tail, batch, last_offset, appender->head->limits.index_interval_bytes, entry))
+        return EL_DONE;
+    int status = write_index_entry(appender, appender->index_fd, entry, sizeof entry, &tail->index_bytes);
+    return status == EL_DONE ? write_time_index_entry(appender, tail) : status;
+}
+
+/* Give every batch its place, and work out the tail as it will be behind them. */
+static int place_batches(el_appender *appender, uint8_t *batches, size_t length, el_tail *tail) {
+    size_t at = 0;
+    while (at < length) {
+        el_batch batch;
+        if (el_batch_parse(batches + at, length - at, &batch) != EL_CODEC_OK)
+            return fail(appender, EL_IO_ERROR, EINVAL);
+        int64_t last_offset = tail->end_offset + batch.last_offset_delta;
+        el_batch_place(batches + at, tail->end_offset, appender->head->limits.leader_epoch);
+        int status = index_batch(appender, tail, &batch, last_offset);
+        if (status != EL_DONE)
+            return status;
+        tail->position += batch.size_bytes;
+        tail->end_offset = last_offset + 1;
+        at += (size_t)batch.size_bytes;
+    }
+    return EL_DONE;
+}
+
+/* Does the unit still go into the active segment? For the roll by time the timestamp of its first batch counts. */
+static int check_room(const el_appender *appender, const uint8_t *batches, size_t length) {
+    const el_tail *tail = &appender->head->tail;
+    const el_limits *limits = &appender->head->limits;
+    if ((int64_t)length > limits->segment_bytes)
+        return EL_UNIT_TOO_LARGE;
+    if (tail->position == 0)
+        return EL_DONE;
+    el_batch first;
+    el_batch_parse(batches, length, &first);
+    int is_full = tail->position + (int64_t)length > limits->segment_bytes ||
+                  tail->index_bytes + EL_INDEX_ENTRY_BYTES > INDEX_BYTES_MAX ||
+                  tail->time_index_bytes + 2 * EL_TIME_INDEX_ENTRY_BYTES > INDEX_BYTES_MAX;
+    /* A relative offset has 31 bits, and no unit holds more than 2^30 records: the smallest takes seven bytes. */
+    int is_far = tail->end_offset - tail->segment_base > INT32_MAX / 2;
+    int is_old = tail->first_timestamp >= 0 && first.max_timestamp - tail->first_timestamp > limits->segment_ms;
+    return is_full || is_far || is_old ? EL_ROLL_NEEDED : EL_DONE;
+}
+
+static int check_may_append(const el_appender *appender) {
+    const el_head *head = appender->head;
+    if (atomic_load_explicit(&head->poison, memory_order_relaxed) != 0)
+        return EL_POISONED;
+    if (head->tail.segment_base != appender->segment_base || atomic_load_explicit(&head->sealing, memory_order_relaxed))
+        return EL_SEGMENT_CHANGED;
+    return EL_DONE;
+}
+
+/* With the append mutex held. */
+static int append_locked(el_appender *appender, uint8_t *batches, size_t length, int64_t *first_offset) {
+    el_head *head = appender->head;
+    int status = check_may_append(appender);
+    if (status == EL_DONE && atomic_load_explicit(&head->writing, memory_order_relaxed))
+        status = discard_unpublished(appender);
+    if (status == EL_DONE)
+        status = check_room(appender, batches, length);
+    if (status == EL_DONE)
+        status = reserve(appender, head->tail.position + (int64_t)length);
+    if (status != EL_DONE)
+        return status;
+    atomic_store_explicit(&head->writing, 1, memory_order_release);
+    el_tail next = head->tail;
+    *first_offset = next.end_offset;
+    status = place_batches(appender, batches, length, &next);
+    if (status == EL_DONE)
+        status = write_batches(appender, batches, length);
+    if (status == EL_DONE)
+        el_head_publish(head, &next);
+    return status;
+}
+
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
+    int64_t first_offset = -1;
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = append_locked(appender, batches, length, &first_offset);
+    el_head_unlock_append(appender->head);
+    if (status != EL_DONE)
+        return status;
+    el_head_wake(appender->head);
+    return first_offset;
+}
+
+static int is_too_large(const el_appender *appender, size_t bytes) {
+    return (int64_t)bytes + EL_BATCH_HEADER_BYTES > appender->batch_bytes_max;
+}
+
+int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
+                         int64_t key_length, int64_t timestamp) {
+    uint8_t on_stack[STACK_BATCH_BYTES];
+    size_t capacity = EL_BATCH_HEADER_BYTES + el_record_size_max(key_length, value_length, 0);
+    uint8_t *data = on_stack;
+    if (capacity > sizeof on_stack) {
+        if (is_too_large(appender, (size_t)((value_length > 0 ? value_length : 0) + (key_length > 0 ? key_length : 0))))
+            return EL_RECORD_TOO_LARGE;
+        data = malloc(capacity);
+        if (data == NULL)
+            return EL_NO_MEMORY;
+    }
+    el_batch_writer writer;
+    el_batch_begin(&writer, data, capacity);
+    int64_t now = timestamp < 0 || appender->attributes ? el_now_ms() : timestamp;
+    el_batch_add(&writer, now, (const uint8_t *)key, key_length, (const uint8_t *)value, value_length, NULL, 0, 0);
+    size_t length = el_batch_finish(&writer, appender->attributes);
+    int64_t offset =
+        (int64_t)length > appender->batch_bytes_max ? EL_RECORD_TOO_LARGE : el_append_unit(appender, data, length);
+    if (data != on_stack)
+        free(data);
+    return offset;
+}
+
+/* With the flush mutex held. */
+int el_flush_locked(el_appender *appender) {
+    el_head *head = appender->head;
+    el_tail tail;
+    int status = el_head_snapshot(head, appender->lock_timeout_ms, &tail, &appender->holder);
+    if (status != EL_DONE)
+        return status;
+    if (el_head_poison(head) != 0)
+        return EL_POISONED;
+    if (tail.end_offset <= el_head_durable_offset(head))
+        return EL_DONE;
+    if (tail.segment_base != appender->segment_base)
+        return EL_SEGMENT_CHANGED;
+    if (fdatasync(appender->log_fd) != 0)
+        return poison(appender, errno);
+    el_head_store_durable(head, tail.segment_base, tail.position, tail.end_offset);
+    return EL_DONE;
+}
+
+int el_flush(el_appender *appender, int64_t offset) {
+    el_head *head = appender->head;
+    if (el_head_durable_offset(head) >= offset)
+        return EL_DONE;
+    int status = el_head_lock_flush(head, appender->lock_timeout_ms, &appender->holder);
+    if (status != EL_DONE)
+        return status;
+    if (el_head_durable_offset(head) < offset)
+        status = el_flush_locked(appender);
+    el_head_unlock_flush(head);
+    return status;
+}
+
+int el_trim(el_appender *appender) {
+    el_head *head = appender->head;
+    int status = discard_unpublished(appender);
+    if (status != EL_DONE)
+        return status;
+    status = write_time_index_entry(appender, &head->tail);
+    release_window(appender);
+    return status;
+}
+
+int el_roll_begin(el_appender *appender, el_tail *sealed) {
+    el_head *head = appender->head;
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = el_head_poison(head) != 0                                 ? EL_POISONED
+             : head->tail.segment_base != appender->segment_base ? EL_SEGMENT_CHANGED
+                                                                       : EL_DONE;
+    if (status == EL_DONE) {
+        atomic_store(&head->sealing, 1);
+        status = el_trim(appender);
+        *sealed = head->tail;
+    }
+    el_head_unlock_append(head);
+    if (status != EL_DONE)
+        return status;
+    if (fsync(appender->log_fd) != 0 || fsync(appender->index_fd) != 0 || fsync(appender->time_index_fd) != 0)
+        return poison(appender, errno);
+    el_head_store_durable(head, sealed->segment_base, sealed->position, sealed->end_offset);
+    return EL_DONE;
+}
+
+int el_roll_finish(el_appender *appender, int64_t segment_base) {
+    el_head *head = appender->head;
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    el_tail next = {
+        .end_offset = head->tail.end_offset,
+        .segment_base = segment_base,
+        .max_timestamp = -1,
+        .max_timestamp_offset = -1,
+        .indexed_timestamp = -1,
+        .first_timestamp = -1,
+    };
+    head->allocated = 0; /* before the new tail: a killed roller must not leave it larger than the new file */
+    el_head_publish(head, &next);
+    atomic_store(&head->sealing, 0);
+    atomic_fetch_add(&head->segments_version, 1);
+    el_head_store_durable(head, segment_base, 0, next.end_offset);
+    el_head_unlock_append(head);
+    return EL_DONE;
+}

@@ -1,0 +1,70 @@
+/* The write path of one partition in one process.
+ *
+ * Batches arrive encoded, with base offset 0. Under the append mutex they get their offsets, are written behind the
+ * last batch (small ones by memory copy into a map of the preallocated segment, large ones by pwrite), and are then
+ * published all at once.
+ *
+ * The file descriptors change only while both mutexes of the head are held; so a flush, which holds one of them, and an
+ * append, which holds the other, may use them. */
+
+#ifndef EVENTLOG_STORE_APPENDER_H
+#define EVENTLOG_STORE_APPENDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "head.h"
+
+typedef struct el_appender {
+    el_head *head;
+    uint8_t *window;      /* a map of part of the active segment, or NULL */
+    int64_t window_start; /* its position in the file */
+    int64_t populated;    /* the window's pages before this position have been faulted in for writing */
+    int64_t segment_base; /* the segment that the descriptors belong to, -1: none */
+    int log_fd;
+    int index_fd;
+    int time_index_fd;
+    int process_id;
+    int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
+    int flush_always;
+    int16_t attributes; /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
+    int64_t lock_timeout_ms;
+    int64_t batch_bytes_max; /* a larger batch is split, a larger record refused */
+    /* What went wrong last, for the error message. */
+    int error_number;
+    int32_t holder;
+} el_appender;
+
+el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
+                             int log_append_time);
+void el_appender_free(el_appender *appender);
+
+/* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held. */
+int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
+
+/* Append a unit: `length` bytes of whole batches, to be visible all at once. Their base offsets are filled in. Returns the
+ * first offset, or a negative el_status with nothing appended. */
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
+
+/* Encode one record without headers as a batch of its own and append it. Lengths of -1 mean null; timestamp -1: now. */
+int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
+                         int64_t key_length, int64_t timestamp);
+
+/* Milliseconds since the epoch. */
+int64_t el_now_ms(void);
+
+/* Put everything published so far on disk. Concurrent callers share one fdatasync. EL_SEGMENT_CHANGED asks to attach
+ * first. Does nothing if the durable offset has reached `offset` already. */
+int el_flush(el_appender *appender, int64_t offset);
+/* The same, with the flush mutex held by the caller. */
+int el_flush_locked(el_appender *appender);
+
+/* The two ends of a roll, both with the flush mutex held. Between them the segment takes no appends. */
+int el_roll_begin(el_appender *appender, el_tail *sealed);
+int el_roll_finish(el_appender *appender, int64_t segment_base);
+
+/* Cut the active segment and its indexes behind the last batch. The caller holds the head file's exclusive lock, or has begun
+ * a roll: nobody appends. */
+int el_trim(el_appender *appender);
+
+#endif

@@ -1,0 +1,178 @@
+/* The head of a partition: one page, mapped by every process that has the partition open.
+ *
+ *   byte    0  identity         who initialised this page, in which boot, in which file
+ *          64  published        what readers see: written last, read without a lock
+ *         128  wake-up          the futex that waiters sleep on
+ *         192  append mutex     robust and process-shared; guards everything from byte 384
+ *         256  flush mutex      robust and process-shared; held across fdatasync and a roll
+ *         320  holders, limits  who holds a mutex (for error messages); the topic's settings
+ *         384  tail             the state an append continues from
+ *         512  next             the tail that an append is about to publish
+ *         640  checkpoint       the last durable position, with a checksum: survives a reboot
+ *
+ * Crash safety within one boot rests on the order of stores. An append sets `writing`, writes its
+ * bytes, fills in `next`, sets `next_is_complete`, copies next to tail, publishes the end offset, and
+ * clears both flags. Whoever takes the mutex after its holder died completes the copy if `next`
+ * was complete, and otherwise lets the next writer cut off the bytes that were never published.
+ *
+ * Nothing here is truth: after a reboot the page is rebuilt from the .log files. */
+
+#ifndef EVENTLOG_STORE_HEAD_H
+#define EVENTLOG_STORE_HEAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EL_HEAD_BYTES 4096
+#define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
+#define EL_HEAD_LAYOUT 1
+
+enum el_status {
+    EL_DONE = 0,
+    EL_SEGMENT_CHANGED = -1, /* another process rolled, or is rolling: attach to the new segment */
+    EL_ROLL_NEEDED = -2,
+    EL_LOCK_TIMEOUT = -3,
+    EL_POISONED = -4,
+    EL_DISK_FULL = -5,
+    EL_IO_ERROR = -6,
+    EL_UNIT_TOO_LARGE = -7, /* more bytes than one segment may hold */
+    EL_INTERRUPTED = -8,    /* a signal arrived: let Python run its handler */
+    EL_TIMED_OUT = -9,
+    EL_NO_MEMORY = -10,
+    EL_RECORD_TOO_LARGE = -11,
+};
+
+/* What an append continues from. All of it changes together or not at all. */
+typedef struct el_tail {
+    int64_t end_offset;
+    int64_t segment_base;
+    int64_t position;             /* bytes of the active segment that hold batches */
+    int64_t index_bytes;
+    int64_t time_index_bytes;
+    int64_t bytes_since_index;
+    int64_t max_timestamp;        /* of the active segment, -1: none */
+    int64_t max_timestamp_offset; /* last offset of the batch that holds it */
+    int64_t indexed_timestamp;    /* the last entry in the time index, -1: none */
+    int64_t first_timestamp;      /* of the segment's first batch, -1: none; the roll by time counts from it */
+} el_tail;
+
+typedef struct el_limits {
+    int64_t segment_bytes;
+    int64_t segment_ms;
+    int64_t index_interval_bytes;
+    int32_t leader_epoch;
+    int32_t reserved;
+} el_limits;
+
+typedef struct el_checkpoint {
+    int64_t segment_base;
+    int64_t position;
+    int64_t offset;
+    uint32_t checksum;
+    uint32_t reserved;
+} el_checkpoint;
+
+typedef struct el_head {
+    uint64_t magic;
+    uint32_t layout;
+    _Atomic uint32_t is_ready;
+    uint8_t boot_id[16];
+    uint64_t device;
+    uint64_t inode;
+    uint8_t pad_identity[16];
+
+    _Atomic int64_t end_offset;
+    _Atomic int64_t durable_offset;
+    _Atomic int64_t start_offset;
+    _Atomic uint32_t segments_version; /* counts rolls and deletions: list the directory again */
+    _Atomic uint32_t poison;           /* errno of the I/O failure that poisoned the partition */
+    uint8_t pad_published[32];
+
+    _Atomic uint32_t sequence;   /* the futex word */
+    _Atomic uint32_t is_awaited; /* somebody may be asleep on it */
+    uint8_t pad_wake_up[56];
+
+    union {
+        pthread_mutex_t mutex;
+        uint8_t bytes[64];
+    } append;
+    union {
+        pthread_mutex_t mutex;
+        uint8_t bytes[64];
+    } flush;
+
+    _Atomic int32_t append_holder; /* process ids, for error messages */
+    _Atomic int32_t flush_holder;
+    el_limits limits;
+    int64_t allocated; /* bytes of the active segment that have disk space behind them */
+    _Atomic uint32_t writing;
+    _Atomic uint32_t next_is_complete;
+    _Atomic uint32_t sealing;
+    uint32_t pad_state;
+
+    el_tail tail;
+    uint8_t pad_tail[48];
+    el_tail next;
+    uint8_t pad_next[48];
+    el_checkpoint checkpoint;
+} el_head;
+
+_Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in the head");
+_Static_assert(offsetof(el_head, end_offset) == 64, "published state has a cache line of its own");
+_Static_assert(offsetof(el_head, sequence) == 128, "the futex has a cache line of its own");
+_Static_assert(offsetof(el_head, append) == 192, "append mutex");
+_Static_assert(offsetof(el_head, flush) == 256, "flush mutex");
+_Static_assert(offsetof(el_head, append_holder) == 320, "holders and limits");
+_Static_assert(offsetof(el_head, tail) == 384, "tail");
+_Static_assert(offsetof(el_head, next) == 512, "next tail");
+_Static_assert(offsetof(el_head, checkpoint) == 640, "checkpoint");
+_Static_assert(sizeof(el_head) <= EL_HEAD_BYTES, "the head is one page");
+
+/* Map the head file behind `fd` (EL_HEAD_BYTES long). NULL with errno set on failure. */
+el_head *el_head_map(int fd);
+void el_head_unmap(el_head *head);
+
+/* Was this page initialised in this boot, in this very file, and is it unharmed by an I/O failure? */
+int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
+
+/* The last durable position that a former boot left, if its checksum and the file's identity hold. */
+int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
+
+/* Write a new page. The caller holds the head file's exclusive lock: nobody else has it mapped. */
+void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
+                        const el_limits *limits, int64_t start_offset, int64_t durable_offset, int64_t allocated);
+
+int64_t el_head_end_offset(const el_head *head);
+int64_t el_head_durable_offset(const el_head *head);
+int64_t el_head_start_offset(const el_head *head);
+uint32_t el_head_segments_version(const el_head *head);
+uint32_t el_head_poison(const el_head *head);
+
+/* Take a mutex, waiting at most timeout_ms. EL_DONE or EL_LOCK_TIMEOUT; *holder is then the process that has it. A holder
+ * that died is noticed by the kernel and its half-done work completed or discarded. */
+int el_head_lock_append(el_head *head, int64_t timeout_ms, int32_t *holder);
+void el_head_unlock_append(el_head *head);
+int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
+void el_head_unlock_flush(el_head *head);
+
+/* Store the tail for everybody to see. Call with the append mutex held. */
+void el_head_publish(el_head *head, const el_tail *next);
+
+/* Record that everything before the given place is on disk. Call with the flush mutex held. */
+void el_head_store_durable(el_head *head, int64_t segment_base, int64_t position, int64_t offset);
+
+/* A copy of the tail, taken under the append mutex. */
+int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);
+
+/* Refuse all writes from now on. The first failure's errno is kept. */
+void el_head_set_poison(el_head *head, int error_number);
+
+void el_head_wake(el_head *head);
+
+/* Sleep until the end offset (or, with `durable`, the durable offset) is past `offset`. EL_DONE, EL_TIMED_OUT, or EL_INTERRUPTED.
+ * timeout_ms is at most a second: see the note on lost wake-ups in head.c. */
+int el_head_wait(el_head *head, int64_t offset, int durable, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,27 @@
+/* The rule by which batches get entries in the two sparse indexes of a segment; used by appends and by recovery, so that
+ * a rebuilt index equals the one that was lost.
+ *
+ * .index:      i32 relative last offset of a batch | i32 its position
+ * .timeindex:  i64 largest timestamp so far        | i32 relative last offset of the batch that holds it */
+
+#ifndef EVENTLOG_STORE_INDEX_H
+#define EVENTLOG_STORE_INDEX_H
+
+#include "../codec/batch.h"
+#include "head.h"
+
+#define EL_INDEX_ENTRY_BYTES 8
+#define EL_TIME_INDEX_ENTRY_BYTES 12
+
+/* Note a batch that stands at tail->position and ends with last_offset. Returns 1 when it gets an index entry. */
+int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int64_t interval_bytes, uint8_t *entry);
+
+/* The time index entry that is due now, if the largest timestamp has grown since the last one. */
+int el_time_index_due(el_tail *tail, uint8_t *entry);
+
+/* Rebuild: note every batch of `length` bytes of whole, checked batches that stand at tail->position. Entries are stored at
+ * index and time_index, which have room for one entry per batch; their sizes are added to the tail. */
+void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
+                      uint8_t *time_index);
+
+#endif

@@ -1,0 +1,235 @@
+#define _GNU_SOURCE
+#include "reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+el_reader *el_reader_new(size_t block_bytes) {
+    el_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return NULL;
+    reader->buffer = malloc(block_bytes);
+    if (reader->buffer == NULL) {
+        free(reader);
+        return NULL;
+    }
+    reader->capacity = reader->block_bytes = block_bytes;
+    reader->fd = -1;
+    return reader;
+}
+
+void el_reader_free(el_reader *reader) {
+    free(reader->buffer);
+    free(reader);
+}
+
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset) {
+    reader->fd = fd;
+    reader->position = position;
+    reader->next_offset = next_offset;
+    reader->filled = reader->verified = reader->cursor = 0;
+    reader->records = reader->records_end = NULL;
+}
+
+static int corrupt(el_reader *reader, int codec_status, size_t at) {
+    reader->codec_status = codec_status;
+    reader->error_position = reader->position + (int64_t)at;
+    return EL_READ_CORRUPT;
+}
+
+/* Drop the decoded bytes and read on behind the rest, until `needed` bytes stand at the cursor or the file ends. */
+static int fill(el_reader *reader, size_t needed) {
+    size_t rest = reader->filled - reader->cursor;
+    if (reader->cursor > 0) {
+        memmove(reader->buffer, reader->buffer + reader->cursor, rest);
+        reader->position += (int64_t)reader->cursor;
+        reader->filled = rest;
+        reader->cursor = reader->verified = 0;
+    }
+    size_t wanted = needed > reader->block_bytes ? needed : reader->block_bytes;
+    if (wanted > reader->capacity || (wanted < reader->capacity && rest <= wanted)) {
+        /* A batch larger than a block gets its room, and gives it back afterwards. */
+        uint8_t *buffer = realloc(reader->buffer, wanted);
+        if (buffer == NULL)
+            return EL_READ_NO_MEMORY;
+        reader->buffer = buffer;
+        reader->capacity = wanted;
+    }
+    while (reader->filled < needed) {
+        ssize_t got = pread(reader->fd, reader->buffer + reader->filled, reader->capacity - reader->filled,
+                            reader->position + (int64_t)reader->filled);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            reader->error_number = errno;
+            return EL_READ_IO_ERROR;
+        }
+        if (got == 0)
+            break;
+        reader->filled += (size_t)got;
+    }
+    return EL_READ_READY;
+}
+
+/* Is there nothing but zeros from `at` on, as far as this block reaches? A preallocated tail; anything else is damage. */
+static int is_blank(const el_reader *reader, size_t at) {
+    for (size_t i = at; i < reader->filled; i++)
+        if (reader->buffer[i] != 0)
+            return 0;
+    return 1;
+}
+
+/* Look at the batch behind the checked ones. EL_READ_READY with *batch filled in, when it is whole and right. */
+static int check_next(el_reader *reader, el_batch *batch) {
+    const uint8_t *data = reader->buffer + reader->verified;
+    int status = el_batch_parse(data, reader->filled - reader->verified, batch);
+    if (status == EL_CODEC_OK)
+        status = el_batch_verify(data, batch);
+    if (status == EL_CODEC_OK)
+        return EL_READ_READY;
+    return corrupt(reader, status, reader->verified);
+}
+
+/* Bring the batch at the cursor in and check it, reading more as it needs. */
+static int check_first(el_reader *reader, el_batch *batch) {
+    int status = check_next(reader, batch);
+    if (status == EL_READ_CORRUPT && reader->codec_status == EL_CODEC_INCOMPLETE) {
+        size_t needed = batch->size_bytes > 0 ? (size_t)batch->size_bytes : EL_BATCH_HEADER_BYTES;
+        status = fill(reader, needed);
+        if (status != EL_READ_READY)
+            return status;
+        if (reader->filled == 0)
+            return EL_READ_END_OF_SEGMENT;
+        status = check_next(reader, batch);
+        if (status == EL_READ_CORRUPT && reader->codec_status == EL_CODEC_INCOMPLETE && needed < (size_t)batch->size_bytes)
+            return check_first(reader, batch);
+    }
+    if (status == EL_READ_CORRUPT && is_blank(reader, reader->verified))
+        return EL_READ_END_OF_SEGMENT;
+    return status;
+}
+
+static int64_t last_offset(const el_batch *batch) {
+    return batch->base_offset + batch->last_offset_delta;
+}
+
+static int is_wanted(const el_reader *reader, const el_batch *batch) {
+    return last_offset(batch) >= reader->next_offset && (batch->attributes & EL_ATTRIBUTE_CONTROL) == 0;
+}
+
+/* Check as many further batches as stand whole in the buffer, so that decoding runs over many at once. */
+static void check_following(el_reader *reader, int64_t end_offset) {
+    int64_t next = reader->next_offset;
+    el_batch batch;
+    while (reader->verified < reader->filled) {
+        const uint8_t *data = reader->buffer + reader->verified;
+        if (el_batch_parse(data, reader->filled - reader->verified, &batch) != EL_CODEC_OK ||
+            batch.base_offset < next || last_offset(&batch) >= end_offset ||
+            (batch.attributes & EL_ATTRIBUTE_COMPRESSION) != 0 || el_batch_verify(data, &batch) != EL_CODEC_OK)
+            return; /* whatever is wrong with it shows again, and is reported, when it is the first */
+        next = last_offset(&batch) + 1;
+        reader->verified += (size_t)batch.size_bytes;
+        if (next >= end_offset)
+            return;
+    }
+}
+
+int el_reader_load(el_reader *reader, int64_t end_offset) {
+    el_batch batch;
+    if (reader->records < reader->records_end || reader->cursor < reader->verified)
+        return EL_READ_READY;
+    reader->records = reader->records_end = NULL;
+    for (;;) {
+        int status = check_first(reader, &batch);
+        if (status != EL_READ_READY)
+            return status;
+        if (last_offset(&batch) >= end_offset && batch.base_offset >= end_offset)
+            return EL_READ_END_OF_SEGMENT;
+        if (is_wanted(reader, &batch))
+            break;
+        reader->verified += (size_t)batch.size_bytes;
+        reader->cursor = reader->verified;
+        if (last_offset(&batch) >= reader->next_offset)
+            reader->next_offset = last_offset(&batch) + 1;
+        if (reader->next_offset >= end_offset)
+            return EL_READ_END_OF_SEGMENT;
+    }
+    if (batch.attributes & EL_ATTRIBUTE_COMPRESSION) {
+        reader->batch = batch;
+        return EL_READ_COMPRESSED;
+    }
+    reader->verified += (size_t)batch.size_bytes;
+    check_following(reader, end_offset);
+    return EL_READ_READY;
+}
+
+const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length) {
+    *length = (size_t)reader->batch.size_bytes - EL_BATCH_HEADER_BYTES;
+    return reader->buffer + reader->cursor + EL_BATCH_HEADER_BYTES;
+}
+
+int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length) {
+    int status = el_batch_verify_records(records, length, &reader->batch);
+    if (status != EL_CODEC_OK)
+        return corrupt(reader, status, reader->cursor);
+    reader->records = records;
+    reader->records_end = records + length;
+    reader->verified += (size_t)reader->batch.size_bytes;
+    reader->cursor = reader->verified;
+    return EL_READ_READY;
+}
+
+static int open_batch(el_reader *reader) {
+    while (reader->cursor < reader->verified) {
+        const uint8_t *data = reader->buffer + reader->cursor;
+        el_batch_parse(data, reader->verified - reader->cursor, &reader->batch);
+        reader->cursor += (size_t)reader->batch.size_bytes;
+        if (is_wanted(reader, &reader->batch)) {
+            reader->records = data + EL_BATCH_HEADER_BYTES;
+            reader->records_end = data + reader->batch.size_bytes;
+            return 1;
+        }
+        reader->next_offset = last_offset(&reader->batch) + 1;
+    }
+    return 0;
+}
+
+int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
+    for (;;) {
+        if (reader->next_offset >= stop_offset)
+            return 0;
+        if (reader->records == reader->records_end) {
+            if (reader->records != NULL && reader->next_offset <= last_offset(&reader->batch))
+                reader->next_offset = last_offset(&reader->batch) + 1; /* compaction took the last records */
+            if (!open_batch(reader))
+                return 0;
+            continue;
+        }
+        const uint8_t *start = reader->records;
+        int status = el_record_next(&reader->records, reader->records_end, record);
+        if (status != EL_CODEC_OK) {
+            reader->codec_status = status;
+            reader->error_position = el_reader_batch_position(reader);
+            return -1;
+        }
+        int64_t offset = reader->batch.base_offset + record->offset_delta;
+        if (offset >= stop_offset) {
+            reader->records = start;
+            reader->next_offset = stop_offset;
+            return 0;
+        }
+        if (offset >= reader->next_offset) {
+            reader->next_offset = offset + 1;
+            return 1;
+        }
+    }
+}
+
+int64_t el_reader_batch_position(const el_reader *reader) {
+    size_t at = reader->cursor;
+    if (reader->records < reader->records_end)
+        at -= (size_t)reader->batch.size_bytes;
+    return reader->position + (int64_t)at;
+}

@@ -1,0 +1,69 @@
+/* The read path: blocks of a segment by pread into a buffer, batches checked there, records decoded from there.
+ *
+ *      0        cursor        verified           filled      capacity
+ *      +-----------+-------------+------------------+------------+
+ *      |  decoded  |  checked    |  read, not yet   |   room     |
+ *      |           |  batches    |  checked         |            |
+ *      +-----------+-------------+------------------+------------+
+ *      ^ file position `position`
+ *
+ * What was checked is what is decoded: the bytes are this reader's own, whatever happens to the file. */
+
+#ifndef EVENTLOG_STORE_READER_H
+#define EVENTLOG_STORE_READER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../codec/batch.h"
+
+enum el_read_status {
+    EL_READ_READY = 0,      /* checked, uncompressed batches stand at the cursor */
+    EL_READ_COMPRESSED,     /* one checked, compressed batch stands at the cursor */
+    EL_READ_END_OF_SEGMENT, /* no batch follows in this file */
+    EL_READ_CORRUPT,        /* el_reader.codec_status and .error_position say what and where */
+    EL_READ_IO_ERROR,       /* el_reader.error_number */
+    EL_READ_NO_MEMORY,
+};
+
+typedef struct el_reader {
+    uint8_t *buffer;
+    size_t capacity;
+    size_t filled;
+    size_t verified;
+    size_t cursor;
+    size_t block_bytes;
+    int64_t position;
+    int64_t next_offset; /* records before it are skipped */
+    /* The records that are being decoded: in the buffer, or a decompressed section that the caller holds. */
+    el_batch batch;
+    const uint8_t *records;
+    const uint8_t *records_end;
+    int fd;
+    int codec_status;
+    int error_number;
+    int64_t error_position;
+} el_reader;
+
+el_reader *el_reader_new(size_t block_bytes);
+void el_reader_free(el_reader *reader);
+
+/* Go on at a batch boundary of another file, or elsewhere in this one. The descriptor stays the caller's. */
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset);
+
+/* Make checked batches with records from next_offset on stand at the cursor. Batches at or behind end_offset are not looked
+ * at: they may be half written. */
+int el_reader_load(el_reader *reader, int64_t end_offset);
+
+/* After EL_READ_COMPRESSED: where the compressed section stands. */
+const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
+/* Its decompressed bytes, which must live until they are used up. EL_READ_READY or EL_READ_CORRUPT. */
+int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
+
+/* The next record below stop_offset: 1, 0 when the checked batches are used up (or stop_offset is reached), or -1 when it is malformed. */
+int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record);
+
+/* File position of the batch that is being decoded, or will be next. */
+int64_t el_reader_batch_position(const el_reader *reader);
+
+#endif
