@@ -1,0 +1,1 @@
+"""Partitions on disk: segments, indexes, the shared head, appending, reading, recovery."""

@@ -1,0 +1,101 @@
+"""The sparse indexes of a segment: reading, searching and judging them. They are hints; the .log file is the truth."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+ENTRY = struct.Struct(">ii")
+TIME_ENTRY = struct.Struct(">qi")
+
+
+class IndexEntry(NamedTuple):
+    """The last offset of a batch, and the batch's position in the .log file."""
+
+    offset: int
+    position: int
+
+
+class TimeIndexEntry(NamedTuple):
+    """The largest timestamp so far, and the last offset of the batch that holds it."""
+
+    timestamp: int
+    offset: int
+
+
+def read_index(path: Path, base_offset: int) -> list[IndexEntry]:
+    """All entries of an .index file; [] when there is none. A torn entry at the end is left out."""
+    data = _read(path, ENTRY.size)
+    return [IndexEntry(base_offset + relative, position) for relative, position in ENTRY.iter_unpack(data)]
+
+
+def read_time_index(path: Path, base_offset: int) -> list[TimeIndexEntry]:
+    """All entries of a .timeindex file; [] when there is none."""
+    data = _read(path, TIME_ENTRY.size)
+    return [TimeIndexEntry(timestamp, base_offset + relative) for timestamp, relative in TIME_ENTRY.iter_unpack(data)]
+
+
+def _read(path: Path, entry_bytes: int) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return data[: len(data) - len(data) % entry_bytes]
+
+
+def sound_entries(entries: list[IndexEntry], position_max: int) -> list[IndexEntry]:
+    """The entries up to the first that does not rise, or points behind `position_max`."""
+    previous = IndexEntry(-1, 0)
+    for count, entry in enumerate(entries):
+        if entry.offset <= previous.offset or not previous.position < entry.position <= position_max:
+            return entries[:count]
+        previous = entry
+    return entries
+
+
+def sound_time_entries(entries: list[TimeIndexEntry], offset_max: int) -> list[TimeIndexEntry]:
+    """The entries up to the first that does not rise, or lies behind `offset_max`."""
+    previous = TimeIndexEntry(-1, -1)
+    for count, entry in enumerate(entries):
+        if entry.timestamp <= previous.timestamp or not previous.offset < entry.offset <= offset_max:
+            return entries[:count]
+        previous = entry
+    return entries
+
+
+def _search(path: Path, entry: struct.Struct, is_before: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...] | None:
+    """The last entry for which `is_before` holds, in a file whose entries rise."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        low, high = 0, os.fstat(descriptor).st_size // entry.size
+        found = None
+        while low < high:
+            middle = (low + high) // 2
+            data = os.pread(descriptor, entry.size, middle * entry.size)
+            if len(data) < entry.size:
+                high = middle  # cut meanwhile
+            elif is_before(candidate := entry.unpack(data)):
+                found, low = candidate, middle + 1
+            else:
+                high = middle
+        return found
+    finally:
+        os.close(descriptor)
+
+
+def floor_entry(path: Path, base_offset: int, offset: int) -> IndexEntry | None:
+    """The last entry whose batch ends before or at `offset`."""
+    found = _search(path, ENTRY, lambda entry: base_offset + entry[0] <= offset)
+    return IndexEntry(base_offset + found[0], found[1]) if found else None
+
+
+def floor_time_entry(path: Path, base_offset: int, timestamp: int) -> TimeIndexEntry | None:
+    """The last entry with a timestamp below `timestamp`: everything up to its offset is older."""
+    found = _search(path, TIME_ENTRY, lambda entry: entry[0] < timestamp)
+    return TimeIndexEntry(found[0], base_offset + found[1]) if found else None

@@ -1,0 +1,73 @@
+"""The one module that names and parses paths inside a store.
+
+    <store>/store.json                      format version
+    <store>/logs/<topic>-<partition>/       segments; nothing else stands in logs/
+    <store>/shared/<topic>-<partition>.head the mapped head
+    <store>/removed/<topic>-<partition>/    bytes that recovery cut off
+    <store>/meta/                           the LMDB catalog
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LOG_SUFFIX = ".log"
+INDEX_SUFFIX = ".index"
+TIME_INDEX_SUFFIX = ".timeindex"
+EPOCH_CHECKPOINT = "leader-epoch-checkpoint"
+
+_PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})")
+_SEGMENT = re.compile(r"([0-9]{20})\.log")
+
+
+def format_file(store: Path) -> Path:
+    """The file that names the store's format version."""
+    return store / "store.json"
+
+
+def logs_directory(store: Path) -> Path:
+    """The directory of all partition directories."""
+    return store / "logs"
+
+
+def shared_directory(store: Path) -> Path:
+    """The directory of the mapped heads."""
+    return store / "shared"
+
+
+def catalog_directory(store: Path) -> Path:
+    """The directory of the LMDB environment."""
+    return store / "meta"
+
+
+def partition_directory(store: Path, topic: str, partition: int) -> Path:
+    """The directory of a partition's segments."""
+    return logs_directory(store) / f"{topic}-{partition}"
+
+
+def head_file(store: Path, topic: str, partition: int) -> Path:
+    """The mapped head of a partition."""
+    return shared_directory(store) / f"{topic}-{partition}.head"
+
+
+def removed_directory(store: Path, topic: str, partition: int) -> Path:
+    """Where recovery keeps the bytes that it cut off."""
+    return store / "removed" / f"{topic}-{partition}"
+
+
+def parse_partition_directory(name: str) -> tuple[str, int] | None:
+    """Topic and partition of a directory name, or None for another name."""
+    match = _PARTITION_DIRECTORY.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:
+    """A file of the segment that begins at `base_offset`."""
+    return directory / f"{base_offset:020d}{suffix}"
+
+
+def parse_segment(name: str) -> int | None:
+    """The base offset of a .log file name, or None for another name."""
+    match = _SEGMENT.fullmatch(name)
+    return int(match[1]) if match else None

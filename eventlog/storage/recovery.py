@@ -1,0 +1,269 @@
+"""Recovery: what stands in a partition's files after a crash, and what becomes of it.
+
+Only the last segment can be torn, because a segment is synced before its successor takes records; and of it only
+what lies behind the last durable position. The decision table, by what is found behind the last right batch:
+
+    nothing                                   clean       nothing is done
+    zeros only                                trimmed     the preallocated tail is cut off
+    other bytes, no right batch behind them   truncated   a torn tail: kept aside, cut off, new leader epoch
+    other bytes, and a right batch behind     damaged     nothing is touched; read-only for what is good
+
+A partition whose head is from this boot and unharmed is `trusted`, and not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError
+from eventlog.storage import files, index, names
+
+_BLOCK_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class RecoveryReport:
+    """What was found and done when a partition was opened.
+
+    `outcome` is "trusted", "created", "clean", "trimmed", "truncated" or "damaged"; sizes and positions are in bytes.
+    `kept_at` is the file that holds the bytes that were cut off; `damage` says where and why a damaged partition is read-only."""
+
+    outcome: str
+    segment: Path | None = None
+    scanned_from: int = 0
+    scanned_bytes: int = 0
+    truncated_at: int | None = None
+    truncated_bytes: int = 0
+    kept_at: Path | None = None
+    damage: CorruptLogError | None = None
+
+
+@dataclass
+class Recovered:
+    """The state that a partition's head is initialised with."""
+
+    tail: Any  # el_tail
+    start_offset: int
+    leader_epoch: int
+    allocated: int
+    report: RecoveryReport
+
+
+@dataclass
+class _Scan:
+    """The last segment, as far as it is right."""
+
+    path: Path
+    size: int
+    start: int
+    tail: Any  # el_tail
+    status: int = 0
+    entries: bytearray = field(default_factory=bytearray)
+    time_entries: bytearray = field(default_factory=bytearray)
+
+
+def _new_tail(base_offset: int) -> Any:
+    tail = ffi.new("el_tail *")
+    tail.end_offset = tail.segment_base = base_offset
+    tail.max_timestamp = tail.max_timestamp_offset = tail.indexed_timestamp = tail.first_timestamp = -1
+    return tail
+
+
+def _parse_batch(descriptor: int, position: int) -> Any | None:
+    """The header of the batch at a position, or None when none is there."""
+    data = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
+    batch = ffi.new("el_batch *")
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    return batch if status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes or status == lib.EL_CODEC_OK else None
+
+
+def _resume(descriptor: int, directory: Path, base_offset: int, durable_position: int) -> Any:
+    """The tail to scan from: at the last trustworthy index entry before the durable position, or at the beginning."""
+    tail = _new_tail(base_offset)
+    entries = index.sound_entries(
+        index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset), durable_position
+    )
+    first = _parse_batch(descriptor, 0)
+    if not entries or first is None:
+        return tail
+    batch = _parse_batch(descriptor, entries[-1].position)
+    if batch is None or batch.base_offset + batch.last_offset_delta != entries[-1].offset:
+        return tail
+    time_entries = index.sound_time_entries(
+        index.read_time_index(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), base_offset),
+        entries[-1].offset,
+    )
+    if not time_entries:
+        return tail
+    tail.position = entries[-1].position
+    tail.end_offset = batch.base_offset
+    tail.index_bytes = len(entries) * index.ENTRY.size
+    tail.time_index_bytes = len(time_entries) * index.TIME_ENTRY.size
+    tail.max_timestamp, tail.max_timestamp_offset = time_entries[-1]
+    tail.indexed_timestamp = tail.max_timestamp
+    tail.first_timestamp = first.max_timestamp
+    return tail
+
+
+def _scan_block(scan: _Scan, data: bytearray, length: int, interval_bytes: int) -> Any:
+    """Check the batches of a block that begins at the tail, and index those that are right."""
+    result = ffi.new("el_scan *")
+    lib.el_scan_begin(result, scan.tail.end_offset)
+    block = ffi.from_buffer("uint8_t[]", data)
+    scan.status = lib.el_scan_batches(block, length, result)
+    entries = ffi.new("uint8_t[]", (result.batch_count + 1) * index.ENTRY.size)
+    time_entries = ffi.new("uint8_t[]", (result.batch_count + 1) * index.TIME_ENTRY.size)
+    before = scan.tail.index_bytes, scan.tail.time_index_bytes
+    lib.el_index_rebuild(block, result.valid_bytes, interval_bytes, scan.tail, entries, time_entries)
+    scan.entries += ffi.buffer(entries, scan.tail.index_bytes - before[0])
+    scan.time_entries += ffi.buffer(time_entries, scan.tail.time_index_bytes - before[1])
+    return result
+
+
+def _scan_segment(directory: Path, base_offset: int, durable_position: int, interval_bytes: int) -> _Scan:
+    path = names.segment_file(directory, base_offset)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
+        scan = _Scan(path, size, tail.position, tail)
+        block_bytes = _BLOCK_BYTES
+        while tail.position < size:
+            data = bytearray(min(block_bytes, size - tail.position))
+            length = os.preadv(descriptor, [data], tail.position)
+            result = _scan_block(scan, data, length, interval_bytes)
+            at_end = tail.position + length - result.valid_bytes >= size
+            if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (at_end and scan.status):
+                break
+            block_bytes = max(_BLOCK_BYTES, result.needed_bytes)
+        return scan
+    finally:
+        os.close(descriptor)
+
+
+def _behind(scan: _Scan) -> tuple[bool, int | None]:
+    """Are there bytes other than zeros behind the last right batch, and where is a right batch among them?"""
+    is_blank = True
+    overlap = 2**21
+    with open(scan.path, "rb") as file:
+        file.seek(scan.tail.position)
+        position, data = scan.tail.position, b""
+        while block := file.read(_BLOCK_BYTES):
+            is_blank = is_blank and not any(memoryview(block).cast("B")) if len(block) < 4096 else (
+                is_blank and block.count(0) == len(block)
+            )
+            data += block
+            if not is_blank:
+                found = lib.el_find_batch(ffi.from_buffer("uint8_t[]", data), len(data), scan.tail.end_offset)
+                if found >= 0:
+                    return False, position + found
+            if len(data) > overlap:
+                position += len(data) - overlap
+                data = data[-overlap:]
+    return is_blank, None
+
+
+def _keep_aside(scan: _Scan, removed: Path) -> tuple[Path, int]:
+    """Copy what is about to be cut off, without the zeros at its end."""
+    files.make_directory(removed.parent)
+    files.make_directory(removed)
+    with open(scan.path, "rb") as file:
+        file.seek(scan.tail.position)
+        data = file.read().rstrip(b"\0")
+    kept = removed / f"{scan.path.stem}-{scan.tail.position}.bin"
+    number = 1
+    while kept.exists():
+        kept = removed / f"{scan.path.stem}-{scan.tail.position}-{number}.bin"
+        number += 1
+    files.replace_file(kept, data)
+    return kept, len(data)
+
+
+def _cut(scan: _Scan) -> None:
+    """Cut the segment and its indexes behind the last right batch, with the indexes complete up to there."""
+    with open(scan.path, "r+b") as file:
+        file.truncate(scan.tail.position)
+        os.fsync(file.fileno())
+    for suffix, end, added in (
+        (names.INDEX_SUFFIX, scan.tail.index_bytes, scan.entries),
+        (names.TIME_INDEX_SUFFIX, scan.tail.time_index_bytes, scan.time_entries),
+    ):
+        descriptor = os.open(scan.path.with_suffix(suffix), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+        with open(descriptor, "r+b") as file:
+            file.truncate(end - len(added))
+            file.seek(end - len(added))
+            file.write(added)
+
+
+def read_epochs(directory: Path) -> list[tuple[int, int]]:
+    """Leader epochs and their start offsets. Source of the format: Kafka's LeaderEpochCheckpointFile (version 0).
+
+    A checkpoint that cannot be read is taken as empty: it says nothing about records."""
+    try:
+        lines = (directory / names.EPOCH_CHECKPOINT).read_text("ascii").split("\n")
+        pairs = [tuple(map(int, line.split())) for line in lines[2:] if line.strip()]
+        return [(epoch, start) for epoch, start in pairs]
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def write_epochs(directory: Path, epochs: list[tuple[int, int]]) -> None:
+    """Replace the leader epoch checkpoint."""
+    lines = ["0", str(len(epochs)), *(f"{epoch} {start}" for epoch, start in epochs)]
+    files.replace_file(directory / names.EPOCH_CHECKPOINT, ("\n".join(lines) + "\n").encode("ascii"))
+
+
+def _begin_epoch(directory: Path, start_offset: int) -> None:
+    epochs = read_epochs(directory)
+    following = epochs[-1][0] + 1 if epochs else 1
+    write_epochs(directory, [pair for pair in epochs if pair[1] < start_offset] + [(following, start_offset)])
+
+
+def create_partition(directory: Path) -> None:
+    """Make the directory and first segment of an empty partition. Does nothing where they are there."""
+    files.make_directory(directory)
+    if files.segment_bases(directory):
+        return
+    for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
+        names.segment_file(directory, 0, suffix).touch(mode=files.FILE_MODE)
+    write_epochs(directory, [(0, 0)])
+
+
+def _damage(scan: _Scan) -> CorruptLogError:
+    text = ffi.string(lib.el_codec_status_text(scan.status)).decode()
+    return CorruptLogError(scan.path, scan.tail.position, f"{text}, and right batches stand behind it")
+
+
+def recover(
+    directory: Path, removed: Path, checkpoint: tuple[int, int] | None, interval_bytes: int, *, change: bool = True
+) -> Recovered:
+    """Find the end of a partition and make it clean.
+
+    `checkpoint` is the last durable position that is known, as (segment base offset, bytes). With `change` False
+    nothing is written: for a process that joins a partition which another one found damaged."""
+    bases = files.segment_bases(directory)
+    base = bases[-1]
+    durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
+    scan = _scan_segment(directory, base, durable_position, interval_bytes)
+    is_blank, good_batch = (True, None) if scan.tail.position == scan.size else _behind(scan)
+    outcome, details = "clean", {}
+    if good_batch is not None:
+        outcome, details = "damaged", {"damage": _damage(scan)}
+    elif not is_blank:
+        outcome, details = "truncated", {"truncated_at": scan.tail.position}
+        if change:
+            details["kept_at"], details["truncated_bytes"] = _keep_aside(scan, removed)
+    elif scan.tail.position < scan.size:
+        outcome = "trimmed"
+    if change and outcome != "damaged":
+        _cut(scan)
+        if outcome == "truncated":
+            _begin_epoch(directory, scan.tail.end_offset)
+    epochs = read_epochs(directory)
+    report = RecoveryReport(outcome, scan.path, scan.start, scan.tail.position - scan.start, **details)
+    allocated = scan.size if outcome == "damaged" else scan.tail.position
+    return Recovered(scan.tail, bases[0], epochs[-1][0] if epochs else 0, allocated, report)
