@@ -63,6 +63,7 @@ int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
+int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
 int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);

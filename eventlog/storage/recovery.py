@@ -129,6 +129,8 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
+        # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
         scan = _Scan(path, size, tail.position, tail)
         block_bytes = _BLOCK_BYTES
@@ -153,9 +155,7 @@ def _behind(scan: _Scan) -> tuple[bool, int | None]:
         file.seek(scan.tail.position)
         position, data = scan.tail.position, b""
         while block := file.read(_BLOCK_BYTES):
-            is_blank = is_blank and not any(memoryview(block).cast("B")) if len(block) < 4096 else (
-                is_blank and block.count(0) == len(block)
-            )
+            is_blank = is_blank and block.count(0) == len(block)
             data += block
             if not is_blank:
                 found = lib.el_find_batch(ffi.from_buffer("uint8_t[]", data), len(data), scan.tail.end_offset)

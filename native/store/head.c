@@ -91,6 +91,10 @@ uint32_t el_head_poison(const el_head *head) {
     return atomic_load_explicit(&head->poison, memory_order_acquire);
 }
 
+int el_head_is_sealing(const el_head *head) {
+    return atomic_load(&head->sealing) != 0;
+}
+
 /* Lock within the time given: the common case is one compare-and-swap. */
 static int lock_bounded(pthread_mutex_t *mutex, int64_t timeout_ms) {
     int result = pthread_mutex_trylock(mutex);

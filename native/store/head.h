@@ -149,6 +149,8 @@ int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
+/* Has a roll begun that is not finished? */
+int el_head_is_sealing(const el_head *head);
 
 /* Take a mutex, waiting at most timeout_ms. EL_DONE or EL_LOCK_TIMEOUT; *holder is then the process that has it. A holder
  * that died is noticed by the kernel and its half-done work completed or discarded. */

@@ -1,0 +1,186 @@
+"""The write path of a partition in this process: attaching to the active segment, rolling, flushing, trimming.
+
+The native appender does the work and answers with a status; here the rare ones are acted on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import (
+    CorruptLogError,
+    DiskFullError,
+    EventLogError,
+    LockTimeoutError,
+    PoisonedError,
+    RecordTooLargeError,
+)
+from eventlog.storage import files, names
+from eventlog.storage.head import SharedHead
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _open_segment(directory: Path, base_offset: int) -> list[int]:
+    """Descriptors of the .log, .index and .timeindex of a segment, created where they are not there."""
+    descriptors: list[int] = []
+    try:
+        for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
+            path = names.segment_file(directory, base_offset, suffix)
+            descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE))
+    except OSError as error:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if error.errno in _DISK_FULL:
+            raise DiskFullError(f"no space for a new segment in {directory}: {error.strerror}") from error
+        raise EventLogError(f"a segment cannot be opened: {error}") from error
+    return descriptors
+
+
+class Appender:
+    """`pointer` is the native `el_appender`; damage is what recovery found, and makes every append fail."""
+
+    def __init__(
+        self,
+        directory: Path,
+        head: SharedHead,
+        *,
+        lock_timeout_ms: int,
+        batch_bytes_max: int,
+        flush_always: bool,
+        log_append_time: bool,
+        damage: CorruptLogError | None,
+    ) -> None:
+        self._directory = directory
+        self._head = head
+        self._damage = damage
+        self._lock_timeout_ms = lock_timeout_ms
+        self.pointer = lib.el_appender_new(
+            head.pointer, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time
+        )
+        if self.pointer == ffi.NULL:
+            raise EventLogError("memory ran out while a partition was opened")
+
+    def resolve(self, status: int) -> None:
+        """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
+        if status == lib.EL_SEGMENT_CHANGED:
+            self._attach()
+        elif status == lib.EL_ROLL_NEEDED:
+            self._roll()
+        else:
+            raise self._error(status)
+
+    def flush(self, offset: int) -> None:
+        """Return once all records before `offset` are on disk."""
+        while (status := lib.el_flush(self.pointer, offset)) != lib.EL_DONE:
+            self.resolve(status)
+
+    def trim(self) -> None:
+        """Cut off the preallocated tail. The caller is the only process that has the partition open."""
+        if self._head.poison != 0:
+            return
+        self._attach()
+        if self.pointer.segment_base >= 0:
+            self._check(lib.el_trim(self.pointer))
+
+    def close(self) -> None:
+        """Close the segment's files."""
+        lib.el_appender_free(self.pointer)
+        self.pointer = None
+
+    @contextmanager
+    def _flush_mutex(self) -> Iterator[None]:
+        holder = ffi.new("int32_t *")
+        if lib.el_head_lock_flush(self._head.pointer, self._lock_timeout_ms, holder) != lib.EL_DONE:
+            raise self._lock_timeout(holder[0])
+        try:
+            yield
+        finally:
+            lib.el_head_unlock_flush(self._head.pointer)
+
+    def _snapshot(self) -> Any:
+        tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
+        if lib.el_head_snapshot(self._head.pointer, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
+            raise self._lock_timeout(holder[0])
+        return tail
+
+    def _attach(self) -> None:
+        """Use the active segment's files. A roll that its process did not finish is finished here."""
+        with self._flush_mutex():
+            self._attach_to(self._snapshot().segment_base)
+            if lib.el_head_is_sealing(self._head.pointer):
+                self._roll_locked()
+
+    def _attach_to(self, base_offset: int) -> None:
+        if self.pointer.segment_base == base_offset:
+            return
+        descriptors = _open_segment(self._directory, base_offset)
+        self._check(lib.el_appender_attach(self.pointer, base_offset, *descriptors))
+
+    def _roll(self) -> None:
+        sealed = self.pointer.segment_base
+        with self._flush_mutex():
+            if self._snapshot().segment_base == sealed:
+                self._roll_locked()
+            else:
+                self._attach_to(self._snapshot().segment_base)
+
+    def _roll_locked(self) -> None:
+        """Seal the segment, sync it, and only then let its successor take records."""
+        sealed = ffi.new("el_tail *")
+        self._check(lib.el_roll_begin(self.pointer, sealed))
+        successor = sealed.end_offset
+        descriptors = _open_segment(self._directory, successor)
+        try:
+            files.sync_directory(self._directory)
+        except OSError as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise EventLogError(f"{self._directory} cannot be synced: {error}") from error
+        self._check(lib.el_roll_finish(self.pointer, successor))
+        self._check(lib.el_appender_attach(self.pointer, successor, *descriptors))
+
+    def _check(self, status: int) -> None:
+        if status != lib.EL_DONE:
+            raise self._error(status)
+
+    def _error(self, status: int) -> EventLogError:
+        reason = os.strerror(self.pointer.error_number) if self.pointer.error_number else "unknown reason"
+        if status == lib.EL_POISONED:
+            return self._poisoned()
+        if status == lib.EL_LOCK_TIMEOUT:
+            return self._lock_timeout(self.pointer.holder)
+        if status == lib.EL_DISK_FULL:
+            return DiskFullError(f"no space left in {self._directory}: {reason}; nothing was written")
+        if status == lib.EL_UNIT_TOO_LARGE:
+            return RecordTooLargeError(
+                "the records of one append_many have to fit into one segment (segment.bytes): split them, or raise it"
+            )
+        if status == lib.EL_RECORD_TOO_LARGE:
+            return RecordTooLargeError("the record is larger than the topic's max.message.bytes")
+        if status == lib.EL_NO_MEMORY:
+            return EventLogError("memory ran out while a record was encoded; nothing was written")
+        return PoisonedError(
+            f"writing to {self._directory} failed: {reason}. The partition takes no more writes until every process "
+            "has closed it and it is opened again"
+        )
+
+    def _poisoned(self) -> EventLogError:
+        if self._damage is not None:
+            return CorruptLogError(self._damage.path, self._damage.position, self._damage.reason)
+        return PoisonedError(
+            f"{self._directory} takes no writes since one failed ({os.strerror(self._head.poison)}): close the "
+            "partition in every process, and open it again to recover it"
+        )
+
+    def _lock_timeout(self, holder: int) -> LockTimeoutError:
+        return LockTimeoutError(
+            f"process {holder} has held a mutex of {self._directory} for more than {self._lock_timeout_ms} ms; "
+            "if it is stopped, continue or kill it"
+        )

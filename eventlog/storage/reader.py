@@ -1,0 +1,190 @@
+"""The read path: finding an offset's segment and batch, and going through segments in order."""
+
+from __future__ import annotations
+
+import os
+import sys
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError, EventLogError
+from eventlog.records.compression import decompress
+from eventlog.records.record import Record
+from eventlog.storage import files, index, names
+from eventlog.storage.head import SharedHead
+
+_COMPRESSION = 0x07
+
+# A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
+
+_MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
+
+
+class SegmentList:
+    """The base offsets of a partition's segments, listed again when one was added or deleted."""
+
+    def __init__(self, directory: Path, head: SharedHead) -> None:
+        self._directory = directory
+        self._head = head
+        self._version = -1
+        self._bases: list[int] = []
+
+    def bases(self) -> list[int]:
+        """All base offsets, in order."""
+        version = lib.el_head_segments_version(self._head.pointer)
+        if version != self._version:
+            self._bases = files.segment_bases(self._directory)
+            self._version = version
+        return self._bases
+
+    def holding(self, offset: int) -> int:
+        """The base offset of the segment that an offset falls into."""
+        bases = self.bases()
+        return bases[max(bisect_right(bases, offset) - 1, 0)]
+
+    def after(self, base_offset: int) -> int | None:
+        """The base offset of the next segment."""
+        bases = self.bases()
+        at = bisect_right(bases, base_offset)
+        return bases[at] if at < len(bases) else None
+
+
+class LogReader:
+    """Goes through one partition from an offset on. Not for several threads at once."""
+
+    def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
+        self._directory = directory
+        self._segments = segments
+        self._topic = topic
+        self._partition = partition
+        self._native: Any = ffi.gc(lib.el_reader_new(block_bytes), lib.el_reader_free)
+        self._base_offset = -1
+        self._descriptor = -1
+        self._decompressed: Any = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the segment that is being read."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._base_offset = -1
+
+    @property
+    def next_offset(self) -> int:
+        """The offset that will be read next."""
+        return int(self._native.next_offset)
+
+    def seek(self, offset: int) -> None:
+        """Go on at an offset that lies within the partition."""
+        if self._descriptor >= 0 and offset == self.next_offset:
+            return
+        base = self._segments.holding(offset)
+        self._open(base)
+        position = self._position_of(base, offset)
+        lib.el_reader_seek(self._native, self._descriptor, position, offset)
+
+    def values(self, count_max: int, stop: int) -> list[bytes | None]:
+        """Up to `count_max` values of records below `stop`; [] only when `stop` is reached."""
+        values: list[bytes | None] = []
+        while len(values) < count_max and self._load(stop):
+            self._took(lib.el_take_values(self._native, id(values), count_max - len(values), stop))
+        return values
+
+    def records(self, count_max: int, stop: int) -> list[Record]:
+        """Up to `count_max` records below `stop`; [] only when `stop` is reached."""
+        records: list[Record] = []
+        while len(records) < count_max and self._load(stop):
+            taken = lib.el_take_records(
+                self._native, id(records), count_max - len(records), stop,
+                id(Record), id(_MAKE), id(self._topic), id(self._partition),
+            )  # fmt: skip
+            self._took(taken)
+        return records
+
+    def _took(self, count: int) -> None:
+        if count == -2:
+            raise MemoryError("memory ran out while records were read")
+        if count == -1:
+            raise self._corrupt()
+
+    def _open(self, base_offset: int) -> None:
+        if base_offset == self._base_offset and self._descriptor >= 0:
+            return
+        self.close()
+        path = names.segment_file(self._directory, base_offset)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CorruptLogError(path, 0, f"the segment cannot be opened: {error.strerror}") from error
+        self._base_offset = base_offset
+
+    def _position_of(self, base_offset: int, offset: int) -> int:
+        """Where to begin in a segment. The index is a hint: it is believed only if it points at the batch it names."""
+        path = names.segment_file(self._directory, base_offset, names.INDEX_SUFFIX)
+        entry = index.floor_entry(path, base_offset, offset)
+        if entry is None:
+            return 0
+        batch = ffi.new("el_batch *")
+        data = os.pread(self._descriptor, lib.EL_BATCH_HEADER_BYTES, entry.position) if entry.position >= 0 else b""
+        lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+        points_right = batch.size_bytes > 0 and batch.base_offset + batch.last_offset_delta == entry.offset
+        return entry.position if points_right and batch.base_offset <= offset else 0
+
+    def _load(self, stop: int) -> bool:
+        """Have checked records below `stop` ready; False when there are none."""
+        while self.next_offset < stop:
+            status = lib.el_reader_load(self._native, stop)
+            if status == lib.EL_READ_READY:
+                return True
+            if status == lib.EL_READ_COMPRESSED:
+                self._decompress()
+                return True
+            if status != lib.EL_READ_END_OF_SEGMENT:
+                raise self._corrupt(status)
+            if self.next_offset < stop and not self._next_segment(stop):
+                return False
+        return False
+
+    def _next_segment(self, stop: int) -> bool:
+        following = self._segments.after(self._base_offset)
+        if following is None:
+            position = lib.el_reader_batch_position(self._native)
+            path = names.segment_file(self._directory, self._base_offset)
+            raise CorruptLogError(path, position, f"the segment ends at offset {self.next_offset}, before {stop}")
+        if following > self.next_offset and following >= stop:
+            return False
+        offset = max(following, self.next_offset)
+        self._open(following)
+        lib.el_reader_seek(self._native, self._descriptor, 0, offset)
+        return True
+
+    def _decompress(self) -> None:
+        length = ffi.new("size_t *")
+        compressed = lib.el_reader_compressed(self._native, length)
+        codec = self._native.batch.attributes & _COMPRESSION
+        position = lib.el_reader_batch_position(self._native)
+        try:
+            data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
+        except ValueError as error:
+            path = names.segment_file(self._directory, self._base_offset)
+            raise CorruptLogError(path, position, f"a batch that cannot be decompressed: {error}") from error
+        self._decompressed = ffi.from_buffer("uint8_t[]", data)
+        if lib.el_reader_set_records(self._native, self._decompressed, len(data)) != lib.EL_READ_READY:
+            raise self._corrupt()
+
+    def _corrupt(self, status: int = -1) -> EventLogError:
+        path = names.segment_file(self._directory, self._base_offset)
+        position = self._native.error_position
+        if status == lib.EL_READ_NO_MEMORY:
+            return EventLogError(f"memory ran out while {path} was read")
+        if status == lib.EL_READ_IO_ERROR:
+            position = lib.el_reader_batch_position(self._native)
+            return CorruptLogError(path, position, f"reading failed: {os.strerror(self._native.error_number)}")
+        text = ffi.string(lib.el_codec_status_text(self._native.codec_status)).decode()
+        self.close()
+        return CorruptLogError(path, position, text)
