@@ -61,11 +61,15 @@ class Appender:
         self._head = head
         self._damage = damage
         self._lock_timeout_ms = lock_timeout_ms
-        self.pointer = lib.el_appender_new(
-            head.pointer, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time
-        )
-        if self.pointer == ffi.NULL:
+        mapped = head.pointer
+        pointer = lib.el_appender_new(mapped, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time)
+        if pointer == ffi.NULL:
             raise EventLogError("memory ran out while a partition was opened")
+
+        def free(pointer: Any, _keeps_alive: Any = mapped) -> None:
+            lib.el_appender_free(pointer)
+
+        self.pointer = ffi.gc(pointer, free)
 
     def resolve(self, status: int) -> None:
         """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
@@ -90,8 +94,7 @@ class Appender:
             self._check(lib.el_trim(self.pointer))
 
     def close(self) -> None:
-        """Close the segment's files."""
-        lib.el_appender_free(self.pointer)
+        """Close the segment's files, once no thread is inside a native call."""
         self.pointer = None
 
     @contextmanager

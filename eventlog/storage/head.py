@@ -98,7 +98,8 @@ class SharedHead:
         pointer = lib.el_head_map(self._descriptor)
         if pointer == ffi.NULL:
             raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
-        self.pointer = pointer
+        # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
+        self.pointer = ffi.gc(pointer, lib.el_head_unmap)
 
     @property
     def poison(self) -> int:
@@ -115,9 +116,7 @@ class SharedHead:
 
     def close(self) -> None:
         """Unmap the head and give the lock back."""
-        if self.pointer is not None:
-            lib.el_head_unmap(self.pointer)
-            self.pointer = None
+        self.pointer = None
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

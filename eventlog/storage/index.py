@@ -99,3 +99,9 @@ def floor_time_entry(path: Path, base_offset: int, timestamp: int) -> TimeIndexE
     """The last entry with a timestamp below `timestamp`: everything up to its offset is older."""
     found = _search(path, TIME_ENTRY, lambda entry: entry[0] < timestamp)
     return TimeIndexEntry(found[0], base_offset + found[1]) if found else None
+
+
+def last_time_entry(path: Path, base_offset: int) -> TimeIndexEntry | None:
+    """The last entry of a sealed segment's time index: its largest timestamp."""
+    entries = read_time_index(path, base_offset)
+    return entries[-1] if entries else None

@@ -1,0 +1,1 @@
+"""The truth about everything but records: topics, their partitions and settings."""

@@ -1,0 +1,301 @@
+"""One partition: the names users rely on, over the shared head, the appender and the readers."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn
+
+from eventlog._native import ffi, lib
+from eventlog.errors import (
+    EventLogError,
+    ForkedProcessError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    OffsetOutOfRangeError,
+    StoreClosedError,
+)
+from eventlog.options import TopicConfig
+from eventlog.records.batch import Headers, encoded
+from eventlog.records.record import Record
+from eventlog.storage import names
+from eventlog.storage.appender import Appender
+from eventlog.storage.head import DAMAGED, SharedHead
+from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.recovery import RecoveryReport, create_partition, recover
+from eventlog.storage.timestamps import offset_for_time
+from eventlog.waiting import wait_past
+
+_NULL = ffi.NULL
+_append_record = lib.el_append_record
+
+_SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
+_LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
+_CHUNK_RECORDS = 2000
+_IDLE_READERS_MAX = 4
+
+_open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
+
+
+class Partition:
+    """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
+
+    Safe for use by several threads. Made by `EventLog.partition`."""
+
+    def __init__(
+        self, store: Path, topic: str, partition: int, config: TopicConfig, *, fsync: str, lock_timeout_ms: int
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.directory = names.partition_directory(store, topic, partition)
+        self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
+        self._why_closed: type[EventLogError] = StoreClosedError
+        self._flush_always = fsync == "always"
+        self._batch_bytes_max = config.number("max.message.bytes")
+        self._log_append_time = config.text("message.timestamp.type") == "LogAppendTime"
+        self._idle_readers: list[LogReader] = []
+        self._open(store, config, lock_timeout_ms)
+        _open_partitions.add(self)
+
+    def _open(self, store: Path, config: TopicConfig, lock_timeout_ms: int) -> None:
+        limits = ffi.new("el_limits *")
+        limits.segment_bytes = config.number("segment.bytes")
+        limits.segment_ms = config.number("segment.ms")
+        limits.index_interval_bytes = config.number("index.interval.bytes")
+        removed = names.removed_directory(store, self.topic, self.partition)
+
+        def first(checkpoint: tuple[int, int] | None) -> Any:
+            create_partition(self.directory)
+            return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
+
+        self._head, self.recovery = SharedHead.open(
+            names.head_file(store, self.topic, self.partition), limits, first
+        )
+        if self._head.poison == DAMAGED and self.recovery.damage is None:
+            self.recovery = recover(self.directory, removed, None, limits.index_interval_bytes, change=False).report
+        self._segments = SegmentList(self.directory, self._head)
+        self._appender = Appender(
+            self.directory,
+            self._head,
+            lock_timeout_ms=lock_timeout_ms,
+            batch_bytes_max=self._batch_bytes_max,
+            flush_always=self._flush_always,
+            log_append_time=self._log_append_time,
+            damage=self.recovery.damage,
+        )
+        self._native = self._appender.pointer
+
+    recovery: RecoveryReport
+    """What was found and done when this process opened the partition."""
+
+    def __repr__(self) -> str:
+        return f"<Partition {self.topic}-{self.partition} in {self.directory.parent}>"
+
+    # --- state -------------------------------------------------------------------------------------------
+
+    def _mapped(self) -> Any:
+        head = self._head.pointer
+        if self._native is None or head is None:
+            self._refuse()
+        return head
+
+    def _refuse(self) -> NoReturn:
+        if self._why_closed is ForkedProcessError:
+            raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
+        raise StoreClosedError(f"{self!r} is closed")
+
+    @property
+    def start_offset(self) -> int:
+        """The offset of the first record that is still there."""
+        return int(lib.el_head_start_offset(self._mapped()))
+
+    @property
+    def end_offset(self) -> int:
+        """The offset that the next record will get."""
+        return int(lib.el_head_end_offset(self._mapped()))
+
+    @property
+    def durable_offset(self) -> int:
+        """Every record before this offset is on disk and survives a power cut."""
+        return int(lib.el_head_durable_offset(self._mapped()))
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        timestamp: int | None = None,
+    ) -> int:
+        """Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.
+
+        On return every process sees it; with fsync="always" it is on disk. Raises `RecordTooLargeError`, `DiskFullError`,
+        `PoisonedError`, `CorruptLogError` (the partition is damaged, read-only), `InvalidTypeError`."""
+        plain = (value is None or type(value) is bytes) and (key is None or type(key) is bytes) and headers is None
+        if not plain or (timestamp is not None and (type(timestamp) is not int or not 0 <= timestamp < 2**63)):
+            return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
+        while True:
+            try:
+                offset: int = _append_record(
+                    self._native,
+                    _NULL if value is None else value,
+                    -1 if value is None else len(value),
+                    _NULL if key is None else key,
+                    -1 if key is None else len(key),
+                    -1 if timestamp is None else timestamp,
+                )
+            except TypeError:
+                self._refuse()
+            if offset >= 0:
+                break
+            self._appender.resolve(offset)
+        if self._flush_always:
+            self._appender.flush(offset + 1)
+        return offset
+
+    def append_many(
+        self,
+        values: Sequence[bytes | None],
+        *,
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+        timestamps: Sequence[int | None] | None = None,
+    ) -> range:
+        """Append records as one unit and return their offsets. Lists have one item per value.
+
+        The unit becomes visible all at once, and survives the death of the process whole or not at all; it has to fit
+        into one segment. Raises what `append` raises, and then nothing was appended."""
+        self._mapped()
+        with encoded(
+            values,
+            keys,
+            headers,
+            timestamps,
+            batch_bytes_max=self._batch_bytes_max,
+            log_append_time=self._log_append_time,
+        ) as pack:
+            if pack.count == 0:
+                return range(0)
+            while (offset := lib.el_append_unit(self._native, pack.data, pack.length)) < 0:
+                self._appender.resolve(offset)
+            count = pack.count
+        if self._flush_always:
+            self._appender.flush(offset + count)
+        return range(offset, offset + count)
+
+    def flush(self) -> None:
+        """Return once everything appended so far, by any process, is on disk."""
+        self._appender.flush(int(lib.el_head_end_offset(self._mapped())))
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
+        """Up to `max_records` records from `offset` on; [] at the end. With `durable` only what is on disk.
+
+        Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
+        _check_int("max_records", max_records, 1)
+        stop = self.durable_offset if durable else self.end_offset
+        self._check_offset(offset)
+        if offset >= stop:
+            return []
+        reader = self._reader(_SMALL_BLOCK_BYTES)
+        reader.seek(offset)
+        records = reader.records(max_records, stop)
+        if len(self._idle_readers) < _IDLE_READERS_MAX:
+            self._idle_readers.append(reader)
+        return records
+
+    def values(self, start: int | None = None, stop: int | None = None) -> Iterator[bytes | None]:
+        """The values of the records from `start` (None: the first) up to `stop` (None: the end as it is now).
+
+        The fastest way through a partition. Raises what `read` raises."""
+        return chain.from_iterable(self._chunks(LogReader.values, start, stop))
+
+    def records(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
+        """The records from `start` (None: the first) up to `stop` (None: the end as it is now)."""
+        return chain.from_iterable(self._chunks(LogReader.records, start, stop))
+
+    def _chunks(self, take: Any, start: int | None, stop: int | None) -> Iterator[list[Any]]:
+        end = self.end_offset
+        start = self.start_offset if start is None else start
+        self._check_offset(start)
+        if stop is not None:
+            _check_int("stop", stop, 0)
+            end = min(stop, end)
+        return self._go_through(take, start, end)
+
+    def _go_through(self, take: Any, start: int, end: int) -> Iterator[list[Any]]:
+        if start >= end:
+            return
+        reader = LogReader(self.directory, self._segments, self.topic, self.partition, _LARGE_BLOCK_BYTES)
+        reader.seek(start)
+        while reader.next_offset < end:
+            self._mapped()
+            yield take(reader, _CHUNK_RECORDS, end)
+        reader.close()
+
+    def _reader(self, block_bytes: int) -> LogReader:
+        try:
+            return self._idle_readers.pop()
+        except IndexError:
+            return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
+
+    def _check_offset(self, offset: int) -> None:
+        if not isinstance(offset, int) or isinstance(offset, bool):
+            raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
+        start_offset, end_offset = self.start_offset, self.end_offset
+        if not start_offset <= offset <= end_offset:
+            raise OffsetOutOfRangeError(f"{self.topic}-{self.partition}", offset, start_offset, end_offset)
+
+    def offset_for_time(self, timestamp: int) -> int | None:
+        """The offset of the first record with this timestamp (milliseconds since the epoch) or a later one, or None."""
+        _check_int("timestamp", timestamp, 0)
+        end_offset = self.end_offset
+        reader = LogReader(self.directory, self._segments, self.topic, self.partition, _SMALL_BLOCK_BYTES)
+        return offset_for_time(self.directory, self._segments, reader, timestamp, self.start_offset, end_offset)
+
+    def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
+        """Block until there is a record at `offset` (with `durable`: on disk); False after `timeout` seconds."""
+        _check_int("offset", offset, 0)
+        if timeout is not None and not isinstance(timeout, (int, float)):
+            raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
+        return wait_past(self._mapped(), offset, timeout, durable=durable)
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the files. The last process to do so flushes the partition and trims its segment."""
+        if self._native is None:
+            return
+        self._native = None
+        try:
+            if self._head.try_exclusive():
+                self._appender.trim()
+        finally:
+            self._appender.close()
+            self._idle_readers.clear()
+            self._head.close()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing here may be used, unlocked or trimmed."""
+        self._native = None
+        self._why_closed = ForkedProcessError
+
+
+def _check_int(name: str, value: object, minimum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < minimum:
+        raise InvalidArgumentError(f"{name} is {value}, but must be at least {minimum}")
+
+
+def _after_fork_in_child() -> None:
+    for partition in list(_open_partitions):
+        partition._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
