@@ -16,6 +16,7 @@ typedef struct el_batch {
     ...;
 } el_batch;
 int el_batch_parse(const uint8_t *data, size_t available, el_batch *batch);
+int el_batch_verify_records(const uint8_t *records, size_t length, const el_batch *batch);
 int el_batch_verify(const uint8_t *data, const el_batch *batch);
 typedef struct el_scan {
     int64_t valid_bytes; int64_t next_offset; int64_t batch_count; int64_t record_count; int64_t max_timestamp;
@@ -107,6 +108,7 @@ void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_of
 int el_reader_load(el_reader *reader, int64_t end_offset);
 const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
+void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length);
 int64_t el_reader_batch_position(const el_reader *reader);
 
 /* python/objects.h */

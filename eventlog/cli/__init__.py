@@ -1,6 +1,7 @@
 """The `eventlog` command: its group, and what becomes of errors.
 
-Exit status: 0 done, 1 the operation failed, 2 wrong usage, 130 interrupted. An error is one line on standard error.
+Exit status: 0 done, 1 the operation failed, 2 wrong usage, 130 interrupted. An error is one line on standard
+error.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ def _usage_text(error: click.UsageError) -> str:
     command = error.ctx.command_path if error.ctx is not None else "eventlog"
     text = error.format_message().rstrip(".")
     if isinstance(error, click.NoSuchOption) and error.option_name == "--store":
-        text += ": it stands before the command, as in 'eventlog --store DIR COMMAND'"
+        text = "--store stands before the command, as in 'eventlog --store DIR COMMAND'"
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--json" and command == "eventlog":
+        text = "--json stands behind the command, as in 'eventlog topics list --json'"
     return f"{text} (see '{command} --help')"
 
 
@@ -123,7 +126,8 @@ def _report(message: str) -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Make sure that descriptors 0 to 2 are open, so that no file of the store can be opened as standard output."""
+    """Make sure that descriptors 0 to 2 are open, so that no file of the store can be opened as standard
+    output."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

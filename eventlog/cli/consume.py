@@ -17,7 +17,8 @@ from eventlog.cli.store import open_partitions, open_store
 if TYPE_CHECKING:
     from eventlog import Partition
 
-# Prints the records of a partition from one offset up to another, but not more than so many; returns how many.
+# Prints the records of a partition from one offset up to another, but not more than so many; returns how
+# many.
 _Printer = Callable[["Partition", int, int, int], int]
 _NO_LIMIT = sys.maxsize
 
@@ -28,6 +29,7 @@ _NO_LIMIT = sys.maxsize
 @click.option(
     "--from",
     "start",
+    metavar="earliest|latest|OFFSET|TIME",
     type=StartType(),
     default="earliest",
     show_default=True,
@@ -67,7 +69,7 @@ def consume(
     with open_store() as log:
         partitions = open_partitions(log, topic, partition)
         if start.kind == "offset" and len(partitions) > 1:
-            raise click.UsageError(f"an offset belongs to one partition and {topic} has {len(partitions)}: --partition")
+            raise click.UsageError(f"an offset needs --partition: {topic} has {len(partitions)} partitions")
         stops = [item.end_offset for item in partitions]
         positions = {item: start.resolve(item) for item in partitions}
         if start.kind == "offset":
@@ -89,7 +91,9 @@ def _follow(positions: dict[Partition, int], limit: int, printer: _Printer) -> N
                 return
 
 
-def _advance(partition: Partition, positions: dict[Partition, int], stop: int, limit: int, printer: _Printer) -> int:
+def _advance(
+    partition: Partition, positions: dict[Partition, int], stop: int, limit: int, printer: _Printer
+) -> int:
     """Print from the partition's position up to `stop`, at most `limit` records; return how many."""
     printed = printer(partition, positions[partition], stop, limit) if positions[partition] < stop else 0
     positions[partition] = stop

@@ -13,8 +13,9 @@ from eventlog.cli import output
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
-    from eventlog import Record
     from eventlog.storage.inspection import BatchInfo
+
+    from eventlog import Record
 
 _VALUE_CHARACTERS = 60
 _BATCH_LINE = "{:>10}  {:>15}  {:>7}  {:>8}  {:<6}  {:<24}"
@@ -25,9 +26,10 @@ _BATCH_LINE = "{:>10}  {:>15}  {:>7}  {:>8}  {:<6}  {:<24}"
 @click.option("--records", "with_records", is_flag=True, help="Show the records in each batch, too.")
 @output.json_option
 def dump(target: str, with_records: bool, as_json: bool) -> None:
-    """Show the batches in a .log file, or the entries of an .index or .timeindex file.
+    """Show the batches or index entries in a partition's files.
 
-    A FILE needs no store. TOPIC/PARTITION shows all .log files of a partition of the store.
+    A .log file holds batches of records; an .index and a .timeindex file hold entries. A FILE needs no store.
+    TOPIC/PARTITION shows all .log files of a partition of the store.
 
     \b
     Example:
@@ -69,7 +71,9 @@ def _dump_log(path: Path, with_records: bool, as_json: bool) -> None:
     from eventlog.storage.inspection import iterate_batches, iterate_records
 
     if not as_json:
-        output.write_line(_BATCH_LINE.format("POSITION", "OFFSETS", "RECORDS", "BYTES", "CODEC", "LATEST").rstrip())
+        output.write_line(
+            _BATCH_LINE.format("POSITION", "OFFSETS", "RECORDS", "BYTES", "CODEC", "LATEST").rstrip()
+        )
     if not with_records:
         for batch in iterate_batches(path):
             _write_batch(path, batch, as_json)

@@ -20,8 +20,8 @@ _STOP_CHECK_SECONDS = 0.5
 class Follower:
     """Yields each partition in which records stand at or behind the offset that the caller has come to.
 
-    One thread a partition waits; the caller waits for them all, and for standard output to be closed, in one poll.
-    That call is where Ctrl-C arrives, too. A context manager: leaving it ends the threads.
+    One thread a partition waits; the caller waits for them all, and for standard output to be closed, in one
+    poll. That call is where Ctrl-C arrives, too. A context manager: leaving it ends the threads.
     """
 
     def __init__(self, positions: dict[Partition, int]) -> None:

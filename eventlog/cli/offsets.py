@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def offsets(topic: str, timestamp_ms: int | None, as_json: bool) -> None:
     """Show the offsets of each partition of TOPIC.
 
-    START is the first record's offset, END the offset that the next record gets, and what lies before DURABLE is on
-    disk. With --time: the first record at or after TIME, such as 2026-11-01 or 2026-11-01T10:00 (UTC unless it names a
-    zone), or milliseconds since 1970; "-" if there is none.
+    START is the first record's offset, END the offset that the next record gets, and what lies before DURABLE
+    is on disk. With --time: the first record at or after TIME, such as 2026-11-01 or 2026-11-01T10:00 (UTC
+    unless it names a zone), or milliseconds since 1970; "-" if there is none.
 
     \b
     Example:
@@ -71,4 +71,6 @@ def offset_rows(partitions: Iterable[Partition]) -> list[dict[str, int]]:
 
 def write_offset_rows(rows: Iterable[dict[str, int]]) -> None:
     """Print what offset_rows returned as a table."""
-    output.write_table(["PARTITION", "START", "END", "DURABLE", "RECORDS"], [list(row.values()) for row in rows])
+    output.write_table(
+        ["PARTITION", "START", "END", "DURABLE", "RECORDS"], [list(row.values()) for row in rows]
+    )

@@ -1,4 +1,4 @@
-"""What the commands print: tables, JSON Lines and raw bytes, all through one buffered writer on standard output."""
+"""What the commands print: tables, JSON Lines and raw bytes, through one writer on standard output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON L
 
 @functools.cache
 def standard_output() -> io.BufferedWriter:
-    """Standard output as bytes. Every command prints through this one writer, so nothing is printed out of order."""
+    """Standard output as bytes. Every command prints through this one writer, so nothing is printed out of
+    order."""
     return io.BufferedWriter(io.FileIO(1, "wb", closefd=False), _BUFFER_BYTES)
 
 
@@ -47,8 +48,8 @@ def is_terminal() -> bool:
 def write_line(text: str) -> None:
     """Print one line of text.
 
-    What is not Unicode text (a file name may hold any bytes) is shown as an escape, which inside a JSON string is a
-    valid escape too.
+    What is not Unicode text (a file name may hold any bytes) is shown as an escape, which inside a JSON
+    string is a valid escape too.
     """
     standard_output().write(text.encode("utf-8", "backslashreplace") + b"\n")
 

@@ -23,7 +23,8 @@ _TIME = re.compile(
 
 
 def parse_time(text: str) -> int:
-    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone, or the milliseconds.
+    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone, or the
+    milliseconds.
 
     Raises ValueError, with what was expected, for anything else.
     """
@@ -34,8 +35,15 @@ def parse_time(text: str) -> int:
         return milliseconds
     match = _TIME.fullmatch(text)
     if match is None or (match["fraction"] and not match["second"]):
-        raise ValueError(f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00 or 2026-11-01T10:00:30.5+01:00")
-    clock = (match["minute"] or "00:00") + (match["second"] or ":00") + "." + (match["fraction"] or "0").ljust(6, "0")
+        raise ValueError(
+            f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00 or 2026-11-01T10:00:30.5+01:00"
+        )
+    clock = (
+        (match["minute"] or "00:00")
+        + (match["second"] or ":00")
+        + "."
+        + (match["fraction"] or "0").ljust(6, "0")
+    )
     zone = (match["zone"] or "Z").replace("Z", "+00:00")
     try:
         time = datetime.fromisoformat(f"{match['date']}T{clock}{zone}")

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import click
 
 from eventlog.cli import output
-from eventlog.cli.sources import BadLineError, InputLines, SourceRecord, csv_records, json_records, line_records
+from eventlog.cli.sources import (
+    BadLineError,
+    InputLines,
+    SourceRecord,
+    csv_records,
+    json_records,
+    line_records,
+)
 from eventlog.cli.store import open_partitions, open_store
 from eventlog.errors import RecordTooLargeError, TopicExistsError, TopicNotFoundError
 from eventlog.records.partitioning import partition_for_key
@@ -22,7 +29,8 @@ if TYPE_CHECKING:
     from eventlog import EventLog, Partition
 
 _BATCH_RECORDS = 1_000
-# Kafka's default limit for a whole batch, max.message.bytes, is 1 MiB: half of it leaves room for keys and framing.
+# Kafka's default limit for a whole batch, max.message.bytes, is 1 MiB: half of it leaves room for keys and
+# framing.
 _BATCH_BYTES = 1 << 19
 
 
@@ -55,8 +63,9 @@ class _Batch:
 class _Writer:
     """Gathers records into one batch a partition, appends them, and counts what was written.
 
-    A record goes to the partition that was asked for, else to the one of its key. Records without a key fill one
-    partition's batch after the other's; the first is chosen at random, or many short runs would all meet in one.
+    A record goes to the partition that was asked for, else to the one of its key. Records without a key fill
+    one partition's batch after the other's; the first is chosen at random, or many short runs would all meet
+    in one.
     """
 
     def __init__(self, partitions: list[Partition]) -> None:
@@ -119,7 +128,9 @@ class _Writer:
         offsets = partition.append_many(values, keys=keys if has_keys else None)
         before = self.written.get(partition.partition)
         self.written[partition.partition] = _Written(
-            (before.records if before else 0) + len(values), before.first_offset if before else offsets[0], offsets[-1]
+            (before.records if before else 0) + len(values),
+            before.first_offset if before else offsets[0],
+            offsets[-1],
         )
 
 
@@ -134,7 +145,9 @@ class _Writer:
     show_default=True,
     help="What the input holds.",
 )
-@click.option("--key", "key_field", metavar="FIELD", help="Field of each JSON object or CSV row that becomes the key.")
+@click.option(
+    "--key", "key_field", metavar="FIELD", help="Field of each JSON object or CSV row that becomes the key."
+)
 @click.option("--partition", type=click.IntRange(min=0), help="Write everything to this partition.")
 @click.option("--create", is_flag=True, help="Create the topic, with one partition, if it is not there.")
 @output.json_option
@@ -149,11 +162,11 @@ def produce(
 ) -> None:
     """Append the records in FILE, or standard input, to TOPIC.
 
-    lines: every line is a value. jsonl: every line is checked to be JSON and stored as it is. csv: after a header
-    line, every row becomes a JSON object of texts.
+    lines: every line is a value. jsonl: every line is checked to be JSON and stored as it is. csv: after a
+    header line, every row becomes a JSON object of texts.
 
-    Without --partition, records with a key go where Kafka's clients would put them, and batches of records without a
-    key go to the partitions in turn. Everything is on disk when the command is done.
+    Without --partition, records with a key go where Kafka's clients would put them, and batches of records
+    without a key go to the partitions in turn. Everything is on disk when the command is done.
 
     \b
     Example:
@@ -215,7 +228,8 @@ def _records(lines: InputLines, input_format: str, key_field: str | None) -> Ite
 
 @contextlib.contextmanager
 def _progress(stream: BinaryIO) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error while a file is read, if that is a terminal; yields what counts the bytes."""
+    """A progress bar on standard error while a file is read, if that is a terminal; yields what counts the
+    bytes."""
     status = os.fstat(stream.fileno())
     if not stat.S_ISREG(status.st_mode) or sys.stderr is None or not sys.stderr.isatty():
         yield lambda size_bytes: None

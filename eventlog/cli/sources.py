@@ -31,11 +31,13 @@ class SourceRecord(NamedTuple):
 class InputLines:
     """Iterates over the lines of a descriptor, without their newlines.
 
-    Before it has to wait for input it calls `before_wait`, so that what came in so far need not wait too. `on_bytes`
-    is told how much was read.
+    Before it has to wait for input it calls `before_wait`, so that what came in so far need not wait too.
+    `on_bytes` is told how much was read.
     """
 
-    def __init__(self, descriptor: int, before_wait: Callable[[], None], on_bytes: Callable[[int], None]) -> None:
+    def __init__(
+        self, descriptor: int, before_wait: Callable[[], None], on_bytes: Callable[[int], None]
+    ) -> None:
         self._descriptor = descriptor
         self._before_wait = before_wait
         self._on_bytes = on_bytes

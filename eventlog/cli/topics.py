@@ -48,7 +48,9 @@ def list_topics(as_json: bool) -> None:
 
 @topics.command("create")
 @click.argument("name")
-@click.option("--partitions", type=click.IntRange(min=1), default=1, show_default=True, help="Number of partitions.")
+@click.option(
+    "--partitions", type=click.IntRange(min=1), default=1, show_default=True, help="Number of partitions."
+)
 @click.option(
     "--config",
     "settings",

@@ -1,4 +1,5 @@
-"""Which partition a key belongs to: the choice Kafka's own clients make, so that equal keys meet in one partition.
+"""Which partition a key belongs to: the choice Kafka's own clients make, so that equal keys meet in one
+partition.
 
 Source: Apache Kafka, org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey.
 """
@@ -16,9 +17,9 @@ _WORD = 0xFFFFFFFF
 def partition_for_key(key: bytes, partitions: int) -> int:
     """Return the partition, from 0 to `partitions` - 1, that records with this `key` go to.
 
-    The result depends on nothing but its two arguments, and is the one that Kafka's default partitioner gives: the
-    murmur2 hash of the key without its sign bit, modulo the number of partitions. It changes when partitions are
-    added to a topic.
+    The result depends on nothing but its two arguments, and is the one that Kafka's default partitioner
+    gives: the murmur2 hash of the key without its sign bit, modulo the number of partitions. It changes when
+    partitions are added to a topic.
 
     Raises InvalidArgumentError if `partitions` is less than 1.
     """

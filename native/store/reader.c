@@ -181,6 +181,13 @@ int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t leng
     return EL_READ_READY;
 }
 
+void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length) {
+    el_reader_seek(reader, -1, 0, batch->base_offset);
+    reader->batch = *batch;
+    reader->records = records;
+    reader->records_end = records + length;
+}
+
 static int open_batch(el_reader *reader) {
     while (reader->cursor < reader->verified) {
         const uint8_t *data = reader->buffer + reader->cursor;

@@ -60,6 +60,9 @@ const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 /* Its decompressed bytes, which must live until they are used up. EL_READ_READY or EL_READ_CORRUPT. */
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
 
+/* Decode a section of records that the caller holds, as those of `batch`, without a file. */
+void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length);
+
 /* The next record below stop_offset: 1, 0 when the checked batches are used up (or stop_offset is reached), or -1 when it is malformed. */
 int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record);
 

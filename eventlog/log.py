@@ -1,0 +1,191 @@
+"""A store as users see it: topics and partitions in a directory."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.topics import TopicCatalog, TopicDescription
+from eventlog.errors import (
+    ForkedProcessError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    PartitionNotFoundError,
+    StoreClosedError,
+)
+from eventlog.options import TopicConfig, check_fsync, check_partition_count, check_topic_name
+from eventlog.storage import names
+from eventlog.storage.flusher import Flusher
+from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.partition import Partition
+from eventlog.storage.store import existing_partitions, prepare_store
+
+_open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
+
+
+class EventLog:
+    """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
+
+    def __init__(self, path: Path, *, fsync: str, fsync_interval_ms: int, lock_timeout_ms: int, create: bool) -> None:
+        self.path = path
+        self._fsync = fsync
+        self._lock_timeout_ms = lock_timeout_ms
+        self._lock = threading.Lock()
+        self._partitions: dict[tuple[str, int], Partition] = {}
+        self._process_id = os.getpid()
+        self._is_closed = False
+        prepare_store(path, create=create)
+        self._environment = CatalogEnvironment(names.catalog_directory(path))
+        self._topics = TopicCatalog(self._environment)
+        self._adopt()
+        self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
+        if fsync == "interval":
+            self._flusher.start()
+        _open_logs.add(self)
+
+    def _adopt(self) -> None:
+        """Make topics of partition directories that somebody put into logs/, such as a broker's."""
+        existing = existing_partitions(self.path)
+        if existing:
+            known = set(self._topics.names())
+            for topic in sorted(existing.keys() - known):
+                self._topics.create(topic, existing[topic], TopicConfig({}))
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<EventLog {self.path}>"
+
+    def _check_usable(self) -> None:
+        if os.getpid() != self._process_id:
+            raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
+        if self._is_closed:
+            raise StoreClosedError(f"{self!r} is closed")
+
+    def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+    ) -> TopicDescription:
+        """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
+        self._check_usable()
+        check_topic_name(name)
+        return self._topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))
+
+    def topic(self, name: str) -> TopicDescription:
+        """A topic's partitions and settings. Raises `TopicNotFoundError`."""
+        self._check_usable()
+        return self._topics.find(check_topic_name(name))
+
+    def topics(self) -> list[str]:
+        """The names of all topics, sorted."""
+        self._check_usable()
+        return self._topics.names()
+
+    def partition(self, topic: str, partition: int) -> Partition:
+        """One partition of a topic; the same object for the same partition, closed with the store.
+
+        Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
+        self._check_usable()
+        with self._lock:
+            found = self._partitions.get((topic, partition))
+            if found is None:
+                found = self._open_partition(topic, partition)
+                self._partitions[topic, partition] = found
+            return found
+
+    def _open_partition(self, topic: str, partition: int) -> Partition:
+        description = self._topics.find(check_topic_name(topic))
+        if not isinstance(partition, int) or isinstance(partition, bool):
+            raise InvalidTypeError(f"a partition's number is an int, not {type(partition).__name__}")
+        if not 0 <= partition < description.partitions:
+            raise PartitionNotFoundError(
+                f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
+            )
+        return Partition(
+            self.path,
+            topic,
+            partition,
+            description.settings(),
+            fsync=self._fsync,
+            lock_timeout_ms=self._lock_timeout_ms,
+        )
+
+    def verify(self, topic: str | None = None) -> list[VerifyReport]:
+        """Check every byte of a topic's partitions, or of all; one report a partition."""
+        self._check_usable()
+        descriptions = [self.topic(name) for name in ([topic] if topic is not None else self.topics())]
+        directories = (
+            names.partition_directory(self.path, description.name, partition)
+            for description in descriptions
+            for partition in range(description.partitions)
+        )
+        return [verify_partition(directory) for directory in directories if directory.exists()]
+
+    def flush(self) -> None:
+        """Put everything in the partitions that are open here on disk."""
+        self._check_usable()
+        for partition in list(self._partitions.values()):
+            partition.flush()
+
+    def close(self) -> None:
+        """Flush and close everything. A second call does nothing."""
+        if self._is_closed or os.getpid() != self._process_id:
+            return
+        self._is_closed = True
+        self._flusher.stop()
+        with self._lock:
+            partitions = list(self._partitions.values())
+            self._partitions.clear()
+        try:
+            for partition in partitions:
+                partition.close()
+        finally:
+            self._environment.close()
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    fsync: str = "interval",
+    fsync_interval_ms: int = 1000,
+    lock_timeout_ms: int = 30_000,
+    create: bool = True,
+) -> EventLog:
+    """Open the store in a directory, and create it where there is none.
+
+    `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never" when
+    the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for another
+    process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
+    check_fsync(fsync)
+    for name, milliseconds in (("fsync_interval_ms", fsync_interval_ms), ("lock_timeout_ms", lock_timeout_ms)):
+        if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
+            raise InvalidTypeError(f"{name} is an int, not {type(milliseconds).__name__}")
+        if milliseconds < 1:
+            raise InvalidArgumentError(f"{name} is {milliseconds}, but must be at least 1")
+    return EventLog(
+        Path(path).absolute(),
+        fsync=fsync,
+        fsync_interval_ms=fsync_interval_ms,
+        lock_timeout_ms=lock_timeout_ms,
+        create=create,
+    )
+
+
+@atexit.register
+def _close_all() -> None:
+    """A store that was never closed is closed at exit, so that its segments end cleanly."""
+    for log in list(_open_logs):
+        log.close()

@@ -1,0 +1,240 @@
+"""Looking at files as they are: batches, records and index entries, and the verification of whole partitions.
+
+Nothing here needs an open store, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError, EventLogError, InvalidArgumentError, UnsupportedCodecError
+from eventlog.records.compression import CODEC_NAMES, decompress
+from eventlog.records.record import Record
+from eventlog.storage import files, index, names
+from eventlog.storage.index import IndexEntry, TimeIndexEntry
+
+_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+
+
+@dataclass(frozen=True)
+class BatchInfo:
+    """The header of a batch and its place; sizes and positions in bytes, timestamps in ms since the epoch."""
+
+    position: int
+    size_bytes: int
+    base_offset: int
+    last_offset: int
+    record_count: int
+    leader_epoch: int
+    crc: int
+    crc_valid: bool
+    attributes: int
+    base_timestamp: int
+    max_timestamp: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+
+    @property
+    def compression(self) -> str:
+        """The codec's name: none, gzip, snappy, lz4 or zstd."""
+        return CODEC_NAMES.get(self.attributes & _COMPRESSION, "unknown")
+
+    @property
+    def timestamp_type(self) -> str:
+        """CreateTime or LogAppendTime."""
+        return "LogAppendTime" if self.attributes & _LOG_APPEND_TIME else "CreateTime"
+
+    @property
+    def is_transactional(self) -> bool:
+        """Written within a transaction."""
+        return bool(self.attributes & _TRANSACTIONAL)
+
+    @property
+    def is_control(self) -> bool:
+        """A transaction marker, not data."""
+        return bool(self.attributes & _CONTROL)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a file, and where (in bytes)."""
+
+    path: Path
+    position: int
+    reason: str
+
+
+@dataclass
+class VerifyReport:
+    """What was found in a partition's directory; `problems` is empty when all is well."""
+
+    directory: Path
+    segments: int = 0
+    batches: int = 0
+    records: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def base_offset_of(path: Path) -> int:
+    """The base offset in the name of a segment's file. Raises `InvalidArgumentError`."""
+    base_offset = names.parse_segment(path.with_suffix(names.LOG_SUFFIX).name)
+    if base_offset is None:
+        raise InvalidArgumentError(f"{path.name} is no segment file: its name is not 20 digits and a suffix")
+    return base_offset
+
+
+def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[BatchInfo, bytes]]:
+    """Every batch of a .log file with its bytes, up to the zeros at the end. Raises `CorruptLogError` where no batch is."""
+    batch = ffi.new("el_batch *")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        position = start_position
+        while position < size:
+            file.seek(position)
+            header = file.read(lib.EL_BATCH_HEADER_BYTES)
+            status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
+            if batch.size_bytes == 0 or position + batch.size_bytes > size:
+                if not any(header) and _is_blank(path, position):
+                    return
+                raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+            data = header + file.read(batch.size_bytes - len(header))
+            yield _batch_info(position, batch, data), data
+            position += batch.size_bytes
+
+
+def _is_blank(path: Path, position: int) -> bool:
+    with open(path, "rb") as file:
+        file.seek(position)
+        return all(block.count(0) == len(block) for block in iter(lambda: file.read(2**20), b""))
+
+
+def _batch_info(position: int, batch: Any, data: bytes) -> BatchInfo:
+    crc_valid = lib.el_batch_verify(ffi.from_buffer("uint8_t[]", data), batch) == lib.EL_CODEC_OK
+    last_offset = batch.base_offset + batch.last_offset_delta
+    return BatchInfo(
+        position, batch.size_bytes, batch.base_offset, last_offset, batch.record_count, batch.leader_epoch, batch.crc,
+        crc_valid, batch.attributes, batch.base_timestamp, batch.max_timestamp, batch.producer_id,
+        batch.producer_epoch, batch.base_sequence,
+    )  # fmt: skip
+
+
+def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[BatchInfo]:
+    """The header of every batch of a .log file."""
+    for info, _ in iterate_raw_batches(path, start_position):
+        yield info
+
+
+def iterate_records(path: Path) -> Iterator[tuple[BatchInfo, list[Record]]]:
+    """Every batch of a .log file with its records (control batches included). Raises `CorruptLogError`."""
+    place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
+    for info, data in iterate_raw_batches(path):
+        if not info.crc_valid:
+            raise CorruptLogError(path, info.position, "a batch whose CRC32C does not match")
+        yield info, _decode(path, info, data, *place)
+
+
+def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> list[Record]:
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    section = data[lib.EL_BATCH_HEADER_BYTES :]
+    try:
+        section = decompress(info.attributes & _COMPRESSION, section) if info.attributes & _COMPRESSION else section
+    except ValueError as error:
+        raise CorruptLogError(path, info.position, str(error)) from error
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
+    records: list[Record] = []
+    if status == lib.EL_CODEC_OK:
+        reader = ffi.gc(lib.el_reader_new(1), lib.el_reader_free)
+        buffer = ffi.from_buffer("uint8_t[]", section)
+        lib.el_reader_decode(reader, batch, buffer, len(section))
+        made = lib.el_take_records(
+            reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
+        )
+        status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
+    if status != lib.EL_CODEC_OK:
+        raise CorruptLogError(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return records
+
+
+def iterate_index(path: Path) -> Iterator[IndexEntry]:
+    """The entries of an .index file."""
+    yield from index.read_index(path, base_offset_of(path))
+
+
+def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
+    """The entries of a .timeindex file."""
+    yield from index.read_time_index(path, base_offset_of(path))
+
+
+def verify_partition(directory: Path) -> VerifyReport:
+    """Check every batch, record and index entry of a partition's directory."""
+    report = VerifyReport(directory)
+    bases = files.segment_bases(directory)
+    if not bases:
+        report.problems.append(Problem(directory, 0, "there is no segment"))
+    next_offset = 0
+    for base in bases:
+        path = names.segment_file(directory, base)
+        report.segments += 1
+        if base < next_offset:
+            report.problems.append(Problem(path, 0, f"it begins at offset {base}, before the end of the one before it"))
+        next_offset = _verify_segment(report, path, base)
+    return report
+
+
+def _verify_segment(report: VerifyReport, path: Path, base: int) -> int:
+    next_offset = base
+    batches: dict[int, BatchInfo] = {}
+    topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
+    try:
+        for info, data in iterate_raw_batches(path):
+            if info.base_offset < next_offset:
+                raise CorruptLogError(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
+            if not info.crc_valid:
+                report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))
+            else:
+                _verify_records(report, path, info, data, topic, partition)
+            next_offset = info.last_offset + 1
+            batches[info.position] = info
+            report.batches += 1
+            report.bytes += info.size_bytes
+    except CorruptLogError as error:
+        report.problems.append(Problem(path, error.position, error.reason))
+        return next_offset
+    _verify_indexes(report, path, base, batches)
+    return next_offset
+
+
+def _verify_records(
+    report: VerifyReport, path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
+) -> None:
+    try:
+        report.records += len(_decode(path, info, data, topic, partition))
+    except CorruptLogError as error:
+        report.problems.append(Problem(path, info.position, error.reason))
+    except UnsupportedCodecError as error:
+        report.problems.append(Problem(path, info.position, f"not checked: {error}"))
+    except EventLogError as error:
+        report.problems.append(Problem(path, info.position, str(error)))
+
+
+def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo]) -> None:
+    index_path = path.with_suffix(names.INDEX_SUFFIX)
+    for number, entry in enumerate(index.read_index(index_path, base)):
+        info = batches.get(entry.position)
+        if info is None or info.last_offset != entry.offset:
+            report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} names no batch"))
+    time_index_path = path.with_suffix(names.TIME_INDEX_SUFFIX)
+    by_last_offset = {info.last_offset: info for info in batches.values()}
+    for number, time_entry in enumerate(index.read_time_index(time_index_path, base)):
+        info = by_last_offset.get(time_entry.offset)
+        if info is None or info.max_timestamp != time_entry.timestamp:
+            position = number * index.TIME_ENTRY.size
+            report.problems.append(Problem(time_index_path, position, f"{time_entry} names no batch"))

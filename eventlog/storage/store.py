@@ -1,0 +1,82 @@
+"""The directory of a store: made private, checked before anything is changed, and known partitions found."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+from eventlog.errors import DiskFullError, StoreOpenError
+from eventlog.storage import files, names
+
+FORMAT_VERSION = 1
+
+_READ_WRITE = os.R_OK | os.W_OK | os.X_OK
+
+
+def prepare_store(path: Path, *, create: bool) -> None:
+    """Make or check the directory of a store. Raises `StoreOpenError` or `DiskFullError`."""
+    try:
+        if not _is_store(path, create):
+            _make_store(path)
+        _check_version(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
+        raise StoreOpenError(f"{path} cannot be opened as a store: {error.strerror}") from error
+    for directory in (path, names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
+        if not os.access(directory, _READ_WRITE):
+            raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
+
+
+def _is_store(path: Path, create: bool) -> bool:
+    if path.exists() and not path.is_dir():
+        raise StoreOpenError(f"{path} is a file; a store is a directory")
+    if names.format_file(path).exists():
+        files.refuse_network_file_system(path)
+        return True
+    if not create:
+        raise StoreOpenError(f"there is no store in {path}")
+    if path.exists() and not set(os.listdir(path)) <= {"logs", "shared", "meta", "lost+found"}:
+        raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
+    return False
+
+
+def _make_store(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_directory(path)
+    files.refuse_network_file_system(path)
+    for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
+        files.make_directory(directory)
+    # Last, because it is what makes the directory a store: two makers at once write the same.
+    content = {"format": "eventlog", "version": FORMAT_VERSION}
+    files.replace_file(names.format_file(path), (json.dumps(content) + "\n").encode())
+
+
+def _check_version(path: Path) -> None:
+    file = names.format_file(path)
+    try:
+        content = json.loads(file.read_bytes())
+        is_ours = content["format"] == "eventlog"
+        version = content["version"]
+    except (ValueError, KeyError, TypeError):
+        is_ours = False
+        version = None
+    if not is_ours or not isinstance(version, int):
+        raise StoreOpenError(f"{file} is damaged: it does not name the store's format")
+    if version > FORMAT_VERSION:
+        raise StoreOpenError(
+            f"{path} was written in format {version} by a newer eventlog; this one knows {FORMAT_VERSION}: upgrade it"
+        )
+
+
+def existing_partitions(path: Path) -> dict[str, int]:
+    """How many partitions each topic has by the directories in logs/."""
+    counts: dict[str, int] = {}
+    for name in os.listdir(names.logs_directory(path)):
+        parsed = names.parse_partition_directory(name)
+        if parsed is not None:
+            topic, partition = parsed
+            counts[topic] = max(counts.get(topic, 0), partition + 1)
+    return counts
