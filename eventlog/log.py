@@ -164,9 +164,9 @@ def open(
 ) -> EventLog:
     """Open the store in a directory, and create it where there is none.
 
-    `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never" when
-    the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for another
-    process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
+    `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
+    when the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for
+    another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
     check_fsync(fsync)

@@ -61,9 +61,9 @@ class TopicCatalog:
             content = transaction.get(name.encode())
         if content is None:
             raise TopicNotFoundError(f"there is no topic {name!r}")
-        return _decode(name.encode(), content)
+        return _decode(name.encode(), bytes(content))
 
     def names(self) -> list[str]:
         """All names, sorted."""
         with self._environment.transaction(_DATABASE) as transaction:
-            return [key.decode() for key, _ in transaction.cursor()]
+            return [bytes(key).decode() for key, _ in transaction.cursor()]

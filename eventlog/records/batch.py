@@ -22,7 +22,7 @@ def _as_list(name: str, items: Sequence[Any] | None, count: int) -> list[Any] | 
 
 
 def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_bytes_max: int) -> EventLogError:
-    values, keys, headers, timestamps = lists
+    values, keys, _, timestamps = lists
     index = pack.failed_index
 
     def wrong_type(what: str, items: list[Any] | None, wanted: str) -> EventLogError:

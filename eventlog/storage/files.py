@@ -13,8 +13,8 @@ FILE_MODE = 0o600
 
 # A map shared between hosts is no shared memory, and their locks are advisory at best.
 _NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afs ceph cifs coda fuse.ceph fuse.glusterfs fuse.s3fs fuse.sshfs gfs2 glusterfs lustre ncpfs nfs nfs4 ocfs2 orangefs "
-    "smb3 smbfs".split()
+    {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
+    | {"smb3", "smbfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
 )
 
 

@@ -91,7 +91,9 @@ def base_offset_of(path: Path) -> int:
 
 
 def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[BatchInfo, bytes]]:
-    """Every batch of a .log file with its bytes, up to the zeros at the end. Raises `CorruptLogError` where no batch is."""
+    """Every batch of a .log file with its bytes, up to the zeros at the end.
+
+    Raises `CorruptLogError` where something else stands."""
     batch = ffi.new("el_batch *")
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -133,8 +133,8 @@ class Partition:
     ) -> int:
         """Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.
 
-        On return every process sees it; with fsync="always" it is on disk. Raises `RecordTooLargeError`, `DiskFullError`,
-        `PoisonedError`, `CorruptLogError` (the partition is damaged, read-only), `InvalidTypeError`."""
+        On return every process sees it; with fsync="always" it is on disk. Raises `RecordTooLargeError`,
+        `DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`."""
         plain = (value is None or type(value) is bytes) and (key is None or type(key) is bytes) and headers is None
         if not plain or (timestamp is not None and (type(timestamp) is not int or not 0 <= timestamp < 2**63)):
             return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]

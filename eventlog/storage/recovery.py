@@ -14,7 +14,7 @@ A partition whose head is from this boot and unharmed is `trusted`, and not look
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class RecoveryReport:
     """What was found and done when a partition was opened.
 
     `outcome` is "trusted", "created", "clean", "trimmed", "truncated" or "damaged"; sizes and positions are in bytes.
-    `kept_at` is the file that holds the bytes that were cut off; `damage` says where and why a damaged partition is read-only."""
+    `kept_at` is the file that holds the bytes that were cut off; `damage` says where and why a damaged partition
+    is read-only."""
 
     outcome: str
     segment: Path | None = None
@@ -78,7 +79,7 @@ def _parse_batch(descriptor: int, position: int) -> Any | None:
     data = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
     batch = ffi.new("el_batch *")
     status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    return batch if status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes or status == lib.EL_CODEC_OK else None
+    return batch if (status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes) or status == lib.EL_CODEC_OK else None
 
 
 def _resume(descriptor: int, directory: Path, base_offset: int, durable_position: int) -> Any:
@@ -250,20 +251,20 @@ def recover(
     durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
     scan = _scan_segment(directory, base, durable_position, interval_bytes)
     is_blank, good_batch = (True, None) if scan.tail.position == scan.size else _behind(scan)
-    outcome, details = "clean", {}
+    report = RecoveryReport("clean", scan.path, scan.start, scan.tail.position - scan.start)
     if good_batch is not None:
-        outcome, details = "damaged", {"damage": _damage(scan)}
+        report = replace(report, outcome="damaged", damage=_damage(scan))
     elif not is_blank:
-        outcome, details = "truncated", {"truncated_at": scan.tail.position}
+        report = replace(report, outcome="truncated", truncated_at=scan.tail.position)
         if change:
-            details["kept_at"], details["truncated_bytes"] = _keep_aside(scan, removed)
+            kept, length = _keep_aside(scan, removed)
+            report = replace(report, kept_at=kept, truncated_bytes=length)
     elif scan.tail.position < scan.size:
-        outcome = "trimmed"
-    if change and outcome != "damaged":
+        report = replace(report, outcome="trimmed")
+    if change and report.damage is None:
         _cut(scan)
-        if outcome == "truncated":
+        if report.outcome == "truncated":
             _begin_epoch(directory, scan.tail.end_offset)
     epochs = read_epochs(directory)
-    report = RecoveryReport(outcome, scan.path, scan.start, scan.tail.position - scan.start, **details)
-    allocated = scan.size if outcome == "damaged" else scan.tail.position
+    allocated = scan.size if report.damage is not None else scan.tail.position
     return Recovered(scan.tail, bases[0], epochs[-1][0] if epochs else 0, allocated, report)

@@ -1,0 +1,31 @@
+# Two commands do all the set-up: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
+
+.PHONY: build test interop lint types wheel clean
+
+build: .venv/built
+
+.venv/built: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+test: build
+	$(BIN)/python -m pytest -m 'not kafka'
+
+interop: build
+	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop
+
+lint: build
+	$(BIN)/ruff check .
+
+types: build
+	$(BIN)/mypy
+
+wheel: build
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf .venv build dist *.egg-info eventlog/*.so
