@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +19,7 @@ from eventlog.errors import (
     InvalidTypeError,
     PartitionNotFoundError,
     StoreClosedError,
+    TopicExistsError,
 )
 from eventlog.options import TopicConfig, check_fsync, check_partition_count, check_topic_name
 from eventlog.storage import names
@@ -55,7 +57,8 @@ class EventLog:
         if existing:
             known = set(self._topics.names())
             for topic in sorted(existing.keys() - known):
-                self._topics.create(topic, existing[topic], TopicConfig({}))
+                with suppress(TopicExistsError):  # another process was faster
+                    self._topics.create(topic, existing[topic], TopicConfig({}))
 
     def __enter__(self) -> EventLog:
         return self

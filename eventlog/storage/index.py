@@ -103,5 +103,16 @@ def floor_time_entry(path: Path, base_offset: int, timestamp: int) -> TimeIndexE
 
 def last_time_entry(path: Path, base_offset: int) -> TimeIndexEntry | None:
     """The last entry of a sealed segment's time index: its largest timestamp."""
-    entries = read_time_index(path, base_offset)
-    return entries[-1] if entries else None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        count = os.fstat(descriptor).st_size // TIME_ENTRY.size
+        data = os.pread(descriptor, TIME_ENTRY.size, (count - 1) * TIME_ENTRY.size) if count else b""
+    finally:
+        os.close(descriptor)
+    if len(data) < TIME_ENTRY.size:
+        return None
+    timestamp, relative = TIME_ENTRY.unpack(data)
+    return TimeIndexEntry(timestamp, base_offset + relative)

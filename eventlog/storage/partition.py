@@ -54,6 +54,7 @@ class Partition:
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
         self._why_closed: type[EventLogError] = StoreClosedError
         self._flush_always = fsync == "always"
+        self._flush_at_close = fsync != "never"
         self._batch_bytes_max = config.number("max.message.bytes")
         self._log_append_time = config.text("message.timestamp.type") == "LogAppendTime"
         self._idle_readers: list[LogReader] = []
@@ -271,6 +272,13 @@ class Partition:
         """Close the files. The last process to do so flushes the partition and trims its segment."""
         if self._native is None:
             return
+        try:
+            if self._flush_at_close:
+                self.flush()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
         self._native = None
         try:
             if self._head.try_exclusive():

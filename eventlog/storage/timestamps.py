@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eventlog.errors import CorruptLogError
 from eventlog.storage import index, names
+from eventlog.storage.index import TimeIndexEntry
+from eventlog.storage.inspection import iterate_batches
 from eventlog.storage.reader import LogReader, SegmentList
 
 _CHUNK_RECORDS = 500
@@ -26,12 +29,12 @@ def offset_for_time(
 
 
 def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
-    """An offset before which every record is older. Sealed segments whose last entry is older are passed over."""
+    """An offset before which every record is older. Sealed segments whose largest timestamp is older are passed over."""
     bases = segments.bases()
     for base in bases[:-1]:
         path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
-        entries = index.last_time_entry(path, base)
-        if entries is None or entries.timestamp >= timestamp:
+        last = index.last_time_entry(path, base)
+        if last is None or last.timestamp >= timestamp or not _is_right(directory, base, last):
             return _floor(directory, base, timestamp)
     return _floor(directory, bases[-1], timestamp)
 
@@ -39,4 +42,16 @@ def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
 def _floor(directory: Path, base: int, timestamp: int) -> int:
     path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
     entry = index.floor_time_entry(path, base, timestamp)
-    return base if entry is None else entry.offset + 1
+    return base if entry is None or not _is_right(directory, base, entry) else entry.offset + 1
+
+
+def _is_right(directory: Path, base: int, entry: TimeIndexEntry) -> bool:
+    """Does the batch that the entry names end at this offset and hold this timestamp? A rotten entry does not."""
+    near = index.floor_entry(names.segment_file(directory, base, names.INDEX_SUFFIX), base, entry.offset)
+    try:
+        for batch in iterate_batches(names.segment_file(directory, base), start_position=near.position if near else 0):
+            if batch.last_offset >= entry.offset:
+                return batch.last_offset == entry.offset and batch.max_timestamp == entry.timestamp
+    except (CorruptLogError, OSError):
+        pass
+    return False

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,6 +90,14 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     if (status != EL_DONE)
         return status;
     close_segment(appender);
+    struct stat file;
+    if (segment_base == appender->head->tail.segment_base && fstat(log_fd, &file) == 0 &&
+        file.st_size < appender->head->allocated) {
+        /* Somebody cut the file behind our back: a copy into its map would end in SIGBUS. */
+        appender->head->allocated = appender->head->tail.position;
+        if (file.st_size < appender->head->tail.position)
+            el_head_set_poison(appender->head, ESTALE);
+    }
     appender->segment_base = segment_base;
     appender->log_fd = log_fd;
     appender->index_fd = index_fd;
