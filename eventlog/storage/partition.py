@@ -34,7 +34,7 @@ _append_record = lib.el_append_record
 
 _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
-_CHUNK_RECORDS = 2000
+_CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
 _IDLE_READERS_MAX = 4
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()

@@ -29,7 +29,7 @@ def offset_for_time(
 
 
 def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
-    """An offset before which every record is older. Sealed segments whose largest timestamp is older are passed over."""
+    """An offset before which every record is older; sealed segments that are older as a whole are passed over."""
     bases = segments.bases()
     for base in bases[:-1]:
         path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
