@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def _print(medians: dict[str, float], as_json: bool) -> None:
-    machine = {"machine": platform.machine(), "cpus": os.cpu_use_up(), "python": platform.python_version()}
+    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
     if as_json:
         for name, nanoseconds in medians.items():
             print(json.dumps({"workload": name, "ns_per_record": round(nanoseconds, 1), **machine}))
