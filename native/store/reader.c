@@ -30,6 +30,7 @@ void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_of
     reader->position = position;
     reader->next_offset = next_offset;
     reader->filled = reader->verified = reader->cursor = 0;
+    reader->settled_offset = 0;
     reader->records = reader->records_end = NULL;
 }
 
@@ -140,6 +141,11 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
     el_batch batch;
     if (reader->records < reader->records_end || reader->cursor < reader->verified)
         return EL_READ_READY;
+    if (end_offset > reader->settled_offset) {
+        /* Bytes read ahead of the end offset of then may have been half written, or never published at all. */
+        reader->filled = reader->verified;
+        reader->settled_offset = end_offset;
+    }
     reader->records = reader->records_end = NULL;
     for (;;) {
         int status = check_first(reader, &batch);

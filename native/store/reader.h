@@ -35,6 +35,7 @@ typedef struct el_reader {
     size_t block_bytes;
     int64_t position;
     int64_t next_offset; /* records before it are skipped */
+    int64_t settled_offset; /* what was read ahead is final only below this offset */
     /* The records that are being decoded: in the buffer, or a decompressed section that the caller holds. */
     el_batch batch;
     const uint8_t *records;

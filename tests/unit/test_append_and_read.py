@@ -144,8 +144,10 @@ def test_with_fsync_always_everything_returned_is_durable(tmp_path: Path) -> Non
     with eventlog.open(tmp_path / "store", fsync="always") as log:
         partition = stores.open_partition(log)
         for number in range(5):
-            assert partition.durable_offset > partition.append(b"%d" % number)
-        assert partition.durable_offset >= partition.append_many([b"x"] * 10).stop
+            offset = partition.append(b"%d" % number)
+            assert partition.durable_offset > offset
+        offsets = partition.append_many([b"x"] * 10)
+        assert partition.durable_offset >= offsets.stop
 
 
 def test_with_fsync_interval_everything_becomes_durable_without_a_flush(tmp_path: Path) -> None:
