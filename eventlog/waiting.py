@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from eventlog._native import lib
@@ -11,10 +12,13 @@ from eventlog._native import lib
 _LOOK_AGAIN_MS = 1000
 
 
-def wait_past(head: Any, offset: int, timeout: float | None, *, durable: bool = False) -> bool:
+def wait_past(
+    head: Any, offset: int, timeout: float | None, check_open: Callable[[], object], *, durable: bool = False
+) -> bool:
     """Block until the end offset (or the durable offset) is past `offset`; False after `timeout` seconds.
 
-    `head` is a native `el_head`. Signal handlers run while it waits."""
+    `head` is a native `el_head`. Signal handlers run while it waits; `check_open` is called after every wake-up, and
+    raises when the handle was closed meanwhile."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         slice_ms = _LOOK_AGAIN_MS
@@ -23,5 +27,6 @@ def wait_past(head: Any, offset: int, timeout: float | None, *, durable: bool = 
             slice_ms = min(slice_ms, remaining_ms)
         if lib.el_head_wait(head, offset, durable, slice_ms) == lib.EL_DONE:
             return True
+        check_open()
         if deadline is not None and time.monotonic() >= deadline:
             return False

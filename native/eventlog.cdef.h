@@ -69,6 +69,7 @@ int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
 int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
+void el_head_wake(el_head *head);
 int el_head_wait(el_head *head, int64_t offset, int durable, int64_t timeout_ms);
 
 /* store/index.h */

@@ -264,7 +264,7 @@ class Partition:
         _check_int("offset", offset, 0)
         if timeout is not None and not isinstance(timeout, (int, float)):
             raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
-        return wait_past(self._mapped(), offset, timeout, durable=durable)
+        return wait_past(self._mapped(), offset, timeout, self._mapped, durable=durable)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -280,6 +280,7 @@ class Partition:
 
     def _release(self) -> None:
         self._native = None
+        lib.el_head_wake(self._head.pointer)  # threads of this process that wait find out that it is closed
         try:
             if self._head.try_exclusive():
                 self._appender.trim()

@@ -1,0 +1,95 @@
+"""The shared head of a partition, as native/store/head.h lays it out, seen without the library.
+
+With it a test does what no test can do to a running process at a chosen instant: a reboot, or a writer that dies
+between two stores of an append.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import threading
+from pathlib import Path
+
+HEAD_BYTES = 4096
+_BOOT_ID_AT = 16
+_FLUSH_MUTEX_AT = 256
+_APPEND_MUTEX_AT = 192
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Tail(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            "end_offset", "segment_base", "position", "index_bytes", "time_index_bytes", "bytes_since_index",
+            "max_timestamp", "max_timestamp_offset", "indexed_timestamp", "first_timestamp",
+        )
+    ]  # fmt: skip
+
+
+class _Head(ctypes.Structure):
+    _fields_ = [
+        ("magic", ctypes.c_uint64),
+        ("layout", ctypes.c_uint32),
+        ("is_ready", ctypes.c_uint32),
+        ("boot_id", ctypes.c_uint8 * 16),
+        ("pad_identity", ctypes.c_uint8 * 32),
+        ("end_offset", ctypes.c_int64),
+        ("durable_offset", ctypes.c_int64),
+        ("start_offset", ctypes.c_int64),
+        ("pad_published", ctypes.c_uint8 * 40),
+        ("sequence", ctypes.c_uint32),
+        ("is_awaited", ctypes.c_uint32),
+        ("pad_wake_up", ctypes.c_uint8 * 56),
+        ("mutexes", ctypes.c_uint8 * 128),
+        ("append_holder", ctypes.c_int32),
+        ("flush_holder", ctypes.c_int32),
+        ("limits", ctypes.c_uint8 * 32),
+        ("allocated", ctypes.c_int64),
+        ("writing", ctypes.c_uint32),
+        ("next_is_complete", ctypes.c_uint32),
+        ("sealing", ctypes.c_uint32),
+        ("pad_state", ctypes.c_uint32),
+        ("tail", Tail),
+        ("pad_tail", ctypes.c_uint8 * 48),
+        ("next", Tail),
+    ]
+
+
+assert (_Head.end_offset.offset, _Head.append_holder.offset, _Head.tail.offset, _Head.next.offset) == (64, 320, 384, 512)
+
+
+def simulate_reboot(head_file: Path) -> None:
+    """Make the head one of an earlier boot. No process may have the partition open."""
+    with open(head_file, "r+b") as file:
+        file.seek(_BOOT_ID_AT)
+        file.write(b"an earlier boot!")
+
+
+class MappedHead:
+    """A head mapped by this process, besides the library's own maps.
+
+    `state` is the page itself: assigning to its fields changes what every process sees."""
+
+    def __init__(self, head_file: Path) -> None:
+        descriptor = os.open(head_file, os.O_RDWR)
+        self._map = mmap.mmap(descriptor, HEAD_BYTES)
+        os.close(descriptor)
+        self.state = _Head.from_buffer(self._map)
+
+    def lock_append(self) -> None:
+        """Take the append mutex as a writer does, in the name of this process; it dies with the calling thread."""
+        self._lock(_APPEND_MUTEX_AT)
+        self.state.append_holder = os.getpid()
+
+    def lock_flush(self) -> None:
+        """Take the flush mutex, in the name of this process."""
+        self._lock(_FLUSH_MUTEX_AT)
+        self.state.flush_holder = os.getpid()
+
+    def _lock(self, at: int) -> None:
+        result = _libc.pthread_mutex_lock(ctypes.c_void_p(ctypes.addressof(self.state) + at))
+        assert result == 0, f"{os.strerror(result)} in thread {threading.get_native_id()}"

@@ -1,0 +1,55 @@
+"""Values that say who wrote them, and that nobody can mistake for one another.
+
+    i64 writer | i64 sequence number of the record | i64 group | i32 place in the group | i32 size of the group | filler
+
+The filler is determined by the numbers before it, so that a reader can check every bit.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+
+_FIELDS = struct.Struct(">qqqii")
+_FILLER = random.Random(20260101).randbytes(8192)
+_FILLER_BYTES_MAX = 300
+
+
+def value(writer: int, sequence: int, group: int, place: int, size: int) -> bytes:
+    """The value of one record."""
+    start = (writer * 7919 + sequence * 104729) % (len(_FILLER) - _FILLER_BYTES_MAX)
+    return _FIELDS.pack(writer, sequence, group, place, size) + _FILLER[start : start + start % _FILLER_BYTES_MAX]
+
+
+def group_values(writer: int, first_sequence: int, group: int, size: int) -> list[bytes]:
+    """The values of a group of records that are appended as one unit."""
+    return [value(writer, first_sequence + place, group, place, size) for place in range(size)]
+
+
+class Checker:
+    """Reads a log in order and raises AssertionError at the first record that should not be there.
+
+    It remembers each writer's last record: sequence numbers rise by one, groups are whole."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        self._last: dict[int, int] = {}
+        self._open_group: tuple[int, int, int, int] | None = None
+
+    def check(self, offset: int, data: bytes | None) -> None:
+        assert offset == self.next_offset, f"offset {offset} follows {self.next_offset - 1}"
+        self.next_offset += 1
+        assert data is not None, f"the value at {offset} is null"
+        writer, sequence, group, place, size = _FIELDS.unpack_from(data)
+        assert data == value(writer, sequence, group, place, size), f"wrong bytes at offset {offset}"
+        assert sequence == self._last.get(writer, -1) + 1, (
+            f"writer {writer}: record {sequence} at offset {offset} follows {self._last.get(writer)}"
+        )
+        self._last[writer] = sequence
+        expected = self._open_group or (writer, group, 0, size)
+        assert (writer, group, place, size) == expected, f"half a group before offset {offset}: {expected}"
+        self._open_group = (writer, group, place + 1, size) if place + 1 < size else None
+
+    def check_between_groups(self) -> None:
+        """What was visible ends with a whole group."""
+        assert self._open_group is None, f"half a group was visible at offset {self.next_offset}: {self._open_group}"
