@@ -1,0 +1,135 @@
+"""What the commands print: tables, JSON Lines and raw bytes, through one writer on standard output."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from eventlog import Record
+
+_BUFFER_BYTES = 1 << 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of text.")
+
+
+@functools.cache
+def standard_output() -> io.BufferedWriter:
+    """Standard output as bytes. Every command prints through this one writer, so all stays in order."""
+    return io.BufferedWriter(io.FileIO(1, "wb", closefd=False), _BUFFER_BYTES)
+
+
+def flush() -> None:
+    standard_output().flush()
+
+
+def discard() -> None:
+    """Send what is still buffered nowhere: the reader of the pipe is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def is_terminal() -> bool:
+    return os.isatty(1)
+
+
+def write_line(text: str) -> None:
+    """Print one line of text.
+
+    What is not Unicode text (a file name may hold any bytes) is shown as an escape, which inside a JSON
+    string is a valid escape too.
+    """
+    standard_output().write(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def write_json(value: dict[str, Any]) -> None:
+    """Print one line of JSON Lines."""
+    write_line(_ENCODER.encode(value))
+
+
+def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns, numbers to the right; None is shown as "-"."""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    numeric = [all(_is_number(row[column]) for row in cells) for column in range(len(headers))]
+    if is_terminal():
+        _write_terminal_table(headers, cells, numeric)
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    for row in [list(headers), *cells]:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
+        write_line("  ".join(aligned).rstrip())
+
+
+def _write_terminal_table(headers: Sequence[str], rows: list[list[str]], numeric: list[bool]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header, right in zip(headers, numeric, strict=True):
+        table.add_column(header, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    flush()
+    Console(markup=False, highlight=False).print(table)
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "-" or cell.isdecimal()
+
+
+def time_text(timestamp_ms: int) -> str:
+    """A timestamp in milliseconds since the epoch as ISO 8601 in UTC; "-" for Kafka's "no timestamp", -1.
+
+    A timestamp no calendar has (a damaged file may hold any number) is shown as the number it is.
+    """
+    if timestamp_ms == -1:
+        return "-"
+    try:
+        time = _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return str(timestamp_ms)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def text_or_base64(data: bytes | None) -> str | dict[str, str] | None:
+    """Bytes as JSON shows them: text if they are UTF-8, else {"base64": ...}; None stays None."""
+    if data is None:
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode("ascii")}
+
+
+def record_object(record: Record) -> dict[str, Any]:
+    """A record as JSON shows it."""
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+        "key": text_or_base64(record.key),
+        "value": text_or_base64(record.value),
+        "headers": [[name, text_or_base64(value)] for name, value in record.headers],
+    }
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal or break a line: what is not printable is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

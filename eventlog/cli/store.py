@@ -1,0 +1,27 @@
+"""The store that the command line names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from eventlog import EventLog, Partition
+
+
+def open_store(*, create: bool = False) -> EventLog:
+    """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
+    directory: str | None = click.get_current_context().find_root().params["store"]
+    if not directory:
+        raise click.UsageError("no store given: use 'eventlog --store DIR COMMAND' or set EVENTLOG_STORE")
+    import eventlog
+
+    return eventlog.open(directory, create=create)
+
+
+def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> list[Partition]:
+    """The partitions of a topic in order, or only the one with this number."""
+    if partition is not None:
+        return [log.partition(topic, partition)]
+    return [log.partition(topic, number) for number in range(log.topic(topic).partitions)]

@@ -1,0 +1,62 @@
+"""`eventlog verify`: check every byte of the log."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eventlog.cli import output
+from eventlog.cli.store import open_store
+
+if TYPE_CHECKING:
+    from eventlog.storage.inspection import VerifyReport
+
+_HEADERS = ("PARTITION", "SEGMENTS", "BATCHES", "RECORDS", "BYTES", "PROBLEMS")
+
+
+@click.command()
+@click.argument("topic", required=False)
+@output.json_option
+def verify(topic: str | None, as_json: bool) -> None:
+    """Check every batch and index of TOPIC, or of all topics.
+
+    Each problem is shown with its file, the position in it and the reason. Exit status 1 if there is any.
+
+    \b
+    Example:
+      eventlog verify orders
+    """
+    with open_store() as log:
+        reports = log.verify(topic)
+    problems = [problem for report in reports for problem in report.problems]
+    if as_json:
+        for report in reports:
+            output.write_json(_report_object(report))
+    else:
+        output.write_table(_HEADERS, [_report_row(report) for report in reports])
+        for problem in problems:
+            output.write_line(output.printable(f"{problem.path}: byte {problem.position}: {problem.reason}"))
+    if problems:
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise click.ClickException(f"{len(problems)} {noun} found")
+
+
+def _report_object(report: VerifyReport) -> dict[str, Any]:
+    return {
+        "directory": os.fspath(report.directory),
+        "segments": report.segments,
+        "batches": report.batches,
+        "records": report.records,
+        "bytes": report.bytes,
+        "problems": [
+            {"path": os.fspath(problem.path), "position": problem.position, "reason": problem.reason}
+            for problem in report.problems
+        ],
+    }
+
+
+def _report_row(report: VerifyReport) -> tuple[object, ...]:
+    name = os.path.basename(report.directory)
+    return name, report.segments, report.batches, report.records, report.bytes, len(report.problems)

@@ -1,0 +1,25 @@
+"""All commands of the program, found by walking it, so that a new one cannot be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from eventlog.cli import group
+
+
+def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from _walk(child, (*path, name))
+
+
+EVERY_COMMAND = dict(_walk(group, ()))
+LEAF_COMMANDS = {path: command for path, command in EVERY_COMMAND.items() if not isinstance(command, click.Group)}
+
+
+def identifier(value: object) -> str:
+    """How pytest shows a command's path."""
+    return "-".join(value) or "eventlog" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,33 @@
+"""Stores for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from tests.cli.command_line import CommandLine
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line with a store that is not there yet."""
+    command_line = CommandLine(tmp_path / "store")
+    yield command_line
+    command_line.kill_all()
+
+
+@pytest.fixture
+def shop(cli: CommandLine) -> CommandLine:
+    """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms."""
+    with eventlog.open(cli.store) as log:
+        log.create_topic("orders", partitions=2)
+        log.partition("orders", 0).append_many(
+            [b"first", b"\xff\x00", None],
+            keys=[b"k", None, b"\xfe"],
+            headers=[[("trace", b"1"), ("trace", None)], None, None],
+            timestamps=[1000, 2000, 3000],
+        )
+    return cli

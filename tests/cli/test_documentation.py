@@ -1,0 +1,65 @@
+"""docs/cli.md describes every command and option, and its JSON is what the commands print."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import CommandLine
+from tests.cli.commands import LEAF_COMMANDS, identifier
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+SECTIONS = dict(re.findall(r"^## `eventlog ([^`]+)`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+
+every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
+
+
+def documented_objects(path: tuple[str, ...]) -> list[dict[str, Any]]:
+    blocks = re.findall(r"```json\n(.*?)```", SECTIONS[" ".join(path)], re.DOTALL)
+    return [json.loads(line) for block in blocks for line in block.splitlines()]
+
+
+def test_every_section_is_a_command() -> None:
+    assert set(SECTIONS) == {" ".join(path) for path in LEAF_COMMANDS}
+
+
+@every_leaf
+def test_every_option_is_documented(path: tuple[str, ...]) -> None:
+    section = SECTIONS[" ".join(path)]
+    for parameter in LEAF_COMMANDS[path].params:
+        for option in parameter.opts:
+            if option.startswith("--"):
+                assert re.search(rf"^\| `{option}\b", section, re.MULTILINE), option
+
+
+@every_leaf
+def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None:
+    options = {option for parameter in LEAF_COMMANDS[path].params for option in parameter.opts}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", SECTIONS[" ".join(path)], re.MULTILINE)) <= options
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [
+        (("topics", "list"), ()),
+        (("topics", "describe"), ("orders",)),
+        (("produce",), ("orders",)),
+        (("consume",), ("orders",)),
+        (("offsets",), ("orders",)),
+        (("offsets",), ("orders", "--time", "2000")),
+        (("dump",), ("orders/0", "--records")),
+        (("verify",), ()),
+    ],
+)
+def test_what_is_printed_has_the_documented_members(
+    shop: CommandLine, path: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    documented = [set(item) for item in documented_objects(path)]
+    printed = shop.objects(*path, *arguments, "--json", stdin=b"a line\n")
+    assert printed
+    for item in printed:
+        assert set(item) in documented

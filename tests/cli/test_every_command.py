@@ -1,0 +1,184 @@
+"""What holds for every command: help, statuses, one line of error, closed pipes, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+
+import click
+import pytest
+
+from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
+from tests.cli.commands import EVERY_COMMAND, LEAF_COMMANDS, identifier
+
+# Arguments that work in the store of the fixture `shop`, and arguments that name what is not there (or is, already).
+WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("topics", "list"): (),
+    ("topics", "create"): ("another",),
+    ("topics", "describe"): ("orders",),
+    ("produce",): ("orders",),
+    ("consume",): ("orders",),
+    ("offsets",): ("orders",),
+    ("dump",): ("orders/0", "--records"),
+    ("verify",): (),
+}
+FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("topics", "create"): ("orders",),
+    ("topics", "describe"): ("nothing",),
+    ("produce",): ("nothing",),
+    ("consume",): ("nothing",),
+    ("offsets",): ("nothing",),
+    ("dump",): ("nothing/0",),
+    ("verify",): ("nothing",),
+}
+NAMES_NOTHING = {("topics", "list")}
+MAKES_THE_STORE = {("topics", "create")}
+NEEDS_MORE = [
+    path
+    for path, command in EVERY_COMMAND.items()
+    if isinstance(command, click.Group) or any(parameter.required for parameter in command.params)
+]
+
+every_command = pytest.mark.parametrize("path", list(EVERY_COMMAND), ids=identifier)
+every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
+
+
+def test_the_tables_of_this_file_name_every_command() -> None:
+    assert set(WORKING) == set(FAILING) | NAMES_NOTHING == set(LEAF_COMMANDS)
+
+
+@every_command
+def test_help_has_an_example_and_fits_80_columns(cli: CommandLine, path: tuple[str, ...]) -> None:
+    text = cli.output(*path, "--help")
+    assert " ".join(("eventlog", *path)) in text.split("Example:")[1]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@every_command
+def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
+    assert "--no-such-option" in cli.error(*path, "--no-such-option", status=2)
+
+
+@every_leaf
+def test_too_many_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
+    assert "extra argument" in cli.error(*path, "a", "b", "c", status=2)
+
+
+@pytest.mark.parametrize("path", NEEDS_MORE, ids=identifier)
+def test_too_few_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
+    assert "Missing" in cli.error(*path, status=2)
+
+
+@every_leaf
+def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
+    done = subprocess.run([PROGRAM, *path, *WORKING[path]], env=environment, capture_output=True, stdin=subprocess.DEVNULL)
+    assert_one_error(done.returncode, done.stderr, 2)
+    assert b"--store DIR" in done.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in MAKES_THE_STORE], ids=identifier)
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(cli: CommandLine, path: tuple[str, ...]) -> None:
+    assert str(cli.store) in cli.error(*path, *WORKING[path])
+    assert not cli.store.exists()
+
+
+@every_leaf
+def test_a_file_in_place_of_the_store_is_an_error(cli: CommandLine, path: tuple[str, ...]) -> None:
+    cli.store.write_bytes(b"not a store")
+    assert str(cli.store) in cli.error(*path, *WORKING[path])
+    assert cli.store.read_bytes() == b"not a store"
+
+
+@pytest.mark.parametrize("path", list(FAILING), ids=identifier)
+def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
+    assert FAILING[path][0].split("/")[0] in shop.error(*path, *FAILING[path])
+
+
+@every_leaf
+def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
+    if path not in NAMES_NOTHING:
+        assert "topic name" in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname")
+
+
+@every_leaf
+def test_json_output_is_an_object_a_line(shop: CommandLine, path: tuple[str, ...]) -> None:
+    printed = shop.output(*path, *WORKING[path], "--json", stdin=b"a line\n")
+    assert printed.endswith("\n")
+    assert all(isinstance(json.loads(line), dict) for line in printed.splitlines())
+
+
+@every_leaf
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["text", "json"])
+def test_a_closed_pipe_ends_it_quietly(shop: CommandLine, path: tuple[str, ...], option: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [PROGRAM, *path, *WORKING[path], *option],
+        env=shop.environment(),
+        input=b"a line\n",
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=SECONDS_MAX,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@every_leaf
+def test_a_full_device_as_output_is_an_error(shop: CommandLine, path: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [PROGRAM, *path, *WORKING[path]],
+            env=shop.environment(),
+            input=b"a line\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=SECONDS_MAX,
+        )
+    assert_one_error(done.returncode, done.stderr, 1)
+    assert b"No space left" in done.stderr
+
+
+@every_leaf
+def test_with_standard_output_closed_nothing_of_it_gets_into_the_store(shop: CommandLine, path: tuple[str, ...]) -> None:
+    # The shell's >&- leaves descriptor 1 free, so that the next file opened would be standard output.
+    bash = shutil.which("bash")
+    assert bash is not None
+    subprocess.run(
+        [bash, "-c", '"$@" >&-', "bash", PROGRAM, *path, *WORKING[path]],
+        env=shop.environment(),
+        input=b"a line\n",
+        capture_output=True,
+        timeout=SECONDS_MAX,
+    )
+    reports = shop.objects("verify", "--json")
+    assert reports and all(report["problems"] == [] for report in reports)
+
+
+def test_the_store_may_be_named_by_option(shop: CommandLine) -> None:
+    environment = {**os.environ, "EVENTLOG_STORE": "/nowhere"}
+    done = subprocess.run([PROGRAM, "--store", shop.store, "topics", "list"], env=environment, capture_output=True, text=True)
+    assert "orders" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [(("topics", "list", "--store", "x"), "before the command"), (("--json", "topics", "list"), "behind the command")],
+)
+def test_an_option_in_the_wrong_place_is_told_its_place(cli: CommandLine, arguments: tuple[str, ...], hint: str) -> None:
+    assert hint in cli.error(*arguments, status=2)
+
+
+def test_rich_is_not_imported_where_nothing_is_shown_on_a_terminal(shop: CommandLine) -> None:
+    done = subprocess.run(
+        [PROGRAM, "topics", "list"],
+        env={**shop.environment(), "PYTHONPROFILEIMPORTTIME": "1"},
+        capture_output=True,
+        text=True,
+    )
+    imported = [line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()]
+    assert "click" in imported
+    assert "rich" not in imported

@@ -1,0 +1,66 @@
+"""`eventlog offsets`, and TIME as it and `consume --from` take it."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventlog.cli.parsing import parse_time
+from tests.cli.command_line import CommandLine
+
+
+def test_offsets_of_every_partition(shop: CommandLine) -> None:
+    table = [line.split() for line in shop.output("offsets", "orders").splitlines()]
+    assert table == [
+        ["PARTITION", "START", "END", "DURABLE", "RECORDS"],
+        ["0", "0", "3", "3", "3"],
+        ["1", "0", "0", "0", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("time", "offset"),
+    [("1970-01-01", 0), ("1970-01-01T00:00:02", 1), ("2001", 2), ("1970-01-01T00:00:03.001Z", None)],
+)
+def test_the_first_offset_at_or_after_a_time(shop: CommandLine, time: str, offset: int | None) -> None:
+    found = [row["offset"] for row in shop.objects("offsets", "orders", "--time", time, "--json")]
+    assert found == [offset, None]
+    shown = [line.split() for line in shop.output("offsets", "orders", "--time", time).splitlines()]
+    assert shown == [["PARTITION", "OFFSET"], ["0", "-" if offset is None else str(offset)], ["1", "-"]]
+
+
+def test_a_time_that_means_nothing_is_wrong_usage(shop: CommandLine) -> None:
+    assert "--time" in shop.error("offsets", "orders", "--time", "noon", status=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("1970-01-01", 0),
+        ("2013-01-01", 1_356_998_400_000),
+        ("2013-01-01T10:00", 1_357_034_400_000),
+        ("2013-01-01 10:00", 1_357_034_400_000),
+        ("2013-01-01T10:00:30", 1_357_034_430_000),
+        ("2013-01-01T10:00:30.5", 1_357_034_430_500),
+        ("2013-01-01T10:00:30.123456", 1_357_034_430_123),
+        ("2013-01-01T10:00Z", 1_357_034_400_000),
+        ("2013-01-01T10:00+01:30", 1_357_029_000_000),
+        ("2013-01-01T10:00-01:00", 1_357_038_000_000),
+        ("1969-12-31", 0),
+        ("0001-01-01T00:00+23:59", 0),
+        ("9999-12-31T23:59:59.999-23:59", 253_402_387_139_999),
+        ("1357034400000", 1_357_034_400_000),
+    ],
+)
+def test_a_time_in_milliseconds(text: str, milliseconds: int) -> None:
+    assert parse_time(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "now", "2013-1-1", "2013-02-30", "2013-01-01T25:00", "2013-01-01T", "2013-01-01T10", "10:00",
+     "2013-01-01T10:00.5", "2013-01-01T10:00+1", "2013-01-01T10:00+99:00", " 2013-01-01", "2013-01-01\n", "-5",
+     "2013-01-01T10:00 UTC", "٢٠١٣-٠١-٠١", "9" * 30],
+)  # fmt: skip
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        parse_time(text)
