@@ -1,0 +1,147 @@
+"""The rules of docs/style.md that a test can enforce."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "eventlog"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+PYTHON_FILES = sorted([*MODULES, *TESTS, *(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+C_FILES = sorted((ROOT / "native").rglob("*.[ch]"))
+FUNCTION_LINES_MAX = 60
+
+# What each layer may import, apart from itself and the leaves.
+LEAVES = {"errors", "options", "clock", "waiting"}
+LAYERS = {
+    "_native": set(),
+    "waiting": {"_native"},
+    "records": {"_native"},
+    "storage": {"records", "_native"},
+    "catalog": {"records"},
+    "log": {"storage", "catalog", "records"},
+    "cli": {"", "log", "storage", "records"},
+    "__main__": {"cli"},
+}
+C_LAYERS = {"codec": {"codec"}, "store": {"codec", "store"}, "python": {"codec", "store", "python"}}
+
+
+def identify(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def layer(module: str) -> str:
+    """The layer of a dotted name: "eventlog.storage.names" is in "storage", "eventlog" itself in ""."""
+    return (module.split(".") + [""])[1]
+
+
+def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module == "eventlog":
+            for name in node.names:
+                is_module = (PACKAGE / name.name).is_dir() or (PACKAGE / f"{name.name}.py").exists() or name.name == "_native"
+                yield node.lineno, name.name if is_module else ""
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eventlog."):
+            yield node.lineno, layer(node.module or "")
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "eventlog":
+                    yield node.lineno, layer(name.name)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path != PACKAGE / "__init__.py"], ids=identify)
+def test_imports_run_one_way(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = LEAVES | {own} | LAYERS.get(own, set())
+    wrong = [f"line {line} imports {name or 'eventlog'!r}" for line, name in imported_layers(path) if name not in allowed]
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES, ids=identify)
+def test_a_python_function_fits_a_screen(path: Path) -> None:
+    functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    lengths = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
+    assert not {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX}
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=identify)
+def test_a_c_function_fits_a_screen(path: Path) -> None:
+    long = {}
+    start = 0
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if re.match(r"^[A-Za-z_].*[^;]$", line) and "(" in line:
+            start = number
+        if line == "}" and start and number - start + 1 > FUNCTION_LINES_MAX:
+            long[start] = number - start + 1
+    assert not long
+
+
+@pytest.mark.parametrize("path", [path for path in C_FILES if path.parent.name in C_LAYERS], ids=identify)
+def test_c_includes_run_one_way(path: Path) -> None:
+    allowed = C_LAYERS[path.parent.name]
+    for include in re.findall(r'^#include "(.+)"', path.read_text("utf-8"), re.MULTILINE):
+        directory = (path.parent / include).resolve().parent if (path.parent / include).exists() else ROOT / "native" / include
+        assert (directory if directory.is_dir() else directory.parent).name in allowed, include
+    includes_python = re.search(r"^#include <Python.h>", path.read_text("utf-8"), re.MULTILINE)
+    assert not includes_python or path.parent.name == "python"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_public_names_have_docstrings(path: Path) -> None:
+    module = tree(path)
+    missing = [] if ast.get_docstring(module) else ["the module"]
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            missing += [] if ast.get_docstring(node) else [node.name]
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            is_trivial = (node.end_lineno or 0) - node.lineno <= 3
+            missing += [] if ast.get_docstring(node) or is_trivial else [node.name]
+    assert not missing
+
+
+def test_what_eventlog_exports_is_documented_to_the_last_method() -> None:
+    import eventlog
+
+    missing = []
+    for name in eventlog.__all__:
+        item = getattr(eventlog, name)
+        missing += [] if getattr(item, "__doc__", None) else [name]
+        for member, value in vars(item).items() if isinstance(item, type) else ():
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)) and not value.__doc__:
+                missing.append(f"{name}.{member}")
+    assert not missing
+
+
+@pytest.mark.parametrize("path", TESTS, ids=identify)
+def test_no_test_sleeps(path: Path) -> None:
+    calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    sleeps = [call.lineno for call in calls if ast.unparse(call.func) in {"time.sleep", "sleep", "asyncio.sleep"}]
+    assert not sleeps
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
+    promises = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text.split("## Durability")[0], re.MULTILINE)[2:]
+    assert promises
+    for promise, shown_by in promises:
+        tests = re.findall(r"`((?:tests|native)/[^`:]+)(?:::(\w+))?`", shown_by)
+        assert tests, promise
+        for path, name in tests:
+            assert (ROOT / path).exists(), path
+            assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("page", sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]), ids=identify)
+def test_no_link_between_pages_is_broken(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
