@@ -26,7 +26,7 @@ from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition
-from eventlog.storage.store import existing_partitions, prepare_store
+from eventlog.storage.store import complete_store, existing_partitions, prepare_store
 
 _open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
 
@@ -42,8 +42,10 @@ class EventLog:
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._process_id = os.getpid()
         self._is_closed = False
-        prepare_store(path, create=create)
-        self._environment = CatalogEnvironment(names.catalog_directory(path))
+        is_new = prepare_store(path, create=create)
+        self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new)
+        if is_new:
+            complete_store(path)
         self._topics = TopicCatalog(self._environment)
         self._adopt()
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)

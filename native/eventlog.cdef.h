@@ -58,7 +58,7 @@ void el_head_unmap(el_head *head);
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t durable_offset, int64_t allocated);
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint);
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);

@@ -18,53 +18,130 @@ from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
 _MAP_BYTES = 2**30  # address space, not disk
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
+_DATA_FILE = "data.mdb"
+_META_PAGES = 2
 
-_lock = threading.Lock()
-# A child of fork() must neither use nor close the parent's environments: closing would drop locks of its own. So they
-# stay here, under the parent's process id.
-_environments: dict[tuple[int, int, int], tuple[lmdb.Environment, int]] = {}
+
+class _Environments:
+    """The environments that are open in this process, by the device and inode of their directory.
+
+    LMDB must be opened once in a process, and a child of fork() must not use what its parent opened. The child closes its
+    copies, so that it can open the store itself; a fork waits until no transaction is under way, because closing would
+    abort it for the parent, too."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self.changed = threading.Condition()
+        self.users: dict[tuple[int, int], int] = {}
+        self.opened: dict[tuple[int, int], lmdb.Environment] = {}
+        self.transactions = 0
+
+    def share(self, directory: Path, create: bool) -> tuple[tuple[int, int], lmdb.Environment]:
+        """Open the environment of a directory, or take part in the one that is open."""
+        status = directory.stat()
+        key = status.st_dev, status.st_ino
+        with self.changed:
+            if key not in self.opened:
+                self.opened[key] = _open(directory, create)
+            self.users[key] = self.users.get(key, 0) + 1
+            return key, self.opened[key]
+
+    def give_back(self, key: tuple[int, int]) -> None:
+        """Close the environment if this was its last user."""
+        with self.changed:
+            self.users[key] -= 1
+            if self.users[key] == 0:
+                del self.users[key]
+                self.opened.pop(key).close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep fork() away."""
+        with self.changed:
+            self.transactions += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.transactions -= 1
+                self.changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait for the transactions of other threads, and let none begin."""
+        self.changed.acquire()
+        self.changed.wait_for(lambda: self.transactions == 0)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self.changed.release()
+
+    def after_fork_in_child(self) -> None:
+        """Close what belongs to the parent: its locks and reader slots are bound to its process id and stay."""
+        for environment in self.opened.values():
+            environment.close()
+        self._forget()
+
+
+_environments = _Environments()
+os.register_at_fork(
+    before=_environments.before_fork,
+    after_in_parent=_environments.after_fork_in_parent,
+    after_in_child=_environments.after_fork_in_child,
+)
 
 
 class CatalogEnvironment:
-    """A share in the process's one environment for a directory."""
+    """A share in the process's one environment for a directory. Without `create` it has to be there.
 
-    def __init__(self, directory: Path) -> None:
-        status = directory.stat()
-        self._key = (os.getpid(), status.st_dev, status.st_ino)
-        with _lock:
-            environment, users = _environments.get(self._key, (None, 0))
-            if environment is None:
-                environment = _open(directory)
-            _environments[self._key] = (environment, users + 1)
-        self._environment = environment
+    Raises `StoreOpenError`."""
+
+    def __init__(self, directory: Path, *, create: bool) -> None:
+        self._key, self._environment = _environments.share(directory, create)
 
     @contextmanager
     def transaction(self, database: bytes, *, write: bool = False) -> Iterator[lmdb.Transaction]:
         """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours."""
-        try:
-            handle = self._environment.open_db(database)
-            with self._environment.begin(db=handle, write=write) as transaction:
-                yield transaction
-        except (lmdb.DiskError, lmdb.MapFullError) as error:
-            raise DiskFullError(f"the catalog cannot grow: {error}") from error
-        except lmdb.Error as error:
-            raise EventLogError(f"the catalog failed: {error}") from error
+        with _environments.transaction():
+            try:
+                handle = self._environment.open_db(database)
+                with self._environment.begin(db=handle, write=write) as transaction:
+                    yield transaction
+            except (lmdb.DiskError, lmdb.MapFullError) as error:
+                raise DiskFullError(f"the catalog cannot grow: {error}") from error
+            except lmdb.Error as error:
+                raise EventLogError(f"the catalog failed: {error}") from error
 
     def close(self) -> None:
         """Give the share back; the last one closes the environment."""
-        with _lock:
-            environment, users = _environments[self._key]
-            if users > 1:
-                _environments[self._key] = (environment, users - 1)
-                return
-            del _environments[self._key]
-            environment.close()
+        _environments.give_back(self._key)
 
 
-def _open(directory: Path) -> lmdb.Environment:
+def _open(directory: Path, create: bool) -> lmdb.Environment:
+    path = directory / _DATA_FILE
+    # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
+    if not create and (not path.exists() or path.stat().st_size == 0):
+        raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
     try:
-        return lmdb.open(
-            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, mode=0o600
+        environment = lmdb.open(
+            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, mode=0o600
         )
     except lmdb.Error as error:
         raise StoreOpenError(f"the catalog in {directory} cannot be opened: {error}") from error
+    try:
+        _refuse_cut_file(path, environment)
+        if create:
+            environment.sync(True)
+    except BaseException:
+        environment.close()
+        raise
+    return environment
+
+
+def _refuse_cut_file(path: Path, environment: lmdb.Environment) -> None:
+    """Raise `StoreOpenError` if pages are missing: LMDB maps the file, and reading them would be a SIGBUS."""
+    pages = max(_META_PAGES, environment.info()["last_pgno"] + 1)
+    wanted, found = pages * environment.stat()["psize"], path.stat().st_size
+    if found < wanted:
+        raise StoreOpenError(f"the catalog {path} is damaged: it has {found} of {wanted} bytes; restore it from a backup")

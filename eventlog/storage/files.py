@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from eventlog.errors import StoreOpenError
@@ -36,13 +37,13 @@ def make_directory(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file so that either the old or the new content is there after a crash."""
+def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file so that either the old or the new content is there after a crash."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -73,18 +73,21 @@ class SharedHead:
         return report
 
     def _initialise(self, limits: Any, recover: Recover) -> RecoveryReport:
-        former = ffi.new("el_checkpoint *")
-        known = lib.el_head_former_checkpoint(self.pointer, *self._identity(), former)
-        recovered = recover((former.segment_base, former.position) if known else None)
+        recovered = recover(self.checkpoint())
         limits.leader_epoch = recovered.leader_epoch
-        end_offset = recovered.tail.end_offset
         lib.el_head_initialise(
-            self.pointer, _boot_id(), *self._identity(), recovered.tail, limits, recovered.start_offset, end_offset,
-            recovered.allocated,
+            self.pointer, _boot_id(), *self._identity(), recovered.tail, limits, recovered.start_offset,
+            recovered.allocated, recovered.report.damage is not None,
         )  # fmt: skip
         if recovered.report.damage is not None:
             lib.el_head_set_poison(self.pointer, DAMAGED)
         return recovered.report
+
+    def checkpoint(self) -> tuple[int, int] | None:
+        """The last durable position, as (segment base offset, bytes); None when the file does not tell."""
+        found = ffi.new("el_checkpoint *")
+        known = lib.el_head_former_checkpoint(self.pointer, *self._identity(), found)
+        return (found.segment_base, found.position) if known else None
 
     def _identity(self) -> tuple[int, int]:
         status = os.fstat(self._descriptor)

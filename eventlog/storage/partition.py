@@ -69,14 +69,18 @@ class Partition:
         removed = names.removed_directory(store, self.topic, self.partition)
 
         def first(checkpoint: tuple[int, int] | None) -> Any:
-            create_partition(self.directory)
+            if checkpoint is None:
+                create_partition(self.directory)
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, self.recovery = SharedHead.open(
             names.head_file(store, self.topic, self.partition), limits, first
         )
         if self._head.poison == DAMAGED and self.recovery.damage is None:
-            self.recovery = recover(self.directory, removed, None, limits.index_interval_bytes, change=False).report
+            checkpoint = self._head.checkpoint()
+            self.recovery = recover(
+                self.directory, removed, checkpoint, limits.index_interval_bytes, change=False
+            ).report
         self._segments = SegmentList(self.directory, self._head)
         self._appender = Appender(
             self.directory,

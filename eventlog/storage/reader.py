@@ -42,7 +42,9 @@ class SegmentList:
     def holding(self, offset: int) -> int:
         """The base offset of the segment that an offset falls into."""
         bases = self.bases()
-        return bases[max(bisect_right(bases, offset) - 1, 0)]
+        if not bases or offset < bases[0]:
+            raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
+        return bases[bisect_right(bases, offset) - 1]
 
     def after(self, base_offset: int) -> int | None:
         """The base offset of the next segment."""

@@ -3,10 +3,15 @@
 Only the last segment can be torn, because a segment is synced before its successor takes records; and of it only
 what lies behind the last durable position. The decision table, by what is found behind the last right batch:
 
-    nothing                                   clean       nothing is done
-    zeros only                                trimmed     the preallocated tail is cut off
-    other bytes, no right batch behind them   truncated   a torn tail: kept aside, cut off, new leader epoch
-    other bytes, and a right batch behind     damaged     nothing is touched; read-only for what is good
+    the batch ends before the durable position    damaged     what was on disk is gone or wrong
+    nothing                                       clean       nothing is done
+    zeros only                                    trimmed     the preallocated tail is cut off
+    other bytes, no right batch behind them       truncated   a torn tail: kept aside, cut off, new leader epoch
+    other bytes with a hole, right batches behind truncated   a power cut: pages reached the disk out of order
+    other bytes, right batches behind             damaged     something changed what was written
+
+A damaged partition is not touched, and read-only for what is good. A hole is a whole sector of zeros: a page that the
+system had not written yet when the power went. Behind the durable position nobody was promised that it had.
 
 A partition whose head is from this boot and unharmed is `trusted`, and not looked at.
 """
@@ -23,6 +28,8 @@ from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
 
 _BLOCK_BYTES = 8 * 2**20
+_SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
+_EPOCH_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -148,40 +155,59 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
         os.close(descriptor)
 
 
-def _behind(scan: _Scan) -> tuple[bool, int | None]:
-    """Are there bytes other than zeros behind the last right batch, and where is a right batch among them?"""
-    is_blank = True
+def _data_end(path: Path, start: int, size: int) -> int:
+    """Where the zeros at the end of a file begin, at `start` or behind it."""
+    with open(path, "rb") as file:
+        while size > start:
+            block_start = max(start, size - _BLOCK_BYTES)
+            file.seek(block_start)
+            data = file.read(size - block_start).rstrip(b"\0")
+            if data:
+                return block_start + len(data)
+            size = block_start
+    return start
+
+
+def _find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None:
+    """The position of the first right batch from `start` on that begins with `offset_min` or a later offset."""
     overlap = 2**21
-    with open(scan.path, "rb") as file:
-        file.seek(scan.tail.position)
-        position, data = scan.tail.position, b""
-        while block := file.read(_BLOCK_BYTES):
-            is_blank = is_blank and block.count(0) == len(block)
+    data = b""
+    with open(path, "rb") as file:
+        file.seek(start)
+        while start + len(data) < stop and (block := file.read(_BLOCK_BYTES)):
             data += block
-            if not is_blank:
-                found = lib.el_find_batch(ffi.from_buffer("uint8_t[]", data), len(data), scan.tail.end_offset)
-                if found >= 0:
-                    return False, position + found
+            found = lib.el_find_batch(ffi.from_buffer("uint8_t[]", data), len(data), offset_min)
+            if found >= 0:
+                return start + int(found)
             if len(data) > overlap:
-                position += len(data) - overlap
+                start += len(data) - overlap
                 data = data[-overlap:]
-    return is_blank, None
+    return None
 
 
-def _keep_aside(scan: _Scan, removed: Path) -> tuple[Path, int]:
+def _has_hole(path: Path, start: int, stop: int) -> bool:
+    """Is there a sector between two positions that holds zeros only?"""
+    blank = bytes(_SECTOR_BYTES)
+    start = -(-start // _SECTOR_BYTES) * _SECTOR_BYTES
+    with open(path, "rb") as file:
+        file.seek(start)
+        return any(file.read(_SECTOR_BYTES) == blank for _ in range(start, stop - _SECTOR_BYTES + 1, _SECTOR_BYTES))
+
+
+def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
     """Copy what is about to be cut off, without the zeros at its end."""
     files.make_directory(removed.parent)
     files.make_directory(removed)
-    with open(scan.path, "rb") as file:
-        file.seek(scan.tail.position)
-        data = file.read().rstrip(b"\0")
-    kept = removed / f"{scan.path.stem}-{scan.tail.position}.bin"
+    start = scan.tail.position
+    kept = removed / f"{scan.path.stem}-{start}.bin"
     number = 1
     while kept.exists():
-        kept = removed / f"{scan.path.stem}-{scan.tail.position}-{number}.bin"
+        kept = removed / f"{scan.path.stem}-{start}-{number}.bin"
         number += 1
-    files.replace_file(kept, data)
-    return kept, len(data)
+    with open(scan.path, "rb") as file:
+        file.seek(start)
+        files.replace_file(kept, (file.read(min(_BLOCK_BYTES, data_end - at)) for at in range(start, data_end, _BLOCK_BYTES)))
+    return kept
 
 
 def _cut(scan: _Scan) -> None:
@@ -206,16 +232,17 @@ def read_epochs(directory: Path) -> list[tuple[int, int]]:
     A checkpoint that cannot be read is taken as empty: it says nothing about records."""
     try:
         lines = (directory / names.EPOCH_CHECKPOINT).read_text("ascii").split("\n")
-        pairs = [tuple(map(int, line.split())) for line in lines[2:] if line.strip()]
-        return [(epoch, start) for epoch, start in pairs]
+        epochs = [(int(epoch), int(start)) for epoch, start in (line.split() for line in lines[2:] if line.strip())]
     except (FileNotFoundError, ValueError):
         return []
+    is_sound = all(0 <= epoch < _EPOCH_MAX and start >= 0 for epoch, start in epochs)
+    return epochs if is_sound and epochs == sorted(epochs) else []
 
 
 def write_epochs(directory: Path, epochs: list[tuple[int, int]]) -> None:
     """Replace the leader epoch checkpoint."""
     lines = ["0", str(len(epochs)), *(f"{epoch} {start}" for epoch, start in epochs)]
-    files.replace_file(directory / names.EPOCH_CHECKPOINT, ("\n".join(lines) + "\n").encode("ascii"))
+    files.replace_file(directory / names.EPOCH_CHECKPOINT, [("\n".join(lines) + "\n").encode("ascii")])
 
 
 def _begin_epoch(directory: Path, start_offset: int) -> None:
@@ -234,9 +261,36 @@ def create_partition(directory: Path) -> None:
     write_epochs(directory, [(0, 0)])
 
 
-def _damage(scan: _Scan) -> CorruptLogError:
-    text = ffi.string(lib.el_codec_status_text(scan.status)).decode()
-    return CorruptLogError(scan.path, scan.tail.position, f"{text}, and right batches stand behind it")
+def _damage(scan: _Scan, durable_position: int, good_batch: int | None) -> CorruptLogError:
+    text = ffi.string(lib.el_codec_status_text(scan.status)).decode() if scan.status else "the segment ends"
+    if scan.tail.position < durable_position:
+        return CorruptLogError(scan.path, scan.tail.position, f"{text}, but {durable_position} bytes of it were on disk")
+    return CorruptLogError(scan.path, scan.tail.position, f"{text}, and a right batch stands behind it at {good_batch}")
+
+
+def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
+    """The decision table."""
+    end = scan.tail.position
+    report = RecoveryReport("clean", scan.path, scan.start, end - scan.start)
+    if end < durable_position:
+        return replace(report, outcome="damaged", damage=_damage(scan, durable_position, None))
+    if end == scan.size:
+        return report
+    if end == data_end:
+        return replace(report, outcome="trimmed")
+    good_batch = _find_batch(scan.path, end, data_end, scan.tail.end_offset)
+    if good_batch is not None and not _has_hole(scan.path, end, good_batch):
+        return replace(report, outcome="damaged", damage=_damage(scan, durable_position, good_batch))
+    return replace(report, outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
+
+
+def _missing(directory: Path, base_offset: int, durable_position: int) -> Recovered:
+    """The last segment is not there: nothing can be appended, and what stands before it can be read."""
+    path = names.segment_file(directory, base_offset)
+    damage = CorruptLogError(path, 0, f"the segment is missing, but {durable_position} bytes of it were on disk")
+    bases = files.segment_bases(directory)
+    start_offset = bases[0] if bases else base_offset
+    return Recovered(_new_tail(base_offset), start_offset, 0, 0, RecoveryReport("damaged", path, damage=damage))
 
 
 def recover(
@@ -247,21 +301,16 @@ def recover(
     `checkpoint` is the last durable position that is known, as (segment base offset, bytes). With `change` False
     nothing is written: for a process that joins a partition which another one found damaged."""
     bases = files.segment_bases(directory)
+    if checkpoint is not None and (not bases or checkpoint[0] > bases[-1]):
+        return _missing(directory, *checkpoint)
     base = bases[-1]
     durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
     scan = _scan_segment(directory, base, durable_position, interval_bytes)
-    is_blank, good_batch = (True, None) if scan.tail.position == scan.size else _behind(scan)
-    report = RecoveryReport("clean", scan.path, scan.start, scan.tail.position - scan.start)
-    if good_batch is not None:
-        report = replace(report, outcome="damaged", damage=_damage(scan))
-    elif not is_blank:
-        report = replace(report, outcome="truncated", truncated_at=scan.tail.position)
-        if change:
-            kept, length = _keep_aside(scan, removed)
-            report = replace(report, kept_at=kept, truncated_bytes=length)
-    elif scan.tail.position < scan.size:
-        report = replace(report, outcome="trimmed")
+    data_end = _data_end(scan.path, scan.tail.position, scan.size)
+    report = _judge(scan, durable_position, data_end)
     if change and report.damage is None:
+        if report.outcome == "truncated":
+            report = replace(report, kept_at=_keep_aside(scan, removed, data_end))
         _cut(scan)
         if report.outcome == "truncated":
             _begin_epoch(directory, scan.tail.end_offset)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from eventlog.errors import DiskFullError, StoreOpenError
@@ -15,19 +17,38 @@ FORMAT_VERSION = 1
 _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 
 
-def prepare_store(path: Path, *, create: bool) -> None:
-    """Make or check the directory of a store. Raises `StoreOpenError` or `DiskFullError`."""
+def prepare_store(path: Path, *, create: bool) -> bool:
+    """Check the directory of a store, or make one; True for a new one, which `complete_store` has to finish.
+
+    Raises `StoreOpenError` or `DiskFullError`."""
+    with _failures_named(path):
+        is_new = not _is_store(path, create)
+        if is_new:
+            _make_directories(path)
+        else:
+            _check_version(path)
+    for directory in (path, names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
+        if not os.access(directory, _READ_WRITE):
+            raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
+    return is_new
+
+
+def complete_store(path: Path) -> None:
+    """Write what makes a directory a store, once everything else is there; two makers at once write the same."""
+    content = {"format": "eventlog", "version": FORMAT_VERSION}
+    with _failures_named(path):
+        files.sync_directory(names.catalog_directory(path))
+        files.replace_file(names.format_file(path), [(json.dumps(content) + "\n").encode()])
+
+
+@contextmanager
+def _failures_named(path: Path) -> Iterator[None]:
     try:
-        if not _is_store(path, create):
-            _make_store(path)
-        _check_version(path)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
         raise StoreOpenError(f"{path} cannot be opened as a store: {error.strerror}") from error
-    for directory in (path, names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
-        if not os.access(directory, _READ_WRITE):
-            raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
 
 
 def _is_store(path: Path, create: bool) -> bool:
@@ -38,20 +59,23 @@ def _is_store(path: Path, create: bool) -> bool:
         return True
     if not create:
         raise StoreOpenError(f"there is no store in {path}")
-    if path.exists() and not set(os.listdir(path)) <= {"logs", "shared", "meta", "lost+found"}:
+    if path.exists() and not all(map(_may_stand_in_a_new_store, os.listdir(path))):
         raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
     return False
 
 
-def _make_store(path: Path) -> None:
+def _may_stand_in_a_new_store(name: str) -> bool:
+    # Another process may be making the store right now, or may have died before it renamed the last file.
+    is_temporary = name.startswith(names.format_file(Path()).name) and name.endswith(".tmp")
+    return is_temporary or name in ("logs", "shared", "meta", "lost+found")
+
+
+def _make_directories(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     files.make_directory(path)
     files.refuse_network_file_system(path)
     for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
         files.make_directory(directory)
-    # Last, because it is what makes the directory a store: two makers at once write the same.
-    content = {"format": "eventlog", "version": FORMAT_VERSION}
-    files.replace_file(names.format_file(path), (json.dumps(content) + "\n").encode())
 
 
 def _check_version(path: Path) -> None:

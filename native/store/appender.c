@@ -450,8 +450,9 @@ int el_roll_finish(el_appender *appender, int64_t segment_base) {
     };
     head->allocated = 0; /* before the new tail: a killed roller must not leave it larger than the new file */
     el_head_publish(head, &next);
-    atomic_store(&head->sealing, 0);
+    /* Before appends may begin: a roller killed in between must not leave readers with a list that lacks the segment. */
     atomic_fetch_add(&head->segments_version, 1);
+    atomic_store(&head->sealing, 0);
     el_head_store_durable(head, segment_base, 0, next.end_offset);
     el_head_unlock_append(head);
     return EL_DONE;

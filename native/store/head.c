@@ -52,8 +52,8 @@ static void initialise_mutex(pthread_mutex_t *mutex, int type) {
 }
 
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t durable_offset, int64_t allocated) {
-    memset(head, 0, EL_HEAD_BYTES);
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint) {
+    memset(head, 0, offsetof(el_head, checkpoint));
     head->magic = EL_HEAD_MAGIC;
     head->layout = EL_HEAD_LAYOUT;
     memcpy(head->boot_id, boot_id, 16);
@@ -67,7 +67,10 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     initialise_mutex(&head->flush.mutex, PTHREAD_MUTEX_ERRORCHECK);
     atomic_store(&head->start_offset, start_offset);
     atomic_store(&head->end_offset, tail->end_offset);
-    el_head_store_durable(head, tail->segment_base, tail->position, durable_offset);
+    if (keep_checkpoint)
+        atomic_store(&head->durable_offset, tail->end_offset);
+    else
+        el_head_store_durable(head, tail->segment_base, tail->position, tail->end_offset);
     atomic_store(&head->is_ready, 1);
 }
 

@@ -140,9 +140,10 @@ int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t 
 /* The last durable position that a former boot left, if its checksum and the file's identity hold. */
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
 
-/* Write a new page. The caller holds the head file's exclusive lock: nobody else has it mapped. */
+/* Write a new page, by which everything up to `tail` is durable. The caller holds the head file's exclusive lock: nobody
+ * else has it mapped. With `keep_checkpoint` the former checkpoint stays: it shows what a damaged partition has lost. */
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t durable_offset, int64_t allocated);
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint);
 
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);

@@ -42,7 +42,7 @@ def tree(path: Path) -> ast.Module:
 
 def layer(module: str) -> str:
     """The layer of a dotted name: "eventlog.storage.names" is in "storage", "eventlog" itself in ""."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
