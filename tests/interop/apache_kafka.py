@@ -1,0 +1,122 @@
+"""Apache Kafka itself: its jars, its tools, and a broker of one node."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+PROJECT = Path(__file__).parent / "kafka" / "pom.xml"
+JARS = PROJECT.parent / "target" / "dependency"
+DOWNLOAD_SECONDS_MAX = 600
+READY_SECONDS_MAX = 120
+STOP_SECONDS_MAX = 60
+
+
+def fetch() -> str | None:
+    """Have the jars in place; None, or why that cannot be."""
+    for program in ("java", "mvn"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    if list(JARS.glob("kafka_2.13-*.jar")):
+        return None
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(PROJECT), "dependency:copy-dependencies"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS_MAX)
+    return None if done.returncode == 0 else f"Maven could not fetch Apache Kafka: {done.stdout[-500:]}{done.stderr[-500:]}"
+
+
+def _java(main: str, *arguments: str) -> list[str]:
+    return ["java", "-Xmx512m", "-cp", f"{JARS}/*", main, *arguments]
+
+
+def run(main: str, *arguments: str, may_fail: bool = False) -> str:
+    """Run one of Kafka's programs to its end and return what it printed."""
+    done = subprocess.run(_java(main, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    assert may_fail or done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def dump_log(*files: Path, may_fail: bool = False) -> str:
+    """What kafka-dump-log prints with --deep-iteration."""
+    names = ",".join(map(str, files))
+    options = ("--deep-iteration", "--print-data-log", "--files", names)
+    return run("kafka.tools.DumpLogSegments", *options, may_fail=may_fail)
+
+
+class Broker:
+    """A broker and controller in one process, with its data in `directory`; start and stop it as often as you like."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data = directory / "data"
+        self._configuration = directory / "server.properties"
+        self._output = directory / "server.log"
+        port, controller_port = _free_ports()
+        self.address = f"127.0.0.1:{port}"
+        self._configuration.write_text(
+            f"""process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+log.dirs={self.data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+"""
+        )
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        run("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._configuration))
+
+    @contextmanager
+    def running(self) -> Iterator[KafkaAdminClient]:
+        """Start it, wait until it answers, and stop it cleanly at the end."""
+        with open(self._output, "ab") as output:
+            process = subprocess.Popen(
+                _java("kafka.Kafka", str(self._configuration)), stdout=output, stderr=output, cwd=self._output.parent
+            )
+        try:
+            admin = self._wait_until_ready(process)
+            try:
+                yield admin
+            finally:
+                admin.close()
+            process.terminate()
+            process.wait(STOP_SECONDS_MAX)
+        finally:
+            process.kill()
+            process.wait()
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> KafkaAdminClient:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                # Every attempt blocks until the broker answers or refuses.
+                admin = KafkaAdminClient(bootstrap_servers=self.address)
+                admin.list_topics()
+                return admin
+            except (KafkaError, OSError):
+                continue
+        raise AssertionError(f"the broker did not start:\n{self._output.read_text()[-3000:]}")
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def is_required() -> bool:
+    """EVENTLOG_REQUIRE_KAFKA=1 turns a skip into a failure: for CI, which has to have it."""
+    return os.environ.get("EVENTLOG_REQUIRE_KAFKA") == "1"
