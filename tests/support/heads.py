@@ -16,6 +16,8 @@ HEAD_BYTES = 4096
 _BOOT_ID_AT = 16
 _FLUSH_MUTEX_AT = 256
 _APPEND_MUTEX_AT = 192
+_CHECKPOINT_AT = 640
+_CHECKPOINT_BYTES = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -69,6 +71,13 @@ def simulate_reboot(head_file: Path) -> None:
         file.write(b"an earlier boot!")
 
 
+def forget_durable_position(head_file: Path) -> None:
+    """Make the head one that does not tell what was on disk. No process may have the partition open."""
+    with open(head_file, "r+b") as file:
+        file.seek(_CHECKPOINT_AT)
+        file.write(bytes(_CHECKPOINT_BYTES))
+
+
 class MappedHead:
     """A head mapped by this process, besides the library's own maps.
 
@@ -85,11 +94,23 @@ class MappedHead:
         self._lock(_APPEND_MUTEX_AT)
         self.state.append_holder = os.getpid()
 
+    def unlock_append(self) -> None:
+        """Give the append mutex back, from the thread that took it."""
+        self._unlock(_APPEND_MUTEX_AT)
+
     def lock_flush(self) -> None:
         """Take the flush mutex, in the name of this process."""
         self._lock(_FLUSH_MUTEX_AT)
         self.state.flush_holder = os.getpid()
 
+    def unlock_flush(self) -> None:
+        """Give the flush mutex back, from the thread that took it."""
+        self._unlock(_FLUSH_MUTEX_AT)
+
     def _lock(self, at: int) -> None:
         result = _libc.pthread_mutex_lock(ctypes.c_void_p(ctypes.addressof(self.state) + at))
         assert result == 0, f"{os.strerror(result)} in thread {threading.get_native_id()}"
+
+    def _unlock(self, at: int) -> None:
+        result = _libc.pthread_mutex_unlock(ctypes.c_void_p(ctypes.addressof(self.state) + at))
+        assert result == 0, os.strerror(result)

@@ -116,7 +116,11 @@ def parse_batch(data: bytes, position: int) -> ParsedBatch:
 
 def parse_log(path: Path) -> list[ParsedBatch]:
     """Every batch of a segment; nothing else, not even zeros, may stand in the file."""
-    data = path.read_bytes()
+    return parse_batches(path.read_bytes())
+
+
+def parse_batches(data: bytes) -> list[ParsedBatch]:
+    """Every batch of a segment's content, or of a part of it that begins and ends with a batch."""
     batches: list[ParsedBatch] = []
     position = 0
     while position < len(data):

@@ -1,6 +1,7 @@
 """Values that say who wrote them, and that nobody can mistake for one another.
 
-    i64 writer | i64 sequence number of the record | i64 group | i32 place in the group | i32 size of the group | filler
+    i64 writer | i64 sequence number of the record | i64 group | i32 place in the group | i32 size of the group |
+    i32 bytes of filler | filler
 
 The filler is determined by the numbers before it, so that a reader can check every bit.
 """
@@ -10,15 +11,24 @@ from __future__ import annotations
 import random
 import struct
 
-_FIELDS = struct.Struct(">qqqii")
-_FILLER = random.Random(20260101).randbytes(8192)
-_FILLER_BYTES_MAX = 300
+_FIELDS = struct.Struct(">qqqiii")
+_FILLER_BYTES_MAX = 200_000
+_FILLER = random.Random(20260101).randbytes(2 * _FILLER_BYTES_MAX)
+_FILLER_BYTES_USUAL = 300
 
 
-def value(writer: int, sequence: int, group: int, place: int, size: int) -> bytes:
-    """The value of one record."""
-    start = (writer * 7919 + sequence * 104729) % (len(_FILLER) - _FILLER_BYTES_MAX)
-    return _FIELDS.pack(writer, sequence, group, place, size) + _FILLER[start : start + start % _FILLER_BYTES_MAX]
+def value(writer: int, sequence: int, group: int, place: int, size: int, filler_bytes: int | None = None) -> bytes:
+    """The value of one record; by default a small one, of a length that varies."""
+    start = (writer * 7919 + sequence * 104729) % _FILLER_BYTES_MAX
+    length = start % _FILLER_BYTES_USUAL if filler_bytes is None else filler_bytes
+    return _FIELDS.pack(writer, sequence, group, place, size, length) + _FILLER[start : start + length]
+
+
+def writer_of(data: bytes | None) -> tuple[int, int]:
+    """The writer of a value, and the sequence number that it gave it."""
+    assert data is not None
+    writer, sequence = _FIELDS.unpack_from(data)[:2]
+    return writer, sequence
 
 
 def group_values(writer: int, first_sequence: int, group: int, size: int) -> list[bytes]:
@@ -40,8 +50,8 @@ class Checker:
         assert offset == self.next_offset, f"offset {offset} follows {self.next_offset - 1}"
         self.next_offset += 1
         assert data is not None, f"the value at {offset} is null"
-        writer, sequence, group, place, size = _FIELDS.unpack_from(data)
-        assert data == value(writer, sequence, group, place, size), f"wrong bytes at offset {offset}"
+        writer, sequence, group, place, size, length = _FIELDS.unpack_from(data)
+        assert data == value(writer, sequence, group, place, size, length), f"wrong bytes at offset {offset}"
         assert sequence == self._last.get(writer, -1) + 1, (
             f"writer {writer}: record {sequence} at offset {offset} follows {self._last.get(writer)}"
         )

@@ -1,7 +1,7 @@
 """Real processes for tests: start one that runs a function, hear from it, kill it, stop it.
 
-Processes come from a fork server that has imported eventlog but opened nothing, so that they start in milliseconds and
-inherit no handle, thread or lock from the test.
+A `Worker` comes from a fork server that has imported eventlog but opened nothing, so that it starts in milliseconds and
+inherits no handle, thread or lock from the test. An `Interpreter` is started from scratch and shares nothing at all.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +22,9 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["eventlog", "tests.support.workers"])
 
 REPLY_SECONDS_MAX = 60.0
+
+_ROOT = Path(__file__).parents[2]
+_MAIN = "import sys; from tests.support import processes; processes.main(int(sys.argv[1]))"
 
 
 class WorkerFailed(AssertionError):
@@ -65,7 +71,7 @@ class Worker:
         while True:
             try:
                 messages.append(self._checked(self.connection.recv()))
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):  # OSError: it was killed in the middle of a message
                 return messages
 
     def send(self, message: Any) -> None:
@@ -80,6 +86,10 @@ class Worker:
     def stop(self) -> None:
         """SIGSTOP: the process stays where it is, with everything it holds."""
         os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT: the process goes on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def join(self) -> None:
         """Wait for the function to return."""
@@ -97,3 +107,36 @@ class Worker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
         self.connection.close()
+
+
+class Interpreter(Worker):
+    """A worker that is a Python interpreter of its own, started by a command line; `prefix` is put before that,
+    for tools that run a program."""
+
+    def __init__(self, role: Callable[..., None], *arguments: Any, prefix: Sequence[str] = ()) -> None:
+        self.connection, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._program = subprocess.Popen(
+                [*prefix, sys.executable, "-B", "-c", _MAIN, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=_ROOT
+            )
+        self.pid = self._program.pid
+        self.send((role, arguments))
+
+    def kill(self) -> None:
+        self._program.kill()
+        self._program.wait()
+
+    def join(self) -> None:
+        self._program.wait(REPLY_SECONDS_MAX)
+
+    @property
+    def exit_status(self) -> int:
+        """Of a process that has ended; negative: the signal that killed it."""
+        return self._program.wait(REPLY_SECONDS_MAX)
+
+
+def main(descriptor: int) -> None:
+    """What an `Interpreter` does: run the function that it is sent."""
+    connection = Connection(descriptor)
+    role, arguments = connection.recv()
+    _run(role, connection, arguments)

@@ -9,12 +9,15 @@ import hashlib
 import os
 import random
 import resource
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import eventlog
-from eventlog import EventLogError
+from eventlog import EventLog, EventLogError, Partition, TopicExistsError
 from tests.support import heads, payloads
 from tests.support.stores import TOPIC
 
@@ -44,48 +47,116 @@ def append_when_told(connection: Connection, store: Path, options: dict[str, Any
 
 
 def append_groups(connection: Connection, store: Path, writer: int, seed: int) -> None:
-    """Append groups of 1 to 20 records until told to stop or killed; report (first offset, first sequence, size)."""
+    """Append as many groups of 1 to 500 records, some of them large, as each message says; None ends it.
+
+    Reports (first offset, first sequence number, size) of each group after its append has returned."""
     choices = random.Random(seed)
     log = eventlog.open(store)
     partition = log.partition(TOPIC, 0)
     sequence = group = 0
-    while not connection.poll():
-        size = choices.choice((1, 1, 2, 5, 20))
-        values = payloads.group_values(writer, sequence, group, size)
-        first = partition.append(values[0]) if size == 1 else partition.append_many(values)[0]
-        connection.send((first, sequence, size))
-        sequence += size
-        group += 1
+    while (count := connection.recv()) is not None:
+        for _ in range(count):
+            size = choices.choice((1, 1, 1, 1, 1, 1, 2, 5, 5, 20, 20, 500))
+            if size == 1:
+                filler_bytes = choices.choice((None, None, None, 5_000, 100_000))
+                first = partition.append(payloads.value(writer, sequence, group, 0, 1, filler_bytes))
+            else:
+                first = partition.append_many(payloads.group_values(writer, sequence, group, size))[0]
+            connection.send((first, sequence, size))
+            sequence += size
+            group += 1
     log.close()
+    connection.send("closed")
 
 
-def append_at_once(connection: Connection, store: Path, count: int, options: dict[str, Any]) -> None:
-    """At a word, append records one by one; report (offset, durable offset after the append) of each at the end."""
+def append_at_once(connection: Connection, store: Path, threads: int, count: int, options: dict[str, Any]) -> None:
+    """At a word, append records one by one from several threads; report (offset, durable offset after it) of each."""
     with eventlog.open(store, **options) as log:
         partition = log.partition(TOPIC, 0)
+        results: list[tuple[int, int]] = []
+
+        def append() -> None:
+            for number in range(count):
+                offset = partition.append(b"%d" % number)
+                results.append((offset, partition.durable_offset))
+
         connection.send("ready")
         connection.recv()
-        connection.send([(partition.append(b"%d" % number), partition.durable_offset) for number in range(count)])
+        running = [threading.Thread(target=append) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        connection.send(results)
 
 
-def check_everything(connection: Connection, store: Path) -> None:
-    """Read from the start and check every record; after the message (end offset) read up to there, and report a digest."""
+def append_large(connection: Connection, store: Path, writer: int, groups: int, size: int, filler_bytes: int) -> None:
+    """Append groups of large records, report the number of records, then hold the store open."""
+    log = eventlog.open(store, fsync="never")
+    partition = log.partition(TOPIC, 0)
+    for group in range(groups):
+        first = group * size
+        partition.append_many(
+            [payloads.value(writer, first + place, group, place, size, filler_bytes) for place in range(size)]
+        )
+    connection.send(groups * size)
+    connection.recv()
+
+
+def open_and_append(connection: Connection, store: Path) -> None:
+    """Open a store that may not be there yet, append one record, report its offset; close after a message."""
+    connection.send("opening")
+    with eventlog.open(store) as log:
+        with suppress(TopicExistsError):
+            log.create_topic(TOPIC)
+        connection.send(log.partition(TOPIC, 0).append(b"opened"))
+        connection.recv()
+
+
+def append_flush_and_append(connection: Connection, store: Path, flushed: int, more: int) -> None:
+    """Append records one by one, flush after some of them; report (durable offset, end offset), and hold the store open."""
+    log = eventlog.open(store, fsync="never")
+    partition = log.partition(TOPIC, 0)
+    for sequence in range(flushed):
+        partition.append(payloads.value(1, sequence, sequence, 0, 1))
+    partition.flush()
+    for sequence in range(flushed, flushed + more):
+        partition.append(payloads.value(1, sequence, sequence, 0, 1, 8))
+    connection.send((partition.durable_offset, partition.end_offset))
+    connection.recv()
+
+
+def append_and_roll(connection: Connection, store: Path, writer: int, count: int) -> None:
+    """Append single records, report (offset, sequence number) of each, flush now and then, and close."""
+    with eventlog.open(store, fsync="never") as log:
+        partition = log.partition(TOPIC, 0)
+        for sequence in range(count):
+            filler_bytes = 70_000 if sequence % 10 == 9 else None
+            offset = partition.append(payloads.value(writer, sequence, sequence, 0, 1, filler_bytes))
+            connection.send((offset, sequence))
+            if sequence % 10 == 0:
+                partition.flush()
+    connection.send("closed")
+
+
+def check_everything(connection: Connection, store: Path, last_writer: int) -> None:
+    """Read from the start and check every record, until one of `last_writer` comes.
+
+    Each end offset that was seen and read up to is reported as (offset, digest of all values before it)."""
     digest = hashlib.sha256()
     checker = payloads.Checker()
-    stop: int | None = None
+    data: bytes | None = None
     with eventlog.open(store) as log:
         partition = log.partition(TOPIC, 0)
-        connection.send("reading")
-        while stop is None or checker.next_offset < stop:
-            if stop is None and connection.poll():
-                stop = connection.recv()
-                continue
-            partition.wait(checker.next_offset, timeout=0.1)
+        while data is None or payloads.writer_of(data)[0] != last_writer:
+            partition.wait(checker.next_offset)
             for record in partition.records(checker.next_offset, partition.end_offset):
-                checker.check(record.offset, record.value)
-                digest.update(record.value or b"")
+                data = record.value
+                checker.check(record.offset, data)
+                digest.update(data or b"")
             checker.check_between_groups()
-    connection.send((checker.next_offset, digest.hexdigest()))
+            connection.send((checker.next_offset, digest.digest()))
+    connection.send("closed")
 
 
 def wait_for(connection: Connection, store: Path, offset: int, timeout: float | None) -> None:
@@ -100,10 +171,13 @@ def wait_for(connection: Connection, store: Path, offset: int, timeout: float | 
 
 
 def hold_mutex(connection: Connection, store: Path, which: str) -> None:
-    """Take the append or the flush mutex of the partition, and keep it."""
+    """Take the append or the flush mutex of the partition, and give it back after a message."""
     head = heads.MappedHead(_head_file(store))
     head.lock_append() if which == "append" else head.lock_flush()
     connection.send("held")
+    connection.recv()
+    head.unlock_append() if which == "append" else head.unlock_flush()
+    connection.send("given back")
     connection.recv()
 
 
@@ -129,27 +203,97 @@ def die_inside_append(connection: Connection, store: Path, next_is_complete: boo
     os.kill(os.getpid(), 9)
 
 
-def use_memory(connection: Connection, store: Path, total_bytes: int) -> None:
-    """Append and read `total_bytes`; report the private memory in kB after a tenth of it and at the end, for each."""
+def append_much(connection: Connection, store: Path, megabytes: int) -> None:
+    """Append that much; report the peak of resident memory in kB after a tenth of it and at the end."""
     values = [bytes(1000)] * 1000
-    steps = total_bytes // (len(values) * 1000)
-    with eventlog.open(store) as log:
+    peaks = []
+    with eventlog.open(store, fsync="never") as log:
         partition = log.partition(TOPIC, 0)
-        appending = []
-        for step in range(steps):
+        for step in range(1, megabytes + 1):
             partition.append_many(values)
-            if step in (steps // 10, steps - 1):
-                appending.append(_private_memory_kb())
-        reading = []
-        for count, _ in enumerate(partition.values()):
-            if count in (steps * 100, steps * 1000 - 1):
-                reading.append(_private_memory_kb())
-    connection.send((appending, reading))
+            for value in values[:100]:
+                partition.append(value)
+            if step in (megabytes // 10, megabytes):
+                peaks.append(_peak_memory_kb())
+    connection.send(peaks)
 
 
-def _private_memory_kb() -> int:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+def read_everything(connection: Connection, store: Path, way: str) -> None:
+    """Read all, by `values` or `read`; report the peak of resident memory in kB after a tenth of it and at the end."""
+    peaks = []
+    with eventlog.open(store, fsync="never") as log:
+        partition = log.partition(TOPIC, 0)
+        end_offset = partition.end_offset
+        marks = (end_offset // 10, end_offset)
+        if way == "values":
+            for offset, _ in enumerate(partition.values(), 1):
+                if offset in marks:
+                    peaks.append(_peak_memory_kb())
+        else:
+            offset = 0
+            while offset < end_offset:
+                offset = partition.read(offset)[-1].offset + 1
+                if len(peaks) < 1 + (offset == end_offset) and offset >= marks[0]:
+                    peaks.append(_peak_memory_kb())
+    connection.send(peaks)
+
+
+def _peak_memory_kb() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def use_after_fork(connection: Connection, store: Path) -> None:
+    """Fork with a store open; the child reports what every public name of its handles raises, then what it can do with
+    a store that it opened itself; the parent goes on."""
+    log = eventlog.open(store)
+    partition = log.partition(TOPIC, 0)
+    partition.append(b"before the fork")
+    begun = partition.values()
+    child = os.fork()
+    if child == 0:
+        try:
+            raised = {name: _what_is_raised(use, log, partition) for name, use in USES_OF_HANDLES.items()}
+            raised["an iterator"] = _what_is_raised(lambda log, partition: list(begun), log, partition)
+            connection.send(raised)
+            log.close()
+            with eventlog.open(store) as own_log:
+                connection.send((own_log.topics(), own_log.partition(TOPIC, 0).append(b"by the child")))
+        except BaseException as error:
+            connection.send(repr(error))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    connection.send((partition.append(b"by the parent"), list(partition.values()), log.topics()))
+    log.close()
+
+
+USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
+    "append": lambda log, partition: partition.append(b"x"),
+    "append_many": lambda log, partition: partition.append_many([b"x"]),
+    "flush": lambda log, partition: partition.flush(),
+    "start_offset": lambda log, partition: partition.start_offset,
+    "end_offset": lambda log, partition: partition.end_offset,
+    "durable_offset": lambda log, partition: partition.durable_offset,
+    "read": lambda log, partition: partition.read(0),
+    "values": lambda log, partition: list(partition.values()),
+    "records": lambda log, partition: list(partition.records()),
+    "offset_for_time": lambda log, partition: partition.offset_for_time(0),
+    "wait": lambda log, partition: partition.wait(0, timeout=0),
+    "log.create_topic": lambda log, partition: log.create_topic("other"),
+    "log.topic": lambda log, partition: log.topic(TOPIC),
+    "log.topics": lambda log, partition: log.topics(),
+    "log.partition": lambda log, partition: log.partition(TOPIC, 0),
+    "log.verify": lambda log, partition: log.verify(),
+    "log.flush": lambda log, partition: log.flush(),
+}
+
+
+def _what_is_raised(use: Callable[[EventLog, Partition], Any], log: EventLog, partition: Partition) -> str:
+    try:
+        return f"nothing, but returned {use(log, partition)!r}"
+    except Exception as error:
+        return type(error).__name__
 
 
 def _head_file(store: Path) -> Path:
