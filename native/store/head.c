@@ -98,20 +98,28 @@ int el_head_is_sealing(const el_head *head) {
     return atomic_load(&head->sealing) != 0;
 }
 
-/* Lock within the time given: the common case is one compare-and-swap. */
+/* Lock within the time given: the common case is one compare-and-swap.
+ *
+ * Giving a mutex back wakes one waiter. If that one is killed before it runs, and somebody else took the mutex meanwhile,
+ * nobody knows any more that others are asleep. So a waiter tries again after a second at the latest. */
 static int lock_bounded(pthread_mutex_t *mutex, int64_t timeout_ms) {
     int result = pthread_mutex_trylock(mutex);
-    if (result != EBUSY)
-        return result;
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (timeout_ms % 1000) * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec += 1;
-        deadline.tv_nsec -= 1000000000;
+    while (result == EBUSY && timeout_ms > 0) {
+        int64_t slice_ms = timeout_ms < 1000 ? timeout_ms : 1000;
+        timeout_ms -= slice_ms;
+        struct timespec deadline;
+        clock_gettime(CLOCK_MONOTONIC, &deadline);
+        deadline.tv_sec += slice_ms / 1000;
+        deadline.tv_nsec += (slice_ms % 1000) * 1000000;
+        if (deadline.tv_nsec >= 1000000000) {
+            deadline.tv_sec += 1;
+            deadline.tv_nsec -= 1000000000;
+        }
+        result = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
+        if (result == ETIMEDOUT)
+            result = pthread_mutex_trylock(mutex);
     }
-    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
+    return result;
 }
 
 /* Roll an interrupted publication forward. Bytes that were never published are cut off by the next writer, who has the
