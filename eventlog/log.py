@@ -130,12 +130,14 @@ class EventLog:
         """Check every byte of a topic's partitions, or of all; one report a partition."""
         self._check_usable()
         descriptions = [self.topic(name) for name in ([topic] if topic is not None else self.topics())]
-        directories = (
-            names.partition_directory(self.path, description.name, partition)
-            for description in descriptions
-            for partition in range(description.partitions)
-        )
-        return [verify_partition(directory) for directory in directories if directory.exists()]
+        reports = []
+        for description in descriptions:
+            is_compacted = "compact" in description.settings().text("cleanup.policy")
+            for partition in range(description.partitions):
+                directory = names.partition_directory(self.path, description.name, partition)
+                if directory.exists():
+                    reports.append(verify_partition(directory, is_compacted=is_compacted))
+        return reports
 
     def flush(self) -> None:
         """Put everything in the partitions that are open here on disk."""

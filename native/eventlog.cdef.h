@@ -100,12 +100,12 @@ int el_trim(el_appender *appender);
 #define EL_READ_IO_ERROR ...
 #define EL_READ_NO_MEMORY ...
 typedef struct el_reader {
-    int64_t next_offset; el_batch batch; int codec_status; int error_number; int64_t error_position;
+    int64_t next_offset; int64_t following_base; int allow_gaps; el_batch batch; int codec_status; int error_number; int64_t error_position;
     ...;
 } el_reader;
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset);
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
 int el_reader_load(el_reader *reader, int64_t end_offset);
 const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);

@@ -175,29 +175,29 @@ def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
     yield from index.read_time_index(path, base_offset_of(path))
 
 
-def verify_partition(directory: Path) -> VerifyReport:
-    """Check every batch, record and index entry of a partition's directory."""
+def verify_partition(directory: Path, *, is_compacted: bool) -> VerifyReport:
+    """Check every batch, record and index entry of a partition's directory; offsets may have gaps if it is compacted."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
-    next_offset = 0
+    next_offset = bases[0] if bases else 0
     for base in bases:
         path = names.segment_file(directory, base)
         report.segments += 1
-        if base < next_offset:
-            report.problems.append(Problem(path, 0, f"it begins at offset {base}, before the end of the one before it"))
-        next_offset = _verify_segment(report, path, base)
+        if base < next_offset or (base > next_offset and not is_compacted):
+            report.problems.append(Problem(path, 0, f"it begins at offset {base}, but the one before it ends at {next_offset}"))
+        next_offset = _verify_segment(report, path, base, is_compacted)
     return report
 
 
-def _verify_segment(report: VerifyReport, path: Path, base: int) -> int:
+def _verify_segment(report: VerifyReport, path: Path, base: int, is_compacted: bool) -> int:
     next_offset = base
     batches: dict[int, BatchInfo] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
     try:
         for info, data in iterate_raw_batches(path):
-            if info.base_offset < next_offset:
+            if info.base_offset < next_offset or (info.base_offset > next_offset and not is_compacted):
                 raise CorruptLogError(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
             if not info.crc_valid:
                 report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))

@@ -81,7 +81,7 @@ class Partition:
             self.recovery = recover(
                 self.directory, removed, checkpoint, limits.index_interval_bytes, change=False
             ).report
-        self._segments = SegmentList(self.directory, self._head)
+        self._segments = SegmentList(self.directory, self._head, "compact" in config.text("cleanup.policy"))
         self._appender = Appender(
             self.directory,
             self._head,

@@ -23,9 +23,12 @@ _MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 
 
 class SegmentList:
-    """The base offsets of a partition's segments, listed again when one was added or deleted."""
+    """The base offsets of a partition's segments, listed again when one was added or deleted.
 
-    def __init__(self, directory: Path, head: SharedHead) -> None:
+    Offsets follow one another without a gap unless the topic `is_compacted`."""
+
+    def __init__(self, directory: Path, head: SharedHead, is_compacted: bool) -> None:
+        self.is_compacted = is_compacted
         self._directory = directory
         self._head = head
         self._version = -1
@@ -62,6 +65,7 @@ class LogReader:
         self._topic = topic
         self._partition = partition
         self._native: Any = ffi.gc(lib.el_reader_new(block_bytes), lib.el_reader_free)
+        self._native.allow_gaps = segments.is_compacted
         self._base_offset = -1
         self._descriptor = -1
         self._decompressed: Any = None
@@ -87,8 +91,8 @@ class LogReader:
             return
         base = self._segments.holding(offset)
         self._open(base)
-        position = self._position_of(base, offset)
-        lib.el_reader_seek(self._native, self._descriptor, position, offset)
+        position, batch_base = self._place_of(base, offset)
+        lib.el_reader_seek(self._native, self._descriptor, position, batch_base, offset)
 
     def values(self, count_max: int, stop: int) -> list[bytes | None]:
         """Up to `count_max` values of records below `stop`; [] only when `stop` is reached."""
@@ -125,17 +129,20 @@ class LogReader:
             raise CorruptLogError(path, 0, f"the segment cannot be opened: {error.strerror}") from error
         self._base_offset = base_offset
 
-    def _position_of(self, base_offset: int, offset: int) -> int:
-        """Where to begin in a segment. The index is a hint: it is believed only if it points at the batch it names."""
+    def _place_of(self, base_offset: int, offset: int) -> tuple[int, int]:
+        """Where to begin in a segment, and the base offset of the batch there.
+
+        The index is a hint: it is believed only if it points at the batch it names."""
         path = names.segment_file(self._directory, base_offset, names.INDEX_SUFFIX)
         entry = index.floor_entry(path, base_offset, offset)
         if entry is None:
-            return 0
+            return 0, base_offset
         batch = ffi.new("el_batch *")
         data = os.pread(self._descriptor, lib.EL_BATCH_HEADER_BYTES, entry.position) if entry.position >= 0 else b""
         lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
         points_right = batch.size_bytes > 0 and batch.base_offset + batch.last_offset_delta == entry.offset
-        return entry.position if points_right and batch.base_offset <= offset else 0
+        is_before = points_right and base_offset <= batch.base_offset <= offset
+        return (entry.position, batch.base_offset) if is_before else (0, base_offset)
 
     def _load(self, stop: int) -> bool:
         """Have checked records below `stop` ready; False when there are none."""
@@ -154,15 +161,17 @@ class LogReader:
 
     def _next_segment(self, stop: int) -> bool:
         following = self._segments.after(self._base_offset)
-        if following is None:
+        is_gap = following != self._native.following_base and not self._segments.is_compacted
+        if following is None or is_gap:
             position = lib.el_reader_batch_position(self._native)
             path = names.segment_file(self._directory, self._base_offset)
-            raise CorruptLogError(path, position, f"the segment ends at offset {self.next_offset}, before {stop}")
+            end = self._native.following_base
+            raise CorruptLogError(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
             return False
         offset = max(following, self.next_offset)
         self._open(following)
-        lib.el_reader_seek(self._native, self._descriptor, 0, offset)
+        lib.el_reader_seek(self._native, self._descriptor, 0, following, offset)
         return True
 
     def _decompress(self) -> None:

@@ -313,6 +313,8 @@ int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan) {
     while (at < length) {
         el_batch batch;
         scan->status = scan_one(data + at, length - at, scan->next_offset, &batch);
+        if (scan->status == EL_CODEC_OK && batch.base_offset != scan->next_offset)
+            scan->status = EL_CODEC_BAD_OFFSET;
         if (scan->status != EL_CODEC_OK) {
             scan->needed_bytes = scan->status == EL_CODEC_INCOMPLETE ? batch.size_bytes : 0;
             break;

@@ -25,10 +25,11 @@ void el_reader_free(el_reader *reader) {
     free(reader);
 }
 
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset) {
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset) {
     reader->fd = fd;
     reader->position = position;
     reader->next_offset = next_offset;
+    reader->following_base = base_offset;
     reader->filled = reader->verified = reader->cursor = 0;
     reader->settled_offset = 0;
     reader->records = reader->records_end = NULL;
@@ -82,12 +83,28 @@ static int is_blank(const el_reader *reader, size_t at) {
     return 1;
 }
 
+static int64_t last_offset(const el_batch *batch) {
+    return batch->base_offset + batch->last_offset_delta;
+}
+
+static int is_in_order(const el_reader *reader, const el_batch *batch) {
+    return batch->base_offset == reader->following_base ||
+           (reader->allow_gaps && batch->base_offset > reader->following_base);
+}
+
+static void pass(el_reader *reader, const el_batch *batch) {
+    reader->verified += (size_t)batch->size_bytes;
+    reader->following_base = last_offset(batch) + 1;
+}
+
 /* Look at the batch behind the checked ones. EL_READ_READY with *batch filled in, when it is whole and right. */
 static int check_next(el_reader *reader, el_batch *batch) {
     const uint8_t *data = reader->buffer + reader->verified;
     int status = el_batch_parse(data, reader->filled - reader->verified, batch);
     if (status == EL_CODEC_OK)
         status = el_batch_verify(data, batch);
+    if (status == EL_CODEC_OK && !is_in_order(reader, batch))
+        status = EL_CODEC_BAD_OFFSET;
     if (status == EL_CODEC_OK)
         return EL_READ_READY;
     return corrupt(reader, status, reader->verified);
@@ -112,27 +129,21 @@ static int check_first(el_reader *reader, el_batch *batch) {
     return status;
 }
 
-static int64_t last_offset(const el_batch *batch) {
-    return batch->base_offset + batch->last_offset_delta;
-}
-
 static int is_wanted(const el_reader *reader, const el_batch *batch) {
     return last_offset(batch) >= reader->next_offset && (batch->attributes & EL_ATTRIBUTE_CONTROL) == 0;
 }
 
 /* Check as many further batches as stand whole in the buffer, so that decoding runs over many at once. */
 static void check_following(el_reader *reader, int64_t end_offset) {
-    int64_t next = reader->next_offset;
     el_batch batch;
     while (reader->verified < reader->filled) {
         const uint8_t *data = reader->buffer + reader->verified;
         if (el_batch_parse(data, reader->filled - reader->verified, &batch) != EL_CODEC_OK ||
-            batch.base_offset < next || last_offset(&batch) >= end_offset ||
+            !is_in_order(reader, &batch) || last_offset(&batch) >= end_offset ||
             (batch.attributes & EL_ATTRIBUTE_COMPRESSION) != 0 || el_batch_verify(data, &batch) != EL_CODEC_OK)
             return; /* whatever is wrong with it shows again, and is reported, when it is the first */
-        next = last_offset(&batch) + 1;
-        reader->verified += (size_t)batch.size_bytes;
-        if (next >= end_offset)
+        pass(reader, &batch);
+        if (reader->following_base >= end_offset)
             return;
     }
 }
@@ -155,7 +166,7 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
             return EL_READ_END_OF_SEGMENT;
         if (is_wanted(reader, &batch))
             break;
-        reader->verified += (size_t)batch.size_bytes;
+        pass(reader, &batch);
         reader->cursor = reader->verified;
         if (last_offset(&batch) >= reader->next_offset)
             reader->next_offset = last_offset(&batch) + 1;
@@ -166,7 +177,7 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
         reader->batch = batch;
         return EL_READ_COMPRESSED;
     }
-    reader->verified += (size_t)batch.size_bytes;
+    pass(reader, &batch);
     check_following(reader, end_offset);
     return EL_READ_READY;
 }
@@ -182,13 +193,13 @@ int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t leng
         return corrupt(reader, status, reader->cursor);
     reader->records = records;
     reader->records_end = records + length;
-    reader->verified += (size_t)reader->batch.size_bytes;
+    pass(reader, &reader->batch);
     reader->cursor = reader->verified;
     return EL_READ_READY;
 }
 
 void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length) {
-    el_reader_seek(reader, -1, 0, batch->base_offset);
+    el_reader_seek(reader, -1, 0, batch->base_offset, batch->base_offset);
     reader->batch = *batch;
     reader->records = records;
     reader->records_end = records + length;

@@ -36,6 +36,8 @@ typedef struct el_reader {
     int64_t position;
     int64_t next_offset; /* records before it are skipped */
     int64_t settled_offset; /* what was read ahead is final only below this offset */
+    int64_t following_base; /* the base offset that the batch behind the checked ones must have: no checksum covers it */
+    int allow_gaps;         /* set for compacted topics: it may be larger */
     /* The records that are being decoded: in the buffer, or a decompressed section that the caller holds. */
     el_batch batch;
     const uint8_t *records;
@@ -49,8 +51,9 @@ typedef struct el_reader {
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
 
-/* Go on at a batch boundary of another file, or elsewhere in this one. The descriptor stays the caller's. */
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t next_offset);
+/* Go on at a batch boundary of another file, or elsewhere in this one, where a batch with `base_offset` stands. The
+ * descriptor stays the caller's. */
+void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
 
 /* Make checked batches with records from next_offset on stand at the cursor. Batches at or behind end_offset are not looked
  * at: they may be half written. */
