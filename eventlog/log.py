@@ -21,7 +21,14 @@ from eventlog.errors import (
     StoreClosedError,
     TopicExistsError,
 )
-from eventlog.options import TopicConfig, check_fsync, check_partition_count, check_topic_name
+from eventlog.options import (
+    TopicConfig,
+    check_fsync,
+    check_milliseconds,
+    check_partition_count,
+    check_partition_number,
+    check_topic_name,
+)
 from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.inspection import VerifyReport, verify_partition
@@ -102,6 +109,8 @@ class EventLog:
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
         self._check_usable()
+        check_topic_name(topic)
+        check_partition_number(partition)
         with self._lock:
             found = self._partitions.get((topic, partition))
             if found is None:
@@ -110,9 +119,7 @@ class EventLog:
             return found
 
     def _open_partition(self, topic: str, partition: int) -> Partition:
-        description = self._topics.find(check_topic_name(topic))
-        if not isinstance(partition, int) or isinstance(partition, bool):
-            raise InvalidTypeError(f"a partition's number is an int, not {type(partition).__name__}")
+        description = self._topics.find(topic)
         if not 0 <= partition < description.partitions:
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
@@ -176,12 +183,13 @@ def open(
     another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
+    if path == "" or "\0" in str(path):
+        raise InvalidArgumentError(f"{str(path)!r} names no directory")
+    if not isinstance(create, bool):
+        raise InvalidTypeError(f"create is a bool, not {type(create).__name__}")
     check_fsync(fsync)
-    for name, milliseconds in (("fsync_interval_ms", fsync_interval_ms), ("lock_timeout_ms", lock_timeout_ms)):
-        if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
-            raise InvalidTypeError(f"{name} is an int, not {type(milliseconds).__name__}")
-        if milliseconds < 1:
-            raise InvalidArgumentError(f"{name} is {milliseconds}, but must be at least 1")
+    check_milliseconds("fsync_interval_ms", fsync_interval_ms)
+    check_milliseconds("lock_timeout_ms", lock_timeout_ms)
     return EventLog(
         Path(path).absolute(),
         fsync=fsync,

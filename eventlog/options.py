@@ -11,6 +11,7 @@ from eventlog.errors import InvalidArgumentError, InvalidTypeError
 FSYNC_POLICIES = ("always", "interval", "never")
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 _PARTITIONS_MAX = 100_000
@@ -51,7 +52,9 @@ class TopicConfig:
 
     @classmethod
     def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:
-        """Check names and values; numbers may be given as text. Raises `InvalidArgumentError`."""
+        """Check names and values; numbers may be given as text. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+        if config is not None and not isinstance(config, Mapping):
+            raise InvalidTypeError(f"config is a mapping of setting to value, not {type(config).__name__}")
         return cls({name: _parse_setting(name, value) for name, value in (config or {}).items()})
 
     def number(self, name: str) -> int:
@@ -75,10 +78,7 @@ def _parse_setting(name: str, value: object) -> int | str:
         if value not in setting.allowed:
             raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
         return str(value)
-    try:
-        number = int(value) if isinstance(value, str) else value
-    except ValueError:
-        number = None
+    number = int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
     if not isinstance(number, int) or isinstance(number, bool) or not setting.minimum <= number <= setting.maximum:
         raise InvalidArgumentError(
             f"{name} is {value!r}, but must be a whole number from {setting.minimum} to {setting.maximum}"
@@ -104,6 +104,22 @@ def check_partition_count(partitions: object) -> int:
     if not 1 <= partitions <= _PARTITIONS_MAX:
         raise InvalidArgumentError(f"a topic has 1 to {_PARTITIONS_MAX} partitions, not {partitions}")
     return partitions
+
+
+def check_partition_number(partition: object) -> int:
+    """The number of a partition; whether the topic has it is another question."""
+    if not isinstance(partition, int) or isinstance(partition, bool):
+        raise InvalidTypeError(f"a partition's number is an int, not {type(partition).__name__}")
+    return partition
+
+
+def check_milliseconds(name: str, milliseconds: object) -> int:
+    """A time to wait from 1 ms to 2**31 - 1 ms, which every system call takes."""
+    if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
+        raise InvalidTypeError(f"{name} is an int, not {type(milliseconds).__name__}")
+    if not 1 <= milliseconds <= _INT32_MAX:
+        raise InvalidArgumentError(f"{name} is {milliseconds}, but must be from 1 to {_INT32_MAX}")
+    return milliseconds
 
 
 def check_fsync(policy: object) -> str:

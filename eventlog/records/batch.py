@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,18 @@ from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeErro
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-def _as_list(name: str, items: Sequence[Any] | None, count: int) -> list[Any] | None:
+def _as_list(name: str, items: Sequence[Any]) -> list[Any]:
+    if isinstance(items, list):
+        return items
+    if isinstance(items, (str, bytes, bytearray, memoryview, Mapping, Set)) or not isinstance(items, Iterable):
+        raise InvalidTypeError(f"{name} is a list with one item a record, not one {type(items).__name__}")
+    return list(items)
+
+
+def _as_list_of(count: int, name: str, items: Sequence[Any] | None) -> list[Any] | None:
     if items is None:
         return None
-    items = items if isinstance(items, list) else list(items)
+    items = _as_list(name, items)
     if len(items) != count:
         raise InvalidArgumentError(f"{name} has {len(items)} items for {count} values")
     return items
@@ -37,7 +45,7 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
         return InvalidTypeError(f"headers of record {index} are a list of (str, bytes or None) tuples, or None")
     if status == lib.EL_PACK_BAD_TIMESTAMP:
         timestamp = timestamps[index] if timestamps is not None else None
-        if isinstance(timestamp, int):
+        if isinstance(timestamp, int) and not isinstance(timestamp, bool):
             return InvalidArgumentError(f"timestamp {index} is {timestamp}: milliseconds from 0 to 2**63 - 1 are valid")
         return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch) or None")
     if status == lib.EL_PACK_RECORD_TOO_LARGE:
@@ -60,13 +68,11 @@ def encoded(
     """Encode records as batches of at most `batch_bytes_max` bytes, with base offsets still to be filled in.
 
     Yields a native `el_pack`: its `data`, `length` in bytes and `count` of records are valid inside the block."""
-    if isinstance(values, (bytes, str)):
-        raise InvalidTypeError(f"values is a list of bytes, not one {type(values).__name__}")
-    values = values if isinstance(values, list) else list(values)
+    values = _as_list("values", values)
     count = len(values)
-    key_list = _as_list("keys", keys, count)
-    header_list = _as_list("headers", headers, count)
-    timestamp_list = _as_list("timestamps", timestamps, count)
+    key_list = _as_list_of(count, "keys", keys)
+    header_list = _as_list_of(count, "headers", headers)
+    timestamp_list = _as_list_of(count, "timestamps", timestamps)
     lists = (values, key_list, header_list, timestamp_list)
     pack = ffi.new("el_pack *")
     try:

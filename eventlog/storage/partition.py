@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Iterator, Sequence
@@ -266,8 +267,10 @@ class Partition:
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """Block until there is a record at `offset` (with `durable`: on disk); False after `timeout` seconds."""
         _check_int("offset", offset, 0)
-        if timeout is not None and not isinstance(timeout, (int, float)):
+        if timeout is not None and (not isinstance(timeout, (int, float)) or isinstance(timeout, bool)):
             raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
+        if timeout is not None and not math.isfinite(timeout):
+            raise InvalidArgumentError(f"timeout is {timeout}, but must be finite; None waits without an end")
         return wait_past(self._mapped(), offset, timeout, self._mapped, durable=durable)
 
     # --- life --------------------------------------------------------------------------------------------
@@ -302,8 +305,8 @@ class Partition:
 def _check_int(name: str, value: object, minimum: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
-    if value < minimum:
-        raise InvalidArgumentError(f"{name} is {value}, but must be at least {minimum}")
+    if not minimum <= value < 2**63:
+        raise InvalidArgumentError(f"{name} is {value}, but must be at least {minimum} and below 2**63")
 
 
 def _after_fork_in_child() -> None:

@@ -87,7 +87,7 @@ def _check_version(path: Path) -> None:
     except (ValueError, KeyError, TypeError):
         is_ours = False
         version = None
-    if not is_ours or not isinstance(version, int):
+    if not is_ours or type(version) is not int or version < 1:
         raise StoreOpenError(f"{file} is damaged: it does not name the store's format")
     if version > FORMAT_VERSION:
         raise StoreOpenError(

@@ -1,0 +1,102 @@
+"""What `open` refuses: before anything is changed, in words, and in one line at the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import StoreOpenError
+from eventlog.storage import files
+from tests.support import snapshots, stores
+
+NOBODY = 65534
+# Source of the format: proc(5), /proc/pid/mountinfo.
+MOUNT = "36 35 {device} / {path} rw,noatime master:1 - {kind} host:/export rw\n"
+
+
+def refused(path: Path, match: str) -> None:
+    """`open` and the command line refuse the path for the same reason."""
+    with pytest.raises(StoreOpenError, match=match):
+        eventlog.open(path)
+    command = [sys.executable, "-m", "eventlog", "--store", str(path), "topics", "list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("eventlog: ")
+
+
+def test_a_path_that_is_a_file_is_refused_and_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("precious")
+    refused(path, "is a file")
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_that_holds_other_files_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("precious")
+    refused(tmp_path, "no store")
+    assert os.listdir(tmp_path) == ["photo.jpg"]
+
+
+def test_without_create_a_missing_store_is_refused_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreOpenError, match="there is no store"):
+        eventlog.open(tmp_path / "store", create=False)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_of_a_newer_version_is_refused_and_stays_as_it_is(store: Path) -> None:
+    (store / "store.json").write_text(json.dumps({"format": "eventlog", "version": 2}))
+    before = snapshots.content(store)
+    refused(store, "newer")
+    assert snapshots.content(store) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"format": "eventlog", "version": "one"}'])
+def test_a_store_whose_format_file_says_something_else_is_refused(store: Path, content: bytes) -> None:
+    (store / "store.json").write_bytes(content)
+    refused(store, "damaged")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write here")
+def test_a_store_that_is_not_writable_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.getuid() and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+            parent.chmod(0o755)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setuid(NOBODY)
+            eventlog.open(tmp_path / "store")
+        except StoreOpenError as error:
+            os._exit(0 if "Permission denied" in str(error) or "not readable and writable" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "fuse.sshfs"])
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNT.format(device=f"{os.major(device)}:{os.minor(device)}", path=tmp_path, kind=kind))
+    found = files.file_system_type(tmp_path, mounts)
+    assert found == kind
+    monkeypatch.setattr(files, "file_system_type", lambda path: found)
+    with pytest.raises(StoreOpenError, match="network file system"):
+        eventlog.open(tmp_path / "store")
+    assert not (tmp_path / "store" / "store.json").exists()
+
+
+def test_a_local_file_system_is_known_by_its_name(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNT.format(device=f"{os.major(device)}:{os.minor(device)}", path="/", kind="ext4"))
+    assert files.file_system_type(tmp_path, mounts) == "ext4"
+    with eventlog.open(tmp_path / "store") as log:
+        log.create_topic(stores.TOPIC)
