@@ -143,7 +143,10 @@ class EventLog:
             for partition in range(description.partitions):
                 directory = names.partition_directory(self.path, description.name, partition)
                 if directory.exists():
-                    reports.append(verify_partition(directory, is_compacted=is_compacted))
+                    found = self.partition(description.name, partition)
+                    # Behind the end offset may stand what somebody is about to append, or died while appending.
+                    end_offset = found.end_offset if found.recovery.damage is None else None
+                    reports.append(verify_partition(directory, end_offset, is_compacted=is_compacted))
         return reports
 
     def flush(self) -> None:

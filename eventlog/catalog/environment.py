@@ -5,6 +5,7 @@ Source of the rules: https://lmdb.readthedocs.io, "Environment class" and "Cavea
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ _MAP_BYTES = 2**30  # address space, not disk
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"
+_LOCK_FILE = "lock.mdb"
+_LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
 
 
@@ -123,10 +126,13 @@ def _open(directory: Path, create: bool) -> lmdb.Environment:
     # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
     if not create and (not path.exists() or path.stat().st_size == 0):
         raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
+    _reserve_lock_file(directory / _LOCK_FILE)
     try:
         environment = lmdb.open(
             str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, mode=0o600
         )
+    except lmdb.DiskError as error:
+        raise DiskFullError(f"no space for the catalog in {directory}: {error}") from error
     except lmdb.Error as error:
         raise StoreOpenError(f"the catalog in {directory} cannot be opened: {error}") from error
     try:
@@ -137,6 +143,21 @@ def _open(directory: Path, create: bool) -> lmdb.Environment:
         environment.close()
         raise
     return environment
+
+
+def _reserve_lock_file(path: Path) -> None:
+    """LMDB makes a file with holes and maps it: on a full disk touching a hole would be a SIGBUS."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(descriptor).st_size < _LOCK_BYTES:
+                os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"no space for {path}: {error.strerror}") from error
+        raise StoreOpenError(f"{path} cannot be prepared: {error.strerror}") from error
 
 
 def _refuse_cut_file(path: Path, environment: lmdb.Environment) -> None:

@@ -6,6 +6,7 @@ Nothing here needs an open store, and nothing is changed.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,8 +176,10 @@ def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
     yield from index.read_time_index(path, base_offset_of(path))
 
 
-def verify_partition(directory: Path, *, is_compacted: bool) -> VerifyReport:
-    """Check every batch, record and index entry of a partition's directory; offsets may have gaps if it is compacted."""
+def verify_partition(directory: Path, end_offset: int | None, *, is_compacted: bool) -> VerifyReport:
+    """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
+
+    Offsets may have gaps if the topic is compacted."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
     if not bases:
@@ -187,11 +190,16 @@ def verify_partition(directory: Path, *, is_compacted: bool) -> VerifyReport:
         report.segments += 1
         if base < next_offset or (base > next_offset and not is_compacted):
             report.problems.append(Problem(path, 0, f"it begins at offset {base}, but the one before it ends at {next_offset}"))
-        next_offset = _verify_segment(report, path, base, is_compacted)
+        if end_offset is None or base < end_offset:
+            next_offset = _verify_segment(report, path, base, end_offset, is_compacted)
+    if end_offset is not None and next_offset < end_offset and not report.problems:
+        report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
     return report
 
 
-def _verify_segment(report: VerifyReport, path: Path, base: int, is_compacted: bool) -> int:
+def _verify_segment(
+    report: VerifyReport, path: Path, base: int, end_offset: int | None, is_compacted: bool
+) -> int:
     next_offset = base
     batches: dict[int, BatchInfo] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
@@ -207,10 +215,12 @@ def _verify_segment(report: VerifyReport, path: Path, base: int, is_compacted: b
             batches[info.position] = info
             report.batches += 1
             report.bytes += info.size_bytes
+            if next_offset == end_offset:
+                break
     except CorruptLogError as error:
         report.problems.append(Problem(path, error.position, error.reason))
         return next_offset
-    _verify_indexes(report, path, base, batches)
+    _verify_indexes(report, path, base, batches, next_offset if next_offset == end_offset else None)
     return next_offset
 
 
@@ -227,16 +237,19 @@ def _verify_records(
         report.problems.append(Problem(path, info.position, str(error)))
 
 
-def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo]) -> None:
+def _verify_indexes(
+    report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None
+) -> None:
+    stop = sys.maxsize if end_offset is None else end_offset  # an entry behind it belongs to an append under way
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):
         info = batches.get(entry.position)
-        if info is None or info.last_offset != entry.offset:
+        if entry.offset < stop and (info is None or info.last_offset != entry.offset):
             report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} names no batch"))
     time_index_path = path.with_suffix(names.TIME_INDEX_SUFFIX)
     by_last_offset = {info.last_offset: info for info in batches.values()}
     for number, time_entry in enumerate(index.read_time_index(time_index_path, base)):
         info = by_last_offset.get(time_entry.offset)
-        if info is None or info.max_timestamp != time_entry.timestamp:
+        if time_entry.offset < stop and (info is None or info.max_timestamp != time_entry.timestamp):
             position = number * index.TIME_ENTRY.size
             report.problems.append(Problem(time_index_path, position, f"{time_entry} names no batch"))

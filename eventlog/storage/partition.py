@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import weakref
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 
 from eventlog._native import ffi, lib
 from eventlog.errors import (
+    DiskFullError,
     EventLogError,
     ForkedProcessError,
     InvalidArgumentError,
@@ -59,7 +61,11 @@ class Partition:
         self._batch_bytes_max = config.number("max.message.bytes")
         self._log_append_time = config.text("message.timestamp.type") == "LogAppendTime"
         self._idle_readers: list[LogReader] = []
-        self._open(store, config, lock_timeout_ms)
+        try:
+            self._open(store, config, lock_timeout_ms)
+        except OSError as error:
+            kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else EventLogError
+            raise kind(f"{self!r} cannot be opened: {error}") from error
         _open_partitions.add(self)
 
     def _open(self, store: Path, config: TopicConfig, lock_timeout_ms: int) -> None:
