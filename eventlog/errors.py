@@ -41,6 +41,24 @@ class TopicExistsError(EventLogError):
     """A topic of this name exists already."""
 
 
+class GroupNotFoundError(EventLogError, LookupError):
+    """No consumer group of this name exists, or it was deleted."""
+
+
+class StaleMemberError(EventLogError):
+    """A consumer acted for a partition that is no longer its own: another member has it, or the group was reset.
+
+    Nothing was changed. `poll` joins again where that is possible, and goes on from the committed offsets."""
+
+
+class NoCommittedOffsetError(EventLogError):
+    """The group has committed nothing for a partition yet, and auto_offset_reset="error" forbids to choose where to begin."""
+
+
+class ConcurrentUseError(EventLogError):
+    """A consumer was used by two threads at once. Give each thread a consumer of its own."""
+
+
 class OffsetOutOfRangeError(EventLogError):
     """An offset lies before the start or behind the end of a partition.
 

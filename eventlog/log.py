@@ -33,6 +33,7 @@ from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition
+from eventlog.waiting import Signals
 from eventlog.storage.store import complete_store, existing_partitions, prepare_store
 
 _open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
@@ -53,6 +54,7 @@ class EventLog:
         self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new)
         if is_new:
             complete_store(path)
+        self.signals = Signals(names.signals_file(path))
         self._topics = TopicCatalog(self._environment)
         self._adopt()
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
@@ -129,6 +131,7 @@ class EventLog:
             topic,
             partition,
             description.settings(),
+            self.signals,
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )

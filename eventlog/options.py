@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,11 +89,20 @@ def _parse_setting(name: str, value: object) -> int | str:
 
 def check_topic_name(name: object) -> str:
     """A topic name that Kafka accepts: 1 to 249 of a-z A-Z 0-9 . _ - and neither "." nor ".."."""
+    return _check_name("topic", name)
+
+
+def check_group_name(name: object) -> str:
+    """A group's name; the rule is that of topics, because files are named by it. Kafka accepts more."""
+    return _check_name("group", name)
+
+
+def _check_name(kind: str, name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidTypeError(f"a topic name is a str, not {type(name).__name__}")
+        raise InvalidTypeError(f"a {kind} name is a str, not {type(name).__name__}")
     if name in (".", "..") or not _NAME.fullmatch(name):
         raise InvalidArgumentError(
-            f"{name!r} is no topic name: use 1 to 249 of the characters a-z A-Z 0-9 . _ -, and not '.' or '..' alone"
+            f"{name!r} is no {kind} name: use 1 to 249 of the characters a-z A-Z 0-9 . _ -, and not '.' or '..' alone"
         )
     return name
 
@@ -111,6 +121,24 @@ def check_partition_number(partition: object) -> int:
     if not isinstance(partition, int) or isinstance(partition, bool):
         raise InvalidTypeError(f"a partition's number is an int, not {type(partition).__name__}")
     return partition
+
+
+def check_offset(offset: object) -> int:
+    """An offset from 0 to 2**63 - 1; whether the partition has it is another question."""
+    if not isinstance(offset, int) or isinstance(offset, bool):
+        raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
+    if not 0 <= offset <= _INT64_MAX:
+        raise InvalidArgumentError(f"offset {offset} is not from 0 to 2**63 - 1")
+    return offset
+
+
+def check_timeout(timeout: object) -> float | None:
+    """A finite number of seconds to wait, or None: without an end."""
+    if timeout is not None and (not isinstance(timeout, (int, float)) or isinstance(timeout, bool)):
+        raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
+    if timeout is not None and not math.isfinite(timeout):
+        raise InvalidArgumentError(f"timeout is {timeout}, but must be finite; None waits without an end")
+    return timeout
 
 
 def check_milliseconds(name: str, milliseconds: object) -> int:

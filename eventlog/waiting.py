@@ -1,32 +1,94 @@
-"""Waiting for a partition to grow: a futex in its shared head, woken only when somebody waits."""
+"""Waiting for what other processes do: one sleep for any number of things, and no busy loop.
+
+`native/store/signals.h` draws the mechanism.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from eventlog._native import lib
+from eventlog._native import ffi, lib
 
-# A writer that is killed between publishing and waking takes the wake-up with it; so a waiter looks again at times.
+# A process that is killed between a change and the wake-up takes the wake-up with it; so a waiter looks again at times.
 _LOOK_AGAIN_MS = 1000
 
+_FILE_MODE = 0o600
 
-def wait_past(
-    head: Any, offset: int, timeout: float | None, check_open: Callable[[], object], *, durable: bool = False
-) -> bool:
-    """Block until the end offset (or the durable offset) is past `offset`; False after `timeout` seconds.
 
-    `head` is a native `el_head`. Signal handlers run while it waits; `check_open` is called after every wake-up, and
-    raises when the handle was closed meanwhile."""
+class Signals:
+    """The bells of a store, which every process that has it open has mapped. `pointer` is the native `el_signals`."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            if os.fstat(descriptor).st_size < lib.EL_SIGNALS_BYTES:
+                os.posix_fallocate(descriptor, 0, lib.EL_SIGNALS_BYTES)
+            pointer = lib.el_signals_map(descriptor)
+            if pointer == ffi.NULL:
+                raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
+        finally:
+            os.close(descriptor)
+        # Unmapped once nobody refers to it: a thread may be asleep in it while another one closes.
+        self.pointer: Any = ffi.gc(pointer, lib.el_signals_unmap)
+        self._threads = threading.local()
+
+    @property
+    def bell(self) -> int:
+        """The bell that the calling thread sleeps on."""
+        bell: int | None = getattr(self._threads, "bell", None)
+        if bell is None:
+            bell = self._threads.bell = lib.el_signals_take_bell(self.pointer)
+        return bell
+
+    @property
+    def catalog_version(self) -> int:
+        """Grows whenever a topic or a group is created, altered or deleted."""
+        return int(lib.el_signals_catalog_version(self.pointer))
+
+    def await_catalog(self, awaited: Awaited, place: int, known_version: int) -> None:
+        """Let one place of `awaited` be for a later version of the catalog than the known one."""
+        awaited.keep[place] = self.pointer
+        lib.el_signals_await_catalog(self.pointer, known_version, awaited.entries + place)
+
+    def catalog_changed(self) -> None:
+        """Tell every process that the catalog has changed."""
+        lib.el_signals_catalog_changed(self.pointer)
+
+
+class Awaited:
+    """A fixed number of things to wait for, each a number in a mapped page that grows past a known value.
+
+    `entries` is the native array; `keep` holds the map that each entry points into, so that it stays mapped."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.entries: Any = ffi.new("el_awaited[]", count)
+        self.keep: list[Any] = [None] * count
+
+    def first_ready(self, start: int = 0) -> int:
+        """The first that is ready from `start` on, and then from the beginning; -1 if none is."""
+        return int(lib.el_first_ready(self.entries, self.count, start))
+
+
+def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look: Callable[[], object]) -> bool:
+    """Sleep until one of the things is ready; False after `timeout` seconds.
+
+    Signal handlers run while it waits. `look` is called after every wake-up and at least once a second; it raises where the
+    wait must end, because a handle was closed, and true from it ends the wait with True."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         slice_ms = _LOOK_AGAIN_MS
         if deadline is not None:
             remaining_ms = max(0, int((deadline - time.monotonic()) * 1000 + 0.999))
             slice_ms = min(slice_ms, remaining_ms)
-        if lib.el_head_wait(head, offset, durable, slice_ms) == lib.EL_DONE:
+        if lib.el_await_any(signals.pointer, signals.bell, awaited.entries, awaited.count, slice_ms) == lib.EL_DONE:
             return True
-        check_open()
+        if look():
+            return True
         if deadline is not None and time.monotonic() >= deadline:
             return False

@@ -20,10 +20,12 @@ ffibuilder.set_source(
     """
     #include "codec/batch.h"
     #include "codec/crc32c.h"
+    #include "store/acks.h"
     #include "store/appender.h"
     #include "store/head.h"
     #include "store/index.h"
     #include "store/reader.h"
+    #include "store/signals.h"
     #include "python/objects.h"
     """,
     sources=_SOURCES,

@@ -11,18 +11,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import lmdb
 
 from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
 
 _MAP_BYTES = 2**30  # address space, not disk
+_DATABASES = (b"topics", b"groups", b"offsets")
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
+
+
+class _Opened(NamedTuple):
+    environment: lmdb.Environment
+    databases: dict[bytes, Any]
 
 
 class _Environments:
@@ -38,10 +45,10 @@ class _Environments:
     def _forget(self) -> None:
         self.changed = threading.Condition()
         self.users: dict[tuple[int, int], int] = {}
-        self.opened: dict[tuple[int, int], lmdb.Environment] = {}
+        self.opened: dict[tuple[int, int], _Opened] = {}
         self.transactions = 0
 
-    def share(self, directory: Path, create: bool) -> tuple[tuple[int, int], lmdb.Environment]:
+    def share(self, directory: Path, create: bool) -> tuple[tuple[int, int], _Opened]:
         """Open the environment of a directory, or take part in the one that is open."""
         status = directory.stat()
         key = status.st_dev, status.st_ino
@@ -57,7 +64,7 @@ class _Environments:
             self.users[key] -= 1
             if self.users[key] == 0:
                 del self.users[key]
-                self.opened.pop(key).close()
+                self.opened.pop(key).environment.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -82,8 +89,8 @@ class _Environments:
 
     def after_fork_in_child(self) -> None:
         """Close what belongs to the parent: its locks and reader slots are bound to its process id and stay."""
-        for environment in self.opened.values():
-            environment.close()
+        for opened in self.opened.values():
+            opened.environment.close()
         self._forget()
 
 
@@ -101,15 +108,18 @@ class CatalogEnvironment:
     Raises `StoreOpenError`."""
 
     def __init__(self, directory: Path, *, create: bool) -> None:
-        self._key, self._environment = _environments.share(directory, create)
+        self._key, (self._environment, self._databases) = _environments.share(directory, create)
+
+    def database(self, name: bytes) -> Any:
+        """The handle of a named database, for a transaction on several of them."""
+        return self._databases[name]
 
     @contextmanager
     def transaction(self, database: bytes, *, write: bool = False) -> Iterator[lmdb.Transaction]:
         """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours."""
         with _environments.transaction():
             try:
-                handle = self._environment.open_db(database)
-                with self._environment.begin(db=handle, write=write) as transaction:
+                with self._environment.begin(db=self._databases[database], write=write) as transaction:
                     yield transaction
             except (lmdb.DiskError, lmdb.MapFullError) as error:
                 raise DiskFullError(f"the catalog cannot grow: {error}") from error
@@ -121,7 +131,7 @@ class CatalogEnvironment:
         _environments.give_back(self._key)
 
 
-def _open(directory: Path, create: bool) -> lmdb.Environment:
+def _open(directory: Path, create: bool) -> _Opened:
     path = directory / _DATA_FILE
     # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
     if not create and (not path.exists() or path.stat().st_size == 0):
@@ -137,12 +147,22 @@ def _open(directory: Path, create: bool) -> lmdb.Environment:
         raise StoreOpenError(f"the catalog in {directory} cannot be opened: {error}") from error
     try:
         _refuse_cut_file(path, environment)
+        databases = _open_databases(environment)
         if create:
             environment.sync(True)
     except BaseException:
         environment.close()
         raise
-    return environment
+    return _Opened(environment, databases)
+
+
+def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
+    try:
+        return {name: environment.open_db(name) for name in _DATABASES}
+    except (lmdb.DiskError, lmdb.MapFullError) as error:
+        raise DiskFullError(f"the catalog cannot grow: {error}") from error
+    except lmdb.Error as error:
+        raise StoreOpenError(f"the catalog cannot be opened: {error}") from error
 
 
 def _reserve_lock_file(path: Path) -> None:

@@ -23,6 +23,7 @@ from eventlog.errors import (
 )
 from eventlog.storage import files, names
 from eventlog.storage.head import SharedHead
+from eventlog.waiting import Signals
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -50,6 +51,7 @@ class Appender:
         self,
         directory: Path,
         head: SharedHead,
+        signals: Signals,
         *,
         lock_timeout_ms: int,
         batch_bytes_max: int,
@@ -59,14 +61,17 @@ class Appender:
     ) -> None:
         self._directory = directory
         self._head = head
+        self._signals = signals.pointer
         self._damage = damage
         self._lock_timeout_ms = lock_timeout_ms
         mapped = head.pointer
-        pointer = lib.el_appender_new(mapped, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time)
+        pointer = lib.el_appender_new(
+            mapped, signals.pointer, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time
+        )
         if pointer == ffi.NULL:
             raise EventLogError("memory ran out while a partition was opened")
 
-        def free(pointer: Any, _keeps_alive: Any = mapped) -> None:
+        def free(pointer: Any, _keeps_alive: Any = (mapped, signals)) -> None:
             lib.el_appender_free(pointer)
 
         self.pointer = ffi.gc(pointer, free)
@@ -109,7 +114,7 @@ class Appender:
 
     def _snapshot(self) -> Any:
         tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
-        if lib.el_head_snapshot(self._head.pointer, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
+        if lib.el_head_snapshot(self._head.pointer, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
             raise self._lock_timeout(holder[0])
         return tail
 

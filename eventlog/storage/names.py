@@ -3,6 +3,9 @@
     <store>/store.json                      format version
     <store>/logs/<topic>-<partition>/       segments; nothing else stands in logs/
     <store>/shared/<topic>-<partition>.head the mapped head
+    <store>/shared/<group>.acks             the mapped committed offsets of a consumer group
+    <store>/shared/signals                  the bells of those who wait
+    <store>/shared/members                  a lock for each live member of any group
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
 """
@@ -49,6 +52,21 @@ def partition_directory(store: Path, topic: str, partition: int) -> Path:
 def head_file(store: Path, topic: str, partition: int) -> Path:
     """The mapped head of a partition."""
     return shared_directory(store) / f"{topic}-{partition}.head"
+
+
+def acks_file(store: Path, group: str) -> Path:
+    """The mapped committed offsets of a consumer group."""
+    return shared_directory(store) / f"{group}.acks"
+
+
+def signals_file(store: Path) -> Path:
+    """The bells of everybody who waits."""
+    return shared_directory(store) / "signals"
+
+
+def members_file(store: Path) -> Path:
+    """The file in which each live member of a group holds a lock."""
+    return shared_directory(store) / "members"
 
 
 def removed_directory(store: Path, topic: str, partition: int) -> Path:

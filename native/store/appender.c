@@ -26,12 +26,13 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
-                             int log_append_time) {
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
+                             int flush_always, int log_append_time) {
     el_appender *appender = calloc(1, sizeof *appender);
     if (appender == NULL)
         return NULL;
     appender->head = head;
+    appender->signals = signals;
     appender->segment_base = -1;
     appender->log_fd = appender->index_fd = appender->time_index_fd = -1;
     appender->process_id = getpid();
@@ -65,7 +66,7 @@ void el_appender_free(el_appender *appender) {
 }
 
 static int lock_append(el_appender *appender) {
-    int status = el_head_lock_append(appender->head, appender->lock_timeout_ms, &appender->holder);
+    int status = el_head_lock_append(appender->head, appender->signals, appender->lock_timeout_ms, &appender->holder);
     if (status == EL_DONE)
         atomic_store_explicit(&appender->head->append_holder, appender->process_id, memory_order_relaxed);
     return status;
@@ -78,6 +79,7 @@ static int fail(el_appender *appender, int status, int error_number) {
 
 static int poison(el_appender *appender, int error_number) {
     el_head_set_poison(appender->head, error_number);
+    el_head_wake(appender->head, appender->signals);
     return fail(appender, EL_IO_ERROR, error_number);
 }
 
@@ -339,7 +341,7 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
     el_head_unlock_append(appender->head);
     if (status != EL_DONE)
         return status;
-    el_head_wake(appender->head);
+    el_head_wake(appender->head, appender->signals);
     return first_offset;
 }
 
@@ -375,7 +377,7 @@ int64_t el_append_record(el_appender *appender, const char *value, int64_t value
 int el_flush_locked(el_appender *appender) {
     el_head *head = appender->head;
     el_tail tail;
-    int status = el_head_snapshot(head, appender->lock_timeout_ms, &tail, &appender->holder);
+    int status = el_head_snapshot(head, appender->signals, appender->lock_timeout_ms, &tail, &appender->holder);
     if (status != EL_DONE)
         return status;
     if (el_head_poison(head) != 0)
@@ -386,7 +388,7 @@ int el_flush_locked(el_appender *appender) {
         return EL_SEGMENT_CHANGED;
     if (fdatasync(appender->log_fd) != 0)
         return poison(appender, errno);
-    el_head_store_durable(head, tail.segment_base, tail.position, tail.end_offset);
+    el_head_store_durable(head, appender->signals, tail.segment_base, tail.position, tail.end_offset);
     return EL_DONE;
 }
 
@@ -431,7 +433,7 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
         return status;
     if (fsync(appender->log_fd) != 0 || fsync(appender->index_fd) != 0 || fsync(appender->time_index_fd) != 0)
         return poison(appender, errno);
-    el_head_store_durable(head, sealed->segment_base, sealed->position, sealed->end_offset);
+    el_head_store_durable(head, appender->signals, sealed->segment_base, sealed->position, sealed->end_offset);
     return EL_DONE;
 }
 
@@ -453,7 +455,7 @@ int el_roll_finish(el_appender *appender, int64_t segment_base) {
     /* Before appends may begin: a roller killed in between must not leave readers with a list that lacks the segment. */
     atomic_fetch_add(&head->segments_version, 1);
     atomic_store(&head->sealing, 0);
-    el_head_store_durable(head, segment_base, 0, next.end_offset);
+    el_head_store_durable(head, appender->signals, segment_base, 0, next.end_offset);
     el_head_unlock_append(head);
     return EL_DONE;
 }

@@ -17,6 +17,7 @@
 
 typedef struct el_appender {
     el_head *head;
+    el_signals *signals;
     uint8_t *window;      /* a map of part of the active segment, or NULL */
     int64_t window_start; /* its position in the file */
     int64_t populated;    /* the window's pages before this position have been faulted in for writing */
@@ -35,8 +36,8 @@ typedef struct el_appender {
     int32_t holder;
 } el_appender;
 
-el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
-                             int log_append_time);
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
+                             int flush_always, int log_append_time);
 void el_appender_free(el_appender *appender);
 
 /* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held. */

@@ -2,7 +2,7 @@
  *
  *   byte    0  identity         who initialised this page, in which boot, in which file
  *          64  published        what readers see: written last, read without a lock
- *         128  wake-up          the futex that waiters sleep on
+ *         128  watch            the bells of those who wait for the published offsets
  *         192  append mutex     robust and process-shared; guards everything from byte 384
  *         256  flush mutex      robust and process-shared; held across fdatasync and a roll
  *         320  holders, limits  who holds a mutex (for error messages); the topic's settings
@@ -25,24 +25,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "signals.h"
+#include "status.h"
+
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
 #define EL_HEAD_LAYOUT 1
-
-enum el_status {
-    EL_DONE = 0,
-    EL_SEGMENT_CHANGED = -1, /* another process rolled, or is rolling: attach to the new segment */
-    EL_ROLL_NEEDED = -2,
-    EL_LOCK_TIMEOUT = -3,
-    EL_POISONED = -4,
-    EL_DISK_FULL = -5,
-    EL_IO_ERROR = -6,
-    EL_UNIT_TOO_LARGE = -7, /* more bytes than one segment may hold */
-    EL_INTERRUPTED = -8,    /* a signal arrived: let Python run its handler */
-    EL_TIMED_OUT = -9,
-    EL_NO_MEMORY = -10,
-    EL_RECORD_TOO_LARGE = -11,
-};
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -90,9 +78,8 @@ typedef struct el_head {
     _Atomic uint32_t poison;           /* errno of the I/O failure that poisoned the partition */
     uint8_t pad_published[32];
 
-    _Atomic uint32_t sequence;   /* the futex word */
-    _Atomic uint32_t is_awaited; /* somebody may be asleep on it */
-    uint8_t pad_wake_up[56];
+    el_watch watch;
+    uint8_t pad_watch[56];
 
     union {
         pthread_mutex_t mutex;
@@ -121,7 +108,7 @@ typedef struct el_head {
 
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in the head");
 _Static_assert(offsetof(el_head, end_offset) == 64, "published state has a cache line of its own");
-_Static_assert(offsetof(el_head, sequence) == 128, "the futex has a cache line of its own");
+_Static_assert(offsetof(el_head, watch) == 128, "the watch has a cache line of its own");
 _Static_assert(offsetof(el_head, append) == 192, "append mutex");
 _Static_assert(offsetof(el_head, flush) == 256, "flush mutex");
 _Static_assert(offsetof(el_head, append_holder) == 320, "holders and limits");
@@ -155,7 +142,7 @@ int el_head_is_sealing(const el_head *head);
 
 /* Take a mutex, waiting at most timeout_ms. EL_DONE or EL_LOCK_TIMEOUT; *holder is then the process that has it. A holder
  * that died is noticed by the kernel and its half-done work completed or discarded. */
-int el_head_lock_append(el_head *head, int64_t timeout_ms, int32_t *holder);
+int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_append(el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
@@ -163,19 +150,19 @@ void el_head_unlock_flush(el_head *head);
 /* Store the tail for everybody to see. Call with the append mutex held. */
 void el_head_publish(el_head *head, const el_tail *next);
 
-/* Record that everything before the given place is on disk. Call with the flush mutex held. */
-void el_head_store_durable(el_head *head, int64_t segment_base, int64_t position, int64_t offset);
+/* Record that everything before the given place is on disk, and tell those who wait. Call with the flush mutex held. */
+void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_base, int64_t position, int64_t offset);
 
 /* A copy of the tail, taken under the append mutex. */
-int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);
+int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 
 /* Refuse all writes from now on. The first failure's errno is kept. */
 void el_head_set_poison(el_head *head, int error_number);
 
-void el_head_wake(el_head *head);
+/* Wake everybody who waits for this partition, in any process. */
+void el_head_wake(el_head *head, el_signals *signals);
 
-/* Sleep until the end offset (or, with `durable`, the durable offset) is past `offset`. EL_DONE, EL_TIMED_OUT, or EL_INTERRUPTED.
- * timeout_ms is at most a second: see the note on lost wake-ups in head.c. */
-int el_head_wait(el_head *head, int64_t offset, int durable, int64_t timeout_ms);
+/* Fill in what a wait for a record at `offset` (with `durable`: on disk) needs. */
+void el_head_await(el_head *head, int64_t offset, int durable, el_awaited *awaited);
 
 #endif

@@ -41,7 +41,7 @@ static void test_only_the_same_boot_and_file_are_trusted(void) {
 static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void) {
     el_head *head = new_head();
     el_checkpoint found;
-    el_head_store_durable(head, 100, 4321, 150);
+    el_head_store_durable(head, NULL, 100, 4321, 150);
     CHECK(el_head_former_checkpoint(head, 1, 2, &found));
     CHECK(found.segment_base == 100 && found.position == 4321 && found.offset == 150);
     CHECK(el_head_durable_offset(head) == 150);
@@ -59,7 +59,7 @@ static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void)
 static void test_a_published_tail_is_seen(void) {
     el_head *head = new_head();
     int32_t holder = 0;
-    CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+    CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
     el_tail next = head->tail;
     next.end_offset = 11;
     next.position = 800;
@@ -67,9 +67,12 @@ static void test_a_published_tail_is_seen(void) {
     el_head_unlock_append(head);
     CHECK(el_head_end_offset(head) == 11);
     el_tail tail;
-    CHECK(el_head_snapshot(head, 1000, &tail, &holder) == EL_DONE && tail.position == 800);
-    CHECK(el_head_wait(head, 10, 0, 0) == EL_DONE);
-    CHECK(el_head_wait(head, 11, 0, 1) == EL_TIMED_OUT);
+    CHECK(el_head_snapshot(head, NULL, 1000, &tail, &holder) == EL_DONE && tail.position == 800);
+    el_awaited awaited[2];
+    el_head_await(head, 11, 0, &awaited[0]);
+    el_head_await(head, 10, 0, &awaited[1]);
+    CHECK(el_first_ready(awaited, 1, 0) == -1);
+    CHECK(el_first_ready(awaited, 2, 0) == 1);
     el_head_unmap(head);
 }
 
@@ -78,7 +81,7 @@ static void die_inside(el_head *head, int next_is_complete) {
     pid_t child = fork();
     if (child == 0) {
         int32_t holder;
-        if (el_head_lock_append(head, 1000, &holder) != EL_DONE)
+        if (el_head_lock_append(head, NULL, 1000, &holder) != EL_DONE)
             _exit(1);
         atomic_store(&head->writing, 1);
         head->next = head->tail;
@@ -96,13 +99,13 @@ static void test_a_dead_holders_append_is_finished_or_dropped(void) {
         el_head *head = new_head();
         die_inside(head, next_is_complete);
         int32_t holder;
-        CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+        CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
         CHECK(el_head_end_offset(head) == 10 + next_is_complete);
         CHECK(head->tail.end_offset == 10 + next_is_complete);
         CHECK(head->tail.position == 700 + 100 * next_is_complete);
         CHECK(atomic_load(&head->writing) == (uint32_t)!next_is_complete); /* the next writer cuts off what was written */
         el_head_unlock_append(head);
-        CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+        CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
         el_head_unlock_append(head);
         el_head_unmap(head);
     }
@@ -117,7 +120,7 @@ static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
         int32_t holder;
         char byte = 0;
         close(end[1]);
-        el_head_lock_append(head, 1000, &holder);
+        el_head_lock_append(head, NULL, 1000, &holder);
         atomic_store(&head->append_holder, getpid()); /* as an appender does */
         if (write(ready[1], &byte, 1) != 1 || read(end[0], &byte, 1) != 0)
             _exit(1);
@@ -126,11 +129,11 @@ static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
     char byte;
     int32_t holder = 0;
     CHECK(read(ready[0], &byte, 1) == 1);
-    CHECK(el_head_lock_append(head, 10, &holder) == EL_LOCK_TIMEOUT);
+    CHECK(el_head_lock_append(head, NULL, 10, &holder) == EL_LOCK_TIMEOUT);
     CHECK(holder == child);
     close(end[1]);
     CHECK(waitpid(child, NULL, 0) == child);
-    CHECK(el_head_lock_append(head, 1000, &holder) == EL_DONE);
+    CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
     el_head_unlock_append(head);
     el_head_unmap(head);
 }

@@ -88,7 +88,7 @@ def _close_while_waiting(connection: Connection, store: Path) -> None:
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     head = heads.MappedHead(stores.head_file(store))
-    while not head.state.is_awaited:
+    while not head.state.bells:
         pass  # until the thread is inside the native wait
     log.close()
     thread.join(30)

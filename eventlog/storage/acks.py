@@ -1,0 +1,224 @@
+"""The mapped file of a consumer group: who owns which partition, and how far it has acknowledged it.
+
+`native/store/acks.h` draws it. Slots are known by number here; which partition has which is the catalog's to know.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError
+from eventlog.storage.shared import SharedFile, boot_id
+from eventlog.waiting import Awaited, Signals
+
+NOBODY = 0
+NOTHING_COMMITTED = -1
+SEATS = int(lib.EL_SEATS)
+
+_SLOTS_A_STEP = 32
+_DIRTY_A_CALL = 1024
+
+# The generation, and (committed offset, milliseconds since the epoch) of each slot, as the catalog has them.
+Load = Callable[[], tuple[int, Mapping[int, tuple[int, int]]]]
+
+
+class AckTable(SharedFile):
+    """`pointer` is the native `el_group`."""
+
+    def __init__(self, path: Path, signals: Signals, load: Load, *, lock_timeout_ms: int) -> None:
+        super().__init__(path)
+        self._signals = signals
+        self._load = load
+        self._lock_timeout_ms = lock_timeout_ms
+        self.join()
+
+    def _bytes_min(self) -> int:
+        return int(lib.EL_SLOTS_START)
+
+    def _map_descriptor(self, descriptor: int) -> Any:
+        return lib.el_group_map(descriptor)
+
+    def _unmap(self, pointer: Any) -> None:
+        lib.el_group_unmap(pointer)
+
+    def _is_trusted(self) -> bool:
+        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity()))
+
+    def _initialise(self) -> None:
+        generation, slots = self._load()
+        self.reserve(max(slots, default=-1) + 1)
+        lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), generation)
+        for slot, (offset, committed_ms) in slots.items():
+            lib.el_slot_initialise(self.pointer, slot, offset, committed_ms)
+        lib.el_group_set_ready(self.pointer)
+
+    # --- the group -----------------------------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """The generation that was announced last."""
+        return int(lib.el_group_generation(self.pointer))
+
+    @property
+    def changes(self) -> int:
+        """Grows with every generation, every partition that is given up, every reset, and with deletion."""
+        return int(lib.el_group_changes(self.pointer))
+
+    @property
+    def is_deleted(self) -> bool:
+        """The group is not in the catalog any more."""
+        return bool(lib.el_group_is_deleted(self.pointer))
+
+    def announce(self, generation: int) -> None:
+        """Tell the members that there is a new generation."""
+        lib.el_group_announce(self.pointer, self._signals.pointer, generation)
+
+    def set_deleted(self, slots: int) -> None:
+        """Let no commit through any more, and wake everybody who waits for one."""
+        lib.el_group_set_deleted(self.pointer, self._signals.pointer, slots)
+
+    def await_change(self, awaited: Awaited, place: int, known_changes: int) -> None:
+        """Let one place of `awaited` be for a change."""
+        awaited.keep[place] = self.pointer
+        lib.el_group_await(self.pointer, known_changes, awaited.entries + place)
+
+    # --- seats ---------------------------------------------------------------------------------------------
+
+    def sit(self, seat: int, member_epoch: int) -> None:
+        """Give a seat to a new member."""
+        lib.el_group_sit(self.pointer, seat, member_epoch)
+
+    def seen(self, seat: int, member_epoch: int) -> None:
+        """The member is at work: its lease begins anew."""
+        lib.el_group_seen(self.pointer, seat, member_epoch)
+
+    def unseen_ms(self, seat: int, member_epoch: int) -> int:
+        """Milliseconds since the member was seen at work; -1 if it does not have the seat."""
+        return int(lib.el_group_unseen_ms(self.pointer, seat, member_epoch))
+
+    # --- slots ---------------------------------------------------------------------------------------------
+
+    def reserve(self, slots: int) -> None:
+        """Make room for that many slots. Raises `InvalidArgumentError`, `OSError`."""
+        if slots > lib.EL_SLOTS_MAX:
+            raise InvalidArgumentError(f"a group can have offsets of at most {lib.EL_SLOTS_MAX} partitions")
+        rounded = -(-slots // _SLOTS_A_STEP) * _SLOTS_A_STEP
+        self.grow(int(lib.EL_SLOTS_START + rounded * lib.EL_SLOT_BYTES))
+
+    def initialise_slot(self, slot: int) -> None:
+        """Make a new slot, which nobody else knows yet."""
+        self.reserve(slot + 1)
+        lib.el_slot_initialise(self.pointer, slot, NOTHING_COMMITTED, -1)
+
+    def committed(self, slot: int) -> int:
+        """The committed offset, or `NOTHING_COMMITTED`."""
+        return int(lib.el_slot_committed(self.pointer, slot))
+
+    def committed_ms(self, slot: int) -> int:
+        """When that was committed, in milliseconds since the epoch."""
+        return int(lib.el_slot_committed_ms(self.pointer, slot))
+
+    def owner(self, slot: int) -> int:
+        """The epoch of the member that owns the slot, or `NOBODY`."""
+        return int(lib.el_slot_owner(self.pointer, slot))
+
+    def persisted(self, slot: int) -> int:
+        """The committed offset as the catalog has it."""
+        return int(lib.el_slot_persisted(self.pointer, slot))
+
+    def set_persisted(self, slot: int, offset: int) -> None:
+        """The catalog has this offset now."""
+        lib.el_slot_set_persisted(self.pointer, slot, offset)
+
+    def dirty(self, slots: int) -> list[int]:
+        """The slots, of the first so many, whose committed offset the catalog does not have."""
+        found: list[int] = []
+        following, some = ffi.new("uint32_t *"), ffi.new("uint32_t[]", _DIRTY_A_CALL)
+        while count := lib.el_slots_dirty(self.pointer, slots, following, some, _DIRTY_A_CALL):
+            found.extend(some[0:count])
+        return found
+
+    def begin_persist(self, interval_ms: int) -> bool:
+        """May this process bring offsets to the catalog now, or did another one begin just before?"""
+        return bool(lib.el_group_begin_persist(self.pointer, interval_ms))
+
+    def await_commit(self, awaited: Awaited, place: int, slot: int, offset: int) -> None:
+        """Let one place of `awaited` be for a committed offset past `offset`."""
+        awaited.keep[place] = self.pointer
+        lib.el_slot_await(self.pointer, slot, offset, awaited.entries + place)
+
+    def ack(self, slot: int, member_epoch: int) -> Ack:
+        """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""
+        return Ack(self, self._signals, slot, member_epoch, self._lock_timeout_ms)
+
+
+class Ack:
+    """What one member may do with one slot. `native` is the `el_ack`, for callers in a hurry."""
+
+    def __init__(self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int) -> None:
+        self.table = table
+        self.slot = slot
+        self._keep = (table.pointer, signals.pointer)
+        self.native: Any = ffi.new("el_ack *")
+        self.native.group, self.native.signals = self._keep
+        self.native.member_epoch = member_epoch
+        self.native.timeout_ms = lock_timeout_ms
+        self.native.slot = slot
+        self.native.process_id = os.getpid()
+
+    @property
+    def is_owned(self) -> bool:
+        """Does this member own the slot?"""
+        return self.table.owner(self.slot) == self.native.member_epoch
+
+    def commit(self, offset: int) -> None:
+        """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
+
+        Raises `StaleMemberError`, `LockTimeoutError`."""
+        self.check(lib.el_ack_commit(self.native, offset))
+
+    def take(self, former_owner: int) -> bool:
+        """Become the owner if nobody is, or if `former_owner` is, a member that is known to be gone."""
+        status = lib.el_ack_take(self.native, former_owner)
+        if status != lib.EL_STALE_MEMBER:
+            self.check(status)
+        return bool(status == lib.EL_DONE)
+
+    def release(self) -> None:
+        """Stop being the owner, and wake the members."""
+        self.check(lib.el_ack_release(self.native))
+
+    def reset(self, offset: int) -> None:
+        """Set the committed offset, forward or back, and take the slot from its owner."""
+        self.check(lib.el_ack_reset(self.native, offset))
+
+    def check(self, status: int) -> None:
+        """Raise what a status of the native side means."""
+        if status == lib.EL_DONE:
+            return
+        if status == lib.EL_STALE_MEMBER:
+            raise StaleMemberError(
+                "the partition is not this member's any more: the group has a new generation, was reset or deleted; "
+                "nothing was committed, and poll goes on from the committed offsets"
+            )
+        if status == lib.EL_LOCK_TIMEOUT:
+            raise LockTimeoutError(
+                f"process {self.native.holder} has held a mutex of {self.table.path} for more than "
+                f"{self.native.timeout_ms} ms; if it is stopped, continue or kill it"
+            )
+        raise EventLogError(f"committing failed with status {status}")
+
+
+def commit_all(acks: list[tuple[Ack, int]]) -> None:
+    """Acknowledge everything before each offset: all of them, or none. Raises what `Ack.commit` raises."""
+    acks.sort(key=lambda item: item[0].slot)
+    natives = ffi.new("el_ack *[]", [ack.native for ack, _ in acks])
+    offsets = ffi.new("int64_t[]", [offset for _, offset in acks])
+    failed = ffi.new("int *")
+    status = lib.el_ack_commit_all(natives, offsets, len(acks), failed)
+    if status != lib.EL_DONE:
+        acks[failed[0]][0].check(status)

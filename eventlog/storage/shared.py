@@ -1,0 +1,131 @@
+"""Opening a file that processes have mapped at once: who initialises it, and when an existing one may be trusted.
+
+Every process that uses the file holds a shared lock on it. Whoever gets the lock exclusively is alone: the first one in,
+who initialises a page that is not of this boot, or the last one out. Source of the idea: LMDB's lock file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi
+from eventlog.storage import files
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> bytes:
+    """16 bytes that are the same until the machine starts anew."""
+    return uuid.UUID(_BOOT_ID.read_text().strip()).bytes
+
+
+class SharedFile(ABC):
+    """A mapped file, with the lock that every process using it holds.
+
+    `pointer` is the native map; None once the file is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.pointer: Any = None
+        self._descriptor = -1
+
+    @abstractmethod
+    def _bytes_min(self) -> int:
+        """How long the file has to be before it may be mapped."""
+
+    @abstractmethod
+    def _map_descriptor(self, descriptor: int) -> Any:
+        """Map the file; NULL on failure."""
+
+    @abstractmethod
+    def _unmap(self, pointer: Any) -> None:
+        """Give the map back."""
+
+    @abstractmethod
+    def _is_trusted(self) -> bool:
+        """Was it initialised in this boot, and is its content believed?"""
+
+    def _is_current(self) -> bool:
+        """May those join who are not the first? They have to take it as it is."""
+        return self._is_trusted()
+
+    @abstractmethod
+    def _initialise(self) -> None:
+        """Fill it in anew; nobody else has it mapped."""
+
+    def join(self) -> bool:
+        """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted."""
+        while True:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+            try:
+                was_trusted = self._join()
+            except BaseException:
+                self.close()
+                raise
+            if was_trusted is not None:
+                return was_trusted
+            self.close()  # the process that was initialising it died, or it was deleted: try to be the first
+
+    def _join(self) -> bool | None:
+        is_alone = self.try_exclusive()
+        if not is_alone:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        if not self._is_in_place():
+            return None
+        if not is_alone:
+            if os.fstat(self._descriptor).st_size < self._bytes_min():
+                return None
+            self._map()
+            return True if self._is_current() else None
+        self.grow(self._bytes_min())
+        self._map()
+        was_trusted = self._is_trusted()
+        if not was_trusted:
+            self._initialise()
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return was_trusted
+
+    def _is_in_place(self) -> bool:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == self.identity()
+
+    def _map(self) -> None:
+        pointer = self._map_descriptor(self._descriptor)
+        if pointer == ffi.NULL:
+            raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
+        # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
+        self.pointer = ffi.gc(pointer, self._unmap)
+
+    def grow(self, length: int) -> None:
+        """Make the file at least that long, with disk space behind it: touching a hole on a full disk would be a SIGBUS."""
+        size = os.fstat(self._descriptor).st_size
+        if size < length:
+            os.posix_fallocate(self._descriptor, size, length - size)
+
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        status = os.fstat(self._descriptor)
+        return status.st_dev, status.st_ino
+
+    def try_exclusive(self) -> bool:
+        """Become the only process that uses this file, if that is so."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Unmap the file and give the lock back."""
+        self.pointer = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

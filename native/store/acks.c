@@ -1,0 +1,246 @@
+#define _GNU_SOURCE
+#include "acks.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "mutex.h"
+
+static int64_t now_ms(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+el_group *el_group_map(int fd) {
+    void *page = mmap(NULL, EL_GROUP_BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void el_group_unmap(el_group *group) {
+    munmap(group, EL_GROUP_BYTES_MAX);
+}
+
+int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode) {
+    return group->magic == EL_GROUP_MAGIC && group->layout == EL_GROUP_LAYOUT && group->device == device &&
+           group->inode == inode && memcmp(group->boot_id, boot_id, 16) == 0 && atomic_load(&group->is_ready) == 1;
+}
+
+void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t generation) {
+    memset(group, 0, EL_SLOTS_START);
+    group->magic = EL_GROUP_MAGIC;
+    group->layout = EL_GROUP_LAYOUT;
+    memcpy(group->boot_id, boot_id, 16);
+    group->device = device;
+    group->inode = inode;
+    atomic_store(&group->generation, generation);
+}
+
+void el_group_set_ready(el_group *group) {
+    atomic_store(&group->is_ready, 1);
+}
+
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms) {
+    el_ack_slot *new_slot = &group->slots[slot];
+    memset(new_slot, 0, sizeof *new_slot);
+    el_mutex_initialise(&new_slot->lock.mutex, PTHREAD_MUTEX_NORMAL);
+    atomic_store(&new_slot->committed_ms, committed_ms);
+    atomic_store(&new_slot->persisted, committed);
+    atomic_store(&new_slot->committed, committed);
+}
+
+int64_t el_group_generation(const el_group *group) {
+    return atomic_load(&group->generation);
+}
+
+int64_t el_group_changes(const el_group *group) {
+    return atomic_load(&group->changes);
+}
+
+static void tell_members(el_group *group, el_signals *signals) {
+    atomic_fetch_add(&group->changes, 1);
+    el_watch_ring(&group->watch, signals);
+}
+
+void el_group_announce(el_group *group, el_signals *signals, int64_t generation) {
+    int64_t known = atomic_load(&group->generation);
+    while (known < generation && !atomic_compare_exchange_weak(&group->generation, &known, generation))
+        ;
+    tell_members(group, signals);
+}
+
+void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots) {
+    atomic_store(&group->is_deleted, 1);
+    tell_members(group, signals);
+    for (uint32_t slot = 0; slot < slots; slot++)
+        el_watch_ring(&group->slots[slot].watch, signals);
+}
+
+int el_group_is_deleted(const el_group *group) {
+    return atomic_load(&group->is_deleted) != 0;
+}
+
+void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited) {
+    *awaited = (el_awaited){&group->changes, &group->watch, known_changes};
+}
+
+void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch) {
+    atomic_store(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC));
+    atomic_store(&group->seats[seat].member_epoch, member_epoch);
+}
+
+void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch) {
+    if (atomic_load_explicit(&group->seats[seat].member_epoch, memory_order_relaxed) == member_epoch)
+        atomic_store_explicit(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC), memory_order_relaxed);
+}
+
+int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_epoch) {
+    if (atomic_load(&group->seats[seat].member_epoch) != member_epoch)
+        return -1;
+    int64_t unseen_ms = now_ms(CLOCK_MONOTONIC) - atomic_load(&group->seats[seat].seen_ms);
+    return unseen_ms > 0 ? unseen_ms : 0;
+}
+
+int el_group_begin_persist(el_group *group, int64_t interval_ms) {
+    int64_t now = now_ms(CLOCK_MONOTONIC);
+    int64_t begun = atomic_load(&group->persist_begun_ms);
+    return now - begun >= interval_ms && atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now);
+}
+
+int64_t el_slot_committed(const el_group *group, uint32_t slot) {
+    return atomic_load_explicit(&group->slots[slot].committed, memory_order_acquire);
+}
+
+int64_t el_slot_committed_ms(const el_group *group, uint32_t slot) {
+    return atomic_load_explicit(&group->slots[slot].committed_ms, memory_order_acquire);
+}
+
+int64_t el_slot_owner(const el_group *group, uint32_t slot) {
+    return atomic_load_explicit(&group->slots[slot].owner, memory_order_acquire);
+}
+
+int64_t el_slot_persisted(const el_group *group, uint32_t slot) {
+    return atomic_load_explicit(&group->slots[slot].persisted, memory_order_acquire);
+}
+
+void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset) {
+    atomic_store_explicit(&group->slots[slot].persisted, offset, memory_order_release);
+}
+
+void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited) {
+    *awaited = (el_awaited){&group->slots[slot].committed, &group->slots[slot].watch, offset};
+}
+
+int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity) {
+    int count = 0;
+    for (; *next < slots && count < capacity; (*next)++)
+        if (el_slot_committed(group, *next) != el_slot_persisted(group, *next))
+            found[count++] = *next;
+    return count;
+}
+
+static el_ack_slot *slot_of(const el_ack *ack) {
+    return &ack->group->slots[ack->slot];
+}
+
+static int lock(el_ack *ack) {
+    el_ack_slot *slot = slot_of(ack);
+    int result = el_mutex_lock(&slot->lock.mutex, ack->timeout_ms);
+    if (result == EOWNERDEAD) {
+        pthread_mutex_consistent(&slot->lock.mutex);
+    } else if (result != 0) {
+        ack->holder = atomic_load_explicit(&slot->holder, memory_order_relaxed);
+        return EL_LOCK_TIMEOUT;
+    }
+    atomic_store_explicit(&slot->holder, ack->process_id, memory_order_relaxed);
+    return EL_DONE;
+}
+
+static void unlock(el_ack *ack) {
+    pthread_mutex_unlock(&slot_of(ack)->lock.mutex);
+}
+
+static int is_stale(const el_ack *ack) {
+    int64_t owner = atomic_load_explicit(&slot_of(ack)->owner, memory_order_relaxed);
+    return owner != ack->member_epoch || el_group_is_deleted(ack->group);
+}
+
+static void store_committed(el_ack_slot *slot, int64_t offset) {
+    atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
+    atomic_store_explicit(&slot->committed, offset, memory_order_release);
+}
+
+static void advance(el_ack_slot *slot, int64_t offset) {
+    if (atomic_load_explicit(&slot->committed, memory_order_relaxed) < offset)
+        store_committed(slot, offset);
+}
+
+int el_ack_commit(el_ack *ack, int64_t offset) {
+    int status = lock(ack);
+    if (status != EL_DONE)
+        return status;
+    if (is_stale(ack))
+        status = EL_STALE_MEMBER;
+    else
+        advance(slot_of(ack), offset);
+    unlock(ack);
+    if (status == EL_DONE)
+        el_watch_ring(&slot_of(ack)->watch, ack->signals);
+    return status;
+}
+
+int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed) {
+    int status = EL_DONE;
+    int locked = 0;
+    while (locked < count && status == EL_DONE) {
+        *failed = locked;
+        status = lock(acks[locked]);
+        if (status == EL_DONE && is_stale(acks[locked++]))
+            status = EL_STALE_MEMBER;
+    }
+    for (int i = 0; i < locked; i++) {
+        if (status == EL_DONE)
+            advance(slot_of(acks[i]), offsets[i]);
+        unlock(acks[i]);
+    }
+    for (int i = 0; i < count && status == EL_DONE; i++)
+        el_watch_ring(&slot_of(acks[i])->watch, acks[i]->signals);
+    return status;
+}
+
+int el_ack_take(el_ack *ack, int64_t former_owner) {
+    int status = lock(ack);
+    if (status != EL_DONE)
+        return status;
+    int64_t owner = atomic_load(&slot_of(ack)->owner);
+    if (owner != 0 && owner != former_owner && owner != ack->member_epoch)
+        status = EL_STALE_MEMBER;
+    else
+        atomic_store(&slot_of(ack)->owner, ack->member_epoch);
+    unlock(ack);
+    return status;
+}
+
+int el_ack_release(el_ack *ack) {
+    int status = lock(ack);
+    if (status != EL_DONE)
+        return status;
+    if (atomic_load(&slot_of(ack)->owner) == ack->member_epoch)
+        atomic_store(&slot_of(ack)->owner, 0);
+    unlock(ack);
+    tell_members(ack->group, ack->signals);
+    return EL_DONE;
+}
+
+int el_ack_reset(el_ack *ack, int64_t offset) {
+    int status = lock(ack);
+    if (status != EL_DONE)
+        return status;
+    atomic_store(&slot_of(ack)->owner, 0);
+    store_committed(slot_of(ack), offset);
+    unlock(ack);
+    el_watch_ring(&slot_of(ack)->watch, ack->signals);
+    return EL_DONE;
+}

@@ -1,0 +1,158 @@
+/* The page of a consumer group: committed offsets in slots, one a partition, mapped by every process that uses the group.
+ *
+ *   byte     0  identity        who initialised this file, in which boot, in which file
+ *           64  generation      what members wait for between commits
+ *         4096  seats           when each member was last seen at work: the lease of a member that hangs
+ *        20480  slots           128 bytes a partition:
+ *
+ *                 +0   mutex       robust and process-shared; guards owner and committed against each other
+ *                 +64  committed   the offset the group goes on from, -1: none; everything before it is acknowledged
+ *                 +72  owner       the epoch of the member that may commit; 0: nobody owns the partition
+ *                 +80  persisted   the committed offset as the catalog has it
+ *                 +88  committed_ms, watch, holder
+ *
+ * A commit takes the slot's mutex, checks that its member owns the slot, and stores the offset. A member that was
+ * expelled cannot commit any more once the slot has another owner, however long it slept before it tried.
+ * Every field is one store, so a holder that dies inside leaves nothing half-done.
+ *
+ * Owners change hands through the slot: who has to give a partition up clears the owner, who is to have it takes it
+ * when it is free. So a partition never has two owners. The number of slots is the catalog's to know.
+ *
+ * Within one boot the slots are the truth about committed offsets; they reach the catalog in batches (`persisted`). After a
+ * reboot the file is initialised from the catalog. */
+
+#ifndef EVENTLOG_STORE_ACKS_H
+#define EVENTLOG_STORE_ACKS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signals.h"
+#include "status.h"
+
+#define EL_GROUP_MAGIC UINT64_C(0x314b4341564c45) /* "ELVACK1" in memory order */
+#define EL_GROUP_LAYOUT 1
+#define EL_SEATS 1024
+#define EL_SLOTS_MAX 131072
+#define EL_SLOT_BYTES 128
+#define EL_SLOTS_START 20480
+#define EL_GROUP_BYTES_MAX (EL_SLOTS_START + EL_SLOTS_MAX * EL_SLOT_BYTES)
+
+typedef struct el_seat {
+    _Atomic int64_t member_epoch; /* 0: empty */
+    _Atomic int64_t seen_ms;      /* CLOCK_MONOTONIC: the same clock in all processes, and it never jumps */
+} el_seat;
+
+typedef struct el_ack_slot {
+    union {
+        pthread_mutex_t mutex;
+        uint8_t bytes[64];
+    } lock;
+    _Atomic int64_t committed;
+    _Atomic int64_t owner;
+    _Atomic int64_t persisted;
+    _Atomic int64_t committed_ms; /* wall clock */
+    el_watch watch;
+    _Atomic int32_t holder; /* process id, for error messages */
+    uint8_t pad[20];
+} el_ack_slot;
+
+typedef struct el_group {
+    uint64_t magic;
+    uint32_t layout;
+    _Atomic uint32_t is_ready;
+    uint8_t boot_id[16];
+    uint64_t device;
+    uint64_t inode;
+    uint8_t pad_identity[16];
+
+    _Atomic int64_t generation;
+    _Atomic int64_t changes; /* grows with every generation, release, reset and deletion */
+    el_watch watch;          /* of those who wait for changes */
+    _Atomic int64_t persist_begun_ms; /* CLOCK_MONOTONIC: when somebody last began to bring slots to the catalog */
+    _Atomic uint32_t is_deleted;
+    uint8_t pad_header[3996];
+
+    el_seat seats[EL_SEATS];
+    el_ack_slot slots[];
+} el_group;
+
+_Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in a slot");
+_Static_assert(sizeof(el_ack_slot) == EL_SLOT_BYTES, "a slot is two cache lines");
+_Static_assert(offsetof(el_group, generation) == 64, "what members wait for has a cache line of its own");
+_Static_assert(offsetof(el_group, seats) == 4096, "seats");
+_Static_assert(offsetof(el_group, slots) == EL_SLOTS_START, "slots");
+
+/* Map the file behind `fd`, with room for EL_SLOTS_MAX slots: only those that the file is long enough for may be used.
+ * NULL with errno set on failure. */
+el_group *el_group_map(int fd);
+void el_group_unmap(el_group *group);
+
+/* Was this file initialised in this boot, and is it this very file? */
+int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
+
+/* Begin a new page. The caller is the only one that has it mapped, fills in the slots, and says when it is ready. */
+void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t generation);
+void el_group_set_ready(el_group *group);
+/* Make a slot that nobody uses yet. */
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms);
+
+int64_t el_group_generation(const el_group *group);
+int64_t el_group_changes(const el_group *group);
+/* Publish a generation, unless a later one was published, and wake the members. */
+void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
+/* No commit is possible from now on: the group was deleted from the catalog. `slots` is their number. */
+void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
+int el_group_is_deleted(const el_group *group);
+void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited);
+
+/* A member's seat. el_group_seen says that it is at work. */
+void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch);
+void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch);
+/* Milliseconds since the member was seen; -1 if somebody else has the seat. */
+int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_epoch);
+
+/* May this process bring slots to the catalog now? Not if another one began less than interval_ms ago. */
+int el_group_begin_persist(el_group *group, int64_t interval_ms);
+
+int64_t el_slot_committed(const el_group *group, uint32_t slot);
+int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
+int64_t el_slot_owner(const el_group *group, uint32_t slot);
+int64_t el_slot_persisted(const el_group *group, uint32_t slot);
+void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
+void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
+/* Slots whose committed offset the catalog does not have yet, from *next on; moves *next behind the last that was looked
+ * at. Returns how many were stored in `found`. */
+int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);
+
+/* One member's view of one slot. */
+typedef struct el_ack {
+    el_group *group;
+    el_signals *signals;
+    int64_t member_epoch; /* 0: a consumer outside the group's membership; it may commit while nobody owns the slot */
+    int64_t timeout_ms;
+    uint32_t slot;
+    int32_t process_id;
+    int32_t holder; /* with EL_LOCK_TIMEOUT: who has the mutex */
+} el_ack;
+
+/* Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing. EL_DONE, EL_STALE_MEMBER, or
+ * EL_LOCK_TIMEOUT. */
+int el_ack_commit(el_ack *ack, int64_t offset);
+
+/* The same for several slots, given in ascending order: all of them or, with any other answer than EL_DONE, none. *failed is
+ * the one that the answer is about. */
+int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed);
+
+/* Become the owner, if nobody is, or if `former_owner` is: a member that the caller knows to be gone. */
+int el_ack_take(el_ack *ack, int64_t former_owner);
+
+/* Stop being the owner, and tell the members. */
+int el_ack_release(el_ack *ack);
+
+/* Set the committed offset, forward or back, and take the slot from its owner. */
+int el_ack_reset(el_ack *ack, int64_t offset);
+
+#endif

@@ -1,0 +1,16 @@
+/* Mutexes that live in a mapped file: shared by processes, and given back by the kernel when their holder dies. */
+
+#ifndef EVENTLOG_STORE_MUTEX_H
+#define EVENTLOG_STORE_MUTEX_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* `type` is a POSIX mutex type, such as PTHREAD_MUTEX_NORMAL. */
+void el_mutex_initialise(pthread_mutex_t *mutex, int type);
+
+/* Lock within the time given. Returns 0, EOWNERDEAD (locked; the holder died inside: make the state right, then call
+ * pthread_mutex_consistent), or another errno: not locked. */
+int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms);
+
+#endif

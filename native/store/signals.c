@@ -1,0 +1,93 @@
+#define _GNU_SOURCE
+#include "signals.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+el_signals *el_signals_map(int fd) {
+    void *page = mmap(NULL, EL_SIGNALS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void el_signals_unmap(el_signals *signals) {
+    munmap(signals, EL_SIGNALS_BYTES);
+}
+
+uint32_t el_signals_take_bell(el_signals *signals) {
+    return atomic_fetch_add(&signals->next_bell, 1) % EL_BELLS;
+}
+
+int64_t el_signals_catalog_version(const el_signals *signals) {
+    return atomic_load(&signals->catalog_version);
+}
+
+void el_signals_catalog_changed(el_signals *signals) {
+    atomic_fetch_add(&signals->catalog_version, 1);
+    el_watch_ring(&signals->catalog_watch, signals);
+}
+
+void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited) {
+    *awaited = (el_awaited){&signals->catalog_version, &signals->catalog_watch, known};
+}
+
+/* A sleeper raises has_sleeper after it has read `rung`; so either it is seen here, or the kernel sees that `rung` has
+ * changed and does not let it sleep. */
+static void ring(el_bell *bell) {
+    atomic_fetch_add(&bell->rung, 1);
+    if (atomic_exchange(&bell->has_sleeper, 0) != 0)
+        syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Waiters set their bit before they look at the number; here the number was stored before the mask is looked at. So one of
+ * the two sees the other. A bit that a dead or sated waiter left costs one needless ring. */
+void el_watch_ring(el_watch *watch, el_signals *signals) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&watch->bells, memory_order_relaxed) == 0)
+        return;
+    uint64_t bells = atomic_exchange(&watch->bells, 0);
+    for (; bells != 0; bells &= bells - 1)
+        ring(&signals->bells[__builtin_ctzll(bells)]);
+}
+
+static int is_ready(const el_awaited *awaited) {
+    return atomic_load_explicit(awaited->value, memory_order_acquire) > awaited->known;
+}
+
+int el_first_ready(const el_awaited *awaited, int count, int start) {
+    for (int i = start; i < count; i++)
+        if (is_ready(&awaited[i]))
+            return i;
+    for (int i = 0; i < start && i < count; i++)
+        if (is_ready(&awaited[i]))
+            return i;
+    return -1;
+}
+
+static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
+    for (int i = 0; i < count; i++)
+        if ((atomic_load_explicit(&awaited[i].watch->bells, memory_order_relaxed) & bit) == 0)
+            atomic_fetch_or(&awaited[i].watch->bells, bit);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* A process that is killed between storing a number and ringing takes the wake-up with it. So callers look again after a
+ * second at the latest; this is the only reason for the bound. */
+int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *awaited, int count, int64_t timeout_ms) {
+    el_bell *bell = &signals->bells[bell_number % EL_BELLS];
+    uint32_t rung = atomic_load(&bell->rung); /* before the bits: a ring after this makes the sleep return */
+    set_bell(awaited, count, UINT64_C(1) << (bell_number % EL_BELLS));
+    if (el_first_ready(awaited, count, 0) >= 0)
+        return EL_DONE;
+    atomic_store(&bell->has_sleeper, 1);
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = (timeout_ms % 1000) * 1000000};
+    long result = syscall(SYS_futex, &bell->rung, FUTEX_WAIT, rung, &timeout, NULL, 0);
+    int error_number = errno;
+    if (el_first_ready(awaited, count, 0) >= 0)
+        return EL_DONE;
+    return result != 0 && error_number == EINTR ? EL_INTERRUPTED : EL_TIMED_OUT;
+}

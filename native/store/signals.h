@@ -1,0 +1,81 @@
+/* Waking up whoever waits for something, in any process.
+ *
+ * What can be waited for is a number in a mapped page that only grows: the end offset of a partition, the committed offset
+ * of a group. Beside the number stands a watch, a mask of bells. A waiter sets the bit of its bell in the watch of
+ * everything it waits for, looks at the numbers once more, and sleeps on its bell. Whoever moves a number looks at
+ * the watch afterwards: where bits are set, it takes them and rings these bells. So one sleep can wait for any number of
+ * things, and moving a number that nobody waits for costs a fence and a load.
+ *
+ * Bells belong to nobody: threads take them in turn, and where two share one, both look again when it rings. So there is
+ * nothing to clean up after a process that died.
+ *
+ *   byte    0  bell counter      the next thread's bell
+ *          64  catalog           a version that grows with every change to topics, and its watch
+ *        4096  bells             64 of them, a cache line each
+ *
+ * The page needs no initialisation, and no trust: any content is as good as zeros. */
+
+#ifndef EVENTLOG_STORE_SIGNALS_H
+#define EVENTLOG_STORE_SIGNALS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#define EL_SIGNALS_BYTES 8192
+#define EL_BELLS 64
+
+typedef struct el_watch {
+    _Atomic uint64_t bells;
+} el_watch;
+
+typedef struct el_bell {
+    _Atomic uint32_t rung; /* the futex word */
+    _Atomic uint32_t has_sleeper;
+    uint8_t pad[56];
+} el_bell;
+
+typedef struct el_signals {
+    _Atomic uint32_t next_bell;
+    uint8_t pad_counter[60];
+    _Atomic int64_t catalog_version;
+    el_watch catalog_watch;
+    uint8_t pad_catalog[4016];
+    el_bell bells[EL_BELLS];
+} el_signals;
+
+_Static_assert(offsetof(el_signals, catalog_version) == 64, "the catalog has a cache line of its own");
+_Static_assert(offsetof(el_signals, bells) == 4096, "bells");
+_Static_assert(sizeof(el_signals) == EL_SIGNALS_BYTES, "the signals are two pages");
+
+/* Something that is waited for: ready once *value is past `known`. */
+typedef struct el_awaited {
+    const _Atomic int64_t *value;
+    el_watch *watch;
+    int64_t known;
+} el_awaited;
+
+/* Map the file behind `fd`. NULL with errno set on failure. */
+el_signals *el_signals_map(int fd);
+void el_signals_unmap(el_signals *signals);
+
+/* A bell for a thread. */
+uint32_t el_signals_take_bell(el_signals *signals);
+
+int64_t el_signals_catalog_version(const el_signals *signals);
+void el_signals_catalog_changed(el_signals *signals);
+void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
+
+/* Wake everybody who watches. Call after the number was stored. `signals` may be NULL where nobody can be waiting. */
+void el_watch_ring(el_watch *watch, el_signals *signals);
+
+/* The first that is ready, looking from `start` on and then from the beginning; -1 if none is. */
+int el_first_ready(const el_awaited *awaited, int count, int start);
+
+/* Sleep until one of them is ready. EL_DONE, EL_TIMED_OUT, or EL_INTERRUPTED. EL_TIMED_OUT may come early, when the bell
+ * was rung for somebody else; timeout_ms is at most a second, see the note on lost wake-ups in signals.c. */
+int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,22 @@
+/* What the functions of this half can answer. */
+
+#ifndef EVENTLOG_STORE_STATUS_H
+#define EVENTLOG_STORE_STATUS_H
+
+enum el_status {
+    EL_DONE = 0,
+    EL_SEGMENT_CHANGED = -1, /* another process rolled, or is rolling: attach to the new segment */
+    EL_ROLL_NEEDED = -2,
+    EL_LOCK_TIMEOUT = -3,
+    EL_POISONED = -4,
+    EL_DISK_FULL = -5,
+    EL_IO_ERROR = -6,
+    EL_UNIT_TOO_LARGE = -7, /* more bytes than one segment may hold */
+    EL_INTERRUPTED = -8,    /* a signal arrived: let Python run its handler */
+    EL_TIMED_OUT = -9,
+    EL_NO_MEMORY = -10,
+    EL_RECORD_TOO_LARGE = -11,
+    EL_STALE_MEMBER = -12, /* somebody else owns the partition */
+};
+
+#endif
