@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from eventlog.api import EventLog, open
 from eventlog.catalog.topics import TopicDescription
+from eventlog.consumer.consumer import Consumer
+from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import (
+    ConcurrentUseError,
     CorruptLogError,
     DiskFullError,
     EventLogError,
     ForkedProcessError,
+    GroupNotFoundError,
     InvalidArgumentError,
     InvalidTypeError,
     LockTimeoutError,
+    NoCommittedOffsetError,
     OffsetOutOfRangeError,
     PartitionNotFoundError,
     PoisonedError,
     RecordTooLargeError,
+    StaleMemberError,
     StoreClosedError,
     StoreOpenError,
     TopicExistsError,
     TopicNotFoundError,
     UnsupportedCodecError,
 )
-from eventlog.log import EventLog, open
+from eventlog.groups.group import Group, GroupDescription, GroupMember
+from eventlog.producer.acks import Ack
+from eventlog.producer.producer import Producer
+from eventlog.producer.receipt import Receipt
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.inspection import Problem, VerifyReport
 from eventlog.storage.partition import Partition
@@ -30,22 +40,34 @@ from eventlog.storage.recovery import RecoveryReport
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ack",
+    "ConcurrentUseError",
+    "Consumer",
     "CorruptLogError",
     "DiskFullError",
     "EventLog",
     "EventLogError",
     "ForkedProcessError",
+    "Group",
+    "GroupDescription",
+    "GroupMember",
+    "GroupNotFoundError",
     "InvalidArgumentError",
     "InvalidTypeError",
     "LockTimeoutError",
+    "NoCommittedOffsetError",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionNotFoundError",
     "PoisonedError",
     "Problem",
+    "Producer",
+    "RebalanceListener",
+    "Receipt",
     "Record",
     "RecordTooLargeError",
     "RecoveryReport",
+    "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",
     "TopicDescription",

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
+import errno
 import os
 import threading
-import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import (
+    DiskFullError,
     ForkedProcessError,
-    InvalidArgumentError,
-    InvalidTypeError,
     PartitionNotFoundError,
     StoreClosedError,
+    StoreOpenError,
     TopicExistsError,
 )
 from eventlog.options import (
     TopicConfig,
-    check_fsync,
-    check_milliseconds,
     check_partition_count,
     check_partition_number,
     check_topic_name,
@@ -33,14 +31,27 @@ from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition
-from eventlog.waiting import Signals
 from eventlog.storage.store import complete_store, existing_partitions, prepare_store
+from eventlog.waiting import Flag, Signals
 
-_open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
+
+@dataclass(frozen=True)
+class Internals:
+    """What the layers above the log build on."""
+
+    path: Path
+    signals: Signals
+    groups: GroupCatalog
+    partition: Callable[[str, int], Partition]
+    fsync: str
+    fsync_interval_ms: int
+    lock_timeout_ms: int
+    check_usable: Callable[[], None]
+    closing: Flag
 
 
-class EventLog:
-    """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
+class Log:
+    """The log of an open store: topics and partitions. Safe for several threads; not to be used across fork()."""
 
     def __init__(self, path: Path, *, fsync: str, fsync_interval_ms: int, lock_timeout_ms: int, create: bool) -> None:
         self.path = path
@@ -49,18 +60,29 @@ class EventLog:
         self._lock = threading.Lock()
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._process_id = os.getpid()
+        self._is_closing = False
         self._is_closed = False
         is_new = prepare_store(path, create=create)
+        self._signals = _open_signals(path)
         self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new)
         if is_new:
             complete_store(path)
-        self.signals = Signals(names.signals_file(path))
         self._topics = TopicCatalog(self._environment)
         self._adopt()
+        self._internals = Internals(
+            path,
+            self._signals,
+            GroupCatalog(self._environment),
+            self.partition,
+            fsync,
+            fsync_interval_ms,
+            lock_timeout_ms,
+            self._check_not_closing,
+            Flag(self._signals),
+        )
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":
             self._flusher.start()
-        _open_logs.add(self)
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
@@ -71,16 +93,8 @@ class EventLog:
                 with suppress(TopicExistsError):  # another process was faster
                     self._topics.create(topic, existing[topic], TopicConfig({}))
 
-    def __enter__(self) -> EventLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __repr__(self) -> str:
-        return f"<EventLog {self.path}>"
+        return f"<{type(self).__name__} {self.path}>"
 
     def _check_usable(self) -> None:
         if os.getpid() != self._process_id:
@@ -88,13 +102,20 @@ class EventLog:
         if self._is_closed:
             raise StoreClosedError(f"{self!r} is closed")
 
+    def _check_not_closing(self) -> None:
+        self._check_usable()
+        if self._is_closing:
+            raise StoreClosedError(f"{self!r} is being closed")
+
     def create_topic(
         self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
         self._check_usable()
         check_topic_name(name)
-        return self._topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))
+        topic = self._topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))
+        self._signals.catalog_changed()
+        return topic
 
     def topic(self, name: str) -> TopicDescription:
         """A topic's partitions and settings. Raises `TopicNotFoundError`."""
@@ -131,7 +152,7 @@ class EventLog:
             topic,
             partition,
             description.settings(),
-            self.signals,
+            self._signals,
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )
@@ -174,39 +195,15 @@ class EventLog:
             self._environment.close()
 
 
-def open(
-    path: str | os.PathLike[str],
-    *,
-    fsync: str = "interval",
-    fsync_interval_ms: int = 1000,
-    lock_timeout_ms: int = 30_000,
-    create: bool = True,
-) -> EventLog:
-    """Open the store in a directory, and create it where there is none.
-
-    `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
-    when the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for
-    another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
-    if path == "" or "\0" in str(path):
-        raise InvalidArgumentError(f"{str(path)!r} names no directory")
-    if not isinstance(create, bool):
-        raise InvalidTypeError(f"create is a bool, not {type(create).__name__}")
-    check_fsync(fsync)
-    check_milliseconds("fsync_interval_ms", fsync_interval_ms)
-    check_milliseconds("lock_timeout_ms", lock_timeout_ms)
-    return EventLog(
-        Path(path).absolute(),
-        fsync=fsync,
-        fsync_interval_ms=fsync_interval_ms,
-        lock_timeout_ms=lock_timeout_ms,
-        create=create,
-    )
+def internals(log: Log) -> Internals:
+    """What the layers above build on. Raises `StoreClosedError`, `ForkedProcessError`."""
+    log._check_usable()
+    return log._internals
 
 
-@atexit.register
-def _close_all() -> None:
-    """A store that was never closed is closed at exit, so that its segments end cleanly."""
-    for log in list(_open_logs):
-        log.close()
+def _open_signals(path: Path) -> Signals:
+    try:
+        return Signals(names.signals_file(path))
+    except OSError as error:
+        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreOpenError
+        raise kind(f"{names.signals_file(path)} cannot be opened: {error.strerror}") from error

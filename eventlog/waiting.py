@@ -75,6 +75,28 @@ class Awaited:
         return int(lib.el_first_ready(self.entries, self.count, start))
 
 
+class Flag:
+    """Something of this process that can be waited for together with what others do."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._native: Any = ffi.new("el_flag *")
+
+    @property
+    def raised(self) -> int:
+        """How often it was raised."""
+        return int(lib.el_flag_raised(self._native))
+
+    def raise_(self) -> None:
+        """Wake everybody who waits for it."""
+        lib.el_flag_raise(self._native, self._signals.pointer)
+
+    def await_raise(self, awaited: Awaited, place: int, known: int) -> None:
+        """Let one place of `awaited` be for the flag being raised once more than `known`."""
+        awaited.keep[place] = self._native
+        lib.el_flag_await(self._native, known, awaited.entries + place)
+
+
 def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look: Callable[[], object]) -> bool:
     """Sleep until one of the things is ready; False after `timeout` seconds.
 

@@ -27,8 +27,7 @@ void el_scan_begin(el_scan *scan, int64_t next_offset);
 int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan);
 int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 
-/* store/head.h */
-#define EL_HEAD_BYTES 4096
+/* store/status.h */
 #define EL_DONE ...
 #define EL_SEGMENT_CHANGED ...
 #define EL_ROLL_NEEDED ...
@@ -41,6 +40,27 @@ int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 #define EL_TIMED_OUT ...
 #define EL_NO_MEMORY ...
 #define EL_RECORD_TOO_LARGE ...
+#define EL_STALE_MEMBER ...
+
+/* store/signals.h */
+#define EL_SIGNALS_BYTES ...
+typedef struct el_signals { ...; } el_signals;
+typedef struct el_awaited { int64_t known; ...; } el_awaited;
+typedef struct el_flag { ...; } el_flag;
+void el_flag_raise(el_flag *flag, el_signals *signals);
+int64_t el_flag_raised(const el_flag *flag);
+void el_flag_await(el_flag *flag, int64_t known, el_awaited *awaited);
+el_signals *el_signals_map(int fd);
+void el_signals_unmap(el_signals *signals);
+uint32_t el_signals_take_bell(el_signals *signals);
+int64_t el_signals_catalog_version(const el_signals *signals);
+void el_signals_catalog_changed(el_signals *signals);
+void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
+int el_first_ready(const el_awaited *awaited, int count, int start);
+int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
+
+/* store/head.h */
+#define EL_HEAD_BYTES 4096
 typedef struct el_tail {
     int64_t end_offset; int64_t segment_base; int64_t position; int64_t index_bytes; int64_t time_index_bytes;
     int64_t bytes_since_index; int64_t max_timestamp; int64_t max_timestamp_offset; int64_t indexed_timestamp;
@@ -67,10 +87,52 @@ uint32_t el_head_poison(const el_head *head);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
-int el_head_snapshot(el_head *head, int64_t timeout_ms, el_tail *tail, int32_t *holder);
+int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
-void el_head_wake(el_head *head);
-int el_head_wait(el_head *head, int64_t offset, int durable, int64_t timeout_ms);
+void el_head_wake(el_head *head, el_signals *signals);
+void el_head_await(el_head *head, int64_t offset, int durable, el_awaited *awaited);
+
+/* store/acks.h */
+#define EL_SEATS ...
+#define EL_SLOTS_MAX ...
+#define EL_SLOT_BYTES ...
+#define EL_SLOTS_START ...
+typedef struct el_group { ...; } el_group;
+el_group *el_group_map(int fd);
+void el_group_unmap(el_group *group);
+int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
+                        int64_t incarnation);
+void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
+                         int64_t generation);
+void el_group_set_ready(el_group *group);
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms);
+int64_t el_group_generation(const el_group *group);
+int64_t el_group_changes(const el_group *group);
+void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
+void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
+int el_group_is_deleted(const el_group *group);
+void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited);
+void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch);
+void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch);
+int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_epoch);
+int el_group_begin_persist(el_group *group, int64_t interval_ms);
+int64_t el_slot_committed(const el_group *group, uint32_t slot);
+int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
+int64_t el_slot_owner(const el_group *group, uint32_t slot);
+int64_t el_slot_persisted(const el_group *group, uint32_t slot);
+void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
+void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
+int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);
+typedef struct el_ack {
+    el_group *group; el_signals *signals; int64_t member_epoch; int64_t timeout_ms; uint32_t slot; int32_t process_id;
+    int32_t holder;
+    ...;
+} el_ack;
+int el_ack_commit(el_ack *ack, int64_t offset);
+int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed);
+int el_ack_take(el_ack *ack, int64_t former_owner);
+int el_ack_release(el_ack *ack);
+int el_ack_reset(el_ack *ack, int64_t offset);
 
 /* store/index.h */
 void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
@@ -78,8 +140,8 @@ void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_by
 
 /* store/appender.h */
 typedef struct el_appender { int64_t segment_base; int error_number; int32_t holder; ...; } el_appender;
-el_appender *el_appender_new(el_head *head, int64_t lock_timeout_ms, int64_t batch_bytes_max, int flush_always,
-                             int log_append_time);
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
+                             int flush_always, int log_append_time);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);

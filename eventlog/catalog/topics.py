@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import lmdb
+
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, TopicExistsError, TopicNotFoundError
@@ -67,3 +69,13 @@ class TopicCatalog:
         """All names, sorted."""
         with self._environment.transaction(_DATABASE) as transaction:
             return [bytes(key).decode() for key, _ in transaction.cursor()]
+
+
+def partition_counts(transaction: lmdb.Transaction, environment: CatalogEnvironment, topics: set[str]) -> dict[str, int]:
+    """The number of partitions of each of these topics that exists, as another transaction sees it."""
+    counts = {}
+    for name in topics:
+        content = transaction.get(name.encode(), db=environment.database(_DATABASE))
+        if content is not None:
+            counts[name] = _decode(name.encode(), bytes(content)).partitions
+    return counts

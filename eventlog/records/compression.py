@@ -62,3 +62,7 @@ def decompress(codec: int, data: bytes) -> bytes:
         raise
     except Exception as error:  # cramjam's own error type is not public
         raise ValueError(f"{CODEC_NAMES[codec]}: {error}") from error
+
+
+def codec_number(name: str) -> int:
+    return {v: k for k, v in CODEC_NAMES.items()}[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError
@@ -22,14 +22,20 @@ SEATS = int(lib.EL_SEATS)
 _SLOTS_A_STEP = 32
 _DIRTY_A_CALL = 1024
 
-# The generation, and (committed offset, milliseconds since the epoch) of each slot, as the catalog has them.
-Load = Callable[[], tuple[int, Mapping[int, tuple[int, int]]]]
+
+
+class Stored(NamedTuple):
+    """A group as the catalog has it: (committed offset, milliseconds since the epoch) by slot."""
+
+    incarnation: int
+    generation: int
+    slots: Mapping[int, tuple[int, int]]
 
 
 class AckTable(SharedFile):
     """`pointer` is the native `el_group`."""
 
-    def __init__(self, path: Path, signals: Signals, load: Load, *, lock_timeout_ms: int) -> None:
+    def __init__(self, path: Path, signals: Signals, load: Callable[[], Stored], *, lock_timeout_ms: int) -> None:
         super().__init__(path)
         self._signals = signals
         self._load = load
@@ -46,13 +52,22 @@ class AckTable(SharedFile):
         lib.el_group_unmap(pointer)
 
     def _is_trusted(self) -> bool:
-        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity()))
+        stored = self._load()
+        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity(), stored.incarnation))
+
+    def _is_current(self) -> bool:
+        if self._is_trusted():
+            return True
+        # Others still use the file of a group that was deleted; they go by its flag, and this group gets a file of its own.
+        self.set_deleted(self.capacity)
+        self.path.unlink(missing_ok=True)
+        return False
 
     def _initialise(self) -> None:
-        generation, slots = self._load()
-        self.reserve(max(slots, default=-1) + 1)
-        lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), generation)
-        for slot, (offset, committed_ms) in slots.items():
+        stored = self._load()
+        self.reserve(max(stored.slots, default=-1) + 1)
+        lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), stored.incarnation, stored.generation)
+        for slot, (offset, committed_ms) in stored.slots.items():
             lib.el_slot_initialise(self.pointer, slot, offset, committed_ms)
         lib.el_group_set_ready(self.pointer)
 
@@ -108,6 +123,11 @@ class AckTable(SharedFile):
             raise InvalidArgumentError(f"a group can have offsets of at most {lib.EL_SLOTS_MAX} partitions")
         rounded = -(-slots // _SLOTS_A_STEP) * _SLOTS_A_STEP
         self.grow(int(lib.EL_SLOTS_START + rounded * lib.EL_SLOT_BYTES))
+
+    @property
+    def capacity(self) -> int:
+        """How many slots the file has room for; those that nobody uses are never dirty."""
+        return (os.fstat(self._descriptor).st_size - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
 
     def initialise_slot(self, slot: int) -> None:
         """Make a new slot, which nobody else knows yet."""
@@ -173,7 +193,7 @@ class Ack:
     @property
     def is_owned(self) -> bool:
         """Does this member own the slot?"""
-        return self.table.owner(self.slot) == self.native.member_epoch
+        return self.table.owner(self.slot) == int(self.native.member_epoch)
 
     def commit(self, offset: int) -> None:
         """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
@@ -186,7 +206,8 @@ class Ack:
         status = lib.el_ack_take(self.native, former_owner)
         if status != lib.EL_STALE_MEMBER:
             self.check(status)
-        return bool(status == lib.EL_DONE)
+        is_taken: bool = status == lib.EL_DONE
+        return is_taken
 
     def release(self) -> None:
         """Stop being the owner, and wake the members."""
@@ -211,6 +232,10 @@ class Ack:
                 f"{self.native.timeout_ms} ms; if it is stopped, continue or kill it"
             )
         raise EventLogError(f"committing failed with status {status}")
+
+
+commit_one = lib.el_ack_commit
+"""`Ack.commit` on the native side: takes `Ack.native` and an offset, returns a status for `Ack.check`. 0 is success."""
 
 
 def commit_all(acks: list[tuple[Ack, int]]) -> None:

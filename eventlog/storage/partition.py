@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import weakref
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from eventlog.errors import (
     OffsetOutOfRangeError,
     StoreClosedError,
 )
-from eventlog.options import TopicConfig
+from eventlog.options import TopicConfig, check_timeout
 from eventlog.records.batch import Headers, encoded
 from eventlog.records.record import Record
 from eventlog.storage import names
@@ -30,7 +29,7 @@ from eventlog.storage.head import DAMAGED, SharedHead
 from eventlog.storage.reader import LogReader, SegmentList
 from eventlog.storage.recovery import RecoveryReport, create_partition, recover
 from eventlog.storage.timestamps import offset_for_time
-from eventlog.waiting import wait_past
+from eventlog.waiting import Awaited, Signals, wait_for_any
 
 _NULL = ffi.NULL
 _append_record = lib.el_append_record
@@ -49,10 +48,19 @@ class Partition:
     Safe for use by several threads. Made by `EventLog.partition`."""
 
     def __init__(
-        self, store: Path, topic: str, partition: int, config: TopicConfig, *, fsync: str, lock_timeout_ms: int
+        self,
+        store: Path,
+        topic: str,
+        partition: int,
+        config: TopicConfig,
+        signals: Signals,
+        *,
+        fsync: str,
+        lock_timeout_ms: int,
     ) -> None:
         self.topic = topic
         self.partition = partition
+        self._signals = signals
         self.directory = names.partition_directory(store, topic, partition)
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
         self._why_closed: type[EventLogError] = StoreClosedError
@@ -92,6 +100,7 @@ class Partition:
         self._appender = Appender(
             self.directory,
             self._head,
+            self._signals,
             lock_timeout_ms=lock_timeout_ms,
             batch_bytes_max=self._batch_bytes_max,
             flush_always=self._flush_always,
@@ -243,12 +252,15 @@ class Partition:
     def _go_through(self, take: Any, start: int, end: int) -> Iterator[list[Any]]:
         if start >= end:
             return
-        reader = LogReader(self.directory, self._segments, self.topic, self.partition, _LARGE_BLOCK_BYTES)
+        reader = self._large_reader()
         reader.seek(start)
         while reader.next_offset < end:
             self._mapped()
             yield take(reader, _CHUNK_RECORDS, end)
         reader.close()
+
+    def _large_reader(self) -> LogReader:
+        return LogReader(self.directory, self._segments, self.topic, self.partition, _LARGE_BLOCK_BYTES)
 
     def _reader(self, block_bytes: int) -> LogReader:
         try:
@@ -273,11 +285,15 @@ class Partition:
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """Block until there is a record at `offset` (with `durable`: on disk); False after `timeout` seconds."""
         _check_int("offset", offset, 0)
-        if timeout is not None and (not isinstance(timeout, (int, float)) or isinstance(timeout, bool)):
-            raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
-        if timeout is not None and not math.isfinite(timeout):
-            raise InvalidArgumentError(f"timeout is {timeout}, but must be finite; None waits without an end")
-        return wait_past(self._mapped(), offset, timeout, self._mapped, durable=durable)
+        check_timeout(timeout)
+        awaited = Awaited(1)
+        await_record(self, awaited, 0, offset, durable=durable)
+
+        def look() -> bool:
+            self._mapped()
+            return False
+
+        return wait_for_any(self._signals, awaited, timeout, look)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -293,7 +309,8 @@ class Partition:
 
     def _release(self) -> None:
         self._native = None
-        lib.el_head_wake(self._head.pointer)  # threads of this process that wait find out that it is closed
+        # Threads of this process that wait find out that it is closed.
+        lib.el_head_wake(self._head.pointer, self._signals.pointer)
         try:
             if self._head.try_exclusive():
                 self._appender.trim()
@@ -306,6 +323,37 @@ class Partition:
         """In a forked child: nothing here may be used, unlocked or trimmed."""
         self._native = None
         self._why_closed = ForkedProcessError
+
+
+def await_record(partition: Partition, awaited: Awaited, place: int, offset: int, *, durable: bool) -> None:
+    """Let one place of `awaited` be for a record at `offset`; with `durable` for one that is on disk."""
+    head = awaited.keep[place] = partition._mapped()
+    lib.el_head_await(head, offset, durable, awaited.entries + place)
+
+
+def open_reader(partition: Partition, offset: int) -> LogReader:
+    """A reader of its own for somebody who goes through the partition from `offset` on, where a record stands."""
+    partition._mapped()
+    reader = partition._large_reader()
+    reader.seek(offset)
+    return reader
+
+
+def check_record(
+    partition: Partition, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
+) -> None:
+    """Raise what `append` would raise about the record itself, and append nothing."""
+    partition._mapped()
+    with encoded(
+        [value], [key], [headers], [timestamp], batch_bytes_max=partition._batch_bytes_max,
+        log_append_time=partition._log_append_time,
+    ):  # fmt: skip
+        pass
+
+
+def check_offset_within(partition: Partition, offset: int) -> None:
+    """Raise `OffsetOutOfRangeError` unless the offset lies between the partition's start and its end, or at one of them."""
+    partition._check_offset(offset)
 
 
 def _check_int(name: str, value: object, minimum: int) -> None:

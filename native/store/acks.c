@@ -23,18 +23,21 @@ void el_group_unmap(el_group *group) {
     munmap(group, EL_GROUP_BYTES_MAX);
 }
 
-int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode) {
+int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
+                        int64_t incarnation) {
     return group->magic == EL_GROUP_MAGIC && group->layout == EL_GROUP_LAYOUT && group->device == device &&
-           group->inode == inode && memcmp(group->boot_id, boot_id, 16) == 0 && atomic_load(&group->is_ready) == 1;
+           group->inode == inode && group->incarnation == incarnation && memcmp(group->boot_id, boot_id, 16) == 0 && atomic_load(&group->is_ready) == 1;
 }
 
-void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t generation) {
+void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
+                         int64_t generation) {
     memset(group, 0, EL_SLOTS_START);
     group->magic = EL_GROUP_MAGIC;
     group->layout = EL_GROUP_LAYOUT;
     memcpy(group->boot_id, boot_id, 16);
     group->device = device;
     group->inode = inode;
+    group->incarnation = incarnation;
     atomic_store(&group->generation, generation);
 }
 

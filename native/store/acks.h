@@ -66,7 +66,8 @@ typedef struct el_group {
     uint8_t boot_id[16];
     uint64_t device;
     uint64_t inode;
-    uint8_t pad_identity[16];
+    int64_t incarnation; /* tells the group from an earlier one of the same name, which was deleted */
+    uint8_t pad_identity[8];
 
     _Atomic int64_t generation;
     _Atomic int64_t changes; /* grows with every generation, release, reset and deletion */
@@ -90,11 +91,13 @@ _Static_assert(offsetof(el_group, slots) == EL_SLOTS_START, "slots");
 el_group *el_group_map(int fd);
 void el_group_unmap(el_group *group);
 
-/* Was this file initialised in this boot, and is it this very file? */
-int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
+/* Was this file initialised in this boot, for this group, and is it this very file? */
+int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
+                        int64_t incarnation);
 
 /* Begin a new page. The caller is the only one that has it mapped, fills in the slots, and says when it is ready. */
-void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t generation);
+void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
+                         int64_t generation);
 void el_group_set_ready(el_group *group);
 /* Make a slot that nobody uses yet. */
 void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms);

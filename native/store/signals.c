@@ -91,3 +91,16 @@ int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *aw
         return EL_DONE;
     return result != 0 && error_number == EINTR ? EL_INTERRUPTED : EL_TIMED_OUT;
 }
+
+void el_flag_raise(el_flag *flag, el_signals *signals) {
+    atomic_fetch_add(&flag->raised, 1);
+    el_watch_ring(&flag->watch, signals);
+}
+
+int64_t el_flag_raised(const el_flag *flag) {
+    return atomic_load(&flag->raised);
+}
+
+void el_flag_await(el_flag *flag, int64_t known, el_awaited *awaited) {
+    *awaited = (el_awaited){&flag->raised, &flag->watch, known};
+}

@@ -57,6 +57,16 @@ typedef struct el_awaited {
     int64_t known;
 } el_awaited;
 
+/* Something of one process alone that can be waited for together with the rest, such as the end of a handle. */
+typedef struct el_flag {
+    _Atomic int64_t raised; /* how often */
+    el_watch watch;
+} el_flag;
+
+void el_flag_raise(el_flag *flag, el_signals *signals);
+int64_t el_flag_raised(const el_flag *flag);
+void el_flag_await(el_flag *flag, int64_t known, el_awaited *awaited);
+
 /* Map the file behind `fd`. NULL with errno set on failure. */
 el_signals *el_signals_map(int fd);
 void el_signals_unmap(el_signals *signals);

@@ -26,6 +26,11 @@ LAYERS = {
     "storage": {"records", "_native"},
     "catalog": {"records"},
     "log": {"storage", "catalog", "records"},
+    "groups": {"log", "storage", "catalog", "records"},
+    "producer": {"groups", "log", "storage", "records"},
+    "consumer": {"groups", "log", "storage", "records"},
+    "api": {"producer", "consumer", "groups", "log"},
+    "aio": {"api", "producer", "consumer", "groups", "log", "records"},
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},
 }

@@ -1,0 +1,150 @@
+"""Consumer groups in the catalog: one entry a group, its name as key, JSON as value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import lmdb
+
+from eventlog.catalog import offsets
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.offsets import StoredOffset
+from eventlog.catalog.topics import partition_counts
+from eventlog.errors import EventLogError
+from eventlog.records.record import TopicPartition
+
+_DATABASE = b"groups"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A consumer in a group. `epoch` is the number of the transaction in which it joined: no two members ever share one.
+
+    `seat` is its place in the group's mapped file, `lease_ms` how long it may go without a poll, `absence_ms` how long a static
+    member (one with an `instance_id`) keeps its partitions when its process is gone. `absent_since_ms` is on the
+    monotonic clock, None while it is there."""
+
+    epoch: int
+    seat: int
+    process_id: int
+    host: str
+    topics: tuple[str, ...]
+    lease_ms: int
+    absence_ms: int
+    joined_ms: int
+    instance_id: str | None = None
+    absent_since_ms: int | None = None
+
+    @property
+    def member_id(self) -> str:
+        """How the member is called; equal prefixes keep restarted static members in the same order."""
+        return f"{self.instance_id or self.host}-{self.epoch}"
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A group: its generation, members by epoch, and which partitions each member is to have.
+
+    `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use."""
+
+    name: str
+    incarnation: int
+    created_ms: int
+    generation: int = 0
+    assignor: str = ""
+    slots: int = 0
+    members: Mapping[int, Member] = field(default_factory=dict)
+    assignment: Mapping[int, tuple[TopicPartition, ...]] = field(default_factory=dict)
+
+
+def _encode(state: GroupState) -> bytes:
+    content = {
+        "incarnation": state.incarnation,
+        "created_ms": state.created_ms,
+        "generation": state.generation,
+        "assignor": state.assignor,
+        "slots": state.slots,
+        "members": [asdict(member) for member in state.members.values()],
+        "assignment": [[epoch, [list(each) for each in partitions]] for epoch, partitions in state.assignment.items()],
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _decode(name: str, content: bytes) -> GroupState:
+    try:
+        fields = json.loads(content)
+        members = [Member(**{**member, "topics": tuple(member["topics"])}) for member in fields.pop("members")]
+        assignment = {
+            epoch: tuple(TopicPartition(topic, partition) for topic, partition in partitions)
+            for epoch, partitions in fields.pop("assignment")
+        }
+        return GroupState(name, members={member.epoch: member for member in members}, assignment=assignment, **fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise EventLogError(f"the catalog's entry for group {name!r} is damaged: {error}") from error
+
+
+class GroupChange:
+    """A transaction on one group. `state` is None while there is no such group; `number` is the transaction's."""
+
+    def __init__(self, environment: CatalogEnvironment, transaction: lmdb.Transaction, name: str) -> None:
+        self._environment = environment
+        self._transaction = transaction
+        self.name = name
+        self.number = int(transaction.id())
+        content = transaction.get(name.encode(), db=environment.database(_DATABASE))
+        self.state = None if content is None else _decode(name, bytes(content))
+
+    def store(self, state: GroupState) -> None:
+        """Replace the group's entry."""
+        self._transaction.put(self.name.encode(), _encode(state), db=self._environment.database(_DATABASE))
+        self.state = state
+
+    def delete(self) -> None:
+        """Remove the group with its offsets."""
+        self._transaction.delete(self.name.encode(), db=self._environment.database(_DATABASE))
+        offsets.delete_all(self._transaction, self._environment, self.name)
+        self.state = None
+
+    def partition_counts(self, topics: set[str]) -> dict[str, int]:
+        """The number of partitions of each of these topics that exists."""
+        return partition_counts(self._transaction, self._environment, topics)
+
+    def offsets(self) -> dict[TopicPartition, StoredOffset]:
+        """What the catalog has of the group's committed offsets."""
+        return offsets.find_all(self._transaction, self._environment, self.name)
+
+    def store_offset(self, partition: TopicPartition, stored: StoredOffset) -> None:
+        """Replace one committed offset."""
+        offsets.store(self._transaction, self._environment, self.name, partition, stored)
+
+
+class GroupCatalog:
+    """Finds, lists and changes groups."""
+
+    def __init__(self, environment: CatalogEnvironment) -> None:
+        self._environment = environment
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        with self._environment.transaction(_DATABASE) as transaction:
+            return [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
+
+    @contextmanager
+    def look(self, name: str) -> Iterator[GroupChange]:
+        """See a group, its offsets and its topics as they are at one moment."""
+        with self._environment.transaction(_DATABASE) as transaction:
+            yield GroupChange(self._environment, transaction, name)
+
+    @contextmanager
+    def change(self, name: str) -> Iterator[GroupChange]:
+        """Change a group; nobody else changes anything meanwhile, and on leaving it is on disk. An error undoes all."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            yield GroupChange(self._environment, transaction, name)
+
+    def find(self, name: str) -> GroupState | None:
+        """A group by its name."""
+        with self.look(name) as found:
+            return found.state

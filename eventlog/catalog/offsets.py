@@ -1,0 +1,78 @@
+"""Committed offsets in the catalog.
+
+    key     group 0x00 topic 0x00 partition (u32, big-endian)
+    value   i64 offset, -1: none | i64 committed, ms since the epoch | u32 slot in the group's mapped file   (big-endian)
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import lmdb
+
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.errors import EventLogError
+from eventlog.records.record import TopicPartition
+
+DATABASE = b"offsets"
+
+_PARTITION = struct.Struct(">I")
+_VALUE = struct.Struct(">qqI")
+
+
+class StoredOffset(NamedTuple):
+    """A committed offset as the catalog has it; `offset` is -1 while nothing was committed."""
+
+    offset: int
+    committed_ms: int
+    slot: int
+
+
+def _prefix(group: str) -> bytes:
+    return group.encode() + b"\0"
+
+
+def _key(group: str, partition: TopicPartition) -> bytes:
+    return _prefix(group) + partition.topic.encode() + b"\0" + _PARTITION.pack(partition.partition)
+
+
+def _decode(group: str, key: bytes, value: bytes) -> tuple[TopicPartition, StoredOffset]:
+    try:
+        topic, partition = key[len(_prefix(group)) : -_PARTITION.size - 1], key[-_PARTITION.size :]
+        return TopicPartition(topic.decode(), *_PARTITION.unpack(partition)), StoredOffset(*_VALUE.unpack(value))
+    except (struct.error, ValueError) as error:
+        raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
+
+
+def find_all(
+    transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str
+) -> dict[TopicPartition, StoredOffset]:
+    """All offsets of a group."""
+    found = {}
+    prefix = _prefix(group)
+    cursor = transaction.cursor(db=environment.database(DATABASE))
+    if cursor.set_range(prefix):
+        for key, value in cursor:
+            if not bytes(key).startswith(prefix):
+                break
+            partition, stored = _decode(group, bytes(key), bytes(value))
+            found[partition] = stored
+    return found
+
+
+def store(
+    transaction: lmdb.Transaction,
+    environment: CatalogEnvironment,
+    group: str,
+    partition: TopicPartition,
+    stored: StoredOffset,
+) -> None:
+    """Replace the offset of one partition."""
+    transaction.put(_key(group, partition), _VALUE.pack(*stored), db=environment.database(DATABASE))
+
+
+def delete_all(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str) -> None:
+    """Remove all offsets of a group."""
+    for partition in find_all(transaction, environment, group):
+        transaction.delete(_key(group, partition), db=environment.database(DATABASE))

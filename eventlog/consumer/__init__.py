@@ -1,0 +1,1 @@
+"""Consumers: records from partitions, alone or sharing them in a group."""

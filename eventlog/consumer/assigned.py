@@ -1,0 +1,67 @@
+"""The partitions that a consumer has now, in turn, and one sleep for all of them."""
+
+from __future__ import annotations
+
+from eventlog.consumer.lane import Lane
+from eventlog.groups.table import GroupTable
+from eventlog.log import Internals
+from eventlog.records.record import Record, TopicPartition
+from eventlog.waiting import Awaited
+
+_OTHERS = 3  # what is waited for besides the partitions: the group, the catalog, the end of the store
+
+
+class Assigned:
+    """`lanes` by partition. Each gets its turn: what follows the one that was served last is looked at first."""
+
+    def __init__(self, internals: Internals, *, durable: bool) -> None:
+        self.lanes: dict[TopicPartition, Lane] = {}
+        self._internals = internals
+        self._order: list[Lane] = []
+        self._awaited = Awaited(_OTHERS)
+        self._turn = 0
+
+    def add(self, lane: Lane) -> None:
+        """Have one partition more."""
+        self.lanes[lane.topic_partition] = lane
+        self._rebuild()
+
+    def remove(self, partition: TopicPartition) -> Lane | None:
+        """Have one less."""
+        lane = self.lanes.pop(partition, None)
+        if lane is not None:
+            lane.close()
+            self._rebuild()
+        return lane
+
+    def _rebuild(self) -> None:
+        self._order = list(self.lanes.values())
+        self._awaited = Awaited(len(self._order) + _OTHERS)
+        self._turn = 0
+
+    def fetch(self, records_max: int, reset: str) -> tuple[Lane | None, list[Record]]:
+        """Records of the next partition that has some; (None, []) when none has."""
+        for place in range(len(self._order)):
+            lane = self._order[(self._turn + place) % len(self._order)]
+            if not lane.is_paused and (records := lane.fetch(records_max, reset)):
+                self._turn = (self._turn + place + 1) % len(self._order)
+                return lane, records
+        return None, []
+
+    def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
+        """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
+        awaited = self._awaited
+        signals, closing = self._internals.signals, self._internals.closing
+        for place, lane in enumerate(self._order):
+            if lane.is_paused:
+                closing.await_raise(awaited, place, closing.raised)
+            else:
+                lane.await_records(awaited, place)
+        place = len(self._order)
+        closing.await_raise(awaited, place, closing.raised)
+        signals.await_catalog(awaited, place + 1, known_version)
+        if table is not None and known_changes is not None:
+            table.acks.await_change(awaited, place + 2, known_changes)
+        else:
+            closing.await_raise(awaited, place + 2, closing.raised)
+        return awaited

@@ -1,0 +1,611 @@
+"""The consumer: records of its partitions in offset order, and how far it has come with them."""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from re import Pattern
+from types import TracebackType
+from typing import Any, NoReturn
+
+from eventlog.consumer.assigned import Assigned
+from eventlog.consumer.lane import RESETS, Lane
+from eventlog.consumer.rebalance import RebalanceListener
+from eventlog.consumer.subscription import Subscription
+from eventlog.errors import (
+    ConcurrentUseError,
+    EventLogError,
+    ForkedProcessError,
+    GroupNotFoundError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    StaleMemberError,
+    StoreClosedError,
+)
+from eventlog.groups.assignors import ASSIGNORS
+from eventlog.groups.coordinator import JoinRequest
+from eventlog.groups.membership import Membership
+from eventlog.groups.persister import persist
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import GroupTable
+from eventlog.log import Log, internals
+from eventlog.options import check_group_name, check_milliseconds, check_offset, check_timeout
+from eventlog.records.record import Record, TopicPartition
+from eventlog.storage.acks import NOBODY, Ack, commit_all, commit_one
+from eventlog.waiting import wait_for_any
+
+_CHUNK_RECORDS = 500
+
+_consumers: weakref.WeakSet[Consumer] = weakref.WeakSet()
+
+
+class Consumer:
+    """Reads topics, alone or with others in a group; for one thread at a time. Made by `EventLog.consumer`."""
+
+    def __init__(
+        self,
+        log: Log,
+        groups: Groups,
+        topics: str | Sequence[str] | Pattern[str] | None,
+        *,
+        group: str | None,
+        auto_offset_reset: str,
+        auto_commit: bool,
+        auto_commit_interval_ms: int,
+        assignor: str,
+        instance_id: str | None,
+        max_poll_interval_ms: int,
+        session_timeout_ms: int,
+        durable: bool,
+        listener: RebalanceListener | None,
+    ) -> None:
+        self.group = None if group is None else check_group_name(group)
+        self._log = log
+        self._internals = internals(log)
+        self._groups = groups
+        self._reset = _check_choice("auto_offset_reset", auto_offset_reset, RESETS)
+        self._auto_commit_s = auto_commit_interval_ms / 1000 if _check_bool("auto_commit", auto_commit) else None
+        check_milliseconds("auto_commit_interval_ms", auto_commit_interval_ms)
+        self._assignor = _check_choice("assignor", assignor, tuple(ASSIGNORS))
+        self._instance_id = None if instance_id is None else check_group_name(instance_id)
+        self._lease_ms = check_milliseconds("max_poll_interval_ms", max_poll_interval_ms)
+        self._absence_ms = check_milliseconds("session_timeout_ms", session_timeout_ms)
+        self._durable = _check_bool("durable", durable)
+        self._listener = listener if listener is not None else RebalanceListener()
+        if group is None and (auto_commit or instance_id is not None):
+            raise InvalidArgumentError("auto_commit and instance_id are for consumers in a group: name it with group=")
+        self._lock: Any = threading.RLock()
+        self._subscription: Subscription | None = None
+        self._catalog_version = -1
+        self._membership: Membership | None = None
+        self._table: GroupTable | None = None
+        self._assigned = Assigned(self._internals, durable=durable)
+        # Iteration: the chunk that is being handed out, its partition, and the record that the caller has in hand.
+        self._chunk: Iterator[Record] = iter(())
+        self._lane: Lane | None = None
+        self._record: Record | None = None
+        self._native_ack: Any = None
+        self._attention: Any = _Undisturbed
+        self._handed_out: set[Lane] = set()  # lanes with records that were handed out since the last commit
+        self._committed_at = time.monotonic()
+        self._fenced: StaleMemberError | None = None
+        if topics is not None:
+            self.subscribe(topics)
+        _consumers.add(self)
+
+    def __enter__(self) -> Consumer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close(may_commit=kind is None)
+
+    def __repr__(self) -> str:
+        return f"<Consumer of {self._log!r}" + (f" in group {self.group}>" if self.group else ">")
+
+    # --- what is read --------------------------------------------------------------------------------------
+
+    def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
+        """Read these topics, or those that match a compiled pattern, also when they are created later.
+
+        In a group the partitions are shared with the other members; the first `poll` joins. Raises `InvalidArgumentError`
+        after `assign`, `InvalidTypeError`."""
+        with self._exclusively():
+            if self._subscription is None and self._assigned.lanes:
+                raise InvalidArgumentError("this consumer has partitions by assign(): use another one to subscribe")
+            self._subscription = Subscription(self._log, topics)
+            self._catalog_version = -1
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read exactly these partitions, without sharing them. With a group, its committed offsets are where it begins, and
+        commits work as long as no member owns the partition.
+
+        Raises `InvalidArgumentError` after `subscribe`, `TopicNotFoundError`."""
+        with self._exclusively():
+            if self._subscription is not None:
+                raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
+            wanted = [TopicPartition(*partition) for partition in partitions]
+            logs = {partition: self._internals.partition(*partition) for partition in wanted}
+            self._table = None if self.group is None else self._groups.open(self.group)
+            self._drop(partition for partition in list(self._assigned.lanes) if partition not in logs)
+            for partition in logs.keys() - self._assigned.lanes.keys():
+                ack = None if self._table is None else self._table.ack(partition, NOBODY)
+                self._add(partition, ack)
+
+    def assignment(self) -> set[TopicPartition]:
+        """The partitions that are this consumer's now; in a group they are assigned during `poll`."""
+        with self._exclusively():
+            return set(self._assigned.lanes)
+
+    def subscription(self) -> tuple[str, ...]:
+        """The topics that this consumer subscribes to, sorted."""
+        with self._exclusively():
+            return self._subscription.topics if self._subscription is not None else ()
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
+        """Up to `max_records` records; [] when there are none for `timeout` seconds (None: wait without an end).
+
+        Keeps the membership alive and takes part in rebalances. Raises `OffsetOutOfRangeError` or
+        `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, and `StaleMemberError` when another process
+        took over this static member."""
+        check_timeout(timeout)
+        if not isinstance(max_records, int) or isinstance(max_records, bool) or max_records < 1:
+            raise InvalidArgumentError(f"max_records is {max_records!r}, but must be an int of at least 1")
+        with self._exclusively():
+            deadline = None if timeout is None else time.monotonic() + timeout
+            self._settle()
+            while True:
+                self._attend()
+                records = self._take(max_records)
+                if records:
+                    return records
+                if not self._wait(deadline):
+                    return []
+
+    def __iter__(self) -> Iterator[Record]:
+        """Every record, one after the other; waits for more at the end.
+
+        A record counts as handed out, for `commit` and `position`, once it was yielded."""
+        while True:
+            self._refill()
+            attention = self._attention
+            for record in self._chunk:
+                self._record = record
+                yield record
+                if attention.wants_attention:
+                    break
+
+    def _refill(self) -> None:
+        """Have a chunk of one partition's records ready; what is left of the last one goes first."""
+        with self._exclusively():
+            lane = self._lane
+            self._settle()
+            while True:
+                self._attend()
+                if lane is not None and lane is self._lane and operator.length_hint(self._chunk):
+                    break
+                lane, records = self._assigned.fetch(_CHUNK_RECORDS, self._reset)
+                if lane is not None and self._is_undisturbed():
+                    self._lane = lane
+                    self._chunk = iter(records)
+                    break
+                if lane is not None:
+                    lane.rewind()
+                    lane = None
+                else:
+                    self._wait(None)
+            assert self._lane is not None
+            self._native_ack = self._lane.ack.native if self._lane.ack is not None else None
+            self._attention = self._membership if self._membership is not None else _Undisturbed
+
+    def _settle(self) -> None:
+        """The record that iteration handed out last is done with; commit what is due with auto_commit."""
+        if self._record is not None and self._lane is not None:
+            self._lane.position = self._record.offset + 1
+            self._handed_out.add(self._lane)
+        self._record = None
+        self._native_ack = None
+        if self._auto_commit_s is not None and time.monotonic() - self._committed_at >= self._auto_commit_s:
+            try:
+                self._commit_handed_out()
+            except StaleMemberError:
+                pass  # the partitions are lost, which the next look at the group finds
+
+    def _take(self, records_max: int) -> list[Record]:
+        """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
+        taken: list[tuple[Lane, list[Record]]] = []
+        if self._lane is not None and operator.length_hint(self._chunk):
+            records = list(islice(self._chunk, records_max))
+            taken.append((self._lane, records))
+            records_max -= len(records)
+        else:
+            self._lane = None
+        while records_max > 0:
+            try:
+                lane, records = self._assigned.fetch(records_max, self._reset)
+            except EventLogError:
+                if not taken:
+                    raise
+                break  # raised again by the next poll; what was read before it must not be lost
+            if lane is None:
+                break
+            taken.append((lane, records))
+            records_max -= len(records)
+        if not self._is_undisturbed():
+            for lane, _ in taken:
+                lane.rewind()
+            self._drop_chunk()
+            return []
+        for lane, records in taken:
+            lane.position = records[-1].offset + 1
+            self._handed_out.add(lane)
+        if len(taken) == 1:
+            return taken[0][1]
+        return [record for _, records in taken for record in records]
+
+    def _is_undisturbed(self) -> bool:
+        """Is what was just read still this member's to hand out?"""
+        return self._membership is None or not self._membership.has_changed
+
+    def _drop_chunk(self) -> None:
+        for _ in self._chunk:  # a generator that is going through it has to come to its end, too
+            pass
+        self._lane = None
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Sleep until there may be something to do; False when the time is up."""
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            return False
+        known_changes = self._membership.known_changes if self._membership is not None else None
+        awaited = self._assigned.await_anything(self._table, known_changes, self._catalog_version)
+        return wait_for_any(self._internals.signals, awaited, remaining, self._look) or deadline is None
+
+    def _look(self) -> bool:
+        self._internals.check_usable()
+        if self._membership is not None:
+            self._membership.seen()
+        return False
+
+    # --- the group -----------------------------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        """Take account of what happened: topics created, members come and gone, the group reset."""
+        self._internals.check_usable()
+        if self._fenced is not None:
+            raise StaleMemberError(*self._fenced.args)  # joining again would fence the other one, and so on
+        if self._subscription is None:
+            return
+        version = self._internals.signals.catalog_version
+        is_due = version != self._catalog_version
+        if is_due:
+            self._subscription.resolve()
+            self._catalog_version = version
+        if self.group is None:
+            if is_due:
+                self._assign_everything(self._subscription)
+            return
+        if self._membership is None:
+            self._join(self._subscription)
+        elif is_due:
+            self._resubscribe(self._membership, self._subscription)
+        while self._membership is not None and self._membership.has_changed:
+            self._review(self._membership)
+        if self._membership is None:
+            self._attend()  # expelled: join again
+        else:
+            self._membership.seen()
+
+    def _assign_everything(self, subscription: Subscription) -> None:
+        for name in subscription.topics:
+            try:
+                partitions = self._log.topic(name).partitions
+            except LookupError:
+                continue  # not created yet
+            for number in range(partitions):
+                if TopicPartition(name, number) not in self._assigned.lanes:
+                    self._add(TopicPartition(name, number), None)
+
+    def _join(self, subscription: Subscription) -> None:
+        assert self.group is not None
+        request = JoinRequest(
+            subscription.topics, self._assignor, self._lease_ms, self._absence_ms, self._instance_id
+        )
+        while self._membership is None:
+            self._table = self._groups.open(self.group)
+            try:
+                self._membership = Membership(self._groups, self._table, request)
+            except GroupNotFoundError:
+                continue  # deleted between the two
+
+    def _resubscribe(self, membership: Membership, subscription: Subscription) -> None:
+        try:
+            membership.subscribe(subscription.topics)
+        except (StaleMemberError, GroupNotFoundError):
+            pass  # the review that follows deals with it
+
+    def _review(self, membership: Membership) -> None:
+        try:
+            review = membership.review()
+        except (StaleMemberError, GroupNotFoundError) as error:
+            self._fenced = error if isinstance(error, StaleMemberError) else None
+            membership.abandon()
+            self._membership = None
+            self._lose(membership, sorted(self._assigned.lanes))
+            raise
+        self._lose(membership, review.lost)
+        if review.is_expelled:
+            membership.abandon()
+            self._membership = None
+            return
+        if review.revoked:
+            self._revoke(membership, review.revoked)
+        taken = membership.take()
+        for partition in taken:
+            self._add(partition, membership.owned[partition])
+        if taken:
+            self._listener.assigned(taken)
+
+    def _lose(self, membership: Membership, partitions: list[TopicPartition]) -> None:
+        membership.forget(partitions)
+        self._drop(partitions)
+        if partitions:
+            self._listener.lost(partitions)
+
+    def _revoke(self, membership: Membership, partitions: list[TopicPartition]) -> None:
+        try:
+            if self._auto_commit_s is not None:
+                self._commit_handed_out()
+            self._listener.revoked(partitions)
+        finally:
+            self._drop(partitions)
+            membership.give_up(partitions)
+
+    def _add(self, partition: TopicPartition, ack: Ack | None) -> None:
+        committed = ack.table.committed(ack.slot) if ack is not None else -1
+        position = None if committed < 0 else committed
+        self._assigned.add(Lane(self._internals.partition(*partition), ack, position, durable=self._durable))
+
+    def _drop(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            lane = self._assigned.remove(partition)
+            if lane is not None:
+                self._handed_out.discard(lane)
+                if lane is self._lane:
+                    self._drop_chunk()
+                    self._record = None
+
+    # --- committing ----------------------------------------------------------------------------------------
+
+    def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
+        """Acknowledge everything that was handed out, or what stands before the given offset of each partition.
+
+        At once visible to every process, and it survives the death of any. With `sync` it is on disk on return, else within a
+        second. A commit behind what is committed changes nothing: only `Group.reset` takes an acknowledgement back. Raises
+        `StaleMemberError` if a partition is not this consumer's any more, and then nothing was committed."""
+        if not self._lock.acquire(False):
+            self._refuse_concurrent_use()
+        try:
+            if offsets is None and not sync and not self._handed_out and self._native_ack is not None:
+                # Iteration that commits after each record: as short as can be.
+                if (status := commit_one(self._native_ack, self._record.offset + 1)) != 0:  # type: ignore[union-attr]
+                    self._lane.ack.check(status)  # type: ignore[union-attr]
+                return
+            self._commit(offsets, sync)
+        finally:
+            self._lock.release()
+
+    def _commit(self, offsets: Mapping[TopicPartition, int] | None, sync: bool) -> None:
+        if self.group is None:
+            raise InvalidArgumentError("this consumer is in no group: there is nothing to commit to")
+        if offsets is None:
+            self._commit_handed_out()
+        else:
+            commit_all(self._checked(offsets))
+        if sync and self._table is not None:
+            persist(self._internals, self._table, flush=True)
+
+    def _commit_handed_out(self) -> None:
+        if self._record is not None and self._lane is not None:
+            self._lane.position = self._record.offset + 1
+            self._handed_out.add(self._lane)
+        acks = [(lane.ack, lane.position or 0) for lane in self._handed_out if lane.ack is not None]
+        commit_all(acks)
+        self._handed_out.clear()
+        self._committed_at = time.monotonic()
+
+    def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
+        if not isinstance(offsets, Mapping):
+            raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
+        acks = []
+        for partition, offset in offsets.items():
+            lane = self._lane_of(partition)
+            assert lane.ack is not None
+            if check_offset(offset) > lane.log.end_offset:
+                raise InvalidArgumentError(
+                    f"offset {offset} of {lane.topic_partition} is behind its end, {lane.log.end_offset}: nothing was committed"
+                )
+            acks.append((lane.ack, offset))
+        return acks
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The committed offset of a partition in this consumer's group, whoever committed it; None while there is none."""
+        with self._exclusively():
+            if self.group is None:
+                return None
+            table = self._groups.find(self.group)
+            return table.committed(TopicPartition(*partition)) if table is not None else None
+
+    # --- positions -----------------------------------------------------------------------------------------
+
+    def position(self, partition: TopicPartition) -> int:
+        """The offset of the next record that this consumer hands out. Raises `StaleMemberError` if the partition is not its."""
+        with self._exclusively():
+            lane = self._lane_of(partition)
+            if lane is self._lane and self._record is not None:
+                return self._record.offset + 1
+            return lane.resolve_position(self._reset)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go on at this offset. Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
+        with self._exclusively():
+            self._seek(self._lane_of(partition), check_offset(offset))
+
+    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """Go on at the first record of these partitions, or of all assigned ones."""
+        with self._exclusively():
+            for lane in self._lanes_of(partitions):
+                self._seek(lane, lane.log.start_offset)
+
+    def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """Go on behind the last record of these partitions, or of all assigned ones."""
+        with self._exclusively():
+            for lane in self._lanes_of(partitions):
+                self._seek(lane, lane.log.end_offset)
+
+    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
+        """Go on at the first record with this timestamp (milliseconds since the epoch) or a later one; behind the last where
+        there is none. For these partitions, or all assigned ones."""
+        with self._exclusively():
+            for lane in self._lanes_of(partitions):
+                found = lane.log.offset_for_time(timestamp)
+                self._seek(lane, lane.log.end_offset if found is None else found)
+
+    def _seek(self, lane: Lane, offset: int) -> None:
+        lane.seek(offset)
+        self._handed_out.discard(lane)
+        if lane is self._lane:
+            self._drop_chunk()
+            self._record = None
+            self._native_ack = None
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Hand out nothing of these partitions until `resume`."""
+        with self._exclusively():
+            for lane in self._lanes_of(partitions):
+                lane.is_paused = True
+                if lane is self._lane:
+                    self._settle()
+                    self._drop_chunk()
+                lane.rewind()
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """Hand out records of these partitions again."""
+        with self._exclusively():
+            for lane in self._lanes_of(partitions):
+                lane.is_paused = False
+
+    def paused(self) -> set[TopicPartition]:
+        """The partitions that are paused."""
+        with self._exclusively():
+            return {partition for partition, lane in self._assigned.lanes.items() if lane.is_paused}
+
+    def _lanes_of(self, partitions: tuple[TopicPartition, ...]) -> list[Lane]:
+        return [self._lane_of(partition) for partition in partitions] or list(self._assigned.lanes.values())
+
+    def _lane_of(self, partition: TopicPartition) -> Lane:
+        lane = self._assigned.lanes.get(TopicPartition(*partition))
+        if lane is None:
+            raise StaleMemberError(
+                f"{TopicPartition(*partition)} is not this consumer's: it has "
+                f"{', '.join(map(str, sorted(self._assigned.lanes))) or 'no partitions yet; poll joins the group'}"
+            )
+        return lane
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave the group, so that others have the partitions at once. With auto_commit what was handed out is committed."""
+        self._close(may_commit=True)
+
+    def close_with_store(self, timeout: float) -> None:
+        """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store."""
+        if self._lock.acquire(timeout=timeout):
+            with _Release(self._lock):
+                self._close(may_commit=True)
+
+    def _close(self, may_commit: bool) -> None:
+        if isinstance(self._lock, _Refusing):
+            return
+        with self._exclusively():
+            try:
+                if may_commit and self._auto_commit_s is not None:
+                    self._settle()
+                    self._commit_handed_out()
+                if self._membership is not None:
+                    self._listener.revoked(sorted(self._membership.owned))
+            finally:
+                membership, self._membership = self._membership, None
+                self._drop(list(self._assigned.lanes))
+                self._lock = _Refusing(StoreClosedError(f"{self!r} is closed"))
+                if membership is not None:
+                    membership.leave()
+
+    def _exclusively(self) -> Any:
+        if not self._lock.acquire(False):
+            self._refuse_concurrent_use()
+        return _Release(self._lock)
+
+    def _refuse_concurrent_use(self) -> NoReturn:
+        raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread a consumer of its own")
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing here may be used."""
+        self._lock = _Refusing(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
+
+
+class _Undisturbed:
+    """Stands for the membership of a consumer without a group."""
+
+    wants_attention = False
+
+
+class _Release:
+    """Gives the lock back that was taken, at the end of a block."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class _Refusing:
+    """In place of the lock of a consumer that cannot be used any more: so nothing has to be checked before every use."""
+
+    def __init__(self, why: EventLogError) -> None:
+        self._why = why
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> NoReturn:
+        raise type(self._why)(*self._why.args)
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(choices)}")
+    return str(value)
+
+
+def _check_bool(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is a bool, not {type(value).__name__}")
+    return value
+
+
+def _after_fork_in_child() -> None:
+    for consumer in list(_consumers):
+        consumer._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,92 @@
+"""One partition as a consumer has it."""
+
+from __future__ import annotations
+
+from eventlog.errors import NoCommittedOffsetError, OffsetOutOfRangeError
+from eventlog.records.record import Record, TopicPartition
+from eventlog.storage.acks import Ack
+from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
+from eventlog.storage.reader import LogReader
+from eventlog.waiting import Awaited
+
+RESETS = ("earliest", "latest", "error")
+
+
+class Lane:
+    """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed
+    out yet. `ack` is None without a group."""
+
+    def __init__(self, log: Partition, ack: Ack | None, position: int | None, *, durable: bool) -> None:
+        self.log = log
+        self.topic_partition = TopicPartition(log.topic, log.partition)
+        self.ack = ack
+        self.position = position
+        self.is_paused = False
+        self._durable = durable
+        self._reader: LogReader | None = None
+
+    def resolve_position(self, reset: str) -> int:
+        """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`.
+
+        A group that begins at the latest record commits that place: else a member that takes over would begin later."""
+        if self.position is None:
+            if reset == "error":
+                raise NoCommittedOffsetError(
+                    f"the group has committed nothing for {self.topic_partition}: seek to an offset, or choose "
+                    'auto_offset_reset="earliest" or "latest"'
+                )
+            self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+            if reset == "latest" and self.ack is not None:
+                self.ack.commit(self.position)
+        return self.position
+
+    def seek(self, offset: int) -> None:
+        """Go on at this offset. Raises `OffsetOutOfRangeError`."""
+        check_offset_within(self.log, offset)
+        self.position = offset
+        self.close()
+
+    def fetch(self, records_max: int, reset: str) -> list[Record]:
+        """The next records; [] when there are none. The caller moves `position` once it hands them out.
+
+        Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`."""
+        reader = self._reader
+        stop = self.log.durable_offset if self._durable else self.log.end_offset
+        if reader is None or reader.next_offset < self.log.start_offset:
+            reader = self._open(reset, stop)
+        if reader is None or reader.next_offset >= stop:
+            return []
+        return reader.records(records_max, stop)
+
+    def _open(self, reset: str, stop: int) -> LogReader | None:
+        """A reader at the position; None while nothing stands there."""
+        position = self.resolve_position(reset)
+        try:
+            check_offset_within(self.log, position)
+        except OffsetOutOfRangeError:
+            if reset == "error":
+                raise
+            position = self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+        self.close()
+        if position < stop:
+            self._reader = open_reader(self.log, position)
+        return self._reader
+
+    def rewind(self) -> None:
+        """Forget what was read ahead of the position."""
+        self.close()
+
+    @property
+    def fetched(self) -> int:
+        """The offset behind the last record that was read."""
+        return self._reader.next_offset if self._reader is not None else (self.position or 0)
+
+    def await_records(self, awaited: Awaited, place: int) -> None:
+        """Let one place of `awaited` be for records behind those that were read."""
+        await_record(self.log, awaited, place, self.fetched, durable=self._durable)
+
+    def close(self) -> None:
+        """Close the segment that is being read."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

@@ -1,0 +1,48 @@
+"""Waiting until a group has acknowledged a record."""
+
+from __future__ import annotations
+
+import time
+
+from eventlog.groups.registry import Groups
+from eventlog.records.record import TopicPartition
+from eventlog.waiting import Awaited, wait_for_any
+
+
+def is_acked(groups: Groups, group: str, partition: TopicPartition, offset: int) -> bool:
+    """Has the group committed past `offset`?"""
+    table = groups.find(group)
+    committed = table.committed(partition) if table is not None else None
+    return committed is not None and committed > offset
+
+
+def await_ack(
+    groups: Groups, group: str, partition: TopicPartition, offset: int, awaited: Awaited, place: int
+) -> None:
+    """Let one place of `awaited` be for the group's commit past `offset`, and the next one for what may bring that nearer.
+
+    A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""
+    known_version = groups.internals.signals.catalog_version
+    groups.internals.signals.await_catalog(awaited, place + 1, known_version)
+    table = groups.find(group)
+    if table is None:
+        groups.internals.signals.await_catalog(awaited, place, known_version)
+        return
+    known_changes = table.acks.changes
+    table.acks.await_commit(awaited, place, table.slot(partition), offset)
+    if not table.acks.is_deleted:
+        table.acks.await_change(awaited, place + 1, known_changes)
+
+
+def wait_acked(groups: Groups, group: str, partition: TopicPartition, offset: int, timeout: float | None) -> bool:
+    """Block until the group has committed past `offset`; False after `timeout` seconds, whatever the reason is."""
+    internals = groups.internals
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while not is_acked(groups, group, partition, offset):
+        awaited = Awaited(3)
+        internals.closing.await_raise(awaited, 2, internals.closing.raised)
+        await_ack(groups, group, partition, offset, awaited, 0)
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not wait_for_any(internals.signals, awaited, remaining, internals.check_usable):
+            return is_acked(groups, group, partition, offset)
+    return True

@@ -1,0 +1,279 @@
+"""Which member of a consumer group reads which partition: Kafka's assignors as pure functions.
+
+Members are told apart and ordered by their ids. Nothing depends on the order of a mapping or on a hash, so every process
+that knows the same members, topics and owners comes to the same assignment without asking anybody.
+
+Sources: Apache Kafka, org.apache.kafka.clients.consumer.RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor,
+without static members and without racks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush, heapreplace
+
+from eventlog.records.record import TopicPartition
+
+Assignor = Callable[
+    [Mapping[str, Sequence[str]], Mapping[str, int], Mapping[str, Sequence[TopicPartition]]], dict[str, list[TopicPartition]]
+]
+
+
+def assign_range(
+    subscriptions: Mapping[str, Sequence[str]],
+    partition_counts: Mapping[str, int],
+    owned: Mapping[str, Sequence[TopicPartition]],
+) -> dict[str, list[TopicPartition]]:
+    """Cut each topic into one range of partitions for each of its subscribers; the first of them get one more each if it
+    does not come out even. Equal partitions of topics with as many partitions and the same subscribers stay together.
+
+    `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
+    is not among them does not exist; `owned` is not used. Returns for every member its partitions, sorted.
+
+    Source: Apache Kafka, RangeAssignor.assignPartitions without racks.
+    """
+    assignment: dict[str, list[TopicPartition]] = {member: [] for member in sorted(subscriptions)}
+    for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
+        each, remainder = divmod(partition_counts[topic], len(subscribers))
+        start = 0
+        for place, member in enumerate(subscribers):
+            stop = start + each + (place < remainder)
+            assignment[member] += _partitions(topic, range(start, stop))
+            start = stop
+    return assignment
+
+
+def assign_round_robin(
+    subscriptions: Mapping[str, Sequence[str]],
+    partition_counts: Mapping[str, int],
+    owned: Mapping[str, Sequence[TopicPartition]],
+) -> dict[str, list[TopicPartition]]:
+    """Deal all partitions, sorted, to the members in turn. Who does not subscribe to the topic is passed over and has to
+    wait for the next turn, so that differing subscriptions can give uneven shares.
+
+    `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
+    is not among them does not exist; `owned` is not used. Returns for every member its partitions, sorted.
+
+    Source: Apache Kafka, RoundRobinAssignor.assign.
+    """
+    members = sorted(subscriptions)
+    assignment: dict[str, list[TopicPartition]] = {member: [] for member in members}
+    turn = 0
+    for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
+        subscribed = set(subscribers)
+        for partition in _partitions(topic, range(partition_counts[topic])):
+            while members[turn] not in subscribed:
+                turn = (turn + 1) % len(members)
+            assignment[members[turn]].append(partition)
+            turn = (turn + 1) % len(members)
+    return assignment
+
+
+def assign_cooperative_sticky(
+    subscriptions: Mapping[str, Sequence[str]],
+    partition_counts: Mapping[str, int],
+    owned: Mapping[str, Sequence[TopicPartition]],
+) -> dict[str, list[TopicPartition]]:
+    """Share all partitions out evenly, and leave with its owner what can stay there.
+
+    `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
+    is not among them does not exist; `owned` are the partitions that members have had so far. Of these count only existing
+    ones of members that are still here and subscribe to the topic; one that two members claim stays with neither, as with
+    claims of one generation in Kafka. Returns for every member its partitions, sorted.
+
+    If all members subscribe to the same existing topics, their numbers of partitions differ by at most one, and no
+    assignment that is so even leaves more partitions where they are. Otherwise it is balanced as Kafka means it: nobody
+    has a partition that could go to a member with at least two partitions fewer; and what is balanced already stays.
+
+    The result is the goal. Unlike Kafka's class it does not withhold partitions that their owners have yet to give up.
+
+    Source: the goals, and the order of steps of keeping, filling up and balancing, are those of Apache Kafka's
+    AbstractStickyAssignor. How they are reached is this module's own.
+    """
+    pools = _pools(subscriptions, partition_counts, owned)
+    if len(pools) == 1:
+        _share_evenly(pools[0])
+    else:
+        _Balancer(subscriptions, pools).run()
+    assignment: dict[str, list[TopicPartition]] = {member: [] for member in sorted(subscriptions)}
+    for pool in pools:
+        for member, partitions in _hand_out(pool).items():
+            assignment[member] += partitions
+    return {member: sorted(partitions) for member, partitions in assignment.items()}
+
+
+ASSIGNORS: Mapping[str, Assignor] = {
+    "range": assign_range,
+    "round-robin": assign_round_robin,
+    "cooperative-sticky": assign_cooperative_sticky,
+}
+
+
+def _partitions(topic: str, numbers: Iterable[int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in numbers]
+
+
+def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, list[str]]:
+    """The members by each existing topic that has any; topics and members are sorted."""
+    # Most members subscribe to the same topics, so these are gone through once for all of them.
+    members_by_topics: dict[frozenset[str], list[str]] = {}
+    for member in sorted(subscriptions):
+        members_by_topics.setdefault(frozenset(subscriptions[member]), []).append(member)
+    subscribers: dict[str, list[str]] = {}
+    for topics, members in members_by_topics.items():
+        for topic in topics & partition_counts.keys():
+            subscribers.setdefault(topic, []).extend(members)
+    return {topic: sorted(subscribers[topic]) for topic in sorted(subscribers)}
+
+
+@dataclass(eq=False)
+class _Pool:
+    """The topics that the same members subscribe to. For the balance any partition of them is as good as another, so
+    numbers are shared out first and partitions afterwards."""
+
+    partitions: list[TopicPartition]
+    held: dict[str, list[TopicPartition]]  # What each subscriber may keep, by member in order.
+    shares: dict[str, int]  # How many each subscriber is to get, by member in order.
+
+
+def _pools(
+    subscriptions: Mapping[str, Sequence[str]],
+    partition_counts: Mapping[str, int],
+    owned: Mapping[str, Sequence[TopicPartition]],
+) -> list[_Pool]:
+    """The pools with the fewest subscribers first: who has little choice comes before who can be served from elsewhere.
+    Shares are what is held."""
+    owners = _owners(subscriptions, owned)
+    pools: dict[tuple[str, ...], _Pool] = {}
+    for topic, members in _subscribers(subscriptions, partition_counts).items():
+        key = tuple(members)
+        if key not in pools:
+            pools[key] = _Pool([], {member: [] for member in members}, {})
+        pool = pools[key]
+        for partition in _partitions(topic, range(partition_counts[topic])):
+            pool.partitions.append(partition)
+            owner = owners.get(partition)
+            if owner in pool.held:
+                pool.held[owner].append(partition)
+    for pool in pools.values():
+        pool.shares = {member: len(partitions) for member, partitions in pool.held.items()}
+    return sorted(pools.values(), key=lambda pool: len(pool.shares))
+
+
+def _owners(
+    subscriptions: Mapping[str, Sequence[str]], owned: Mapping[str, Sequence[TopicPartition]]
+) -> dict[TopicPartition, str]:
+    """The owner of each partition that exactly one member claims."""
+    owners: dict[TopicPartition, str] = {}
+    contested: set[TopicPartition] = set()
+    for member in subscriptions:
+        for partition in owned.get(member, ()):
+            if owners.setdefault(partition, member) != member:
+                contested.add(partition)
+    return {partition: member for partition, member in owners.items() if partition not in contested}
+
+
+def _share_evenly(pool: _Pool) -> None:
+    """Set equal shares. Where one more is left over, those who hold most get it, as it costs them least to keep it."""
+    each, remainder = divmod(len(pool.partitions), len(pool.shares))
+    by_held = sorted(pool.held, key=lambda member: (-len(pool.held[member]), member))
+    for place, member in enumerate(by_held):
+        pool.shares[member] = each + (place < remainder)
+
+
+class _Balancer:
+    """Sets the shares in pools whose subscribers differ, starting from what is held."""
+
+    def __init__(self, members: Iterable[str], pools: list[_Pool]) -> None:
+        self._pools = pools
+        self._loads = dict.fromkeys(sorted(members), 0)
+        # The pools that a member has partitions of, in the order in which it came by them.
+        self._sources: dict[str, dict[_Pool, None]] = {member: {} for member in self._loads}
+        # The members that may be able to take something from a member: all that can, and some that no longer can.
+        self._takers: dict[str, set[str]] = {member: set() for member in self._loads}
+
+    def run(self) -> None:
+        """Keep what is held, share out what is free, and then move as long as it evens out a difference."""
+        for pool in self._pools:
+            for member, count in pool.shares.items():
+                if count:
+                    self._add(pool, member, count)
+        for pool in self._pools:
+            self._fill(pool)
+        while self._level():
+            pass
+
+    def _add(self, pool: _Pool, member: str, count: int) -> None:
+        self._loads[member] += count
+        if pool not in self._sources[member]:
+            self._sources[member][pool] = None
+            self._takers[member].update(pool.shares)
+
+    def _fill(self, pool: _Pool) -> None:
+        """Give each free partition to the subscriber with the fewest."""
+        by_load = [(self._loads[member], member) for member in pool.shares]
+        heapify(by_load)
+        for _ in range(len(pool.partitions) - sum(pool.shares.values())):
+            load, member = by_load[0]
+            pool.shares[member] += 1
+            self._add(pool, member, 1)
+            heapreplace(by_load, (load + 1, member))
+
+    def _level(self) -> bool:
+        """Go through all members once, those with the most partitions first, and have each give what it can. Returns
+        whether anything moved, since then a member may be able to give that was not before."""
+        has_moved = False
+        by_load = [(-load, member) for member, load in self._loads.items()]
+        heapify(by_load)
+        while by_load:
+            giver = heappop(by_load)[1]
+            move = self._find_move(giver)
+            if move is None:
+                continue
+            pool, taker = move
+            pool.shares[giver] -= 1
+            pool.shares[taker] += 1
+            self._loads[giver] -= 1
+            self._add(pool, taker, 1)
+            if not pool.shares[giver]:
+                del self._sources[giver][pool]
+            heappush(by_load, (-self._loads[giver], giver))
+            has_moved = True
+        return has_moved
+
+    def _find_move(self, giver: str) -> tuple[_Pool, str] | None:
+        """A pool, and the member with the fewest partitions, for a move from `giver` that evens out their difference."""
+        takers = self._takers[giver]
+        while takers:
+            taker = min(takers, key=lambda member: (self._loads[member], member))
+            if self._loads[giver] - self._loads[taker] < 2:
+                break
+            # What came last goes first: it may be what the giver did not have before, and then costs nothing.
+            for pool in reversed(self._sources[giver]):
+                if taker in pool.shares:
+                    return pool, taker
+            takers.remove(taker)
+        return None
+
+
+def _hand_out(pool: _Pool) -> dict[str, list[TopicPartition]]:
+    """Turn shares into partitions: each member keeps of what it holds as much as it may, and the rest goes to whoever has
+    the fewest."""
+    # The lowest numbers are kept, whatever the topic, so that what is given up comes from all topics alike.
+    kept = {
+        member: sorted(held, key=lambda partition: (partition.partition, partition.topic))[: pool.shares[member]]
+        for member, held in pool.held.items()
+    }
+    taken = {partition for partitions in kept.values() for partition in partitions}
+    by_count = [(len(partitions), member) for member, partitions in kept.items() if len(partitions) < pool.shares[member]]
+    heapify(by_count)
+    for partition in pool.partitions:
+        if partition not in taken:
+            count, member = by_count[0]
+            kept[member].append(partition)
+            if count + 1 < pool.shares[member]:
+                heapreplace(by_count, (count + 1, member))
+            else:
+                heappop(by_count)
+    return kept

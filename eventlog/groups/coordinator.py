@@ -1,0 +1,198 @@
+"""Who is in a group, and who has which partition: each function is one transaction, run by whichever process needs it.
+
+There is no coordinator process. A transaction on the catalog is the only place where a generation is made; the mapped file
+of the group then tells everybody that there is a new one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from eventlog.catalog.groups import GroupChange, GroupState, Member
+from eventlog.clock import now_ms
+from eventlog.errors import InvalidArgumentError, StaleMemberError
+from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
+from eventlog.groups.table import GroupTable, existing
+from eventlog.log import Internals
+from eventlog.storage.acks import SEATS
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """What a consumer wants of its group."""
+
+    topics: tuple[str, ...]
+    assignor: str
+    lease_ms: int
+    absence_ms: int
+    instance_id: str | None
+
+
+def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: JoinRequest) -> Member:
+    """Become a member. Raises `InvalidArgumentError` if the live members use another assignor."""
+    epoch = None
+    try:
+        with internals.groups.change(group.name) as change:
+            epoch = change.number
+            locks.hold(epoch)
+            try:
+                member, state = _enter(locks, group, change, request)
+            except BaseException:
+                locks.release(epoch)  # before the transaction ends: the next one may get the same number
+                epoch = None
+                raise
+    except BaseException:
+        if epoch is not None:
+            locks.release(epoch)
+        raise
+    group.acks.announce(state.generation)
+    return member
+
+
+def _enter(
+    locks: MemberLocks, group: GroupTable, change: GroupChange, request: JoinRequest
+) -> tuple[Member, GroupState]:
+    state = existing(change.state, group.name)
+    others = [other for other in state.members.values() if not is_gone(locks, group, other)]
+    state = _with_assignor(state, request.assignor, others)
+    member = _new_member(change.number, request, others)
+    former = next((other for other in others if other.instance_id and other.instance_id == member.instance_id), None)
+    if former is not None and former.topics == member.topics and len(others) == len(state.members):
+        state = succeed(state, former, member)
+    else:
+        others = [other for other in others if other is not former]
+        state = _reassign(change, state, [*others, member])
+    group.acks.sit(member.seat, member.epoch)
+    change.store(state)
+    return member, state
+
+
+def _new_member(epoch: int, request: JoinRequest, others: list[Member]) -> Member:
+    taken = {other.seat for other in others}
+    seat = next((seat for seat in range(SEATS) if seat not in taken), None)
+    if seat is None:
+        raise InvalidArgumentError(f"a group has at most {SEATS} members")
+    return Member(
+        epoch=epoch,
+        seat=seat,
+        process_id=os.getpid(),
+        host=socket.gethostname(),
+        topics=request.topics,
+        lease_ms=request.lease_ms,
+        absence_ms=request.absence_ms,
+        joined_ms=now_ms(),
+        instance_id=request.instance_id,
+    )
+
+
+def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> GroupState:
+    if others and state.assignor != assignor:
+        raise InvalidArgumentError(
+            f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that, not with {assignor!r}"
+        )
+    return replace(state, assignor=assignor)
+
+
+def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> GroupState:
+    return next_generation(state, members, change.partition_counts(subscribed_topics(members)))
+
+
+def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: Member) -> None:
+    """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back."""
+    with internals.groups.change(group.name) as change:
+        state = change.state
+        if state is not None and member.epoch in state.members:
+            if member.instance_id is None:
+                state = _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
+            else:
+                absent = replace(member, absent_since_ms=_monotonic_ms())
+                state = replace(state, members={**state.members, member.epoch: absent})
+            change.store(state)
+    locks.release(member.epoch)
+    if state is not None:
+        group.acks.announce(state.generation)
+
+
+def subscribe(internals: Internals, group: GroupTable, member: Member, topics: tuple[str, ...]) -> Member:
+    """Change what a member subscribes to, or take account of topics that were created or have more partitions now.
+
+    Raises `StaleMemberError` if it is no member any more."""
+    with internals.groups.change(group.name) as change:
+        before = existing(change.state, group.name)
+        if member.epoch not in before.members:
+            raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
+        member = replace(member, topics=topics)
+        after = _reassign(change, before, list({**before.members, member.epoch: member}.values()))
+        if (after.assignment, after.members) != (before.assignment, before.members):
+            change.store(after)
+    if (after.assignment, after.members) != (before.assignment, before.members):
+        group.acks.announce(after.generation)
+    return member
+
+
+def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) -> GroupState:
+    """Give the partitions of members that died, hang or stay away to the others; returns the group as it is then."""
+    with internals.groups.change(group.name) as change:
+        before = existing(change.state, group.name)
+        present = [_noted(locks, member) for member in before.members.values() if not is_gone(locks, group, member)]
+        after = before
+        if len(present) < len(before.members):
+            after = _reassign(change, before, present)
+        elif present != list(before.members.values()):
+            after = replace(before, members={member.epoch: member for member in present})
+        if after is not before:
+            change.store(after)
+    if after.generation != before.generation:
+        group.acks.announce(after.generation)
+    return after
+
+
+def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable) -> None:
+    """Remove a group without live members that never committed anything."""
+    if group.all_committed():
+        return
+    with internals.groups.change(group.name) as change:
+        state = change.state
+        if state is None or any(not is_gone(locks, group, member) for member in state.members.values()):
+            return
+        if not group.all_committed():
+            delete_inside(change, group)
+
+
+def delete_inside(change: GroupChange, group: GroupTable) -> None:
+    """Delete a group as part of a transaction: first no commit is possible any more, then its entries go."""
+    state = existing(change.state, group.name)
+    group.acks.set_deleted(state.slots)
+    group.acks.path.unlink(missing_ok=True)
+    change.delete()
+
+
+def is_gone(locks: MemberLocks, group: GroupTable, member: Member) -> bool:
+    """Should the member's partitions go to others? Its process died, it hangs, or as a static member it stays away too long."""
+    if locks.is_alive(member.epoch) and member.absent_since_ms is None:
+        return group.acks.unseen_ms(member.seat, member.epoch) > member.lease_ms
+    if member.instance_id is None:
+        return True
+    absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms
+    return not 0 <= absent_ms <= member.absence_ms
+
+
+def is_absent(locks: MemberLocks, members: Iterable[Member]) -> bool:
+    """Has a static member gone away without anybody having noted it?"""
+    return any(member.absent_since_ms is None and not locks.is_alive(member.epoch) for member in members)
+
+
+def _noted(locks: MemberLocks, member: Member) -> Member:
+    """A static member whose process is gone, with the time since when."""
+    if member.absent_since_ms is None and not locks.is_alive(member.epoch):
+        return replace(member, absent_since_ms=_monotonic_ms())
+    return member
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

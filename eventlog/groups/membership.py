@@ -1,0 +1,128 @@
+"""One consumer's part in a group: which partitions it owns, and which it has to give up or may take.
+
+A partition changes hands in two steps, so that it never has two owners: a new generation says who is to have it; the
+member that has it gives it up when it comes round to it, and only then the new one takes it. What a dead or expelled
+member had can be taken at once. This is the reconciliation of Kafka's KIP-848, without a broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from eventlog.catalog.groups import GroupState, Member
+from eventlog.errors import GroupNotFoundError, StaleMemberError
+from eventlog.groups import coordinator
+from eventlog.groups.coordinator import JoinRequest
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import GroupTable
+from eventlog.records.record import TopicPartition
+from eventlog.storage.acks import NOBODY, Ack
+
+
+@dataclass
+class Review:
+    """What a look at the group's state asks of a member. `lost` are partitions that are its own no longer, `revoked` those
+    it has to give up. With `is_expelled` it is not in the group any more."""
+
+    lost: list[TopicPartition] = field(default_factory=list)
+    revoked: list[TopicPartition] = field(default_factory=list)
+    is_expelled: bool = False
+
+
+class Membership:
+    """`owned` are the partitions that this member may read and commit. Not for several threads at once."""
+
+    def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest) -> None:
+        self.group = group
+        self.owned: dict[TopicPartition, Ack] = {}
+        self.known_changes = -1
+        self.wants_attention = False  # set by the watcher once a second
+        self._groups = groups
+        self._request = request
+        self._state: GroupState | None = None
+        self.member: Member = coordinator.join(groups.internals, groups.locks, group, request)
+        groups.watch(self)
+
+    @property
+    def has_changed(self) -> bool:
+        """Has anything happened in the group since the last review?"""
+        return self.group.acks.changes != self.known_changes
+
+    def seen(self) -> None:
+        """Say that this member is at work."""
+        self.wants_attention = False
+        self.group.acks.seen(self.member.seat, self.member.epoch)
+
+    def review(self) -> Review:
+        """Look at the group. Raises `StaleMemberError` if another process took this static member's place, and
+        `GroupNotFoundError` if the group was deleted."""
+        self.known_changes = self.group.acks.changes  # before the look: what happens after it asks for another review
+        state = self._state_now()
+        if self.member.epoch not in state.members:
+            self._check_not_replaced(state)
+            return Review(lost=sorted(self.owned), is_expelled=True)
+        target = set(state.assignment.get(self.member.epoch, ()))
+        lost = sorted(partition for partition, ack in self.owned.items() if not ack.is_owned)
+        revoked = sorted(partition for partition in self.owned if partition not in target and partition not in lost)
+        return Review(lost, revoked)
+
+    def _state_now(self) -> GroupState:
+        if self.group.acks.is_deleted:
+            raise GroupNotFoundError(f"group {self.group.name!r} was deleted")
+        if self._state is None or self._state.generation != self.group.acks.generation:
+            self._state = self.group.state()
+            self._groups.look_again()
+        return self._state
+
+    def _check_not_replaced(self, state: GroupState) -> None:
+        for other in state.members.values():
+            if other.instance_id is not None and other.instance_id == self.member.instance_id:
+                raise StaleMemberError(
+                    f"process {other.process_id} on {other.host} joined group {self.group.name!r} with this instance_id, "
+                    f"{other.instance_id!r}: it must be one consumer's alone"
+                )
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """These are owned no longer, and there is nothing to give up."""
+        for partition in partitions:
+            self.owned.pop(partition, None)
+
+    def give_up(self, partitions: Iterable[TopicPartition]) -> None:
+        """Let others have these partitions."""
+        for partition in partitions:
+            ack = self.owned.pop(partition, None)
+            if ack is not None:
+                ack.release()
+
+    def take(self) -> list[TopicPartition]:
+        """Take what this member is to have and nobody has; returns what is new."""
+        state = self._state_now()
+        wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
+        self.group.make_slots(wanted)
+        taken = []
+        for partition in wanted:
+            ack = self.group.ack(partition, self.member.epoch)
+            owner = self.group.acks.owner(ack.slot)
+            may_be_taken = owner == NOBODY or owner not in state.members
+            if may_be_taken and ack.take(owner):
+                self.owned[partition] = ack
+                taken.append(partition)
+        return taken
+
+    def subscribe(self, topics: tuple[str, ...]) -> None:
+        """Change the subscription, or take account of what has become of its topics."""
+        self.member = coordinator.subscribe(self._groups.internals, self.group, self.member, topics)
+
+    def leave(self) -> None:
+        """Give everything up and stop being a member."""
+        self._groups.unwatch(self)
+        self.give_up(list(self.owned))
+        coordinator.leave(self._groups.internals, self._groups.locks, self.group, self.member)
+        coordinator.delete_if_unused(self._groups.internals, self._groups.locks, self.group)
+
+    def abandon(self) -> None:
+        """Stop being a member that was expelled or replaced."""
+        self._groups.unwatch(self)
+        self.owned.clear()
+        self._groups.locks.release(self.member.epoch)

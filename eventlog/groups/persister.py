@@ -1,0 +1,84 @@
+"""Bringing committed offsets from the mapped slots to the catalog: in batches, and never ahead of the log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from eventlog.catalog.offsets import StoredOffset
+from eventlog.errors import EventLogError, TopicNotFoundError
+from eventlog.groups.table import GroupTable
+from eventlog.log import Internals
+from eventlog.records.record import TopicPartition
+from eventlog.storage.partition import Partition
+
+
+def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
+    """Store every committed offset that the catalog does not have, as far as the log itself is on disk.
+
+    With `flush` the log is flushed first; an offset whose partition cannot be flushed raises, once the others are stored."""
+    dirty = set(group.acks.dirty(group.acks.capacity))
+    if not dirty:
+        return
+    slots = {partition: slot for partition, slot in group.slots().items() if slot in dirty}
+    logs, failure = _open_partitions(internals, group, slots, flush)
+    stored = {}
+    with internals.groups.change(group.name) as change:
+        if change.state is None:
+            return
+        for partition, log in logs.items():
+            slot = slots[partition]
+            # Both are taken inside the transaction: these are serialised, so a later one never stores an earlier offset.
+            offset = min(group.acks.committed(slot), log.durable_offset)
+            change.store_offset(partition, StoredOffset(offset, group.acks.committed_ms(slot), slot))
+            stored[slot] = offset
+    for slot, offset in stored.items():
+        group.acks.set_persisted(slot, offset)
+    if failure is not None:
+        raise failure
+
+
+def _open_partitions(
+    internals: Internals, group: GroupTable, slots: dict[TopicPartition, int], flush: bool
+) -> tuple[dict[TopicPartition, Partition], EventLogError | None]:
+    """The partitions, flushed where that is asked for; one whose topic is gone, or that cannot be opened, is left out."""
+    partitions = {}
+    failure = None
+    for partition, slot in slots.items():
+        try:
+            log = internals.partition(*partition)
+            if flush and log.durable_offset < group.acks.committed(slot):
+                log.flush()
+            partitions[partition] = log
+        except TopicNotFoundError:
+            continue
+        except EventLogError as error:
+            failure = error
+    return partitions, failure
+
+
+class Persister(threading.Thread):
+    """Does so once in a while for every group that is open here, whoever committed: any process, living or dead."""
+
+    def __init__(self, internals: Internals, groups: Callable[[], Iterable[GroupTable]]) -> None:
+        super().__init__(name="eventlog-persister", daemon=True)
+        self._internals = internals
+        self._groups = groups
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        interval_ms = self._internals.fsync_interval_ms
+        while not self._stopped.wait(interval_ms / 1000):
+            for group in self._groups():
+                try:
+                    if group.acks.begin_persist(interval_ms):
+                        persist(self._internals, group, flush=self._internals.fsync != "never")
+                except EventLogError:
+                    # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
+                    continue
+
+    def stop(self) -> None:
+        """End the thread, and wait for what it is doing."""
+        self._stopped.set()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join()

@@ -1,0 +1,108 @@
+"""The groups that one store has open in this process, with the threads that look after them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from eventlog.errors import EventLogError, GroupNotFoundError
+from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.persister import Persister, persist
+from eventlog.groups.table import GroupTable, create_group
+from eventlog.groups.watcher import Watcher
+from eventlog.log import Internals
+from eventlog.storage import names
+
+if TYPE_CHECKING:
+    from eventlog.groups.membership import Membership
+
+
+class Groups:
+    """Opens groups. Safe for several threads."""
+
+    def __init__(self, internals: Internals) -> None:
+        self.internals = internals
+        self._lock = threading.Lock()
+        self._tables: dict[str, GroupTable] = {}
+        self._locks: MemberLocks | None = None
+        self._watcher: Watcher | None = None
+        self._persister: Persister | None = None
+
+    @property
+    def locks(self) -> MemberLocks:
+        """The locks of members, dead or alive."""
+        with self._lock:
+            if self._locks is None:
+                self._locks = MemberLocks(names.members_file(self.internals.path))
+            return self._locks
+
+    def find(self, name: str) -> GroupTable | None:
+        """The group, or None if there is none."""
+        self.internals.check_usable()
+        with self._lock:
+            table = self._tables.get(name)
+            if table is not None and not table.acks.is_deleted:
+                return table
+            if self.internals.groups.find(name) is None:
+                return None
+            try:
+                return self._open(name)
+            except GroupNotFoundError:
+                return None  # deleted just now
+
+    def open(self, name: str) -> GroupTable:
+        """The group, which is made if there is none."""
+        found = self.find(name)
+        if found is not None:
+            return found
+        with self.internals.groups.change(name) as change:
+            create_group(change)
+        self.internals.signals.catalog_changed()
+        with self._lock:
+            return self._open(name)
+
+    def _open(self, name: str) -> GroupTable:
+        table = self._tables.get(name)
+        if table is None or table.acks.is_deleted:
+            table = self._tables[name] = GroupTable(self.internals, name)
+        if self._persister is None:
+            self._persister = Persister(self.internals, lambda: list(self._tables.values()))
+            self._persister.start()
+        return table
+
+    def watch(self, membership: Membership) -> None:
+        """Notice when other members of this group die or hang."""
+        locks = self.locks
+        with self._lock:
+            if self._watcher is None:
+                self._watcher = Watcher(self.internals, locks)
+                self._watcher.start()
+        self._watcher.add(membership)
+
+    def unwatch(self, membership: Membership) -> None:
+        """The membership ends."""
+        if self._watcher is not None:
+            self._watcher.remove(membership)
+
+    def look_again(self) -> None:
+        """A group has a new generation."""
+        if self._watcher is not None:
+            self._watcher.look_again()
+
+    def close(self) -> None:
+        """Bring every committed offset to the catalog, and close the groups."""
+        for thread in (self._watcher, self._persister):
+            if thread is not None:
+                thread.stop()
+        failure: EventLogError | None = None
+        for table in self._tables.values():
+            try:
+                if not table.acks.is_deleted:
+                    persist(self.internals, table, flush=self.internals.fsync != "never")
+            except EventLogError as error:
+                failure = error
+            table.acks.close()
+        if self._locks is not None:
+            self._locks.close()
+        if failure is not None:
+            raise failure

@@ -1,0 +1,104 @@
+"""A consumer group as this process has it open: its mapped offsets, and which partition has which slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
+from eventlog.catalog.offsets import StoredOffset
+from eventlog.clock import now_ms
+from eventlog.errors import GroupNotFoundError
+from eventlog.log import Internals
+from eventlog.records.record import TopicPartition
+from eventlog.storage import names
+from eventlog.storage.acks import NOTHING_COMMITTED, Ack, AckTable, Stored
+
+
+class GroupTable:
+    """`acks` is the mapped file. Safe for several threads."""
+
+    def __init__(self, internals: Internals, name: str) -> None:
+        self.name = name
+        self._catalog: GroupCatalog = internals.groups
+        self._slots: dict[TopicPartition, int] = {}
+        self.acks = AckTable(
+            names.acks_file(internals.path, name),
+            internals.signals,
+            self._load,
+            lock_timeout_ms=internals.lock_timeout_ms,
+        )
+
+    def _load(self) -> Stored:
+        with self._catalog.look(self.name) as group:
+            state = existing(group.state, self.name)
+            slots = {stored.slot: (stored.offset, stored.committed_ms) for stored in group.offsets().values()}
+            return Stored(state.incarnation, state.generation, slots)
+
+    def state(self) -> GroupState:
+        """The group as the catalog has it. Raises `GroupNotFoundError`."""
+        return existing(self._catalog.find(self.name), self.name)
+
+    def slots(self) -> dict[TopicPartition, int]:
+        """The slot of every partition that has one by now."""
+        with self._catalog.look(self.name) as group:
+            self._slots = {partition: stored.slot for partition, stored in group.offsets().items()}
+        return self._slots
+
+    def find_slot(self, partition: TopicPartition) -> int | None:
+        """The slot of a partition, or None while it has none."""
+        found = self._slots.get(partition)
+        return found if found is not None else self.slots().get(partition)
+
+    def slot(self, partition: TopicPartition) -> int:
+        """The slot of a partition, which gets one if it has none."""
+        found = self.find_slot(partition)
+        if found is None:
+            self.make_slots([partition])
+            found = self._slots[partition]
+        return found
+
+    def make_slots(self, partitions: Iterable[TopicPartition]) -> None:
+        """Give a slot to each of these partitions that has none, durably."""
+        missing = [partition for partition in partitions if partition not in self._slots]
+        if not missing or all(partition in self.slots() for partition in missing):
+            return
+        with self._catalog.change(self.name) as change:
+            state = existing(change.state, self.name)
+            slots = {partition: stored.slot for partition, stored in change.offsets().items()}
+            for partition in missing:
+                if partition not in slots:
+                    slots[partition] = state.slots
+                    self.acks.initialise_slot(state.slots)
+                    change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, -1, state.slots))
+                    state = replace(state, slots=state.slots + 1)
+            change.store(state)
+        self._slots = slots
+
+    def ack(self, partition: TopicPartition, member_epoch: int) -> Ack:
+        """One member's view of the partition's slot."""
+        return self.acks.ack(self.slot(partition), member_epoch)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The committed offset of a partition; None while nothing was committed."""
+        slot = self.find_slot(partition)
+        offset = NOTHING_COMMITTED if slot is None else self.acks.committed(slot)
+        return None if offset == NOTHING_COMMITTED else offset
+
+    def all_committed(self) -> dict[TopicPartition, int]:
+        """The committed offsets of all partitions that have one, sorted."""
+        offsets = {partition: self.acks.committed(slot) for partition, slot in self.slots().items()}
+        return {partition: offset for partition, offset in sorted(offsets.items()) if offset != NOTHING_COMMITTED}
+
+
+def existing(state: GroupState | None, name: str) -> GroupState:
+    """The state. Raises `GroupNotFoundError` if there is none."""
+    if state is None:
+        raise GroupNotFoundError(f"there is no consumer group {name!r}")
+    return state
+
+
+def create_group(change: GroupChange) -> None:
+    """Make the group if it is not there."""
+    if change.state is None:
+        change.store(GroupState(change.name, change.number, now_ms()))

@@ -1,0 +1,124 @@
+"""The thread that notices members of other processes die, and members that hang.
+
+A process descriptor (pidfd_open(2)) becomes readable the moment a process is gone. Where it cannot be had (another process
+namespace, an old kernel), the members' locks are looked at once a second; that is also how often leases are checked.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import TYPE_CHECKING
+
+from eventlog.catalog.groups import GroupState
+from eventlog.errors import EventLogError
+from eventlog.groups import coordinator
+from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.table import GroupTable
+from eventlog.log import Internals
+
+if TYPE_CHECKING:
+    from eventlog.groups.membership import Membership
+
+_LOOK_AGAIN_MS = 1000
+
+
+class Watcher(threading.Thread):
+    """Watches the groups that this process has members in."""
+
+    def __init__(self, internals: Internals, locks: MemberLocks) -> None:
+        super().__init__(name="eventlog-group-watcher", daemon=True)
+        self._internals = internals
+        self._locks = locks
+        self._lock = threading.Lock()
+        self._memberships: list[Membership] = []
+        self._watched: dict[int, int] = {}  # process id by descriptor
+        self._unwatchable: set[int] = set()
+        self._signal = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poller = select.poll()
+        self._poller.register(self._signal, select.POLLIN)
+        self._is_stopped = False
+
+    def add(self, membership: Membership) -> None:
+        """Watch this member's group from now on."""
+        with self._lock:
+            self._memberships.append(membership)
+        os.eventfd_write(self._signal, 1)
+
+    def remove(self, membership: Membership) -> None:
+        """The membership has ended."""
+        with self._lock:
+            if membership in self._memberships:
+                self._memberships.remove(membership)
+
+    def look_again(self) -> None:
+        """A group has a new generation: there may be new members to watch."""
+        os.eventfd_write(self._signal, 1)
+
+    def run(self) -> None:
+        while not self._is_stopped:
+            for descriptor, _ in self._poller.poll(_LOOK_AGAIN_MS):
+                if descriptor == self._signal:
+                    os.eventfd_read(self._signal)
+                else:
+                    self._forget_process(descriptor)
+            if not self._is_stopped:
+                self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            memberships = list(self._memberships)
+        present: set[int] = set()
+        for group in {id(membership.group): membership.group for membership in memberships}.values():
+            try:
+                state = self._look_after(group)
+            except EventLogError:
+                continue  # deleted, or the catalog cannot be read: the members find out when they poll
+            present |= {member.process_id for member in state.members.values() if self._locks.is_alive(member.epoch)}
+        self._watch_processes(present)
+        for membership in memberships:
+            membership.wants_attention = True
+
+    def _look_after(self, group: GroupTable) -> GroupState:
+        state = group.state()
+        members = list(state.members.values())
+        if any(coordinator.is_gone(self._locks, group, member) for member in members) or coordinator.is_absent(
+            self._locks, members
+        ):
+            state = coordinator.expel_the_gone(self._internals, self._locks, group)
+        if group.acks.generation < state.generation:
+            group.acks.announce(state.generation)  # who made it died before it could say so
+        return state
+
+    def _watch_processes(self, present: set[int]) -> None:
+        present.discard(os.getpid())
+        self._unwatchable &= present
+        for descriptor, process_id in list(self._watched.items()):
+            if process_id not in present:
+                self._forget_process(descriptor)
+        new = present - set(self._watched.values()) - self._unwatchable
+        for process_id in new:
+            try:
+                descriptor = os.pidfd_open(process_id)
+            except OSError:
+                self._unwatchable.add(process_id)
+                continue
+            self._poller.register(descriptor, select.POLLIN)
+            self._watched[descriptor] = process_id
+        if new:
+            os.eventfd_write(self._signal, 1)  # one may have died, and its number gone to another, before it was watched
+
+    def _forget_process(self, descriptor: int) -> None:
+        self._poller.unregister(descriptor)
+        os.close(descriptor)
+        del self._watched[descriptor]
+
+    def stop(self) -> None:
+        """End the thread, and wait for what it is doing."""
+        self._is_stopped = True
+        os.eventfd_write(self._signal, 1)
+        if threading.current_thread() is not self:
+            self.join()
+        for descriptor in [*self._watched, self._signal]:
+            os.close(descriptor)

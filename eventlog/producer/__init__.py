@@ -1,0 +1,1 @@
+"""Producers: records to partitions, and acknowledgements back."""

@@ -1,0 +1,242 @@
+"""The producer: chooses partitions, appends, and hands out receipts."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import NoReturn
+
+from eventlog.errors import (
+    EventLogError,
+    ForkedProcessError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    PartitionNotFoundError,
+    StoreClosedError,
+    TopicExistsError,
+    TopicNotFoundError,
+)
+from eventlog.groups.registry import Groups
+from eventlog.log import Log
+from eventlog.options import check_group_name, check_partition_number, check_topic_name
+from eventlog.producer.acks import Ack, AckNotifier
+from eventlog.producer.lane import Lane
+from eventlog.producer.linger import Lingerer
+from eventlog.producer.receipt import PendingReceipt, Receipt
+from eventlog.records.batch import Headers
+from eventlog.records.compression import codec_number
+from eventlog.records.partitioning import partition_for_key
+
+_BATCH_BYTES_MAX = 2**24
+
+_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+
+
+class _TopicLanes:
+    """A topic's partitions, and which of them gets records without a key: the same one for a batch's worth of bytes, as
+    Kafka's sticky partitioner does (KIP-794)."""
+
+    def __init__(self, lanes: list[Lane], batch_bytes: int) -> None:
+        self.lanes = lanes
+        self._batch_bytes = batch_bytes
+        self._left = 0
+        self._current = lanes[0]
+
+    def sticky(self, value: bytes | None) -> Lane:
+        """The lane for the next record without a key."""
+        if self._left <= 0:
+            self._current = random.choice(self.lanes)
+            self._left = self._batch_bytes
+        self._left -= len(value) if value else 1
+        return self._current
+
+
+class Producer:
+    """Sends records to topics; threads may share it. Made by `EventLog.producer`."""
+
+    def __init__(
+        self,
+        log: Log,
+        groups: Groups,
+        *,
+        compression: str | None,
+        linger_ms: int,
+        batch_bytes: int,
+        auto_create_topics: bool,
+    ) -> None:
+        self._log = log
+        self._groups = groups
+        if compression is not None:
+            codec_number(compression)  # raises what is wrong with it
+        self._compression = compression
+        self._linger_ms = _check_int("linger_ms", linger_ms, 0, 2**31 - 1)
+        self._batch_bytes = _check_int("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
+        if not isinstance(auto_create_topics, bool):
+            raise InvalidTypeError(f"auto_create_topics is a bool, not {type(auto_create_topics).__name__}")
+        self._auto_create_topics = auto_create_topics
+        self._lock = threading.Lock()
+        self._topics: dict[str, _TopicLanes] = {}
+        self._why_unusable: EventLogError | None = None
+        self._notifier: AckNotifier | None = None
+        self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
+        _producers.add(self)
+
+    def __enter__(self) -> Producer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Producer of {self._log!r}>"
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> Receipt:
+        """Append one record, and return where it is.
+
+        The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes
+        with every `batch_bytes`. `timestamp` is in milliseconds since the epoch, None means now. Raises what
+        `Partition.append` raises, `TopicNotFoundError` and `PartitionNotFoundError`."""
+        try:
+            lanes = self._topics[topic]
+        except (KeyError, TypeError):
+            lanes = self._open_topic(topic)
+        if partition is not None:
+            lane = self._lane_of(topic, lanes, partition)
+        elif key is not None:
+            lane = lanes.lanes[partition_for_key(key, len(lanes.lanes))]
+        else:
+            lane = lanes.sticky(value)
+        if self._lingerer is not None:
+            batch, place = lane.gather(value, key, headers, timestamp, self._batch_bytes)
+            self._lingerer.note()
+            offset = -1  # known once the batch is appended
+            receipt: Receipt = PendingReceipt(lane, batch, place, timestamp)
+        else:
+            offset = lane.append(value, key, headers, timestamp)
+            lane.last_offset = offset
+            receipt = Receipt(lane, offset, timestamp)
+        if self._notifier is not None:
+            self._notifier.note(lane, offset)
+        return receipt
+
+    def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
+        if check_partition_number(partition) >= len(lanes.lanes):
+            lanes = self._open_topic(topic)  # it may have more partitions by now
+        if not 0 <= partition < len(lanes.lanes):
+            raise PartitionNotFoundError(
+                f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.lanes) - 1}"
+            )
+        return lanes.lanes[partition]
+
+    def _open_topic(self, topic: str) -> _TopicLanes:
+        if self._why_unusable is not None:
+            self._refuse()
+        check_topic_name(topic)
+        try:
+            description = self._log.topic(topic)
+        except TopicNotFoundError:
+            if not self._auto_create_topics:
+                raise
+            with suppress(TopicExistsError):
+                self._log.create_topic(topic)
+            description = self._log.topic(topic)
+        with self._lock:
+            known = self._topics[topic].lanes if topic in self._topics else []
+            lanes = known + [
+                Lane(self._groups, self._log.partition(topic, number), self._compression)
+                for number in range(len(known), description.partitions)
+            ]
+            self._topics[topic] = _TopicLanes(lanes, self._batch_bytes)
+            return self._topics[topic]
+
+    def _refuse(self) -> NoReturn:
+        assert self._why_unusable is not None
+        raise type(self._why_unusable)(*self._why_unusable.args)
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for topic in list(self._topics.values()) for lane in topic.lanes]
+
+    def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
+        """Call `callback` with an `Ack` whenever this group has acknowledged more of what this producer sends from now on.
+
+        The calls come from one background thread, with rising offsets for each partition; several acknowledgements may come
+        as one. When the callback raises, it is not called any more, and `flush` or `close` raises its error."""
+        if self._why_unusable is not None:
+            self._refuse()
+        check_group_name(group)
+        if not callable(callback):
+            raise InvalidTypeError(f"callback is a function of an Ack, not {type(callback).__name__}")
+        with self._lock:
+            if self._notifier is None:
+                self._notifier = AckNotifier(self._groups)
+                self._notifier.start()
+            self._notifier.subscribe(group, callback)
+
+    def flush(self) -> None:
+        """Append what is waiting, and return once everything that was sent is on disk.
+
+        On an error what was waiting goes on waiting: the call may be repeated."""
+        if self._why_unusable is not None:
+            self._refuse()
+        for lane in self._lanes():
+            lane.append_waiting()
+        for lane in self._lanes():
+            if lane.last_offset >= 0:
+                lane.log.flush()
+        if self._notifier is not None:
+            self._notifier.raise_failure()
+
+    def close(self) -> None:
+        """Append what is waiting, and end. A second call does nothing."""
+        if self._why_unusable is not None:
+            return
+        if self._lingerer is not None:
+            self._lingerer.stop()
+        try:
+            for lane in self._lanes():
+                lane.append_waiting()
+        finally:
+            self._end(StoreClosedError(f"{self!r} is closed"))
+            if self._notifier is not None:
+                self._notifier.stop()
+        if self._notifier is not None:
+            self._notifier.raise_failure()
+
+    def close_with_store(self, timeout: float) -> None:
+        """Close; `timeout` is for consumers."""
+        self.close()
+
+    def _end(self, why: EventLogError) -> None:
+        self._why_unusable = why
+        self._topics = {}
+
+
+def _check_int(name: str, value: object, minimum: int, maximum: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
+    if not minimum <= value <= maximum:
+        raise InvalidArgumentError(f"{name} is {value}, but must be from {minimum} to {maximum}")
+    return value
+
+
+def _after_fork_in_child() -> None:
+    for producer in list(_producers):
+        producer._end(ForkedProcessError(f"{producer!r} was made before fork(): open the store again in the child"))
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

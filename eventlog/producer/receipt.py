@@ -1,0 +1,88 @@
+"""What a producer hands out for a record: where it is in the log, and whether a group has acknowledged it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventlog.groups.acknowledgement import is_acked, wait_acked
+from eventlog.options import check_group_name, check_timeout
+
+if TYPE_CHECKING:
+    from eventlog.producer.lane import Batch, Lane
+
+
+class Receipt:
+    """A record's place in the log. With `linger_ms` the record may still be waiting: `is_resolved` tells."""
+
+    __slots__ = ("_lane", "_offset", "_timestamp")
+
+    def __init__(self, lane: Lane, offset: int, timestamp: int | None) -> None:
+        self._lane = lane
+        self._offset = offset
+        self._timestamp = timestamp
+
+    def __repr__(self) -> str:
+        where = self.offset if self.is_resolved else "not appended yet"
+        return f"<Receipt {self._lane.topic_partition}: {where}>"
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._lane.topic_partition.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self._lane.topic_partition.partition
+
+    @property
+    def is_resolved(self) -> bool:
+        """Is the record in the log?"""
+        return True
+
+    @property
+    def offset(self) -> int:
+        """The record's offset. A record that is still waiting is appended now; raises what appending raises."""
+        return self._offset
+
+    @property
+    def timestamp(self) -> int:
+        """The record's timestamp, in milliseconds since the epoch. Read from the log unless it was given."""
+        if self._timestamp is None:
+            self._timestamp = self._lane.log.read(self.offset, max_records=1)[0].timestamp
+        return self._timestamp
+
+    def is_acked(self, group: str) -> bool:
+        """Has this group committed past the record?"""
+        return is_acked(self._lane.groups, check_group_name(group), self._lane.topic_partition, self.offset)
+
+    def wait_acked(self, group: str, timeout: float | None = None) -> bool:
+        """Block until this group has committed past the record; False after `timeout` seconds.
+
+        A group that does not exist yet, or was deleted, has acknowledged nothing, and may be created while this waits. A
+        reset of the group to behind the record counts as an acknowledgement; one to before it does not take back a True."""
+        check_timeout(timeout)
+        return wait_acked(self._lane.groups, check_group_name(group), self._lane.topic_partition, self.offset, timeout)
+
+
+class PendingReceipt(Receipt):
+    """A receipt of a record that waits to be appended together with others."""
+
+    __slots__ = ("_batch",)
+
+    def __init__(self, lane: Lane, batch: Batch, place: int, timestamp: int | None) -> None:
+        super().__init__(lane, place, timestamp)
+        self._batch = batch
+
+    @property
+    def is_resolved(self) -> bool:
+        """Is the record in the log?"""
+        return self._batch.first_offset is not None
+
+    @property
+    def offset(self) -> int:
+        """The record's offset. A record that is still waiting is appended now; raises what appending raises."""
+        if self._batch.first_offset is None:
+            self._lane.append_waiting()
+        assert self._batch.first_offset is not None
+        return self._batch.first_offset + self._offset
