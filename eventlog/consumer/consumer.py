@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from re import Pattern
 from types import TracebackType
@@ -214,10 +215,8 @@ class Consumer:
         self._record = None
         self._native_ack = None
         if self._auto_commit_s is not None and time.monotonic() - self._committed_at >= self._auto_commit_s:
-            try:
+            with suppress(StaleMemberError):  # lost partitions are found by the next look at the group
                 self._commit_handed_out()
-            except StaleMemberError:
-                pass  # the partitions are lost, which the next look at the group finds
 
     def _take(self, records_max: int) -> list[Record]:
         """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
@@ -327,10 +326,8 @@ class Consumer:
                 continue  # deleted between the two
 
     def _resubscribe(self, membership: Membership, subscription: Subscription) -> None:
-        try:
+        with suppress(StaleMemberError, GroupNotFoundError):  # the review that follows deals with these
             membership.subscribe(subscription.topics)
-        except (StaleMemberError, GroupNotFoundError):
-            pass  # the review that follows deals with it
 
     def _review(self, membership: Membership) -> None:
         try:
@@ -528,7 +525,7 @@ class Consumer:
 
     def close_with_store(self, timeout: float) -> None:
         """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store."""
-        if self._lock.acquire(timeout=timeout):
+        if not isinstance(self._lock, _Refusing) and self._lock.acquire(timeout=timeout):
             with _Release(self._lock):
                 self._close(may_commit=True)
 

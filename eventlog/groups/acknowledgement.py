@@ -16,9 +16,7 @@ def is_acked(groups: Groups, group: str, partition: TopicPartition, offset: int)
     return committed is not None and committed > offset
 
 
-def await_ack(
-    groups: Groups, group: str, partition: TopicPartition, offset: int, awaited: Awaited, place: int
-) -> None:
+def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int, awaited: Awaited, place: int) -> None:
     """Let one place of `awaited` be for the group's commit past `offset`, and the next one for what may bring that nearer.
 
     A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""

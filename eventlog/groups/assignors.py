@@ -9,8 +9,9 @@ without static members and without racks.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 
 from eventlog.records.record import TopicPartition
@@ -37,7 +38,7 @@ def assign_range(
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
         each, remainder = divmod(partition_counts[topic], len(subscribers))
         start = 0
-        for place, member in enumerate(subscribers):
+        for place, member in enumerate(sorted(subscribers)):
             stop = start + each + (place < remainder)
             assignment[member] += _partitions(topic, range(start, stop))
             start = stop
@@ -61,9 +62,8 @@ def assign_round_robin(
     assignment: dict[str, list[TopicPartition]] = {member: [] for member in members}
     turn = 0
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
-        subscribed = set(subscribers)
         for partition in _partitions(topic, range(partition_counts[topic])):
-            while members[turn] not in subscribed:
+            while members[turn] not in subscribers:
                 turn = (turn + 1) % len(members)
             assignment[members[turn]].append(partition)
             turn = (turn + 1) % len(members)
@@ -114,17 +114,17 @@ def _partitions(topic: str, numbers: Iterable[int]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in numbers]
 
 
-def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, list[str]]:
-    """The members by each existing topic that has any; topics and members are sorted."""
+def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, frozenset[str]]:
+    """The members by each existing topic that has any; the topics are sorted."""
     # Most members subscribe to the same topics, so these are gone through once for all of them.
-    members_by_topics: dict[frozenset[str], list[str]] = {}
-    for member in sorted(subscriptions):
-        members_by_topics.setdefault(frozenset(subscriptions[member]), []).append(member)
+    members_by_topics: dict[tuple[str, ...], list[str]] = {}
+    for member, topics in subscriptions.items():
+        members_by_topics.setdefault(tuple(topics), []).append(member)
     subscribers: dict[str, list[str]] = {}
     for topics, members in members_by_topics.items():
-        for topic in topics & partition_counts.keys():
+        for topic in partition_counts.keys() & topics:
             subscribers.setdefault(topic, []).extend(members)
-    return {topic: sorted(subscribers[topic]) for topic in sorted(subscribers)}
+    return {topic: frozenset(subscribers[topic]) for topic in sorted(subscribers)}
 
 
 @dataclass(eq=False)
@@ -132,9 +132,10 @@ class _Pool:
     """The topics that the same members subscribe to. For the balance any partition of them is as good as another, so
     numbers are shared out first and partitions afterwards."""
 
-    partitions: list[TopicPartition]
-    held: dict[str, list[TopicPartition]]  # What each subscriber may keep, by member in order.
-    shares: dict[str, int]  # How many each subscriber is to get, by member in order.
+    subscribers: frozenset[str]
+    partitions: list[TopicPartition] = field(default_factory=list)
+    held: dict[str, list[TopicPartition]] = field(default_factory=lambda: defaultdict(list))  # What may stay, by member.
+    shares: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # How many are to be whose, by member.
 
 
 def _pools(
@@ -142,23 +143,18 @@ def _pools(
     partition_counts: Mapping[str, int],
     owned: Mapping[str, Sequence[TopicPartition]],
 ) -> list[_Pool]:
-    """The pools with the fewest subscribers first: who has little choice comes before who can be served from elsewhere.
-    Shares are what is held."""
+    """The pools, without shares; those with the fewest subscribers first, as these members have the least choice."""
     owners = _owners(subscriptions, owned)
-    pools: dict[tuple[str, ...], _Pool] = {}
-    for topic, members in _subscribers(subscriptions, partition_counts).items():
-        key = tuple(members)
-        if key not in pools:
-            pools[key] = _Pool([], {member: [] for member in members}, {})
-        pool = pools[key]
-        for partition in _partitions(topic, range(partition_counts[topic])):
-            pool.partitions.append(partition)
+    pools: dict[frozenset[str], _Pool] = {}
+    for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
+        pool = pools.setdefault(subscribers, _Pool(subscribers))
+        partitions = _partitions(topic, range(partition_counts[topic]))
+        pool.partitions += partitions
+        for partition in partitions:
             owner = owners.get(partition)
-            if owner in pool.held:
+            if owner in subscribers:
                 pool.held[owner].append(partition)
-    for pool in pools.values():
-        pool.shares = {member: len(partitions) for member, partitions in pool.held.items()}
-    return sorted(pools.values(), key=lambda pool: len(pool.shares))
+    return sorted(pools.values(), key=lambda pool: len(pool.subscribers))
 
 
 def _owners(
@@ -176,8 +172,8 @@ def _owners(
 
 def _share_evenly(pool: _Pool) -> None:
     """Set equal shares. Where one more is left over, those who hold most get it, as it costs them least to keep it."""
-    each, remainder = divmod(len(pool.partitions), len(pool.shares))
-    by_held = sorted(pool.held, key=lambda member: (-len(pool.held[member]), member))
+    each, remainder = divmod(len(pool.partitions), len(pool.subscribers))
+    by_held = sorted(pool.subscribers, key=lambda member: (-len(pool.held[member]), member))
     for place, member in enumerate(by_held):
         pool.shares[member] = each + (place < remainder)
 
@@ -187,7 +183,7 @@ class _Balancer:
 
     def __init__(self, members: Iterable[str], pools: list[_Pool]) -> None:
         self._pools = pools
-        self._loads = dict.fromkeys(sorted(members), 0)
+        self._loads = dict.fromkeys(members, 0)
         # The pools that a member has partitions of, in the order in which it came by them.
         self._sources: dict[str, dict[_Pool, None]] = {member: {} for member in self._loads}
         # The members that may be able to take something from a member: all that can, and some that no longer can.
@@ -196,27 +192,27 @@ class _Balancer:
     def run(self) -> None:
         """Keep what is held, share out what is free, and then move as long as it evens out a difference."""
         for pool in self._pools:
-            for member, count in pool.shares.items():
-                if count:
-                    self._add(pool, member, count)
+            for member, partitions in pool.held.items():
+                self._add(pool, member, len(partitions))
         for pool in self._pools:
             self._fill(pool)
         while self._level():
             pass
 
     def _add(self, pool: _Pool, member: str, count: int) -> None:
+        pool.shares[member] += count
         self._loads[member] += count
         if pool not in self._sources[member]:
             self._sources[member][pool] = None
-            self._takers[member].update(pool.shares)
+            self._takers[member] |= pool.subscribers
 
     def _fill(self, pool: _Pool) -> None:
         """Give each free partition to the subscriber with the fewest."""
-        by_load = [(self._loads[member], member) for member in pool.shares]
+        free = len(pool.partitions) - sum(pool.shares.values())
+        by_load = [(self._loads[member], member) for member in pool.subscribers] if free else []
         heapify(by_load)
-        for _ in range(len(pool.partitions) - sum(pool.shares.values())):
+        for _ in range(free):
             load, member = by_load[0]
-            pool.shares[member] += 1
             self._add(pool, member, 1)
             heapreplace(by_load, (load + 1, member))
 
@@ -232,10 +228,8 @@ class _Balancer:
             if move is None:
                 continue
             pool, taker = move
-            pool.shares[giver] -= 1
-            pool.shares[taker] += 1
-            self._loads[giver] -= 1
             self._add(pool, taker, 1)
+            self._add(pool, giver, -1)
             if not pool.shares[giver]:
                 del self._sources[giver][pool]
             heappush(by_load, (-self._loads[giver], giver))
@@ -251,7 +245,7 @@ class _Balancer:
                 break
             # What came last goes first: it may be what the giver did not have before, and then costs nothing.
             for pool in reversed(self._sources[giver]):
-                if taker in pool.shares:
+                if taker in pool.subscribers:
                     return pool, taker
             takers.remove(taker)
         return None
@@ -262,8 +256,8 @@ def _hand_out(pool: _Pool) -> dict[str, list[TopicPartition]]:
     the fewest."""
     # The lowest numbers are kept, whatever the topic, so that what is given up comes from all topics alike.
     kept = {
-        member: sorted(held, key=lambda partition: (partition.partition, partition.topic))[: pool.shares[member]]
-        for member, held in pool.held.items()
+        member: sorted(pool.held[member], key=lambda partition: (partition.partition, partition.topic))[:share]
+        for member, share in pool.shares.items()
     }
     taken = {partition for partitions in kept.values() for partition in partitions}
     by_count = [(len(partitions), member) for member, partitions in kept.items() if len(partitions) < pool.shares[member]]

@@ -54,9 +54,7 @@ def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: J
     return member
 
 
-def _enter(
-    locks: MemberLocks, group: GroupTable, change: GroupChange, request: JoinRequest
-) -> tuple[Member, GroupState]:
+def _enter(locks: MemberLocks, group: GroupTable, change: GroupChange, request: JoinRequest) -> tuple[Member, GroupState]:
     state = existing(change.state, group.name)
     others = [other for other in state.members.values() if not is_gone(locks, group, other)]
     state = _with_assignor(state, request.assignor, others)
