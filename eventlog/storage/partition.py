@@ -185,6 +185,7 @@ class Partition:
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
+        compression: str | None = None,
     ) -> range:
         """Append records as one unit and return their offsets. Lists have one item per value.
 
