@@ -286,7 +286,7 @@ def _drain_all(connection: Connection) -> None:
     try:
         while True:
             connection.recv()
-    except EOFError:
+    except (EOFError, ConnectionResetError):
         pass
 
 
@@ -300,8 +300,9 @@ def _wait_for_record(connection: Connection, partition: int) -> int:
 
 def _percentiles(times: list[float]) -> dict[str, float]:
     ordered = sorted(times)
-    at = lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))]  # noqa: E731
-    return {"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": ordered[-1], "count": len(ordered)}
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    found = {name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for name, share in shares.items()}
+    return {**found, "max": ordered[-1], "count": len(ordered)}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,24 @@ class Awaited:
         self.entries: Any = ffi.new("el_awaited[]", count)
         self.keep: list[Any] = [None] * count
 
+    def copy(self) -> Awaited:
+        """The same things, in an object of its own."""
+        return join([self])
+
     def first_ready(self, start: int = 0) -> int:
         """The first that is ready from `start` on, and then from the beginning; -1 if none is."""
         return int(lib.el_first_ready(self.entries, self.count, start))
+
+
+def join(parts: Sequence[Awaited], spare: int = 0) -> Awaited:
+    """All things of several objects in one, with `spare` places at the end."""
+    joined = Awaited(sum(part.count for part in parts) + spare)
+    place = 0
+    for part in parts:
+        ffi.memmove(joined.entries + place, part.entries, part.count * ffi.sizeof("el_awaited"))
+        joined.keep[place : place + part.count] = part.keep
+        place += part.count
+    return joined
 
 
 class Flag:

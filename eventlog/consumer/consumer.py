@@ -38,7 +38,7 @@ from eventlog.log import Log, internals
 from eventlog.options import check_group_name, check_milliseconds, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.acks import NOBODY, Ack, commit_all, commit_one
-from eventlog.waiting import wait_for_any
+from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500
 
@@ -175,8 +175,11 @@ class Consumer:
         """Every record, one after the other; waits for more at the end.
 
         A record counts as handed out, for `commit` and `position`, once it was yielded."""
-        while True:
-            self._refill()
+        return self._hand_out(wait=True)
+
+    def _hand_out(self, wait: bool) -> Iterator[Record]:
+        """Records until there are no more; with `wait` there are always more."""
+        while self._refill(wait):
             attention = self._attention
             for record in self._chunk:
                 self._record = record
@@ -184,7 +187,7 @@ class Consumer:
                 if attention.wants_attention:
                     break
 
-    def _refill(self) -> None:
+    def _refill(self, wait: bool) -> bool:
         """Have a chunk of one partition's records ready; what is left of the last one goes first."""
         with self._exclusively():
             lane = self._lane
@@ -201,19 +204,23 @@ class Consumer:
                 if lane is not None:
                     lane.rewind()
                     lane = None
-                else:
+                elif wait:
                     self._wait(None)
+                else:
+                    self._lane = None
+                    return False
             assert self._lane is not None
-            self._native_ack = self._lane.ack.native if self._lane.ack is not None else None
+            self._allow_short_commit()
             self._attention = self._membership if self._membership is not None else _Undisturbed
+            return True
 
     def _settle(self) -> None:
         """The record that iteration handed out last is done with; commit what is due with auto_commit."""
+        self._native_ack = None
         if self._record is not None and self._lane is not None:
             self._lane.position = self._record.offset + 1
             self._handed_out.add(self._lane)
         self._record = None
-        self._native_ack = None
         if self._auto_commit_s is not None and time.monotonic() - self._committed_at >= self._auto_commit_s:
             with suppress(StaleMemberError):  # lost partitions are found by the next look at the group
                 self._commit_handed_out()
@@ -264,9 +271,12 @@ class Consumer:
         remaining = None if deadline is None else deadline - time.monotonic()
         if remaining is not None and remaining <= 0:
             return False
+        return wait_for_any(self._internals.signals, self._conditions(), remaining, self._look) or deadline is None
+
+    def _conditions(self) -> Awaited:
+        """Everything that can end a wait."""
         known_changes = self._membership.known_changes if self._membership is not None else None
-        awaited = self._assigned.await_anything(self._table, known_changes, self._catalog_version)
-        return wait_for_any(self._internals.signals, awaited, remaining, self._look) or deadline is None
+        return self._assigned.await_anything(self._table, known_changes, self._catalog_version)
 
     def _look(self) -> bool:
         self._internals.check_usable()
@@ -377,6 +387,7 @@ class Consumer:
             if lane is not None:
                 self._handed_out.discard(lane)
                 if lane is self._lane:
+                    self._native_ack = None
                     self._drop_chunk()
                     self._record = None
 
@@ -388,23 +399,21 @@ class Consumer:
         At once visible to every process, and it survives the death of any. With `sync` it is on disk on return, else within a
         second. A commit behind what is committed changes nothing: only `Group.reset` takes an acknowledgement back. Raises
         `StaleMemberError` if a partition is not this consumer's any more, and then nothing was committed."""
-        if not self._lock.acquire(False):
-            self._refuse_concurrent_use()
-        try:
-            if offsets is None and not sync and not self._handed_out and self._native_ack is not None:
-                # Iteration that commits after each record: as short as can be.
-                if (status := commit_one(self._native_ack, self._record.offset + 1)) != 0:  # type: ignore[union-attr]
-                    self._lane.ack.check(status)  # type: ignore[union-attr]
-                return
+        # Iteration that commits after each record: as short as can be. Needs no lock, because another thread that is inside
+        # the consumer has set _native_ack to None.
+        native, record = self._native_ack, self._record
+        is_short = native is not None and record is not None and offsets is None and not sync
+        if is_short and commit_one(native, record.offset + 1) == 0:  # type: ignore[union-attr]
+            return
+        with self._exclusively():
             self._commit(offsets, sync)
-        finally:
-            self._lock.release()
 
     def _commit(self, offsets: Mapping[TopicPartition, int] | None, sync: bool) -> None:
         if self.group is None:
             raise InvalidArgumentError("this consumer is in no group: there is nothing to commit to")
         if offsets is None:
             self._commit_handed_out()
+            self._allow_short_commit()
         else:
             commit_all(self._checked(offsets))
         if sync and self._table is not None:
@@ -418,6 +427,11 @@ class Consumer:
         commit_all(acks)
         self._handed_out.clear()
         self._committed_at = time.monotonic()
+
+    def _allow_short_commit(self) -> None:
+        """Let `commit` be short while the record that iteration hands out is the only one that is not committed."""
+        is_only_one = self._lane is not None and self._lane.ack is not None and not self._handed_out
+        self._native_ack = self._lane.ack.native if is_only_one else None  # type: ignore[union-attr]
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
         if not isinstance(offsets, Mapping):
@@ -556,7 +570,35 @@ class Consumer:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used."""
+        self._native_ack = None
         self._lock = _Refusing(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
+
+
+def has_group_work(consumer: Consumer) -> bool:
+    """Will the next `attend` talk to the catalog, which can take a few milliseconds?"""
+    membership = consumer._membership
+    is_outdated = consumer._catalog_version != consumer._internals.signals.catalog_version
+    return consumer._subscription is not None and (
+        is_outdated or (consumer.group is not None and (membership is None or membership.has_changed))
+    )
+
+
+def attend(consumer: Consumer) -> None:
+    """Join the group, or take account of what happened in it, as `poll` does."""
+    with consumer._exclusively():
+        consumer._settle()
+        consumer._attend()
+
+
+def hand_out_now(consumer: Consumer) -> Iterator[Record]:
+    """Iterate over the records that are there, without waiting for more."""
+    return consumer._hand_out(wait=False)
+
+
+def await_work(consumer: Consumer) -> Awaited:
+    """What a wait for the next records has to wait for; a new object with every call."""
+    with consumer._exclusively():
+        return consumer._conditions().copy()
 
 
 class _Undisturbed:

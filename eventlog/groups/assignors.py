@@ -38,7 +38,7 @@ def assign_range(
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
         each, remainder = divmod(partition_counts[topic], len(subscribers))
         start = 0
-        for place, member in enumerate(sorted(subscribers)):
+        for place, member in enumerate(subscribers[: partition_counts[topic]]):
             stop = start + each + (place < remainder)
             assignment[member] += _partitions(topic, range(start, stop))
             start = stop
@@ -62,8 +62,9 @@ def assign_round_robin(
     assignment: dict[str, list[TopicPartition]] = {member: [] for member in members}
     turn = 0
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
+        subscribed = set(subscribers)
         for partition in _partitions(topic, range(partition_counts[topic])):
-            while members[turn] not in subscribers:
+            while members[turn] not in subscribed:
                 turn = (turn + 1) % len(members)
             assignment[members[turn]].append(partition)
             turn = (turn + 1) % len(members)
@@ -114,17 +115,23 @@ def _partitions(topic: str, numbers: Iterable[int]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in numbers]
 
 
-def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, frozenset[str]]:
-    """The members by each existing topic that has any; the topics are sorted."""
-    # Most members subscribe to the same topics, so these are gone through once for all of them.
+def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """The members by each existing topic that has any; topics and members are sorted."""
+    # Mostly there are few different subscriptions, and few different sets of them that topics occur in. What is done
+    # once for each of these is not done for every member and topic.
     members_by_topics: dict[tuple[str, ...], list[str]] = {}
     for member, topics in subscriptions.items():
         members_by_topics.setdefault(tuple(topics), []).append(member)
-    subscribers: dict[str, list[str]] = {}
-    for topics, members in members_by_topics.items():
+    places_by_topic: dict[str, list[int]] = {}
+    for place, topics in enumerate(members_by_topics):
         for topic in partition_counts.keys() & topics:
-            subscribers.setdefault(topic, []).extend(members)
-    return {topic: frozenset(subscribers[topic]) for topic in sorted(subscribers)}
+            places_by_topic.setdefault(topic, []).append(place)
+    groups = list(members_by_topics.values())
+    merged: dict[tuple[int, ...], tuple[str, ...]] = {}
+    for places in map(tuple, places_by_topic.values()):
+        if places not in merged:
+            merged[places] = tuple(sorted(member for place in places for member in groups[place]))
+    return {topic: merged[tuple(places_by_topic[topic])] for topic in sorted(places_by_topic)}
 
 
 @dataclass(eq=False)
@@ -145,14 +152,16 @@ def _pools(
 ) -> list[_Pool]:
     """The pools, without shares; those with the fewest subscribers first, as these members have the least choice."""
     owners = _owners(subscriptions, owned)
-    pools: dict[frozenset[str], _Pool] = {}
+    pools: dict[tuple[str, ...], _Pool] = {}
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
-        pool = pools.setdefault(subscribers, _Pool(subscribers))
+        if subscribers not in pools:
+            pools[subscribers] = _Pool(frozenset(subscribers))
+        pool = pools[subscribers]
         partitions = _partitions(topic, range(partition_counts[topic]))
         pool.partitions += partitions
         for partition in partitions:
             owner = owners.get(partition)
-            if owner in subscribers:
+            if owner in pool.subscribers:
                 pool.held[owner].append(partition)
     return sorted(pools.values(), key=lambda pool: len(pool.subscribers))
 

@@ -30,7 +30,7 @@ LAYERS = {
     "producer": {"groups", "log", "storage", "records"},
     "consumer": {"groups", "log", "storage", "records"},
     "api": {"producer", "consumer", "groups", "log"},
-    "aio": {"api", "producer", "consumer", "groups", "log", "records"},
+    "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},
 }

@@ -61,3 +61,22 @@ def spans_of(records: Sequence[Record]) -> list[tuple[int, int, int]]:
         assert record.offset == span[1], f"{record.topic}-{record.partition}: {record.offset} after {span[1]}"
         span[1] = record.offset + 1
     return [(partition, first, stop) for partition, (first, stop) in spans.items()]
+
+
+def commit_and_report(connection: Connection, store: Path, group: str, sync_every: int, fsync: str) -> None:
+    """Consume record by record, commit each, and report (partition, offset, with sync) after the commit has returned."""
+    with eventlog.open(store, fsync=fsync, fsync_interval_ms=20) as log, log.consumer(TOPIC, group=group) as consumer:
+        for count, record in enumerate(consumer, 1):
+            is_synced = count % sync_every == 0
+            consumer.commit({TopicPartition(TOPIC, record.partition): record.offset + 1}, sync=is_synced)
+            connection.send((record.partition, record.offset + 1, is_synced))
+
+
+def produce_forever(connection: Connection, store: Path, partitions: int) -> None:
+    """Send records to all partitions in turn, without flushing any."""
+    with eventlog.open(store, fsync="never") as log, log.producer() as producer:
+        connection.send("sending")
+        sequence = 0
+        while True:
+            producer.send(TOPIC, b"%d" % sequence, partition=sequence % partitions)
+            sequence += 1

@@ -1,0 +1,140 @@
+"""A consumer for tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from re import Pattern
+from types import TracebackType
+
+from eventlog.aio.hub import Hub, Worker
+from eventlog.consumer.consumer import Consumer, attend, await_work, hand_out_now, has_group_work
+from eventlog.errors import ConcurrentUseError
+from eventlog.options import check_timeout
+from eventlog.records.record import Record, TopicPartition
+
+
+class AsyncConsumer:
+    """`eventlog.Consumer` for one task at a time. A rebalance listener is called in a thread of the executor."""
+
+    def __init__(self, consumer: Consumer, hub: Hub) -> None:
+        self._consumer = consumer
+        self._hub = hub
+        self._worker = Worker()
+        self._is_busy = False
+
+    async def __aenter__(self) -> AsyncConsumer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._worker.call(lambda: self._consumer.__exit__(kind, error, trace))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._is_busy:
+            raise ConcurrentUseError(f"{self._consumer!r} is in use by another task: give each task a consumer of its own")
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+
+    async def _attend(self) -> None:
+        await self._worker.settled()
+        if has_group_work(self._consumer):
+            await self._worker.call(lambda: attend(self._consumer))
+
+    async def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
+        """As `Consumer.poll`."""
+        check_timeout(timeout)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        with self._alone():
+            while True:
+                await self._attend()
+                # From here to the return nothing is awaited: a cancelled task has not taken any records.
+                records = self._consumer.poll(0, max_records)
+                remaining = None if deadline is None else deadline - loop.time()
+                if records or (remaining is not None and remaining <= 0):
+                    return records
+                await self._hub.wait(await_work(self._consumer), remaining)
+
+    async def __aiter__(self) -> AsyncIterator[Record]:
+        """As iteration over `Consumer`."""
+        while True:
+            with self._alone():
+                await self._attend()
+            for record in hand_out_now(self._consumer):
+                yield record
+            with self._alone():
+                await self._hub.wait(await_work(self._consumer), None)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
+        """As `Consumer.commit`."""
+        await self._worker.settled()
+        if sync:
+            with self._alone():
+                await self._worker.call(lambda: self._consumer.commit(offsets, sync=True))
+        else:
+            self._consumer.commit(offsets)
+
+    async def close(self) -> None:
+        """As `Consumer.close`."""
+        await self._worker.call(self._consumer.close)
+
+    # --- what does not wait ----------------------------------------------------------------------------------
+
+    def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
+        """As `Consumer.subscribe`."""
+        self._consumer.subscribe(topics)
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """As `Consumer.assign`."""
+        self._consumer.assign(partitions)
+
+    def assignment(self) -> set[TopicPartition]:
+        """As `Consumer.assignment`."""
+        return self._consumer.assignment()
+
+    def subscription(self) -> tuple[str, ...]:
+        """As `Consumer.subscription`."""
+        return self._consumer.subscription()
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """As `Consumer.committed`."""
+        return self._consumer.committed(partition)
+
+    def position(self, partition: TopicPartition) -> int:
+        """As `Consumer.position`."""
+        return self._consumer.position(partition)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """As `Consumer.seek`."""
+        self._consumer.seek(partition, offset)
+
+    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_beginning`."""
+        self._consumer.seek_to_beginning(*partitions)
+
+    def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_end`."""
+        self._consumer.seek_to_end(*partitions)
+
+    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_time`."""
+        self._consumer.seek_to_time(timestamp, *partitions)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.pause`."""
+        self._consumer.pause(*partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.resume`."""
+        self._consumer.resume(*partitions)
+
+    def paused(self) -> set[TopicPartition]:
+        """As `Consumer.paused`."""
+        return self._consumer.paused()

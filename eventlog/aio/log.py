@@ -1,0 +1,89 @@
+"""A store for tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from re import Pattern
+from types import TracebackType
+from typing import Any
+
+from eventlog import api
+from eventlog.aio.consumer import AsyncConsumer
+from eventlog.aio.hub import Hub
+from eventlog.aio.partition import AsyncPartition
+from eventlog.aio.producer import AsyncProducer
+from eventlog.api import EventLog
+from eventlog.catalog.topics import TopicDescription
+from eventlog.groups.group import Group
+from eventlog.log import internals
+
+
+class AsyncEventLog:
+    """`eventlog.EventLog` for tasks. Made by `eventlog.aio.open`, and usable after that as `async with`.
+
+    `log` is the store itself, for everything that is not here."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self._hub = Hub(internals(log).signals)
+        self._appends_block = internals(log).fsync == "always"
+
+    async def __aenter__(self) -> AsyncEventLog:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+    ) -> TopicDescription:
+        """As `EventLog.create_topic`."""
+        return await asyncio.to_thread(self.log.create_topic, name, partitions, config)
+
+    def topic(self, name: str) -> TopicDescription:
+        """As `EventLog.topic`."""
+        return self.log.topic(name)
+
+    def topics(self) -> list[str]:
+        """As `EventLog.topics`."""
+        return self.log.topics()
+
+    def groups(self) -> list[str]:
+        """As `EventLog.groups`."""
+        return self.log.groups()
+
+    def group(self, name: str) -> Group:
+        """As `EventLog.group`."""
+        return self.log.group(name)
+
+    def partition(self, topic: str, partition: int) -> AsyncPartition:
+        """As `EventLog.partition`."""
+        return AsyncPartition(self.log.partition(topic, partition), self._hub, appends_block=self._appends_block)
+
+    def producer(self, **options: Any) -> AsyncProducer:
+        """As `EventLog.producer`, with the same options."""
+        producer = self.log.producer(**options)
+        return AsyncProducer(producer, self.log._groups, self._hub, appends_block=self._appends_block)
+
+    def consumer(self, topics: str | Sequence[str] | Pattern[str] | None = None, **options: Any) -> AsyncConsumer:
+        """As `EventLog.consumer`, with the same options."""
+        return AsyncConsumer(self.log.consumer(topics, **options), self._hub)
+
+    async def flush(self) -> None:
+        """As `EventLog.flush`."""
+        await asyncio.to_thread(self.log.flush)
+
+    async def close(self) -> None:
+        """As `EventLog.close`. Tasks that still wait get `StoreClosedError`."""
+        await asyncio.to_thread(self._hub.stop)
+        await asyncio.to_thread(self.log.close)
+
+
+@functools.wraps(api.open)
+def open(path: str | os.PathLike[str], **options: Any) -> AsyncEventLog:
+    return AsyncEventLog(api.open(path, **options))

@@ -1,0 +1,119 @@
+"""A producer for tasks, and receipts that can be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from eventlog.aio.hub import Hub, Worker
+from eventlog.groups.acknowledgement import await_ack
+from eventlog.groups.registry import Groups
+from eventlog.options import check_group_name, check_timeout
+from eventlog.producer.producer import Producer
+from eventlog.producer.receipt import Receipt
+from eventlog.records.batch import Headers
+from eventlog.records.record import TopicPartition
+from eventlog.waiting import Awaited
+
+
+class AsyncReceipt:
+    """`eventlog.Receipt`, with a wait for acknowledgements that leaves the event loop free."""
+
+    def __init__(self, receipt: Receipt, groups: Groups, hub: Hub) -> None:
+        self._receipt = receipt
+        self._groups = groups
+        self._hub = hub
+
+    def __repr__(self) -> str:
+        return repr(self._receipt)
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._receipt.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self._receipt.partition
+
+    @property
+    def is_resolved(self) -> bool:
+        """Is the record in the log?"""
+        return self._receipt.is_resolved
+
+    @property
+    def offset(self) -> int:
+        """As `Receipt.offset`."""
+        return self._receipt.offset
+
+    @property
+    def timestamp(self) -> int:
+        """As `Receipt.timestamp`."""
+        return self._receipt.timestamp
+
+    def is_acked(self, group: str) -> bool:
+        """As `Receipt.is_acked`."""
+        return self._receipt.is_acked(group)
+
+    async def wait_acked(self, group: str, timeout: float | None = None) -> bool:
+        """As `Receipt.wait_acked`."""
+        check_group_name(group)
+        check_timeout(timeout)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        where = TopicPartition(self.topic, self.partition)
+        while not self._receipt.is_acked(group):
+            remaining = None if deadline is None else deadline - loop.time()
+            if remaining is not None and remaining <= 0:
+                return False
+            awaited = Awaited(2)
+            await_ack(self._groups, group, where, self.offset, awaited, 0)
+            await self._hub.wait(awaited, remaining)
+        return True
+
+
+class AsyncProducer:
+    """`eventlog.Producer` for any number of tasks."""
+
+    def __init__(self, producer: Producer, groups: Groups, hub: Hub, *, appends_block: bool) -> None:
+        self._producer = producer
+        self._groups = groups
+        self._hub = hub
+        self._appends_block = appends_block
+        self._worker = Worker()
+
+    async def __aenter__(self) -> AsyncProducer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> AsyncReceipt:
+        """As `Producer.send`. With fsync="always" the disk is waited for in the executor; a record is appended also when the
+        task is cancelled meanwhile."""
+        if self._appends_block:
+            loop = asyncio.get_running_loop()
+            arguments = (topic, value, key, headers, partition, timestamp)
+            receipt = await loop.run_in_executor(None, self._producer.send, *arguments)
+        else:
+            receipt = self._producer.send(topic, value, key, headers, partition, timestamp)
+        return AsyncReceipt(receipt, self._groups, self._hub)
+
+    async def flush(self) -> None:
+        """As `Producer.flush`."""
+        await self._worker.call(self._producer.flush)
+
+    async def close(self) -> None:
+        """As `Producer.close`."""
+        await self._worker.call(self._producer.close)
