@@ -71,7 +71,9 @@ class PendingReceipt(Receipt):
     __slots__ = ("_batch",)
 
     def __init__(self, lane: Lane, batch: Batch, place: int, timestamp: int | None) -> None:
-        super().__init__(lane, place, timestamp)
+        self._lane = lane
+        self._offset = place
+        self._timestamp = timestamp
         self._batch = batch
 
     @property

@@ -38,6 +38,7 @@ _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
 _IDLE_READERS_MAX = 4
+_BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
 
@@ -338,6 +339,11 @@ def open_reader(partition: Partition, offset: int) -> LogReader:
     reader = partition._large_reader()
     reader.seek(offset)
     return reader
+
+
+def record_bytes_max(partition: Partition) -> int:
+    """A record whose key and value together are no longer than this always fits into a batch of its own."""
+    return partition._batch_bytes_max - _BATCH_OVERHEAD_BYTES
 
 
 def check_record(
