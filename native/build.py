@@ -26,6 +26,7 @@ ffibuilder.set_source(
     #include "store/index.h"
     #include "store/reader.h"
     #include "store/signals.h"
+    #include "python/functions.h"
     #include "python/objects.h"
     """,
     sources=_SOURCES,

@@ -128,7 +128,7 @@ typedef struct el_ack {
     int32_t holder;
     ...;
 } el_ack;
-int el_ack_commit(el_ack *ack, int64_t offset);
+int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
 int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed);
 int el_ack_take(el_ack *ack, int64_t former_owner);
 int el_ack_release(el_ack *ack);
@@ -139,14 +139,15 @@ void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_by
                       uint8_t *time_index);
 
 /* store/appender.h */
-typedef struct el_appender { int64_t segment_base; int error_number; int32_t holder; ...; } el_appender;
+typedef struct el_appender { int64_t segment_base; int is_retired; int error_number; int32_t holder; ...; } el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
                              int flush_always, int log_append_time);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
 int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp);
+                         int64_t key_length, int64_t timestamp, int may_wait);
+int el_appender_retire(el_appender *appender);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);
 int el_roll_begin(el_appender *appender, el_tail *sealed);
@@ -191,3 +192,7 @@ void el_pack_free(el_pack *pack);
 int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
+
+/* python/functions.h */
+int el_new_append_function(uintptr_t list, uintptr_t state);
+int el_new_commit_function(uintptr_t list, uintptr_t state);

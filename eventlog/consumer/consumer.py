@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from re import Pattern
@@ -37,7 +37,7 @@ from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
 from eventlog.options import check_group_name, check_milliseconds, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition
-from eventlog.storage.acks import NOBODY, Ack, commit_all, commit_one
+from eventlog.storage.acks import NOBODY, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500
@@ -90,7 +90,7 @@ class Consumer:
         self._chunk: Iterator[Record] = iter(())
         self._lane: Lane | None = None
         self._record: Record | None = None
-        self._native_ack: Any = None
+        self._commit_record: Callable[[int], int] | None = None
         self._attention: Any = _Undisturbed
         self._handed_out: set[Lane] = set()  # lanes with records that were handed out since the last commit
         self._committed_at = time.monotonic()
@@ -216,7 +216,7 @@ class Consumer:
 
     def _settle(self) -> None:
         """The record that iteration handed out last is done with; commit what is due with auto_commit."""
-        self._native_ack = None
+        self._commit_record = None
         if self._record is not None and self._lane is not None:
             self._lane.position = self._record.offset + 1
             self._handed_out.add(self._lane)
@@ -387,7 +387,7 @@ class Consumer:
             if lane is not None:
                 self._handed_out.discard(lane)
                 if lane is self._lane:
-                    self._native_ack = None
+                    self._commit_record = None
                     self._drop_chunk()
                     self._record = None
 
@@ -399,11 +399,11 @@ class Consumer:
         At once visible to every process, and it survives the death of any. With `sync` it is on disk on return, else within a
         second. A commit behind what is committed changes nothing: only `Group.reset` takes an acknowledgement back. Raises
         `StaleMemberError` if a partition is not this consumer's any more, and then nothing was committed."""
-        # Iteration that commits after each record: as short as can be. Needs no lock, because another thread that is inside
-        # the consumer has set _native_ack to None.
-        native, record = self._native_ack, self._record
-        is_short = native is not None and record is not None and offsets is None and not sync
-        if is_short and commit_one(native, record.offset + 1) == 0:  # type: ignore[union-attr]
+        # Iteration that commits after each record: as short as can be. It needs no lock: a thread inside the consumer has
+        # set _commit_record to None before anything else.
+        commit_record, record = self._commit_record, self._record
+        is_short = commit_record is not None and record is not None and offsets is None and not sync
+        if is_short and commit_record(record.offset + 1) == 0:  # type: ignore[misc, union-attr]
             return
         with self._exclusively():
             self._commit(offsets, sync)
@@ -430,8 +430,7 @@ class Consumer:
 
     def _allow_short_commit(self) -> None:
         """Let `commit` be short while the record that iteration hands out is the only one that is not committed."""
-        is_only_one = self._lane is not None and self._lane.ack is not None and not self._handed_out
-        self._native_ack = self._lane.ack.native if is_only_one else None  # type: ignore[union-attr]
+        self._commit_record = self._lane.commit_record if self._lane is not None and not self._handed_out else None
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
         if not isinstance(offsets, Mapping):
@@ -496,7 +495,7 @@ class Consumer:
         if lane is self._lane:
             self._drop_chunk()
             self._record = None
-            self._native_ack = None
+            self._commit_record = None
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out nothing of these partitions until `resume`."""
@@ -570,7 +569,7 @@ class Consumer:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used."""
-        self._native_ack = None
+        self._commit_record = None
         self._lock = _Refusing(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
 
 

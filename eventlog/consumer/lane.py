@@ -20,6 +20,7 @@ class Lane:
         self.log = log
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.ack = ack
+        self.commit_record = ack.commit_function() if ack is not None else None
         self.position = position
         self.is_paused = False
         self._durable = durable

@@ -177,7 +177,7 @@ class AckTable(SharedFile):
 
 
 class Ack:
-    """What one member may do with one slot. `native` is the `el_ack`, for callers in a hurry."""
+    """What one member may do with one slot. `native` is the `el_ack`."""
 
     def __init__(self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int) -> None:
         self.table = table
@@ -199,7 +199,15 @@ class Ack:
         """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
 
         Raises `StaleMemberError`, `LockTimeoutError`."""
-        self.check(lib.el_ack_commit(self.native, offset))
+        self.check(lib.el_ack_commit(self.native, offset, True))
+
+    def commit_function(self) -> Callable[[int], int]:
+        """`commit` as a built-in function, for callers in a hurry: returns a status for `check`; 0 is success."""
+        made: list[Callable[[int], int]] = []
+        state = (int(ffi.cast("uintptr_t", self.native)), self.native, self._keep)
+        if not lib.el_new_commit_function(id(made), id(state)):
+            raise MemoryError("memory ran out while a partition was assigned")
+        return made[0]
 
     def take(self, former_owner: int) -> bool:
         """Become the owner if nobody is, or if `former_owner` is, a member that is known to be gone."""
@@ -232,10 +240,6 @@ class Ack:
                 f"{self.native.timeout_ms} ms; if it is stopped, continue or kill it"
             )
         raise EventLogError(f"committing failed with status {status}")
-
-
-commit_one = lib.el_ack_commit
-"""`Ack.commit` on the native side: takes `Ack.native` and an offset, returns a status for `Ack.check`. 0 is success."""
 
 
 def commit_all(acks: list[tuple[Ack, int]]) -> None:

@@ -169,6 +169,7 @@ class Partition:
                     _NULL if key is None else key,
                     -1 if key is None else len(key),
                     -1 if timestamp is None else timestamp,
+                    True,
                 )
             except TypeError:
                 self._refuse()

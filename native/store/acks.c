@@ -148,9 +148,9 @@ static el_ack_slot *slot_of(const el_ack *ack) {
     return &ack->group->slots[ack->slot];
 }
 
-static int lock(el_ack *ack) {
+static int lock_within(el_ack *ack, int64_t timeout_ms) {
     el_ack_slot *slot = slot_of(ack);
-    int result = el_mutex_lock(&slot->lock.mutex, ack->timeout_ms);
+    int result = el_mutex_lock(&slot->lock.mutex, timeout_ms);
     if (result == EOWNERDEAD) {
         pthread_mutex_consistent(&slot->lock.mutex);
     } else if (result != 0) {
@@ -159,6 +159,10 @@ static int lock(el_ack *ack) {
     }
     atomic_store_explicit(&slot->holder, ack->process_id, memory_order_relaxed);
     return EL_DONE;
+}
+
+static int lock(el_ack *ack) {
+    return lock_within(ack, ack->timeout_ms);
 }
 
 static void unlock(el_ack *ack) {
@@ -180,8 +184,8 @@ static void advance(el_ack_slot *slot, int64_t offset) {
         store_committed(slot, offset);
 }
 
-int el_ack_commit(el_ack *ack, int64_t offset) {
-    int status = lock(ack);
+int el_ack_commit(el_ack *ack, int64_t offset, int may_wait) {
+    int status = lock_within(ack, may_wait ? ack->timeout_ms : 0);
     if (status != EL_DONE)
         return status;
     if (is_stale(ack))

@@ -142,8 +142,8 @@ typedef struct el_ack {
 } el_ack;
 
 /* Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing. EL_DONE, EL_STALE_MEMBER, or
- * EL_LOCK_TIMEOUT. */
-int el_ack_commit(el_ack *ack, int64_t offset);
+ * EL_LOCK_TIMEOUT: without may_wait at once when somebody else has the mutex. */
+int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
 
 /* The same for several slots, given in ascending order: all of them or, with any other answer than EL_DONE, none. *failed is
  * the one that the answer is about. */

@@ -65,11 +65,15 @@ void el_appender_free(el_appender *appender) {
     free(appender);
 }
 
-static int lock_append(el_appender *appender) {
-    int status = el_head_lock_append(appender->head, appender->signals, appender->lock_timeout_ms, &appender->holder);
+static int lock_append_within(el_appender *appender, int64_t timeout_ms) {
+    int status = el_head_lock_append(appender->head, appender->signals, timeout_ms, &appender->holder);
     if (status == EL_DONE)
         atomic_store_explicit(&appender->head->append_holder, appender->process_id, memory_order_relaxed);
     return status;
+}
+
+static int lock_append(el_appender *appender) {
+    return lock_append_within(appender, appender->lock_timeout_ms);
 }
 
 static int fail(el_appender *appender, int status, int error_number) {
@@ -304,6 +308,8 @@ static int check_may_append(const el_appender *appender) {
     const el_head *head = appender->head;
     if (atomic_load_explicit(&head->poison, memory_order_relaxed) != 0)
         return EL_POISONED;
+    if (atomic_load_explicit(&appender->is_retired, memory_order_relaxed) != 0)
+        return EL_SEGMENT_CHANGED;
     if (head->tail.segment_base != appender->segment_base || atomic_load_explicit(&head->sealing, memory_order_relaxed))
         return EL_SEGMENT_CHANGED;
     return EL_DONE;
@@ -332,9 +338,9 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     return status;
 }
 
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
+static int64_t append_within(el_appender *appender, uint8_t *batches, size_t length, int64_t timeout_ms) {
     int64_t first_offset = -1;
-    int status = lock_append(appender);
+    int status = lock_append_within(appender, timeout_ms);
     if (status != EL_DONE)
         return status;
     status = append_locked(appender, batches, length, &first_offset);
@@ -345,12 +351,24 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
     return first_offset;
 }
 
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
+    return append_within(appender, batches, length, appender->lock_timeout_ms);
+}
+
+int el_appender_retire(el_appender *appender) {
+    atomic_store(&appender->is_retired, 1);
+    int status = lock_append(appender);
+    if (status == EL_DONE)
+        el_head_unlock_append(appender->head);
+    return status;
+}
+
 static int is_too_large(const el_appender *appender, size_t bytes) {
     return (int64_t)bytes + EL_BATCH_HEADER_BYTES > appender->batch_bytes_max;
 }
 
 int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp) {
+                         int64_t key_length, int64_t timestamp, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
     size_t capacity = EL_BATCH_HEADER_BYTES + el_record_size_max(key_length, value_length, 0);
     uint8_t *data = on_stack;
@@ -366,8 +384,9 @@ int64_t el_append_record(el_appender *appender, const char *value, int64_t value
     int64_t now = timestamp < 0 || appender->attributes ? el_now_ms() : timestamp;
     el_batch_add(&writer, now, (const uint8_t *)key, key_length, (const uint8_t *)value, value_length, NULL, 0, 0);
     size_t length = el_batch_finish(&writer, appender->attributes);
-    int64_t offset =
-        (int64_t)length > appender->batch_bytes_max ? EL_RECORD_TOO_LARGE : el_append_unit(appender, data, length);
+    int64_t offset = (int64_t)length > appender->batch_bytes_max
+                         ? EL_RECORD_TOO_LARGE
+                         : append_within(appender, data, length, may_wait ? appender->lock_timeout_ms : 0);
     if (data != on_stack)
         free(data);
     return offset;

@@ -26,6 +26,7 @@ typedef struct el_appender {
     int index_fd;
     int time_index_fd;
     int process_id;
+    _Atomic int is_retired;
     int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
     int flush_always;
     int16_t attributes; /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
@@ -47,9 +48,13 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
  * first offset, or a negative el_status with nothing appended. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
 
-/* Encode one record without headers as a batch of its own and append it. Lengths of -1 mean null; timestamp -1: now. */
+/* Encode one record without headers as a batch of its own and append it. Lengths of -1 mean null; timestamp -1: now. Without
+ * may_wait the answer is EL_LOCK_TIMEOUT when somebody else has the mutex. */
 int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp);
+                         int64_t key_length, int64_t timestamp, int may_wait);
+
+/* Append nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append. */
+int el_appender_retire(el_appender *appender);
 
 /* Milliseconds since the epoch. */
 int64_t el_now_ms(void);

@@ -1,0 +1,146 @@
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "functions.h"
+
+#include "../store/acks.h"
+#include "../store/appender.h"
+
+enum { VALUE, KEY, HEADERS, TIMESTAMP, PARAMETERS };
+
+static const char *const parameter_names[PARAMETERS] = {"value", "key", "headers", "timestamp"};
+
+/* Sort arguments into parameters. 0 if they do not fit; the Python function then says why. */
+static int sort_arguments(PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, PyObject **parameters) {
+    if (count > PARAMETERS)
+        return 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        parameters[i] = arguments[i];
+    Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
+    for (Py_ssize_t i = 0; i < named; i++) {
+        int at = 0;
+        while (at < PARAMETERS &&
+               PyUnicode_CompareWithASCIIString(PyTuple_GetItem(keywords, i), parameter_names[at]) != 0)
+            at++;
+        if (at == PARAMETERS || parameters[at] != NULL)
+            return 0;
+        parameters[at] = arguments[count + i];
+    }
+    return parameters[VALUE] != NULL;
+}
+
+/* bytes, or None for null; 0 for anything else. */
+static int view_exactly(PyObject *object, const char **data, int64_t *length) {
+    if (object == NULL || object == Py_None) {
+        *data = NULL;
+        *length = -1;
+        return 1;
+    }
+    if (!PyBytes_CheckExact(object))
+        return 0;
+    *data = PyBytes_AsString(object);
+    *length = PyBytes_Size(object);
+    return 1;
+}
+
+static int read_time(PyObject *object, int64_t *timestamp) {
+    *timestamp = -1;
+    if (object == NULL || object == Py_None)
+        return 1;
+    if (!PyLong_CheckExact(object))
+        return 0;
+    *timestamp = PyLong_AsLongLong(object);
+    if (*timestamp >= 0)
+        return 1;
+    PyErr_Clear();
+    return 0;
+}
+
+/* The offset, or a negative status, or 0 with *is_plain == 0: the arguments are for Python to look at. */
+static int64_t append_plain(el_appender *appender, PyObject **parameters, int *is_plain) {
+    const char *value, *key;
+    int64_t value_length, key_length, timestamp;
+    *is_plain = view_exactly(parameters[VALUE], &value, &value_length) && view_exactly(parameters[KEY], &key, &key_length) &&
+                (parameters[HEADERS] == NULL || parameters[HEADERS] == Py_None) &&
+                read_time(parameters[TIMESTAMP], &timestamp);
+    if (!*is_plain)
+        return 0;
+    int64_t offset = el_append_record(appender, value, value_length, key, key_length, timestamp, 0);
+    if (offset == EL_LOCK_TIMEOUT) {
+        Py_BEGIN_ALLOW_THREADS
+        offset = el_append_record(appender, value, value_length, key, key_length, timestamp, 1);
+        Py_END_ALLOW_THREADS
+    }
+    return offset;
+}
+
+static PyObject *call_python(PyObject *function, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *positional = PyTuple_New(count);
+    PyObject *named = PyDict_New();
+    PyObject *result = NULL;
+    int is_complete = positional != NULL && named != NULL;
+    for (Py_ssize_t i = 0; is_complete && i < count; i++) {
+        Py_INCREF(arguments[i]);
+        PyTuple_SetItem(positional, i, arguments[i]);
+    }
+    Py_ssize_t names = keywords == NULL ? 0 : PyTuple_Size(keywords);
+    for (Py_ssize_t i = 0; is_complete && i < names; i++)
+        is_complete = PyDict_SetItem(named, PyTuple_GetItem(keywords, i), arguments[count + i]) == 0;
+    if (is_complete)
+        result = PyObject_Call(function, positional, named);
+    Py_XDECREF(positional);
+    Py_XDECREF(named);
+    return result;
+}
+
+static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *parameters[PARAMETERS] = {NULL};
+    if (sort_arguments(arguments, count, keywords, parameters)) {
+        int is_plain;
+        int64_t offset = append_plain(PyLong_AsVoidPtr(PyTuple_GetItem(state, 0)), parameters, &is_plain);
+        if (is_plain && offset >= 0)
+            return PyLong_FromLongLong(offset);
+    }
+    return call_python(PyTuple_GetItem(state, 1), arguments, count, keywords);
+}
+
+static PyObject *commit(PyObject *state, PyObject *offset_object) {
+    el_ack *ack = PyLong_AsVoidPtr(PyTuple_GetItem(state, 0));
+    int64_t offset = PyLong_AsLongLong(offset_object);
+    if (offset == -1 && PyErr_Occurred())
+        return NULL;
+    int status = el_ack_commit(ack, offset, 0);
+    if (status == EL_LOCK_TIMEOUT) {
+        Py_BEGIN_ALLOW_THREADS
+        status = el_ack_commit(ack, offset, 1);
+        Py_END_ALLOW_THREADS
+    }
+    return PyLong_FromLong(status);
+}
+
+static PyMethodDef append_definition = {
+    "append", (PyCFunction)(void (*)(void))append, METH_FASTCALL | METH_KEYWORDS,
+    "append($module, /, value, key=None, headers=None, timestamp=None)\n--\n\nAs Partition.append."};
+
+static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($module, offset, /)\n--\n\nAs Ack.commit."};
+
+static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    PyObject *function = PyCFunction_NewEx(definition, (PyObject *)state, NULL);
+    int is_done = function != NULL && PyList_Append((PyObject *)list, function) == 0;
+    Py_XDECREF(function);
+    PyErr_Clear();
+    PyGILState_Release(lock);
+    return is_done;
+}
+
+int el_new_append_function(uintptr_t list, uintptr_t state) {
+    return append_function(list, &append_definition, state);
+}
+
+int el_new_commit_function(uintptr_t list, uintptr_t state) {
+    return append_function(list, &commit_definition, state);
+}
