@@ -104,4 +104,4 @@ class LockTimeoutError(EventLogError):
 
 
 class UnsupportedCodecError(EventLogError):
-    """A batch is compressed with a codec whose library is not installed."""
+    """A batch is compressed, or has to be, with a codec whose library is not installed."""

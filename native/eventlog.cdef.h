@@ -18,6 +18,7 @@ typedef struct el_batch {
 int el_batch_parse(const uint8_t *data, size_t available, el_batch *batch);
 int el_batch_verify_records(const uint8_t *records, size_t length, const el_batch *batch);
 int el_batch_verify(const uint8_t *data, const el_batch *batch);
+void el_batch_seal(uint8_t *data, el_batch *batch);
 typedef struct el_scan {
     int64_t valid_bytes; int64_t next_offset; int64_t batch_count; int64_t record_count; int64_t max_timestamp;
     int64_t max_timestamp_offset; int64_t needed_bytes; int32_t last_leader_epoch; int32_t status;
@@ -26,6 +27,9 @@ typedef struct el_scan {
 void el_scan_begin(el_scan *scan, int64_t next_offset);
 int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan);
 int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
+
+/* codec/murmur2.h */
+int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions);
 
 /* store/status.h */
 #define EL_DONE ...
@@ -145,8 +149,6 @@ el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_ti
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
-int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp, int may_wait);
 int el_appender_retire(el_appender *appender);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, RecordTooLargeError
+from eventlog.records.compression import NO_CODEC, compress
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -55,6 +56,28 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
     return EventLogError("memory ran out while records were encoded; nothing was written")
 
 
+def _compress_batches(pack: Any, codec: int) -> None:
+    """Compress batch by batch where they stand: each moves towards the front, and none grows."""
+    batch = ffi.new("el_batch *")
+    header_bytes = lib.EL_BATCH_HEADER_BYTES
+    taken = kept = 0
+    while taken < pack.length:
+        source, target = pack.data + taken, pack.data + kept
+        lib.el_batch_parse(source, pack.length - taken, batch)
+        taken += batch.size_bytes
+        section = ffi.buffer(source, batch.size_bytes)[header_bytes:]
+        compressed = compress(codec, section)
+        if len(compressed) < len(section):
+            batch.attributes |= codec
+            batch.size_bytes = header_bytes + len(compressed)
+            ffi.memmove(target + header_bytes, compressed, len(compressed))
+            lib.el_batch_seal(target, batch)
+        else:
+            ffi.memmove(target, source, batch.size_bytes)
+        kept += batch.size_bytes
+    pack.length = kept
+
+
 @contextmanager
 def encoded(
     values: Sequence[bytes | None],
@@ -64,8 +87,12 @@ def encoded(
     *,
     batch_bytes_max: int,
     log_append_time: bool,
+    codec: int = NO_CODEC,
 ) -> Iterator[Any]:
     """Encode records as batches of at most `batch_bytes_max` bytes, with base offsets still to be filled in.
+
+    The bound holds before compression with `codec` (Kafka's number), and a batch that does not shrink stays uncompressed.
+    Raises `UnsupportedCodecError`, and what is wrong with the records.
 
     Yields a native `el_pack`: its `data`, `length` in bytes and `count` of records are valid inside the block."""
     values = _as_list("values", values)
@@ -81,6 +108,8 @@ def encoded(
         )
         if status != lib.EL_PACK_DONE:
             raise _explain(status, pack, lists, batch_bytes_max)
+        if codec != NO_CODEC:
+            _compress_batches(pack, codec)
         yield pack
     finally:
         lib.el_pack_free(pack)

@@ -6,12 +6,10 @@ Source: Apache Kafka, org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPar
 
 from __future__ import annotations
 
-from eventlog.errors import InvalidArgumentError
+from eventlog._native import lib
+from eventlog.errors import InvalidArgumentError, InvalidTypeError
 
-_SEED = 0x9747B28C
-_MULTIPLIER = 0x5BD1E995
-_SHIFT = 24
-_WORD = 0xFFFFFFFF
+_PARTITIONS_MAX = 2**31 - 1
 
 
 def partition_for_key(key: bytes, partitions: int) -> int:
@@ -21,23 +19,12 @@ def partition_for_key(key: bytes, partitions: int) -> int:
     gives: the murmur2 hash of the key without its sign bit, modulo the number of partitions. It changes when
     partitions are added to a topic.
 
-    Raises InvalidArgumentError if `partitions` is less than 1.
+    Raises InvalidArgumentError if `partitions` is less than 1 or has more than 31 bits, and InvalidTypeError.
     """
-    if partitions < 1:
-        raise InvalidArgumentError(f"partitions must be at least 1, not {partitions}")
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
-
-
-def _murmur2(data: bytes) -> int:
-    """The 32-bit murmur2 of `data` with Kafka's seed, as an unsigned number."""
-    length = len(data)
-    hash_value = (_SEED ^ length) & _WORD
-    whole = length & ~3
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little") * _MULTIPLIER & _WORD
-        word = (word ^ word >> _SHIFT) * _MULTIPLIER & _WORD
-        hash_value = hash_value * _MULTIPLIER & _WORD ^ word
-    if whole != length:
-        hash_value = (hash_value ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _WORD
-    hash_value = (hash_value ^ hash_value >> 13) * _MULTIPLIER & _WORD
-    return hash_value ^ hash_value >> 15
+    if not isinstance(key, bytes):
+        raise InvalidTypeError(f"a key that chooses a partition is bytes, not {type(key).__name__}")
+    if not isinstance(partitions, int) or isinstance(partitions, bool):
+        raise InvalidTypeError(f"the number of partitions is an int, not {type(partitions).__name__}")
+    if not 1 <= partitions <= _PARTITIONS_MAX:
+        raise InvalidArgumentError(f"partitions must be at least 1 and at most {_PARTITIONS_MAX}, not {partitions}")
+    return int(lib.el_partition_for_key(key, len(key), partitions))

@@ -22,6 +22,7 @@ from eventlog.errors import (
 )
 from eventlog.options import TopicConfig, check_timeout
 from eventlog.records.batch import Headers, encoded
+from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 from eventlog.records.record import Record
 from eventlog.storage import names
 from eventlog.storage.appender import Appender
@@ -30,9 +31,6 @@ from eventlog.storage.reader import LogReader, SegmentList
 from eventlog.storage.recovery import RecoveryReport, create_partition, recover
 from eventlog.storage.timestamps import offset_for_time
 from eventlog.waiting import Awaited, Signals, wait_for_any
-
-_NULL = ffi.NULL
-_append_record = lib.el_append_record
 
 _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
@@ -69,6 +67,9 @@ class Partition:
         self._flush_at_close = fsync != "never"
         self._batch_bytes_max = config.number("max.message.bytes")
         self._log_append_time = config.text("message.timestamp.type") == "LogAppendTime"
+        compression = config.text("compression.type")
+        self._codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
+        self._producer_may_compress = compression == "producer"
         self._idle_readers: list[LogReader] = []
         try:
             self._open(store, config, lock_timeout_ms)
@@ -109,6 +110,7 @@ class Partition:
             damage=self.recovery.damage,
         )
         self._native = self._appender.pointer
+        self._shorten_append()
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
@@ -156,29 +158,19 @@ class Partition:
         """Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.
 
         On return every process sees it; with fsync="always" it is on disk. Raises `RecordTooLargeError`,
-        `DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`."""
-        plain = (value is None or type(value) is bytes) and (key is None or type(key) is bytes) and headers is None
-        if not plain or (timestamp is not None and (type(timestamp) is not int or not 0 <= timestamp < 2**63)):
-            return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
-        while True:
-            try:
-                offset: int = _append_record(
-                    self._native,
-                    _NULL if value is None else value,
-                    -1 if value is None else len(value),
-                    _NULL if key is None else key,
-                    -1 if key is None else len(key),
-                    -1 if timestamp is None else timestamp,
-                    True,
-                )
-            except TypeError:
-                self._refuse()
-            if offset >= 0:
-                break
-            self._appender.resolve(offset)
-        if self._flush_always:
-            self._appender.flush(offset + 1)
-        return offset
+        `DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`,
+        `UnsupportedCodecError` (the topic's compression.type needs a library)."""
+        return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
+
+    def _shorten_append(self) -> None:
+        """Put a built-in function in front of `append`: it appends a plain record, and calls `append` for all else."""
+        if self._codec != NO_CODEC or self._flush_always:
+            return
+        made: list[Any] = []
+        state = (int(ffi.cast("uintptr_t", self._native)), self.append, self._native)
+        if not lib.el_new_append_function(id(made), id(state)):
+            raise MemoryError("memory ran out while a partition was opened")
+        self.__dict__["append"] = made[0]
 
     def append_many(
         self,
@@ -192,8 +184,10 @@ class Partition:
         """Append records as one unit and return their offsets. Lists have one item per value.
 
         The unit becomes visible all at once, and survives the death of the process whole or not at all; it has to fit
-        into one segment. Raises what `append` raises, and then nothing was appended."""
+        into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd: it counts where the topic's
+        compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended."""
         self._mapped()
+        codec = self._codec if compression is None else self._codec_for(compression)
         with encoded(
             values,
             keys,
@@ -201,15 +195,22 @@ class Partition:
             timestamps,
             batch_bytes_max=self._batch_bytes_max,
             log_append_time=self._log_append_time,
+            codec=codec,
         ) as pack:
             if pack.count == 0:
                 return range(0)
-            while (offset := lib.el_append_unit(self._native, pack.data, pack.length)) < 0:
+            native = self._native
+            while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
+                self._mapped()  # another thread may have closed the partition meanwhile
                 self._appender.resolve(offset)
             count = pack.count
         if self._flush_always:
             self._appender.flush(offset + count)
         return range(offset, offset + count)
+
+    def _codec_for(self, compression: str) -> int:
+        number = codec_number(compression)
+        return number if self._producer_may_compress else self._codec
 
     def flush(self) -> None:
         """Return once everything appended so far, by any process, is on disk."""
@@ -311,7 +312,9 @@ class Partition:
             self._release()
 
     def _release(self) -> None:
-        self._native = None
+        native, self._native = self._native, None
+        self.__dict__.pop("append", None)
+        lib.el_appender_retire(native)  # whoever still has the built-in function appends nothing any more
         # Threads of this process that wait find out that it is closed.
         lib.el_head_wake(self._head.pointer, self._signals.pointer)
         try:
@@ -324,6 +327,9 @@ class Partition:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used, unlocked or trimmed."""
+        self.__dict__.pop("append", None)
+        if self._native is not None:
+            self._native.is_retired = 1
         self._native = None
         self._why_closed = ForkedProcessError
 

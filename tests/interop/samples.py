@@ -8,6 +8,8 @@ from typing import NamedTuple
 import eventlog
 from tests.support.stores import TOPIC, create, open_partition
 
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
 
 class Sample(NamedTuple):
     timestamp: int
@@ -34,10 +36,15 @@ def samples() -> list[Sample]:
     ]
 
 
-def write(store: Path, *, log_append_time: bool = False) -> list[eventlog.Record]:
+def write(store: Path, *, log_append_time: bool = False, codec: str = "none") -> list[eventlog.Record]:
     """Write the samples, a quarter of them one by one, the rest in batches, and close the store. Return what it holds."""
-    timestamp_type = "LogAppendTime" if log_append_time else "CreateTime"
-    create(store, segment_bytes=150_000, index_interval_bytes=2_000, message_timestamp_type=timestamp_type)
+    create(
+        store,
+        segment_bytes=150_000 if codec == "none" else 7_000,
+        index_interval_bytes=2_000 if codec == "none" else 100,
+        message_timestamp_type="LogAppendTime" if log_append_time else "CreateTime",
+        compression_type="uncompressed" if codec == "none" else codec,
+    )
     todo = samples()
     with eventlog.open(store) as log:
         partition = open_partition(log)

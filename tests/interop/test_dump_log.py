@@ -19,13 +19,15 @@ def complaints(output: str) -> list[str]:
     return [line for line in output.splitlines() if COMPLAINTS.search(line) and "SLF4J" not in line]
 
 
+@pytest.mark.parametrize("codec", samples.CODECS)
 @pytest.mark.parametrize("log_append_time", [False, True], ids=["CreateTime", "LogAppendTime"])
-def test_kafka_dump_log_agrees_with_sealed_and_closed_segments(store: Path, log_append_time: bool) -> None:
-    ours = samples.write(store, log_append_time=log_append_time)
+def test_kafka_dump_log_agrees_with_sealed_and_closed_segments(store: Path, log_append_time: bool, codec: str) -> None:
+    ours = samples.write(store, log_append_time=log_append_time, codec=codec)
     segments = stores.segments(store)
     assert len(segments) > 2
     output = apache_kafka.dump_log(*segments)
     assert not complaints(output)
+    assert set(re.findall(r" compresscodec: (\w+)", output)) == {"none", codec}
     kind = "LogAppendTime" if log_append_time else "CreateTime"
     found = re.findall(rf"^\| offset: (\d+) {kind}: (\d+) keySize: (-?\d+) valueSize: (-?\d+)", output, re.MULTILINE)
     size = lambda data: -1 if data is None else len(data)  # noqa: E731

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import eventlog
 from eventlog import EventLog, Partition
+from eventlog.records.compression import CODEC_NUMBERS
 from tests.property.strategies import any_events
 from tests.support import kafka_format, stores
 from tests.support.model import Event
@@ -46,14 +47,15 @@ def _check(partition: Partition, first: int, events: list[Event]) -> None:
 
 
 @_SETTINGS
-@given(events=st.lists(any_events, min_size=1, max_size=6))
-def test_records_that_are_appended_together_come_back(log: EventLog, events: list[Event]) -> None:
+@given(events=st.lists(any_events, min_size=1, max_size=6), compression=st.none() | st.sampled_from(sorted(CODEC_NUMBERS)))
+def test_records_that_are_appended_together_come_back(log: EventLog, events: list[Event], compression: str | None) -> None:
     partition = stores.open_partition(log)
     first = partition.append_many(
         [event.value for event in events],
         keys=[event.key for event in events],
         headers=[event.headers for event in events],
         timestamps=[event.timestamp for event in events],
+        compression=compression,
     ).start
     _check(partition, first, events)
 

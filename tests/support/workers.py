@@ -286,6 +286,10 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.partition": lambda log, partition: log.partition(TOPIC, 0),
     "log.verify": lambda log, partition: log.verify(),
     "log.flush": lambda log, partition: log.flush(),
+    "log.producer": lambda log, partition: log.producer(),
+    "log.consumer": lambda log, partition: log.consumer(TOPIC),
+    "log.groups": lambda log, partition: log.groups(),
+    "log.group": lambda log, partition: log.group("group"),
 }
 
 
