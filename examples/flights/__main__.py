@@ -8,76 +8,97 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import eventlog
-from examples.flights.events import FLIGHTS
-from examples.flights.processes import TOPIC, Result, expected, read, write
+from examples.flights import tallies
+from examples.flights.checking import check, print_work
+from examples.flights.consumers import consume
+from examples.flights.counting import GROUPS
+from examples.flights.events import FLIGHTS, TOPIC
+from examples.flights.killing import kill_at
+from examples.flights.producer import produce
+from examples.flights.tallies import Tally
+from examples.flights.telling import tell
 
 PARTITIONS = 4
+MEMBERS = {"airports-1": "airports", "airports-2": "airports", "delays-1": "delays"}
+VICTIM = "airports-1"
+LAST_FLIGHT = FLIGHTS // 4  # the victim has two of the four partitions: it is killed half-way
+COMMANDS = (
+    "groups list",
+    "groups describe airports",
+    f"topics describe {TOPIC}",
+    f"consume {TOPIC} --partition 0 --from 2013-12-31T23:00 --max 2",
+    f"verify {TOPIC}",
+)
 
 
 def main() -> None:
-    store = Path(sys.argv[1] if len(sys.argv) > 1 else "build/flights")
-    _make_store(store)
-    print(f"{FLIGHTS:,} flights left New York City in 2013.")
-    print(f"One process writes them to the topic {TOPIC!r}; {PARTITIONS} others read it at the same time.\n")
-    start = time.perf_counter()
-    results = _run_processes(store)
-    print(f"Everything was written and read after {time.perf_counter() - start:.1f} s.\n")
-    _check(results)
-    for command in (
-        f"topics describe {TOPIC}",
-        f"offsets {TOPIC} --time 2013-07-04",
-        f"consume {TOPIC} --partition 0 --from 2013-12-31T23:00 --max 2",
-        f"verify {TOPIC}",
-    ):
-        _show(store, command)
+    store = sys.argv[1] if len(sys.argv) > 1 else "build/flights"
+    if Path(store, "store.json").exists():  # delete only what is a store
+        shutil.rmtree(store)
+    print(f"{FLIGHTS:,} flights left New York City in 2013. One process sends them to {PARTITIONS} partitions; at the same time")
+    print(f"two count them by airport, and a third one their delays. Half-way, {VICTIM} is killed.\n", flush=True)
+    try:
+        with eventlog.open(store) as log:
+            found = _run(log, store)
+            print_work(found, VICTIM)
+            is_right = check(log, found)
+        for command in COMMANDS:
+            print(f"\n$ eventlog {command}", flush=True)
+            subprocess.run([sys.executable, "-m", "eventlog", "--store", store, *shlex.split(command)], check=True)
+    finally:
+        for process in multiprocessing.active_children():
+            process.terminate()
+            process.join()
+    if not is_right:
+        raise SystemExit("the groups did not count exactly what the file holds")
     print(f"\nThe store is in {store}. Try: export EVENTLOG_STORE={store}; .venv/bin/eventlog --help")
 
 
-def _make_store(store: Path) -> None:
-    """Start from nothing, but delete only what is a store."""
-    if (store / "store.json").exists():
-        shutil.rmtree(store)
-    with eventlog.open(store) as log:
-        log.create_topic(TOPIC, partitions=PARTITIONS)
+def _run(log: eventlog.EventLog, store: str) -> list[Tally]:
+    """Have the flights sent, processed and acknowledged; returns all tallies."""
+    log.create_topic(TOPIC, partitions=PARTITIONS)
+    log.create_topic(tallies.TOPIC)
+    consumers = [
+        _start(name, consume, store, group, LAST_FLIGHT if name == VICTIM else None) for name, group in MEMBERS.items()
+    ]
+    _await_assignment(log, consumers)
+    producer = _start("producer", produce, store)
+    found = []
+    for tally in kill_at(LAST_FLIGHT, consumers[0], tallies.follow(log, lambda: not producer.is_alive())):
+        found.append(tally)
+        _check_running(consumers[1:])
+    _check_running([producer])
+    return found
 
 
-def _run_processes(store: Path) -> list[Result]:
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(1 + PARTITIONS, context) as pool:
-        written = manager.Event()
-        readers = [pool.submit(read, str(store), number, written) for number in range(PARTITIONS)]
-        try:
-            pool.submit(write, str(store), written).result()
-        finally:
-            # Readers end also when the writer could not go on.
-            written.set()
-        return [reader.result() for reader in readers]
+def _start(name: str, function: Callable[..., None], *arguments: Any) -> BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=function, name=name, args=arguments, daemon=True)
+    process.start()
+    return process
 
 
-def _check(results: list[Result]) -> None:
-    """Compare what the readers saw with the file. Ends the program with status 1 if anything differs."""
-    fingerprints = [tally.fingerprint for tally in expected(PARTITIONS)]
-    departures: Counter[str] = Counter()
-    print("PARTITION  READER PID   EVENTS  READ WHILE WRITTEN  SAME AS THE FILE")
-    for result, fingerprint in zip(results, fingerprints, strict=True):
-        same = "yes" if result.fingerprint == fingerprint else "NO"
-        print(f"{result.partition:>9}  {result.process_id:>10}  {result.events:>7,}  {result.live_events:>18,}  {same:>16}")
-        departures.update(result.departures)
-    total = sum(result.events for result in results)
-    print(f"\n{total:,} events: " + ", ".join(f"{name} {count:,}" for name, count in sorted(departures.items())))
-    if total != FLIGHTS or [result.fingerprint for result in results] != fingerprints:
-        raise SystemExit("the readers did not see exactly what the file holds")
-    print("Every event was read once, in order, bit for bit.")
+def _await_assignment(log: eventlog.EventLog, consumers: Sequence[BaseProcess]) -> None:
+    """Wait until the members of each group share its partitions."""
+    owned: dict[int | None, list[int]] = {}
+    while sum(map(len, owned.values())) < PARTITIONS * len(GROUPS) or not all(owned.get(each.pid) for each in consumers):
+        time.sleep(0.01)
+        _check_running(consumers)
+        members = [member for group in log.groups() for member in log.group(group).describe().members]
+        owned = {member.process_id: [number for _, number in member.partitions] for member in members}
+    for process in consumers:
+        tell(f"{process.name} has partitions {' '.join(map(str, owned[process.pid]))}")
 
 
-def _show(store: Path, command: str) -> None:
-    print(f"\n$ eventlog {command}", flush=True)
-    subprocess.run([sys.executable, "-m", "eventlog", "--store", str(store), *shlex.split(command)], check=True)
+def _check_running(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        if process.exitcode:
+            raise SystemExit(f"{process.name} failed with status {process.exitcode}")
 
 
 if __name__ == "__main__":
