@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from eventlog.cli import output
-from eventlog.cli.following import Follower
+from eventlog.cli.following import consume_as_member, follow
 from eventlog.cli.parsing import Start, start_type
 from eventlog.cli.store import open_partitions, open_store
 
 if TYPE_CHECKING:
-    from eventlog import Partition
+    from eventlog import Partition, Record
 
 # Prints the records of a partition from one offset up to another, but not more than so many; returns how
 # many.
@@ -35,8 +35,9 @@ _NO_LIMIT = sys.maxsize
     show_default=True,
     help="Where to start. A bare number is an offset; a TIME is UTC unless it names a zone.",
 )
+@click.option("--group", metavar="GROUP", help="Consume as a member of this group: what was printed is acknowledged.")
 @click.option("--max", "max_records", type=click.IntRange(min=0), help="Stop after this many records.")
-@click.option("--follow", is_flag=True, help="Wait for more records at the end.")
+@click.option("--follow", "is_following", is_flag=True, help="Wait for more records at the end.")
 @click.option(
     "--format",
     "output_format",
@@ -50,8 +51,9 @@ def consume(
     topic: str,
     partition: int | None,
     start: Start,
+    group: str | None,
     max_records: int | None,
-    follow: bool,
+    is_following: bool,
     output_format: str,
     as_json: bool,
 ) -> None:
@@ -59,14 +61,24 @@ def consume(
 
     Ends at the records that stood last when it began, or with --follow never: Ctrl-C ends it with status 130.
 
+    With --group several terminals share the partitions, each goes on where the group has come to, and what was
+    printed is committed. --from then says where a group begins that has committed nothing.
+
     \b
     Example:
       eventlog consume orders --from 2026-11-01T10:00 --format json
       eventlog consume orders --from latest --follow
+      eventlog consume orders --group billing --follow
     """
-    printer = _print_json if as_json or output_format == "json" else _print_values
+    is_json = as_json or output_format == "json"
     limit = _NO_LIMIT if max_records is None else max_records
+    if group is not None:
+        _check_goes_with_group(partition, start)
     with open_store() as log:
+        print_record = _print_object if is_json else _print_value
+        if group is not None:
+            consume_as_member(log, topic, group, start.kind, limit, is_following, print_record)
+            return
         partitions = open_partitions(log, topic, partition)
         if start.kind == "offset" and len(partitions) > 1:
             raise click.UsageError(f"an offset needs --partition: {topic} has {len(partitions)} partitions")
@@ -76,19 +88,20 @@ def consume(
             # Out of range is an error even when nothing would be printed.
             partitions[0].read(start.number, max_records=1)
         for item, stop in zip(partitions, stops, strict=True):
-            limit -= _advance(item, positions, stop, limit, printer)
-        if follow and limit > 0:
-            _follow(positions, limit, printer)
-
-
-def _follow(positions: dict[Partition, int], limit: int, printer: _Printer) -> None:
-    output.flush()
-    with Follower(positions) as follower:
-        for partition in follower.ready():
-            limit -= _advance(partition, positions, partition.end_offset, limit, printer)
+            limit -= _advance(item, positions, stop, limit, _print_json if is_json else _print_values)
+        if is_following and limit > 0:
             output.flush()
-            if limit <= 0:
-                return
+            follow(log, positions, limit, print_record)
+
+
+def _check_goes_with_group(partition: int | None, start: Start) -> None:
+    if partition is not None:
+        raise click.UsageError("--partition does not go with --group: the group's members share the partitions")
+    if start.kind not in ("earliest", "latest"):
+        raise click.UsageError(
+            "--from with --group is earliest or latest, for a group that has committed nothing; "
+            "Group.reset in Python moves a group"
+        )
 
 
 def _advance(partition: Partition, positions: dict[Partition, int], stop: int, limit: int, printer: _Printer) -> int:
@@ -111,6 +124,16 @@ def _print_values(partition: Partition, start: int, stop: int, limit: int) -> in
 def _print_json(partition: Partition, start: int, stop: int, limit: int) -> int:
     printed = 0
     for record in islice(partition.records(start, stop), limit):
-        output.write_json(output.record_object(record))
+        _print_object(record)
         printed += 1
     return printed
+
+
+def _print_value(record: Record) -> None:
+    write = output.standard_output().write
+    write(record.value or b"")
+    write(b"\n")
+
+
+def _print_object(record: Record) -> None:
+    output.write_json(output.record_object(record))

@@ -1,102 +1,90 @@
-"""Waiting for records in several partitions at once, and for the reader of our output to go away."""
+"""Records as they come: of all partitions, or of those that a group gives this member."""
 
 from __future__ import annotations
 
-import os
 import select
-import threading
-from collections import deque
-from collections.abc import Iterator
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from eventlog.cli import output
+
 if TYPE_CHECKING:
-    from eventlog import Partition
+    from eventlog import Consumer, EventLog, Partition, Record
 
-# How long the end of a waiting thread may take. It delays no record: those end the wait at once.
-_STOP_CHECK_SECONDS = 0.5
+# How long the end of the reader of our output may go unnoticed. It delays no record: those end the wait at once.
+_CHECK_SECONDS = 0.5
+_POLL_RECORDS = 500
 
-
-class Follower:
-    """Yields each partition in which records stand at or behind the offset that the caller has come to.
-
-    One thread a partition waits; the caller waits for them all, and for standard output to be closed, in one
-    poll. That call is where Ctrl-C arrives, too. A context manager: leaving it ends the threads.
-    """
-
-    def __init__(self, positions: dict[Partition, int]) -> None:
-        self._positions = positions
-        self._ready: deque[_Waiter] = deque()
-        self._signal = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._waiters = [_Waiter(partition, self._ready, self._signal) for partition in positions]
-
-    def __enter__(self) -> Follower:
-        for waiter in self._waiters:
-            waiter.start()
-            waiter.wait_for(self._positions[waiter.partition])
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for waiter in self._waiters:
-            waiter.stop()
-        for waiter in self._waiters:
-            waiter.join()
-        os.close(self._signal)
-
-    def ready(self) -> Iterator[Partition]:
-        """Endless. The caller moves positions[partition] on before it asks for the next.
-
-        Raises BrokenPipeError when nobody can read standard output any more, and what a wait has raised.
-        """
-        poller = select.poll()
-        poller.register(self._signal, select.POLLIN)
-        poller.register(1, 0)  # Errors and hang-ups are reported unasked.
-        while True:
-            for descriptor, _ in poller.poll():
-                if descriptor == 1:
-                    raise BrokenPipeError
-            os.eventfd_read(self._signal)
-            while self._ready:
-                waiter = self._ready.popleft()
-                if waiter.error is not None:
-                    raise waiter.error
-                yield waiter.partition
-                waiter.wait_for(self._positions[waiter.partition])
+_Print = Callable[["Record"], None]
 
 
-class _Waiter(threading.Thread):
-    """Waits for one partition to pass an offset, says so, and sleeps until it is given the next offset."""
+def follow(log: EventLog, positions: dict[Partition, int], limit: int, print_record: _Print) -> None:
+    """Print what stands at the positions and what comes behind, `limit` records at most; else Ctrl-C ends it.
 
-    def __init__(self, partition: Partition, ready: deque[_Waiter], signal: int) -> None:
-        super().__init__(name=f"follow-{partition.topic}-{partition.partition}", daemon=True)
-        self.partition = partition
-        self.error: Exception | None = None
-        self._ready = ready
-        self._signal = signal
-        self._offset = 0
-        self._go = threading.Event()
-        self._stopped = False
+    Raises BrokenPipeError when nobody can read standard output any more."""
+    from eventlog import TopicPartition
 
-    def wait_for(self, offset: int) -> None:
-        self._offset = offset
-        self._go.set()
+    places = {TopicPartition(item.topic, item.partition): offset for item, offset in positions.items()}
+    with log.consumer() as consumer:
+        consumer.assign(places)
+        for place, offset in places.items():
+            consumer.seek(place, offset)
+        while limit > 0:
+            with _printed(consumer, limit) as records:
+                for record in records:
+                    print_record(record)
+                    limit -= 1
 
-    def stop(self) -> None:
-        self._stopped = True
-        self._go.set()
 
-    def run(self) -> None:
-        while True:
-            self._go.wait()
-            self._go.clear()
+def consume_as_member(
+    log: EventLog, topic: str, group: str, start: str, limit: int, is_following: bool, print_record: _Print
+) -> None:
+    """Print the partitions that the group gives us, and commit what was printed once it was written out.
+
+    Ends where the partitions ended when it began, unless it `is_following`, or after `limit` records."""
+    from eventlog import TopicPartition
+
+    ends = {
+        TopicPartition(topic, number): log.partition(topic, number).end_offset
+        for number in range(log.topic(topic).partitions)
+    }
+    with log.consumer(topic, group=group, auto_offset_reset=start) as consumer:
+        while limit > 0:
+            printed = {}
             try:
-                while not self._stopped and not self.partition.wait(self._offset, _STOP_CHECK_SECONDS):
-                    pass
-            except Exception as error:
-                self.error = error
-            if self._stopped:
+                with _printed(consumer, limit) as records:
+                    is_idle = not records
+                    for record in records:
+                        print_record(record)
+                        printed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                        limit -= 1
+            except BrokenPipeError:
+                raise  # nobody read it: nothing is acknowledged
+            except BaseException:
+                consumer.commit(printed)
+                raise
+            consumer.commit(printed)
+            share = consumer.assignment()
+            is_at_end = all(consumer.position(place) >= ends.get(place, 0) for place in share)
+            if not is_following and is_at_end and (share or is_idle):
                 return
-            self._ready.append(self)
-            os.eventfd_write(self._signal, 1)
+
+
+@contextmanager
+def _printed(consumer: Consumer, limit: int) -> Iterator[list[Record]]:
+    """The next records, [] when there are none for a while; what was printed of them is written out in the end."""
+    records = consumer.poll(timeout=_CHECK_SECONDS, max_records=min(limit, _POLL_RECORDS))
+    if not records:
+        _check_reader()
+    try:
+        yield records
+    finally:
+        output.flush()
+
+
+def _check_reader() -> None:
+    poller = select.poll()
+    poller.register(1, 0)  # Errors and hang-ups are reported unasked.
+    if poller.poll(0):
+        raise BrokenPipeError

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import eventlog
+from eventlog import TopicPartition
 from tests.cli.command_line import CommandLine
 
 
@@ -21,7 +22,8 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
 
 @pytest.fixture
 def shop(cli: CommandLine) -> CommandLine:
-    """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms."""
+    """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms, of
+    which the group `billing` has committed one."""
     with eventlog.open(cli.store) as log:
         log.create_topic("orders", partitions=2)
         log.partition("orders", 0).append_many(
@@ -30,4 +32,8 @@ def shop(cli: CommandLine) -> CommandLine:
             headers=[[("trace", b"1"), ("trace", None)], None, None],
             timestamps=[1000, 2000, 3000],
         )
+        with log.consumer(group="billing") as consumer:
+            consumer.assign([TopicPartition("orders", 0)])
+            consumer.poll(max_records=1)
+            consumer.commit()
     return cli

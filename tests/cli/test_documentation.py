@@ -51,6 +51,8 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("consume",), ("orders",)),
         (("offsets",), ("orders",)),
         (("offsets",), ("orders", "--time", "2000")),
+        (("groups", "list"), ()),
+        (("groups", "describe"), ("billing",)),
         (("dump",), ("orders/0", "--records")),
         (("verify",), ()),
     ],

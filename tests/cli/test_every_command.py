@@ -21,6 +21,8 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("produce",): ("orders",),
     ("consume",): ("orders",),
     ("offsets",): ("orders",),
+    ("groups", "list"): (),
+    ("groups", "describe"): ("billing",),
     ("dump",): ("orders/0", "--records"),
     ("verify",): (),
 }
@@ -30,10 +32,11 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("produce",): ("nothing",),
     ("consume",): ("nothing",),
     ("offsets",): ("nothing",),
+    ("groups", "describe"): ("nothing",),
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
 }
-NAMES_NOTHING = {("topics", "list")}
+NAMES_NOTHING = {("topics", "list"), ("groups", "list")}
 MAKES_THE_STORE = {("topics", "create")}
 NEEDS_MORE = [
     path
@@ -100,7 +103,8 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 @every_leaf
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
-        assert "topic name" in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname")
+        kind = "group name" if path[0] == "groups" else "topic name"
+        assert kind in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname")
 
 
 @every_leaf

@@ -276,3 +276,12 @@ def test_a_section_that_is_cut_short_or_goes_on_is_refused(codec: str) -> None:
     for wrong in (b"", section[:4], section[:-1], section[: len(section) // 2], section + b"more"):
         with pytest.raises(ValueError, match=codec):
             compression.decompress(number, wrong)
+
+
+@pytest.mark.parametrize("length", [-1, -4, 7, 2**31 - 1])
+def test_a_snappy_block_that_is_longer_than_its_section_or_negative_is_refused(length: int) -> None:
+    block = b"\x04\x0cabcd"
+    framed = b"\x82SNAPPY\x00" + struct.pack(">ii", 1, 1)
+    assert compression.decompress(2, framed + struct.pack(">i", len(block)) + block) == b"abcd"
+    with pytest.raises(ValueError, match="a block is longer"):
+        compression.decompress(2, framed + struct.pack(">i", length) + block)
