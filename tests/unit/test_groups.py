@@ -1,0 +1,314 @@
+"""Members of a group share the partitions: one owner each, handed over, taken over, fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import Consumer, EventLog, RebalanceListener, Record, StaleMemberError, TopicPartition
+from tests.support import heads
+
+TOPIC = "events"
+GROUP = "group"
+PARTITIONS = 4
+
+
+def place(number: int) -> TopicPartition:
+    return TopicPartition(TOPIC, number)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def log(store: Path) -> Iterator[EventLog]:
+    with eventlog.open(store) as opened:
+        opened.create_topic(TOPIC, partitions=PARTITIONS)
+        yield opened
+
+
+def fill(log: EventLog, count: int = 10) -> None:
+    for number in range(PARTITIONS):
+        log.partition(TOPIC, number).append_many([b"%d" % sequence for sequence in range(count)])
+
+
+class Diary(RebalanceListener):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, list[TopicPartition]]] = []
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        self.entries.append(("assigned", list(partitions)))
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        self.entries.append(("revoked", list(partitions)))
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        self.entries.append(("lost", list(partitions)))
+
+
+def settle(*consumers: Consumer) -> None:
+    """Poll in turn until every partition has an owner among these."""
+    while sum(len(consumer.assignment()) for consumer in consumers) < PARTITIONS or _is_uneven(consumers):
+        for consumer in consumers:
+            assert consumer.poll(timeout=0) == []
+
+
+def _is_uneven(consumers: Sequence[Consumer]) -> bool:
+    counts = [len(consumer.assignment()) for consumer in consumers]
+    return max(counts) - min(counts) > 1
+
+
+@pytest.mark.parametrize("assignor", ["range", "round-robin", "cooperative-sticky"])
+@pytest.mark.parametrize("members", [1, 2, 3, 4])
+def test_every_partition_has_one_owner(log: EventLog, assignor: str, members: int) -> None:
+    with ExitStack() as stack:
+        consumers = [stack.enter_context(log.consumer(TOPIC, group=GROUP, assignor=assignor)) for _ in range(members)]
+        settle(*consumers)
+        owned = [partition for consumer in consumers for partition in consumer.assignment()]
+        assert sorted(owned) == [place(number) for number in range(PARTITIONS)]
+        shown = {member.partitions for member in log.group(GROUP).describe().members}
+        assert shown == {tuple(sorted(consumer.assignment())) for consumer in consumers}
+
+
+def test_a_member_gets_its_share_only_after_the_owner_has_given_it_up(log: EventLog) -> None:
+    diary = Diary()
+    with log.consumer(TOPIC, group=GROUP, listener=diary) as one, log.consumer(TOPIC, group=GROUP) as two:
+        one.poll(timeout=0)
+        two.poll(timeout=0)
+        assert (len(one.assignment()), len(two.assignment())) == (PARTITIONS, 0)
+        one.poll(timeout=0)
+        assert diary.entries[-1][0] == "revoked" and len(diary.entries[-1][1]) == 2
+        two.poll(timeout=0)
+        assert two.assignment() == set(diary.entries[-1][1])
+        assert one.assignment().isdisjoint(two.assignment())
+
+
+def test_records_are_never_handed_to_two_members_while_members_come_and_go(log: EventLog) -> None:
+    fill(log, 300)
+    seen: list[tuple[int, int]] = []
+
+    def work(consumer: Consumer) -> int:
+        records = consumer.poll(timeout=0, max_records=7)
+        seen.extend((record.partition, record.offset) for record in records)
+        consumer.commit()
+        return len(records)
+
+    consumers: list[Consumer] = []
+    step = 0
+    while len(seen) < 300 * PARTITIONS:
+        if step % 13 == 0 and len(consumers) < 3:
+            consumers.append(log.consumer(TOPIC, group=GROUP))
+        if step % 31 == 30 and len(consumers) > 1:
+            consumers.pop(0).close()
+        for consumer in consumers:
+            work(consumer)
+        step += 1
+    assert len(seen) == len(set(seen))
+    for consumer in consumers:
+        consumer.close()
+    assert log.group(GROUP).lag() == dict.fromkeys(map(place, range(PARTITIONS)), 0)
+
+
+def test_what_a_member_leaves_goes_to_the_others_at_once(log: EventLog) -> None:
+    with log.consumer(TOPIC, group=GROUP) as one:
+        two = log.consumer(TOPIC, group=GROUP)
+        settle(one, two)
+        two.close()
+        one.poll(timeout=0)
+        assert len(one.assignment()) == PARTITIONS
+
+
+def test_with_auto_commit_what_was_handed_out_is_committed_before_a_partition_is_given_up(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP, auto_commit=True, auto_commit_interval_ms=60_000) as one:
+        assert len(one.poll(max_records=1000)) == 10 * PARTITIONS
+        two = log.consumer(TOPIC, group=GROUP)
+        two.poll(timeout=0)
+        assert one.poll(timeout=0) == []
+        assert two.poll(timeout=0) == [] and len(two.assignment()) == 2
+        two.close()
+
+
+def test_another_assignor_is_refused_while_others_live(log: EventLog) -> None:
+    with log.consumer(TOPIC, group=GROUP, assignor="range") as one:
+        one.poll(timeout=0)
+        with pytest.raises(eventlog.InvalidArgumentError, match="range"):
+            log.consumer(TOPIC, group=GROUP, assignor="round-robin").poll(timeout=0)
+    other = log.consumer(TOPIC, group=GROUP, assignor="round-robin")
+    other.poll(timeout=0)
+    assert len(other.assignment()) == PARTITIONS
+
+
+def test_a_static_member_that_comes_back_has_its_partitions_and_nobody_else_notices(log: EventLog) -> None:
+    diary = Diary()
+    with log.consumer(TOPIC, group=GROUP, instance_id="other", listener=diary) as other:
+        returning = log.consumer(TOPIC, group=GROUP, instance_id="returning")
+        settle(other, returning)
+        had = returning.assignment()
+        returning.close()
+        diary.entries.clear()
+        other.poll(timeout=0)
+        returned = log.consumer(TOPIC, group=GROUP, instance_id="returning")
+        returned.poll(timeout=0)
+        other.poll(timeout=0)
+        assert returned.assignment() == had and diary.entries == []
+
+
+def test_a_static_member_that_stays_away_too_long_loses_its_partitions(log: EventLog) -> None:
+    with log.consumer(TOPIC, group=GROUP) as other:
+        away = log.consumer(TOPIC, group=GROUP, instance_id="away", session_timeout_ms=1)
+        settle(other, away)
+        away.close()
+        while len(other.assignment()) < PARTITIONS:
+            other.poll(timeout=0.1)
+
+
+def test_a_second_consumer_with_the_same_instance_id_fences_the_first(log: EventLog) -> None:
+    fill(log)
+    first = log.consumer(TOPIC, group=GROUP, instance_id="one")
+    first.poll(max_records=1)
+    with log.consumer(TOPIC, group=GROUP, instance_id="one") as second:
+        second.poll(timeout=0, max_records=1)
+        with pytest.raises(StaleMemberError):
+            first.commit()
+        assert log.group(GROUP).committed() == {}
+        for _ in range(2):
+            with pytest.raises(StaleMemberError, match="instance_id"):
+                first.poll(timeout=0)
+        first.close()
+        second.commit()
+        assert len(second.assignment()) == PARTITIONS
+
+
+def test_a_member_that_hangs_is_expelled_fenced_and_joins_again(log: EventLog) -> None:
+    fill(log)
+    diary = Diary()
+    hanging = log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=1, listener=diary)
+    assert len(hanging.poll(max_records=1)) == 1
+    with log.consumer(TOPIC, group=GROUP) as other:
+        taken: list[Record] = []
+        while len(taken) < 10 * PARTITIONS:
+            taken += other.poll(timeout=0.1)
+        other.commit()
+        with pytest.raises(StaleMemberError):
+            hanging.commit()
+        assert set(log.group(GROUP).committed().values()) == {10}
+        hanging.poll(timeout=0)
+        assert ("lost", [place(number) for number in range(PARTITIONS)]) in diary.entries
+    hanging.close()
+
+
+def test_a_reset_moves_a_running_group_and_fences_what_was_in_hand(log: EventLog) -> None:
+    fill(log)
+    diary = Diary()
+    with log.consumer(TOPIC, group=GROUP, listener=diary) as consumer:
+        assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS
+        log.group(GROUP).reset({place(0): 7, place(1): 0})
+        with pytest.raises(StaleMemberError):
+            consumer.commit()
+        assert log.group(GROUP).committed() == {place(0): 7, place(1): 0}
+        again = consumer.poll()
+        assert ("lost", [place(0), place(1)]) in diary.entries
+        assert sorted((record.partition, record.offset) for record in again) == [
+            *((0, offset) for offset in range(7, 10)), *((1, offset) for offset in range(10))
+        ]  # fmt: skip
+        consumer.commit()
+        assert log.group(GROUP).lag()[place(1)] == 0
+
+
+@pytest.mark.parametrize(
+    ("offsets", "error"),
+    [
+        ({}, eventlog.InvalidArgumentError),
+        ([1], eventlog.InvalidTypeError),
+        ({TopicPartition(TOPIC, 0): 11}, eventlog.OffsetOutOfRangeError),
+        ({TopicPartition(TOPIC, 0): -1}, eventlog.InvalidArgumentError),
+        ({TopicPartition(TOPIC, 0): "1"}, eventlog.InvalidTypeError),
+        ({TopicPartition(TOPIC, 9): 0}, eventlog.PartitionNotFoundError),
+        ({TopicPartition("nothing", 0): 0}, eventlog.TopicNotFoundError),
+    ],
+)
+def test_a_reset_to_nowhere_changes_nothing(log: EventLog, offsets: object, error: type[Exception]) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=1000)
+        consumer.commit()
+        with pytest.raises(error):
+            log.group(GROUP).reset(offsets)  # type: ignore[arg-type]
+        consumer.commit()
+        assert set(log.group(GROUP).committed().values()) == {10}
+
+
+def test_a_group_is_deleted_once_nobody_is_in_it(log: EventLog) -> None:
+    fill(log)
+    group = None
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll()
+        consumer.commit()
+        group = log.group(GROUP)
+        with pytest.raises(eventlog.InvalidArgumentError, match="live members"):
+            group.delete()
+    group.delete()
+    assert log.groups() == []
+    for use in (group.committed, group.lag, group.describe, group.delete, lambda: log.group(GROUP)):
+        with pytest.raises(eventlog.GroupNotFoundError):
+            use()
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        assert consumer.poll(max_records=1)[0].offset == 0
+        assert log.group(GROUP).committed() == {}
+
+
+def test_a_group_that_never_committed_goes_with_its_last_member(log: EventLog) -> None:
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(timeout=0)
+        assert log.groups() == [GROUP]
+    assert log.groups() == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "a/b", "a b", "x" * 250])
+def test_a_group_name_that_cannot_be_a_file_is_refused(log: EventLog, name: str) -> None:
+    for use in (lambda: log.consumer(TOPIC, group=name), lambda: log.group(name)):
+        with pytest.raises(eventlog.InvalidArgumentError, match="group name"):
+            use()
+
+
+@pytest.mark.parametrize("after_a_reboot", [False, True])
+def test_committed_offsets_outlive_the_processes(store: Path, log: EventLog, after_a_reboot: bool) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=1000)
+        consumer.commit({place(0): 3, place(2): 10})
+    log.close()
+    if after_a_reboot:
+        for file in (store / "shared").glob("*.*"):
+            heads.simulate_reboot(file)
+    with eventlog.open(store) as again, again.consumer(TOPIC, group=GROUP) as consumer:
+        assert again.group(GROUP).committed() == {place(0): 3, place(2): 10}
+        records = consumer.poll(max_records=1000)
+        assert {record.partition: record.offset for record in reversed(records)} == {0: 3, 1: 0, 3: 0}
+
+
+def test_lag_is_unknown_where_nothing_was_committed(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=1)
+        consumer.commit({place(1): 4})
+        assert log.group(GROUP).lag() == {place(0): None, place(1): 6, place(2): None, place(3): None}
+    assert log.group(GROUP).lag() == {place(1): 6}
+
+
+def test_a_member_whose_consumer_was_forgotten_does_not_hold_its_partitions_forever(log: EventLog) -> None:
+    forgotten = log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=50)
+    forgotten.poll(timeout=0)
+    del forgotten
+    with log.consumer(TOPIC, group=GROUP) as other:
+        while len(other.assignment()) < PARTITIONS:
+            other.poll(timeout=0.1)
