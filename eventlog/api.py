@@ -11,6 +11,7 @@ from re import Pattern
 from types import TracebackType
 
 from eventlog.consumer.consumer import Consumer
+from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
@@ -94,10 +95,7 @@ class EventLog(Log):
         gets them back when it returns. With `durable` only records that are on disk are read. Raises
         `InvalidArgumentError`, `InvalidTypeError`."""
         self._check_usable()
-        consumer = Consumer(
-            self,
-            self._groups,
-            topics,
+        options = ConsumerOptions(
             group=group,
             auto_offset_reset=auto_offset_reset,
             auto_commit=auto_commit,
@@ -109,6 +107,7 @@ class EventLog(Log):
             durable=durable,
             listener=listener,
         )
+        consumer = Consumer(self, self._groups, topics, options)
         self._clients.add(consumer)
         return consumer
 

@@ -14,7 +14,7 @@ _OTHERS = 3  # what is waited for besides the partitions: the group, the catalog
 class Assigned:
     """`lanes` by partition. Each gets its turn: what follows the one that was served last is looked at first."""
 
-    def __init__(self, internals: Internals, *, durable: bool) -> None:
+    def __init__(self, internals: Internals) -> None:
         self.lanes: dict[TopicPartition, Lane] = {}
         self._internals = internals
         self._order: list[Lane] = []

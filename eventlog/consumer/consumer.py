@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from eventlog.consumer.assigned import Assigned
-from eventlog.consumer.lane import RESETS, Lane
+from eventlog.consumer.lane import Lane
+from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.consumer.subscription import Subscription
 from eventlog.errors import (
@@ -28,15 +29,14 @@ from eventlog.errors import (
     StaleMemberError,
     StoreClosedError,
 )
-from eventlog.groups.assignors import ASSIGNORS
 from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.membership import Membership
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
-from eventlog.options import check_group_name, check_milliseconds, check_offset, check_timeout
-from eventlog.records.record import Record, TopicPartition
+from eventlog.options import check_offset, check_timeout
+from eventlog.records.record import Record, TopicPartition, as_topic_partition
 from eventlog.storage.acks import NOBODY, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
@@ -53,39 +53,22 @@ class Consumer:
         log: Log,
         groups: Groups,
         topics: str | Sequence[str] | Pattern[str] | None,
-        *,
-        group: str | None,
-        auto_offset_reset: str,
-        auto_commit: bool,
-        auto_commit_interval_ms: int,
-        assignor: str,
-        instance_id: str | None,
-        max_poll_interval_ms: int,
-        session_timeout_ms: int,
-        durable: bool,
-        listener: RebalanceListener | None,
+        options: ConsumerOptions,
     ) -> None:
-        self.group = None if group is None else check_group_name(group)
+        self.group = options.group
+        self._options = options
         self._log = log
         self._internals = internals(log)
         self._groups = groups
-        self._reset = _check_choice("auto_offset_reset", auto_offset_reset, RESETS)
-        self._auto_commit_s = auto_commit_interval_ms / 1000 if _check_bool("auto_commit", auto_commit) else None
-        check_milliseconds("auto_commit_interval_ms", auto_commit_interval_ms)
-        self._assignor = _check_choice("assignor", assignor, tuple(ASSIGNORS))
-        self._instance_id = None if instance_id is None else check_group_name(instance_id)
-        self._lease_ms = check_milliseconds("max_poll_interval_ms", max_poll_interval_ms)
-        self._absence_ms = check_milliseconds("session_timeout_ms", session_timeout_ms)
-        self._durable = _check_bool("durable", durable)
-        self._listener = listener if listener is not None else RebalanceListener()
-        if group is None and (auto_commit or instance_id is not None):
-            raise InvalidArgumentError("auto_commit and instance_id are for consumers in a group: name it with group=")
+        self._reset = options.auto_offset_reset
+        self._auto_commit_s = options.auto_commit_s
+        self._listener = options.listener if options.listener is not None else RebalanceListener()
         self._lock: Any = threading.RLock()
         self._subscription: Subscription | None = None
         self._catalog_version = -1
         self._membership: Membership | None = None
         self._table: GroupTable | None = None
-        self._assigned = Assigned(self._internals, durable=durable)
+        self._assigned = Assigned(self._internals)
         # Iteration: the chunk that is being handed out, its partition, and the record that the caller has in hand.
         self._chunk: Iterator[Record] = iter(())
         self._lane: Lane | None = None
@@ -131,7 +114,7 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
-            wanted = [TopicPartition(*partition) for partition in partitions]
+            wanted = [as_topic_partition(partition) for partition in partitions]
             logs = {partition: self._internals.partition(*partition) for partition in wanted}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._drop(partition for partition in list(self._assigned.lanes) if partition not in logs)
@@ -325,8 +308,13 @@ class Consumer:
 
     def _join(self, subscription: Subscription) -> None:
         assert self.group is not None
+        options = self._options
         request = JoinRequest(
-            subscription.topics, self._assignor, self._lease_ms, self._absence_ms, self._instance_id
+            subscription.topics,
+            options.assignor,
+            options.max_poll_interval_ms,
+            options.session_timeout_ms,
+            options.instance_id,
         )
         while self._membership is None:
             self._table = self._groups.open(self.group)
@@ -379,7 +367,7 @@ class Consumer:
     def _add(self, partition: TopicPartition, ack: Ack | None) -> None:
         committed = ack.table.committed(ack.slot) if ack is not None else -1
         position = None if committed < 0 else committed
-        self._assigned.add(Lane(self._internals.partition(*partition), ack, position, durable=self._durable))
+        self._assigned.add(Lane(self._internals.partition(*partition), ack, position, durable=self._options.durable))
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
@@ -452,7 +440,7 @@ class Consumer:
             if self.group is None:
                 return None
             table = self._groups.find(self.group)
-            return table.committed(TopicPartition(*partition)) if table is not None else None
+            return table.committed(as_topic_partition(partition)) if table is not None else None
 
     # --- positions -----------------------------------------------------------------------------------------
 
@@ -522,10 +510,11 @@ class Consumer:
         return [self._lane_of(partition) for partition in partitions] or list(self._assigned.lanes.values())
 
     def _lane_of(self, partition: TopicPartition) -> Lane:
-        lane = self._assigned.lanes.get(TopicPartition(*partition))
+        wanted = as_topic_partition(partition)
+        lane = self._assigned.lanes.get(wanted)
         if lane is None:
             raise StaleMemberError(
-                f"{TopicPartition(*partition)} is not this consumer's: it has "
+                f"{wanted} is not this consumer's: it has "
                 f"{', '.join(map(str, sorted(self._assigned.lanes))) or 'no partitions yet; poll joins the group'}"
             )
         return lane
@@ -627,18 +616,6 @@ class _Refusing:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> NoReturn:
         raise type(self._why)(*self._why.args)
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> str:
-    if value not in choices:
-        raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(choices)}")
-    return str(value)
-
-
-def _check_bool(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is a bool, not {type(value).__name__}")
-    return value
 
 
 def _after_fork_in_child() -> None:

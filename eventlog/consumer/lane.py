@@ -9,8 +9,6 @@ from eventlog.storage.partition import Partition, await_record, check_offset_wit
 from eventlog.storage.reader import LogReader
 from eventlog.waiting import Awaited
 
-RESETS = ("earliest", "latest", "error")
-
 
 class Lane:
     """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed

@@ -12,7 +12,7 @@ from eventlog.groups import coordinator
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_offset
-from eventlog.records.record import TopicPartition
+from eventlog.records.record import TopicPartition, as_topic_partition
 from eventlog.storage.acks import NOBODY
 
 
@@ -127,7 +127,7 @@ class Group:
             raise InvalidArgumentError("offsets is empty: name the partitions to reset")
         checked = {}
         for key, offset in offsets.items():
-            partition = TopicPartition(*key)
+            partition = as_topic_partition(key)
             check_offset(offset)
             log = self._groups.internals.partition(*partition)
             if not log.start_offset <= offset <= log.end_offset:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from eventlog.errors import EventLogError, GroupNotFoundError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.persister import Persister, persist
 from eventlog.groups.table import GroupTable, create_group
-from eventlog.groups.watcher import Watcher
+from eventlog.groups.watcher import Watched, Watcher
 from eventlog.log import Internals
 from eventlog.storage import names
-
-if TYPE_CHECKING:
-    from eventlog.groups.membership import Membership
 
 
 class Groups:
@@ -70,7 +66,7 @@ class Groups:
             self._persister.start()
         return table
 
-    def watch(self, membership: Membership) -> None:
+    def watch(self, membership: Watched) -> None:
         """Notice when other members of this group die or hang."""
         locks = self.locks
         with self._lock:
@@ -79,7 +75,7 @@ class Groups:
                 self._watcher.start()
         self._watcher.add(membership)
 
-    def unwatch(self, membership: Membership) -> None:
+    def unwatch(self, membership: Watched) -> None:
         """The membership ends."""
         if self._watcher is not None:
             self._watcher.remove(membership)

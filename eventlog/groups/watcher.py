@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from eventlog.catalog.groups import GroupState
 from eventlog.errors import EventLogError
@@ -18,10 +18,14 @@ from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 
-if TYPE_CHECKING:
-    from eventlog.groups.membership import Membership
-
 _LOOK_AGAIN_MS = 1000
+
+
+class Watched(Protocol):
+    """A membership. `wants_attention` is set once a second: its consumer is to show that it is at work."""
+
+    group: GroupTable
+    wants_attention: bool
 
 
 class Watcher(threading.Thread):
@@ -32,7 +36,7 @@ class Watcher(threading.Thread):
         self._internals = internals
         self._locks = locks
         self._lock = threading.Lock()
-        self._memberships: list[Membership] = []
+        self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
         self._unwatchable: set[int] = set()
         self._signal = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -40,13 +44,13 @@ class Watcher(threading.Thread):
         self._poller.register(self._signal, select.POLLIN)
         self._is_stopped = False
 
-    def add(self, membership: Membership) -> None:
+    def add(self, membership: Watched) -> None:
         """Watch this member's group from now on."""
         with self._lock:
             self._memberships.append(membership)
         os.eventfd_write(self._signal, 1)
 
-    def remove(self, membership: Membership) -> None:
+    def remove(self, membership: Watched) -> None:
         """The membership has ended."""
         with self._lock:
             if membership in self._memberships:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from eventlog.errors import InvalidTypeError
+
 
 class TopicPartition(NamedTuple):
     """A partition of a topic."""
@@ -13,6 +15,13 @@ class TopicPartition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
+
+
+def as_topic_partition(value: object) -> TopicPartition:
+    """A topic partition, or a pair that stands for one. Raises `InvalidTypeError`."""
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
+        return TopicPartition(*value)
+    raise InvalidTypeError(f"a partition is a TopicPartition(topic, number), not {value!r}")
 
 
 class Record(NamedTuple):

@@ -1,0 +1,56 @@
+"""What a consumer is told when it is made, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventlog.consumer.rebalance import RebalanceListener
+from eventlog.errors import InvalidArgumentError, InvalidTypeError
+from eventlog.groups.assignors import ASSIGNORS
+from eventlog.options import check_group_name, check_milliseconds
+
+RESETS = ("earliest", "latest", "error")
+
+
+@dataclass(frozen=True)
+class ConsumerOptions:
+    """The options of `EventLog.consumer`. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+
+    group: str | None
+    auto_offset_reset: str
+    auto_commit: bool
+    auto_commit_interval_ms: int
+    assignor: str
+    instance_id: str | None
+    max_poll_interval_ms: int
+    session_timeout_ms: int
+    durable: bool
+    listener: RebalanceListener | None
+
+    def __post_init__(self) -> None:
+        if self.group is not None:
+            check_group_name(self.group)
+        if self.instance_id is not None:
+            check_group_name(self.instance_id)
+        for name in ("auto_commit_interval_ms", "max_poll_interval_ms", "session_timeout_ms"):
+            check_milliseconds(name, getattr(self, name))
+        for name in ("auto_commit", "durable"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidTypeError(f"{name} is a bool, not {type(getattr(self, name)).__name__}")
+        _check_choice("auto_offset_reset", self.auto_offset_reset, RESETS)
+        _check_choice("assignor", self.assignor, tuple(ASSIGNORS))
+        if self.listener is not None and not isinstance(self.listener, RebalanceListener):
+            raise InvalidTypeError(f"listener is a RebalanceListener, not {type(self.listener).__name__}")
+        if self.group is None and (self.auto_commit or self.instance_id is not None):
+            raise InvalidArgumentError("auto_commit and instance_id are for consumers in a group: name it with group=")
+
+    @property
+    def auto_commit_s(self) -> float | None:
+        """Seconds between automatic commits; None without them."""
+        return self.auto_commit_interval_ms / 1000 if self.auto_commit else None
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(choices)}")
