@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import eventlog
-from eventlog import Consumer, RebalanceListener, Record, TopicPartition
+from eventlog import Consumer, Group, Producer, RebalanceListener, Receipt, Record, TopicPartition
 from tests.support.stores import TOPIC
 
 _POLLS_A_COMMIT = 3
@@ -80,3 +82,118 @@ def produce_forever(connection: Connection, store: Path, partitions: int) -> Non
         while True:
             producer.send(TOPIC, b"%d" % sequence, partition=sequence % partitions)
             sequence += 1
+
+
+USES_OF_CLIENTS: dict[str, Callable[[Clients], Any]] = {
+    "producer.send": lambda clients: clients.producer.send(TOPIC, b"x"),
+    "producer.flush": lambda clients: clients.producer.flush(),
+    "producer.on_ack": lambda clients: clients.producer.on_ack("group", print),
+    "receipt.is_acked": lambda clients: clients.receipt.is_acked("group"),
+    "receipt.wait_acked": lambda clients: clients.receipt.wait_acked("group", timeout=0),
+    "consumer.poll": lambda clients: clients.consumer.poll(timeout=0),
+    "consumer.commit": lambda clients: clients.consumer.commit(),
+    "consumer.iteration": lambda clients: next(iter(clients.consumer)),
+    "consumer.begun iteration": lambda clients: [next(clients.iterator), clients.consumer.commit()],
+    "consumer.assign": lambda clients: clients.consumer.assign([TopicPartition(TOPIC, 0)]),
+    "consumer.assignment": lambda clients: clients.consumer.assignment(),
+    "consumer.subscribe": lambda clients: clients.consumer.subscribe(TOPIC),
+    "consumer.subscription": lambda clients: clients.consumer.subscription(),
+    "consumer.committed": lambda clients: clients.consumer.committed(TopicPartition(TOPIC, 0)),
+    "consumer.position": lambda clients: clients.consumer.position(TopicPartition(TOPIC, 0)),
+    "consumer.seek": lambda clients: clients.consumer.seek(TopicPartition(TOPIC, 0), 0),
+    "consumer.seek_to_beginning": lambda clients: clients.consumer.seek_to_beginning(),
+    "consumer.seek_to_end": lambda clients: clients.consumer.seek_to_end(),
+    "consumer.seek_to_time": lambda clients: clients.consumer.seek_to_time(0),
+    "consumer.pause": lambda clients: clients.consumer.pause(),
+    "consumer.resume": lambda clients: clients.consumer.resume(),
+    "consumer.paused": lambda clients: clients.consumer.paused(),
+    "group.committed": lambda clients: clients.group.committed(),
+    "group.lag": lambda clients: clients.group.lag(),
+    "group.describe": lambda clients: clients.group.describe(),
+    "group.reset": lambda clients: clients.group.reset({TopicPartition(TOPIC, 0): 0}),
+    "group.delete": lambda clients: clients.group.delete(),
+}
+
+
+class Clients(NamedTuple):
+    producer: Producer
+    receipt: Receipt
+    consumer: Consumer
+    iterator: Iterator[Record]
+    group: Group
+
+
+def use_clients_after_fork(connection: Connection, store: Path) -> None:
+    """Fork with clients in use; the child reports what every public name of them raises, and works with a store of its own."""
+    log = eventlog.open(store)
+    producer = log.producer()
+    receipt = producer.send(TOPIC, b"before the fork")
+    consumer = log.consumer(TOPIC, group="parents")
+    iterator = iter(consumer)
+    next(iterator)
+    consumer.commit()
+    clients = Clients(producer, receipt, consumer, iterator, log.group("parents"))
+    child = os.fork()
+    if child == 0:
+        try:
+            connection.send({name: _what_is_raised(use, clients) for name, use in USES_OF_CLIENTS.items()})
+            consumer.close()
+            producer.close()
+            _work_in_child(connection, store)
+        except BaseException as error:
+            connection.send(repr(error))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    producer.send(TOPIC, b"by the parent")
+    found = [next(iterator).value for _ in range(2)]
+    consumer.commit()
+    connection.send((found, len(log.group("parents").describe().members)))
+    log.close()
+
+
+def _work_in_child(connection: Connection, store: Path) -> None:
+    with eventlog.open(store) as log, log.producer() as producer, log.consumer(TOPIC, group="childs") as consumer:
+        receipt = producer.send(TOPIC, b"by the child")
+        while not receipt.is_acked("childs"):
+            consumer.poll()
+            consumer.commit(sync=True)
+        connection.send("the child has consumed by itself")
+
+
+def _what_is_raised(use: Callable[[Clients], Any], clients: Clients) -> str:
+    try:
+        return f"nothing, but returned {use(clients)!r}"
+    except Exception as error:
+        return type(error).__name__
+
+
+def leave_everything_open(connection: Connection, store: Path) -> None:
+    """End without closing anything, with threads of all kinds at work and a record that waits."""
+    log = eventlog.open(store)
+    producer = log.producer(linger_ms=1_000_000)
+    producer.send("waiting", b"gathered")
+    producer.on_ack("open", print)
+    consumer = log.consumer(TOPIC, group="open")
+    log.producer().send(TOPIC, b"x")
+    consumer.poll()
+    consumer.commit()
+    connection.send("leaving")
+
+
+def join_and_fork(connection: Connection, store: Path) -> None:
+    """Join a group, fork a child that lives on, and report its process id."""
+    log = eventlog.open(store)
+    consumer = log.consumer(TOPIC, group="forking")
+    consumer.poll(timeout=0)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    connection.send(child)
+    connection.recv()
+
+
+def end(process_id: int) -> None:
+    """Kill a process that is nobody's child any more."""
+    os.kill(process_id, signal.SIGKILL)

@@ -1,0 +1,208 @@
+"""A producer hears what groups have acknowledged, and hears nothing that is not so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import Ack, EventLog, TopicPartition
+from tests.support import members
+from tests.support.processes import Worker
+
+TOPIC = "events"
+GROUP = "billing"
+SECONDS = 60
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with eventlog.open(tmp_path / "store", fsync="never") as opened:
+        opened.create_topic(TOPIC, partitions=2)
+        yield opened
+
+
+def acknowledge_all(log: EventLog, group: str = GROUP) -> None:
+    with log.consumer(TOPIC, group=group) as consumer:
+        while consumer.poll(timeout=0, max_records=10_000):
+            consumer.commit()
+
+
+def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    return thread, results
+
+
+def test_a_record_is_acknowledged_once_the_group_has_committed_past_it(log: EventLog) -> None:
+    with log.producer() as producer, log.consumer(TOPIC, group=GROUP) as consumer:
+        first, second = (producer.send(TOPIC, b"x", partition=0) for _ in range(2))
+        consumer.poll(max_records=2)
+        assert not first.is_acked(GROUP) and not first.wait_acked(GROUP, timeout=0)
+        consumer.commit({TopicPartition(TOPIC, 0): 1})
+        assert first.wait_acked(GROUP, timeout=0) and first.is_acked(GROUP)
+        assert not second.wait_acked(GROUP, timeout=0.01)
+        assert not first.is_acked("another")
+        consumer.commit()
+        assert second.wait_acked(GROUP)
+
+
+def test_the_commit_of_another_process_ends_the_wait(log: EventLog) -> None:
+    with log.producer() as producer, Worker(members.consume, log.path, GROUP, {}) as member:
+        receipts = [producer.send(TOPIC, b"%d" % number, partition=number % 2) for number in range(100)]
+        assert all(receipt.wait_acked(GROUP, timeout=SECONDS) for receipt in receipts)
+        member.send("leave")
+
+
+def test_a_group_that_is_created_meanwhile_is_waited_for(log: EventLog) -> None:
+    with log.producer() as producer:
+        receipt = producer.send(TOPIC, b"x")
+        thread, results = in_background(lambda: receipt.wait_acked(GROUP, timeout=SECONDS))
+        acknowledge_all(log)
+        thread.join()
+        assert results == [True]
+
+
+def test_a_deleted_group_has_acknowledged_nothing_until_it_is_there_again(log: EventLog) -> None:
+    with log.producer() as producer:
+        receipt = producer.send(TOPIC, b"x")
+        acknowledge_all(log)
+        assert receipt.is_acked(GROUP)
+        log.group(GROUP).delete()
+        assert not receipt.is_acked(GROUP)
+        thread, results = in_background(lambda: receipt.wait_acked(GROUP, timeout=SECONDS))
+        acknowledge_all(log)
+        thread.join()
+        assert results == [True]
+
+
+def test_a_reset_forward_acknowledges_and_one_back_does_not(log: EventLog) -> None:
+    with log.producer() as producer:
+        receipts = [producer.send(TOPIC, b"x", partition=0) for _ in range(10)]
+        acknowledge_all(log)
+        log.group(GROUP).reset({TopicPartition(TOPIC, 0): 0})
+        assert not receipts[0].is_acked(GROUP)
+        thread, results = in_background(lambda: receipts[4].wait_acked(GROUP, timeout=SECONDS))
+        log.group(GROUP).reset({TopicPartition(TOPIC, 0): 5})
+        thread.join()
+        assert results == [True] and not receipts[5].is_acked(GROUP)
+
+
+def test_a_wait_ends_when_the_store_is_closed(log: EventLog) -> None:
+    receipt = log.producer().send(TOPIC, b"x")
+    errors: list[BaseException] = []
+    started = threading.Event()
+
+    def wait() -> None:
+        started.set()
+        try:
+            receipt.wait_acked(GROUP)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    started.wait()
+    log.close()
+    thread.join()
+    assert [type(error) for error in errors] == [eventlog.StoreClosedError]
+
+
+@pytest.mark.parametrize("arguments", [("a/b", 1), (7, 1), (GROUP, "1"), (GROUP, float("inf"))])
+def test_wrong_arguments_are_refused(log: EventLog, arguments: tuple[str, float]) -> None:
+    receipt = log.producer().send(TOPIC, b"x")
+    with pytest.raises((eventlog.InvalidArgumentError, eventlog.InvalidTypeError)):
+        receipt.wait_acked(*arguments)
+
+
+class Ears:
+    """Collects acks, and waits for one that reaches an offset of each partition."""
+
+    def __init__(self, goals: dict[int, int]) -> None:
+        self.acks: list[Ack] = []
+        self._goals = goals
+        self.reached = threading.Event()
+
+    def __call__(self, ack: Ack) -> None:
+        self.acks.append(ack)
+        if self._goals.get(ack.partition, 0) <= ack.offset:
+            self._goals.pop(ack.partition, None)
+        if not self._goals:
+            self.reached.set()
+
+
+@pytest.mark.parametrize("linger_ms", [0, 1])
+def test_on_ack_reports_rising_offsets_up_to_the_last_record_of_each_group(log: EventLog, linger_ms: int) -> None:
+    with log.producer(linger_ms=linger_ms) as producer:
+        ears = {group: Ears({0: 99, 1: 99}) for group in ("one", "two")}
+        for group, ear in ears.items():
+            producer.on_ack(group, ear)
+        for number in range(200):
+            producer.send(TOPIC, b"%d" % number, partition=number % 2)
+        producer.flush()
+        for group, ear in ears.items():
+            with log.consumer(TOPIC, group=group) as consumer:
+                while consumer.poll(timeout=0, max_records=17):
+                    consumer.commit()
+            assert ear.reached.wait(SECONDS)
+            for partition in range(2):
+                offsets = [ack.offset for ack in ear.acks if ack.partition == partition]
+                assert offsets == sorted(set(offsets)) and offsets[-1] == 99
+            assert {(ack.group, ack.topic) for ack in ear.acks} == {(group, TOPIC)}
+
+
+def test_on_ack_goes_on_with_what_is_sent_after_everything_was_acknowledged(log: EventLog) -> None:
+    with log.producer() as producer, log.consumer(TOPIC, group=GROUP) as consumer:
+        acks: list[Ack] = []
+        heard = threading.Condition()
+
+        def hear(ack: Ack) -> None:
+            with heard:
+                acks.append(ack)
+                heard.notify()
+
+        producer.on_ack(GROUP, hear)
+        for number in range(20):
+            receipt = producer.send(TOPIC, b"x", partition=0)
+            consumer.poll()
+            consumer.commit()
+            with heard:
+                assert heard.wait_for(lambda: acks and acks[-1].offset == receipt.offset, SECONDS), number  # noqa: B023
+
+
+def test_a_callback_that_raises_is_called_no_more_and_its_error_is_raised_once(log: EventLog) -> None:
+    called = threading.Event()
+    calls: list[Ack] = []
+
+    def fail(ack: Ack) -> None:
+        calls.append(ack)
+        called.set()
+        raise ZeroDivisionError
+
+    with log.producer() as producer:
+        ear = Ears({0: 1})
+        producer.on_ack(GROUP, fail)
+        producer.on_ack(GROUP, ear)
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        assert called.wait(SECONDS)
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        assert ear.reached.wait(SECONDS) and len(calls) == 1
+        with pytest.raises(ZeroDivisionError):
+            producer.flush()
+        producer.flush()
+
+
+def test_on_ack_remembers_partitions_and_not_records(log: EventLog) -> None:
+    with log.producer() as producer:
+        producer.on_ack(GROUP, print)
+        for _ in range(1000):
+            producer.send(TOPIC, b"x", partition=0)
+        notifier = producer._notifier
+        assert notifier is not None and len(notifier._sent) == 1
+        assert all(len(each.reported) <= 1 for each in notifier._subscriptions)

@@ -1,0 +1,204 @@
+"""A producer puts records where they belong, says where they are, and loses none that it accepted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import eventlog
+from eventlog import EventLog, Producer
+from eventlog.records.partitioning import partition_for_key
+
+TOPIC = "orders"
+PATIENT = {"linger_ms": 1_000_000, "batch_bytes": 2_000}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with eventlog.open(tmp_path / "store", fsync="never") as opened:
+        opened.create_topic(TOPIC, partitions=4, config={"max.message.bytes": 10_000})
+        yield opened
+
+
+def everything(log: EventLog) -> list[bytes | None]:
+    return [value for number in range(4) for value in log.partition(TOPIC, number).values()]
+
+
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["at once", "in batches"])
+def test_a_receipt_says_where_the_record_is(log: EventLog, options: dict[str, Any]) -> None:
+    with log.producer(**options) as producer:
+        sent = [
+            producer.send(TOPIC, b"%d" % number, key=b"k%d" % (number % 5), headers=[("n", b"%d" % number)], timestamp=number)
+            for number in range(50)
+        ]
+        for number, receipt in enumerate(sent):
+            [record] = log.partition(receipt.topic, receipt.partition).read(receipt.offset, max_records=1)
+            assert (record.value, record.timestamp, record.headers) == (b"%d" % number, number, (("n", b"%d" % number),))
+            assert receipt.is_resolved and receipt.timestamp == number
+
+
+def test_a_timestamp_that_was_not_given_is_the_records(log: EventLog) -> None:
+    log.create_topic("stamped", config={"message.timestamp.type": "LogAppendTime"})
+    with log.producer() as producer:
+        for topic, timestamp in ((TOPIC, None), ("stamped", None)):
+            receipt = producer.send(topic, b"x", timestamp=timestamp)
+            assert receipt.timestamp == log.partition(topic, receipt.partition).read(receipt.offset)[0].timestamp > 10**12
+
+
+def test_a_key_goes_where_kafka_puts_it_and_a_number_where_it_says(log: EventLog) -> None:
+    with log.producer() as producer:
+        for number in range(100):
+            key = b"customer-%d" % number
+            assert producer.send(TOPIC, b"x", key=key).partition == partition_for_key(key, 4)
+            assert producer.send(TOPIC, b"x", key=key, partition=number % 4).partition == number % 4
+
+
+def test_without_a_key_partitions_take_turns_by_bytes(log: EventLog) -> None:
+    with log.producer(batch_bytes=100) as producer:
+        found = [producer.send(TOPIC, bytes(50)).partition for _ in range(400)]
+    assert set(found) == {0, 1, 2, 3}
+    assert all(found[number] == found[number + 1] for number in range(0, 400, 2))
+
+
+def test_a_topic_is_created_on_first_use_unless_that_is_switched_off(log: EventLog) -> None:
+    with log.producer() as producer:
+        assert producer.send("new", b"x").offset == 0
+    with log.producer(auto_create_topics=False) as producer, pytest.raises(eventlog.TopicNotFoundError):
+        producer.send("newer", b"x")
+    assert log.topics() == ["new", TOPIC]
+
+
+def test_records_wait_until_they_are_asked_for(log: EventLog) -> None:
+    with log.producer(**PATIENT) as producer:
+        receipts = [producer.send(TOPIC, b"%d" % number, partition=0) for number in range(3)]
+        assert not any(receipt.is_resolved for receipt in receipts) and log.partition(TOPIC, 0).end_offset == 0
+        assert receipts[1].offset == 1
+        assert all(receipt.is_resolved for receipt in receipts) and log.partition(TOPIC, 0).end_offset == 3
+
+
+def test_a_full_batch_is_appended_as_one(log: EventLog) -> None:
+    with log.producer(**PATIENT) as producer:
+        receipts = [producer.send(TOPIC, bytes(500), partition=0) for _ in range(5)]
+        assert [receipt.is_resolved for receipt in receipts] == [True] * 3 + [False] * 2
+        large = producer.send(TOPIC, bytes(5_000), partition=0)
+        assert large.is_resolved and large.offset == 5
+
+
+def test_what_waited_long_enough_is_appended_by_itself(log: EventLog) -> None:
+    with log.producer(linger_ms=1) as producer:
+        for number in range(3):
+            receipt = producer.send(TOPIC, b"x", partition=1)
+            assert log.partition(TOPIC, 1).wait(number, timeout=60)
+            assert receipt.is_resolved
+
+
+def test_flush_puts_everything_on_disk(log: EventLog) -> None:
+    with log.producer(**PATIENT) as producer:
+        for number in range(4):
+            producer.send(TOPIC, b"x", partition=number)
+        producer.flush()
+        assert [log.partition(TOPIC, number).durable_offset for number in range(4)] == [1] * 4
+
+
+def test_close_appends_what_waits(log: EventLog) -> None:
+    with log.producer(**PATIENT) as producer:
+        receipt = producer.send(TOPIC, b"waiting", partition=2)
+    assert list(log.partition(TOPIC, 2).values()) == [b"waiting"] and receipt.offset == 0
+
+
+def test_closing_the_store_appends_what_waits(tmp_path: Path) -> None:
+    with eventlog.open(tmp_path / "other") as log:
+        log.producer(**PATIENT).send(TOPIC, b"waiting")
+    with eventlog.open(tmp_path / "other") as log:
+        assert list(log.partition(TOPIC, 0).values()) == [b"waiting"]
+
+
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["at once", "in batches"])
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"value": "text"}, eventlog.InvalidTypeError),
+        ({"value": b"x", "key": 7}, eventlog.InvalidTypeError),
+        ({"value": b"x", "headers": [("a", "b")]}, eventlog.InvalidTypeError),
+        ({"value": b"x", "headers": {"a": b"b"}}, eventlog.InvalidTypeError),
+        ({"value": b"x", "timestamp": -1}, eventlog.InvalidArgumentError),
+        ({"value": b"x", "timestamp": "now"}, eventlog.InvalidTypeError),
+        ({"value": b"x", "partition": 4}, eventlog.PartitionNotFoundError),
+        ({"value": b"x", "partition": -1}, eventlog.PartitionNotFoundError),
+        ({"value": b"x", "partition": "0"}, eventlog.InvalidTypeError),
+        ({"value": bytes(10_000)}, eventlog.RecordTooLargeError),
+        ({"value": b"x", "topic": "a/b"}, eventlog.InvalidArgumentError),
+        ({"value": b"x", "topic": ["orders"]}, eventlog.InvalidTypeError),
+    ],
+)
+def test_a_wrong_record_is_refused_and_spoils_nothing(
+    log: EventLog, options: dict[str, Any], arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    with log.producer(**options) as producer:
+        producer.send(TOPIC, b"before", partition=0)
+        with pytest.raises(error):
+            producer.send(**{"topic": TOPIC, **({"partition": 0} if "key" not in arguments else {}), **arguments})
+        producer.send(TOPIC, b"after", partition=0)
+    assert everything(log) == [b"before", b"after"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"linger_ms": -1}, eventlog.InvalidArgumentError),
+        ({"linger_ms": 1.5}, eventlog.InvalidTypeError),
+        ({"batch_bytes": 0}, eventlog.InvalidArgumentError),
+        ({"batch_bytes": "16k"}, eventlog.InvalidTypeError),
+        ({"auto_create_topics": 1}, eventlog.InvalidTypeError),
+        ({"compression": "zip"}, eventlog.InvalidArgumentError),
+    ],
+)
+def test_wrong_options_are_refused(log: EventLog, options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(options))):
+        log.producer(**options)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize("linger_ms", [0, 1_000_000])
+def test_a_producer_compresses_what_it_sends(log: EventLog, compression: str, linger_ms: int) -> None:
+    value = b"a value that is worth it " * 40
+    with log.producer(compression=compression, linger_ms=linger_ms) as producer:
+        for _ in range(20):
+            producer.send(TOPIC, value, partition=0)
+    assert everything(log) == [value] * 20
+    [segment] = log.partition(TOPIC, 0).directory.glob("*.log")
+    assert value not in segment.read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"linger_ms": 1, "batch_bytes": 500}], ids=["at once", "in batches"])
+def test_threads_that_share_a_producer_lose_nothing(log: EventLog, options: dict[str, Any]) -> None:
+    receipts: list[tuple[bytes, eventlog.Receipt]] = []
+
+    def send(producer: Producer, thread: int) -> None:
+        for number in range(300):
+            value = b"%d/%d" % (thread, number)
+            receipts.append((value, producer.send(TOPIC, value, key=b"%d" % number)))
+
+    with log.producer(**options) as producer:
+        threads = [threading.Thread(target=send, args=(producer, thread)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(everything(log)) == 1200
+    for value, receipt in receipts:
+        assert log.partition(TOPIC, receipt.partition).read(receipt.offset, max_records=1)[0].value == value
+
+
+def test_a_closed_producer_refuses_everything(log: EventLog) -> None:
+    producer = log.producer()
+    producer.send(TOPIC, b"x")
+    producer.close()
+    producer.close()
+    for use in (lambda: producer.send(TOPIC, b"x"), producer.flush, lambda: producer.on_ack("group", print)):
+        with pytest.raises(eventlog.StoreClosedError):
+            use()
