@@ -1,4 +1,7 @@
 # Two commands do all the set-up: make demo, make test.
+# The tests start hundreds of programs: with compiled modules each of them is there in a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
