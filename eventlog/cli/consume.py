@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from eventlog.cli import output
-from eventlog.cli.following import consume_as_member, follow
+from eventlog.cli.member import check_goes_with_group, consume_as_member
 from eventlog.cli.parsing import Start, start_type
 from eventlog.cli.store import open_partitions, open_store
+from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
-    from eventlog import Partition, Record
+    from eventlog import EventLog, Partition, Record
 
-# Prints the records of a partition from one offset up to another, but not more than so many; returns how
-# many.
-_Printer = Callable[["Partition", int, int, int], int]
+_Write = Callable[[Sequence["Record"]], None]
 _NO_LIMIT = sys.maxsize
+_CHUNK_RECORDS = 500
 
 
 @click.command()
@@ -70,70 +70,60 @@ def consume(
       eventlog consume orders --from latest --follow
       eventlog consume orders --group billing --follow
     """
-    is_json = as_json or output_format == "json"
+    write = _write_objects if as_json or output_format == "json" else _write_values
     limit = _NO_LIMIT if max_records is None else max_records
     if group is not None:
-        _check_goes_with_group(partition, start)
+        check_goes_with_group(partition, start)
     with open_store() as log:
-        print_record = _print_object if is_json else _print_value
-        if group is not None:
-            consume_as_member(log, topic, group, start.kind, limit, is_following, print_record)
-            return
         partitions = open_partitions(log, topic, partition)
+        stops = {TopicPartition(topic, item.partition): item.end_offset for item in partitions}
+        if group is not None:
+            consume_as_member(log, topic, group, start, None if is_following else stops, limit, write)
+            return
         if start.kind == "offset" and len(partitions) > 1:
             raise click.UsageError(f"an offset needs --partition: {topic} has {len(partitions)} partitions")
-        stops = [item.end_offset for item in partitions]
-        positions = {item: start.resolve(item) for item in partitions}
+        starts = [start.resolve(item) for item in partitions]
         if start.kind == "offset":
             # Out of range is an error even when nothing would be printed.
             partitions[0].read(start.number, max_records=1)
-        for item, stop in zip(partitions, stops, strict=True):
-            limit -= _advance(item, positions, stop, limit, _print_json if is_json else _print_values)
+        for item, first, stop in zip(partitions, starts, stops.values(), strict=True):
+            limit -= _print(item, first, stop, limit, write)
         if is_following and limit > 0:
-            output.flush()
-            follow(log, positions, limit, print_record)
+            places = {place: max(first, stop) for first, (place, stop) in zip(starts, stops.items(), strict=True)}
+            _follow(log, places, limit, write)
 
 
-def _check_goes_with_group(partition: int | None, start: Start) -> None:
-    if partition is not None:
-        raise click.UsageError("--partition does not go with --group: the group's members share the partitions")
-    if start.kind not in ("earliest", "latest"):
-        raise click.UsageError(
-            "--from with --group is earliest or latest, for a group that has committed nothing; "
-            "Group.reset in Python moves a group"
-        )
-
-
-def _advance(partition: Partition, positions: dict[Partition, int], stop: int, limit: int, printer: _Printer) -> int:
-    """Print from the partition's position up to `stop`, at most `limit` records; return how many."""
-    printed = printer(partition, positions[partition], stop, limit) if positions[partition] < stop else 0
-    positions[partition] = stop
-    return printed
-
-
-def _print_values(partition: Partition, start: int, stop: int, limit: int) -> int:
-    write = output.standard_output().write
+def _print(partition: Partition, start: int, stop: int, limit: int, write: _Write) -> int:
+    """Print from one offset up to another, at most `limit` records; return how many."""
     printed = 0
-    for value in islice(partition.values(start, stop), limit):
-        write(value or b"")
-        write(b"\n")
-        printed += 1
+    records = islice(partition.records(start, stop), limit)
+    while chunk := list(islice(records, _CHUNK_RECORDS)):
+        write(chunk)
+        printed += len(chunk)
     return printed
 
 
-def _print_json(partition: Partition, start: int, stop: int, limit: int) -> int:
-    printed = 0
-    for record in islice(partition.records(start, stop), limit):
-        _print_object(record)
-        printed += 1
-    return printed
+def _follow(log: EventLog, places: dict[TopicPartition, int], limit: int, write: _Write) -> None:
+    """Print what stands at these offsets and what comes behind, until there were `limit` records or Ctrl-C."""
+    output.flush()
+    with log.consumer() as consumer:
+        consumer.assign(places)
+        for place, offset in places.items():
+            consumer.seek(place, offset)
+        while limit > 0:
+            records = consumer.poll(output.READER_CHECK_SECONDS, max_records=min(limit, _CHUNK_RECORDS))
+            if records:
+                write(records)
+                output.flush()
+                limit -= len(records)
+            else:
+                output.check_reader()
 
 
-def _print_value(record: Record) -> None:
-    write = output.standard_output().write
-    write(record.value or b"")
-    write(b"\n")
+def _write_values(records: Sequence[Record]) -> None:
+    output.standard_output().write(b"".join([(record.value or b"") + b"\n" for record in records]))
 
 
-def _print_object(record: Record) -> None:
-    output.write_json(output.record_object(record))
+def _write_objects(records: Sequence[Record]) -> None:
+    for record in records:
+        output.write_json(output.record_object(record))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventlog.cli import output
 from eventlog.cli.store import open_store
+from eventlog.errors import GroupNotFoundError
 
 if TYPE_CHECKING:
     from eventlog import EventLog, Group, GroupMember
@@ -38,8 +41,11 @@ def list_groups(as_json: bool) -> None:
     Example:
       eventlog groups list
     """
+    rows = []
     with open_store() as log:
-        rows = [_group_object(log.group(name)) for name in log.groups()]
+        for name in log.groups():
+            with suppress(GroupNotFoundError):  # deleted meanwhile
+                rows.append(_group_object(log.group(name)))
     if as_json:
         for row in rows:
             output.write_json(row)
@@ -75,10 +81,11 @@ def describe_group(group: str, as_json: bool) -> None:
     with open_store() as log:
         found = log.group(group)
         description = found.describe()
-        rows = _partition_objects(log, found)
+        rows = _partition_objects(log, found, description.members)
     if as_json:
+        heading = {"group": group, "generation": description.generation, "assignor": description.assignor or None}
         for row in rows:
-            output.write_json({"group": group, "generation": description.generation, **row})
+            output.write_json({**heading, **row})
         return
     output.write_line(f"group       {group}")
     output.write_line(f"generation  {description.generation}")
@@ -87,22 +94,23 @@ def describe_group(group: str, as_json: bool) -> None:
     output.write_table(_PARTITION_HEADERS, [tuple(row.values()) for row in rows])
 
 
-def _partition_objects(log: EventLog, group: Group) -> list[dict[str, Any]]:
+def _partition_objects(log: EventLog, group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
     """One a partition, and one for each member that has none."""
-    members = group.describe().members
-    committed = group.committed()
     owners = {partition: member for member in members for partition in member.partitions}
+    committed = group.committed()
     rows = []
-    for partition, lag in sorted({**dict.fromkeys(owners), **group.lag()}.items()):
-        member = owners.get(partition)
+    for partition in sorted(owners.keys() | group.lag().keys()):
+        offset, end = committed.get(partition), log.partition(*partition).end_offset
+        start = log.partition(*partition).start_offset
         rows.append(
             {
                 "topic": partition.topic,
                 "partition": partition.partition,
-                "committed": committed.get(partition),
-                "end": log.partition(*partition).end_offset,
-                "lag": lag,
-                **_member_fields(member),
+                "committed": offset,
+                "end": end,
+                # Not that of Group.lag, which was taken at another moment: the numbers of a line fit together.
+                "lag": None if offset is None else max(0, end - max(offset, start)),
+                **_member_fields(owners.get(partition)),
             }
         )
     nothing = dict.fromkeys(("topic", "partition", "committed", "end", "lag"))

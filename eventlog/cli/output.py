@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import os
+import select
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ import click
 
 if TYPE_CHECKING:
     from eventlog import Record
+
+# How long it may go unnoticed that the reader of a quiet command has gone away.
+READER_CHECK_SECONDS = 0.5
 
 _BUFFER_BYTES = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -38,6 +42,14 @@ def discard() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+def check_reader() -> None:
+    """Raise BrokenPipeError when nobody can read standard output any more."""
+    poller = select.poll()
+    poller.register(1, 0)  # Errors and hang-ups are reported unasked.
+    if poller.poll(0):
+        raise BrokenPipeError
 
 
 def is_terminal() -> bool:

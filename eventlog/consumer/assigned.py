@@ -51,17 +51,18 @@ class Assigned:
     def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
         awaited = self._awaited
+        # The end of the store: raised once, so that it is seen also where it came just before this.
         signals, closing = self._internals.signals, self._internals.closing
         for place, lane in enumerate(self._order):
             if lane.is_paused:
-                closing.await_raise(awaited, place, closing.raised)
+                closing.await_raise(awaited, place, 0)
             else:
                 lane.await_records(awaited, place)
         place = len(self._order)
-        closing.await_raise(awaited, place, closing.raised)
+        closing.await_raise(awaited, place, 0)
         signals.await_catalog(awaited, place + 1, known_version)
         if table is not None and known_changes is not None:
             table.acks.await_change(awaited, place + 2, known_changes)
         else:
-            closing.await_raise(awaited, place + 2, closing.raised)
+            closing.await_raise(awaited, place + 2, 0)
         return awaited

@@ -254,7 +254,12 @@ class Consumer:
         remaining = None if deadline is None else deadline - time.monotonic()
         if remaining is not None and remaining <= 0:
             return False
-        return wait_for_any(self._internals.signals, self._conditions(), remaining, self._look) or deadline is None
+        within_lease = remaining
+        if self._membership is not None:  # who waits is at work: it has to be seen before its lease ends
+            lease_part = self._options.max_poll_interval_ms / 3000
+            within_lease = lease_part if remaining is None else min(remaining, lease_part)
+        is_ready = wait_for_any(self._internals.signals, self._conditions(), within_lease, self._look)
+        return is_ready or within_lease != remaining or deadline is None
 
     def _conditions(self) -> Awaited:
         """Everything that can end a wait."""
@@ -290,13 +295,19 @@ class Consumer:
         elif is_due:
             self._resubscribe(self._membership, self._subscription)
         while self._membership is not None and self._membership.has_changed:
-            self._review(self._membership)
+            membership = self._membership
+            try:
+                self._review(membership)
+            except BaseException:
+                membership.known_changes = -1  # what a listener or a lock interrupted is done by the next call
+                raise
         if self._membership is None:
             self._attend()  # expelled: join again
         else:
             self._membership.seen()
 
     def _assign_everything(self, subscription: Subscription) -> None:
+        self._drop([partition for partition in self._assigned.lanes if partition.topic not in subscription.topics])
         for name in subscription.topics:
             try:
                 partitions = self._log.topic(name).partitions
@@ -343,11 +354,16 @@ class Consumer:
             return
         if review.revoked:
             self._revoke(membership, review.revoked)
-        taken = membership.take()
-        for partition in taken:
-            self._add(partition, membership.owned[partition])
-        if taken:
-            self._listener.assigned(taken)
+        membership.take()
+        new = sorted(membership.owned.keys() - self._assigned.lanes.keys())
+        try:
+            for partition in new:
+                self._add(partition, membership.owned[partition])
+        except BaseException:
+            self._drop(new)  # the next call tries it again
+            raise
+        if new:
+            self._listener.assigned(new)
 
     def _lose(self, membership: Membership, partitions: list[TopicPartition]) -> None:
         membership.forget(partitions)
@@ -539,7 +555,7 @@ class Consumer:
                 if may_commit and self._auto_commit_s is not None:
                     self._settle()
                     self._commit_handed_out()
-                if self._membership is not None:
+                if self._membership is not None and self._membership.owned:
                     self._listener.revoked(sorted(self._membership.owned))
             finally:
                 membership, self._membership = self._membership, None
@@ -557,8 +573,9 @@ class Consumer:
         raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread a consumer of its own")
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: nothing here may be used."""
+        """In a forked child: nothing here may be used, and iterators come to their end."""
         self._commit_record = None
+        self._drop_chunk()
         self._lock = _Refusing(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from eventlog.errors import NoCommittedOffsetError, OffsetOutOfRangeError
+from contextlib import suppress
+
+from eventlog.errors import CorruptLogError, NoCommittedOffsetError, OffsetOutOfRangeError
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.acks import Ack
 from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
@@ -23,6 +25,7 @@ class Lane:
         self.is_paused = False
         self._durable = durable
         self._reader: LogReader | None = None
+        self._ahead: int | None = None  # the offset behind what was read; None: nothing was read ahead of the position
 
     def resolve_position(self, reset: str) -> int:
         """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`.
@@ -43,29 +46,47 @@ class Lane:
         """Go on at this offset. Raises `OffsetOutOfRangeError`."""
         check_offset_within(self.log, offset)
         self.position = offset
-        self.close()
+        self.rewind()
 
     def fetch(self, records_max: int, reset: str) -> list[Record]:
         """The next records; [] when there are none. The caller moves `position` once it hands them out.
 
-        Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`."""
+        Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
+        raised once everything before the damage was returned."""
         reader = self._reader
         stop = self.log.durable_offset if self._durable else self.log.end_offset
         if reader is None or reader.next_offset < self.log.start_offset:
             reader = self._open(reset, stop)
         if reader is None or reader.next_offset >= stop:
             return []
-        return reader.records(records_max, stop)
+        try:
+            records = reader.records(records_max, stop)
+        except CorruptLogError:
+            return self._before_damage(records_max, stop)
+        self._ahead = reader.next_offset
+        return records
+
+    def _before_damage(self, records_max: int, stop: int) -> list[Record]:
+        """What can be read before damage, one by one: the error that told of it took with it what was read until then."""
+        self.close()
+        reader = open_reader(self.log, self.fetched)
+        records = reader.records(1, stop)
+        with suppress(CorruptLogError):
+            while len(records) < records_max and (more := reader.records(1, stop)):
+                records += more
+        self._ahead = records[-1].offset + 1
+        return records
 
     def _open(self, reset: str, stop: int) -> LogReader | None:
-        """A reader at the position; None while nothing stands there."""
-        position = self.resolve_position(reset)
+        """A reader behind what was read; None while nothing stands there."""
+        position = self.resolve_position(reset) if self._ahead is None else self._ahead
         try:
             check_offset_within(self.log, position)
         except OffsetOutOfRangeError:
             if reset == "error":
                 raise
             position = self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+            self._ahead = None
         self.close()
         if position < stop:
             self._reader = open_reader(self.log, position)
@@ -73,12 +94,15 @@ class Lane:
 
     def rewind(self) -> None:
         """Forget what was read ahead of the position."""
+        self._ahead = None
         self.close()
 
     @property
     def fetched(self) -> int:
         """The offset behind the last record that was read."""
-        return self._reader.next_offset if self._reader is not None else (self.position or 0)
+        if self._reader is not None:
+            return self._reader.next_offset
+        return self._ahead if self._ahead is not None else (self.position or 0)
 
     def await_records(self, awaited: Awaited, place: int) -> None:
         """Let one place of `awaited` be for records behind those that were read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from eventlog.errors import GroupNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.waiting import Awaited, wait_for_any
@@ -27,7 +28,12 @@ def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int
         groups.internals.signals.await_catalog(awaited, place, known_version)
         return
     known_changes = table.acks.changes
-    table.acks.await_commit(awaited, place, table.slot(partition), offset)
+    try:
+        slot = table.slot(partition)
+    except GroupNotFoundError:  # deleted just now
+        groups.internals.signals.await_catalog(awaited, place, known_version)
+        return
+    table.acks.await_commit(awaited, place, slot, offset)
     if not table.acks.is_deleted:
         table.acks.await_change(awaited, place + 1, known_changes)
 
@@ -38,7 +44,7 @@ def wait_acked(groups: Groups, group: str, partition: TopicPartition, offset: in
     deadline = None if timeout is None else time.monotonic() + timeout
     while not is_acked(groups, group, partition, offset):
         awaited = Awaited(3)
-        internals.closing.await_raise(awaited, 2, internals.closing.raised)
+        internals.closing.await_raise(awaited, 2, 0)
         await_ack(groups, group, partition, offset, awaited, 0)
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not wait_for_any(internals.signals, awaited, remaining, internals.check_usable):

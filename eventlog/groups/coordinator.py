@@ -17,7 +17,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
-from eventlog.groups.table import GroupTable, existing
+from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.storage.acks import SEATS
 
@@ -55,12 +55,13 @@ def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: J
 
 
 def _enter(locks: MemberLocks, group: GroupTable, change: GroupChange, request: JoinRequest) -> tuple[Member, GroupState]:
-    state = existing(change.state, group.name)
+    state = group.state_in(change)
     others = [other for other in state.members.values() if not is_gone(locks, group, other)]
     state = _with_assignor(state, request.assignor, others)
     member = _new_member(change.number, request, others)
     former = next((other for other in others if other.instance_id and other.instance_id == member.instance_id), None)
-    if former is not None and former.topics == member.topics and len(others) == len(state.members):
+    may_succeed = former is not None and former.topics == member.topics and len(others) == len(state.members)
+    if former is not None and may_succeed and _is_complete(change, state):
         state = succeed(state, former, member)
     else:
         others = [other for other in others if other is not former]
@@ -96,6 +97,12 @@ def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> Gr
     return replace(state, assignor=assignor)
 
 
+def _is_complete(change: GroupChange, state: GroupState) -> bool:
+    """Is every partition assigned? Not if a topic was created while no member was there to notice it."""
+    counts = change.partition_counts(subscribed_topics(state.members.values()))
+    return sum(map(len, state.assignment.values())) == sum(counts.values())
+
+
 def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> GroupState:
     return next_generation(state, members, change.partition_counts(subscribed_topics(members)))
 
@@ -103,7 +110,7 @@ def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> 
 def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: Member) -> None:
     """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back."""
     with internals.groups.change(group.name) as change:
-        state = change.state
+        state = group.find_state_in(change)
         if state is not None and member.epoch in state.members:
             if member.instance_id is None:
                 state = _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
@@ -121,7 +128,7 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
 
     Raises `StaleMemberError` if it is no member any more."""
     with internals.groups.change(group.name) as change:
-        before = existing(change.state, group.name)
+        before = group.state_in(change)
         if member.epoch not in before.members:
             raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
         member = replace(member, topics=topics)
@@ -136,7 +143,7 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
 def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) -> GroupState:
     """Give the partitions of members that died, hang or stay away to the others; returns the group as it is then."""
     with internals.groups.change(group.name) as change:
-        before = existing(change.state, group.name)
+        before = group.state_in(change)
         present = [_noted(locks, member) for member in before.members.values() if not is_gone(locks, group, member)]
         after = before
         if len(present) < len(before.members):
@@ -155,7 +162,7 @@ def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable
     if group.all_committed():
         return
     with internals.groups.change(group.name) as change:
-        state = change.state
+        state = group.find_state_in(change)
         if state is None or any(not is_gone(locks, group, member) for member in state.members.values()):
             return
         if not group.all_committed():
@@ -164,7 +171,7 @@ def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable
 
 def delete_inside(change: GroupChange, group: GroupTable) -> None:
     """Delete a group as part of a transaction: first no commit is possible any more, then its entries go."""
-    state = existing(change.state, group.name)
+    state = group.state_in(change)
     group.acks.set_deleted(state.slots)
     group.acks.path.unlink(missing_ok=True)
     change.delete()

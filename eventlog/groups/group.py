@@ -108,7 +108,7 @@ class Group:
         table = self._table()
         table.make_slots(checked)
         with self._groups.internals.groups.change(self.name) as change:
-            state = existing(change.state, self.name)
+            state = table.state_in(change)
             state = replace(state, generation=state.generation + 1)
             change.store(state)
             slots = {partition: stored.slot for partition, stored in change.offsets().items()}
@@ -138,9 +138,10 @@ class Group:
     def delete(self) -> None:
         """Remove the group with its offsets. Raises `InvalidArgumentError` while it has live members."""
         table = self._table()
+        locks = self._groups.locks
         with self._groups.internals.groups.change(self.name) as change:
-            state = existing(change.state, self.name)
-            alive = [each for each in state.members.values() if not coordinator.is_gone(self._groups.locks, table, each)]
+            state = table.state_in(change)
+            alive = [each for each in state.members.values() if not coordinator.is_gone(locks, table, each)]
             if alive:
                 raise InvalidArgumentError(
                     f"group {self.name!r} has {len(alive)} live members, such as process {alive[0].process_id}: "

@@ -91,24 +91,22 @@ class Membership:
     def give_up(self, partitions: Iterable[TopicPartition]) -> None:
         """Let others have these partitions."""
         for partition in partitions:
-            ack = self.owned.pop(partition, None)
+            ack = self.owned.get(partition)
             if ack is not None:
-                ack.release()
+                ack.release()  # on an error it is owned still, and given up by the next review
+                del self.owned[partition]
 
-    def take(self) -> list[TopicPartition]:
-        """Take what this member is to have and nobody has; returns what is new."""
+    def take(self) -> None:
+        """Own what this member is to have and nobody has."""
         state = self._state_now()
         wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
         self.group.make_slots(wanted)
-        taken = []
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
             owner = self.group.acks.owner(ack.slot)
             may_be_taken = owner == NOBODY or owner not in state.members
             if may_be_taken and ack.take(owner):
                 self.owned[partition] = ack
-                taken.append(partition)
-        return taken
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Change the subscription, or take account of what has become of its topics."""
@@ -117,8 +115,10 @@ class Membership:
     def leave(self) -> None:
         """Give everything up and stop being a member."""
         self._groups.unwatch(self)
-        self.give_up(list(self.owned))
-        coordinator.leave(self._groups.internals, self._groups.locks, self.group, self.member)
+        try:
+            self.give_up(list(self.owned))
+        finally:
+            coordinator.leave(self._groups.internals, self._groups.locks, self.group, self.member)
         coordinator.delete_if_unused(self._groups.internals, self._groups.locks, self.group)
 
     def abandon(self) -> None:

@@ -24,7 +24,7 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
     logs, failure = _open_partitions(internals, group, slots, flush)
     stored = {}
     with internals.groups.change(group.name) as change:
-        if change.state is None:
+        if group.find_state_in(change) is None:
             return
         for partition, log in logs.items():
             slot = slots[partition]

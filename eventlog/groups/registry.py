@@ -7,7 +7,7 @@ import threading
 from eventlog.errors import EventLogError, GroupNotFoundError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.persister import Persister, persist
-from eventlog.groups.table import GroupTable, create_group
+from eventlog.groups.table import GroupTable, create_group, existing
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.log import Internals
 from eventlog.storage import names
@@ -48,19 +48,22 @@ class Groups:
 
     def open(self, name: str) -> GroupTable:
         """The group, which is made if there is none."""
-        found = self.find(name)
-        if found is not None:
-            return found
-        with self.internals.groups.change(name) as change:
-            create_group(change)
-        self.internals.signals.catalog_changed()
-        with self._lock:
-            return self._open(name)
+        while (found := self.find(name)) is None:
+            with self.internals.groups.change(name) as change:
+                create_group(change)
+            self.internals.signals.catalog_changed()
+        return found
 
     def _open(self, name: str) -> GroupTable:
-        table = self._tables.get(name)
-        if table is None or table.acks.is_deleted:
-            table = self._tables[name] = GroupTable(self.internals, name)
+        # Inside a transaction, so that nobody deletes the group or makes it anew between the look at the catalog and the file.
+        with self.internals.groups.change(name) as change:
+            existing(change.state, name)
+            table = GroupTable(self.internals, name)
+            if table.acks.is_deleted:  # who was deleting the group died before the catalog had it
+                table.acks.path.unlink(missing_ok=True)
+                table.acks.close()
+                table = GroupTable(self.internals, name)
+        self._tables[name] = table
         if self._persister is None:
             self._persister = Persister(self.internals, lambda: list(self._tables.values()))
             self._persister.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,34 +16,61 @@ from eventlog.storage import names
 from eventlog.storage.acks import NOTHING_COMMITTED, Ack, AckTable, Stored
 
 
+class _Loader:
+    """Reads from the catalog what the file of a group is made of; `incarnation` is the one that was read."""
+
+    def __init__(self, catalog: GroupCatalog, name: str) -> None:
+        self._catalog = catalog
+        self._name = name
+        self.incarnation = -1
+
+    def __call__(self) -> Stored:
+        with self._catalog.look(self._name) as group:
+            state = existing(group.state, self._name)
+            self.incarnation = state.incarnation
+            slots = {stored.slot: (stored.offset, stored.committed_ms) for stored in group.offsets().values()}
+            return Stored(state.incarnation, state.generation, slots)
+
+
 class GroupTable:
-    """`acks` is the mapped file. Safe for several threads."""
+    """`acks` is the mapped file. Safe for several threads.
+
+    It belongs to one incarnation of the group: where a group of this name was deleted and made anew, the catalog has slots that
+    are not in this file, or another partition's there."""
 
     def __init__(self, internals: Internals, name: str) -> None:
         self.name = name
+        self._loader = _Loader(internals.groups, name)
         self._catalog: GroupCatalog = internals.groups
         self._slots: dict[TopicPartition, int] = {}
         self.acks = AckTable(
             names.acks_file(internals.path, name),
             internals.signals,
-            self._load,
+            self._loader,
             lock_timeout_ms=internals.lock_timeout_ms,
         )
-
-    def _load(self) -> Stored:
-        with self._catalog.look(self.name) as group:
-            state = existing(group.state, self.name)
-            slots = {stored.slot: (stored.offset, stored.committed_ms) for stored in group.offsets().values()}
-            return Stored(state.incarnation, state.generation, slots)
+        # The file of a deleted group is closed once nobody is in it any more; at exit `Groups.close` does it in its turn.
+        weakref.finalize(self, self.acks.close).atexit = False
 
     def state(self) -> GroupState:
         """The group as the catalog has it. Raises `GroupNotFoundError`."""
-        return existing(self._catalog.find(self.name), self.name)
+        with self._catalog.look(self.name) as group:
+            return self.state_in(group)
+
+    def find_state_in(self, group: GroupChange) -> GroupState | None:
+        """The group inside a transaction; None if it was deleted, whatever is called like it now."""
+        state = group.state
+        return state if state is not None and state.incarnation == self._loader.incarnation else None
+
+    def state_in(self, group: GroupChange) -> GroupState:
+        """The same. Raises `GroupNotFoundError` if it was deleted."""
+        return existing(self.find_state_in(group), self.name)
 
     def slots(self) -> dict[TopicPartition, int]:
         """The slot of every partition that has one by now."""
         with self._catalog.look(self.name) as group:
-            self._slots = {partition: stored.slot for partition, stored in group.offsets().items()}
+            offsets = group.offsets() if self.find_state_in(group) is not None else {}
+            self._slots = {partition: stored.slot for partition, stored in offsets.items()}
         return self._slots
 
     def find_slot(self, partition: TopicPartition) -> int | None:
@@ -64,7 +92,7 @@ class GroupTable:
         if not missing or all(partition in self.slots() for partition in missing):
             return
         with self._catalog.change(self.name) as change:
-            state = existing(change.state, self.name)
+            state = self.state_in(change)
             slots = {partition: stored.slot for partition, stored in change.offsets().items()}
             for partition in missing:
                 if partition not in slots:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.producer.lane import Lane
@@ -50,6 +50,7 @@ class AckNotifier(threading.Thread):
         """Report this group's acknowledgements from now on."""
         with self._lock:
             self._subscriptions.append(_Subscription(group, callback))
+        self._changed.raise_()
 
     def note(self, lane: Lane, offset: int) -> None:
         """A record was sent; its offset is -1 while it waits to be appended."""
@@ -69,8 +70,11 @@ class AckNotifier(threading.Thread):
                 for place, (subscription, lane, offset) in enumerate(waits):
                     await_ack(self._groups, subscription.group, lane.topic_partition, offset, awaited, 2 * place + 1)
                 wait_for_any(self._groups.internals.signals, awaited, None, self._groups.internals.check_usable)
-            except EventLogError:
-                return  # the store was closed
+            except StoreClosedError:
+                return
+            except EventLogError as error:
+                self._failure = self._failure or error
+                return
 
     def _report_all(self) -> list[tuple[_Subscription, Lane, int]]:
         """Report what is new; returns what has to be waited for, as offsets that a group has to commit past."""
@@ -99,7 +103,7 @@ class AckNotifier(threading.Thread):
         try:
             subscription.callback(ack)
         except BaseException as error:
-            self._failure = error
+            self._failure = self._failure or error
             with self._lock:
                 self._subscriptions.remove(subscription)
 

@@ -7,29 +7,40 @@ from collections.abc import Callable
 
 from eventlog.errors import StoreClosedError
 from eventlog.groups.registry import Groups
+from eventlog.options import TopicConfig
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition import Partition, check_record, record_bytes_max
 
 Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
 
-_RECORD_OVERHEAD_BYTES = 16  # a record's own fields, roughly; a batch is bounded by it, not measured
+# A record's own fields, and a header's, roughly: a batch is bounded by these, not measured.
+_RECORD_OVERHEAD_BYTES = 16
+_HEADER_OVERHEAD_BYTES = 10
+# What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
+_BATCHES_A_SEGMENT = 8
 
 
 class Lane:
-    """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own."""
+    """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own;
+    `sets_timestamps` says that the topic's records have the time of their append, whatever time they were given."""
 
-    def __init__(self, groups: Groups, log: Partition, compression: str | None) -> None:
+    def __init__(
+        self, groups: Groups, log: Partition, settings: TopicConfig, *, compression: str | None, batch_bytes: int
+    ) -> None:
         self.groups = groups
         self.log = log
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.last_offset = -1
         self.is_settled = False  # everything sent was acknowledged by all who are asked
+        self.sets_timestamps = settings.text("message.timestamp.type") == "LogAppendTime"
         self._compression = compression
+        self._batch_bytes = min(batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
         self._plain_bytes_max = record_bytes_max(log)
         self.append: Append = log.append if compression is None else self._append_compressed
         self._lock = threading.Lock()
         self._batch = Batch()
+        self._is_ended = False
 
     def _append_compressed(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
@@ -41,25 +52,30 @@ class Lane:
     # --- batches -------------------------------------------------------------------------------------------
 
     def gather(
-        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, batch_bytes: int
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
     ) -> tuple[Batch, int]:
         """Let a record wait; returns its batch and its place there.
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
         is_plain = type(value) is bytes and (key is None or type(key) is bytes) and headers is None and timestamp is None
-        size = (len(value) if value else 0) + (len(key) if key else 0) + _RECORD_OVERHEAD_BYTES
-        if not is_plain or size > self._plain_bytes_max:
-            headers = None if headers is None else tuple(headers)
+        if not is_plain:
             check_record(self.log, value, key, headers, timestamp)
-            size += sum(len(name) + len(content or b"") for name, content in headers or ())
+        size = (len(value) if value else 0) + (len(key) if key else 0) + _RECORD_OVERHEAD_BYTES
+        if headers is not None:
+            headers = tuple(headers)  # the caller may change a list before it is appended
+            size += sum(len(name.encode()) + len(content or b"") + _HEADER_OVERHEAD_BYTES for name, content in headers)
+        elif is_plain and size > self._plain_bytes_max:
+            check_record(self.log, value, key, headers, timestamp)
         with self._lock:
+            if self._is_ended:
+                raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
             batch = self._batch
-            if batch.bytes + size > batch_bytes and batch.records:
+            if batch.bytes + size > self._batch_bytes and batch.records:
                 self._append_batch()
                 batch = self._batch
             batch.records.append((value, key, headers, timestamp))
             batch.bytes += size
-            if size > batch_bytes:
+            if size > self._batch_bytes:
                 self._append_alone(batch)
             return batch, len(batch.records) - 1
 
@@ -81,6 +97,16 @@ class Lane:
         """Append what is waiting. On an error it goes on waiting, and the call may be repeated."""
         with self._lock:
             self._append_batch()
+
+    def end(self) -> None:
+        """Append what is waiting, and let nothing wait any more."""
+        with self._lock:
+            self._is_ended = True
+            self._append_batch()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: a thread that is not there may have the lock."""
+        self._lock = threading.Lock()
 
     @property
     def has_waiting(self) -> bool:

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
@@ -52,7 +52,7 @@ class _TopicLanes:
         if self._left <= 0:
             self._current = random.choice(self.lanes)
             self._left = self._batch_bytes
-        self._left -= len(value) if value else 1
+        self._left -= len(value) if isinstance(value, bytes) and value else 1
         return self._current
 
 
@@ -122,16 +122,17 @@ class Producer:
         else:
             lane = lanes.sticky(value)
         if self._lingerer is not None:
-            batch, place = lane.gather(value, key, headers, timestamp, self._batch_bytes)
+            batch, place = lane.gather(value, key, headers, timestamp)
             self._lingerer.note()
             offset = -1  # known once the batch is appended
-            receipt: Receipt = PendingReceipt(lane, batch, place, timestamp)
+            receipt: Receipt = PendingReceipt(lane, batch, place, None if lane.sets_timestamps else timestamp)
         else:
             offset = lane.append(value, key, headers, timestamp)
-            lane.last_offset = offset
-            receipt = Receipt(lane, offset, timestamp)
+            receipt = Receipt(lane, offset, None if lane.sets_timestamps else timestamp)
         if self._notifier is not None:
             self._notifier.note(lane, offset)
+        elif self._lingerer is None:
+            lane.last_offset = offset
         return receipt
 
     def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
@@ -156,9 +157,17 @@ class Producer:
                 self._log.create_topic(topic)
             description = self._log.topic(topic)
         with self._lock:
+            if self._why_unusable is not None:
+                self._refuse()
             known = self._topics[topic].lanes if topic in self._topics else []
             lanes = known + [
-                Lane(self._groups, self._log.partition(topic, number), self._compression)
+                Lane(
+                    self._groups,
+                    self._log.partition(topic, number),
+                    description.settings(),
+                    compression=self._compression,
+                    batch_bytes=self._batch_bytes,
+                )
                 for number in range(len(known), description.partitions)
             ]
             self._topics[topic] = _TopicLanes(lanes, self._batch_bytes)
@@ -207,11 +216,12 @@ class Producer:
             return
         if self._lingerer is not None:
             self._lingerer.stop()
-        try:
-            for lane in self._lanes():
-                lane.append_waiting()
-        finally:
+        with self._lock:
+            lanes = self._lanes()
             self._end(StoreClosedError(f"{self!r} is closed"))
+        try:
+            _end_all(lanes)
+        finally:
             if self._notifier is not None:
                 self._notifier.stop()
         if self._notifier is not None:
@@ -226,6 +236,18 @@ class Producer:
         self._topics = {}
 
 
+def _end_all(lanes: Iterable[Lane]) -> None:
+    """Append what waits, in every partition where that is possible; raises what was wrong in the first where it is not."""
+    failure: EventLogError | None = None
+    for lane in lanes:
+        try:
+            lane.end()
+        except EventLogError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
 def _check_int(name: str, value: object, minimum: int, maximum: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
@@ -236,6 +258,8 @@ def _check_int(name: str, value: object, minimum: int, maximum: int) -> int:
 
 def _after_fork_in_child() -> None:
     for producer in list(_producers):
+        for lane in producer._lanes():
+            lane.leave_to_parent()
         producer._end(ForkedProcessError(f"{producer!r} was made before fork(): open the store again in the child"))
 
 

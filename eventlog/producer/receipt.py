@@ -47,7 +47,7 @@ class Receipt:
 
     @property
     def timestamp(self) -> int:
-        """The record's timestamp, in milliseconds since the epoch. Read from the log unless it was given."""
+        """The record's timestamp, in milliseconds since the epoch. Read from the log unless it was given and counts."""
         if self._timestamp is None:
             self._timestamp = self._lane.log.read(self.offset, max_records=1)[0].timestamp
         return self._timestamp

@@ -41,8 +41,8 @@ def main() -> None:
     store = sys.argv[1] if len(sys.argv) > 1 else "build/flights"
     if Path(store, "store.json").exists():  # delete only what is a store
         shutil.rmtree(store)
-    print(f"{FLIGHTS:,} flights left New York City in 2013. One process sends them to {PARTITIONS} partitions; at the same")
-    print(f"time two count them by airport, and a third one their delays. Half-way, {VICTIM} is killed.\n", flush=True)
+    print(f"{FLIGHTS:,} flights left New York City in 2013. One process sends them to a topic; meanwhile two others count them")
+    print(f"by airport, and a third one their delays by airline. Half-way, {VICTIM} is killed.\n", flush=True)
     try:
         with eventlog.open(store) as log:
             found = _run(log, store)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import pytest
+
 import eventlog
-from tests.support import members
+from tests.support import members, workers
 from tests.support.processes import Interpreter, Worker
 
 
@@ -45,3 +47,19 @@ def test_a_member_that_forks_and_dies_is_not_kept_alive_by_its_child(store: Path
                 consumer.poll(timeout=0.1)
         assert Path(f"/proc/{child}").exists()
         members.end(child)
+
+
+def test_an_iterator_hands_out_nothing_in_a_forked_child_and_everything_in_the_parent(store: Path) -> None:
+    with Interpreter(workers.iterate_after_fork, store) as parent:
+        assert parent.receive() == "ForkedProcessError"
+        assert parent.receive() == [b"%d" % number for number in range(1, 10)]
+        parent.join()
+
+
+@pytest.mark.skipif(workers.FUTEX is None, reason="the number of the futex system call is not known for this machine")
+def test_a_receipt_is_refused_in_a_child_that_was_forked_while_another_thread_appended(store: Path) -> None:
+    with Interpreter(workers.fork_while_a_batch_is_appended, store) as parent:
+        assert parent.receive() == "ForkedProcessError"
+        parent.send("go on")
+        assert parent.receive() == 0
+        parent.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -197,3 +198,37 @@ def join_and_fork(connection: Connection, store: Path) -> None:
 def end(process_id: int) -> None:
     """Kill a process that is nobody's child any more."""
     os.kill(process_id, signal.SIGKILL)
+
+
+_GENERATIONS = 60
+
+
+def wait_while_a_group_comes_and_goes(connection: Connection, store: Path, group: str) -> None:
+    """Make, use and delete a group again and again while threads wait for it; report what was raised that should not be."""
+    unexpected: list[str] = []
+    is_over = threading.Event()
+    with eventlog.open(store, fsync="never") as log, log.producer() as producer:
+        receipt = producer.send(TOPIC, b"x", partition=0)
+
+        def wait() -> None:
+            while not is_over.is_set():
+                try:
+                    receipt.wait_acked(group, timeout=0.001)
+                    receipt.is_acked(group)
+                except Exception as error:
+                    unexpected.append(repr(error))
+
+        threads = [threading.Thread(target=wait) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(_GENERATIONS):
+            with log.consumer(TOPIC, group=group) as consumer:
+                consumer.poll()
+                consumer.commit()
+            log.group(group).delete()
+            if group in log.groups() or receipt.is_acked(group):
+                unexpected.append("the group is there after it was deleted")
+        is_over.set()
+        for thread in threads:
+            thread.join()
+    connection.send(unexpected)

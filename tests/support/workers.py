@@ -5,8 +5,11 @@ A writer reports an offset after the append has returned, and not before: what w
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import mmap
 import os
+import platform
 import random
 import resource
 import threading
@@ -302,3 +305,73 @@ def _what_is_raised(use: Callable[[EventLog, Partition], Any], log: EventLog, pa
 
 def _head_file(store: Path) -> Path:
     return store / "shared" / f"{TOPIC}-0.head"
+
+
+_SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT = 20480, 128, 104  # native/store/acks.h
+
+
+def hold_slot_mutex(connection: Connection, store: Path, group: str, slot: int) -> None:
+    """Take the mutex of one of a group's slots, and give it back after a message."""
+    libc = ctypes.CDLL(None)
+    with open(store / "shared" / f"{group}.acks", "r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    at = _SLOTS_AT + slot * _SLOT_BYTES
+    mutex = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(mapped, at)))
+    assert libc.pthread_mutex_lock(mutex) == 0
+    ctypes.c_int32.from_buffer(mapped, at + _SLOT_HOLDER_AT).value = os.getpid()
+    connection.send("held")
+    connection.recv()
+    assert libc.pthread_mutex_unlock(mutex) == 0
+    connection.send("given back")
+    connection.recv()
+
+
+def iterate_after_fork(connection: Connection, store: Path) -> None:
+    """Fork while an iterator has read ahead; report what it hands out in the child, and then in the parent."""
+    with eventlog.open(store) as log, log.consumer(TOPIC, group="group") as consumer:
+        partition = log.partition(TOPIC, 0)
+        partition.append_many([b"%d" % number for number in range(10)])
+        iterator = iter(consumer)
+        next(iterator)
+        child = os.fork()
+        if child == 0:
+            connection.send(_what_is_raised(lambda log, partition: next(iterator), log, partition))
+            os._exit(0)
+        os.waitpid(child, 0)
+        connection.send([next(iterator).value for _ in range(9)])
+
+
+FUTEX = {"x86_64": "202", "aarch64": "98"}.get(platform.machine())  # the number of the system call
+
+
+def fork_while_a_batch_is_appended(connection: Connection, store: Path) -> None:
+    """Fork while another thread is inside the append of waiting records; report what a receipt of them raises in the child."""
+    log = eventlog.open(store)
+    partition = log.partition(TOPIC, 0)
+    receipt = log.producer(linger_ms=1_000_000).send(TOPIC, b"x")
+    head = heads.MappedHead(_head_file(store))
+    head.lock_append()
+    thread = threading.Thread(target=lambda: receipt.offset)
+    thread.start()
+    while not _is_asleep_in_map(thread, _head_file(store)):
+        pass
+    child = os.fork()
+    if child == 0:
+        connection.send(_what_is_raised(lambda log, partition: receipt.offset, log, partition))
+        os._exit(0)
+    connection.recv()
+    os.waitpid(child, 0)
+    head.unlock_append()
+    thread.join()
+    connection.send(receipt.offset)
+    log.close()
+
+
+def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
+    """Does the thread wait for a mutex in a mapped file?"""
+    call, *arguments = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
+    if call != FUTEX:
+        return False
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
+    bounds = [[int(bound, 16) for bound in fields[0].split("-")] for fields in maps]
+    return any(start <= int(arguments[0], 16) < stop for start, stop in bounds)

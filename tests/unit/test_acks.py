@@ -206,3 +206,69 @@ def test_on_ack_remembers_partitions_and_not_records(log: EventLog) -> None:
         notifier = producer._notifier
         assert notifier is not None and len(notifier._sent) == 1
         assert all(len(each.reported) <= 1 for each in notifier._subscriptions)
+
+
+def test_a_callback_that_comes_later_hears_while_another_group_is_still_waited_for(log: EventLog) -> None:
+    with log.producer() as producer, log.consumer(group="first") as first:
+        for number in range(2):
+            producer.send(TOPIC, b"so that the groups are there", partition=number)
+        for group in ("first", "never", GROUP):
+            acknowledge_all(log, group)
+        ear = Ears({1: 2})
+
+        def bring_another(ack: Ack) -> None:  # while partition 1 is waited for by a look that does not know the other
+            producer.on_ack(GROUP, ear)
+            producer.send(TOPIC, b"x", partition=1)
+
+        producer.on_ack("never", print)
+        producer.on_ack("first", bring_another)
+        for number in range(2):
+            producer.send(TOPIC, b"x", partition=number)
+        first.assign([TopicPartition(TOPIC, 0)])
+        first.commit({TopicPartition(TOPIC, 0): 2})
+        assert log.partition(TOPIC, 1).wait(2, timeout=SECONDS)
+        acknowledge_all(log)
+        assert ear.reached.wait(SECONDS)
+
+
+def test_a_group_that_is_deleted_and_made_anew_all_the_time_confuses_nobody(log: EventLog) -> None:
+    with Worker(members.wait_while_a_group_comes_and_goes, log.path, GROUP) as worker:
+        assert worker.receive() == []
+    assert log.groups() == []
+
+
+def test_on_ack_outlives_the_deletion_of_the_group(log: EventLog) -> None:
+    with log.producer() as producer:
+        ear = Ears({0: 1})
+        producer.on_ack(GROUP, ear)
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        log.group(GROUP).delete()
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        assert ear.reached.wait(SECONDS)
+
+
+def test_every_record_of_threads_that_share_a_producer_is_heard_of(log: EventLog) -> None:
+    with log.producer() as producer:
+        ears = [Ears({0: 599, 1: 599}), Ears({0: 599, 1: 599})]
+        producer.on_ack(GROUP, ears[0])
+        producer.on_ack(GROUP, ears[1])
+
+        def send() -> None:
+            for number in range(300):
+                producer.send(TOPIC, b"x", partition=number % 2)
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        with log.consumer(TOPIC, group=GROUP) as consumer:
+            while not all(ear.reached.is_set() for ear in ears):
+                consumer.poll(timeout=0.01, max_records=10)
+                consumer.commit()
+        for thread in threads:
+            thread.join()
+        for ear in ears:
+            for number in range(2):
+                offsets = [ack.offset for ack in ear.acks if ack.partition == number]
+                assert offsets == sorted(set(offsets)) and offsets[-1] == 599

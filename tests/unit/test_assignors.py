@@ -267,6 +267,27 @@ def test_sticky_gives_away_first_what_the_giver_did_not_have_before() -> None:
     assert assigned == {**owned, "b": "y-0 z-8 z-9", "d": "x-0 x-1 x-2"}
 
 
+def test_sticky_gives_what_is_free_to_who_has_fewest() -> None:
+    owned = {"a": "", "b": "y-0", "c": ""}
+    assigned = run(assign_cooperative_sticky, {"x": 1, "y": 1}, {"a": "y", "b": "x y", "c": "x"}, owned)
+    assert assigned == {"a": "", "b": "y-0", "c": "x-0"}
+
+
+def test_sticky_gives_away_first_what_fewest_could_have() -> None:
+    """b has three, and y-0 could go to a or c, x-0 and x-1 only to a. With y-0 at a, two and one and none are balanced."""
+    owned = {"a": "", "b": "x-0 x-1 y-0", "c": ""}
+    assigned = run(assign_cooperative_sticky, {"x": 2, "y": 1}, {"a": "x y", "b": "x y", "c": "y"}, owned)
+    assert assigned == {"a": "y-0", "b": "x-0 x-1", "c": ""}
+
+
+def test_sticky_is_not_held_up_by_members_that_can_take_nothing_more() -> None:
+    """c has x alone. a takes y-0, which leaves nothing for b and d; e takes z-0 all the same."""
+    subscriptions = {"a": "y", "b": "y", "c": "x y z", "d": "y", "e": "y z"}
+    owned = {"a": "", "b": "", "c": "y-0 z-0", "d": "", "e": ""}
+    assigned = run(assign_cooperative_sticky, {"x": 2, "y": 1, "z": 1}, subscriptions, owned)
+    assert assigned == {"a": "y-0", "b": "", "c": "x-0 x-1", "d": "", "e": "z-0"}
+
+
 # --- determinism ---------------------------------------------------------------------------------------------------------
 
 _PRINT_ASSIGNMENTS = """

@@ -418,3 +418,133 @@ def test_wrong_arguments_are_refused(log: EventLog, arguments: dict[str, Any], e
 def test_a_wrong_poll_is_refused(log: EventLog, arguments: dict[str, Any]) -> None:
     with log.consumer(TOPIC) as consumer, pytest.raises((eventlog.InvalidArgumentError, eventlog.InvalidTypeError)):
         consumer.poll(**arguments)
+
+
+def damage(log: EventLog, stored: bytes, other: bytes) -> None:
+    [segment] = log.partition(TOPIC, 0).directory.glob("*.log")
+    segment.write_bytes(segment.read_bytes().replace(stored, other))
+
+
+def test_a_poll_for_more_than_stands_before_damage_hands_out_what_does(log: EventLog) -> None:
+    for number in range(20):
+        log.partition(TOPIC, 0).append(b"record %02d" % number)
+    damage(log, b"record 15", b"recorD 15")
+    for group in (None, GROUP):
+        with log.consumer(group=group) as consumer:
+            consumer.assign([place(0)])
+            assert places(consumer.poll(max_records=4)) == [(0, offset) for offset in range(4)]
+            assert places(consumer.poll()) == [(0, offset) for offset in range(4, 15)]
+            for _ in range(2):
+                with pytest.raises(eventlog.CorruptLogError):
+                    consumer.poll()
+
+
+def test_iteration_and_polls_around_damage_lose_nothing_and_repeat_nothing(log: EventLog) -> None:
+    for number in range(20):
+        log.partition(TOPIC, 0).append(b"record %02d" % number)
+    damage(log, b"record 15", b"recorD 15")
+    with log.consumer(TOPIC) as consumer:
+        iterator = iter(consumer)
+        found = [next(iterator).offset for _ in range(3)]
+        found += [record.offset for record in consumer.poll(max_records=5)]
+        found += [next(iterator).offset for _ in range(2)]
+        found += [record.offset for record in consumer.poll()]
+        with pytest.raises(eventlog.CorruptLogError):
+            next(iterator)
+    assert found == list(range(15))
+
+
+def test_another_subscription_takes_the_place_of_the_first(log: EventLog) -> None:
+    fill(log, 10)
+    log.create_topic("other")
+    log.partition("other", 0).append(b"x")
+    for group in (None, GROUP):
+        with log.consumer(TOPIC, group=group) as consumer:
+            assert consumer.poll(max_records=1)[0].topic == TOPIC
+            consumer.subscribe("other")
+            assert [record.topic for record in consumer.poll(max_records=1000)] == ["other"]
+            assert consumer.assignment() == {TopicPartition("other", 0)}
+
+
+class Failing(eventlog.RebalanceListener):
+    """Raises in one method, the first time."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.calls: list[str] = []
+
+    def _note(self, method: str) -> None:
+        self.calls.append(method)
+        if method == self._method and self.calls.count(method) == 1:
+            raise ZeroDivisionError
+
+    def assigned(self, partitions: object) -> None:
+        self._note("assigned")
+
+    def revoked(self, partitions: object) -> None:
+        self._note("revoked")
+
+    def lost(self, partitions: object) -> None:
+        self._note("lost")
+
+
+def test_a_listener_that_raises_in_assigned_keeps_no_record_away(log: EventLog) -> None:
+    fill(log, 10)
+    with log.consumer(TOPIC, group=GROUP, listener=Failing("assigned")) as consumer:
+        with pytest.raises(ZeroDivisionError):
+            consumer.poll()
+        assert len(consumer.poll(max_records=1000)) == 20
+
+
+def test_a_listener_that_raises_in_lost_does_not_keep_its_consumer_from_going_on(log: EventLog) -> None:
+    fill(log, 10)
+    with log.consumer(TOPIC, group=GROUP, listener=Failing("lost")) as consumer:
+        assert len(consumer.poll(max_records=1000)) == 20
+        consumer.commit()
+        log.group(GROUP).reset({place(0): 3, place(1): 8})
+        with pytest.raises(ZeroDivisionError):
+            consumer.poll()
+        assert len(consumer.poll(max_records=1000)) == 9
+
+
+def test_a_listener_that_raises_in_revoked_does_not_hold_the_partitions_back(log: EventLog) -> None:
+    fill(log, 10)
+    with log.consumer(TOPIC, group=GROUP, listener=Failing("revoked")) as one, log.consumer(TOPIC, group=GROUP) as two:
+        one.poll(max_records=1)
+        two.poll(timeout=0)
+        with pytest.raises(ZeroDivisionError):
+            one.poll()
+        assert {record.partition for record in two.poll(max_records=1000)} == {place.partition for place in two.assignment()}
+        assert len(one.assignment()) == len(two.assignment()) == 1
+
+
+def test_a_consumer_that_has_nothing_gives_nothing_up(log: EventLog) -> None:
+    listener = Failing("")
+    with log.consumer("nothing", group=GROUP, listener=listener) as consumer:
+        consumer.poll(timeout=0)
+    assert listener.calls == []
+
+
+def test_a_member_that_waits_in_poll_for_longer_than_its_lease_keeps_it(log: EventLog) -> None:
+    listener = Failing("")
+    is_over = threading.Event()
+    with (
+        log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=200, listener=listener) as one,
+        log.consumer(TOPIC, group=GROUP) as two,
+    ):
+        two.poll(timeout=0)
+        one.poll(timeout=0)
+        two.poll(timeout=0)
+        one.poll(timeout=0)
+        generation = log.group(GROUP).describe().generation
+
+        def poll() -> None:
+            while not is_over.is_set():
+                two.poll(timeout=0.01)
+
+        thread = threading.Thread(target=poll)
+        thread.start()
+        assert one.poll(timeout=2.5) == []  # the watcher looks for members that hang twice in this time
+        is_over.set()
+        thread.join()
+        assert listener.calls == ["assigned"] and log.group(GROUP).describe().generation == generation

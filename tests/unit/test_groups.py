@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 
 import eventlog
 from eventlog import Consumer, EventLog, RebalanceListener, Record, StaleMemberError, TopicPartition
-from tests.support import heads
+from tests.support import heads, workers
+from tests.support.processes import Worker
 
 TOPIC = "events"
 GROUP = "group"
@@ -312,3 +315,69 @@ def test_a_member_whose_consumer_was_forgotten_does_not_hold_its_partitions_fore
     with log.consumer(TOPIC, group=GROUP) as other:
         while len(other.assignment()) < PARTITIONS:
             other.poll(timeout=0.1)
+
+
+def test_a_static_member_that_comes_back_finds_topics_that_were_created_meanwhile(log: EventLog) -> None:
+    topics = [TOPIC, "later"]
+    with log.consumer(topics, group=GROUP, instance_id="one") as consumer:
+        consumer.poll(timeout=0)
+        assert len(consumer.assignment()) == PARTITIONS
+    log.create_topic("later")
+    log.partition("later", 0).append(b"x")
+    with log.consumer(topics, group=GROUP, instance_id="one") as consumer:
+        assert [record.topic for record in consumer.poll()] == ["later"]
+        assert len(consumer.assignment()) == PARTITIONS + 1
+
+
+_IS_DELETED_AT = 96  # in the file of a group, see native/store/acks.h
+
+
+def test_a_group_whose_deleter_died_before_the_catalog_had_it_can_be_used(store: Path, log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=1000)
+        consumer.commit({place(0): 3})
+    log.close()
+    with open(store / "shared" / f"{GROUP}.acks", "r+b") as file:
+        file.seek(_IS_DELETED_AT)
+        file.write(b"\1")
+    with eventlog.open(store) as again, again.consumer(TOPIC, group=GROUP) as consumer:
+        assert again.group(GROUP).committed() == {place(0): 3}
+        assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 3
+        consumer.commit()
+        assert again.group(GROUP).committed() == {place(number): 10 for number in range(PARTITIONS)}
+
+
+def test_groups_that_come_and_go_leave_no_open_files(log: EventLog) -> None:
+    def use_a_group() -> None:
+        with log.consumer(TOPIC, group=GROUP) as consumer:
+            consumer.poll(timeout=0)
+        assert log.groups() == []
+
+    use_a_group()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        use_a_group()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_a_partition_that_could_not_be_taken_at_once_is_taken_by_the_next_poll(store: Path, log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(timeout=0)
+        consumer.commit({place(0): 1})
+    log.close()
+    with (
+        eventlog.open(store, lock_timeout_ms=10) as again,
+        again.consumer(TOPIC, group=GROUP) as consumer,
+        Worker(workers.hold_slot_mutex, store, GROUP, 2) as holder,
+    ):
+        assert holder.receive() == "held"
+        for _ in range(2):
+            with pytest.raises(eventlog.LockTimeoutError, match=str(holder.pid)):
+                consumer.poll(max_records=1000)
+        holder.send("give back")
+        assert holder.receive() == "given back"
+        assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 1
+        holder.send("end")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +204,108 @@ def test_a_closed_producer_refuses_everything(log: EventLog) -> None:
     for use in (lambda: producer.send(TOPIC, b"x"), producer.flush, lambda: producer.on_ack("group", print)):
         with pytest.raises(eventlog.StoreClosedError):
             use()
+
+
+BOTH_WAYS = pytest.mark.parametrize("options", [{}, PATIENT], ids=["at once", "in batches"])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("value", [5, True, 1.5, "text", bytearray(b"x"), [b"x"]])
+def test_a_value_that_is_no_bytes_is_refused_where_the_producer_chooses_the_partition(
+    log: EventLog, options: dict[str, Any], value: Any
+) -> None:
+    with log.producer(**options) as producer:
+        with pytest.raises(eventlog.InvalidTypeError, match="value 0 is bytes or None"):
+            producer.send(TOPIC, value)
+        producer.send(TOPIC, b"fine")
+    assert everything(log) == [b"fine"]
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("headers", [5, "ab", {("n", b"v")}, iter([("n", b"v")]), [("n", b"v"), 5]])
+def test_headers_are_checked_alike_at_once_and_in_batches(log: EventLog, options: dict[str, Any], headers: Any) -> None:
+    with log.producer(**options) as producer, pytest.raises(eventlog.InvalidTypeError, match="headers of record 0"):
+        producer.send(TOPIC, b"x", headers=headers)
+    assert everything(log) == []
+
+
+def test_a_list_of_headers_may_be_used_again_while_the_record_waits(log: EventLog) -> None:
+    headers: list[tuple[str, bytes | None]] = [("n", b"1")]
+    with log.producer(**PATIENT) as producer:
+        producer.send(TOPIC, b"x", headers=headers, partition=0)
+        headers[0] = ("n", b"2")
+    assert [record.headers for record in log.partition(TOPIC, 0).records()] == [(("n", b"1"),)]
+
+
+@BOTH_WAYS
+def test_a_timestamp_that_the_topic_sets_itself_is_the_receipts(log: EventLog, options: dict[str, Any]) -> None:
+    log.create_topic("stamped", config={"message.timestamp.type": "LogAppendTime"})
+    with log.producer(**options) as producer:
+        receipt = producer.send("stamped", b"x", timestamp=1234)
+        assert receipt.timestamp == log.partition("stamped", 0).read(0)[0].timestamp > 10**12
+
+
+@pytest.mark.parametrize("headers", [None, [("", None)] * 10, [("größe", b"x")] * 3])
+@pytest.mark.parametrize("max_message_bytes", [128, 1_000_000])
+def test_batches_fit_into_the_smallest_segments(log: EventLog, max_message_bytes: int, headers: Any) -> None:
+    log.create_topic("small", config={"segment.bytes": 1024, "max.message.bytes": max_message_bytes})
+    with log.producer(linger_ms=1_000_000) as producer:
+        receipts = [
+            producer.send("small", value, headers=headers, timestamp=timestamp)
+            for value, timestamp in [(b"", 0), (b"x" * 9, 2**50), (None, 5), (b"\0", 2**62)] * 50
+        ]
+        producer.flush()
+        assert [receipt.offset for receipt in receipts] == list(range(200))
+    assert log.partition("small", 0).end_offset == 200
+
+
+def test_a_record_larger_than_a_segment_is_refused_when_it_is_sent(log: EventLog) -> None:
+    log.create_topic("small", config={"segment.bytes": 1024})
+    with log.producer(linger_ms=1_000_000) as producer:
+        with pytest.raises(eventlog.RecordTooLargeError, match=r"segment\.bytes"):
+            producer.send("small", bytes(2000))
+        assert producer.send("small", b"fine").offset == 0
+
+
+def test_close_appends_what_waits_for_other_partitions_than_the_one_that_fails(log: EventLog) -> None:
+    producer = log.producer(**PATIENT)
+    for number in range(4):
+        producer.send(TOPIC, b"%d" % number, partition=number)
+    log.partition(TOPIC, 1).close()
+    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders-1 .* are lost"):
+        producer.close()
+    assert [log.partition(TOPIC, number).end_offset for number in (0, 2, 3)] == [1, 1, 1]
+
+
+def test_a_record_that_was_accepted_while_another_thread_closes_is_appended(log: EventLog) -> None:
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(20):
+            accepted = _send_until_closed(log, f"round-{number}")
+            assert log.partition(f"round-{number}", 0).end_offset == accepted
+    finally:
+        sys.setswitchinterval(switch_interval)
+
+
+def _send_until_closed(log: EventLog, topic: str) -> int:
+    producer = log.producer(linger_ms=1_000_000)
+    producer.send(topic, b"the first")
+    accepted = [1, 0, 0]
+    is_sending = threading.Barrier(3)
+
+    def send(thread: int) -> None:
+        is_sending.wait()
+        with suppress(eventlog.StoreClosedError):
+            while True:
+                producer.send(topic, b"x")
+                accepted[thread] += 1
+
+    threads = [threading.Thread(target=send, args=(thread,)) for thread in (1, 2)]
+    for thread in threads:
+        thread.start()
+    is_sending.wait()
+    producer.close()
+    for thread in threads:
+        thread.join()
+    return sum(accepted)

@@ -1,0 +1,146 @@
+"""`eventlog consume --group`: print the partitions that a consumer group gives to this process, and acknowledge them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from eventlog.cli import output
+from eventlog.cli.parsing import Start
+from eventlog.errors import StaleMemberError
+from eventlog.log import internals
+from eventlog.records.record import TopicPartition
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from eventlog import Consumer, EventLog, Record
+
+_POLL_RECORDS = 500
+
+_Write = Callable[[Sequence["Record"]], None]
+
+
+def check_goes_with_group(partition: int | None, start: Start) -> None:
+    """Raise click.UsageError for options that a member of a group cannot have."""
+    if partition is not None:
+        raise click.UsageError("--partition does not go with --group: the group's members share the partitions")
+    if start.kind not in ("earliest", "latest"):
+        raise click.UsageError(
+            "--from with a group can only be earliest or latest, where it begins if it has committed nothing; "
+            "Group.reset in Python moves a group"
+        )
+
+
+def consume_as_member(
+    log: EventLog,
+    topic: str,
+    group: str,
+    start: Start,
+    stops: Mapping[TopicPartition, int] | None,
+    limit: int,
+    write: _Write,
+) -> None:
+    """Print what the group gives this member, at most `limit` records, and nothing at or behind the `stops` if there are any.
+
+    Ends when all partitions that it has are at their stops."""
+    with log.consumer(topic, group=group, auto_offset_reset=start.kind) as consumer:
+        timeout = 0.0  # there may be nothing to wait for
+        while limit > 0:
+            records = consumer.poll(timeout, max_records=min(limit, _POLL_RECORDS))
+            timeout = output.READER_CHECK_SECONDS
+            if stops is not None:
+                records = [record for record in records if record.offset < stops.get(_place(record), 0)]
+            is_acknowledged = _print(consumer, records, write)
+            limit -= len(records)
+            if stops is not None and is_acknowledged and _is_done(log, consumer, group, stops, is_idle=not records):
+                return
+
+
+def _place(record: Record) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _print(consumer: Consumer, records: Sequence[Record], write: _Write) -> bool:
+    """Write the records out, and then acknowledge them; True if that was possible for all."""
+    if not records:
+        output.check_reader()
+        return True
+    with interrupt_put_off():
+        write(records)
+        output.flush()
+        output.check_reader()
+        return _acknowledge(consumer, {_place(record): record.offset + 1 for record in records})
+
+
+def _acknowledge(consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> bool:
+    is_complete = True
+    for place, offset in offsets.items():
+        try:
+            consumer.commit({place: offset})
+        except StaleMemberError:
+            # The group was reset, or took this member for dead because nobody read its output. The next poll finds out
+            # what is its own now, and what was not acknowledged is printed again by whoever has it.
+            is_complete = False
+    return is_complete
+
+
+def _is_done(
+    log: EventLog, consumer: Consumer, group: str, stops: Mapping[TopicPartition, int], *, is_idle: bool
+) -> bool:
+    own = consumer.assignment()
+    for place in own:
+        position, stop = consumer.position(place), stops.get(place, 0)
+        if position < stop and not (is_idle and _is_nothing_between(log, place, position, stop)):
+            return False
+    return _target(log, group) <= own
+
+
+def _is_nothing_between(log: EventLog, place: TopicPartition, position: int, stop: int) -> bool:
+    """Has compaction left no record here? Then none is ever printed that would bring the position to the stop."""
+    partition = log.partition(*place)
+    following = partition.read(max(position, partition.start_offset), max_records=1)
+    return not following or following[0].offset >= stop
+
+
+def _target(log: EventLog, group: str) -> set[TopicPartition]:
+    """What the group means this process to have. Another member may have some of it still, and is about to give it up."""
+    state = internals(log).groups.find(group)
+    if state is None:
+        return set()
+    me = os.getpid(), socket.gethostname()
+    epochs = [member.epoch for member in state.members.values() if (member.process_id, member.host) == me]
+    return {place for epoch in epochs for place in state.assignment.get(epoch, ())}
+
+
+@contextmanager
+def interrupt_put_off() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done, so that what is printed is acknowledged, too. A second one ends the block at
+    once, and what is not written by then is not written any more."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # started with Ctrl-C ignored, as in the background of a script
+        return
+    was_interrupted = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal was_interrupted
+        if was_interrupted:
+            raise KeyboardInterrupt
+        was_interrupted = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.discard()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if was_interrupted:
+        raise KeyboardInterrupt
