@@ -57,7 +57,8 @@ class Lane:
         """Let a record wait; returns its batch and its place there.
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
-        is_plain = type(value) is bytes and (key is None or type(key) is bytes) and headers is None and timestamp is None
+        is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
+        is_plain = type(value) is bytes and (key is None or type(key) is bytes) and headers is None and is_timed
         if not is_plain:
             check_record(self.log, value, key, headers, timestamp)
         size = (len(value) if value else 0) + (len(key) if key else 0) + _RECORD_OVERHEAD_BYTES
