@@ -6,6 +6,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
@@ -127,14 +128,11 @@ class EventLog(Log):
             return
         self._is_closing = True
         self._internals.closing.raise_()
-        try:
+        with ExitStack() as steps:  # all of them, whatever the others raise
+            steps.callback(super().close)
+            steps.callback(self._groups.close)
             for client in list(self._clients):
-                client.close_with_store(_CLOSE_SECONDS)
-        finally:
-            try:
-                self._groups.close()
-            finally:
-                super().close()
+                steps.callback(client.close_with_store, _CLOSE_SECONDS)
 
 
 def open(

@@ -97,6 +97,11 @@ def check_group_name(name: object) -> str:
     return _check_name("group", name)
 
 
+def check_instance_id(instance_id: object) -> str:
+    """The id of a static member; the rule is that of topics."""
+    return _check_name("instance", instance_id)
+
+
 def _check_name(kind: str, name: object) -> str:
     if not isinstance(name, str):
         raise InvalidTypeError(f"a {kind} name is a str, not {type(name).__name__}")

@@ -114,6 +114,8 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
+            if isinstance(partitions, str | bytes) or not isinstance(partitions, Iterable):
+                raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(partitions).__name__}")
             wanted = [as_topic_partition(partition) for partition in partitions]
             logs = {partition: self._internals.partition(*partition) for partition in wanted}
             self._table = None if self.group is None else self._groups.open(self.group)
@@ -374,7 +376,8 @@ class Consumer:
     def _revoke(self, membership: Membership, partitions: list[TopicPartition]) -> None:
         try:
             if self._auto_commit_s is not None:
-                self._commit_handed_out()
+                with suppress(StaleMemberError):  # reset just now
+                    self._commit_handed_out()
             self._listener.revoked(partitions)
         finally:
             self._drop(partitions)
@@ -554,7 +557,8 @@ class Consumer:
             try:
                 if may_commit and self._auto_commit_s is not None:
                     self._settle()
-                    self._commit_handed_out()
+                    with suppress(StaleMemberError):  # the group was reset: what was in hand does not count any more
+                        self._commit_handed_out()
                 if self._membership is not None and self._membership.owned:
                     self._listener.revoked(sorted(self._membership.owned))
             finally:

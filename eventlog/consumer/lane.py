@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from eventlog.errors import CorruptLogError, NoCommittedOffsetError, OffsetOutOfRangeError
+from eventlog.errors import CorruptLogError, NoCommittedOffsetError, OffsetOutOfRangeError, StaleMemberError
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.acks import Ack
 from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
@@ -39,7 +39,8 @@ class Lane:
                 )
             self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
             if reset == "latest" and self.ack is not None:
-                self.ack.commit(self.position)
+                with suppress(StaleMemberError):  # outside the membership, and a member has the partition
+                    self.ack.commit(self.position)
         return self.position
 
     def seek(self, offset: int) -> None:

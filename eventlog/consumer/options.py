@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.assignors import ASSIGNORS
-from eventlog.options import check_group_name, check_milliseconds
+from eventlog.options import check_group_name, check_instance_id, check_milliseconds
 
 RESETS = ("earliest", "latest", "error")
 
@@ -32,7 +32,7 @@ class ConsumerOptions:
         if self.group is not None:
             check_group_name(self.group)
         if self.instance_id is not None:
-            check_group_name(self.instance_id)
+            check_instance_id(self.instance_id)
         for name in ("auto_commit_interval_ms", "max_poll_interval_ms", "session_timeout_ms"):
             check_milliseconds(name, getattr(self, name))
         for name in ("auto_commit", "durable"):

@@ -33,6 +33,7 @@ class SharedFile(ABC):
         self.path = path
         self.pointer: Any = None
         self._descriptor = -1
+        self._process_id = os.getpid()
 
     @abstractmethod
     def _bytes_min(self) -> int:
@@ -127,5 +128,8 @@ class SharedFile(ABC):
         """Unmap the file and give the lock back."""
         self.pointer = None
         if self._descriptor >= 0:
+            # Said in words: as long as anything keeps the file mapped, or a forked child lives, closing it gives nothing back.
+            if self._process_id == os.getpid():
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1

@@ -63,6 +63,35 @@ def places(printed: bytes) -> list[tuple[int, int]]:
     return [(item["partition"], item["offset"]) for item in map(json.loads, printed.splitlines())]
 
 
+def put_compacted_topic(cli: CommandLine) -> None:
+    """Topic `compacted` as Kafka leaves it: of three records in a batch only the first is there, the offsets stay."""
+    with eventlog.open(cli.store) as log:
+        log.create_topic("source")
+        log.partition("source", 0).append(b"kept")
+        log.create_topic("compacted", config={"cleanup.policy": "compact"})
+        path = log.partition("source", 0).directory / "00000000000000000000.log"
+        batch = bytearray(path.read_bytes()[: struct.unpack_from(">i", path.read_bytes(), 8)[0] + 12])
+    struct.pack_into(">i", batch, 23, 2)  # last offset delta
+    struct.pack_into(">I", batch, 17, crc32c(bytes(batch[21:])))
+    directory = cli.store / "logs" / "compacted-0"
+    directory.mkdir()
+    (directory / path.name).write_bytes(batch)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again: what other processes are in a group is nothing that can be waited for."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def has_two_owners(log: eventlog.EventLog) -> bool:
+    members = log.group("shared").describe().members
+    return sorted(member.partitions for member in members) == [
+        (TopicPartition("orders", 0),), (TopicPartition("orders", 1),)
+    ]  # fmt: skip
+
+
 def test_a_group_goes_on_where_it_was(shop: CommandLine) -> None:
     assert shop.run("consume", "orders", "--group", "billing").stdout == b"\xff\x00\n\n"
     assert shop.run("consume", "orders", "--group", "billing").stdout == b""
@@ -108,12 +137,13 @@ def test_a_topic_that_is_not_there_fails_and_makes_no_group(shop: CommandLine) -
 
 
 def test_what_came_after_it_began_is_left_to_the_next_one(shop: CommandLine) -> None:
+    append(shop, [LARGE] * MANY)  # so that it has to poll again after the late ones were appended
     process, _ = start_that_waits_for_its_reader(shop)
     append(shop, [b"late"] * 5, partition=1)
     append(shop, [b"late"])
     rest, _ = process.communicate(timeout=SECONDS_MAX)
-    assert (process.returncode, len(rest.splitlines())) == (0, 3 + MANY - 1)
-    assert committed(shop, "slow") == {0: 3, 1: MANY}
+    assert (process.returncode, len(rest.splitlines())) == (0, 3 + 2 * MANY - 1)
+    assert committed(shop, "slow") == {0: 3 + MANY, 1: MANY}
     assert sorted(shop.output("consume", "orders", "--group", "slow").split()) == ["late"] * 6
 
 
@@ -247,35 +277,6 @@ def test_two_terminals_that_follow_print_every_record_once(shop: CommandLine) ->
         output, _ = process.communicate(timeout=SECONDS_MAX)
         printed += places(output)
     assert len(printed) == len(set(printed)) == sent
-
-
-def has_two_owners(log: eventlog.EventLog) -> bool:
-    members = log.group("shared").describe().members
-    return sorted(member.partitions for member in members) == [
-        (TopicPartition("orders", 0),), (TopicPartition("orders", 1),)
-    ]  # fmt: skip
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Look again and again: what other processes are in a group is nothing that can be waited for."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-
-
-def put_compacted_topic(cli: CommandLine) -> None:
-    """Topic `compacted` as Kafka leaves it: of three records in a batch only the first is there, the offsets stay."""
-    with eventlog.open(cli.store) as log:
-        log.create_topic("source")
-        log.partition("source", 0).append(b"kept")
-        log.create_topic("compacted", config={"cleanup.policy": "compact"})
-        path = log.partition("source", 0).directory / "00000000000000000000.log"
-        batch = bytearray(path.read_bytes()[: struct.unpack_from(">i", path.read_bytes(), 8)[0] + 12])
-    struct.pack_into(">i", batch, 23, 2)  # last offset delta
-    struct.pack_into(">I", batch, 17, crc32c(bytes(batch[21:])))
-    directory = cli.store / "logs" / "compacted-0"
-    directory.mkdir()
-    (directory / path.name).write_bytes(batch)
 
 
 def test_it_ends_where_compaction_has_left_nothing_before_the_end(shop: CommandLine) -> None:

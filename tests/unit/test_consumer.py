@@ -548,3 +548,28 @@ def test_a_member_that_waits_in_poll_for_longer_than_its_lease_keeps_it(log: Eve
         is_over.set()
         thread.join()
         assert listener.calls == ["assigned"] and log.group(GROUP).describe().generation == generation
+
+
+def test_a_close_after_a_reset_commits_nothing_and_leaves(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP, auto_commit=True, auto_commit_interval_ms=60_000) as consumer:
+        consumer.poll()
+        log.group(GROUP).reset({place(0): 1, place(1): 1})
+    assert log.group(GROUP).committed() == {place(0): 1, place(1): 1}
+    assert log.group(GROUP).describe().members == ()
+
+
+def test_outside_the_membership_latest_is_read_though_a_member_has_the_partition(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as member, log.consumer(group=GROUP, auto_offset_reset="latest") as other:
+        member.poll()
+        other.assign([place(0)])
+        assert other.poll(timeout=0) == []
+        log.partition(TOPIC, 0).append(b"new", timestamp=10**6)
+        assert [record.value for record in other.poll()] == [b"new"]
+
+
+@pytest.mark.parametrize("partitions", [5, "orders", None, [5], place(0)])
+def test_only_a_list_of_partitions_can_be_assigned(log: EventLog, partitions: Any) -> None:
+    with log.consumer() as consumer, pytest.raises(eventlog.InvalidTypeError):
+        consumer.assign(partitions)

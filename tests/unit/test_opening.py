@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 import eventlog
-from eventlog import StoreOpenError
+from eventlog import EventLog, StoreOpenError
 from eventlog.storage import files
-from tests.support import snapshots, stores
+from tests.support import snapshots, stores, workers
+from tests.support.processes import Worker
 
 NOBODY = 65534
 # Source of the format: proc(5), /proc/pid/mountinfo.
@@ -100,3 +103,64 @@ def test_a_local_file_system_is_known_by_its_name(tmp_path: Path) -> None:
     assert files.file_system_type(tmp_path, mounts) == "ext4"
     with eventlog.open(tmp_path / "store") as log:
         log.create_topic(stores.TOPIC)
+
+
+def _append_and_keep(log: EventLog) -> object:
+    append = stores.open_partition(log).append
+    append(b"x")
+    return append
+
+
+KEEP: dict[str, Callable[[EventLog], object]] = {
+    "a receipt": lambda log: log.producer().send(stores.TOPIC, b"x"),
+    "a receipt of a batch": lambda log: log.producer(linger_ms=1_000_000).send(stores.TOPIC, b"x"),
+    "a bound append": _append_and_keep,
+}
+
+
+@pytest.mark.parametrize("what", KEEP)
+def test_a_closed_store_can_be_opened_while_something_of_it_is_kept(store: Path, what: str) -> None:
+    with Worker(_keep_and_close, store, what) as keeper:
+        assert keeper.receive() == "closed"
+        _see_opened(store)
+        keeper.send("end")
+
+
+def _keep_and_close(connection: Connection, store: Path, what: str) -> None:
+    log = eventlog.open(store)
+    kept = KEEP[what](log)
+    log.close()
+    connection.send("closed")
+    connection.recv()
+    del kept
+
+
+def test_a_closed_store_can_be_opened_while_a_forked_child_lives(store: Path) -> None:
+    with Worker(_fork_and_close, store) as parent:
+        assert parent.receive() == "closed"
+        _see_opened(store)
+        parent.send("end")
+        parent.join()
+
+
+def _fork_and_close(connection: Connection, store: Path) -> None:
+    log = eventlog.open(store)
+    stores.open_partition(log).append(b"x")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write_end)
+        os.read(read_end, 1)  # until the parent ends
+        os._exit(0)
+    log.close()
+    connection.send("closed")
+    connection.recv()
+    os.close(write_end)
+    os.waitpid(child, 0)
+
+
+def _see_opened(store: Path) -> None:
+    with Worker(workers.open_and_append, store) as other:
+        assert other.receive() == "opening"
+        assert other.receive() == 1
+        other.send("end")

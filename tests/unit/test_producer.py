@@ -309,3 +309,27 @@ def _send_until_closed(log: EventLog, topic: str) -> int:
     for thread in threads:
         thread.join()
     return sum(accepted)
+
+
+def test_closing_the_store_closes_all_producers_whatever_one_of_them_raises(tmp_path: Path) -> None:
+    log = eventlog.open(tmp_path / "other")
+    is_called = threading.Event()
+
+    def fail(ack: eventlog.Ack) -> None:
+        is_called.set()
+        raise ZeroDivisionError
+
+    waiting = [log.producer(**PATIENT) for _ in range(6)]
+    with log.consumer(TOPIC, group="group") as consumer:
+        failing = log.producer()
+        failing.on_ack("group", fail)
+        failing.send(TOPIC, b"x")
+        consumer.poll()
+        consumer.commit()
+    assert is_called.wait(60)
+    for producer in waiting:
+        producer.send(TOPIC, b"waiting")
+    with pytest.raises(ZeroDivisionError):
+        log.close()
+    with eventlog.open(tmp_path / "other") as again:
+        assert again.partition(TOPIC, 0).end_offset == 7
