@@ -112,7 +112,7 @@ def test_follow_from_the_latest_prints_only_what_comes(shop: CommandLine) -> Non
     process = shop.start("consume", "orders", "--follow", "--from", "latest", "--max", "2")
     # Nothing tells when it waits, so it is fed until it has had enough.
     while process.poll() is None:
-        append(shop, [b"new"])
+        append(shop, [b"new"] * 3)
     assert process.stdout is not None
     assert process.stdout.read() == b"new\nnew\n"
     assert process.returncode == 0
