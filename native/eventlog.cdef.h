@@ -123,7 +123,6 @@ int el_group_begin_persist(el_group *group, int64_t interval_ms);
 int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
-int64_t el_slot_persisted(const el_group *group, uint32_t slot);
 void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
 int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -114,7 +113,7 @@ def _target(log: EventLog, group: str) -> set[TopicPartition]:
     state = internals(log).groups.find(group)
     if state is None:
         return set()
-    me = os.getpid(), socket.gethostname()
+    me = os.getpid(), os.uname().nodename
     epochs = [member.epoch for member in state.members.values() if (member.process_id, member.host) == me]
     return {place for epoch in epochs for place in state.assignment.get(epoch, ())}
 

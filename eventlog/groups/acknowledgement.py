@@ -21,17 +21,17 @@ def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int
     """Let one place of `awaited` be for the group's commit past `offset`, and the next one for what may bring that nearer.
 
     A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""
-    known_version = groups.internals.signals.catalog_version
-    groups.internals.signals.await_catalog(awaited, place + 1, known_version)
+    signals = groups.internals.signals
+    known_version = signals.catalog_version
+    signals.await_catalog(awaited, place, known_version)
+    signals.await_catalog(awaited, place + 1, known_version)
     table = groups.find(group)
     if table is None:
-        groups.internals.signals.await_catalog(awaited, place, known_version)
         return
     known_changes = table.acks.changes
     try:
         slot = table.slot(partition)
     except GroupNotFoundError:  # deleted just now
-        groups.internals.signals.await_catalog(awaited, place, known_version)
         return
     table.acks.await_commit(awaited, place, slot, offset)
     if not table.acks.is_deleted:

@@ -7,9 +7,7 @@ of the group then tells everybody that there is a new one.
 from __future__ import annotations
 
 import os
-import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
@@ -80,7 +78,7 @@ def _new_member(epoch: int, request: JoinRequest, others: list[Member]) -> Membe
         epoch=epoch,
         seat=seat,
         process_id=os.getpid(),
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         topics=request.topics,
         lease_ms=request.lease_ms,
         absence_ms=request.absence_ms,
@@ -133,9 +131,10 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
             raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
         member = replace(member, topics=topics)
         after = _reassign(change, before, list({**before.members, member.epoch: member}.values()))
-        if (after.assignment, after.members) != (before.assignment, before.members):
+        is_new = (after.assignment, after.members) != (before.assignment, before.members)
+        if is_new:
             change.store(after)
-    if (after.assignment, after.members) != (before.assignment, before.members):
+    if is_new:
         group.acks.announce(after.generation)
     return member
 
@@ -187,16 +186,14 @@ def is_gone(locks: MemberLocks, group: GroupTable, member: Member) -> bool:
     return not 0 <= absent_ms <= member.absence_ms
 
 
-def is_absent(locks: MemberLocks, members: Iterable[Member]) -> bool:
-    """Has a static member gone away without anybody having noted it?"""
-    return any(member.absent_since_ms is None and not locks.is_alive(member.epoch) for member in members)
+def is_absent(locks: MemberLocks, member: Member) -> bool:
+    """Has this static member gone away without anybody having noted it?"""
+    return member.absent_since_ms is None and not locks.is_alive(member.epoch)
 
 
 def _noted(locks: MemberLocks, member: Member) -> Member:
-    """A static member whose process is gone, with the time since when."""
-    if member.absent_since_ms is None and not locks.is_alive(member.epoch):
-        return replace(member, absent_since_ms=_monotonic_ms())
-    return member
+    """The member; with the time since when, if it is absent."""
+    return replace(member, absent_since_ms=_monotonic_ms()) if is_absent(locks, member) else member
 
 
 def _monotonic_ms() -> int:

@@ -14,6 +14,7 @@ from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition
 from eventlog.storage.acks import NOBODY
+from eventlog.storage.partition import check_offset_within
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,7 @@ class Group:
         for key, offset in offsets.items():
             partition = as_topic_partition(key)
             check_offset(offset)
-            log = self._groups.internals.partition(*partition)
-            if not log.start_offset <= offset <= log.end_offset:
-                log.read(offset, max_records=1)  # raises what is wrong
+            check_offset_within(self._groups.internals.partition(*partition), offset)
             checked[partition] = offset
         return checked
 

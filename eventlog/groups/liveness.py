@@ -14,8 +14,8 @@ import threading
 from pathlib import Path
 
 from eventlog.errors import EventLogError
+from eventlog.storage import files
 
-_FILE_MODE = 0o600
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
@@ -31,7 +31,7 @@ class _Files:
     def share(self, path: Path) -> tuple[int, int]:
         """Open the file, or take part in the open one."""
         with self.lock:
-            path.touch(_FILE_MODE)
+            path.touch(files.FILE_MODE)
             status = path.stat()
             key = status.st_dev, status.st_ino
             if key not in self.descriptors:

@@ -39,7 +39,6 @@ class Membership:
         self.known_changes = -1
         self.wants_attention = False  # set by the watcher once a second
         self._groups = groups
-        self._request = request
         self._state: GroupState | None = None
         self.member: Member = coordinator.join(groups.internals, groups.locks, group, request)
         groups.watch(self)

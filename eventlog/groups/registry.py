@@ -7,7 +7,7 @@ import threading
 from eventlog.errors import EventLogError, GroupNotFoundError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.persister import Persister, persist
-from eventlog.groups.table import GroupTable, create_group, existing
+from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.log import Internals
 from eventlog.storage import names
@@ -55,14 +55,12 @@ class Groups:
         return found
 
     def _open(self, name: str) -> GroupTable:
-        # Inside a transaction, so that nobody deletes the group or makes it anew between the look at the catalog and the file.
         with self.internals.groups.change(name) as change:
-            existing(change.state, name)
-            table = GroupTable(self.internals, name)
+            table = GroupTable(self.internals, change)
             if table.acks.is_deleted:  # who was deleting the group died before the catalog had it
                 table.acks.path.unlink(missing_ok=True)
                 table.acks.close()
-                table = GroupTable(self.internals, name)
+                table = GroupTable(self.internals, change)
         self._tables[name] = table
         if self._persister is None:
             self._persister = Persister(self.internals, lambda: list(self._tables.values()))

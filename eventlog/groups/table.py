@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
@@ -16,37 +16,29 @@ from eventlog.storage import names
 from eventlog.storage.acks import NOTHING_COMMITTED, Ack, AckTable, Stored
 
 
-class _Loader:
-    """Reads from the catalog what the file of a group is made of; `incarnation` is the one that was read."""
-
-    def __init__(self, catalog: GroupCatalog, name: str) -> None:
-        self._catalog = catalog
-        self._name = name
-        self.incarnation = -1
-
-    def __call__(self) -> Stored:
-        with self._catalog.look(self._name) as group:
-            state = existing(group.state, self._name)
-            self.incarnation = state.incarnation
-            slots = {stored.slot: (stored.offset, stored.committed_ms) for stored in group.offsets().values()}
-            return Stored(state.incarnation, state.generation, slots)
-
-
 class GroupTable:
     """`acks` is the mapped file. Safe for several threads.
 
     It belongs to one incarnation of the group: where a group of this name was deleted and made anew, the catalog has slots that
     are not in this file, or another partition's there."""
 
-    def __init__(self, internals: Internals, name: str) -> None:
-        self.name = name
-        self._loader = _Loader(internals.groups, name)
+    def __init__(self, internals: Internals, change: GroupChange) -> None:
+        """Open the group of a transaction, inside it: so nobody deletes the group, or makes it anew, meanwhile.
+
+        Raises `GroupNotFoundError`."""
+        self.name = change.name
+        state, offsets = existing(change.state, change.name), change.offsets()
+        self._incarnation = state.incarnation
         self._catalog: GroupCatalog = internals.groups
-        self._slots: dict[TopicPartition, int] = {}
+        self._slots = _slots_of(offsets)
         self.acks = AckTable(
-            names.acks_file(internals.path, name),
+            names.acks_file(internals.path, self.name),
             internals.signals,
-            self._loader,
+            Stored(
+                state.incarnation,
+                state.generation,
+                {stored.slot: (stored.offset, stored.committed_ms) for stored in offsets.values()},
+            ),
             lock_timeout_ms=internals.lock_timeout_ms,
         )
         # The file of a deleted group is closed once nobody is in it any more; at exit `Groups.close` does it in its turn.
@@ -60,7 +52,7 @@ class GroupTable:
     def find_state_in(self, group: GroupChange) -> GroupState | None:
         """The group inside a transaction; None if it was deleted, whatever is called like it now."""
         state = group.state
-        return state if state is not None and state.incarnation == self._loader.incarnation else None
+        return state if state is not None and state.incarnation == self._incarnation else None
 
     def state_in(self, group: GroupChange) -> GroupState:
         """The same. Raises `GroupNotFoundError` if it was deleted."""
@@ -70,7 +62,7 @@ class GroupTable:
         """The slot of every partition that has one by now."""
         with self._catalog.look(self.name) as group:
             offsets = group.offsets() if self.find_state_in(group) is not None else {}
-            self._slots = {partition: stored.slot for partition, stored in offsets.items()}
+            self._slots = _slots_of(offsets)
         return self._slots
 
     def find_slot(self, partition: TopicPartition) -> int | None:
@@ -93,7 +85,7 @@ class GroupTable:
             return
         with self._catalog.change(self.name) as change:
             state = self.state_in(change)
-            slots = {partition: stored.slot for partition, stored in change.offsets().items()}
+            slots = _slots_of(change.offsets())
             for partition in missing:
                 if partition not in slots:
                     slots[partition] = state.slots
@@ -117,6 +109,10 @@ class GroupTable:
         """The committed offsets of all partitions that have one, sorted."""
         offsets = {partition: self.acks.committed(slot) for partition, slot in self.slots().items()}
         return {partition: offset for partition, offset in sorted(offsets.items()) if offset != NOTHING_COMMITTED}
+
+
+def _slots_of(offsets: Mapping[TopicPartition, StoredOffset]) -> dict[TopicPartition, int]:
+    return {partition: stored.slot for partition, stored in offsets.items()}
 
 
 def existing(state: GroupState | None, name: str) -> GroupState:

@@ -86,9 +86,9 @@ class Watcher(threading.Thread):
 
     def _look_after(self, group: GroupTable) -> GroupState:
         state = group.state()
-        members = list(state.members.values())
-        if any(coordinator.is_gone(self._locks, group, member) for member in members) or coordinator.is_absent(
-            self._locks, members
+        if any(
+            coordinator.is_gone(self._locks, group, member) or coordinator.is_absent(self._locks, member)
+            for member in state.members.values()
         ):
             state = coordinator.expel_the_gone(self._internals, self._locks, group)
         if group.acks.generation < state.generation:

@@ -23,7 +23,6 @@ _SLOTS_A_STEP = 32
 _DIRTY_A_CALL = 1024
 
 
-
 class Stored(NamedTuple):
     """A group as the catalog has it: (committed offset, milliseconds since the epoch) by slot."""
 
@@ -33,12 +32,13 @@ class Stored(NamedTuple):
 
 
 class AckTable(SharedFile):
-    """`pointer` is the native `el_group`."""
+    """`pointer` is the native `el_group`; `stored` is what the file is made of after a reboot. The caller sees to it that the
+    catalog does not change while the file is opened."""
 
-    def __init__(self, path: Path, signals: Signals, load: Callable[[], Stored], *, lock_timeout_ms: int) -> None:
+    def __init__(self, path: Path, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
         super().__init__(path)
         self._signals = signals
-        self._load = load
+        self._stored = stored
         self._lock_timeout_ms = lock_timeout_ms
         self.join()
 
@@ -52,8 +52,7 @@ class AckTable(SharedFile):
         lib.el_group_unmap(pointer)
 
     def _is_trusted(self) -> bool:
-        stored = self._load()
-        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity(), stored.incarnation))
+        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity(), self._stored.incarnation))
 
     def _is_current(self) -> bool:
         if self._is_trusted():
@@ -64,7 +63,7 @@ class AckTable(SharedFile):
         return False
 
     def _initialise(self) -> None:
-        stored = self._load()
+        stored = self._stored
         self.reserve(max(stored.slots, default=-1) + 1)
         lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), stored.incarnation, stored.generation)
         for slot, (offset, committed_ms) in stored.slots.items():
@@ -145,10 +144,6 @@ class AckTable(SharedFile):
     def owner(self, slot: int) -> int:
         """The epoch of the member that owns the slot, or `NOBODY`."""
         return int(lib.el_slot_owner(self.pointer, slot))
-
-    def persisted(self, slot: int) -> int:
-        """The committed offset as the catalog has it."""
-        return int(lib.el_slot_persisted(self.pointer, slot))
 
     def set_persisted(self, slot: int, offset: int) -> None:
         """The catalog has this offset now."""
