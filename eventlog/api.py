@@ -18,7 +18,7 @@ from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
-from eventlog.options import check_fsync, check_group_name, check_milliseconds
+from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
@@ -152,8 +152,7 @@ def open(
         raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
     if path == "" or "\0" in str(path):
         raise InvalidArgumentError(f"{str(path)!r} names no directory")
-    if not isinstance(create, bool):
-        raise InvalidTypeError(f"create is a bool, not {type(create).__name__}")
+    check_bool("create", create)
     check_fsync(fsync)
     check_milliseconds("fsync_interval_ms", fsync_interval_ms)
     check_milliseconds("lock_timeout_ms", lock_timeout_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -14,11 +13,9 @@ from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import (
-    DiskFullError,
     ForkedProcessError,
     PartitionNotFoundError,
     StoreClosedError,
-    StoreOpenError,
     TopicExistsError,
 )
 from eventlog.options import (
@@ -31,7 +28,7 @@ from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition
-from eventlog.storage.store import complete_store, existing_partitions, prepare_store
+from eventlog.storage.store import complete_store, existing_partitions, failures_named, prepare_store
 from eventlog.waiting import Flag, Signals
 
 
@@ -63,7 +60,8 @@ class Log:
         self._is_closing = False
         self._is_closed = False
         is_new = prepare_store(path, create=create)
-        self._signals = _open_signals(path)
+        with failures_named(path):
+            self._signals = Signals(names.signals_file(path))
         self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new)
         if is_new:
             complete_store(path)
@@ -199,11 +197,3 @@ def internals(log: Log) -> Internals:
     """What the layers above build on. Raises `StoreClosedError`, `ForkedProcessError`."""
     log._check_usable()
     return log._internals
-
-
-def _open_signals(path: Path) -> Signals:
-    try:
-        return Signals(names.signals_file(path))
-    except OSError as error:
-        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreOpenError
-        raise kind(f"{names.signals_file(path)} cannot be opened: {error.strerror}") from error

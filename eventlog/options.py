@@ -146,13 +146,25 @@ def check_timeout(timeout: object) -> float | None:
     return timeout
 
 
+def check_number(name: str, value: object, minimum: int, maximum: int) -> int:
+    """A whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
+    if not minimum <= value <= maximum:
+        raise InvalidArgumentError(f"{name} is {value}, but must be from {minimum} to {maximum}")
+    return value
+
+
 def check_milliseconds(name: str, milliseconds: object) -> int:
     """A time to wait from 1 ms to 2**31 - 1 ms, which every system call takes."""
-    if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
-        raise InvalidTypeError(f"{name} is an int, not {type(milliseconds).__name__}")
-    if not 1 <= milliseconds <= _INT32_MAX:
-        raise InvalidArgumentError(f"{name} is {milliseconds}, but must be from 1 to {_INT32_MAX}")
-    return milliseconds
+    return check_number(name, milliseconds, 1, _INT32_MAX)
+
+
+def check_bool(name: str, value: object) -> bool:
+    """True or False, and nothing that only counts as one of them."""
+    if not isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is a bool, not {type(value).__name__}")
+    return value
 
 
 def check_fsync(policy: object) -> str:

@@ -55,6 +55,19 @@ class Hub:
         if self._is_stopped:
             raise StoreClosedError("the store was closed")
 
+    async def wait_until(
+        self, is_true: Callable[[], bool], conditions: Callable[[], Awaited], timeout: float | None
+    ) -> bool:
+        """Sleep until something is true, looking whenever the conditions may have made it so; False after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while not is_true():
+            remaining = None if deadline is None else deadline - loop.time()
+            if remaining is not None and remaining <= 0:
+                return False
+            await self.wait(conditions(), remaining)
+        return True
+
     def _run(self) -> None:
         while not self._is_stopped:
             known = self._changed.raised

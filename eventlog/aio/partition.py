@@ -71,16 +71,16 @@ class AsyncPartition:
         """As `Partition.wait`."""
         check_offset(offset)
         check_timeout(timeout)
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        while (self.durable_offset if durable else self.end_offset) <= offset:
-            remaining = None if deadline is None else deadline - loop.time()
-            if remaining is not None and remaining <= 0:
-                return False
+
+        def is_there() -> bool:
+            return (self.durable_offset if durable else self.end_offset) > offset
+
+        def conditions() -> Awaited:
             awaited = Awaited(1)
             await_record(self._partition, awaited, 0, offset, durable=durable)
-            await self._hub.wait(awaited, remaining)
-        return True
+            return awaited
+
+        return await self._hub.wait_until(is_there, conditions, timeout)
 
     async def flush(self) -> None:
         """As `Partition.flush`."""

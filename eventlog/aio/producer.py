@@ -60,17 +60,14 @@ class AsyncReceipt:
         """As `Receipt.wait_acked`."""
         check_group_name(group)
         check_timeout(timeout)
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
         where = TopicPartition(self.topic, self.partition)
-        while not self._receipt.is_acked(group):
-            remaining = None if deadline is None else deadline - loop.time()
-            if remaining is not None and remaining <= 0:
-                return False
+
+        def conditions() -> Awaited:
             awaited = Awaited(2)
             await_ack(self._groups, group, where, self.offset, awaited, 0)
-            await self._hub.wait(awaited, remaining)
-        return True
+            return awaited
+
+        return await self._hub.wait_until(lambda: self._receipt.is_acked(group), conditions, timeout)
 
 
 class AsyncProducer:

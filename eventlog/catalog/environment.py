@@ -158,7 +158,8 @@ def _open(directory: Path, create: bool) -> _Opened:
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
     try:
-        return {name: environment.open_db(name) for name in _DATABASES}
+        with environment.begin(write=True) as transaction:
+            return {name: environment.open_db(name, txn=transaction) for name in _DATABASES}
     except (lmdb.DiskError, lmdb.MapFullError) as error:
         raise DiskFullError(f"the catalog cannot grow: {error}") from error
     except lmdb.Error as error:

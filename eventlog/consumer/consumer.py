@@ -202,13 +202,17 @@ class Consumer:
     def _settle(self) -> None:
         """The record that iteration handed out last is done with; commit what is due with auto_commit."""
         self._commit_record = None
-        if self._record is not None and self._lane is not None:
-            self._lane.position = self._record.offset + 1
-            self._handed_out.add(self._lane)
+        self._count_record()
         self._record = None
         if self._auto_commit_s is not None and time.monotonic() - self._committed_at >= self._auto_commit_s:
             with suppress(StaleMemberError):  # lost partitions are found by the next look at the group
                 self._commit_handed_out()
+
+    def _count_record(self) -> None:
+        """The record that iteration handed out last counts as handed out."""
+        if self._record is not None and self._lane is not None:
+            self._lane.position = self._record.offset + 1
+            self._handed_out.add(self._lane)
 
     def _take(self, records_max: int) -> list[Record]:
         """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
@@ -392,11 +396,15 @@ class Consumer:
         for partition in partitions:
             lane = self._assigned.remove(partition)
             if lane is not None:
-                self._handed_out.discard(lane)
-                if lane is self._lane:
-                    self._commit_record = None
-                    self._drop_chunk()
-                    self._record = None
+                self._let_go(lane)
+
+    def _let_go(self, lane: Lane) -> None:
+        """What was handed out or read ahead of this partition counts no more."""
+        self._handed_out.discard(lane)
+        if lane is self._lane:
+            self._commit_record = None
+            self._drop_chunk()
+            self._record = None
 
     # --- committing ----------------------------------------------------------------------------------------
 
@@ -427,9 +435,7 @@ class Consumer:
             persist(self._internals, self._table, flush=True)
 
     def _commit_handed_out(self) -> None:
-        if self._record is not None and self._lane is not None:
-            self._lane.position = self._record.offset + 1
-            self._handed_out.add(self._lane)
+        self._count_record()
         acks = [(lane.ack, lane.position or 0) for lane in self._handed_out if lane.ack is not None]
         commit_all(acks)
         self._handed_out.clear()
@@ -498,11 +504,7 @@ class Consumer:
 
     def _seek(self, lane: Lane, offset: int) -> None:
         lane.seek(offset)
-        self._handed_out.discard(lane)
-        if lane is self._lane:
-            self._drop_chunk()
-            self._record = None
-            self._commit_record = None
+        self._let_go(lane)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out nothing of these partitions until `resume`."""

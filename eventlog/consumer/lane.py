@@ -37,11 +37,14 @@ class Lane:
                     f"the group has committed nothing for {self.topic_partition}: seek to an offset, or choose "
                     'auto_offset_reset="earliest" or "latest"'
                 )
-            self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+            self.position = self._begin(reset)
             if reset == "latest" and self.ack is not None:
                 with suppress(StaleMemberError):  # outside the membership, and a member has the partition
                     self.ack.commit(self.position)
         return self.position
+
+    def _begin(self, reset: str) -> int:
+        return self.log.start_offset if reset == "earliest" else self.log.end_offset
 
     def seek(self, offset: int) -> None:
         """Go on at this offset. Raises `OffsetOutOfRangeError`."""
@@ -86,7 +89,7 @@ class Lane:
         except OffsetOutOfRangeError:
             if reset == "error":
                 raise
-            position = self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+            position = self.position = self._begin(reset)
             self._ahead = None
         self.close()
         if position < stop:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.assignors import ASSIGNORS
-from eventlog.options import check_group_name, check_instance_id, check_milliseconds
+from eventlog.options import check_bool, check_group_name, check_instance_id, check_milliseconds
 
 RESETS = ("earliest", "latest", "error")
 
@@ -36,8 +36,7 @@ class ConsumerOptions:
         for name in ("auto_commit_interval_ms", "max_poll_interval_ms", "session_timeout_ms"):
             check_milliseconds(name, getattr(self, name))
         for name in ("auto_commit", "durable"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidTypeError(f"{name} is a bool, not {type(getattr(self, name)).__name__}")
+            check_bool(name, getattr(self, name))
         _check_choice("auto_offset_reset", self.auto_offset_reset, RESETS)
         _check_choice("assignor", self.assignor, tuple(ASSIGNORS))
         if self.listener is not None and not isinstance(self.listener, RebalanceListener):

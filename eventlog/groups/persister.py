@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 
 from eventlog.catalog.offsets import StoredOffset
@@ -11,6 +10,7 @@ from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition import Partition
+from eventlog.storage.periodic import PeriodicThread
 
 
 def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
@@ -57,28 +57,19 @@ def _open_partitions(
     return partitions, failure
 
 
-class Persister(threading.Thread):
+class Persister(PeriodicThread):
     """Does so once in a while for every group that is open here, whoever committed: any process, living or dead."""
 
     def __init__(self, internals: Internals, groups: Callable[[], Iterable[GroupTable]]) -> None:
-        super().__init__(name="eventlog-persister", daemon=True)
+        super().__init__("eventlog-persister", internals.fsync_interval_ms)
         self._internals = internals
         self._groups = groups
-        self._stopped = threading.Event()
 
-    def run(self) -> None:
-        interval_ms = self._internals.fsync_interval_ms
-        while not self._stopped.wait(interval_ms / 1000):
-            for group in self._groups():
-                try:
-                    if group.acks.begin_persist(interval_ms):
-                        persist(self._internals, group, flush=self._internals.fsync != "never")
-                except EventLogError:
-                    # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
-                    continue
-
-    def stop(self) -> None:
-        """End the thread, and wait for what it is doing."""
-        self._stopped.set()
-        if self.is_alive() and threading.current_thread() is not self:
-            self.join()
+    def work(self) -> None:
+        for group in self._groups():
+            try:
+                if group.acks.begin_persist(self._internals.fsync_interval_ms):
+                    persist(self._internals, group, flush=self._internals.fsync != "never")
+            except EventLogError:
+                # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
+                continue

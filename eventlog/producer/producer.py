@@ -14,7 +14,6 @@ from typing import NoReturn
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
-    InvalidArgumentError,
     InvalidTypeError,
     PartitionNotFoundError,
     StoreClosedError,
@@ -23,7 +22,7 @@ from eventlog.errors import (
 )
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
-from eventlog.options import check_group_name, check_partition_number, check_topic_name
+from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
 from eventlog.producer.lane import Lane
 from eventlog.producer.linger import Lingerer
@@ -74,11 +73,9 @@ class Producer:
         if compression is not None:
             codec_number(compression)  # raises what is wrong with it
         self._compression = compression
-        self._linger_ms = _check_int("linger_ms", linger_ms, 0, 2**31 - 1)
-        self._batch_bytes = _check_int("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
-        if not isinstance(auto_create_topics, bool):
-            raise InvalidTypeError(f"auto_create_topics is a bool, not {type(auto_create_topics).__name__}")
-        self._auto_create_topics = auto_create_topics
+        self._linger_ms = check_number("linger_ms", linger_ms, 0, 2**31 - 1)
+        self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
+        self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = threading.Lock()
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
@@ -246,14 +243,6 @@ def _end_all(lanes: Iterable[Lane]) -> None:
             failure = failure or error
     if failure is not None:
         raise failure
-
-
-def _check_int(name: str, value: object, minimum: int, maximum: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
-    if not minimum <= value <= maximum:
-        raise InvalidArgumentError(f"{name} is {value}, but must be from {minimum} to {maximum}")
-    return value
 
 
 def _after_fork_in_child() -> None:

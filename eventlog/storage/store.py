@@ -21,7 +21,7 @@ def prepare_store(path: Path, *, create: bool) -> bool:
     """Check the directory of a store, or make one; True for a new one, which `complete_store` has to finish.
 
     Raises `StoreOpenError` or `DiskFullError`."""
-    with _failures_named(path):
+    with failures_named(path):
         is_new = not _is_store(path, create)
         if is_new:
             _make_directories(path)
@@ -36,13 +36,14 @@ def prepare_store(path: Path, *, create: bool) -> bool:
 def complete_store(path: Path) -> None:
     """Write what makes a directory a store, once everything else is there; two makers at once write the same."""
     content = {"format": "eventlog", "version": FORMAT_VERSION}
-    with _failures_named(path):
+    with failures_named(path):
         files.sync_directory(names.catalog_directory(path))
         files.replace_file(names.format_file(path), [(json.dumps(content) + "\n").encode()])
 
 
 @contextmanager
-def _failures_named(path: Path) -> Iterator[None]:
+def failures_named(path: Path) -> Iterator[None]:
+    """Let an `OSError` become `DiskFullError` or `StoreOpenError`, with the store's path."""
     try:
         yield
     except OSError as error:
