@@ -11,17 +11,18 @@ import multiprocessing
 import os
 import shutil
 import signal
-import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import lmdb
 
 import eventlog
+from benchmarks.clock import Clock
 from benchmarks.futex import FutexWord
 
 VALUE = b"x" * 100
@@ -29,24 +30,7 @@ UNIT = [VALUE] * 1000
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
-class Rates:
-    """Records a second by name, one figure a round."""
-
-    def __init__(self) -> None:
-        self.figures: dict[str, list[float]] = {}
-
-    def measure(self, name: str, records: int, work: Callable[[], object]) -> None:
-        """Time one call that handles `records` records."""
-        start = time.perf_counter()
-        work()
-        self.figures.setdefault(name, []).append(records / (time.perf_counter() - start))
-
-    def medians(self) -> dict[str, float]:
-        """The median of each figure."""
-        return {name: statistics.median(figures) for name, figures in self.figures.items()}
-
-
-def measure_acks(rates: Rates, directory: Path, records: int) -> None:
+def measure_acks(clock: Clock, directory: Path, records: int) -> None:
     """Consume and commit: after every record, and after every 1,000; and beside it reading without commits."""
     with eventlog.open(directory / "store", fsync="never") as log:
         log.create_topic("events")
@@ -69,13 +53,13 @@ def measure_acks(rates: Rates, directory: Path, records: int) -> None:
                     if group is not None:
                         consumer.commit()
 
-        rates.measure("iterate, commit each", records, one_by_one)
-        rates.measure("poll 1000, commit", records, lambda: by_thousands("many"))
-        rates.measure("poll 1000", records, lambda: by_thousands(None))
+        clock.measure("iterate, commit each", records, one_by_one)
+        clock.measure("poll 1000, commit", records, lambda: by_thousands("many"))
+        clock.measure("poll 1000", records, lambda: by_thousands(None))
     shutil.rmtree(directory / "store")
 
 
-def measure_commits(rates: Rates, directory: Path, records: int) -> None:
+def measure_commits(clock: Clock, directory: Path, records: int) -> None:
     """The commit alone, and LMDB's put of an offset in a transaction of its own."""
     with eventlog.open(directory / "store", fsync="never") as log:
         log.create_topic("events")
@@ -88,7 +72,7 @@ def measure_commits(rates: Rates, directory: Path, records: int) -> None:
                 for _ in range(records):
                     consumer.commit()
 
-            rates.measure("commit", records, commit)
+            clock.measure("commit", records, commit)
     shutil.rmtree(directory / "store")
     environment = lmdb.open(str(directory / "lmdb"), map_size=2**30, sync=False)
 
@@ -97,12 +81,12 @@ def measure_commits(rates: Rates, directory: Path, records: int) -> None:
             with environment.begin(write=True) as transaction:
                 transaction.put(b"one/events/0", b"%20d" % number)
 
-    rates.measure("LMDB put, sync=False", records // 10, put)
+    clock.measure("LMDB put, sync=False", records // 10, put)
     environment.close()
     shutil.rmtree(directory / "lmdb")
 
 
-def measure_sends(rates: Rates, directory: Path, records: int) -> None:
+def measure_sends(clock: Clock, directory: Path, records: int) -> None:
     """`producer.send` without a key, with one, and gathered into batches."""
     with eventlog.open(directory / "store", fsync="never") as log:
         log.create_topic("events", partitions=4)
@@ -112,19 +96,43 @@ def measure_sends(rates: Rates, directory: Path, records: int) -> None:
                 producer.send("events", VALUE, key)
 
         with log.producer() as producer:
-            rates.measure("send", records, lambda: send(producer, None))
-            rates.measure("send with a key", records, lambda: send(producer, b"customer-7"))
+            clock.measure("send", records, lambda: send(producer, None))
+            clock.measure("send with a key", records, lambda: send(producer, b"customer-7"))
         with log.producer(linger_ms=5, batch_bytes=65_536) as producer:
 
             def send_all() -> None:
                 send(producer, None)
                 producer.flush()
 
-            rates.measure("send, linger_ms=5", records, send_all)
+            clock.measure("send, linger_ms=5", records, send_all)
     shutil.rmtree(directory / "store")
 
 
 # --- latencies ---------------------------------------------------------------------------------------------
+
+
+def _half_trips_us(rounds: int, trip: Callable[[int], None]) -> list[float]:
+    """Half of each round trip in microseconds, without those that warm up."""
+    times = []
+    for number in range(rounds):
+        start = time.perf_counter_ns()
+        trip(number)
+        times.append((time.perf_counter_ns() - start) / 2000)
+    return times[rounds // 10 :]
+
+
+@contextmanager
+def _answered_by(echo: Callable[[str, int], None], directory: Path, rounds: int) -> Iterator[eventlog.EventLog]:
+    """A store with two topics, and a process that answers to "answers" what comes to "questions"."""
+    store = directory / "store"
+    with eventlog.open(store, fsync="never") as log:
+        log.create_topic("questions")
+        log.create_topic("answers")
+        process = _CONTEXT.Process(target=echo, args=(str(store), rounds))
+        process.start()
+        yield log
+        process.join()
+    shutil.rmtree(store)
 
 
 def _futex_echo(path: str, rounds: int) -> None:
@@ -141,14 +149,14 @@ def futex_round_trips_us(directory: Path, rounds: int) -> list[float]:
     process = _CONTEXT.Process(target=_futex_echo, args=(str(path), rounds))
     process.start()
     here, there = FutexWord(str(path), 64), FutexWord(str(path), 0)
-    times = []
-    for number in range(1, rounds + 1):
-        start = time.perf_counter_ns()
-        there.set(number)
-        here.wait_for(number)
-        times.append((time.perf_counter_ns() - start) / 2000)
+
+    def trip(number: int) -> None:
+        there.set(number + 1)
+        here.wait_for(number + 1)
+
+    times = _half_trips_us(rounds, trip)
     process.join()
-    return times[rounds // 10 :]
+    return times
 
 
 def _log_echo(store: str, rounds: int) -> None:
@@ -166,25 +174,20 @@ def _log_echo(store: str, rounds: int) -> None:
 
 def log_round_trips_us(directory: Path, rounds: int) -> list[float]:
     """Half of each round trip of a record that is sent, polled in another process and answered, in microseconds."""
-    store = directory / "store"
-    times = []
-    with eventlog.open(store, fsync="never") as log:
-        log.create_topic("questions")
-        log.create_topic("answers")
-        process = _CONTEXT.Process(target=_log_echo, args=(str(store), rounds))
-        process.start()
-        with log.producer() as producer, log.consumer("answers", group="asker") as consumer:
+    with (
+        _answered_by(_log_echo, directory, rounds) as log,
+        log.producer() as producer,
+        log.consumer("answers", group="asker") as consumer,
+    ):
+        while not consumer.poll(timeout=10):
+            pass
+
+        def trip(number: int) -> None:
+            producer.send("questions", VALUE)
             while not consumer.poll(timeout=10):
                 pass
-            for _ in range(rounds):
-                start = time.perf_counter_ns()
-                producer.send("questions", VALUE)
-                while not consumer.poll(timeout=10):
-                    pass
-                times.append((time.perf_counter_ns() - start) / 2000)
-        process.join()
-    shutil.rmtree(store)
-    return times[rounds // 10 :]
+
+        return _half_trips_us(rounds, trip)
 
 
 def _partition_echo(store: str, rounds: int) -> None:
@@ -197,22 +200,14 @@ def _partition_echo(store: str, rounds: int) -> None:
 
 def wake_ups_us(directory: Path, rounds: int) -> list[float]:
     """Half of each round trip of an append that wakes a `Partition.wait` in another process, in microseconds."""
-    store = directory / "store"
-    times = []
-    with eventlog.open(store, fsync="never") as log:
-        log.create_topic("questions")
-        log.create_topic("answers")
-        process = _CONTEXT.Process(target=_partition_echo, args=(str(store), rounds))
-        process.start()
+    with _answered_by(_partition_echo, directory, rounds) as log:
         questions, answers = log.partition("questions", 0), log.partition("answers", 0)
-        for number in range(rounds):
-            start = time.perf_counter_ns()
+
+        def trip(number: int) -> None:
             questions.append(VALUE)
             answers.wait(number)
-            times.append((time.perf_counter_ns() - start) / 2000)
-        process.join()
-    shutil.rmtree(store)
-    return times[rounds // 10 :]
+
+        return _half_trips_us(rounds, trip)
 
 
 # --- take-over ---------------------------------------------------------------------------------------------
@@ -315,12 +310,12 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=None, help="where to write; a local disk")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rates = Rates()
+    clock = Clock()
     directory = Path(tempfile.mkdtemp(prefix="eventlog-bench-", dir=arguments.directory))
     try:
         for _ in range(arguments.rounds):
             for measure in (measure_acks, measure_commits, measure_sends):
-                measure(rates, directory, arguments.records)
+                measure(clock, directory, arguments.records)
         latencies = {
             "futex ping, us": _percentiles(futex_round_trips_us(directory, arguments.trips)),
             "append to wait, us": _percentiles(wake_ups_us(directory, arguments.trips)),
@@ -329,7 +324,7 @@ def main() -> None:
         }
     finally:
         shutil.rmtree(directory)
-    _print(rates.medians(), latencies, arguments.json)
+    _print(clock.medians(), latencies, arguments.json)
 
 
 RATIOS = [
@@ -339,7 +334,8 @@ RATIOS = [
 ]
 
 
-def _print(rates: dict[str, float], latencies: dict[str, dict[str, float]], as_json: bool) -> None:
+def _print(medians: dict[str, float], latencies: dict[str, dict[str, float]], as_json: bool) -> None:
+    rates = {name: 1e9 / nanoseconds for name, nanoseconds in medians.items()}
     ratios = [(ours, theirs, rates[ours] / rates[theirs], target) for ours, theirs, target in RATIOS]
     if as_json:
         print(json.dumps({"records_a_second": rates, "latencies": latencies}))

@@ -11,38 +11,20 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import tempfile
-import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import lmdb
 
 import eventlog
+from benchmarks.clock import Clock
 
 VALUE = b"x" * 100
 UNIT = [VALUE] * 1000
 UNIT_1K = [b"y" * 1024] * 1000
 BATCH_OVERHEAD_BYTES = 70  # a record of 100 B alone in its batch takes 170 B
-
-
-class Clock:
-    """Collects nanoseconds per record, by name."""
-
-    def __init__(self) -> None:
-        self.figures: dict[str, list[float]] = {}
-
-    def measure(self, name: str, records: int, work: Callable[[], object]) -> None:
-        """Time one call that handles `records` records."""
-        start = time.perf_counter_ns()
-        work()
-        self.figures.setdefault(name, []).append((time.perf_counter_ns() - start) / records)
-
-    def medians(self) -> dict[str, float]:
-        """The median of each figure over the rounds."""
-        return {name: statistics.median(figures) for name, figures in self.figures.items()}
 
 
 def _use_up(items: Iterable[object]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import eventlog
 from eventlog import Consumer, Group, Producer, RebalanceListener, Receipt, Record, TopicPartition
 from tests.support.stores import TOPIC
+from tests.support.workers import what_is_raised
 
 _POLLS_A_COMMIT = 3
 
@@ -137,7 +138,7 @@ def use_clients_after_fork(connection: Connection, store: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            connection.send({name: _what_is_raised(use, clients) for name, use in USES_OF_CLIENTS.items()})
+            connection.send({name: what_is_raised(use, clients) for name, use in USES_OF_CLIENTS.items()})
             consumer.close()
             producer.close()
             _work_in_child(connection, store)
@@ -160,13 +161,6 @@ def _work_in_child(connection: Connection, store: Path) -> None:
             consumer.poll()
             consumer.commit(sync=True)
         connection.send("the child has consumed by itself")
-
-
-def _what_is_raised(use: Callable[[Clients], Any], clients: Clients) -> str:
-    try:
-        return f"nothing, but returned {use(clients)!r}"
-    except Exception as error:
-        return type(error).__name__
 
 
 def leave_everything_open(connection: Connection, store: Path) -> None:

@@ -256,8 +256,8 @@ def use_after_fork(connection: Connection, store: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            raised = {name: _what_is_raised(use, log, partition) for name, use in USES_OF_HANDLES.items()}
-            raised["an iterator"] = _what_is_raised(lambda log, partition: list(begun), log, partition)
+            raised = {name: what_is_raised(use, log, partition) for name, use in USES_OF_HANDLES.items()}
+            raised["an iterator"] = what_is_raised(lambda log, partition: list(begun), log, partition)
             connection.send(raised)
             log.close()
             with eventlog.open(store) as own_log:
@@ -296,9 +296,10 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
 }
 
 
-def _what_is_raised(use: Callable[[EventLog, Partition], Any], log: EventLog, partition: Partition) -> str:
+def what_is_raised(use: Callable[..., Any], *handles: Any) -> str:
+    """The name of the error that a use of handles raises."""
     try:
-        return f"nothing, but returned {use(log, partition)!r}"
+        return f"nothing, but returned {use(*handles)!r}"
     except Exception as error:
         return type(error).__name__
 
@@ -335,7 +336,7 @@ def iterate_after_fork(connection: Connection, store: Path) -> None:
         next(iterator)
         child = os.fork()
         if child == 0:
-            connection.send(_what_is_raised(lambda log, partition: next(iterator), log, partition))
+            connection.send(what_is_raised(lambda log, partition: next(iterator), log, partition))
             os._exit(0)
         os.waitpid(child, 0)
         connection.send([next(iterator).value for _ in range(9)])
@@ -357,7 +358,7 @@ def fork_while_a_batch_is_appended(connection: Connection, store: Path) -> None:
         pass
     child = os.fork()
     if child == 0:
-        connection.send(_what_is_raised(lambda log, partition: receipt.offset, log, partition))
+        connection.send(what_is_raised(lambda log, partition: receipt.offset, log, partition))
         os._exit(0)
     connection.recv()
     os.waitpid(child, 0)
