@@ -33,6 +33,7 @@ from eventlog.producer.acks import Ack
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
 from eventlog.records.record import Record, TopicPartition
+from eventlog.storage.glance import PartitionOffsets, PartitionSize
 from eventlog.storage.inspection import Problem, VerifyReport
 from eventlog.storage.partition import Partition
 from eventlog.storage.recovery import RecoveryReport
@@ -59,6 +60,8 @@ __all__ = [
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionNotFoundError",
+    "PartitionOffsets",
+    "PartitionSize",
     "PoisonedError",
     "Problem",
     "Producer",

@@ -26,6 +26,7 @@ from eventlog.options import (
 )
 from eventlog.storage import names
 from eventlog.storage.flusher import Flusher
+from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition
 from eventlog.storage.store import complete_store, existing_partitions, failures_named, prepare_store
@@ -40,6 +41,7 @@ class Internals:
     signals: Signals
     groups: GroupCatalog
     partition: Callable[[str, int], Partition]
+    offsets: Callable[[str, int], PartitionOffsets]
     fsync: str
     fsync_interval_ms: int
     lock_timeout_ms: int
@@ -72,6 +74,7 @@ class Log:
             self._signals,
             GroupCatalog(self._environment),
             self.partition,
+            self._offsets,
             fsync,
             fsync_interval_ms,
             lock_timeout_ms,
@@ -149,11 +152,27 @@ class Log:
             self.path,
             topic,
             partition,
-            description.settings(),
+            lambda: self._topics.find(topic).settings(),
             self._signals,
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )
+
+    def offsets(self, topic: str) -> list[PartitionOffsets]:
+        """Where each partition of a topic starts and ends, in order. Raises `TopicNotFoundError`."""
+        return [self._offsets(topic, partition) for partition in range(self.topic(topic).partitions)]
+
+    def _offsets(self, topic: str, partition: int) -> PartitionOffsets:
+        found = glance(self.path, topic, partition)
+        if found is None:
+            log = self.partition(topic, partition)
+            start, durable = log.start_offset, log.durable_offset
+            found = PartitionOffsets(start, log.end_offset, durable)
+        return found
+
+    def sizes(self, topic: str) -> list[PartitionSize]:
+        """How large each partition of a topic is, in order. Raises `TopicNotFoundError`."""
+        return [glance_size(self.path, topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def verify(self, topic: str | None = None) -> list[VerifyReport]:
         """Check every byte of a topic's partitions, or of all; one report a partition."""
@@ -161,14 +180,14 @@ class Log:
         descriptions = [self.topic(name) for name in ([topic] if topic is not None else self.topics())]
         reports = []
         for description in descriptions:
-            is_compacted = "compact" in description.settings().text("cleanup.policy")
+            may_have_gaps = description.settings().may_have_gaps
             for partition in range(description.partitions):
                 directory = names.partition_directory(self.path, description.name, partition)
                 if directory.exists():
                     found = self.partition(description.name, partition)
                     # Behind the end offset may stand what somebody is about to append, or died while appending.
                     end_offset = found.end_offset if found.recovery.damage is None else None
-                    reports.append(verify_partition(directory, end_offset, is_compacted=is_compacted))
+                    reports.append(verify_partition(directory, end_offset, may_have_gaps=may_have_gaps))
         return reports
 
     def flush(self) -> None:

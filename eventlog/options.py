@@ -47,9 +47,11 @@ _SETTINGS: dict[str, _Number | _Choice] = {
 
 @dataclass(frozen=True)
 class TopicConfig:
-    """A topic's settings: those that were given, over Kafka's defaults."""
+    """A topic's settings: those that were given, over Kafka's defaults. `had_gaps` says that records may have been taken out of
+    the middle by compaction, under an earlier setting, or by repair."""
 
     given: dict[str, int | str]
+    had_gaps: bool = False
 
     @classmethod
     def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:
@@ -65,6 +67,16 @@ class TopicConfig:
     def text(self, name: str) -> str:
         """The value of a setting as text."""
         return str(self.given.get(name, _SETTINGS[name].default))
+
+    @property
+    def is_compacted(self) -> bool:
+        """Does compaction keep the latest value of each key, and take the others away?"""
+        return "compact" in self.text("cleanup.policy")
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Need offsets not follow one another closely?"""
+        return self.is_compacted or self.had_gaps
 
     def effective(self) -> dict[str, int | str]:
         """All settings by name, defaults included."""

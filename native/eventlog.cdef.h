@@ -2,6 +2,7 @@
 
 /* codec/crc32c.h, codec/batch.h */
 #define EL_BATCH_HEADER_BYTES 61
+#define EL_ATTRIBUTE_LOG_APPEND_TIME ...
 #define EL_CODEC_OK ...
 #define EL_CODEC_INCOMPLETE ...
 #define EL_CODEC_ZEROS ...
@@ -44,6 +45,7 @@ int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions)
 #define EL_TIMED_OUT ...
 #define EL_NO_MEMORY ...
 #define EL_RECORD_TOO_LARGE ...
+#define EL_SETTINGS_CHANGED ...
 #define EL_STALE_MEMBER ...
 
 /* store/signals.h */
@@ -82,12 +84,20 @@ void el_head_unmap(el_head *head);
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint);
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
+                        int keep_checkpoint);
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
+int el_head_may_have_gaps(const el_head *head);
+uint32_t el_head_settings_version(const el_head *head);
+void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
+void el_head_segments_changed(el_head *head);
+void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
+                            int32_t *holder);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
@@ -142,9 +152,9 @@ void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_by
                       uint8_t *time_index);
 
 /* store/appender.h */
-typedef struct el_appender { int64_t segment_base; int is_retired; int error_number; int32_t holder; ...; } el_appender;
-el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
-                             int flush_always, int log_append_time);
+typedef struct el_appender { int64_t segment_base; int64_t batch_bytes_max; int16_t attributes; int16_t refuses_plain;
+    uint32_t settings_version; int is_retired; int error_number; int32_t holder; ...; } el_appender;
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);

@@ -18,27 +18,37 @@ _DATABASE = b"topics"
 
 @dataclass(frozen=True)
 class TopicDescription:
-    """A topic: its number of partitions, the settings that were given, and when it was made (ms since the epoch)."""
+    """A topic: its number of partitions, the settings that were given, and when it was made (ms since the epoch).
+
+    `had_gaps` says that records may have been taken out of the middle, by compaction or repair."""
 
     name: str
     partitions: int
     config: Mapping[str, int | str]
     created_ms: int
+    had_gaps: bool = False
 
     def settings(self) -> TopicConfig:
         """All settings, with Kafka's defaults."""
-        return TopicConfig(dict(self.config))
+        return TopicConfig(dict(self.config), self.had_gaps)
 
 
 def _encode(topic: TopicDescription) -> bytes:
-    content = {"partitions": topic.partitions, "config": dict(topic.config), "created_ms": topic.created_ms}
+    content = {
+        "partitions": topic.partitions,
+        "config": dict(topic.config),
+        "created_ms": topic.created_ms,
+        "had_gaps": topic.had_gaps,
+    }
     return json.dumps(content, sort_keys=True).encode()
 
 
 def _decode(name: bytes, content: bytes) -> TopicDescription:
     try:
         fields = json.loads(content)
-        return TopicDescription(name.decode(), fields["partitions"], fields["config"], fields["created_ms"])
+        return TopicDescription(
+            name.decode(), fields["partitions"], fields["config"], fields["created_ms"], fields.get("had_gaps", False)
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise EventLogError(f"the catalog's entry for topic {name!r} is damaged: {error}") from error
 

@@ -54,9 +54,7 @@ class Appender:
         signals: Signals,
         *,
         lock_timeout_ms: int,
-        batch_bytes_max: int,
         flush_always: bool,
-        log_append_time: bool,
         damage: CorruptLogError | None,
     ) -> None:
         self._directory = directory
@@ -65,9 +63,7 @@ class Appender:
         self._damage = damage
         self._lock_timeout_ms = lock_timeout_ms
         mapped = head.pointer
-        pointer = lib.el_appender_new(
-            mapped, signals.pointer, lock_timeout_ms, batch_bytes_max, flush_always, log_append_time
-        )
+        pointer = lib.el_appender_new(mapped, signals.pointer, lock_timeout_ms, flush_always)
         if pointer == ffi.NULL:
             raise EventLogError("memory ran out while a partition was opened")
 

@@ -53,6 +53,14 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     sync_directory(path.parent)
 
 
+def size_of(path: Path) -> int:
+    """The length of a file in bytes; 0 if it was deleted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def segment_bases(directory: Path) -> list[int]:
     """The base offsets of a partition's segments, in order."""
     bases = (names.parse_segment(name) for name in os.listdir(directory))

@@ -18,18 +18,21 @@ Recover = Callable[[tuple[int, int] | None], Recovered]
 class SharedHead(SharedFile):
     """The mapped head of one partition. `pointer` is the native `el_head`."""
 
-    def __init__(self, path: Path, limits: Any, recover: Recover) -> None:
+    def __init__(self, path: Path, limits: Any, recover: Recover, may_have_gaps: bool) -> None:
         super().__init__(path)
         self._limits = limits
         self._recover = recover
+        self._may_have_gaps = may_have_gaps
         self._report = RecoveryReport("trusted")
 
     @classmethod
-    def open(cls, path: Path, limits: Any, recover: Recover) -> tuple[SharedHead, RecoveryReport]:
+    def open(
+        cls, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool
+    ) -> tuple[SharedHead, RecoveryReport]:
         """Map the head; as the first process, initialise it with what `recover` finds.
 
         `recover` gets the last durable position that an earlier boot recorded, or None."""
-        head = cls(path, limits, recover)
+        head = cls(path, limits, recover, may_have_gaps)
         head.join()
         return head, head._report
 
@@ -47,7 +50,7 @@ class SharedHead(SharedFile):
         self._limits.leader_epoch = recovered.leader_epoch
         lib.el_head_initialise(
             self.pointer, boot_id(), *self.identity(), recovered.tail, self._limits, recovered.start_offset,
-            recovered.allocated, recovered.report.damage is not None,
+            recovered.allocated, self._may_have_gaps, recovered.report.damage is not None,
         )  # fmt: skip
         if recovered.report.damage is not None:
             lib.el_head_set_poison(self.pointer, DAMAGED)
@@ -65,6 +68,11 @@ class SharedHead(SharedFile):
     def _is_current(self) -> bool:
         """Initialised in this boot; poison does not matter to those who only join."""
         return self.poison != 0 or self._is_trusted()
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return bool(lib.el_head_may_have_gaps(self.pointer))
 
     @property
     def poison(self) -> int:

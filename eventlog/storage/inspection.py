@@ -176,10 +176,10 @@ def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
     yield from index.read_time_index(path, base_offset_of(path))
 
 
-def verify_partition(directory: Path, end_offset: int | None, *, is_compacted: bool) -> VerifyReport:
+def verify_partition(directory: Path, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
     """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
 
-    Offsets may have gaps if the topic is compacted."""
+    Offsets need not follow closely if there `may_have_gaps`."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
     if not bases:
@@ -188,24 +188,24 @@ def verify_partition(directory: Path, end_offset: int | None, *, is_compacted: b
     for base in bases:
         path = names.segment_file(directory, base)
         report.segments += 1
-        if base < next_offset or (base > next_offset and not is_compacted):
+        if base < next_offset or (base > next_offset and not may_have_gaps):
             report.problems.append(Problem(path, 0, f"it begins at offset {base}, but the one before it ends at {next_offset}"))
         if end_offset is None or base < end_offset:
-            next_offset = _verify_segment(report, path, base, end_offset, is_compacted)
+            next_offset = _verify_segment(report, path, base, end_offset, may_have_gaps)
     if end_offset is not None and next_offset < end_offset and not report.problems:
         report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
     return report
 
 
 def _verify_segment(
-    report: VerifyReport, path: Path, base: int, end_offset: int | None, is_compacted: bool
+    report: VerifyReport, path: Path, base: int, end_offset: int | None, may_have_gaps: bool
 ) -> int:
     next_offset = base
     batches: dict[int, BatchInfo] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
     try:
         for info, data in iterate_raw_batches(path):
-            if info.base_offset < next_offset or (info.base_offset > next_offset and not is_compacted):
+            if info.base_offset < next_offset or (info.base_offset > next_offset and not may_have_gaps):
                 raise CorruptLogError(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
             if not info.crc_valid:
                 report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,7 +52,7 @@ class Partition:
         store: Path,
         topic: str,
         partition: int,
-        config: TopicConfig,
+        load_settings: Callable[[], TopicConfig],
         signals: Signals,
         *,
         fsync: str,
@@ -65,24 +66,27 @@ class Partition:
         self._why_closed: type[EventLogError] = StoreClosedError
         self._flush_always = fsync == "always"
         self._flush_at_close = fsync != "never"
-        self._batch_bytes_max = config.number("max.message.bytes")
-        self._log_append_time = config.text("message.timestamp.type") == "LogAppendTime"
-        compression = config.text("compression.type")
-        self._codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
-        self._producer_may_compress = compression == "producer"
+        self._load_settings = load_settings
+        settings = load_settings()
+        self._take_settings(settings)
         self._idle_readers: list[LogReader] = []
         try:
-            self._open(store, config, lock_timeout_ms)
+            self._open(store, settings, lock_timeout_ms)
         except OSError as error:
             kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else EventLogError
             raise kind(f"{self!r} cannot be opened: {error}") from error
         _open_partitions.add(self)
 
-    def _open(self, store: Path, config: TopicConfig, lock_timeout_ms: int) -> None:
-        limits = ffi.new("el_limits *")
-        limits.segment_bytes = config.number("segment.bytes")
-        limits.segment_ms = config.number("segment.ms")
-        limits.index_interval_bytes = config.number("index.interval.bytes")
+    def _take_settings(self, settings: TopicConfig) -> None:
+        self._batch_bytes_max = settings.number("max.message.bytes")
+        self._log_append_time = settings.text("message.timestamp.type") == "LogAppendTime"
+        compression = settings.text("compression.type")
+        self._codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
+        self._producer_may_compress = compression == "producer"
+        self._needs_keys = settings.is_compacted
+
+    def _open(self, store: Path, settings: TopicConfig, lock_timeout_ms: int) -> None:
+        limits = native_limits(settings)
         removed = names.removed_directory(store, self.topic, self.partition)
 
         def first(checkpoint: tuple[int, int] | None) -> Any:
@@ -91,26 +95,35 @@ class Partition:
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, self.recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), limits, first
+            names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps
         )
         if self._head.poison == DAMAGED and self.recovery.damage is None:
             checkpoint = self._head.checkpoint()
             self.recovery = recover(
                 self.directory, removed, checkpoint, limits.index_interval_bytes, change=False
             ).report
-        self._segments = SegmentList(self.directory, self._head, "compact" in config.text("cleanup.policy"))
+        self._segments = SegmentList(self.directory, self._head)
         self._appender = Appender(
             self.directory,
             self._head,
             self._signals,
             lock_timeout_ms=lock_timeout_ms,
-            batch_bytes_max=self._batch_bytes_max,
             flush_always=self._flush_always,
-            log_append_time=self._log_append_time,
             damage=self.recovery.damage,
         )
         self._native = self._appender.pointer
+        self._reload_settings()
         self._shorten_append()
+
+    def _reload_settings(self) -> None:
+        """Go by the topic's settings as they are now."""
+        version = lib.el_head_settings_version(self._head.pointer)  # before the look: a later change asks for another one
+        self._take_settings(self._load_settings())
+        native = self._appender.pointer
+        native.batch_bytes_max = self._batch_bytes_max
+        native.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if self._log_append_time else 0
+        native.refuses_plain = self._codec != NO_CODEC or self._needs_keys
+        native.settings_version = version
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
@@ -164,7 +177,7 @@ class Partition:
 
     def _shorten_append(self) -> None:
         """Put a built-in function in front of `append`: it appends a plain record, and calls `append` for all else."""
-        if self._codec != NO_CODEC or self._flush_always:
+        if self._flush_always:
             return
         made: list[Any] = []
         state = (int(ffi.cast("uintptr_t", self._native)), self.append, self._native)
@@ -187,7 +200,24 @@ class Partition:
         into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd: it counts where the topic's
         compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended."""
         self._mapped()
+        while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
+            self._reload_settings()
+        if self._flush_always and offsets:
+            self._appender.flush(offsets.stop)
+        return offsets
+
+    def _append_unit(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None,
+        headers: Sequence[Headers | None] | None,
+        timestamps: Sequence[int | None] | None,
+        compression: str | None,
+    ) -> range | None:
+        """Append a unit; None if the topic was altered meanwhile, so that it has to be encoded by other settings."""
         codec = self._codec if compression is None else self._codec_for(compression)
+        if self._needs_keys and values:
+            self._check_keys(keys)
         with encoded(
             values,
             keys,
@@ -202,11 +232,16 @@ class Partition:
             native = self._native
             while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
                 self._mapped()  # another thread may have closed the partition meanwhile
+                if offset == lib.EL_SETTINGS_CHANGED:
+                    return None
                 self._appender.resolve(offset)
-            count = pack.count
-        if self._flush_always:
-            self._appender.flush(offset + count)
-        return range(offset, offset + count)
+            return range(offset, offset + pack.count)
+
+    def _check_keys(self, keys: Sequence[bytes | None] | None) -> None:
+        if keys is None or None in keys:
+            raise InvalidArgumentError(
+                f"topic {self.topic!r} is compacted (cleanup.policy): each of its records needs a key; nothing was appended"
+            )
 
     def _codec_for(self, compression: str) -> int:
         number = codec_number(compression)
@@ -227,7 +262,7 @@ class Partition:
         self._check_offset(offset)
         if offset >= stop:
             return []
-        reader = self._reader(_SMALL_BLOCK_BYTES)
+        reader = self._reader()
         reader.seek(offset)
         records = reader.records(max_records, stop)
         if len(self._idle_readers) < _IDLE_READERS_MAX:
@@ -256,21 +291,22 @@ class Partition:
     def _go_through(self, take: Any, start: int, end: int) -> Iterator[list[Any]]:
         if start >= end:
             return
-        reader = self._large_reader()
+        reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
         reader.seek(start)
         while reader.next_offset < end:
-            self._mapped()
+            if reader.next_offset < self.start_offset:
+                self._check_offset(reader.next_offset)  # raises that it was deleted meanwhile
             yield take(reader, _CHUNK_RECORDS, end)
         reader.close()
 
-    def _large_reader(self) -> LogReader:
-        return LogReader(self.directory, self._segments, self.topic, self.partition, _LARGE_BLOCK_BYTES)
+    def _reader_of_its_own(self, block_bytes: int) -> LogReader:
+        return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
 
-    def _reader(self, block_bytes: int) -> LogReader:
+    def _reader(self) -> LogReader:
         try:
             return self._idle_readers.pop()
         except IndexError:
-            return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
+            return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
 
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):
@@ -283,8 +319,19 @@ class Partition:
         """The offset of the first record with this timestamp (milliseconds since the epoch) or a later one, or None."""
         _check_int("timestamp", timestamp, 0)
         end_offset = self.end_offset
-        reader = LogReader(self.directory, self._segments, self.topic, self.partition, _SMALL_BLOCK_BYTES)
+        reader = self._reader_of_its_own(_SMALL_BLOCK_BYTES)
         return offset_for_time(self.directory, self._segments, reader, timestamp, self.start_offset, end_offset)
+
+    def bytes_from(self, offset: int) -> int:
+        """How many bytes of batches stand from the batch with this offset on to the end. Raises `OffsetOutOfRangeError`."""
+        end_offset = self.end_offset
+        self._check_offset(offset)
+        if offset == end_offset:
+            return 0
+        with closing(self._reader_of_its_own(_SMALL_BLOCK_BYTES)) as reader:
+            reader.seek(offset)
+            base, position = reader.place(end_offset)
+        return self._segments.bytes_from(base) - position
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """Block until there is a record at `offset` (with `durable`: on disk); False after `timeout` seconds."""
@@ -334,6 +381,15 @@ class Partition:
         self._why_closed = ForkedProcessError
 
 
+def native_limits(settings: TopicConfig) -> Any:
+    """What of a topic's settings an append goes by, as the native side has it."""
+    limits = ffi.new("el_limits *")
+    limits.segment_bytes = settings.number("segment.bytes")
+    limits.segment_ms = settings.number("segment.ms")
+    limits.index_interval_bytes = settings.number("index.interval.bytes")
+    return limits
+
+
 def await_record(partition: Partition, awaited: Awaited, place: int, offset: int, *, durable: bool) -> None:
     """Let one place of `awaited` be for a record at `offset`; with `durable` for one that is on disk."""
     head = awaited.keep[place] = partition._mapped()
@@ -343,7 +399,7 @@ def await_record(partition: Partition, awaited: Awaited, place: int, offset: int
 def open_reader(partition: Partition, offset: int) -> LogReader:
     """A reader of its own for somebody who goes through the partition from `offset` on, where a record stands."""
     partition._mapped()
-    reader = partition._large_reader()
+    reader = partition._reader_of_its_own(_LARGE_BLOCK_BYTES)
     reader.seek(offset)
     return reader
 

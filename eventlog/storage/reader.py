@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError, EventLogError
+from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
@@ -25,14 +25,23 @@ _MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 class SegmentList:
     """The base offsets of a partition's segments, listed again when one was added or deleted.
 
-    Offsets follow one another without a gap unless the topic `is_compacted`."""
+    Offsets follow one another without a gap unless the head says that there may be gaps."""
 
-    def __init__(self, directory: Path, head: SharedHead, is_compacted: bool) -> None:
-        self.is_compacted = is_compacted
+    def __init__(self, directory: Path, head: SharedHead) -> None:
         self._directory = directory
         self._head = head
         self._version = -1
         self._bases: list[int] = []
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return self._head.may_have_gaps
+
+    def bounds(self) -> tuple[int, int]:
+        """The partition's start offset and its end offset."""
+        head = self._head.pointer
+        return int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
 
     def bases(self) -> list[int]:
         """All base offsets, in order."""
@@ -42,12 +51,21 @@ class SegmentList:
             self._version = version
         return self._bases
 
-    def holding(self, offset: int) -> int:
-        """The base offset of the segment that an offset falls into."""
+    def list_again(self) -> None:
+        """Somebody is about to delete or replace segments, or has just done so: what was listed may not hold any more."""
+        self._version = -1
+
+    def holding(self, offset: int) -> int | None:
+        """The base offset of the segment that an offset falls into; None if it would have to stand before the first."""
         bases = self.bases()
-        if not bases or offset < bases[0]:
-            raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
-        return bases[bisect_right(bases, offset) - 1]
+        return bases[bisect_right(bases, offset) - 1] if bases and offset >= bases[0] else None
+
+    def bytes_from(self, base_offset: int) -> int:
+        """How many bytes of batches stand in this segment and in those behind it."""
+        base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
+        lib.el_head_active_segment(self._head.pointer, base, position)
+        sealed = [each for each in self.bases() if base_offset <= each < base[0]]
+        return int(position[0]) + sum(files.size_of(names.segment_file(self._directory, each)) for each in sealed)
 
     def after(self, base_offset: int) -> int | None:
         """The base offset of the next segment."""
@@ -65,7 +83,6 @@ class LogReader:
         self._topic = topic
         self._partition = partition
         self._native: Any = ffi.gc(lib.el_reader_new(block_bytes), lib.el_reader_free)
-        self._native.allow_gaps = segments.is_compacted
         self._base_offset = -1
         self._descriptor = -1
         self._decompressed: Any = None
@@ -89,10 +106,31 @@ class LogReader:
         """Go on at an offset that lies within the partition."""
         if self._descriptor >= 0 and offset == self.next_offset:
             return
+        self._go_to(offset)
+
+    def _go_to(self, offset: int) -> None:
+        """Open the segment that holds the offset, and read on from there. What was listed may be deleted or replaced by now."""
         base = self._segments.holding(offset)
-        self._open(base)
+        while base is None or not self._open(base):
+            self._check_not_deleted(offset)
+            self._segments.list_again()
+            missing, base = base, self._segments.holding(offset)
+            if base is None:
+                raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
+            if base == missing and not names.segment_file(self._directory, base).exists():
+                raise CorruptLogError(names.segment_file(self._directory, base), 0, "the segment is missing")
         position, batch_base = self._place_of(base, offset)
         lib.el_reader_seek(self._native, self._descriptor, position, batch_base, offset)
+
+    def _check_not_deleted(self, offset: int) -> None:
+        start_offset, end_offset = self._segments.bounds()
+        if offset < start_offset:
+            raise OffsetOutOfRangeError(f"{self._topic}-{self._partition}", offset, start_offset, end_offset)
+
+    def place(self, stop: int) -> tuple[int, int]:
+        """The segment and the position in it of the batch that holds the next record below `stop`, or would come next."""
+        self._load(stop)
+        return self._base_offset, int(lib.el_reader_batch_position(self._native))
 
     def values(self, count_max: int, stop: int) -> list[bytes | None]:
         """Up to `count_max` values of records below `stop`; [] only when `stop` is reached."""
@@ -118,16 +156,19 @@ class LogReader:
         if count == -1:
             raise self._corrupt()
 
-    def _open(self, base_offset: int) -> None:
-        if base_offset == self._base_offset and self._descriptor >= 0:
-            return
+    def _open(self, base_offset: int) -> bool:
+        """Open a segment; False if it is not there."""
         self.close()
         path = names.segment_file(self._directory, base_offset)
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise CorruptLogError(path, 0, f"the segment cannot be opened: {error.strerror}") from error
         self._base_offset = base_offset
+        self._native.allow_gaps = self._segments.may_have_gaps
+        return True
 
     def _place_of(self, base_offset: int, offset: int) -> tuple[int, int]:
         """Where to begin in a segment, and the base offset of the batch there.
@@ -160,9 +201,14 @@ class LogReader:
         return False
 
     def _next_segment(self, stop: int) -> bool:
+        """Go on in the segment behind; False if there is nothing below `stop`."""
+        if self._segments.may_have_gaps and self._was_replaced():
+            self._go_to(self.next_offset)
+            return True
         following = self._segments.after(self._base_offset)
-        is_gap = following != self._native.following_base and not self._segments.is_compacted
+        is_gap = following != self._native.following_base and not self._segments.may_have_gaps
         if following is None or is_gap:
+            self._check_not_deleted(self.next_offset)
             position = lib.el_reader_batch_position(self._native)
             path = names.segment_file(self._directory, self._base_offset)
             end = self._native.following_base
@@ -170,9 +216,26 @@ class LogReader:
         if following > self.next_offset and following >= stop:
             return False
         offset = max(following, self.next_offset)
-        self._open(following)
-        lib.el_reader_seek(self._native, self._descriptor, 0, following, offset)
+        if self._open(following):
+            lib.el_reader_seek(self._native, self._descriptor, 0, following, offset)
+        else:
+            self._go_to(self.next_offset)
         return True
+
+    def _was_replaced(self) -> bool:
+        """Does the next offset stand in another file than the one that was read to its end? Compaction may have merged the
+        segments behind into one that begins here, so the names alone do not tell."""
+        self._segments.list_again()
+        base = self._segments.holding(self.next_offset)
+        return base != self._base_offset or not self._is_open_file(base)
+
+    def _is_open_file(self, base_offset: int) -> bool:
+        """Is the file of this segment the one that is open here?"""
+        try:
+            found = os.stat(names.segment_file(self._directory, base_offset))
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._descriptor))
 
     def _decompress(self) -> None:
         length = ffi.new("size_t *")

@@ -7,6 +7,7 @@ who initialises a page that is not of this boot, or the last one out. Source of 
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import uuid
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ from eventlog.storage import files
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+@functools.cache
 def boot_id() -> bytes:
     """16 bytes that are the same until the machine starts anew."""
     return uuid.UUID(_BOOT_ID.read_text().strip()).bytes

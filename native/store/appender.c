@@ -26,8 +26,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
-                             int flush_always, int log_append_time) {
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always) {
     el_appender *appender = calloc(1, sizeof *appender);
     if (appender == NULL)
         return NULL;
@@ -38,9 +37,7 @@ el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_ti
     appender->process_id = getpid();
     appender->can_map = 1;
     appender->flush_always = flush_always;
-    appender->attributes = log_append_time ? EL_ATTRIBUTE_LOG_APPEND_TIME : 0;
     appender->lock_timeout_ms = lock_timeout_ms;
-    appender->batch_bytes_max = batch_bytes_max;
     return appender;
 }
 
@@ -310,6 +307,8 @@ static int check_may_append(const el_appender *appender) {
         return EL_POISONED;
     if (atomic_load_explicit(&appender->is_retired, memory_order_relaxed) != 0)
         return EL_SEGMENT_CHANGED;
+    if (atomic_load_explicit(&head->settings_version, memory_order_relaxed) != appender->settings_version)
+        return EL_SETTINGS_CHANGED;
     if (head->tail.segment_base != appender->segment_base || atomic_load_explicit(&head->sealing, memory_order_relaxed))
         return EL_SEGMENT_CHANGED;
     return EL_DONE;
@@ -370,6 +369,8 @@ static int is_too_large(const el_appender *appender, size_t bytes) {
 int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
                          int64_t key_length, int64_t timestamp, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
+    if (appender->refuses_plain)
+        return EL_SETTINGS_CHANGED;
     size_t capacity = EL_BATCH_HEADER_BYTES + el_record_size_max(key_length, value_length, 0);
     uint8_t *data = on_stack;
     if (capacity > sizeof on_stack) {

@@ -30,15 +30,17 @@ typedef struct el_appender {
     int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
     int flush_always;
     int16_t attributes; /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
+    int16_t refuses_plain; /* el_append_record is not enough for the topic's settings: it answers EL_SETTINGS_CHANGED */
+    uint32_t settings_version; /* of the head, when the settings above were loaded */
     int64_t lock_timeout_ms;
+    /* The topic.s settings, filled in by the caller. */
     int64_t batch_bytes_max; /* a larger batch is split, a larger record refused */
     /* What went wrong last, for the error message. */
     int error_number;
     int32_t holder;
 } el_appender;
 
-el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int64_t batch_bytes_max,
-                             int flush_always, int log_append_time);
+el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 
 /* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held. */

@@ -39,7 +39,8 @@ int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t ino
 }
 
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint) {
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
+                        int keep_checkpoint) {
     memset(head, 0, offsetof(el_head, checkpoint));
     head->magic = EL_HEAD_MAGIC;
     head->layout = EL_HEAD_LAYOUT;
@@ -52,6 +53,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     el_mutex_initialise(&head->append.mutex, PTHREAD_MUTEX_NORMAL);
     /* The flush mutex is held across calls from Python, where a signal handler may call in again. */
     el_mutex_initialise(&head->flush.mutex, PTHREAD_MUTEX_ERRORCHECK);
+    atomic_store(&head->may_have_gaps, may_have_gaps != 0);
     atomic_store(&head->start_offset, start_offset);
     atomic_store(&head->end_offset, tail->end_offset);
     if (keep_checkpoint)
@@ -79,6 +81,14 @@ uint32_t el_head_segments_version(const el_head *head) {
 
 uint32_t el_head_poison(const el_head *head) {
     return atomic_load_explicit(&head->poison, memory_order_acquire);
+}
+
+int el_head_may_have_gaps(const el_head *head) {
+    return atomic_load_explicit(&head->may_have_gaps, memory_order_acquire) != 0;
+}
+
+uint32_t el_head_settings_version(const el_head *head) {
+    return atomic_load_explicit(&head->settings_version, memory_order_acquire);
 }
 
 int el_head_is_sealing(const el_head *head) {
@@ -145,6 +155,40 @@ void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_b
     head->checkpoint = checkpoint;
     atomic_store_explicit(&head->durable_offset, offset, memory_order_release);
     el_head_wake(head, signals);
+}
+
+void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset) {
+    int64_t known = atomic_load(&head->start_offset);
+    while (known < offset && !atomic_compare_exchange_weak(&head->start_offset, &known, offset))
+        ;
+    el_head_wake(head, signals);
+}
+
+void el_head_segments_changed(el_head *head) {
+    atomic_fetch_add(&head->segments_version, 1);
+}
+
+void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position) {
+    do {
+        *segment_base = ((const volatile el_head *)head)->tail.segment_base;
+        *position = ((const volatile el_head *)head)->tail.position;
+        atomic_thread_fence(memory_order_acquire);
+    } while (*segment_base != ((const volatile el_head *)head)->tail.segment_base);
+}
+
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
+                            int32_t *holder) {
+    int status = el_head_lock_append(head, signals, timeout_ms, holder);
+    if (status != EL_DONE)
+        return status;
+    int32_t leader_epoch = head->limits.leader_epoch;
+    head->limits = *limits;
+    head->limits.leader_epoch = leader_epoch;
+    if (may_have_gaps)
+        atomic_store(&head->may_have_gaps, 1);
+    atomic_fetch_add(&head->settings_version, 1);
+    el_head_unlock_append(head);
+    return EL_DONE;
 }
 
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder) {

@@ -30,7 +30,7 @@
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 1
+#define EL_HEAD_LAYOUT 2
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -76,7 +76,9 @@ typedef struct el_head {
     _Atomic int64_t start_offset;
     _Atomic uint32_t segments_version; /* counts rolls and deletions: list the directory again */
     _Atomic uint32_t poison;           /* errno of the I/O failure that poisoned the partition */
-    uint8_t pad_published[32];
+    _Atomic uint32_t may_have_gaps;    /* compaction or repair has taken records, or may do so: offsets need not follow closely */
+    _Atomic uint32_t settings_version; /* counts changes of the topic's settings: load them again */
+    uint8_t pad_published[24];
 
     el_watch watch;
     uint8_t pad_watch[56];
@@ -130,13 +132,16 @@ int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t ino
 /* Write a new page, by which everything up to `tail` is durable. The caller holds the head file's exclusive lock: nobody
  * else has it mapped. With `keep_checkpoint` the former checkpoint stays: it shows what a damaged partition has lost. */
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
-                        const el_limits *limits, int64_t start_offset, int64_t allocated, int keep_checkpoint);
+                        const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
+                        int keep_checkpoint);
 
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
+int el_head_may_have_gaps(const el_head *head);
+uint32_t el_head_settings_version(const el_head *head);
 /* Has a roll begun that is not finished? */
 int el_head_is_sealing(const el_head *head);
 
@@ -152,6 +157,19 @@ void el_head_publish(el_head *head, const el_tail *next);
 
 /* Record that everything before the given place is on disk, and tell those who wait. Call with the flush mutex held. */
 void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_base, int64_t position, int64_t offset);
+
+/* Let the partition begin at `offset`, unless it begins later already, and tell those who wait. */
+void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
+
+/* Sealed segments were deleted or replaced: everybody is to list the directory again. */
+void el_head_segments_changed(el_head *head);
+
+/* Where the segment that takes appends begins, and how many bytes of it hold batches; a guess that fits together, for people. */
+void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
+
+/* The topic's settings were changed: appends go by the new limits, whoever has the partition open. EL_DONE or EL_LOCK_TIMEOUT. */
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
+                            int32_t *holder);
 
 /* A copy of the tail, taken under the append mutex. */
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);

@@ -21,7 +21,7 @@ static el_head *new_head(void) {
     close(fd);
     el_tail tail = {.end_offset = 10, .segment_base = 0, .position = 700};
     el_limits limits = {.segment_bytes = 1 << 20};
-    el_head_initialise(head, this_boot, 1, 2, &tail, &limits, 0, 700, 0);
+    el_head_initialise(head, this_boot, 1, 2, &tail, &limits, 0, 700, 0, 0);
     return head;
 }
 
@@ -48,7 +48,7 @@ static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void)
     CHECK(!el_head_former_checkpoint(head, 1, 3, &found));
     el_tail tail = {.end_offset = 120, .segment_base = 100, .position = 1000};
     el_limits limits = {0};
-    el_head_initialise(head, another_boot, 1, 2, &tail, &limits, 0, 1000, 1);
+    el_head_initialise(head, another_boot, 1, 2, &tail, &limits, 0, 1000, 0, 1);
     CHECK(el_head_former_checkpoint(head, 1, 2, &found) && found.position == 4321);
     CHECK(el_head_durable_offset(head) == 120);
     head->checkpoint.position ^= 1;
