@@ -29,10 +29,12 @@ from eventlog.errors import (
     UnsupportedCodecError,
 )
 from eventlog.groups.group import Group, GroupDescription, GroupMember
+from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
 from eventlog.producer.acks import Ack
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
 from eventlog.records.record import Record, TopicPartition
+from eventlog.storage.compaction import Compacted
 from eventlog.storage.glance import PartitionOffsets, PartitionSize
 from eventlog.storage.inspection import Problem, VerifyReport
 from eventlog.storage.partition import Partition
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Ack",
+    "Compacted",
     "ConcurrentUseError",
     "Consumer",
     "CorruptLogError",
@@ -53,12 +56,15 @@ __all__ = [
     "GroupDescription",
     "GroupMember",
     "GroupNotFoundError",
+    "HeldBack",
     "InvalidArgumentError",
     "InvalidTypeError",
     "LockTimeoutError",
+    "MaintenanceReport",
     "NoCommittedOffsetError",
     "OffsetOutOfRangeError",
     "Partition",
+    "PartitionMaintenance",
     "PartitionNotFoundError",
     "PartitionOffsets",
     "PartitionSize",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
 
+from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
@@ -18,7 +19,10 @@ from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
-from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
+from eventlog.maintenance.deletion import delete_topic, finish_deletion
+from eventlog.maintenance.report import MaintenanceReport
+from eventlog.maintenance.upkeep import GROUP_RETENTION_MS, Housekeeper, maintain
+from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds, check_number, check_topic_name
 from eventlog.producer.producer import Producer
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
@@ -34,6 +38,7 @@ class EventLog(Log):
             path, fsync=fsync, fsync_interval_ms=fsync_interval_ms, lock_timeout_ms=lock_timeout_ms, create=create
         )
         self._groups = Groups(internals(self))
+        self._housekeeper: Housekeeper | None = None
         self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
         _open_logs.add(self)
 
@@ -44,6 +49,45 @@ class EventLog(Log):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+    ) -> TopicDescription:
+        """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
+        self._check_usable()
+        finish_deletion(self._groups, check_topic_name(name))  # that a killed process began
+        return super().create_topic(name, partitions, config)
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with its records, and the offsets that groups have committed for it; others may be using it.
+
+        Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it let go of it.
+        Raises `TopicNotFoundError`."""
+        self._check_usable()
+        delete_topic(self._groups, check_topic_name(name))
+
+    def maintain(self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS) -> MaintenanceReport:
+        """Do one round of housekeeping: delete what retention.ms, retention.bytes and retention.acked no longer keep, compact
+        what is worth it by min.cleanable.dirty.ratio (with `compact_all` whatever can be), and remove groups without members
+        that have committed nothing for `group_retention_ms`.
+
+        Safe beside any other use, and safe to be killed anywhere. One process at a time does it: `is_elsewhere` tells that
+        another one is at it. What goes wrong is in the report, and stops nothing else."""
+        self._check_usable()
+        check_bool("compact_all", compact_all)
+        check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
+        return maintain(self._groups, compact_all=compact_all, group_retention_ms=group_retention_ms)
+
+    def start_maintenance(self, interval_ms: int = 60_000, *, group_retention_ms: int = GROUP_RETENTION_MS) -> None:
+        """Let a thread of this process do a round of housekeeping again and again, until the store is closed.
+
+        Any number of processes may do so: whichever comes first does the round. A second call does nothing."""
+        self._check_usable()
+        check_milliseconds("interval_ms", interval_ms)
+        check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
+        if self._housekeeper is None:
+            self._housekeeper = Housekeeper(self._groups, interval_ms, group_retention_ms)
+            self._housekeeper.start()
 
     def producer(
         self,
@@ -131,6 +175,8 @@ class EventLog(Log):
         with ExitStack() as steps:  # all of them, whatever the others raise
             steps.callback(super().close)
             steps.callback(self._groups.close)
+            if self._housekeeper is not None:
+                steps.callback(self._housekeeper.stop)
             for client in list(self._clients):
                 steps.callback(client.close_with_store, _CLOSE_SECONDS)
 

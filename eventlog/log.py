@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +23,17 @@ from eventlog.options import (
     check_partition_count,
     check_partition_number,
     check_topic_name,
+    parse_changes,
 )
-from eventlog.storage import names
+from eventlog.storage import files, names
 from eventlog.storage.flusher import Flusher
 from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
-from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.inspection import VerifyReport
+from eventlog.storage.limits import change_settings_of
 from eventlog.storage.partition import Partition
+from eventlog.storage.recovery import create_partition, is_created
 from eventlog.storage.store import complete_store, existing_partitions, failures_named, prepare_store
+from eventlog.storage.verification import verify
 from eventlog.waiting import Flag, Signals
 
 
@@ -39,8 +43,10 @@ class Internals:
 
     path: Path
     signals: Signals
+    topics: TopicCatalog
     groups: GroupCatalog
     partition: Callable[[str, int], Partition]
+    borrowed: Callable[[str, int], AbstractContextManager[Partition]]
     offsets: Callable[[str, int], PartitionOffsets]
     fsync: str
     fsync_interval_ms: int
@@ -58,6 +64,7 @@ class Log:
         self._lock_timeout_ms = lock_timeout_ms
         self._lock = threading.Lock()
         self._partitions: dict[tuple[str, int], Partition] = {}
+        self._deleted: list[Partition] = []
         self._process_id = os.getpid()
         self._is_closing = False
         self._is_closed = False
@@ -72,8 +79,10 @@ class Log:
         self._internals = Internals(
             path,
             self._signals,
+            self._topics,
             GroupCatalog(self._environment),
             self.partition,
+            self._borrowed,
             self._offsets,
             fsync,
             fsync_interval_ms,
@@ -89,7 +98,7 @@ class Log:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
         existing = existing_partitions(self.path)
         if existing:
-            known = set(self._topics.names())
+            known = {*self._topics.names(), *(topic.name for topic in self._topics.being_deleted())}
             for topic in sorted(existing.keys() - known):
                 with suppress(TopicExistsError):  # another process was faster
                     self._topics.create(topic, existing[topic], TopicConfig({}))
@@ -118,6 +127,29 @@ class Log:
         self._signals.catalog_changed()
         return topic
 
+    def alter_topic(
+        self, name: str, *, partitions: int | None = None, config: Mapping[str, object] | None = None
+    ) -> TopicDescription:
+        """Give a topic more partitions, or other settings; a setting that is None goes back to Kafka's default.
+
+        Every process goes by them from its next append, read or look at the catalog on. Raises `TopicNotFoundError`,
+        `InvalidArgumentError`, `LockTimeoutError`."""
+        self._check_usable()
+        check_topic_name(name)
+        if partitions is not None:
+            check_partition_count(partitions)
+        topic = self._topics.alter(name, partitions, parse_changes(config))
+        self._apply_settings(topic)
+        return topic
+
+    def _apply_settings(self, topic: TopicDescription) -> None:
+        """Let everybody who has the topic open know its settings."""
+        for partition in range(topic.partitions):
+            change_settings_of(
+                self.path, self._signals, topic.name, partition, topic.settings(), self._lock_timeout_ms
+            )
+        self._signals.catalog_changed()
+
     def topic(self, name: str) -> TopicDescription:
         """A topic's partitions and settings. Raises `TopicNotFoundError`."""
         self._check_usable()
@@ -137,10 +169,24 @@ class Log:
         check_partition_number(partition)
         with self._lock:
             found = self._partitions.get((topic, partition))
+            if found is not None and found.is_deleted:
+                self._deleted.append(found)  # whoever has it still is told why it is of no use
+                found = None
             if found is None:
                 found = self._open_partition(topic, partition)
                 self._partitions[topic, partition] = found
             return found
+
+    @contextmanager
+    def _borrowed(self, topic: str, partition: int) -> Iterator[Partition]:
+        """A partition for a while: housekeeping goes through thousands, and must not have all of them open."""
+        own = self._partitions.get((topic, partition))
+        found = own if own is not None else self._open_partition(topic, partition)
+        try:
+            yield found
+        finally:
+            if own is None:
+                found.close()
 
     def _open_partition(self, topic: str, partition: int) -> Partition:
         description = self._topics.find(topic)
@@ -148,6 +194,11 @@ class Log:
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
             )
+        directory = names.partition_directory(self.path, topic, partition)
+        if not is_created(directory):
+            told = files.failures_told(f"partition {topic}-{partition} cannot be made")
+            with told, self._topics.kept(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
+                create_partition(directory)
         return Partition(
             self.path,
             topic,
@@ -185,9 +236,7 @@ class Log:
                 directory = names.partition_directory(self.path, description.name, partition)
                 if directory.exists():
                     found = self.partition(description.name, partition)
-                    # Behind the end offset may stand what somebody is about to append, or died while appending.
-                    end_offset = found.end_offset if found.recovery.damage is None else None
-                    reports.append(verify_partition(directory, end_offset, may_have_gaps=may_have_gaps))
+                    reports.append(verify(found, may_have_gaps=may_have_gaps))
         return reports
 
     def flush(self) -> None:
@@ -203,7 +252,7 @@ class Log:
         self._is_closed = True
         self._flusher.stop()
         with self._lock:
-            partitions = list(self._partitions.values())
+            partitions = [*self._partitions.values(), *self._deleted]
             self._partitions.clear()
         try:
             for partition in partitions:

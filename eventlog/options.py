@@ -26,18 +26,32 @@ class _Number:
 
 
 @dataclass(frozen=True)
+class _Fraction:
+    default: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
 class _Choice:
     default: str
     allowed: tuple[str, ...]
 
 
-# Names, defaults and meanings are Kafka's: https://kafka.apache.org/documentation/#topicconfigs
-_SETTINGS: dict[str, _Number | _Choice] = {
+Setting = int | float | str
+
+# Names, defaults and meanings are Kafka's: https://kafka.apache.org/documentation/#topicconfigs. Only retention.acked is ours.
+_SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
     "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete")),
     "compression.type": _Choice("producer", ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
+    "delete.retention.ms": _Number(86_400_000, 0, _INT64_MAX),
     "index.interval.bytes": _Number(4096, 0, _INT32_MAX),
+    "max.compaction.lag.ms": _Number(_INT64_MAX, 1, _INT64_MAX),
     "max.message.bytes": _Number(1_048_588, 128, 2**30),
     "message.timestamp.type": _Choice("CreateTime", ("CreateTime", "LogAppendTime")),
+    "min.cleanable.dirty.ratio": _Fraction(0.5, 0.0, 1.0),
+    "min.compaction.lag.ms": _Number(0, 0, _INT64_MAX),
+    "retention.acked": _Choice("false", ("false", "true")),
     "retention.bytes": _Number(-1, -1, _INT64_MAX),
     "retention.ms": _Number(604_800_000, -1, _INT64_MAX),
     "segment.bytes": _Number(2**30, 1024, _INT32_MAX),
@@ -50,7 +64,7 @@ class TopicConfig:
     """A topic's settings: those that were given, over Kafka's defaults. `had_gaps` says that records may have been taken out of
     the middle by compaction, under an earlier setting, or by repair."""
 
-    given: dict[str, int | str]
+    given: dict[str, Setting]
     had_gaps: bool = False
 
     @classmethod
@@ -63,6 +77,10 @@ class TopicConfig:
     def number(self, name: str) -> int:
         """The value of a numeric setting."""
         return int(self.given.get(name, _SETTINGS[name].default))
+
+    def fraction(self, name: str) -> float:
+        """The value of a setting between 0 and 1."""
+        return float(self.given.get(name, _SETTINGS[name].default))
 
     def text(self, name: str) -> str:
         """The value of a setting as text."""
@@ -78,16 +96,36 @@ class TopicConfig:
         """Need offsets not follow one another closely?"""
         return self.is_compacted or self.had_gaps
 
-    def effective(self) -> dict[str, int | str]:
+    def effective(self) -> dict[str, Setting]:
         """All settings by name, defaults included."""
         return {name: self.given.get(name, setting.default) for name, setting in _SETTINGS.items()}
 
 
-def _parse_setting(name: str, value: object) -> int | str:
+def parse_changes(config: Mapping[str, object] | None) -> dict[str, Setting | None]:
+    """Changes to a topic's settings; None takes one back to its default. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+    unset = [name for name, value in config.items() if value is None] if isinstance(config, Mapping) else []
+    for name in unset:
+        if name not in _SETTINGS:
+            raise _unknown(name)
+    if isinstance(config, Mapping):
+        config = {name: value for name, value in config.items() if value is not None}
+    given = TopicConfig.parse(config).given
+    return {**given, **dict.fromkeys(unset)}
+
+
+def _unknown(name: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f"unknown topic setting {name!r}; known are {', '.join(_SETTINGS)}")
+
+
+def _parse_setting(name: str, value: object) -> Setting:
     setting = _SETTINGS.get(name)
     if setting is None:
-        raise InvalidArgumentError(f"unknown topic setting {name!r}; known are {', '.join(_SETTINGS)}")
+        raise _unknown(name)
+    if isinstance(setting, _Fraction):
+        return _parse_fraction(name, value, setting)
     if isinstance(setting, _Choice):
+        if isinstance(value, bool):
+            value = str(value).lower()
         if value not in setting.allowed:
             raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
         return str(value)
@@ -96,6 +134,16 @@ def _parse_setting(name: str, value: object) -> int | str:
         raise InvalidArgumentError(
             f"{name} is {value!r}, but must be a whole number from {setting.minimum} to {setting.maximum}"
         )
+    return number
+
+
+def _parse_fraction(name: str, value: object, setting: _Fraction) -> float:
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not setting.minimum <= number <= setting.maximum:
+        raise InvalidArgumentError(f"{name} is {value!r}, but must be a number from {setting.minimum} to {setting.maximum}")
     return number
 
 

@@ -19,6 +19,7 @@ ffibuilder.set_source(
     "eventlog._native",
     """
     #include "codec/batch.h"
+    #include "codec/compact.h"
     #include "codec/crc32c.h"
     #include "codec/murmur2.h"
     #include "store/acks.h"

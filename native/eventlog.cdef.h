@@ -29,6 +29,27 @@ void el_scan_begin(el_scan *scan, int64_t next_offset);
 int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan);
 int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 
+/* codec/compact.h */
+#define EL_ATTRIBUTE_DELETE_HORIZON ...
+#define EL_COMPACT_GROWTH ...
+#define EL_COMPACT_COMPRESSED ...
+#define EL_COMPACT_FULL ...
+typedef struct el_key_offset { ...; } el_key_offset;
+typedef struct el_offset_map {
+    el_key_offset *entries; uint64_t capacity; uint64_t secret[2]; int64_t first_offset; int64_t end_offset;
+    ...;
+} el_offset_map;
+int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t *records, size_t length);
+int el_offset_map_note_batches(el_offset_map *map, const uint8_t *data, size_t length, size_t *consumed);
+typedef struct el_compaction {
+    const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t records_in; int64_t records_out; int64_t batches_changed;
+    ...;
+} el_compaction;
+int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
+                       el_batch *kept);
+int el_compact_batches(el_compaction *compaction, const uint8_t *data, size_t length, uint8_t *out, size_t *consumed,
+                       size_t *produced);
+
 /* codec/murmur2.h */
 int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions);
 
@@ -103,6 +124,7 @@ int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
+void el_head_set_deleted(el_head *head, int error_number);
 void el_head_wake(el_head *head, el_signals *signals);
 void el_head_await(el_head *head, int64_t offset, int durable, el_awaited *awaited);
 

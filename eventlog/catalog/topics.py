@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import lmdb
 
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.clock import now_ms
-from eventlog.errors import EventLogError, TopicExistsError, TopicNotFoundError
-from eventlog.options import TopicConfig
+from eventlog.errors import EventLogError, InvalidArgumentError, TopicExistsError, TopicNotFoundError
+from eventlog.options import Setting, TopicConfig
 
 _DATABASE = b"topics"
+_DELETED = b"deleted"  # topics whose files are still being removed
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class TopicDescription:
 
     name: str
     partitions: int
-    config: Mapping[str, int | str]
+    config: Mapping[str, Setting]
     created_ms: int
     had_gaps: bool = False
 
@@ -53,8 +55,15 @@ def _decode(name: bytes, content: bytes) -> TopicDescription:
         raise EventLogError(f"the catalog's entry for topic {name!r} is damaged: {error}") from error
 
 
+def _existing(transaction: lmdb.Transaction, name: str) -> TopicDescription:
+    content = transaction.get(name.encode())
+    if content is None:
+        raise TopicNotFoundError(f"there is no topic {name!r}")
+    return _decode(name.encode(), bytes(content))
+
+
 class TopicCatalog:
-    """Creates, finds and lists topics."""
+    """Creates, alters, deletes, finds and lists topics."""
 
     def __init__(self, environment: CatalogEnvironment) -> None:
         self._environment = environment
@@ -63,17 +72,69 @@ class TopicCatalog:
         """Add a topic, durably. Raises `TopicExistsError`."""
         topic = TopicDescription(name, partitions, config.given, now_ms())
         with self._environment.transaction(_DATABASE, write=True) as transaction:
+            if transaction.get(name.encode(), db=self._environment.database(_DELETED)) is not None:
+                raise TopicExistsError(f"topic {name!r} is being deleted: 'eventlog maintain' finishes that")
             if not transaction.put(name.encode(), _encode(topic), overwrite=False):
                 raise TopicExistsError(f"topic {name!r} exists already")
         return topic
 
+    def alter(self, name: str, partitions: int | None, config: Mapping[str, Setting | None]) -> TopicDescription:
+        """Change a topic, durably: more partitions, and settings; None takes one back to its default.
+
+        Raises `TopicNotFoundError`, `InvalidArgumentError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            before = _existing(transaction, name)
+            if partitions is not None and partitions < before.partitions:
+                raise InvalidArgumentError(
+                    f"topic {name!r} has {before.partitions} partitions, and {partitions} are fewer: partitions can only be "
+                    "added, because the records of the others would be lost"
+                )
+            given = {key: value for key, value in {**before.config, **config}.items() if value is not None}
+            after = replace(
+                before, partitions=partitions or before.partitions, config=given, had_gaps=before.settings().may_have_gaps
+            )
+            transaction.put(name.encode(), _encode(after))
+        return after
+
+    def allow_gaps(self, name: str) -> TopicDescription:
+        """Note that records were taken out of the middle of a topic. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            topic = replace(_existing(transaction, name), had_gaps=True)
+            transaction.put(name.encode(), _encode(topic))
+        return topic
+
+    def begin_deletion(self, name: str) -> None:
+        """From now on there is no such topic; what is left of it is among those being deleted. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            topic = _existing(transaction, name)
+            transaction.put(name.encode(), _encode(topic), db=self._environment.database(_DELETED))
+            transaction.delete(name.encode())
+
+    def being_deleted(self) -> list[TopicDescription]:
+        """Topics whose files may still be there."""
+        with self._environment.transaction(_DELETED) as transaction:
+            return [_decode(bytes(key), bytes(content)) for key, content in transaction.cursor()]
+
+    def end_deletion(self, name: str) -> None:
+        """Nothing is left of a topic."""
+        with self._environment.transaction(_DELETED, write=True) as transaction:
+            transaction.delete(name.encode())
+
+    @contextmanager
+    def kept(self, name: str) -> Iterator[TopicDescription]:
+        """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            yield _existing(transaction, name)
+
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE) as transaction:
-            content = transaction.get(name.encode())
-        if content is None:
-            raise TopicNotFoundError(f"there is no topic {name!r}")
-        return _decode(name.encode(), bytes(content))
+            return _existing(transaction, name)
+
+    def all(self) -> list[TopicDescription]:
+        """All topics, sorted by name."""
+        with self._environment.transaction(_DATABASE) as transaction:
+            return [_decode(bytes(key), bytes(content)) for key, content in transaction.cursor()]
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -15,8 +15,10 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.consume import consume
+from eventlog.cli.delete_records import delete_records
 from eventlog.cli.dump import dump
 from eventlog.cli.groups import groups
+from eventlog.cli.maintain import maintain
 from eventlog.cli.offsets import offsets
 from eventlog.cli.produce import produce
 from eventlog.cli.topics import topics
@@ -70,7 +72,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify):
+for _command in (topics, produce, consume, offsets, groups, dump, verify, delete_records, maintain):
     group.add_command(_command)
 
 

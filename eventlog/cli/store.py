@@ -25,3 +25,8 @@ def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> 
     if partition is not None:
         return [log.partition(topic, partition)]
     return [log.partition(topic, number) for number in range(log.topic(topic).partitions)]
+
+
+execute_option = click.option(
+    "--execute", "is_executed", is_flag=True, help="Do it; without this it is only shown what would be done."
+)

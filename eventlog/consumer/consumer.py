@@ -313,7 +313,12 @@ class Consumer:
             self._membership.seen()
 
     def _assign_everything(self, subscription: Subscription) -> None:
-        self._drop([partition for partition in self._assigned.lanes if partition.topic not in subscription.topics])
+        gone = [
+            partition
+            for partition, lane in self._assigned.lanes.items()
+            if partition.topic not in subscription.topics or lane.log.is_deleted
+        ]
+        self._drop(gone)
         for name in subscription.topics:
             try:
                 partitions = self._log.topic(name).partitions

@@ -67,6 +67,9 @@ class Lane:
             records = reader.records(records_max, stop)
         except CorruptLogError:
             return self._before_damage(records_max, stop)
+        except OffsetOutOfRangeError:  # deleted just now
+            self.close()
+            return self.fetch(records_max, reset)
         self._ahead = reader.next_offset
         return records
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from eventlog.errors import StoreClosedError
+from eventlog.errors import StoreClosedError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
 from eventlog.records.batch import Headers
@@ -33,14 +33,20 @@ class Lane:
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.last_offset = -1
         self.is_settled = False  # everything sent was acknowledged by all who are asked
-        self.sets_timestamps = settings.text("message.timestamp.type") == "LogAppendTime"
         self._compression = compression
-        self._batch_bytes = min(batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
-        self._plain_bytes_max = record_bytes_max(log)
+        self._wanted_batch_bytes = batch_bytes
+        self.take_settings(settings)
         self.append: Append = log.append if compression is None else self._append_compressed
         self._lock = threading.Lock()
         self._batch = Batch()
         self._is_ended = False
+
+    def take_settings(self, settings: TopicConfig) -> None:
+        """Go by these settings of the topic from now on."""
+        self.sets_timestamps = settings.text("message.timestamp.type") == "LogAppendTime"
+        self._batch_bytes = min(self._wanted_batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
+        self._plain_bytes_max = record_bytes_max(settings)
+        self._needs_keys = settings.is_compacted
 
     def _append_compressed(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
@@ -58,7 +64,8 @@ class Lane:
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
-        is_plain = type(value) is bytes and (key is None or type(key) is bytes) and headers is None and is_timed
+        is_keyed = not self._needs_keys if key is None else type(key) is bytes
+        is_plain = type(value) is bytes and is_keyed and headers is None and is_timed
         if not is_plain:
             check_record(self.log, value, key, headers, timestamp)
         size = (len(value) if value else 0) + (len(key) if key else 0) + _RECORD_OVERHEAD_BYTES
@@ -123,6 +130,11 @@ class Lane:
             offsets = self.log.append_many(
                 values, keys=keys, headers=headers, timestamps=timestamps, compression=self._compression
             )
+        except TopicNotFoundError:
+            self._batch = Batch()
+            raise TopicNotFoundError(
+                f"{len(values)} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
+            ) from None
         except StoreClosedError:
             raise StoreClosedError(
                 f"{len(values)} records for {self.topic_partition} were waiting when the store was closed, and are lost"

@@ -21,7 +21,7 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.groups.registry import Groups
-from eventlog.log import Log
+from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
 from eventlog.producer.lane import Lane
@@ -77,6 +77,8 @@ class Producer:
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = threading.Lock()
+        self._signals = internals(log).signals
+        self._catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
         self._notifier: AckNotifier | None = None
@@ -108,6 +110,8 @@ class Producer:
         The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes
         with every `batch_bytes`. `timestamp` is in milliseconds since the epoch, None means now. Raises what
         `Partition.append` raises, `TopicNotFoundError` and `PartitionNotFoundError`."""
+        if self._signals.catalog_version != self._catalog_version:
+            self._look_at_catalog()
         try:
             lanes = self._topics[topic]
         except (KeyError, TypeError):
@@ -133,9 +137,7 @@ class Producer:
         return receipt
 
     def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
-        if check_partition_number(partition) >= len(lanes.lanes):
-            lanes = self._open_topic(topic)  # it may have more partitions by now
-        if not 0 <= partition < len(lanes.lanes):
+        if not 0 <= check_partition_number(partition) < len(lanes.lanes):
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.lanes) - 1}"
             )
@@ -157,6 +159,8 @@ class Producer:
             if self._why_unusable is not None:
                 self._refuse()
             known = self._topics[topic].lanes if topic in self._topics else []
+            for lane in known:
+                lane.take_settings(description.settings())
             lanes = known + [
                 Lane(
                     self._groups,
@@ -169,6 +173,17 @@ class Producer:
             ]
             self._topics[topic] = _TopicLanes(lanes, self._batch_bytes)
             return self._topics[topic]
+
+    def _look_at_catalog(self) -> None:
+        """Take account of topics that were altered or deleted."""
+        version = self._signals.catalog_version  # before the look: a later change asks for another one
+        for topic, lanes in list(self._topics.items()):
+            if any(lane.log.is_deleted for lane in lanes.lanes):
+                self._topics.pop(topic, None)
+                _end_all(lanes.lanes)
+            else:
+                self._open_topic(topic)
+        self._catalog_version = version
 
     def _refuse(self) -> NoReturn:
         assert self._why_unusable is not None

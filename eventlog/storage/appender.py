@@ -20,9 +20,10 @@ from eventlog.errors import (
     LockTimeoutError,
     PoisonedError,
     RecordTooLargeError,
+    TopicNotFoundError,
 )
 from eventlog.storage import files, names
-from eventlog.storage.head import SharedHead
+from eventlog.storage.head import DELETED, SharedHead
 from eventlog.waiting import Signals
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -108,7 +109,8 @@ class Appender:
         finally:
             lib.el_head_unlock_flush(self._head.pointer)
 
-    def _snapshot(self) -> Any:
+    def tail(self) -> Any:
+        """What the next append continues from, as a native `el_tail` of its own."""
         tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
         if lib.el_head_snapshot(self._head.pointer, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
             raise self._lock_timeout(holder[0])
@@ -117,7 +119,7 @@ class Appender:
     def _attach(self) -> None:
         """Use the active segment's files. A roll that its process did not finish is finished here."""
         with self._flush_mutex():
-            self._attach_to(self._snapshot().segment_base)
+            self._attach_to(self.tail().segment_base)
             if lib.el_head_is_sealing(self._head.pointer):
                 self._roll_locked()
 
@@ -127,13 +129,21 @@ class Appender:
         descriptors = _open_segment(self._directory, base_offset)
         self._check(lib.el_appender_attach(self.pointer, base_offset, *descriptors))
 
+    def roll(self) -> None:
+        """Begin a new segment, unless the active one is empty."""
+        self._attach()
+        with self._flush_mutex():
+            tail = self.tail()
+            if tail.segment_base == self.pointer.segment_base and tail.position > 0:
+                self._roll_locked()
+
     def _roll(self) -> None:
         sealed = self.pointer.segment_base
         with self._flush_mutex():
-            if self._snapshot().segment_base == sealed:
+            if self.tail().segment_base == sealed:
                 self._roll_locked()
             else:
-                self._attach_to(self._snapshot().segment_base)
+                self._attach_to(self.tail().segment_base)
 
     def _roll_locked(self) -> None:
         """Seal the segment, sync it, and only then let its successor take records."""
@@ -176,6 +186,8 @@ class Appender:
         )
 
     def _poisoned(self) -> EventLogError:
+        if self._head.poison == DELETED:
+            return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
         if self._damage is not None:
             return CorruptLogError(self._damage.path, self._damage.position, self._damage.reason)
         return PoisonedError(

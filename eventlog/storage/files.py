@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.errors import StoreOpenError
+from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
 from eventlog.storage import names
 
 DIRECTORY_MODE = 0o700
@@ -17,6 +19,16 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
     | {"smb3", "smbfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
 )
+
+
+@contextmanager
+def failures_told(what: str) -> Iterator[None]:
+    """Let an `OSError` become `DiskFullError` or `EventLogError`, with what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else EventLogError
+        raise kind(f"{what}: {error}") from error
 
 
 def sync_directory(directory: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,15 +34,12 @@ _EMPTY = PartitionOffsets(0, 0, 0)
 
 def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
     """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
-    head = _trusted_head(store, topic, partition)
-    if head is None:
-        return None if names.partition_directory(store, topic, partition).exists() else _EMPTY
-    try:
+    with trusted_head(store, topic, partition) as head:
+        if head is None:
+            return None if names.partition_directory(store, topic, partition).exists() else _EMPTY
         # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
         start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
         return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
-    finally:
-        lib.el_head_unmap(head)
 
 
 def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
@@ -58,33 +57,36 @@ def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
 
 def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> int:
     """The bytes of the last segment that hold batches."""
-    head = _trusted_head(store, topic, partition)
-    if head is None:
-        return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
-    base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
-    try:
+    with trusted_head(store, topic, partition) as head:
+        if head is None:
+            return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
+        base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
         lib.el_head_active_segment(head, base, position)
         return int(position[0])
-    finally:
-        lib.el_head_unmap(head)
 
 
-def _trusted_head(store: Path, topic: str, partition: int) -> Any | None:
-    """The head, mapped; None if there is none that can be believed."""
+@contextmanager
+def trusted_head(store: Path, topic: str, partition: int) -> Iterator[Any | None]:
+    """The head of a partition, mapped for the length of a block; None if there is none that can be believed."""
+    head = _map_trusted(names.head_file(store, topic, partition))
     try:
-        descriptor = os.open(names.head_file(store, topic, partition), os.O_RDWR | os.O_CLOEXEC)
+        yield head
+    finally:
+        if head is not None:
+            lib.el_head_unmap(head)
+
+
+def _map_trusted(path: Path) -> Any | None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         status = os.fstat(descriptor)
-        if status.st_size < lib.EL_HEAD_BYTES:
-            return None
-        head = lib.el_head_map(descriptor)
+        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     finally:
         os.close(descriptor)
-    if head == ffi.NULL:
-        return None
-    if not lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino):
-        lib.el_head_unmap(head)
-        return None
-    return head
+    if head == ffi.NULL or lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino):
+        return None if head == ffi.NULL else head
+    lib.el_head_unmap(head)
+    return None

@@ -10,7 +10,9 @@ from eventlog._native import ffi, lib
 from eventlog.storage.recovery import Recovered, RecoveryReport
 from eventlog.storage.shared import SharedFile, boot_id
 
-DAMAGED = 74  # EBADMSG as the head's poison: recovery found damage that it must not touch
+# Poison that is not the errno of a failed write.
+DAMAGED = 74  # EBADMSG: recovery found damage that it must not touch
+DELETED = 43  # EIDRM: the topic was deleted
 
 Recover = Callable[[tuple[int, int] | None], Recovered]
 

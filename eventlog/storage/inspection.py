@@ -176,12 +176,16 @@ def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
     yield from index.read_time_index(path, base_offset_of(path))
 
 
-def verify_partition(directory: Path, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
+def verify_partition(
+    directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool
+) -> VerifyReport:
     """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
 
+    Segments that hold only what lies before `start_offset` are passed over: they are about to be deleted.
     Offsets need not follow closely if there `may_have_gaps`."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
+    bases = [base for base, following in zip(bases, [*bases[1:], sys.maxsize], strict=True) if following > start_offset]
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
     next_offset = bases[0] if bases else 0

@@ -6,6 +6,7 @@
     <store>/shared/<group>.acks             the mapped committed offsets of a consumer group
     <store>/shared/signals                  the bells of those who wait
     <store>/shared/members                  a lock for each live member of any group
+    <store>/shared/maintenance              a lock for whoever does the housekeeping
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
 """
@@ -19,8 +20,15 @@ LOG_SUFFIX = ".log"
 INDEX_SUFFIX = ".index"
 TIME_INDEX_SUFFIX = ".timeindex"
 EPOCH_CHECKPOINT = "leader-epoch-checkpoint"
+START_CHECKPOINT = "log-start-offset-checkpoint"
+CLEANER_CHECKPOINT = "cleaner-offset-checkpoint"
+CLEANED_SUFFIX = ".cleaned"
+SWAP_SUFFIX = ".compaction"
+
+SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
 
 _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})")
+_SWAP = re.compile(r"([0-9]{20})\.compaction")
 _SEGMENT = re.compile(r"([0-9]{20})\.log")
 
 
@@ -74,10 +82,36 @@ def removed_directory(store: Path, topic: str, partition: int) -> Path:
     return store / "removed" / f"{topic}-{partition}"
 
 
+def deleted_directory(store: Path, topic: str, partition: int) -> Path:
+    """Where the files of a deleted topic's partition stand until they are gone."""
+    return store / "removed" / f"{topic}-{partition}.deleted"
+
+
+def maintenance_file(store: Path) -> Path:
+    """The file that whoever does the housekeeping holds a lock on."""
+    return shared_directory(store) / "maintenance"
+
+
 def parse_partition_directory(name: str) -> tuple[str, int] | None:
     """Topic and partition of a directory name, or None for another name."""
     match = _PARTITION_DIRECTORY.fullmatch(name)
     return (match[1], int(match[2])) if match else None
+
+
+def cleaned_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:
+    """A file that compaction writes, and that is about to become a segment's."""
+    return directory / f"{base_offset:020d}{suffix}{CLEANED_SUFFIX}"
+
+
+def swap_file(directory: Path, base_offset: int) -> Path:
+    """What says that a compacted segment is taking the place of others."""
+    return directory / f"{base_offset:020d}{SWAP_SUFFIX}"
+
+
+def parse_swap_file(name: str) -> int | None:
+    """The base offset of such a file, or None for another name."""
+    match = _SWAP.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -13,23 +12,27 @@ from typing import Any, NoReturn
 
 from eventlog._native import ffi, lib
 from eventlog.errors import (
-    DiskFullError,
     EventLogError,
     ForkedProcessError,
     InvalidArgumentError,
     InvalidTypeError,
     OffsetOutOfRangeError,
+    RecordTooLargeError,
     StoreClosedError,
+    TopicNotFoundError,
 )
 from eventlog.options import TopicConfig, check_timeout
 from eventlog.records.batch import Headers, encoded
 from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 from eventlog.records.record import Record
-from eventlog.storage import names
+from eventlog.storage import files, names
 from eventlog.storage.appender import Appender
-from eventlog.storage.head import DAMAGED, SharedHead
+from eventlog.storage.deletion import delete_before
+from eventlog.storage.head import DAMAGED, DELETED, SharedHead
+from eventlog.storage.limits import change_settings, native_limits
+from eventlog.storage.parts import Parts
 from eventlog.storage.reader import LogReader, SegmentList
-from eventlog.storage.recovery import RecoveryReport, create_partition, recover
+from eventlog.storage.recovery import RecoveryReport, recover
 from eventlog.storage.timestamps import offset_for_time
 from eventlog.waiting import Awaited, Signals, wait_for_any
 
@@ -66,18 +69,17 @@ class Partition:
         self._why_closed: type[EventLogError] = StoreClosedError
         self._flush_always = fsync == "always"
         self._flush_at_close = fsync != "never"
+        self._lock_timeout_ms = lock_timeout_ms
         self._load_settings = load_settings
         settings = load_settings()
         self._take_settings(settings)
         self._idle_readers: list[LogReader] = []
-        try:
+        with files.failures_told(f"{self!r} cannot be opened"):
             self._open(store, settings, lock_timeout_ms)
-        except OSError as error:
-            kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else EventLogError
-            raise kind(f"{self!r} cannot be opened: {error}") from error
         _open_partitions.add(self)
 
     def _take_settings(self, settings: TopicConfig) -> None:
+        self._settings = settings
         self._batch_bytes_max = settings.number("max.message.bytes")
         self._log_append_time = settings.text("message.timestamp.type") == "LogAppendTime"
         compression = settings.text("compression.type")
@@ -90,13 +92,14 @@ class Partition:
         removed = names.removed_directory(store, self.topic, self.partition)
 
         def first(checkpoint: tuple[int, int] | None) -> Any:
-            if checkpoint is None:
-                create_partition(self.directory)
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, self.recovery = SharedHead.open(
             names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps
         )
+        if self._head.poison == DELETED:
+            self._head.close()
+            raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:
             checkpoint = self._head.checkpoint()
             self.recovery = recover(
@@ -113,6 +116,9 @@ class Partition:
         )
         self._native = self._appender.pointer
         self._reload_settings()
+        if self._settings != settings:
+            change_settings(self._head.pointer, self._signals, self._settings, lock_timeout_ms)  # altered while it was opened
+            self._reload_settings()
         self._shorten_append()
 
     def _reload_settings(self) -> None:
@@ -159,6 +165,11 @@ class Partition:
         """Every record before this offset is on disk and survives a power cut."""
         return int(lib.el_head_durable_offset(self._mapped()))
 
+    @property
+    def is_deleted(self) -> bool:
+        """Was the topic deleted? Then nothing can be appended, and not everything can still be read."""
+        return bool(lib.el_head_poison(self._mapped()) == DELETED)
+
     # --- writing -----------------------------------------------------------------------------------------
 
     def append(
@@ -201,7 +212,7 @@ class Partition:
         compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended."""
         self._mapped()
         while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
-            self._reload_settings()
+            pass
         if self._flush_always and offsets:
             self._appender.flush(offsets.stop)
         return offsets
@@ -214,28 +225,35 @@ class Partition:
         timestamps: Sequence[int | None] | None,
         compression: str | None,
     ) -> range | None:
-        """Append a unit; None if the topic was altered meanwhile, so that it has to be encoded by other settings."""
+        """Append a unit; None if the topic was altered meanwhile, so that its settings were loaded and are to be tried."""
         codec = self._codec if compression is None else self._codec_for(compression)
-        if self._needs_keys and values:
-            self._check_keys(keys)
-        with encoded(
-            values,
-            keys,
-            headers,
-            timestamps,
-            batch_bytes_max=self._batch_bytes_max,
-            log_append_time=self._log_append_time,
-            codec=codec,
-        ) as pack:
-            if pack.count == 0:
-                return range(0)
-            native = self._native
-            while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
-                self._mapped()  # another thread may have closed the partition meanwhile
-                if offset == lib.EL_SETTINGS_CHANGED:
-                    return None
-                self._appender.resolve(offset)
-            return range(offset, offset + pack.count)
+        try:
+            if self._needs_keys and values:
+                self._check_keys(keys)
+            with encoded(
+                values,
+                keys,
+                headers,
+                timestamps,
+                batch_bytes_max=self._batch_bytes_max,
+                log_append_time=self._log_append_time,
+                codec=codec,
+            ) as pack:
+                if pack.count == 0:
+                    return range(0)
+                native = self._native
+                while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
+                    self._mapped()  # another thread may have closed the partition meanwhile
+                    if offset == lib.EL_SETTINGS_CHANGED:
+                        self._reload_settings()
+                        return None
+                    self._appender.resolve(offset)
+                return range(offset, offset + pack.count)
+        except (InvalidArgumentError, RecordTooLargeError):
+            if self._native is None or lib.el_head_settings_version(self._mapped()) == self._native.settings_version:
+                raise
+            self._reload_settings()  # refused by settings that hold no longer
+            return None
 
     def _check_keys(self, keys: Sequence[bytes | None] | None) -> None:
         if keys is None or None in keys:
@@ -246,6 +264,18 @@ class Partition:
     def _codec_for(self, compression: str) -> int:
         number = codec_number(compression)
         return number if self._producer_may_compress else self._codec
+
+    def delete_records(self, before: int) -> int:
+        """Delete all records before this offset, for every reader; returns the new start offset.
+
+        Segments that hold nothing else are deleted from the disk. Raises `OffsetOutOfRangeError`, `LockTimeoutError`,
+        `DiskFullError`, `CorruptLogError` (a damaged partition is not touched)."""
+        self._mapped()
+        self._check_offset(before)
+        self._appender.flush(before)  # no power cut may leave the log shorter than its start
+        own_parts = parts(self)
+        with own_parts.locked():
+            return delete_before(own_parts, before).start_offset
 
     def flush(self) -> None:
         """Return once everything appended so far, by any process, is on disk."""
@@ -312,6 +342,7 @@ class Partition:
         if not isinstance(offset, int) or isinstance(offset, bool):
             raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
         start_offset, end_offset = self.start_offset, self.end_offset
+        self._segments.check_topic()
         if not start_offset <= offset <= end_offset:
             raise OffsetOutOfRangeError(f"{self.topic}-{self.partition}", offset, start_offset, end_offset)
 
@@ -342,6 +373,7 @@ class Partition:
 
         def look() -> bool:
             self._mapped()
+            self._segments.check_topic()
             return False
 
         return wait_for_any(self._signals, awaited, timeout, look)
@@ -353,7 +385,7 @@ class Partition:
         if self._native is None:
             return
         try:
-            if self._flush_at_close:
+            if self._flush_at_close and not self.is_deleted:
                 self.flush()
         finally:
             self._release()
@@ -381,13 +413,18 @@ class Partition:
         self._why_closed = ForkedProcessError
 
 
-def native_limits(settings: TopicConfig) -> Any:
-    """What of a topic's settings an append goes by, as the native side has it."""
-    limits = ffi.new("el_limits *")
-    limits.segment_bytes = settings.number("segment.bytes")
-    limits.segment_ms = settings.number("segment.ms")
-    limits.index_interval_bytes = settings.number("index.interval.bytes")
-    return limits
+def parts(partition: Partition) -> Parts:
+    """What the partition is made of, for those who look after its segments."""
+    partition._mapped()
+    return Parts(
+        partition.topic,
+        partition.partition,
+        partition.directory,
+        partition._head,
+        partition._appender,
+        partition._signals,
+        partition._lock_timeout_ms,
+    )
 
 
 def await_record(partition: Partition, awaited: Awaited, place: int, offset: int, *, durable: bool) -> None:
@@ -404,16 +441,19 @@ def open_reader(partition: Partition, offset: int) -> LogReader:
     return reader
 
 
-def record_bytes_max(partition: Partition) -> int:
+def record_bytes_max(settings: TopicConfig) -> int:
     """A record whose key and value together are no longer than this always fits into a batch of its own."""
-    return partition._batch_bytes_max - _BATCH_OVERHEAD_BYTES
+    return settings.number("max.message.bytes") - _BATCH_OVERHEAD_BYTES
 
 
 def check_record(
     partition: Partition, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
 ) -> None:
     """Raise what `append` would raise about the record itself, and append nothing."""
-    partition._mapped()
+    if lib.el_head_settings_version(partition._mapped()) != partition._native.settings_version:
+        partition._reload_settings()
+    if partition._needs_keys:
+        partition._check_keys([key])
     with encoded(
         [value], [key], [headers], [timestamp], batch_bytes_max=partition._batch_bytes_max,
         log_append_time=partition._log_append_time,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
+from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
-from eventlog.storage.head import SharedHead
+from eventlog.storage.head import DELETED, SharedHead
 
 _COMPRESSION = 0x07
 
@@ -38,6 +38,11 @@ class SegmentList:
         """Has compaction or repair taken records out of the middle, or may it do so?"""
         return self._head.may_have_gaps
 
+    def check_topic(self) -> None:
+        """Raise `TopicNotFoundError` if the topic was deleted."""
+        if self._head.poison == DELETED:
+            raise TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
+
     def bounds(self) -> tuple[int, int]:
         """The partition's start offset and its end offset."""
         head = self._head.pointer
@@ -47,7 +52,11 @@ class SegmentList:
         """All base offsets, in order."""
         version = lib.el_head_segments_version(self._head.pointer)
         if version != self._version:
-            self._bases = files.segment_bases(self._directory)
+            try:
+                self._bases = files.segment_bases(self._directory)
+            except FileNotFoundError as error:
+                self.check_topic()
+                raise CorruptLogError(self._directory, 0, "the partition's directory is missing") from error
             self._version = version
         return self._bases
 
@@ -123,6 +132,7 @@ class LogReader:
         lib.el_reader_seek(self._native, self._descriptor, position, batch_base, offset)
 
     def _check_not_deleted(self, offset: int) -> None:
+        self._segments.check_topic()
         start_offset, end_offset = self._segments.bounds()
         if offset < start_offset:
             raise OffsetOutOfRangeError(f"{self._topic}-{self._partition}", offset, start_offset, end_offset)

@@ -19,13 +19,15 @@ A partition whose head is from this boot and unharmed is `trusted`, and not look
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
+from eventlog.storage.checkpoints import read_checkpoint
+from eventlog.storage.headers import IndexBuilder, new_tail
 
 _BLOCK_BYTES = 8 * 2**20
 _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
@@ -69,16 +71,8 @@ class _Scan:
     size: int
     start: int
     tail: Any  # el_tail
+    indexes: IndexBuilder
     status: int = 0
-    entries: bytearray = field(default_factory=bytearray)
-    time_entries: bytearray = field(default_factory=bytearray)
-
-
-def _new_tail(base_offset: int) -> Any:
-    tail = ffi.new("el_tail *")
-    tail.end_offset = tail.segment_base = base_offset
-    tail.max_timestamp = tail.max_timestamp_offset = tail.indexed_timestamp = tail.first_timestamp = -1
-    return tail
 
 
 def _parse_batch(descriptor: int, position: int) -> Any | None:
@@ -91,7 +85,7 @@ def _parse_batch(descriptor: int, position: int) -> Any | None:
 
 def _resume(descriptor: int, directory: Path, base_offset: int, durable_position: int) -> Any:
     """The tail to scan from: at the last trustworthy index entry before the durable position, or at the beginning."""
-    tail = _new_tail(base_offset)
+    tail = new_tail(base_offset)
     entries = index.sound_entries(
         index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset), durable_position
     )
@@ -117,18 +111,13 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
     return tail
 
 
-def _scan_block(scan: _Scan, data: bytearray, length: int, interval_bytes: int) -> Any:
+def _scan_block(scan: _Scan, data: bytearray, length: int) -> Any:
     """Check the batches of a block that begins at the tail, and index those that are right."""
     result = ffi.new("el_scan *")
     lib.el_scan_begin(result, scan.tail.end_offset)
     block = ffi.from_buffer("uint8_t[]", data)
     scan.status = lib.el_scan_batches(block, length, result)
-    entries = ffi.new("uint8_t[]", (result.batch_count + 1) * index.ENTRY.size)
-    time_entries = ffi.new("uint8_t[]", (result.batch_count + 1) * index.TIME_ENTRY.size)
-    before = scan.tail.index_bytes, scan.tail.time_index_bytes
-    lib.el_index_rebuild(block, result.valid_bytes, interval_bytes, scan.tail, entries, time_entries)
-    scan.entries += ffi.buffer(entries, scan.tail.index_bytes - before[0])
-    scan.time_entries += ffi.buffer(time_entries, scan.tail.time_index_bytes - before[1])
+    scan.indexes.add(block, result.valid_bytes, result.batch_count)
     return result
 
 
@@ -140,12 +129,12 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
         # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
-        scan = _Scan(path, size, tail.position, tail)
+        scan = _Scan(path, size, tail.position, tail, IndexBuilder(tail, interval_bytes))
         block_bytes = _BLOCK_BYTES
         while tail.position < size:
             data = bytearray(min(block_bytes, size - tail.position))
             length = os.preadv(descriptor, [data], tail.position)
-            result = _scan_block(scan, data, length, interval_bytes)
+            result = _scan_block(scan, data, length)
             at_end = tail.position + length - result.valid_bytes >= size
             if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (at_end and scan.status):
                 break
@@ -216,8 +205,8 @@ def _cut(scan: _Scan) -> None:
         file.truncate(scan.tail.position)
         os.fsync(file.fileno())
     for suffix, end, added in (
-        (names.INDEX_SUFFIX, scan.tail.index_bytes, scan.entries),
-        (names.TIME_INDEX_SUFFIX, scan.tail.time_index_bytes, scan.time_entries),
+        (names.INDEX_SUFFIX, scan.tail.index_bytes, scan.indexes.entries),
+        (names.TIME_INDEX_SUFFIX, scan.tail.time_index_bytes, scan.indexes.time_entries),
     ):
         descriptor = os.open(scan.path.with_suffix(suffix), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
         with open(descriptor, "r+b") as file:
@@ -249,6 +238,11 @@ def _begin_epoch(directory: Path, start_offset: int) -> None:
     epochs = read_epochs(directory)
     following = epochs[-1][0] + 1 if epochs else 1
     write_epochs(directory, [pair for pair in epochs if pair[1] < start_offset] + [(following, start_offset)])
+
+
+def is_created(directory: Path) -> bool:
+    """Did `create_partition` come to its end here, or did somebody else put segments here?"""
+    return (directory / names.EPOCH_CHECKPOINT).exists() or (directory.exists() and bool(files.segment_bases(directory)))
 
 
 def create_partition(directory: Path) -> None:
@@ -290,7 +284,7 @@ def _missing(directory: Path, base_offset: int, durable_position: int) -> Recove
     damage = CorruptLogError(path, 0, f"the segment is missing, but {durable_position} bytes of it were on disk")
     bases = files.segment_bases(directory)
     start_offset = bases[0] if bases else base_offset
-    return Recovered(_new_tail(base_offset), start_offset, 0, 0, RecoveryReport("damaged", path, damage=damage))
+    return Recovered(new_tail(base_offset), start_offset, 0, 0, RecoveryReport("damaged", path, damage=damage))
 
 
 def recover(
@@ -301,8 +295,8 @@ def recover(
     `checkpoint` is the last durable position that is known, as (segment base offset, bytes). With `change` False
     nothing is written: for a process that joins a partition which another one found damaged."""
     bases = files.segment_bases(directory)
-    if checkpoint is not None and (not bases or checkpoint[0] > bases[-1]):
-        return _missing(directory, *checkpoint)
+    if not bases or (checkpoint is not None and checkpoint[0] > bases[-1]):
+        return _missing(directory, *(checkpoint or (0, 0)))
     base = bases[-1]
     durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
     scan = _scan_segment(directory, base, durable_position, interval_bytes)
@@ -316,4 +310,5 @@ def recover(
             _begin_epoch(directory, scan.tail.end_offset)
     epochs = read_epochs(directory)
     allocated = scan.size if report.damage is not None else scan.tail.position
-    return Recovered(scan.tail, bases[0], epochs[-1][0] if epochs else 0, allocated, report)
+    start_offset = max(bases[0], min(read_checkpoint(directory / names.START_CHECKPOINT) or 0, scan.tail.end_offset))
+    return Recovered(scan.tail, start_offset, epochs[-1][0] if epochs else 0, allocated, report)

@@ -205,6 +205,10 @@ void el_head_set_poison(el_head *head, int error_number) {
     atomic_compare_exchange_strong(&head->poison, &expected, (uint32_t)error_number);
 }
 
+void el_head_set_deleted(el_head *head, int error_number) {
+    atomic_store(&head->poison, (uint32_t)error_number);
+}
+
 void el_head_wake(el_head *head, el_signals *signals) {
     el_watch_ring(&head->watch, signals);
 }

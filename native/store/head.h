@@ -177,6 +177,9 @@ int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_
 /* Refuse all writes from now on. The first failure's errno is kept. */
 void el_head_set_poison(el_head *head, int error_number);
 
+/* The same for a topic that was deleted, whatever went wrong before. */
+void el_head_set_deleted(el_head *head, int error_number);
+
 /* Wake everybody who waits for this partition, in any process. */
 void el_head_wake(el_head *head, el_signals *signals);
 

@@ -47,6 +47,10 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
     [
         (("topics", "list"), ()),
         (("topics", "describe"), ("orders",)),
+        (("topics", "alter"), ("orders", "--partitions", "3")),
+        (("topics", "delete"), ("orders",)),
+        (("delete-records",), ("orders", "--before", "latest")),
+        (("maintain",), ()),
         (("produce",), ("orders",)),
         (("consume",), ("orders",)),
         (("offsets",), ("orders",)),

@@ -18,6 +18,10 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "list"): (),
     ("topics", "create"): ("another",),
     ("topics", "describe"): ("orders",),
+    ("topics", "alter"): ("orders", "--partitions", "3"),
+    ("topics", "delete"): ("orders",),
+    ("delete-records",): ("orders", "--before", "latest"),
+    ("maintain",): (),
     ("produce",): ("orders",),
     ("consume",): ("orders",),
     ("offsets",): ("orders",),
@@ -29,6 +33,9 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
 FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "create"): ("orders",),
     ("topics", "describe"): ("nothing",),
+    ("topics", "alter"): ("nothing", "--partitions", "3"),
+    ("topics", "delete"): ("nothing",),
+    ("delete-records",): ("nothing", "--before", "latest"),
     ("produce",): ("nothing",),
     ("consume",): ("nothing",),
     ("offsets",): ("nothing",),
@@ -36,7 +43,7 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
 }
-NAMES_NOTHING = {("topics", "list"), ("groups", "list")}
+NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("maintain",)}
 MAKES_THE_STORE = {("topics", "create")}
 NEEDS_MORE = [
     path
@@ -66,7 +73,7 @@ def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...
 
 @every_leaf
 def test_too_many_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
-    assert "extra argument" in cli.error(*path, "a", "b", "c", status=2)
+    assert "extra argument" in cli.error(*path, *WORKING[path], "a", "b", "c", status=2)
 
 
 @pytest.mark.parametrize("path", NEEDS_MORE, ids=identifier)
@@ -104,7 +111,7 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
         kind = "group name" if path[0] == "groups" else "topic name"
-        assert kind in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname")
+        assert kind in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname", *WORKING[path][1:])
 
 
 @every_leaf

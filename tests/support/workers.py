@@ -6,7 +6,9 @@ A writer reports an offset after the append has returned, and not before: what w
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
+import itertools
 import mmap
 import os
 import platform
@@ -285,8 +287,14 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "records": lambda log, partition: list(partition.records()),
     "offset_for_time": lambda log, partition: partition.offset_for_time(0),
     "bytes_from": lambda log, partition: partition.bytes_from(0),
+    "delete_records": lambda log, partition: partition.delete_records(0),
+    "is_deleted": lambda log, partition: partition.is_deleted,
     "wait": lambda log, partition: partition.wait(0, timeout=0),
     "log.create_topic": lambda log, partition: log.create_topic("other"),
+    "log.alter_topic": lambda log, partition: log.alter_topic(TOPIC),
+    "log.delete_topic": lambda log, partition: log.delete_topic(TOPIC),
+    "log.maintain": lambda log, partition: log.maintain(),
+    "log.start_maintenance": lambda log, partition: log.start_maintenance(),
     "log.topic": lambda log, partition: log.topic(TOPIC),
     "log.topics": lambda log, partition: log.topics(),
     "log.partition": lambda log, partition: log.partition(TOPIC, 0),
@@ -381,6 +389,35 @@ def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
     maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
     bounds = [[int(bound, 16) for bound in fields[0].split("-")] for fields in maps]
     return any(start <= int(arguments[0], 16) < stop for start, stop in bounds)
+
+
+def hold_maintenance(connection: Connection, store: Path) -> None:
+    """Hold the lock of whoever does the housekeeping, until a message."""
+    with open(store / "shared" / "maintenance", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        connection.send("held")
+        connection.recv()
+
+
+def maintain_again_and_again(connection: Connection, store: Path) -> None:
+    """Do rounds of housekeeping until killed; report the failures of each."""
+    with eventlog.open(store) as log:
+        while True:
+            report = log.maintain(compact_all=True)
+            connection.send((report.is_elsewhere, report.failures))
+
+
+def append_keyed(connection: Connection, store: Path, writer: int, seed: int) -> None:
+    """Append records with keys of this writer's own until killed; report (None, key, value) before each append, and
+    (offset, key, value) after it."""
+    choices = random.Random(seed)
+    with eventlog.open(store) as log:
+        partition = log.partition(TOPIC, 0)
+        for sequence in itertools.count():
+            key = b"%d/%d" % (writer, choices.randrange(40))
+            value = None if choices.random() < 0.05 else b"%d" % sequence + bytes(choices.randrange(100))
+            connection.send((None, key, value))
+            connection.send((partition.append(value, key), key, value))
 
 
 def hold_segments(connection: Connection, directory: Path, with_child: bool) -> None:

@@ -1,0 +1,300 @@
+"""Log compaction: a topic with cleanup.policy=compact keeps the latest record of each key.
+
+A pass notes the latest offset of every key in the dirty part, the records behind those that were compacted before, and then
+writes all sealed segments anew without what is superseded. Offsets stay, appends and reads go on, the active segment is left
+alone. A pass takes as much memory as it is given: where the keys do not fit, it ends at the record that did not, and the next
+one goes on there.
+Source of the algorithm: Kafka's LogCleaner (https://kafka.apache.org/documentation/#compaction).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError
+from eventlog.options import TopicConfig
+from eventlog.records.compression import compress, decompress
+from eventlog.storage import files, names
+from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
+from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
+from eventlog.storage.parts import Parts
+from eventlog.storage.retention import Segment, list_segments
+from eventlog.storage.swap import finish_swaps, swap
+
+MEMORY_BYTES = 32 * 2**20
+
+_BLOCK_BYTES = 2**20
+_KEY_BYTES = int(ffi.sizeof("el_key_offset"))
+_RECORD_BYTES_MIN = 8  # a keyed record takes more
+_TIME_MAX = 2**63 - 1
+_KEYS_MIN = 64  # el_offset_map wants at least 8
+_OFFSETS_MAX = 2**31 - 1  # an index entry's offset is relative, and has 31 bits
+_COMPRESSION = 0x07
+_HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
+
+# What is done with a run of whole, uncompressed batches: a status, and how many bytes of it are done with.
+_Plain = Callable[[Any, int], tuple[int, int]]
+# What is done with one batch that was compressed: its header, its bytes, its records.
+_Compressed = Callable[[Any, bytes, bytes], int]
+
+
+class Compacted(NamedTuple):
+    """What became of a partition's sealed segments; everything before `end_offset` is compacted now."""
+
+    end_offset: int
+    records_before: int
+    records_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(
+    parts: Parts, settings: TopicConfig, now_ms: int, *, memory_bytes: int = MEMORY_BYTES, force: bool = False
+) -> Compacted | None:
+    """Compact a partition if that is worth it by the topic's settings, or with `force` if there is anything; else None.
+
+    Raises `CorruptLogError`: what is damaged is never written anew. `OSError` on a full disk, and then nothing has changed."""
+    with parts.locked():
+        if finish_swaps(parts.directory):
+            lib.el_head_segments_changed(parts.head.pointer)
+    with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
+        return _compact(parts, settings, now_ms, memory_bytes, force)
+    return None
+
+
+def _compact(parts: Parts, settings: TopicConfig, now_ms: int, memory_bytes: int, force: bool) -> Compacted | None:
+    first_dirty = read_checkpoint(parts.directory / names.CLEANER_CHECKPOINT) or 0
+    segments = _cleanable(parts, settings, now_ms)
+    if not segments or not (force or _is_worth_it(segments, first_dirty, settings, now_ms)):
+        return None
+    bytes_before = sum(segment.size_bytes for segment in segments)
+    records_before = records_after = -1
+    while segments and segments[-1].end_offset > first_dirty:
+        latest = _note_keys(segments, first_dirty, memory_bytes)
+        first_dirty = int(latest.native.end_offset)
+        compaction = _Compaction(parts, settings, latest, now_ms)
+        compaction.write_anew([segment for segment in segments if segment.base_offset < first_dirty])
+        write_checkpoint(parts.directory / names.CLEANER_CHECKPOINT, parts.topic, parts.partition, first_dirty)
+        records_before = compaction.native.records_in if records_before < 0 else records_before
+        records_after = compaction.native.records_out
+        segments = _cleanable(parts, settings, now_ms)
+    bytes_after = sum(segment.size_bytes for segment in segments)
+    return None if records_before < 0 else Compacted(first_dirty, records_before, records_after, bytes_before, bytes_after)
+
+
+def _cleanable(parts: Parts, settings: TopicConfig, now_ms: int) -> list[Segment]:
+    """The sealed segments, up to the first that has records younger than min.compaction.lag.ms."""
+    lag_ms = settings.number("min.compaction.lag.ms")
+    segments = []
+    for segment in list_segments(parts):
+        if segment.is_active or (lag_ms > 0 and segment.timestamp > now_ms - lag_ms):
+            break
+        segments.append(segment)
+    return segments
+
+
+def _is_worth_it(segments: Sequence[Segment], first_dirty: int, settings: TopicConfig, now_ms: int) -> bool:
+    dirty = [segment for segment in segments if segment.end_offset > first_dirty and segment.size_bytes > 0]
+    if not dirty:
+        return False
+    share = sum(segment.size_bytes for segment in dirty) / sum(segment.size_bytes for segment in segments)
+    is_late = dirty[0].timestamp >= 0 and dirty[0].timestamp < now_ms - settings.number("max.compaction.lag.ms")
+    return is_late or share > settings.fraction("min.cleanable.dirty.ratio")
+
+
+class _LatestOffsets:
+    """The latest offset of each key. `native` is the `el_offset_map`."""
+
+    def __init__(self, keys: int, first_offset: int) -> None:
+        self._entries = ffi.new("el_key_offset[]", keys)
+        self._consumed = ffi.new("size_t *")
+        self.native: Any = ffi.new("el_offset_map *")
+        self.native.entries = self._entries
+        self.native.capacity = keys
+        self.native.secret = [secrets.randbits(64), secrets.randbits(64)]
+        self.native.first_offset = self.native.end_offset = first_offset
+
+    def note_plain(self, block: Any, length: int) -> tuple[int, int]:
+        """Note the records of whole batches."""
+        status = lib.el_offset_map_note_batches(self.native, block, length, self._consumed)
+        return status, self._consumed[0]
+
+    def note_compressed(self, batch: Any, data: bytes, section: bytes) -> int:
+        """Note the records of one batch."""
+        return int(lib.el_offset_map_note(self.native, batch, ffi.from_buffer("uint8_t[]", section), len(section)))
+
+
+def _note_keys(segments: Sequence[Segment], first_dirty: int, memory_bytes: int) -> _LatestOffsets:
+    """The latest offset of each key from `first_dirty` on, up to the end of the last segment, or as far as memory goes."""
+    dirty = [segment for segment in segments if segment.end_offset > first_dirty]
+    keys_max = sum(segment.size_bytes for segment in dirty) // _RECORD_BYTES_MIN
+    latest = _LatestOffsets(max(_KEYS_MIN, min(keys_max * 8 // 7, memory_bytes // _KEY_BYTES)), first_dirty)
+    for segment in dirty:
+        if not _go_through(segment.path, latest.note_plain, latest.note_compressed):
+            break
+        latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
+    return latest
+
+
+def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
+    """Hand over all batches of a sealed segment; False once one of the functions has no room. Raises `CorruptLogError`."""
+    position, block_bytes = 0, _BLOCK_BYTES
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while position < size:
+            data = os.pread(file.fileno(), block_bytes, position)
+            status, consumed = plain(ffi.from_buffer("uint8_t[]", data), len(data))
+            position += consumed
+            block_bytes = _BLOCK_BYTES
+            if status == lib.EL_COMPACT_COMPRESSED:
+                batch, whole, section = _decompressed(path, data[consumed:], position)
+                status = compressed(batch, whole, section)
+                position += len(whole)
+            elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
+                block_bytes = needed_bytes(path, data, position, size)
+            if status == lib.EL_COMPACT_FULL:
+                return False
+            if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
+                raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return True
+
+
+def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
+    """The header of the compressed batch that `data` begins with, the batch alone, and its records."""
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    whole = data[: batch.size_bytes]
+    try:
+        section = decompress(batch.attributes & _COMPRESSION, whole[_HEADER_BYTES:])
+    except ValueError as error:
+        raise CorruptLogError(path, position, f"a batch that cannot be decompressed: {error}") from error
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
+    if status != lib.EL_CODEC_OK:
+        raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return batch, whole, section
+
+
+class _CleanedSegment:
+    """The files of a segment that is being written."""
+
+    def __init__(self, directory: Path, base_offset: int, interval_bytes: int) -> None:
+        self.size_bytes = 0
+        self._directory = directory
+        self._base_offset = base_offset
+        self._indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
+        self._log = _create(names.cleaned_file(directory, base_offset))
+
+    def add(self, block: Any, length: int) -> None:
+        """Append whole batches."""
+        self._log.write(ffi.buffer(block, length))
+        self.size_bytes += length
+        self._indexes.add(block, length, length // _HEADER_BYTES)
+
+    def finish(self) -> None:
+        """Bring everything to the disk."""
+        self._indexes.seal()
+        _sync(self._log)
+        for suffix, entries in (
+            (names.INDEX_SUFFIX, self._indexes.entries),
+            (names.TIME_INDEX_SUFFIX, self._indexes.time_entries),
+        ):
+            file = _create(names.cleaned_file(self._directory, self._base_offset, suffix))
+            file.write(entries)
+            _sync(file)
+        files.sync_directory(self._directory)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._log.close()
+        for suffix in names.SEGMENT_SUFFIXES:
+            names.cleaned_file(self._directory, self._base_offset, suffix).unlink(missing_ok=True)
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, files.FILE_MODE), "wb")
+
+
+def _sync(file: BinaryIO) -> None:
+    with file:
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class _Compaction:
+    """One pass over the sealed segments of a partition. `native` is the `el_compaction`."""
+
+    def __init__(self, parts: Parts, settings: TopicConfig, latest: _LatestOffsets, now_ms: int) -> None:
+        self._parts = parts
+        self._latest = latest
+        self._segment_bytes = settings.number("segment.bytes")
+        self._interval_bytes = settings.number("index.interval.bytes")
+        self.native: Any = ffi.new("el_compaction *")
+        self.native.map = latest.native
+        self.native.now = now_ms
+        self.native.new_horizon = min(now_ms + settings.number("delete.retention.ms"), _TIME_MAX)
+
+    def write_anew(self, segments: Sequence[Segment]) -> None:
+        """Write these segments anew, neighbours together as long as what becomes of them fits into one."""
+        remaining = list(segments)
+        while remaining:
+            cleaned = _CleanedSegment(self._parts.directory, remaining[0].base_offset, self._interval_bytes)
+            try:
+                group, is_changed = self._write_group(remaining, cleaned)
+                is_in_place = is_changed and self._put_in_place(group, cleaned)
+            except BaseException:
+                cleaned.discard()
+                raise
+            if not is_in_place:
+                cleaned.discard()
+            del remaining[: len(group)]
+
+    def _write_group(self, segments: Sequence[Segment], cleaned: _CleanedSegment) -> tuple[Sequence[Segment], bool]:
+        """Write as many of these segments as fit; which these are, and whether that changes anything."""
+        changed_before = self.native.batches_changed
+        group: list[Segment] = []
+        for segment in segments:
+            is_far = segment.end_offset - segments[0].base_offset > _OFFSETS_MAX
+            if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
+                break
+            _go_through(segment.path, *self._writers(cleaned))
+            group.append(segment)
+        return group, len(group) > 1 or self.native.batches_changed > changed_before
+
+    def _put_in_place(self, group: Sequence[Segment], cleaned: _CleanedSegment) -> bool:
+        cleaned.finish()
+        with self._parts.locked():
+            if not all(segment.path.exists() for segment in group):
+                return False  # retention, or somebody's request, has deleted records meanwhile
+            swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
+            lib.el_head_segments_changed(self._parts.head.pointer)
+        return True
+
+    def _writers(self, cleaned: _CleanedSegment) -> tuple[_Plain, _Compressed]:
+        consumed, produced, kept = ffi.new("size_t *"), ffi.new("size_t *"), ffi.new("el_batch *")
+
+        def write_plain(block: Any, length: int) -> tuple[int, int]:
+            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * length)
+            status = lib.el_compact_batches(self.native, block, length, out, consumed, produced)
+            cleaned.add(out, produced[0])
+            return status, consumed[0]
+
+        def write_compressed(batch: Any, whole: bytes, section: bytes) -> int:
+            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * len(section))
+            records = ffi.from_buffer("uint8_t[]", section)
+            if not lib.el_compact_records(self.native, batch, records, len(section), out, kept):
+                cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
+            elif kept.record_count > 0:
+                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - _HEADER_BYTES)))
+                kept.size_bytes = _HEADER_BYTES + len(compressed)
+                data = ffi.new("uint8_t[]", bytes(_HEADER_BYTES) + compressed)
+                lib.el_batch_seal(data, kept)
+                cleaned.add(data, kept.size_bytes)
+            return int(lib.EL_CODEC_OK)
+
+        return write_plain, write_compressed

@@ -1,0 +1,88 @@
+"""Deleting the beginning of a partition: records before an offset, and the segments that hold nothing else.
+
+The order makes every moment right. The new start is on disk first; then readers are told; then files go, the oldest first. A
+power cut that keeps an old segment and loses a younger one leaves what lies before the start, and nobody looks there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from eventlog._native import lib
+from eventlog.errors import DiskFullError
+from eventlog.storage import files, names
+from eventlog.storage.checkpoints import write_checkpoint
+from eventlog.storage.parts import Parts
+
+
+class Deleted(NamedTuple):
+    """What was deleted: whole segments, and their bytes. The log starts at `start_offset` now."""
+
+    start_offset: int
+    segments: int
+    size_bytes: int
+
+
+def delete_before(parts: Parts, offset: int) -> Deleted:
+    """Let the partition begin at `offset`, which is on disk. The caller has its segments locked. Raises `DiskFullError`."""
+    tail = parts.appender.tail()
+    if offset >= tail.end_offset and tail.position > 0:
+        parts.appender.roll()  # so that the file with the last of these records can go, too
+    start_offset = max(offset, int(lib.el_head_start_offset(parts.head.pointer)))
+    is_noted = _note_start(parts, start_offset)
+    lib.el_head_advance_start(parts.head.pointer, parts.signals.pointer, start_offset)
+    doomed = _segments_before(parts.directory, start_offset, parts.appender.tail().segment_base)
+    size_bytes = 0
+    for base in doomed:
+        size_bytes += files.size_of(names.segment_file(parts.directory, base))
+        delete_segment(parts.directory, base)
+        if not is_noted:
+            files.sync_directory(parts.directory)  # what is not noted must go in order
+    if doomed:
+        lib.el_head_segments_changed(parts.head.pointer)
+        files.sync_directory(parts.directory)
+    if not is_noted and not _note_start(parts, start_offset) and (not doomed or _has_rest(parts.directory, start_offset)):
+        raise DiskFullError(f"no space in {parts.directory} to note that {parts} starts at {start_offset} now")
+    return Deleted(start_offset, len(doomed), size_bytes)
+
+
+def _note_start(parts: Parts, start_offset: int) -> bool:
+    """Store where the log starts; False on a full disk, where deleting segments is what makes room for it."""
+    try:
+        write_checkpoint(parts.directory / names.START_CHECKPOINT, parts.topic, parts.partition, start_offset)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True
+
+
+def _segments_before(directory: Path, start_offset: int, active_base: int) -> list[int]:
+    bases = files.segment_bases(directory)
+    return [base for base, following in pairwise(bases) if following <= start_offset and base < active_base]
+
+
+def _has_rest(directory: Path, start_offset: int) -> bool:
+    """Does the first segment hold records before the start?"""
+    return files.segment_bases(directory)[0] < start_offset
+
+
+def delete_segment(directory: Path, base_offset: int) -> None:
+    """Delete the files of a sealed segment, as far as they are there."""
+    for suffix in names.SEGMENT_SUFFIXES:
+        names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
+
+
+def delete_directory(directory: Path) -> None:
+    """Delete a directory of files, as far as it is there."""
+    try:
+        for name in os.listdir(directory):
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+    except FileNotFoundError:
+        return
+    files.sync_directory(directory.parent)

@@ -1,0 +1,75 @@
+"""Going through the batch headers of a segment, without looking at records; and the index entries that belong to them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError
+from eventlog.storage import index
+
+_BLOCK_BYTES = 4 * 2**20
+_NO_INDEX = 2**62
+
+
+def new_tail(base_offset: int) -> Any:
+    """The native `el_tail` of a segment without batches."""
+    tail = ffi.new("el_tail *")
+    tail.end_offset = tail.segment_base = base_offset
+    tail.max_timestamp = tail.max_timestamp_offset = tail.indexed_timestamp = tail.first_timestamp = -1
+    return tail
+
+
+class IndexBuilder:
+    """Makes the index entries of a segment while its batches pass by, as appends would have made them."""
+
+    def __init__(self, tail: Any, interval_bytes: int) -> None:
+        self.tail = tail
+        self.entries = bytearray()
+        self.time_entries = bytearray()
+        self._interval_bytes = interval_bytes
+
+    def add(self, block: Any, length: int, batch_count: int) -> None:
+        """Take account of whole batches; the native `block` has at most `batch_count` of them."""
+        entries = ffi.new("uint8_t[]", (batch_count + 1) * index.ENTRY.size)
+        time_entries = ffi.new("uint8_t[]", (batch_count + 1) * index.TIME_ENTRY.size)
+        before = self.tail.index_bytes, self.tail.time_index_bytes
+        lib.el_index_rebuild(block, length, self._interval_bytes, self.tail, entries, time_entries)
+        self.entries += ffi.buffer(entries, self.tail.index_bytes - before[0])
+        self.time_entries += ffi.buffer(time_entries, self.tail.time_index_bytes - before[1])
+
+    def seal(self) -> None:
+        """Add the last entry of the time index, which every sealed segment has."""
+        tail = self.tail
+        if tail.max_timestamp > tail.indexed_timestamp:
+            relative = tail.max_timestamp_offset - tail.segment_base
+            self.time_entries += index.TIME_ENTRY.pack(tail.max_timestamp, relative)
+            tail.indexed_timestamp = tail.max_timestamp
+
+
+def largest_timestamp(path: Path) -> int:
+    """The largest timestamp of all batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
+    tail = new_tail(0)
+    block_bytes = _BLOCK_BYTES
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while tail.position < size:
+            data = os.pread(file.fileno(), block_bytes, tail.position)
+            before = tail.position
+            lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
+            if tail.position == before:
+                block_bytes = needed_bytes(path, data, before, size)
+    return int(tail.max_timestamp)
+
+
+def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
+    """How many bytes the batch at a position takes, which did not fit into what was read."""
+    batch = ffi.new("el_batch *")
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
+        raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return int(batch.size_bytes)
+
+

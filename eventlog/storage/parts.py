@@ -1,0 +1,30 @@
+"""What a partition is made of, for those who look after its segments: deletion, retention, compaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog.storage.appender import Appender
+from eventlog.storage.head import SharedHead
+from eventlog.storage.segments_lock import segments_locked
+from eventlog.waiting import Signals
+
+
+class Parts(NamedTuple):
+    """The parts of an open partition. Sealed segments are deleted or replaced under `locked` only."""
+
+    topic: str
+    partition: int
+    directory: Path
+    head: SharedHead
+    appender: Appender
+    signals: Signals
+    lock_timeout_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+    def locked(self) -> Any:
+        """Be the only one, of all processes, who deletes or replaces segments. Raises `LockTimeoutError`."""
+        return segments_locked(self.directory, self.lock_timeout_ms)

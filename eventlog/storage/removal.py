@@ -1,0 +1,54 @@
+"""Removing a partition that others may have open: they are told first, and then its files go."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from eventlog._native import ffi, lib
+from eventlog.storage import files, names
+from eventlog.storage.deletion import delete_directory
+from eventlog.storage.head import DELETED
+from eventlog.waiting import Signals
+
+
+def remove_partition(store: Path, signals: Signals, topic: str, partition: int) -> None:
+    """Remove a partition of a topic that is not in the catalog any more; what is not there is passed over.
+
+    Its head is poisoned for everybody who has it mapped, and is there, poisoned, for those who are about to open it; only then
+    it goes, together with the name of the directory. So nobody appends to files that are gone."""
+    head_file = names.head_file(store, topic, partition)
+    descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for whoever is initialising it right now
+        _poison(descriptor, signals)
+        delete_directory(_out_of_the_way(store, topic, partition))
+        head_file.unlink(missing_ok=True)
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+    delete_directory(names.removed_directory(store, topic, partition))
+
+
+def _poison(descriptor: int, signals: Signals) -> None:
+    if os.fstat(descriptor).st_size < lib.EL_HEAD_BYTES:
+        os.posix_fallocate(descriptor, 0, lib.EL_HEAD_BYTES)
+    head = lib.el_head_map(descriptor)
+    if head == ffi.NULL:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    lib.el_head_set_deleted(head, DELETED)
+    lib.el_head_wake(head, signals.pointer)
+    lib.el_head_unmap(head)
+
+
+def _out_of_the_way(store: Path, topic: str, partition: int) -> Path:
+    """Take the directory out of logs/ in one step, so that it is never taken for a topic of a broker."""
+    directory = names.partition_directory(store, topic, partition)
+    elsewhere = names.deleted_directory(store, topic, partition)
+    delete_directory(elsewhere)
+    if directory.exists():
+        files.make_directory(elsewhere.parent)
+        directory.rename(elsewhere)
+        files.sync_directory(directory.parent)
+    return elsewhere

@@ -1,0 +1,23 @@
+"""Verifying a partition that is in use."""
+
+from __future__ import annotations
+
+from eventlog._native import lib
+from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.partition import Partition, parts
+from eventlog.storage.swap import finish_swaps
+
+
+def verify(partition: Partition, *, may_have_gaps: bool) -> VerifyReport:
+    """Check every byte of a partition, while others append to it, compact it or delete its beginning."""
+    own_parts = parts(partition)
+    with own_parts.locked():
+        if finish_swaps(partition.directory):
+            lib.el_head_segments_changed(own_parts.head.pointer)
+    while True:
+        version = lib.el_head_segments_version(own_parts.head.pointer)
+        # Behind the end offset may stand what somebody is about to append, or died while appending.
+        end_offset = partition.end_offset if partition.recovery.damage is None else None
+        report = verify_partition(partition.directory, partition.start_offset, end_offset, may_have_gaps=may_have_gaps)
+        if not report.problems or version == lib.el_head_segments_version(own_parts.head.pointer):
+            return report

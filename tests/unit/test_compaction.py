@@ -1,0 +1,191 @@
+"""cleanup.policy=compact: the latest value of each key stays, at its offset, while everything else goes on."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import EventLog, InvalidArgumentError, Partition, Record, TopicPartition
+from eventlog.storage import compaction
+from tests.support import stores
+from tests.support.heads import simulate_reboot
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "store"
+    stores.create(path, cleanup_policy="compact", segment_bytes=4096, delete_retention_ms=0)
+    return path
+
+
+def latest(records: list[Record], sealed_end: int) -> list[Record]:
+    """What compaction may leave at least: the last record of each key, and all that is not sealed."""
+    last = {record.key: record.offset for record in records if record.offset < sealed_end}
+    return [record for record in records if record.offset >= sealed_end or last[record.key] == record.offset]
+
+
+def fill(partition: Partition, records: int, keys: int, *, seed: int = 1, codec: str | None = None) -> None:
+    choices = random.Random(seed)
+    for _ in range(records // 5):
+        values = [b"%d" % choices.randrange(10**9) * choices.randrange(1, 5) for _ in range(5)]
+        partition.append_many(values, keys=[b"key-%d" % choices.randrange(keys) for _ in values], compression=codec)
+
+
+def sealed_end(store: Path) -> int:
+    return int(stores.segments(store)[-1].stem)
+
+
+@pytest.mark.parametrize("codec", [None, "gzip", "zstd", "lz4", "snappy"])
+def test_the_latest_value_of_each_key_stays_with_its_offset_and_everything_else(log: EventLog, store: Path, codec: str) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 2000, 50, codec=codec)
+    before = stores.everything(partition)
+    report = log.maintain()
+    assert report.failures == []
+    done = report.partitions[0].compacted
+    assert done is not None
+    after = stores.everything(partition)
+    assert after == latest(before, sealed_end(store))
+    assert list(partition.records()) == after
+    assert (done.records_before, done.records_after) == (sealed_end(store), sum(r.offset < sealed_end(store) for r in after))
+    assert done.bytes_after < done.bytes_before / 5
+    assert len(stores.segments(store)) <= 4
+    assert log.verify()[0].problems == []
+
+
+def test_every_offset_can_be_sought_afterwards_and_gives_the_next_record(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 30)
+    log.maintain()
+    after = stores.everything(partition)
+    for offset in range(partition.end_offset):
+        assert partition.read(offset, max_records=1) == [next(record for record in after if record.offset >= offset)]
+
+
+def test_it_is_still_so_after_a_reopening_and_a_reboot(store: Path) -> None:
+    with eventlog.open(store) as log:
+        fill(stores.open_partition(log), 1000, 30)
+        log.maintain()
+        expected = stores.everything(stores.open_partition(log))
+    simulate_reboot(stores.head_file(store))
+    with eventlog.open(store) as log:
+        assert stores.everything(stores.open_partition(log)) == expected
+        assert log.verify()[0].problems == []
+
+
+def test_a_deleted_key_goes_with_its_tombstone_once_the_time_is_up(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    partition.append(b"value", b"gone")
+    partition.append(None, b"gone")
+    fill(partition, 600, 20)
+    log.maintain()
+    assert [(record.offset, record.value) for record in stores.everything(partition) if record.key == b"gone"] == [(1, None)]
+    fill(partition, 600, 20)
+    log.maintain(compact_all=True)
+    assert not [record for record in stores.everything(partition) if record.key == b"gone"]
+
+
+def test_a_tombstone_stays_as_long_as_the_topic_says(log: EventLog, store: Path) -> None:
+    log.alter_topic(stores.TOPIC, config={"delete.retention.ms": DAY_MS})
+    partition = stores.open_partition(log)
+    partition.append(None, b"gone", timestamp=12_345)
+    for _ in range(3):
+        fill(partition, 600, 20)
+        log.maintain(compact_all=True)
+    found = [record for record in stores.everything(partition) if record.key == b"gone"]
+    assert [(record.offset, record.value, record.timestamp) for record in found] == [(0, None, 12_345)]
+
+
+def test_little_memory_takes_more_passes_and_gives_the_same(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 3000, 400)
+    before = stores.everything(partition)
+    parts_of = eventlog.storage.partition.parts(partition)
+    settings = log.topic(stores.TOPIC).settings()
+    done = compaction.compact(parts_of, settings, 0, memory_bytes=100 * 24)
+    assert done is not None and done.end_offset == sealed_end(store)
+    assert stores.everything(partition) == latest(before, sealed_end(store))
+
+
+def test_what_is_not_worth_it_is_left_alone_unless_it_is_asked_for(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 900)
+    assert log.maintain().partitions[0].compacted is not None
+    fill(partition, 50, 900)
+    fill(partition, 50, 900)
+    assert log.maintain().partitions == []
+    assert log.maintain(compact_all=True).partitions != []
+
+
+def test_records_that_are_too_young_stay(log: EventLog, store: Path) -> None:
+    log.alter_topic(stores.TOPIC, config={"min.compaction.lag.ms": DAY_MS})
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 10)
+    before = stores.everything(partition)
+    assert log.maintain(compact_all=True).partitions == []
+    assert stores.everything(partition) == before
+
+
+def test_a_record_without_a_key_is_refused_and_one_that_is_there_is_kept(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    for append in (lambda: partition.append(b"v"), lambda: partition.append_many([b"v", b"w"], keys=[b"k", None])):
+        with pytest.raises(InvalidArgumentError, match="needs a key"):
+            append()
+    assert partition.end_offset == 0
+    log.create_topic("mixed", config={"segment.bytes": 1024})
+    mixed = log.partition("mixed", 0)
+    for number in range(100):
+        mixed.append(b"%d" % number, None if number % 10 == 0 else b"key")
+    log.alter_topic("mixed", config={"cleanup.policy": "compact"})
+    with pytest.raises(InvalidArgumentError, match="needs a key"):
+        mixed.append(b"v")
+    log.maintain(compact_all=True)
+    sealed = int(sorted(mixed.directory.glob("*.log"))[-1].stem)
+    kept = [record.offset for record in mixed.records() if record.offset < sealed and record.key is None]
+    assert kept == list(range(0, sealed, 10))
+
+
+def test_damage_is_reported_and_never_written_anew(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 10)
+    damaged = stores.segments(store)[1]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    files = {path.name: path.read_bytes() for path in damaged.parent.iterdir()}
+    report = log.maintain()
+    assert damaged.name in report.failures[0][1]
+    assert {path.name: path.read_bytes() for path in damaged.parent.iterdir()} == files
+
+
+def test_a_consumer_that_is_in_the_middle_reads_on_without_a_gap(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 4000, 3000)
+    place = TopicPartition(stores.TOPIC, 0)
+    with log.consumer() as consumer:
+        consumer.assign([place])
+        seen = consumer.poll(timeout=0, max_records=700)
+        log.maintain()
+        while records := consumer.poll(timeout=0, max_records=100):
+            seen += records
+    offsets = [record.offset for record in seen]
+    assert offsets == sorted(set(offsets))
+    assert set(record.offset for record in stores.everything(partition)) <= set(offsets)
+
+
+def test_a_topic_that_was_compacted_stays_readable_when_it_is_compacted_no_more(store: Path) -> None:
+    with eventlog.open(store) as log:
+        fill(stores.open_partition(log), 1000, 10)
+        log.maintain()
+        log.alter_topic(stores.TOPIC, config={"cleanup.policy": None})
+        expected = stores.everything(stores.open_partition(log))
+        stores.open_partition(log).append(b"no key any more")
+    simulate_reboot(stores.head_file(store))
+    with eventlog.open(store) as log:
+        assert stores.everything(stores.open_partition(log))[:-1] == expected
+        assert log.verify()[0].problems == []
