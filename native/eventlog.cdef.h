@@ -155,6 +155,7 @@ int el_group_begin_persist(el_group *group, int64_t interval_ms);
 int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners);
 void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
 int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);

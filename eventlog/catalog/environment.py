@@ -18,7 +18,7 @@ import lmdb
 from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
 
 _MAP_BYTES = 2**30  # address space, not disk
-_DATABASES = (b"topics", b"deleted", b"groups", b"offsets")
+_DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"

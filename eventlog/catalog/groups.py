@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import lmdb
 
-from eventlog.catalog import offsets
+from eventlog.catalog import history, offsets
 from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.catalog.topics import partition_counts
+from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
 from eventlog.records.record import TopicPartition
 
@@ -106,6 +109,7 @@ class GroupChange:
         """Remove the group with its offsets."""
         self._transaction.delete(self.name.encode(), db=self._environment.database(_DATABASE))
         offsets.delete_all(self._transaction, self._environment, self.name)
+        history.delete_all(self._transaction, self._environment, self.name)
         self.state = None
 
     def partition_counts(self, topics: set[str]) -> dict[str, int]:
@@ -115,6 +119,16 @@ class GroupChange:
     def offsets(self) -> dict[TopicPartition, StoredOffset]:
         """What the catalog has of the group's committed offsets."""
         return offsets.find_all(self._transaction, self._environment, self.name)
+
+    def history(self, count: int | None) -> list[HistoryEntry]:
+        """The last `count` entries of the group's history, the oldest first; None: all there are."""
+        return history.find_last(self._transaction, self._environment, self.name, count)
+
+    def note(self, kind: str, changes: Sequence[OffsetChange]) -> None:
+        """Add to the group's history what this process has done to its committed offsets."""
+        if changes:
+            entry = HistoryEntry(0, now_ms(), kind, os.getpid(), os.uname().nodename, tuple(changes))
+            history.append(self._transaction, self._environment, self.name, entry)
 
     def store_offset(self, partition: TopicPartition, stored: StoredOffset) -> None:
         """Replace one committed offset."""
@@ -131,6 +145,13 @@ class GroupCatalog:
         """All names, sorted."""
         with self._environment.transaction(_DATABASE) as transaction:
             return [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
+
+    @contextmanager
+    def look_at_all(self) -> Iterator[list[GroupChange]]:
+        """See all groups as they are at one moment, sorted by name."""
+        with self._environment.transaction(_DATABASE) as transaction:
+            names = [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
+            yield [GroupChange(self._environment, transaction, name) for name in names]
 
     @contextmanager
     def look(self, name: str) -> Iterator[GroupChange]:

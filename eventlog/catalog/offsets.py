@@ -37,27 +37,25 @@ def _key(group: str, partition: TopicPartition) -> bytes:
     return _prefix(group) + partition.topic.encode() + b"\0" + _PARTITION.pack(partition.partition)
 
 
-def _decode(group: str, key: bytes, value: bytes) -> tuple[TopicPartition, StoredOffset]:
-    try:
-        topic, partition = key[len(_prefix(group)) : -_PARTITION.size - 1], key[-_PARTITION.size :]
-        return TopicPartition(topic.decode(), *_PARTITION.unpack(partition)), StoredOffset(*_VALUE.unpack(value))
-    except (struct.error, ValueError) as error:
-        raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
-
-
 def find_all(
     transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str
 ) -> dict[TopicPartition, StoredOffset]:
     """All offsets of a group."""
     found = {}
     prefix = _prefix(group)
+    topics: dict[bytes, str] = {}  # a group has many partitions of few topics
     cursor = transaction.cursor(db=environment.database(DATABASE))
-    if cursor.set_range(prefix):
-        for key, value in cursor:
-            if not bytes(key).startswith(prefix):
+    try:
+        for key, value in cursor if cursor.set_range(prefix) else ():
+            key = bytes(key)
+            if not key.startswith(prefix):
                 break
-            partition, stored = _decode(group, bytes(key), bytes(value))
-            found[partition] = stored
+            encoded = key[len(prefix) : -_PARTITION.size - 1]
+            topic = topics.get(encoded) or topics.setdefault(encoded, encoded.decode())
+            place = TopicPartition(topic, *_PARTITION.unpack_from(key, len(key) - _PARTITION.size))
+            found[place] = StoredOffset._make(_VALUE.unpack(value))
+    except (struct.error, ValueError) as error:
+        raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from eventlog.catalog.offsets import StoredOffset
-from eventlog.clock import now_ms
+from eventlog.catalog.history import HistoryEntry
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError
 from eventlog.groups import coordinator
+from eventlog.groups.fencing import set_offsets
+from eventlog.groups.look import GroupLook, lag_of, look_at
+from eventlog.groups.progress import Progress, progress_of
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable, existing
-from eventlog.options import check_offset
+from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition
-from eventlog.storage.acks import NOBODY
 from eventlog.storage.partition import check_offset_within
 
 
 @dataclass(frozen=True)
 class GroupMember:
-    """A live member of a group. `partitions` are those it owns now; `joined_ms` is in milliseconds since the epoch."""
+    """A live member of a group. `partitions` are those it owns now, `assigned` those it is to have, once others have given
+    them up; `joined_ms` is in milliseconds since the epoch."""
 
     member_id: str
     instance_id: str | None
@@ -28,6 +30,7 @@ class GroupMember:
     topics: tuple[str, ...]
     partitions: tuple[TopicPartition, ...]
     joined_ms: int
+    assigned: tuple[TopicPartition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,21 @@ class GroupDescription:
     generation: int
     assignor: str
     members: tuple[GroupMember, ...]
+
+
+def describe(look: GroupLook) -> GroupDescription:
+    """A group as it was seen."""
+    owned: dict[int, list[TopicPartition]] = {}
+    for place, seen in sorted(look.offsets.items()):
+        owned.setdefault(seen.owner, []).append(place)
+    members = tuple(
+        GroupMember(
+            member.member_id, member.instance_id, member.process_id, member.host, member.topics,
+            tuple(owned.get(member.epoch, ())), member.joined_ms, look.state.assignment.get(member.epoch, ()),
+        )
+        for member in look.alive
+    )  # fmt: skip
+    return GroupDescription(look.state.name, look.state.generation, look.state.assignor, members)
 
 
 class Group:
@@ -57,69 +75,66 @@ class Group:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         return table
 
+    def _look(self) -> GroupLook:
+        self._groups.internals.check_usable()
+        look = look_at(self._groups.internals, self._groups.locks, self.name)
+        if look is None:
+            raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
+        return look
+
     def committed(self) -> dict[TopicPartition, int]:
         """The committed offset of every partition that has one: all records before it are acknowledged."""
-        return self._table().all_committed()
+        return self._look().committed()
 
     def lag(self) -> dict[TopicPartition, int | None]:
         """How many records each partition has behind the committed offset; None where nothing was committed yet.
 
         Holds every partition of the topics that live members subscribe to, and every one with a committed offset."""
-        committed = self._table().all_committed()
-        lags: dict[TopicPartition, int | None] = dict.fromkeys(self._subscribed())
-        for partition, offset in committed.items():
-            try:
-                log = self._groups.internals.partition(*partition)
-            except LookupError:
-                continue  # the topic is gone
-            lags[partition] = max(0, log.end_offset - max(offset, log.start_offset))
-        return dict(sorted(lags.items()))
+        return lag_of(self._groups.internals, self._look())
 
-    def _subscribed(self) -> list[TopicPartition]:
-        with self._groups.internals.groups.look(self.name) as found:
-            state = existing(found.state, self.name)
-            alive = [member for member in state.members.values() if self._groups.locks.is_alive(member.epoch)]
-            counts = found.partition_counts({topic for member in alive for topic in member.topics})
-        return [TopicPartition(topic, partition) for topic in counts for partition in range(counts[topic])]
+    def progress(self) -> dict[TopicPartition, Progress]:
+        """The same partitions, with lag in records, bytes and seconds, rates, and the time to catch up."""
+        return progress_of(self._groups.internals, self._look(), self.history())
+
+    def history(self, limit: int | None = None) -> list[HistoryEntry]:
+        """What became of the committed offsets, and who did it: the last `limit` entries (None: all), the oldest first.
+
+        Commits are noted as they reach the disk, about once a second. A group keeps at most 1,000 entries, or 256 KiB."""
+        if limit is not None:
+            check_number("limit", limit, 1, 2**31 - 1)
+        with self._groups.internals.groups.look(self.name) as group:
+            existing(group.state, self.name)
+            return group.history(limit)
 
     def describe(self) -> GroupDescription:
         """Who is in the group, and which partitions each member owns."""
-        table = self._table()
-        state = table.state()
-        owned: dict[int, list[TopicPartition]] = {}
-        for partition, slot in sorted(table.slots().items()):
-            owned.setdefault(table.acks.owner(slot), []).append(partition)
-        owned.pop(NOBODY, None)
-        members = tuple(
-            GroupMember(
-                member.member_id, member.instance_id, member.process_id, member.host, member.topics,
-                tuple(owned.get(member.epoch, ())), member.joined_ms,
-            )
-            for member in state.members.values()
-            if self._groups.locks.is_alive(member.epoch)
-        )  # fmt: skip
-        return GroupDescription(self.name, state.generation, state.assignor, members)
+        return describe(self._look())
 
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Set committed offsets, forward or back, durably. A running group is fenced, and goes on from there.
 
         Each offset has to be in its partition. Nothing else ever moves a committed offset back. Raises `OffsetOutOfRangeError`,
         `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`, and then nothing was changed."""
-        checked = self._checked(offsets)
-        table = self._table()
-        table.make_slots(checked)
-        with self._groups.internals.groups.change(self.name) as change:
-            state = table.state_in(change)
-            state = replace(state, generation=state.generation + 1)
-            change.store(state)
-            slots = {partition: stored.slot for partition, stored in change.offsets().items()}
-            for partition, offset in checked.items():
-                change.store_offset(partition, StoredOffset(offset, now_ms(), slots[partition]))
-            for partition, offset in checked.items():
-                table.acks.ack(slots[partition], NOBODY).reset(offset)
-        for partition, offset in checked.items():
-            table.acks.set_persisted(slots[partition], offset)
-        table.acks.announce(state.generation)
+        set_offsets(self._groups, self._table(), self._checked(offsets), "reset")
+
+    def undo_reset(self) -> dict[TopicPartition, int | None]:
+        """Give back the committed offsets that the last reset, import or deletion of offsets took away; returns what they are
+        now, None where there was none. Records that were deleted since cannot come back: there it is the first that is left.
+
+        A running group is fenced as by a reset. A second undo undoes the first. Raises `InvalidArgumentError` if the history
+        has none that could be undone."""
+        entry = next((entry for entry in reversed(self.history()) if entry.kind != "commit"), None)
+        if entry is None:
+            raise InvalidArgumentError(f"the history of group {self.name!r} has no reset that could be undone")
+        offsets = {change.partition: self._within(change.partition, change.before) for change in entry.changes}
+        set_offsets(self._groups, self._table(), offsets, "undo")
+        return offsets
+
+    def _within(self, partition: TopicPartition, offset: int | None) -> int | None:
+        if offset is None:
+            return None
+        bounds = self._groups.internals.offsets(*partition)
+        return min(max(offset, bounds.start_offset), bounds.end_offset)
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         if not isinstance(offsets, Mapping):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from eventlog.catalog.history import OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
+from eventlog.storage.acks import NOTHING_COMMITTED, none_if_nothing
 from eventlog.storage.partition import Partition
 from eventlog.storage.periodic import PeriodicThread
 
@@ -23,15 +25,24 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
     slots = {partition: slot for partition, slot in group.slots().items() if slot in dirty}
     logs, failure = _open_partitions(internals, group, slots, flush)
     stored = {}
+    changes = []
     with internals.groups.change(group.name) as change:
-        if group.find_state_in(change) is None:
+        state = group.find_state_in(change)
+        if state is None:
             return
+        former = change.offsets()
         for partition, log in logs.items():
             slot = slots[partition]
             # Both are taken inside the transaction: these are serialised, so a later one never stores an earlier offset.
             offset = min(group.acks.committed(slot), log.durable_offset)
             change.store_offset(partition, StoredOffset(offset, group.acks.committed_ms(slot), slot))
             stored[slot] = offset
+            owner = state.members.get(group.acks.owner(slot))
+            before = former[partition].offset if partition in former else NOTHING_COMMITTED
+            if offset != before:
+                member_id = owner.member_id if owner is not None else None
+                changes.append(OffsetChange(partition, none_if_nothing(before), offset, member_id))
+        change.note("commit", changes)
     for slot, offset in stored.items():
         group.acks.set_persisted(slot, offset)
     if failure is not None:

@@ -23,6 +23,45 @@ _SLOTS_A_STEP = 32
 _DIRTY_A_CALL = 1024
 
 
+def none_if_nothing(offset: int) -> int | None:
+    """A committed offset as people see it: None while nothing was committed."""
+    return None if offset == NOTHING_COMMITTED else offset
+
+
+class Slots(NamedTuple):
+    """What the slots of a group hold, by slot: committed offsets, when they were committed (ms since the epoch), and owners."""
+
+    committed: list[int]
+    committed_ms: list[int]
+    owners: list[int]
+
+
+def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
+    """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
+    since the machine started."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if status.st_size < lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES:
+            return None
+        group = lib.el_group_map(descriptor)
+    finally:
+        os.close(descriptor)
+    if group == ffi.NULL:
+        raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
+    try:
+        if not lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation):
+            return None
+        columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
+        lib.el_slots_copy(group, slots, *columns)
+        return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
+    finally:
+        lib.el_group_unmap(group)
+
+
 class Stored(NamedTuple):
     """A group as the catalog has it: (committed offset, milliseconds since the epoch) by slot."""
 

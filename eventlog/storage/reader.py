@@ -6,14 +6,14 @@ import os
 import sys
 from bisect import bisect_right
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
-from eventlog.storage.head import DELETED, SharedHead
+from eventlog.storage.head import DELETED
 
 _COMPRESSION = 0x07
 
@@ -22,12 +22,24 @@ _COMPRESSION = 0x07
 _MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 
 
+class _Head(Protocol):
+    """What a reader asks of a partition's head. `pointer` is the native `el_head`."""
+
+    pointer: Any
+
+    @property
+    def may_have_gaps(self) -> bool: ...
+
+    @property
+    def poison(self) -> int: ...
+
+
 class SegmentList:
     """The base offsets of a partition's segments, listed again when one was added or deleted.
 
     Offsets follow one another without a gap unless the head says that there may be gaps."""
 
-    def __init__(self, directory: Path, head: SharedHead) -> None:
+    def __init__(self, directory: Path, head: _Head) -> None:
         self._directory = directory
         self._head = head
         self._version = -1

@@ -128,6 +128,14 @@ int64_t el_slot_persisted(const el_group *group, uint32_t slot) {
     return atomic_load_explicit(&group->slots[slot].persisted, memory_order_acquire);
 }
 
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners) {
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        committed[slot] = el_slot_committed(group, slot);
+        committed_ms[slot] = el_slot_committed_ms(group, slot);
+        owners[slot] = el_slot_owner(group, slot);
+    }
+}
+
 void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset) {
     atomic_store_explicit(&group->slots[slot].persisted, offset, memory_order_release);
 }

@@ -124,6 +124,8 @@ int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
 int64_t el_slot_persisted(const el_group *group, uint32_t slot);
+/* Committed offsets, when they were committed, and owners, of the first so many slots: three arrays of that many. */
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners);
 void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
 /* Slots whose committed offset the catalog does not have yet, from *next on; moves *next behind the last that was looked

@@ -1,0 +1,95 @@
+"""Looking at groups without taking part in them: cheap enough for hundreds of groups with thousands of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from eventlog.catalog.groups import GroupChange, GroupState, Member
+from eventlog.catalog.offsets import StoredOffset
+from eventlog.groups.liveness import MemberLocks
+from eventlog.log import Internals
+from eventlog.records.record import TopicPartition
+from eventlog.storage import names
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, glance_slots
+
+
+class SeenOffset(NamedTuple):
+    """A partition in a group: the committed offset, or `NOTHING_COMMITTED`, when it was committed (ms since the epoch), and the
+    epoch of the member that owns the partition, or `NOBODY`."""
+
+    committed: int
+    committed_ms: int
+    owner: int
+
+
+class GroupLook(NamedTuple):
+    """A group at one moment. `alive` are the members whose processes are there; `counts` has the number of partitions of each
+    topic that they subscribe to and that exists."""
+
+    state: GroupState
+    offsets: Mapping[TopicPartition, SeenOffset]
+    alive: tuple[Member, ...]
+    counts: Mapping[str, int]
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """The committed offsets of all partitions that have one, sorted."""
+        return {place: seen.committed for place, seen in sorted(self.offsets.items()) if seen.committed != NOTHING_COMMITTED}
+
+    def partitions(self) -> list[TopicPartition]:
+        """Every partition that has a committed offset, or that a live member subscribes to, sorted."""
+        subscribed = {TopicPartition(topic, number) for topic, count in self.counts.items() for number in range(count)}
+        return sorted(subscribed | {place for place, seen in self.offsets.items() if seen.committed != NOTHING_COMMITTED})
+
+    def owner(self, place: TopicPartition) -> Member | None:
+        """The live member that owns a partition."""
+        seen = self.offsets.get(place)
+        return next((member for member in self.alive if seen is not None and member.epoch == seen.owner), None)
+
+
+def lag_of(internals: Internals, look: GroupLook) -> dict[TopicPartition, int | None]:
+    """How many records each partition has behind the committed offset; None where nothing was committed yet."""
+    lags: dict[TopicPartition, int | None] = {}
+    for place in look.partitions():
+        seen = look.offsets.get(place)
+        if seen is None or seen.committed == NOTHING_COMMITTED:
+            lags[place] = None
+            continue
+        try:
+            start_offset, end_offset, _ = internals.offsets(*place)
+        except LookupError:
+            continue  # the topic is gone
+        lags[place] = max(0, end_offset - max(seen.committed, start_offset))
+    return lags
+
+
+def look_at(internals: Internals, locks: MemberLocks, name: str) -> GroupLook | None:
+    """A group; None if there is none of this name."""
+    with internals.groups.look(name) as group:
+        return _look(internals, locks, group)
+
+
+def look_at_all(internals: Internals, locks: MemberLocks) -> list[GroupLook]:
+    """All groups, sorted by name."""
+    with internals.groups.look_at_all() as groups:
+        looks = (_look(internals, locks, group) for group in groups)
+        return [look for look in looks if look is not None]
+
+
+def _look(internals: Internals, locks: MemberLocks, group: GroupChange) -> GroupLook | None:
+    state = group.state
+    if state is None:
+        return None
+    alive = tuple(member for member in state.members.values() if locks.is_alive(member.epoch))
+    counts = group.partition_counts({topic for member in alive for topic in member.topics})
+    return GroupLook(state, _offsets(internals, state, group.offsets()), alive, counts)
+
+
+def _offsets(
+    internals: Internals, state: GroupState, stored: Mapping[TopicPartition, StoredOffset]
+) -> dict[TopicPartition, SeenOffset]:
+    slots = glance_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
+    if slots is None:
+        return {place: SeenOffset(each.offset, each.committed_ms, NOBODY) for place, each in stored.items()}
+    rows = list(zip(*slots, strict=True))
+    return {place: SeenOffset._make(rows[each.slot]) for place, each in stored.items() if each.slot < state.slots}

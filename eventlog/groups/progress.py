@@ -1,0 +1,125 @@
+"""How a group gets on with each partition: lag in records, bytes and seconds, rates, and when it will have caught up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eventlog.catalog.history import HistoryEntry
+from eventlog.clock import now_ms
+from eventlog.errors import EventLogError
+from eventlog.groups.look import GroupLook, SeenOffset
+from eventlog.log import Internals
+from eventlog.records.record import TopicPartition
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
+from eventlog.storage.glance import PartitionOffsets
+from eventlog.storage.glimpse import glimpse
+
+_WINDOW_MS = 60_000
+_SAMPLE_MS_MIN = 1000  # a rate over less says little
+_Behind = tuple[int | None, float | None, float | None]
+_NOTHING_BEHIND: _Behind = (0, 0.0, None)
+_NOWHERE = SeenOffset(NOTHING_COMMITTED, -1, NOBODY)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A group in one partition. None stands for what is unknown: nothing was committed yet, or not for long enough.
+
+    `lag` is in records, `lag_bytes` in bytes of batches; `lag_seconds` is the age of the oldest record that is not
+    acknowledged, by its timestamp. The rates are in records a second over the last minute: what the group commits,
+    and what is appended. `catch_up_seconds` is when the lag will be gone at these rates; None, too, if it does not shrink."""
+
+    start_offset: int
+    end_offset: int
+    committed: int | None = None
+    committed_ms: int | None = None
+    lag: int | None = None
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    commit_rate: float | None = None
+    append_rate: float | None = None
+    catch_up_seconds: float | None = None
+    member_id: str | None = None
+
+
+def progress_of(
+    internals: Internals, look: GroupLook, history: Sequence[HistoryEntry]
+) -> dict[TopicPartition, Progress]:
+    """The progress in every partition that the group has to do with, sorted."""
+    now = now_ms()
+    samples = _samples(history, now)
+    found = {}
+    for place in look.partitions():
+        try:
+            offsets = internals.offsets(*place)
+            found[place] = _progress(internals, look, place, offsets, samples.get(place), now)
+        except LookupError:
+            continue  # the topic is gone
+    return found
+
+
+def _samples(history: Sequence[HistoryEntry], now: int) -> dict[TopicPartition, tuple[int, int]]:
+    """By partition, the oldest commit of the last minute: when it was, and the offset."""
+    samples: dict[TopicPartition, tuple[int, int]] = {}
+    for entry in reversed(history):
+        if entry.at_ms < now - _WINDOW_MS:
+            break
+        for change in entry.changes:
+            if entry.kind != "commit":
+                samples.pop(change.partition, None)  # what a reset did is no work of the group
+            elif change.after is not None:
+                samples[change.partition] = entry.at_ms, change.after
+    return samples
+
+
+def _progress(
+    internals: Internals,
+    look: GroupLook,
+    place: TopicPartition,
+    offsets: PartitionOffsets,
+    sample: tuple[int, int] | None,
+    now: int,
+) -> Progress:
+    owner = look.owner(place)
+    member_id = owner.member_id if owner is not None else None
+    seen = look.offsets.get(place, _NOWHERE)
+    if seen.committed == NOTHING_COMMITTED:
+        return Progress(offsets.start_offset, offsets.end_offset, member_id=member_id)
+    position = max(seen.committed, offsets.start_offset)
+    lag = max(0, offsets.end_offset - position)
+    behind = _behind(internals, place, position, offsets, now) if lag else _NOTHING_BEHIND
+    lag_bytes, lag_seconds, append_rate = behind
+    commit_rate = _commit_rate(seen, sample, now)
+    catch_up = 0.0 if lag == 0 else None
+    if lag and commit_rate is not None and append_rate is not None and commit_rate > append_rate:
+        catch_up = lag / (commit_rate - append_rate)
+    return Progress(
+        offsets.start_offset, offsets.end_offset, seen.committed, seen.committed_ms, lag, lag_bytes, lag_seconds,
+        commit_rate, append_rate, catch_up, member_id,
+    )  # fmt: skip
+
+
+def _commit_rate(seen: SeenOffset, sample: tuple[int, int] | None, now: int) -> float | None:
+    """Records a second that the group acknowledged since the oldest commit of the last minute."""
+    if seen.committed_ms < now - _WINDOW_MS:
+        return 0.0
+    if sample is None or now - sample[0] < _SAMPLE_MS_MIN:
+        return None
+    return max(0, seen.committed - sample[1]) * 1000 / (now - sample[0])
+
+
+def _behind(
+    internals: Internals, place: TopicPartition, position: int, offsets: PartitionOffsets, now: int
+) -> _Behind:
+    """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
+    try:
+        with glimpse(internals.path, *place) as seen:
+            if seen is None:
+                return None, None, None
+            size_bytes, timestamp = seen.behind(position, offsets.end_offset)
+            since = seen.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
+    except EventLogError:
+        return None, None, None  # deleted just now, or damaged: 'eventlog verify' says what is wrong
+    rate = 0.0 if since is None else (offsets.end_offset - since) * 1000 / _WINDOW_MS
+    return size_bytes, None if timestamp < 0 else max(0.0, (now - timestamp) / 1000), rate

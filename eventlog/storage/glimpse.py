@@ -1,0 +1,69 @@
+"""A short look into a partition that need not be open here: what stands at an offset, and how much stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import lib
+from eventlog.storage import names
+from eventlog.storage.glance import trusted_head
+from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.timestamps import offset_for_time
+
+_BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is read whole all the same
+
+
+class SeenHead:
+    """The head of somebody else's partition, mapped for a moment: what a reader asks of it."""
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return bool(lib.el_head_may_have_gaps(self.pointer))
+
+    @property
+    def poison(self) -> int:
+        """The errno of the failure that poisoned the partition, or what stands for it."""
+        return int(lib.el_head_poison(self.pointer))
+
+
+class Glimpse:
+    """A partition for the length of a block."""
+
+    def __init__(self, directory: Path, topic: str, partition: int, head: SeenHead) -> None:
+        self._directory = directory
+        self._segments = SegmentList(directory, head)
+        self._topic = topic
+        self._partition = partition
+
+    def _reader(self) -> LogReader:
+        return LogReader(self._directory, self._segments, self._topic, self._partition, _BLOCK_BYTES)
+
+    def behind(self, offset: int, end_offset: int) -> tuple[int, int]:
+        """How many bytes of batches stand from this offset on, and the timestamp of the first record there (-1: there is none).
+
+        Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
+        with closing(self._reader()) as reader:
+            reader.seek(offset)
+            base, position = reader.place(end_offset)
+            records = reader.records(1, end_offset)
+        return self._segments.bytes_from(base) - position, records[0].timestamp if records else -1
+
+    def offset_for_time(self, timestamp: int, start_offset: int, end_offset: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one, or None. Raises `CorruptLogError`."""
+        with closing(self._reader()) as reader:
+            return offset_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
+
+
+@contextmanager
+def glimpse(store: Path, topic: str, partition: int) -> Iterator[Glimpse | None]:
+    """Look into a partition; None where its head cannot be believed, so that it would have to be opened."""
+    with trusted_head(store, topic, partition) as head:
+        directory = names.partition_directory(store, topic, partition)
+        yield None if head is None else Glimpse(directory, topic, partition, SeenHead(head))
