@@ -31,7 +31,7 @@ test-native: $(NATIVE_TESTS)
 
 build/native-tests/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c
+	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c native/store/reader.c
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop

@@ -14,8 +14,10 @@ from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.head import SharedHead
+from eventlog.storage.search import Query
 
 _COMPRESSION = 0x07
+_RAISED = -3  # the last item of the list is what the expression's function has raised
 
 # A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
 
@@ -147,6 +149,20 @@ class LogReader:
                 self._native, id(records), count_max - len(records), stop,
                 id(Record), id(_MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
+            self._took(taken)
+        return records
+
+    def found(self, query: Query, count_max: int, stop: int) -> list[Record]:
+        """Up to `count_max` records below `stop` that the query is for, from a block of the log: [] does not mean the end."""
+        records: list[Record] = []
+        if self._load(stop):
+            taken = lib.el_take_found(
+                self._native, query.native, id(records), count_max, stop,
+                id(Record), id(_MAKE), id(self._topic), id(self._partition),
+            )  # fmt: skip
+            if taken == _RAISED:
+                raised: Any = records.pop()
+                raise raised
             self._took(taken)
         return records
 
