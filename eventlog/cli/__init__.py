@@ -16,6 +16,7 @@ import click
 from eventlog.cli import output
 from eventlog.cli.consume import consume
 from eventlog.cli.dump import dump
+from eventlog.cli.grep import grep
 from eventlog.cli.groups import groups
 from eventlog.cli.offsets import offsets
 from eventlog.cli.produce import produce
@@ -70,7 +71,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify):
+for _command in (topics, produce, consume, grep, offsets, groups, dump, verify):
     group.add_command(_command)
 
 

@@ -20,6 +20,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "describe"): ("orders",),
     ("produce",): ("orders",),
     ("consume",): ("orders",),
+    ("grep",): ("first", "orders"),
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
@@ -31,6 +32,7 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "describe"): ("nothing",),
     ("produce",): ("nothing",),
     ("consume",): ("nothing",),
+    ("grep",): ("nothing", "nothing"),
     ("offsets",): ("nothing",),
     ("groups", "describe"): ("nothing",),
     ("dump",): ("nothing/0",),
@@ -104,7 +106,8 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
         kind = "group name" if path[0] == "groups" else "topic name"
-        assert kind in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname")
+        name = "no\nname/0" if path == ("dump",) else "no\nname"
+        assert kind in shop.error(*path, *WORKING[path][: -1 if path == ("grep",) else 0], name)
 
 
 @every_leaf
