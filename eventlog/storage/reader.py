@@ -230,6 +230,7 @@ class LogReader:
             end = self._native.following_base
             raise CorruptLogError(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
+            self._native.next_offset = stop  # the stop lies in a gap that compaction has left
             return False
         offset = max(following, self.next_offset)
         if self._open(following):

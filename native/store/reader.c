@@ -162,8 +162,10 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
         int status = check_first(reader, &batch);
         if (status != EL_READ_READY)
             return status;
-        if (last_offset(&batch) >= end_offset && batch.base_offset >= end_offset)
+        if (last_offset(&batch) >= end_offset && batch.base_offset >= end_offset) {
+            reader->next_offset = end_offset; /* it may lie in a gap that compaction has left before this batch */
             return EL_READ_END_OF_SEGMENT;
+        }
         if (is_wanted(reader, &batch))
             break;
         pass(reader, &batch);
