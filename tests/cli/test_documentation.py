@@ -57,6 +57,9 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("groups", "list"), ()),
         (("groups", "describe"), ("billing",)),
         (("dump",), ("orders/0", "--records")),
+        (("dump",), ("orders/0", "--time-index")),
+        (("dump",), ("orders/0", "--time-index", "--check")),
+        (("dump",), ("orders/0", "--epochs")),
         (("verify",), ()),
     ],
 )
