@@ -39,11 +39,13 @@ interop: build
 bench: build
 	$(BIN)/python -m benchmarks.ratios
 	$(BIN)/python -m benchmarks.groups
+	$(BIN)/python -m benchmarks.search
 
 # Shows that the benchmarks run; its figures mean nothing.
 bench-smoke: build
 	$(BIN)/python -m benchmarks.ratios --records 20000 --rounds 1
 	$(BIN)/python -m benchmarks.groups --records 20000 --rounds 1 --trips 200 --deaths 2
+	$(BIN)/python -m benchmarks.search --records 20000 --rounds 1
 
 lint: build
 	$(BIN)/ruff check .
