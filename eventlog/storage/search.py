@@ -65,7 +65,7 @@ def _is_letter(byte: int) -> bool:
 def _field_bits(fields: Collection[str]) -> int:
     if isinstance(fields, str) or not isinstance(fields, Collection):
         raise InvalidTypeError(f"fields is a list of key, value and headers, not {fields!r}")
-    unknown = [field for field in fields if field not in FIELDS]
+    unknown = [field for field in fields if not isinstance(field, str) or field not in FIELDS]
     if unknown or not fields:
         raise InvalidArgumentError(f"fields is {list(fields)!r}, but must name some of {', '.join(FIELDS)}")
     bits = 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,7 @@ def test_the_end_is_that_of_the_call(filled: Partition) -> None:
         ((b"x",), {"fields": None}, InvalidTypeError),
         ((b"x",), {"fields": []}, InvalidArgumentError),
         ((b"x",), {"fields": ["values"]}, InvalidArgumentError),
+        ((b"x",), {"fields": [["value"]]}, InvalidArgumentError),
         ((b"x",), {"ignore_case": "yes"}, InvalidTypeError),
         ((b"x",), {"invert": 1}, InvalidTypeError),
         ((re.compile(b"x"),), {"ignore_case": True}, InvalidArgumentError),
@@ -143,3 +147,24 @@ def test_a_batch_with_a_wrong_checksum_is_an_error_though_nothing_is_found(store
     segment.write_bytes(data)
     with pytest.raises(CorruptLogError):
         list(partition.search(b"nothing like it"))
+
+
+def test_an_expression_that_takes_for_ever_can_be_interrupted(store: Path, partition: Partition) -> None:
+    partition.append(b"x" * 300_000)  # which fills a block of its own, so that it is found before the next one is looked at
+    partition.append(b"a" * 80 + b"b")
+    program = f"""
+import re, eventlog
+with eventlog.open({str(store)!r}) as log:
+    found = log.partition("events", 0).search(re.compile(b"^(xx|(a|aa)+$)"))
+    print(next(found).offset, flush=True)
+    next(found)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"0\n"
+        process.send_signal(signal.SIGINT)
+        assert b"KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        process.wait()
