@@ -28,21 +28,44 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def reading_options(command: _Command) -> _Command:
     """The options that consume and grep have in common, in one order and in the same words."""
     options = [
-        click.option("--partition", "partitions", type=click.IntRange(min=0), multiple=True, metavar="N", help="Only this "
-                     "partition; may be repeated."),
-        click.option("--from", "start", metavar="earliest|latest|OFFSET|TIME", type=start_type, show_default="earliest",
-                     help="Where to start. A bare number is an offset; a TIME is UTC unless it names a zone."),
+        click.option(
+            "--partition",
+            "partitions",
+            type=click.IntRange(min=0),
+            multiple=True,
+            metavar="N",
+            help="Only this partition; may be repeated.",
+        ),
+        click.option(
+            "--from",
+            "start",
+            metavar="earliest|latest|OFFSET|TIME",
+            type=start_type,
+            show_default="earliest",
+            help="Where to start. A bare number is an offset; a TIME is UTC unless it names a zone.",
+        ),
         click.option("--to", "stop", metavar="OFFSET|TIME", type=stop_type, help="Only records before this offset or time."),
         click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N records of each partition."),
         click.option("--key", "keys", multiple=True, metavar="KEY", help="Only records with this key; may be repeated."),
-        click.option("--header", "headers", multiple=True, metavar="NAME[=VALUE]", help="Only records with this header; "
-                     "may be repeated: all of them are needed."),
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="NAME[=VALUE]",
+            help="Only records with this header; may be repeated: all of them are needed.",
+        ),
         click.option("--max", "max_records", type=click.IntRange(min=0), metavar="N", help="Stop after this many records."),
         click.option("--count", "is_count", is_flag=True, help="Print how many records there are instead of them."),
-        click.option("--format", "output_format", metavar="value|json|TEMPLATE", type=format_type, show_default="value",
-                     help="The bare value, the whole record as JSON, or a text such as '{offset} {key} {value.total}'."),
+        click.option(
+            "--format",
+            "output_format",
+            metavar="value|json|TEMPLATE",
+            type=format_type,
+            show_default="value",
+            help="The bare value, the whole record as JSON, or a text such as '{offset} {key} {value.total}'.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
-    ]  # fmt: skip
+    ]
     for option in reversed(options):
         command = option(command)
     return command
