@@ -31,7 +31,7 @@ test-native: $(NATIVE_TESTS)
 
 build/native-tests/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c
+	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c native/store/reader.c
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop
@@ -39,11 +39,13 @@ interop: build
 bench: build
 	$(BIN)/python -m benchmarks.ratios
 	$(BIN)/python -m benchmarks.groups
+	$(BIN)/python -m benchmarks.search
 
 # Shows that the benchmarks run; its figures mean nothing.
 bench-smoke: build
 	$(BIN)/python -m benchmarks.ratios --records 20000 --rounds 1
 	$(BIN)/python -m benchmarks.groups --records 20000 --rounds 1 --trips 200 --deaths 2
+	$(BIN)/python -m benchmarks.search --records 20000 --rounds 1
 
 lint: build
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ ffibuilder.set_source(
     #include "codec/compact.h"
     #include "codec/crc32c.h"
     #include "codec/murmur2.h"
+    #include "codec/search.h"
     #include "store/acks.h"
     #include "store/appender.h"
     #include "store/head.h"

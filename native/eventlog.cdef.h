@@ -189,6 +189,13 @@ int el_roll_finish(el_appender *appender, int64_t segment_base);
 int el_flush_locked(el_appender *appender);
 int el_trim(el_appender *appender);
 
+/* codec/search.h */
+#define EL_SEARCH_KEY ...
+#define EL_SEARCH_VALUE ...
+#define EL_SEARCH_HEADERS ...
+typedef struct el_needle { const uint8_t *bytes; ...; } el_needle;
+void el_needle_prepare(el_needle *needle, const uint8_t *bytes, const uint8_t *masks, size_t length);
+
 /* store/reader.h */
 #define EL_READ_READY ...
 #define EL_READ_COMPRESSED ...
@@ -226,6 +233,10 @@ void el_pack_free(el_pack *pack);
 int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
+
+typedef struct el_query { el_needle needle; unsigned fields; int is_inverted; uintptr_t accepts; } el_query;
+int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 
 /* python/functions.h */
 int el_new_append_function(uintptr_t list, uintptr_t state);

@@ -17,6 +17,7 @@ from eventlog.cli import output
 from eventlog.cli.consume import consume
 from eventlog.cli.delete_records import delete_records
 from eventlog.cli.dump import dump
+from eventlog.cli.grep import grep
 from eventlog.cli.groups import groups
 from eventlog.cli.maintain import maintain
 from eventlog.cli.offsets import offsets
@@ -72,7 +73,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify, delete_records, maintain):
+for _command in (topics, produce, consume, grep, offsets, groups, dump, verify, delete_records, maintain):
     group.add_command(_command)
 
 

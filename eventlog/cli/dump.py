@@ -4,85 +4,178 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventlog.cli import output
+from eventlog.cli.parsing import OFFSET_MAX
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
-    from eventlog import Record
+    from eventlog import Partition, Record
+    from eventlog.storage.index import IndexEntry, TimeIndexEntry
     from eventlog.storage.inspection import BatchInfo
 
 _VALUE_CHARACTERS = 60
+_EPOCHS = "leader-epoch-checkpoint"
+_DISCARDED = (".deleted", ".cleaned", ".swap")  # what Kafka adds to the names of files that it is replacing
 _BATCH_LINE = "{:>10}  {:>15}  {:>7}  {:>8}  {:<6}  {:<24}"
+
+
+@dataclass
+class _View:
+    """What is to be shown of the files, and how much of it."""
+
+    kind: str
+    with_records: bool
+    is_checked: bool
+    as_json: bool
+    first_offset: int
+    rest: int
+    end_offset: int = sys.maxsize  # entries at or behind it belong to an append under way
+
+    def has_more(self) -> bool:
+        """Count one that is about to be shown; False if there were enough."""
+        self.rest -= 1
+        return self.rest >= 0
 
 
 @click.command()
 @click.argument("target", metavar="FILE|TOPIC/PARTITION")
 @click.option("--records", "with_records", is_flag=True, help="Show the records in each batch, too.")
+@click.option("--index", "kind", flag_value=".index", help="Show a partition's index entries instead of its batches.")
+@click.option("--time-index", "kind", flag_value=".timeindex", help="Show a partition's time index entries instead.")
+@click.option("--epochs", "kind", flag_value=_EPOCHS, help="Show a partition's leader epochs instead.")
+@click.option("--check", "is_checked", is_flag=True, help="Look for the batch that each index entry names.")
+@click.option(
+    "--from",
+    "first_offset",
+    type=click.IntRange(0, OFFSET_MAX),
+    metavar="OFFSET",
+    help="Begin at the batch or entry with this offset, or the next.",
+)
+@click.option("--max", "count_max", type=click.IntRange(min=0), metavar="N", help="Stop after this many batches or entries.")
 @output.json_option
-def dump(target: str, with_records: bool, as_json: bool) -> None:
+def dump(
+    target: str,
+    with_records: bool,
+    kind: str | None,
+    is_checked: bool,
+    first_offset: int | None,
+    count_max: int | None,
+    as_json: bool,
+) -> None:
     """Show the batches or index entries in a partition's files.
 
-    A .log file holds batches of records; an .index and a .timeindex file hold entries. A FILE needs no store.
-    TOPIC/PARTITION shows all .log files of a partition of the store.
+    A .log file holds batches of records; an .index and a .timeindex file hold entries, and leader-epoch-checkpoint
+    the leader epochs. A FILE needs no store. TOPIC/PARTITION shows all files of a kind of a partition of the store.
 
     \b
     Example:
-      eventlog dump orders/0 --records
+      eventlog dump orders/0 --records --from 1200 --max 3
+      eventlog dump orders/0 --index --check
       eventlog dump shop/logs/orders-0/00000000000000000000.index
     """
-    path = Path(target)
-    if os.path.lexists(target):
-        _dump_file(path, with_records, as_json)
+    is_file = os.path.lexists(target)
+    if is_file and kind is not None:
+        raise click.UsageError("--index, --time-index and --epochs are for TOPIC/PARTITION: name the file that is meant")
+    kind = _kind_of(Path(target)) if is_file else kind or ".log"
+    if with_records and kind != ".log":
+        raise click.UsageError("--records is for .log files")
+    if is_checked and kind not in (".index", ".timeindex"):
+        raise click.UsageError("--check is for index entries; the checksums of batches are always checked")
+    rest = sys.maxsize if count_max is None else count_max
+    view = _View(kind, with_records, is_checked, as_json, first_offset or 0, rest)
+    if is_file:
+        _show(Path(target), view)
         return
     partition = re.fullmatch(r"([^/]+)/([0-9]{1,9})", target)
     if partition is None:
         raise click.ClickException(f"{target}: no such file, and not TOPIC/PARTITION")
     with open_store() as log:
-        directory = log.partition(partition[1], int(partition[2])).directory
-        for log_path in sorted(directory.glob("*.log")):
-            if not as_json:
-                output.write_line(f"{log_path}:")
-            _dump_log(log_path, with_records, as_json)
+        _dump_partition(log.partition(partition[1], int(partition[2])), view, first_offset)
 
 
-def _dump_file(path: Path, with_records: bool, as_json: bool) -> None:
+def _kind_of(path: Path) -> str:
+    """What a file holds, by its name."""
     with open(path, "rb"):
         pass  # A directory, or a file that cannot be read, is told here in the system's words.
-    if path.suffix == ".log":
-        _dump_log(path, with_records, as_json)
-        return
-    if with_records:
-        raise click.UsageError("--records is for .log files")
-    if path.suffix == ".index":
-        _dump_index(path, as_json)
-    elif path.suffix == ".timeindex":
-        _dump_time_index(path, as_json)
+    if path.suffix in (".log", ".index", ".timeindex"):
+        return path.suffix
+    if path.name == _EPOCHS:
+        return _EPOCHS
+    hint = f"; copy it to {path.stem} to see what is in it" if path.suffix in _DISCARDED else ""
+    raise click.UsageError(f"{path} is not a .log, .index or .timeindex file, nor {_EPOCHS}{hint}")
+
+
+def _dump_partition(partition: Partition, view: _View, first_offset: int | None) -> None:
+    from eventlog.storage.inspection import segments_from
+    from eventlog.storage.partition import check_offset_within
+
+    if first_offset is not None:
+        check_offset_within(partition, first_offset)
+    view.end_offset = partition.end_offset
+    if view.kind == _EPOCHS:
+        paths = [partition.directory / _EPOCHS]
     else:
-        raise click.UsageError(f"{path} is not a .log, .index or .timeindex file")
+        paths = [path.with_suffix(view.kind) for path in segments_from(partition.directory, view.first_offset)]
+    for path in paths:
+        if view.rest <= 0:
+            break
+        if path.exists() or view.kind == ".log":  # an index is a hint, and need not be there
+            if not view.as_json:
+                output.write_line(f"{path}:")
+            _show(path, view)
 
 
-def _dump_log(path: Path, with_records: bool, as_json: bool) -> None:
-    from eventlog.storage.inspection import iterate_batches, iterate_records
+def _show(path: Path, view: _View) -> None:
+    if view.kind == ".log":
+        _dump_records(path, view) if view.with_records else _dump_batches(path, view)
+    elif view.kind == _EPOCHS:
+        _dump_epochs(path, view)
+    else:
+        _dump_entries(path, view)
 
-    if not as_json:
+
+def _write_batch_head(view: _View) -> None:
+    if not view.as_json:
         output.write_line(_BATCH_LINE.format("POSITION", "OFFSETS", "RECORDS", "BYTES", "CODEC", "LATEST").rstrip())
-    if not with_records:
-        mismatches = 0
-        for batch in iterate_batches(path):
-            _write_batch(path, batch, as_json)
-            mismatches += not batch.crc_valid
-        if mismatches:
-            raise click.ClickException(f"{path}: the CRC32C of {mismatches} of the batches does not match")
-        return
-    for batch, records in iterate_records(path):
-        _write_batch(path, batch, as_json)
+
+
+def _dump_batches(path: Path, view: _View) -> None:
+    from eventlog.storage.inspection import iterate_batches, position_near
+
+    _write_batch_head(view)
+    mismatches = 0
+    start = position_near(path, view.first_offset) if view.first_offset else 0
+    for batch in iterate_batches(path, start_position=start):
+        if batch.last_offset < view.first_offset:
+            continue
+        if not view.has_more():
+            break
+        _write_batch(path, batch, view.as_json)
+        mismatches += not batch.crc_valid
+    if mismatches:
+        raise click.ClickException(f"{path}: the CRC32C of {mismatches} of the batches does not match")
+
+
+def _dump_records(path: Path, view: _View) -> None:
+    from eventlog.storage.inspection import iterate_records, position_near
+
+    _write_batch_head(view)
+    start = position_near(path, view.first_offset) if view.first_offset else 0
+    for batch, records in iterate_records(path, start_position=start):
+        if batch.last_offset < view.first_offset:
+            continue
+        if not view.has_more():
+            break
+        _write_batch(path, batch, view.as_json)
         for record in records:
-            if as_json:
+            if view.as_json:
                 output.write_json({"type": "record", **output.record_object(record)})
             else:
                 output.write_line(_record_line(record))
@@ -159,25 +252,53 @@ def _shown(data: bytes | None) -> str:
     return f"{text[:_VALUE_CHARACTERS]}... ({len(data)} bytes)"
 
 
-def _dump_index(path: Path, as_json: bool) -> None:
-    from eventlog.storage.inspection import iterate_index
+def _dump_entries(path: Path, view: _View) -> None:
+    from eventlog.storage.inspection import iterate_index, iterate_time_index, names_its_batch
 
-    if not as_json:
-        output.write_line(f"{'OFFSET':>20}  {'POSITION':>10}")
-    for entry in iterate_index(path):
-        if as_json:
-            output.write_json({"type": "index", "offset": entry.offset, "position": entry.position})
+    is_time = view.kind == ".timeindex"
+    if not view.as_json:
+        output.write_line(f"{'OFFSET':>20}  TIMESTAMP" if is_time else f"{'OFFSET':>20}  {'POSITION':>10}")
+    log_path = path.with_suffix(".log")
+    if view.is_checked and not log_path.exists():
+        raise click.ClickException(f"{log_path}: no such file, so nothing can be checked against it")
+    wrong = 0
+    for entry in iterate_time_index(path) if is_time else iterate_index(path):
+        if entry.offset < view.first_offset:
+            continue
+        if not view.has_more():
+            break
+        # Whether the batch of an append under way is there yet nobody can say.
+        is_known = view.is_checked and entry.offset < view.end_offset
+        is_right = names_its_batch(log_path, entry) if is_known else None
+        wrong += is_right is False
+        _write_entry(path, entry, view, is_right)
+    if wrong:
+        raise click.ClickException(f"{path}: {wrong} of the entries name no batch; reading is slower without them, but right")
+
+
+def _write_entry(path: Path, entry: IndexEntry | TimeIndexEntry, view: _View, is_right: bool | None) -> None:
+    from eventlog.storage.index import IndexEntry
+
+    if view.as_json:
+        kind = "index" if isinstance(entry, IndexEntry) else "time_index"
+        checked = {"valid": is_right} if view.is_checked else {}
+        output.write_json({"type": kind, "path": os.fspath(path), **entry._asdict(), **checked})
+        return
+    where = f"{entry.position:>10}" if isinstance(entry, IndexEntry) else output.time_text(entry.timestamp)
+    output.write_line(f"{entry.offset:>20}  {where}" + ("  NAMES NO BATCH" if is_right is False else ""))
+
+
+def _dump_epochs(path: Path, view: _View) -> None:
+    from eventlog.storage.inspection import iterate_epochs
+
+    if not view.as_json:
+        output.write_line(f"{'EPOCH':>10}  {'START':>20}")
+    for entry in iterate_epochs(path):
+        if entry.start_offset < view.first_offset:
+            continue
+        if not view.has_more():
+            break
+        if view.as_json:
+            output.write_json({"type": "epoch", "path": os.fspath(path), **entry._asdict()})
         else:
-            output.write_line(f"{entry.offset:>20}  {entry.position:>10}")
-
-
-def _dump_time_index(path: Path, as_json: bool) -> None:
-    from eventlog.storage.inspection import iterate_time_index
-
-    if not as_json:
-        output.write_line(f"{'OFFSET':>20}  TIMESTAMP")
-    for entry in iterate_time_index(path):
-        if as_json:
-            output.write_json({"type": "time_index", "timestamp": entry.timestamp, "offset": entry.offset})
-        else:
-            output.write_line(f"{entry.offset:>20}  {output.time_text(entry.timestamp)}")
+            output.write_line(f"{entry.leader_epoch:>10}  {entry.start_offset:>20}")

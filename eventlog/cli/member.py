@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from eventlog.cli import output
-from eventlog.cli.parsing import Start
+from eventlog.cli.selection import Selection, Write
 from eventlog.errors import StaleMemberError
 from eventlog.log import internals
 from eventlog.records.record import TopicPartition
@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 
 _POLL_RECORDS = 500
 
-_Write = Callable[[Sequence["Record"]], None]
 
-
-def check_goes_with_group(partition: int | None, start: Start) -> None:
+def check_goes_with_group(selection: Selection) -> None:
     """Raise click.UsageError for options that a member of a group cannot have."""
-    if partition is not None:
+    if selection.partitions:
         raise click.UsageError("--partition does not go with --group: the group's members share the partitions")
-    if start.kind not in ("earliest", "latest"):
+    for option, is_given in (
+        ("--to", selection.stop is not None),
+        ("--last", selection.last is not None),
+        ("--count", selection.is_count),
+    ):
+        if is_given:
+            raise click.UsageError(f"{option} does not go with --group: what is not printed would be acknowledged")
+    if selection.start is not None and selection.start.kind not in ("earliest", "latest"):
         raise click.UsageError(
             "--from with a group can only be earliest or latest, where it begins if it has committed nothing; "
             "Group.reset in Python moves a group"
@@ -41,23 +46,24 @@ def consume_as_member(
     log: EventLog,
     topic: str,
     group: str,
-    start: Start,
     stops: Mapping[TopicPartition, int] | None,
-    limit: int,
-    write: _Write,
+    selection: Selection,
 ) -> None:
-    """Print what the group gives this member, at most `limit` records, and nothing at or behind the `stops` if there are any.
+    """Print what the group gives this member and is selected, and nothing at or behind the `stops` if there are any.
 
-    Ends when all partitions that it has are at their stops."""
-    with log.consumer(topic, group=group, auto_offset_reset=start.kind) as consumer:
+    Ends when all partitions that it has are at their stops, or as many were printed as were asked for."""
+    reset = "earliest" if selection.start is None else selection.start.kind
+    with log.consumer(topic, group=group, auto_offset_reset=reset) as consumer:
+        limit = selection.limit
         timeout = 0.0  # there may be nothing to wait for
         while limit > 0:
             records = consumer.poll(timeout, max_records=min(limit, _POLL_RECORDS))
             timeout = output.READER_CHECK_SECONDS
             if stops is not None:
                 records = [record for record in records if record.offset < stops.get(_place(record), 0)]
-            is_acknowledged = _print(consumer, records, write)
-            limit -= len(records)
+            selected = list(selection.filter(records))
+            is_acknowledged = _print(consumer, records, selected, selection.write)
+            limit -= len(selected)
             if stops is not None and is_acknowledged and _is_done(log, consumer, group, stops, is_idle=not records):
                 return
 
@@ -66,13 +72,13 @@ def _place(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
 
 
-def _print(consumer: Consumer, records: Sequence[Record], write: _Write) -> bool:
-    """Write the records out, and then acknowledge them; True if that was possible for all."""
+def _print(consumer: Consumer, records: Sequence[Record], selected: Sequence[Record], write: Write) -> bool:
+    """Write the selected records out, and then acknowledge all of them; True if that was possible for all."""
     if not records:
         output.check_reader()
         return True
     with interrupt_put_off():
-        write(records)
+        write(selected)
         output.flush()
         output.check_reader()
         return _acknowledge(consumer, {_place(record): record.offset + 1 for record in records})

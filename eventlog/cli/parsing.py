@@ -81,6 +81,15 @@ def start_type(text: str) -> Start:
         return Start("earliest")
     if text == "latest":
         return Start("latest")
+    return _offset_or_time(text, "expected earliest, latest, an offset or a time")
+
+
+def stop_type(text: str) -> Start:
+    """The type of an option that takes an OFFSET or a TIME where reading stops. Raises click.BadParameter."""
+    return _offset_or_time(text, "expected an offset or a time")
+
+
+def _offset_or_time(text: str, expected: str) -> Start:
     if text.isascii() and text.isdecimal():
         offset = int(text[:20])
         if offset > OFFSET_MAX:
@@ -89,7 +98,7 @@ def start_type(text: str) -> Start:
     try:
         return Start("time", parse_time(text))
     except ValueError as error:
-        raise click.BadParameter(f"expected earliest, latest, an offset or a time; {error}") from None
+        raise click.BadParameter(f"{expected}; {error}") from None
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, str]:

@@ -6,11 +6,13 @@ Nothing here needs an open store, and nothing is changed.
 from __future__ import annotations
 
 import os
+import re
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, EventLogError, InvalidArgumentError, UnsupportedCodecError
@@ -134,10 +136,10 @@ def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[BatchInf
         yield info
 
 
-def iterate_records(path: Path) -> Iterator[tuple[BatchInfo, list[Record]]]:
+def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[BatchInfo, list[Record]]]:
     """Every batch of a .log file with its records (control batches included). Raises `CorruptLogError`."""
     place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
-    for info, data in iterate_raw_batches(path):
+    for info, data in iterate_raw_batches(path, start_position):
         if not info.crc_valid:
             raise CorruptLogError(path, info.position, "a batch whose CRC32C does not match")
         yield info, _decode(path, info, data, *place)
@@ -174,6 +176,69 @@ def iterate_index(path: Path) -> Iterator[IndexEntry]:
 def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
     """The entries of a .timeindex file."""
     yield from index.read_time_index(path, base_offset_of(path))
+
+
+class EpochEntry(NamedTuple):
+    """A leader epoch and the offset at which it began."""
+
+    leader_epoch: int
+    start_offset: int
+
+
+def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
+    """The entries of a leader-epoch-checkpoint. Raises `CorruptLogError` where something else stands.
+
+    Source of the format: Kafka's CheckpointFile; a version, the number of entries, and a line for each."""
+    data = path.read_bytes()
+    match = re.fullmatch(rb"0\n([0-9]{1,10})\n((?:[0-9]{1,10} [0-9]{1,19}\n)*)", data)
+    if match is None:
+        raise CorruptLogError(path, 0, "no list of leader epochs: version 0, a count, and lines of an epoch and an offset")
+    entries = [EpochEntry(*map(int, line.split())) for line in match[2].splitlines()]
+    if len(entries) != int(match[1]):
+        raise CorruptLogError(path, 2, f"it says that it has {int(match[1])} entries, but has {len(entries)}")
+    yield from entries
+
+
+def segments_from(directory: Path, offset: int) -> list[Path]:
+    """The .log files of a partition's directory, in order, from the one on that holds `offset`."""
+    bases = files.segment_bases(directory)
+    first = max(bisect_right(bases, offset) - 1, 0)
+    return [names.segment_file(directory, base) for base in bases[first:]]
+
+
+def position_near(path: Path, offset: int) -> int:
+    """The position of a batch in a .log file with none behind it that ends before `offset`, but perhaps some before: the index
+    says where, if what it says is right."""
+    base = names.parse_segment(path.name)
+    if base is None:
+        return 0
+    near = index.floor_entry(path.with_suffix(names.INDEX_SUFFIX), base, offset)
+    return near.position if near is not None and names_its_batch(path, near) else 0
+
+
+def names_its_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> bool:
+    """Does the batch that an index entry names stand in the .log file at `path`, where and as it says?
+
+    Only headers are looked at; whether what stands behind them is right is another question."""
+    with open(path, "rb", buffering=0) as file:
+        if isinstance(entry, IndexEntry):
+            batch = _header_at(file.fileno(), entry.position)
+            return batch is not None and batch.base_offset + batch.last_offset_delta == entry.offset
+        position = position_near(path, entry.offset)
+        while (batch := _header_at(file.fileno(), position)) is not None:
+            last_offset = batch.base_offset + batch.last_offset_delta
+            if last_offset >= entry.offset:
+                return bool(last_offset == entry.offset and batch.max_timestamp == entry.timestamp)
+            position += batch.size_bytes
+    return False
+
+
+def _header_at(descriptor: int, position: int) -> Any:
+    """The header of the batch at a position, or None if none stands there."""
+    data = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position) if position >= 0 else b""
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    return batch if batch.size_bytes > 0 else None
 
 
 def verify_partition(

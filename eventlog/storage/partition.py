@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,7 @@ from eventlog.storage.limits import change_settings, native_limits
 from eventlog.storage.parts import Parts
 from eventlog.storage.reader import LogReader, SegmentList
 from eventlog.storage.recovery import RecoveryReport, recover
+from eventlog.storage.search import Query
 from eventlog.storage.timestamps import offset_for_time
 from eventlog.waiting import Awaited, Signals, wait_for_any
 
@@ -308,6 +310,29 @@ class Partition:
     def records(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
         """The records from `start` (None: the first) up to `stop` (None: the end as it is now)."""
         return chain.from_iterable(self._chunks(LogReader.records, start, stop))
+
+    def search(
+        self,
+        pattern: bytes | re.Pattern[bytes],
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        fields: Collection[str] = ("value",),
+        ignore_case: bool = False,
+        invert: bool = False,
+    ) -> Iterator[Record]:
+        """The records from `start` up to `stop`, as in `records`, that hold `pattern` in one of the `fields`.
+
+        `pattern` is a string of bytes, or a compiled regular expression of bytes that is searched for. `fields` are some of
+        "key", "value" and "headers" (their names and their values); in one that is None nothing is found. `ignore_case` is for
+        the ASCII letters of a string of bytes. With `invert` it is all other records. A record that cannot hold the pattern is
+        not decoded. Raises what `records` raises, `InvalidTypeError` and `InvalidArgumentError`."""
+        query = Query(pattern, fields, ignore_case=ignore_case, invert=invert)
+
+        def take(reader: LogReader, count_max: int, stop: int) -> list[Record]:
+            return reader.found(query, count_max, stop)
+
+        return chain.from_iterable(self._chunks(take, start, stop))
 
     def _chunks(self, take: Any, start: int | None, stop: int | None) -> Iterator[list[Any]]:
         end = self.end_offset

@@ -14,8 +14,10 @@ from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.head import DELETED
+from eventlog.storage.search import Query
 
 _COMPRESSION = 0x07
+_RAISED = -3  # the last item of the list is what the expression's function has raised
 
 # A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
 
@@ -172,6 +174,20 @@ class LogReader:
             self._took(taken)
         return records
 
+    def found(self, query: Query, count_max: int, stop: int) -> list[Record]:
+        """Up to `count_max` records below `stop` that the query is for, from a block of the log: [] does not mean the end."""
+        records: list[Record] = []
+        if self._load(stop):
+            taken = lib.el_take_found(
+                self._native, query.native, id(records), count_max, stop,
+                id(Record), id(_MAKE), id(self._topic), id(self._partition),
+            )  # fmt: skip
+            if taken == _RAISED:
+                raised: Any = records.pop()
+                raise raised
+            self._took(taken)
+        return records
+
     def _took(self, count: int) -> None:
         if count == -2:
             raise MemoryError("memory ran out while records were read")
@@ -236,6 +252,7 @@ class LogReader:
             end = self._native.following_base
             raise CorruptLogError(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
+            self._native.next_offset = stop  # the stop lies in a gap that compaction has left
             return False
         offset = max(following, self.next_offset)
         if self._open(following):

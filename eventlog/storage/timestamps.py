@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eventlog.errors import CorruptLogError
 from eventlog.storage import index, names
 from eventlog.storage.index import TimeIndexEntry
-from eventlog.storage.inspection import iterate_batches
+from eventlog.storage.inspection import names_its_batch
 from eventlog.storage.reader import LogReader, SegmentList
 
 _CHUNK_RECORDS = 500
@@ -47,11 +46,7 @@ def _floor(directory: Path, base: int, timestamp: int) -> int:
 
 def _is_right(directory: Path, base: int, entry: TimeIndexEntry) -> bool:
     """Does the batch that the entry names end at this offset and hold this timestamp? A rotten entry does not."""
-    near = index.floor_entry(names.segment_file(directory, base, names.INDEX_SUFFIX), base, entry.offset)
     try:
-        for batch in iterate_batches(names.segment_file(directory, base), start_position=near.position if near else 0):
-            if batch.last_offset >= entry.offset:
-                return batch.last_offset == entry.offset and batch.max_timestamp == entry.timestamp
-    except (CorruptLogError, OSError):
-        pass
-    return False
+        return names_its_batch(names.segment_file(directory, base), entry)
+    except OSError:
+        return False

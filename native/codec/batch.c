@@ -126,12 +126,27 @@ static inline int read_bytes(const uint8_t **cursor, const uint8_t *end, const u
     return 1;
 }
 
-int el_record_next(const uint8_t **cursor, const uint8_t *end, el_record *record) {
-    const uint8_t *at = *cursor;
-    int64_t length, offset_delta, header_count;
-    if (!el_varint_read(&at, end, EL_VARINT_BYTES_MAX, &length) || length < RECORD_BYTES_MIN - 1 || length > end - at)
+/* Where the record ends whose length stands at *at, with *at behind that; NULL when it is too short or too long. */
+static inline const uint8_t *end_of_record(const uint8_t **at, const uint8_t *end) {
+    int64_t length;
+    if (!el_varint_read(at, end, EL_VARINT_BYTES_MAX, &length) || length < RECORD_BYTES_MIN - 1 || length > end - *at)
+        return NULL;
+    return *at + length;
+}
+
+int el_record_skip(const uint8_t **cursor, const uint8_t *end) {
+    const uint8_t *at = *cursor, *record_end = end_of_record(&at, end);
+    if (record_end == NULL)
         return EL_CODEC_BAD_RECORD;
-    const uint8_t *record_end = at + length;
+    *cursor = record_end;
+    return EL_CODEC_OK;
+}
+
+int el_record_next(const uint8_t **cursor, const uint8_t *end, el_record *record) {
+    const uint8_t *at = *cursor, *record_end = end_of_record(&at, end);
+    int64_t offset_delta, header_count;
+    if (record_end == NULL)
+        return EL_CODEC_BAD_RECORD;
     at += RECORD_ATTRIBUTES_BYTES;
     if (!el_varint_read(&at, record_end, EL_VARLONG_BYTES_MAX, &record->timestamp_delta) ||
         !el_varint_read(&at, record_end, EL_VARINT_BYTES_MAX, &offset_delta) || offset_delta < 0 ||

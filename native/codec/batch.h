@@ -103,6 +103,9 @@ typedef struct el_record {
  * `end` before it is believed. */
 int el_record_next(const uint8_t **cursor, const uint8_t *end, el_record *record);
 
+/* Move *cursor behind the record there by its length alone. */
+int el_record_skip(const uint8_t **cursor, const uint8_t *end);
+
 typedef struct el_header {
     const uint8_t *key;
     const uint8_t *value; /* NULL: null */

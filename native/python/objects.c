@@ -287,23 +287,106 @@ static PyObject *new_record(const record_maker *maker, const el_reader *reader, 
     return made;
 }
 
+/* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
+static int append_record(PyObject *list, const record_maker *maker, el_reader *reader, const el_record *source) {
+    if (append_stolen(list, new_record(maker, reader, source)) == 0)
+        return 0;
+    int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
+    reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
+    PyErr_Clear();
+    return is_malformed ? -1 : -2;
+}
+
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
     record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition};
     int64_t count = 0;
-    int more = 1;
+    int more = 1, failure = 0;
     el_record record;
-    while (count < max_records && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
-        if (append_stolen((PyObject *)list, new_record(&maker, reader, &record)) != 0) {
-            int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
-            reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
-            PyErr_Clear();
-            count = is_malformed ? -1 : -2;
-            break;
-        }
+    while (count < max_records && failure == 0 && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
+        failure = append_record((PyObject *)list, &maker, reader, &record);
         count++;
     }
     PyGILState_Release(state);
-    return more < 0 ? -1 : count;
+    return failure != 0 ? failure : more < 0 ? -1 : count;
+}
+
+/* Does the function accept these bytes? -1 when it has raised. */
+static int is_accepted(PyObject *function, const uint8_t *bytes, int32_t length) {
+    if (length < 0)
+        return 0;
+    PyObject *argument = bytes_or_none(bytes, length);
+    PyObject *answer = argument == NULL ? NULL : PyObject_CallFunctionObjArgs(function, argument, NULL);
+    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(argument);
+    Py_XDECREF(answer);
+    return is_true;
+}
+
+static int are_headers_accepted(PyObject *function, const el_record *record) {
+    const uint8_t *at = record->headers, *end = at + record->headers_length;
+    int result = 0;
+    el_header header;
+    for (int32_t i = 0; result == 0 && i < record->header_count; i++) {
+        if (el_header_next(&at, end, &header) != EL_CODEC_OK)
+            return 0;
+        result = is_accepted(function, header.key, header.key_length);
+        if (result == 0)
+            result = is_accepted(function, header.value, header.value_length);
+    }
+    return result;
+}
+
+/* Is this record one of those that the query is for? -1 when a Python function has raised. */
+static int is_found(const el_query *query, const el_record *record) {
+    PyObject *function = (PyObject *)query->accepts;
+    int result = el_record_holds(record, &query->needle, query->fields);
+    if (result && function != Py_None) {
+        result = 0;
+        if (query->fields & EL_SEARCH_VALUE)
+            result = is_accepted(function, record->value, record->value_length);
+        if (result == 0 && (query->fields & EL_SEARCH_KEY))
+            result = is_accepted(function, record->key, record->key_length);
+        if (result == 0 && (query->fields & EL_SEARCH_HEADERS))
+            result = are_headers_accepted(function, record);
+    }
+    return result < 0 ? -1 : result != query->is_inverted;
+}
+
+/* Append the exception that is under way to the list. */
+static void append_exception(PyObject *list) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    PyList_Append(list, value);
+    PyErr_Clear();
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+}
+
+int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition};
+    int64_t count = 0;
+    int more = 1, failure = 0;
+    el_record record;
+    while (count < max_records && failure == 0) {
+        more = query->is_inverted ? el_reader_next(reader, stop_offset, &record)
+                                  : el_reader_search(reader, stop_offset, &query->needle, query->fields, &record);
+        if (more != 1)
+            break;
+        int found = !query->is_inverted && query->accepts == (uintptr_t)Py_None ? 1 : is_found(query, &record);
+        if (found == 1) {
+            failure = append_record((PyObject *)list, &maker, reader, &record);
+            count++;
+        } else if (found < 0) {
+            append_exception((PyObject *)list);
+            failure = -3;
+        }
+    }
+    PyGILState_Release(state);
+    return failure != 0 ? failure : more < 0 ? -1 : count;
 }

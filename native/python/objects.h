@@ -45,4 +45,18 @@ int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, i
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 
+/* What is looked for: records of which one of the fields (EL_SEARCH_..., added up) holds the needle and is accepted by `accepts`, the
+ * address of a function of a bytes object, or of None. With is_inverted: all other records. */
+typedef struct el_query {
+    el_needle needle;
+    unsigned fields;
+    int is_inverted;
+    uintptr_t accepts;
+} el_query;
+
+/* As el_take_records, with those records alone that the query is for, as many as stand in the checked batches. -3: `accepts` has
+ * raised; the exception was appended to the list. */
+int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
+
 #endif

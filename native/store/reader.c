@@ -162,8 +162,10 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
         int status = check_first(reader, &batch);
         if (status != EL_READ_READY)
             return status;
-        if (last_offset(&batch) >= end_offset && batch.base_offset >= end_offset)
+        if (last_offset(&batch) >= end_offset && batch.base_offset >= end_offset) {
+            reader->next_offset = end_offset; /* it may lie in a gap that compaction has left before this batch */
             return EL_READ_END_OF_SEGMENT;
+        }
         if (is_wanted(reader, &batch))
             break;
         pass(reader, &batch);
@@ -220,24 +222,31 @@ static int open_batch(el_reader *reader) {
     return 0;
 }
 
-int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
-    for (;;) {
-        if (reader->next_offset >= stop_offset)
+/* Are there bytes of records at reader->records, and none of them used up? Opens the next checked batch where there are none. */
+static int has_records(el_reader *reader, int64_t stop_offset) {
+    while (reader->next_offset < stop_offset) {
+        if (reader->records != reader->records_end)
+            return 1;
+        if (reader->records != NULL && reader->next_offset <= last_offset(&reader->batch))
+            reader->next_offset = last_offset(&reader->batch) + 1; /* compaction took the last records */
+        if (!open_batch(reader))
             return 0;
-        if (reader->records == reader->records_end) {
-            if (reader->records != NULL && reader->next_offset <= last_offset(&reader->batch))
-                reader->next_offset = last_offset(&reader->batch) + 1; /* compaction took the last records */
-            if (!open_batch(reader))
-                return 0;
-            continue;
-        }
+    }
+    return 0;
+}
+
+static int malformed(el_reader *reader, int codec_status) {
+    reader->codec_status = codec_status;
+    reader->error_position = el_reader_batch_position(reader);
+    return -1;
+}
+
+int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
+    while (has_records(reader, stop_offset)) {
         const uint8_t *start = reader->records;
         int status = el_record_next(&reader->records, reader->records_end, record);
-        if (status != EL_CODEC_OK) {
-            reader->codec_status = status;
-            reader->error_position = el_reader_batch_position(reader);
-            return -1;
-        }
+        if (status != EL_CODEC_OK)
+            return malformed(reader, status);
         int64_t offset = reader->batch.base_offset + record->offset_delta;
         if (offset >= stop_offset) {
             reader->records = start;
@@ -249,6 +258,35 @@ int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
             return 1;
         }
     }
+    return 0;
+}
+
+/* Go to the record in which the next hit stands, in this batch or behind all of its records. */
+static int pass_to_hit(el_reader *reader, const el_needle *needle) {
+    const uint8_t *hit = el_needle_find(needle, reader->records, (size_t)(reader->records_end - reader->records));
+    const uint8_t *behind = reader->records;
+    if (hit == NULL)
+        behind = reader->records = reader->records_end;
+    while (behind != reader->records_end && behind <= hit) {
+        reader->records = behind;
+        if (el_record_skip(&behind, reader->records_end) != EL_CODEC_OK)
+            return EL_CODEC_BAD_RECORD;
+    }
+    return EL_CODEC_OK;
+}
+
+int el_reader_search(el_reader *reader, int64_t stop_offset, const el_needle *needle, unsigned fields, el_record *record) {
+    while (has_records(reader, stop_offset)) {
+        int status = needle->length > 0 ? pass_to_hit(reader, needle) : EL_CODEC_OK;
+        if (status != EL_CODEC_OK)
+            return malformed(reader, status);
+        if (reader->records == reader->records_end)
+            continue;
+        int more = el_reader_next(reader, stop_offset, record);
+        if (more != 1 || el_record_holds(record, needle, fields))
+            return more;
+    }
+    return 0;
 }
 
 int64_t el_reader_batch_position(const el_reader *reader) {

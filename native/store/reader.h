@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "../codec/batch.h"
+#include "../codec/search.h"
 
 enum el_read_status {
     EL_READ_READY = 0,      /* checked, uncompressed batches stand at the cursor */
@@ -69,6 +70,10 @@ void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *r
 
 /* The next record below stop_offset: 1, 0 when the checked batches are used up (or stop_offset is reached), or -1 when it is malformed. */
 int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record);
+
+/* As el_reader_next, but the next record that holds the needle in one of these fields; no other is decoded unless the needle stands
+ * elsewhere in it. Records that are passed over so are not checked beyond their batch's checksum. */
+int el_reader_search(el_reader *reader, int64_t stop_offset, const el_needle *needle, unsigned fields, el_record *record);
 
 /* File position of the batch that is being decoded, or will be next. */
 int64_t el_reader_batch_position(const el_reader *reader);

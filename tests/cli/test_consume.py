@@ -153,3 +153,111 @@ def test_damage_is_one_line_of_error_and_nothing_behind_it_is_printed(shop: Comm
     assert_one_error(done.returncode, done.stderr, 1)
     assert str(path).encode() in done.stderr
     assert b"first\n\xff\x00\n\n".startswith(done.stdout)
+
+
+@pytest.fixture
+def mixed(shop: CommandLine) -> CommandLine:
+    """A topic `mixed` of two partitions whose timestamps go back and forth."""
+    with eventlog.open(shop.store) as log:
+        log.create_topic("mixed", partitions=2)
+        log.partition("mixed", 0).append_many(
+            [b"0", b"1", b"2", b"3"],
+            keys=[b"a", b"b", None, b"a"],
+            headers=[[("x", b"1")], [("x", b"2"), ("y", None)], None, [("x", b"2"), ("x", b"1")]],
+            timestamps=[3000, 1000, 2000, 1500],
+        )
+        log.partition("mixed", 1).append_many([b"4", b"5"], keys=[b"aa", b"b"], timestamps=[2000, 4000])
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        (("--key", "a"), "03"),
+        (("--key", "a", "--key", "aa"), "034"),
+        (("--key", "absent"), ""),
+        (("--key", ""), ""),
+        (("--header", "x"), "013"),
+        (("--header", "y"), "1"),
+        (("--header", "y="), ""),
+        (("--header", "x=1"), "03"),
+        (("--header", "x=1", "--header", "x=2"), "3"),
+        (("--header", "x", "--key", "b"), "1"),
+        (("--from", "1970-01-01T00:00:02"), "0245"),
+        (("--to", "1970-01-01T00:00:02"), "13"),
+        (("--from", "1970-01-01T00:00:01.500", "--to", "1970-01-01T00:00:03"), "234"),
+        (("--partition", "0", "--from", "1", "--to", "3"), "12"),
+        (("--partition", "0", "--to", "0"), ""),
+        (("--partition", "0", "--to", "100"), "0123"),
+        (("--partition", "0", "--from", "3", "--to", "1"), ""),
+        (("--partition", "1", "--partition", "0", "--partition", "1"), "012345"),
+        (("--last", "1"), "35"),
+        (("--last", "3"), "12345"),
+        (("--last", "100"), "012345"),
+        (("--last", "2", "--key", "b"), "5"),
+        (("--partition", "0", "--last", "2", "--to", "3"), "12"),
+        (("--key", "b", "--max", "1"), "1"),
+        (("--key", "b", "--max", "2"), "15"),
+    ],
+)
+def test_only_some_records(mixed: CommandLine, options: tuple[str, ...], values: str) -> None:
+    assert mixed.output("consume", "mixed", *options).split() == list(values)
+    counts = mixed.objects("consume", "mixed", *options, "--count", "--json")
+    assert counts.pop() == {"topic": "mixed", "partition": None, "records": len(values)}
+    assert sum(item["records"] for item in counts) == len(values)
+
+
+def test_counts_of_each_partition_and_the_total(mixed: CommandLine) -> None:
+    assert mixed.output("consume", "mixed", "--count").split() == ["PARTITION", "RECORDS", "0", "4", "1", "2", "total", "6"]
+
+
+def test_the_last_records_are_counted_where_offsets_have_gaps(shop: CommandLine) -> None:
+    with eventlog.open(shop.store) as log:
+        log.create_topic("gaps", config={"cleanup.policy": "compact", "segment.bytes": 1024})
+        partition = log.partition("gaps", 0)
+        for number in range(60):
+            partition.append(b"%02d" % number + bytes(100), key=b"k")
+        directory, bases = partition.directory, [int(path.stem) for path in sorted(partition.directory.glob("*.log"))]
+    for base in bases[2:5]:
+        for path in directory.glob(f"{base:020}.*"):
+            path.unlink()
+    left = [number for number in range(60) if not bases[2] <= number < bases[5]]
+    for count in (1, 60 - bases[5], 61 - bases[5], len(left), 100):
+        printed = shop.objects("consume", "gaps", "--json", "--last", str(count))
+        assert [item["offset"] for item in printed] == left[-count:]
+
+
+def test_follow_prints_only_what_is_selected(mixed: CommandLine) -> None:
+    process = mixed.start("consume", "mixed", "--last", "1", "--key", "b", "--follow", "--max", "3")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"5\n"
+    with eventlog.open(mixed.store) as log:
+        partition = log.partition("mixed", 0)
+        partition.append_many([b"no", b"yes"], keys=[b"a", b"b"])
+        assert process.stdout.readline() == b"yes\n"
+        partition.append_many([b"no", b"at last"], keys=[None, b"b"])
+    assert process.communicate(timeout=SECONDS_MAX) == (b"at last\n", b"")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--last", "1", "--from", "latest"), "--last"),
+        (("--last", "0"), "--last"),
+        (("--follow", "--to", "2040-01-01"), "--to"),
+        (("--follow", "--count"), "--count"),
+        (("--count", "--format", "json"), "--count"),
+        (("--json", "--format", "{key}"), "--json"),
+        (("--to", "3"), "--partition"),
+        (("--to", "earliest"), "--to"),
+        (("--partition", "0", "--partition", "1", "--from", "0"), "--partition"),
+        (("--group", "g", "--to", "2040-01-01"), "--to"),
+        (("--group", "g", "--last", "1"), "--last"),
+        (("--group", "g", "--count"), "--count"),
+    ],
+)
+def test_options_that_contradict_each_other_are_wrong_usage(
+    mixed: CommandLine, options: tuple[str, ...], told: str
+) -> None:
+    assert told in mixed.error("consume", "mixed", *options, status=2)

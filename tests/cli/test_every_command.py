@@ -24,6 +24,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("maintain",): (),
     ("produce",): ("orders",),
     ("consume",): ("orders",),
+    ("grep",): ("first", "orders"),
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
@@ -38,6 +39,7 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("delete-records",): ("nothing", "--before", "latest"),
     ("produce",): ("nothing",),
     ("consume",): ("nothing",),
+    ("grep",): ("nothing", "nothing"),
     ("offsets",): ("nothing",),
     ("groups", "describe"): ("nothing",),
     ("dump",): ("nothing/0",),
@@ -111,7 +113,9 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
         kind = "group name" if path[0] == "groups" else "topic name"
-        assert kind in shop.error(*path, "no\nname/0" if path == ("dump",) else "no\nname", *WORKING[path][1:])
+        name = "no\nname/0" if path == ("dump",) else "no\nname"
+        given = (*WORKING[path][:-1], name) if path == ("grep",) else (name, *WORKING[path][1:])
+        assert kind in shop.error(*path, *given)
 
 
 @every_leaf

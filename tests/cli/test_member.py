@@ -111,6 +111,15 @@ def test_max_commits_exactly_what_was_printed(shop: CommandLine, limit: int, opt
     assert len(shop.objects("consume", "orders", "--group", "reports", "--json")) == 9 - limit
 
 
+def test_what_is_not_selected_is_acknowledged_unprinted(shop: CommandLine) -> None:
+    with eventlog.open(shop.store) as log:
+        log.partition("orders", 1).append_many([b"a", b"b", b"c", b"d"], keys=[b"x", b"y", b"x", None])
+    assert shop.output("consume", "orders", "--group", "some", "--key", "x") == "a\nc\n"
+    assert committed(shop, "some") == {0: 3, 1: 4}
+    assert shop.output("consume", "orders", "--group", "one", "--key", "x", "--max", "1") == "a\n"
+    assert committed(shop, "one")[1] == 1
+
+
 def test_from_the_latest_begins_behind_what_is_there(shop: CommandLine) -> None:
     assert shop.output("consume", "orders", "--group", "late", "--from", "latest") == ""
     append(shop, [b"new"])

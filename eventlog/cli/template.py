@@ -1,0 +1,204 @@
+"""Templates: how --format prints a record, such as "{topic}-{partition}@{offset} {time} {key} {value.customer}"."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from eventlog.cli import output
+
+if TYPE_CHECKING:
+    from eventlog import Record
+
+FIELDS = (
+    "{topic}", "{partition}", "{offset}", "{timestamp}", "{time}", "{time:%H:%M}", "{key}", "{value}", "{headers}",
+    "{key.FIELD}", "{value.FIELD}", "{headers.NAME}", "{key_bytes}", "{value_bytes}",
+)  # fmt: skip
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "e": b"\x1b", "0": b"\0", "\\": b"\\"}
+_TOKEN = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<field>[^{}]*)\}|\\(?P<escape>x[0-9a-fA-F]{2}|.)|(?P<text>[^{}\\]+)", re.DOTALL)
+_LAYOUT = re.compile(r"(?P<align>[<>^]?)(?P<width>[0-9]{0,4})(?:\.(?P<maximum>[0-9]{1,4}))?")
+
+
+class _Source:
+    """A record whose JSON is parsed once at most."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    @cached_property
+    def key(self) -> Any:
+        return _parsed(self.record.key, keeps_numbers=True)
+
+    @cached_property
+    def value(self) -> Any:
+        return _parsed(self.record.value, keeps_numbers=True)
+
+
+_Part = Callable[[_Source], bytes]
+
+
+class Template:
+    """Text with fields in braces. Raises ValueError, with the fields that there are, for one that is none."""
+
+    def __init__(self, text: str) -> None:
+        self._parts: list[_Part] = []
+        at, has_field = 0, False
+        while at < len(text):
+            token = _TOKEN.match(text, at)
+            if token is None:
+                raise ValueError(f"{text[at]!r} stands alone in {text!r}: braces go in pairs, {{{{ and }}}} mean themselves")
+            has_field |= token["field"] is not None
+            self._parts.append(_field(token["field"]) if token["field"] is not None else _constant(_plain(token)))
+            at = token.end()
+        if not has_field:
+            raise ValueError(f"{text!r} is neither value nor json, and has no field of a template: {_choice()}")
+
+    def render(self, record: Record) -> bytes:
+        """What the template makes of a record, without a newline at its end."""
+        source = _Source(record)
+        return b"".join([part(source) for part in self._parts])
+
+
+def _choice() -> str:
+    return ", ".join(FIELDS)
+
+
+def _constant(data: bytes) -> _Part:
+    return lambda source: data
+
+
+def _plain(token: re.Match[str]) -> bytes:
+    escape = token["escape"]
+    if token["brace"]:
+        return token["brace"][:1].encode()
+    if not escape:
+        return token["text"].encode("utf-8", "surrogateescape")
+    if escape[0] == "x" and len(escape) == 3:
+        return bytes([int(escape[1:], 16)])
+    if escape not in _ESCAPES:
+        raise ValueError(f"\\{escape} is no escape of a template: use \\n, \\t, \\r, \\e, \\0, \\xHH or \\\\")
+    return _ESCAPES[escape]
+
+
+def _field(text: str) -> _Part:
+    name, colon, layout = text.partition(":")
+    if name == "time":
+        return _time(layout)
+    numbers: dict[str, Callable[[Record], int | None]] = {
+        "partition": lambda record: record.partition,
+        "offset": lambda record: record.offset,
+        "timestamp": lambda record: record.timestamp,
+        "key_bytes": lambda record: None if record.key is None else len(record.key),
+        "value_bytes": lambda record: None if record.value is None else len(record.value),
+    }
+    if name in numbers:
+        number = numbers[name]
+        return _laid_out(lambda source: b"" if (found := number(source.record)) is None else b"%d" % found, text, layout, ">")
+    find = _bytes_field(name)
+    return _laid_out(find, text, layout, "<") if colon else find
+
+
+def _bytes_field(name: str) -> _Part:
+    first, _, path = name.partition(".")
+    if name == "topic":
+        return lambda source: source.record.topic.encode()
+    if name == "key":
+        return lambda source: source.record.key or b""
+    if name == "value":
+        return lambda source: source.record.value or b""
+    if name == "headers":
+        return lambda source: _headers_text(source.record)
+    if first == "headers" and path:
+        return lambda source: _header(source.record, path)
+    if first in ("key", "value") and path:
+        return _json_field(first, path.split("."))
+    _refuse(name)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{{{name}}} is no field of a template: use {_choice()}")
+
+
+def _time(layout: str) -> _Part:
+    try:
+        _EPOCH.strftime(layout).encode("utf-8", "surrogateescape")
+    except ValueError as error:
+        raise ValueError(f"{layout!r} is no format for a time: {error}") from None
+
+    def text(source: _Source) -> bytes:
+        milliseconds = source.record.timestamp
+        try:
+            time = _EPOCH + timedelta(milliseconds=milliseconds)
+        except OverflowError:
+            time = None
+        if not layout or time is None or milliseconds == -1:
+            return output.time_text(milliseconds).encode()
+        return time.strftime(layout).encode("utf-8", "surrogateescape")
+
+    return text
+
+
+def _laid_out(find: _Part, field: str, layout: str, usual_side: str) -> _Part:
+    match = _LAYOUT.fullmatch(layout)
+    if match is None:
+        raise ValueError(f"{{{field}}}: {layout!r} is no layout, such as >10 (width, to the right) or <20.20 (cut to 20)")
+    width, maximum = int(match["width"] or 0), int(match["maximum"]) if match["maximum"] else None
+    side = match["align"] or usual_side
+
+    def text(source: _Source) -> bytes:
+        found = find(source).decode("utf-8", "surrogateescape")[:maximum]
+        return (f"{found:{side}{width}}" if width else found).encode("utf-8", "surrogateescape")
+
+    return text
+
+
+def _headers_text(record: Record) -> bytes:
+    pairs = [name.encode("utf-8", "surrogateescape") + b"=" + (value or b"") for name, value in record.headers]
+    return b",".join(pairs)
+
+
+def _header(record: Record, name: str) -> bytes:
+    """The last value of a header: the one that counts where a name stands twice."""
+    for candidate, value in reversed(record.headers):
+        if candidate == name:
+            return value or b""
+    return b""
+
+
+def _json_field(where: str, path: list[str]) -> _Part:
+    def text(source: _Source) -> bytes:
+        found = _follow(source.key if where == "key" else source.value, path)
+        if isinstance(found, (dict, list)):
+            exact = _follow(_parsed(getattr(source.record, where), keeps_numbers=False), path)
+            return json.dumps(exact, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+        if isinstance(found, bool):
+            return b"true" if found else b"false"
+        return b"" if found is None else str(found).encode("utf-8", "backslashreplace")
+
+    return text
+
+
+def _parsed(data: bytes | None, *, keeps_numbers: bool) -> Any:
+    """The JSON in these bytes, None if they hold none; with `keeps_numbers` a number is the text that stands there."""
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str) if keeps_numbers else json.JSONDecoder()
+    try:
+        return decoder.decode((data or b"").decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _follow(found: Any, path: list[str]) -> Any:
+    for step in path:
+        if isinstance(found, dict):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isascii() and step.isdecimal() and int(step[:10]) < len(found):
+            found = found[int(step[:10])]
+        else:
+            return None
+    return found
