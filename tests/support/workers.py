@@ -12,6 +12,7 @@ import os
 import platform
 import random
 import resource
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from typing import Any
 
 import eventlog
 from eventlog import EventLog, EventLogError, Partition, TopicExistsError
+from eventlog.storage.segments_lock import segments_locked
 from tests.support import heads, payloads
 from tests.support.stores import TOPIC
 
@@ -379,3 +381,16 @@ def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
     maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
     bounds = [[int(bound, 16) for bound in fields[0].split("-")] for fields in maps]
     return any(start <= int(arguments[0], 16) < stop for start, stop in bounds)
+
+
+def hold_segments(connection: Connection, directory: Path, with_child: bool) -> None:
+    """Hold the lock on a partition's segments until a message; with a child, fork one that outlives this process."""
+    with segments_locked(directory, 1000):
+        child = os.fork() if with_child else -1
+        if child == 0:
+            while True:
+                signal.pause()
+        connection.send(child)
+        connection.recv()
+    connection.send("given back")
+    connection.recv()
