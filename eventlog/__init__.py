@@ -7,6 +7,7 @@ from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import (
+    BackupError,
     ConcurrentUseError,
     CorruptLogError,
     DiskFullError,
@@ -29,6 +30,9 @@ from eventlog.errors import (
     UnsupportedCodecError,
 )
 from eventlog.groups.group import Group, GroupDescription, GroupMember
+from eventlog.keeping.backup import BackupReport
+from eventlog.keeping.restoring import RestoreReport, restore
+from eventlog.keeping.verification import verify_backup
 from eventlog.producer.acks import Ack
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
@@ -42,6 +46,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Ack",
+    "BackupError",
+    "BackupReport",
     "ConcurrentUseError",
     "Consumer",
     "CorruptLogError",
@@ -70,6 +76,7 @@ __all__ = [
     "Record",
     "RecordTooLargeError",
     "RecoveryReport",
+    "RestoreReport",
     "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",
@@ -80,4 +87,6 @@ __all__ = [
     "UnsupportedCodecError",
     "VerifyReport",
     "open",
+    "restore",
+    "verify_backup",
 ]

@@ -17,6 +17,8 @@ from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
 from eventlog.groups.registry import Groups
+from eventlog.keeping.backup import BackupReport, back_up
+from eventlog.keeping.places import as_path
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
@@ -121,6 +123,16 @@ class EventLog(Log):
         """A consumer group. Raises `GroupNotFoundError`."""
         self._check_usable()
         return Group(self._groups, check_group_name(name))
+
+    def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
+        """Copy the store as it is at one moment to a new or empty directory, while others append, consume and commit.
+
+        With `link` sealed segments become hard links where the file system has them: that takes no space, but they share the
+        disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
+        `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
+        self._check_usable()
+        check_bool("link", link)
+        return back_up(self, self._groups, as_path("destination", destination), link=link)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

@@ -47,6 +47,8 @@ class Internals:
     lock_timeout_ms: int
     check_usable: Callable[[], None]
     closing: Flag
+    separate_partition: Callable[[str, int], Partition]  # one that the caller closes, for work on thousands of them in turn
+    copy_catalog: Callable[[Path], None]
 
 
 class Log:
@@ -80,6 +82,8 @@ class Log:
             lock_timeout_ms,
             self._check_not_closing,
             Flag(self._signals),
+            self._open_partition,
+            self._environment.copy_to,
         )
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":

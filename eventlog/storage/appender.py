@@ -108,7 +108,8 @@ class Appender:
         finally:
             lib.el_head_unlock_flush(self._head.pointer)
 
-    def _snapshot(self) -> Any:
+    def tail(self) -> Any:
+        """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""
         tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
         if lib.el_head_snapshot(self._head.pointer, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
             raise self._lock_timeout(holder[0])
@@ -117,7 +118,7 @@ class Appender:
     def _attach(self) -> None:
         """Use the active segment's files. A roll that its process did not finish is finished here."""
         with self._flush_mutex():
-            self._attach_to(self._snapshot().segment_base)
+            self._attach_to(self.tail().segment_base)
             if lib.el_head_is_sealing(self._head.pointer):
                 self._roll_locked()
 
@@ -130,10 +131,10 @@ class Appender:
     def _roll(self) -> None:
         sealed = self.pointer.segment_base
         with self._flush_mutex():
-            if self._snapshot().segment_base == sealed:
+            if self.tail().segment_base == sealed:
                 self._roll_locked()
             else:
-                self._attach_to(self._snapshot().segment_base)
+                self._attach_to(self.tail().segment_base)
 
     def _roll_locked(self) -> None:
         """Seal the segment, sync it, and only then let its successor take records."""
