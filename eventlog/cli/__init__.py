@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from eventlog.cli import output
+from eventlog.cli.backup import backup, restore
 from eventlog.cli.consume import consume
 from eventlog.cli.dump import dump
 from eventlog.cli.groups import groups
@@ -70,7 +71,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify):
+for _command in (topics, produce, consume, offsets, groups, dump, verify, backup, restore):
     group.add_command(_command)
 
 

@@ -77,8 +77,11 @@ def write_manifest(backup: Path, manifest: Manifest) -> None:
 
 
 def _write(backup: Path, content: dict[str, Any]) -> None:
-    text = json.dumps({**content, "crc32c": _checksum(content)}, indent=1)
-    files.replace_file(names.manifest_file(backup), [text.encode(), b"\n"])
+    files.replace_file(names.manifest_file(backup), [_text({**content, "crc32c": _checksum(content)})])
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode() + b"\n"
 
 
 def _checksum(content: Mapping[str, Any]) -> int:
@@ -95,7 +98,7 @@ def read_manifest(backup: Path) -> Manifest:
         )
     if content.pop("crc32c", None) != _checksum(content):
         raise BackupError(f"{file} is damaged: its checksum does not match; use another backup")
-    if not content["complete"]:
+    if not content.get("complete"):
         raise BackupError(f"{backup} is incomplete: it is being taken, or was interrupted; then delete it, and take another")
     try:
         partitions = tuple(
@@ -111,7 +114,8 @@ def read_manifest(backup: Path) -> Manifest:
 
 def _content(backup: Path, file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
+        data = file.read_bytes()
+        content = json.loads(data)
     except FileNotFoundError:
         raise BackupError(f"{backup} is no backup: it has no {file.name}") from None
     except NotADirectoryError:
@@ -122,7 +126,9 @@ def _content(backup: Path, file: Path) -> dict[str, Any]:
         raise BackupError(f"{file} is damaged: {error}; use another backup") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or type(content.get("version")) is not int:
         raise BackupError(f"{file} is damaged, or the manifest of something else; use another backup")
-    return {"complete": False, **content}
+    if content["version"] == VERSION and _text(content) != data:
+        raise BackupError(f"{file} is damaged: it was changed; use another backup")
+    return content
 
 
 def _refuse_paths_outside(file: Path, manifest: Manifest) -> None:

@@ -12,7 +12,7 @@ from eventlog.keeping.manifest import Manifest, read_manifest
 from eventlog.keeping.places import as_path, check_new_directory, failures_named, fill_new_directory
 from eventlog.keeping.verification import verify_files
 from eventlog.storage import files, names
-from eventlog.storage.copying import copy_file
+from eventlog.storage.copying import copy_file, sync_files
 from eventlog.storage.store import complete_store
 
 
@@ -76,6 +76,7 @@ def _fill(source: Path, target: Path, manifest: Manifest) -> None:
         copied = copy_file(source / file.path, target / file.path)
         if (copied.size_bytes, copied.crc32c) != (file.size_bytes, file.crc32c):
             raise BackupError(f"{source / file.path} changed while it was restored: nothing was restored")
+    sync_files(target / file.path for file in manifest.files())
     for directory in parents:
         files.sync_directory(directory)
     complete_store(target)

@@ -55,6 +55,9 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("groups", "describe"), ("billing",)),
         (("dump",), ("orders/0", "--records")),
         (("verify",), ()),
+        (("verify",), ("--backup", "backup")),
+        (("backup",), ("new-backup",)),
+        (("restore",), ("backup", "restored")),
     ],
 )
 def test_what_is_printed_has_the_documented_members(

@@ -201,7 +201,7 @@ def test_a_manifest_cannot_name_files_elsewhere(filled: Path) -> None:
     content = json.loads(manifest.read_text().replace("meta/data.mdb", "meta/../../secret"))
     del content["crc32c"]
     content["crc32c"] = checksum_of(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
-    manifest.write_text(json.dumps(content))
+    manifest.write_text(json.dumps(content, indent=1) + "\n")
     with pytest.raises(BackupError, match="secret"):
         eventlog.restore(backup, filled.with_name("restored"))
 
