@@ -31,6 +31,7 @@ from eventlog.errors import (
 )
 from eventlog.groups.group import Group, GroupDescription, GroupMember
 from eventlog.keeping.backup import BackupReport
+from eventlog.keeping.repair import Removal, RepairPlan
 from eventlog.keeping.restoring import RestoreReport, restore
 from eventlog.keeping.verification import verify_backup
 from eventlog.producer.acks import Ack
@@ -76,6 +77,8 @@ __all__ = [
     "Record",
     "RecordTooLargeError",
     "RecoveryReport",
+    "Removal",
+    "RepairPlan",
     "RestoreReport",
     "StaleMemberError",
     "StoreClosedError",

@@ -19,6 +19,7 @@ from eventlog.groups.group import Group
 from eventlog.groups.registry import Groups
 from eventlog.keeping.backup import BackupReport, back_up
 from eventlog.keeping.places import as_path
+from eventlog.keeping.repair import RepairPlan, repair_partition
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
@@ -133,6 +134,15 @@ class EventLog(Log):
         self._check_usable()
         check_bool("link", link)
         return back_up(self, self._groups, as_path("destination", destination), link=link)
+
+    def repair(self, topic: str, partition: int, *, execute: bool = False) -> RepairPlan:
+        """What a repair of a damaged partition would drop and make anew; with `execute` it is done.
+
+        What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
+        again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
+        `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
+        self._check_usable()
+        return repair_partition(self, self._groups, topic, partition, execute=execute)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

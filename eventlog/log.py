@@ -49,6 +49,8 @@ class Internals:
     closing: Flag
     separate_partition: Callable[[str, int], Partition]  # one that the caller closes, for work on thousands of them in turn
     copy_catalog: Callable[[Path], None]
+    note_gaps: Callable[[str], None]
+    close_partition: Callable[[str, int], None]
 
 
 class Log:
@@ -84,6 +86,8 @@ class Log:
             Flag(self._signals),
             self._open_partition,
             self._environment.copy_to,
+            self._topics.note_gaps,
+            self._close_partition,
         )
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":
@@ -161,6 +165,12 @@ class Log:
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )
+
+    def _close_partition(self, topic: str, partition: int) -> None:
+        with self._lock:
+            found = self._partitions.pop((topic, partition), None)
+        if found is not None:
+            found.close()
 
     def offsets(self, topic: str) -> list[PartitionOffsets]:
         """Where each partition of a topic starts and ends, in order. Raises `TopicNotFoundError`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lmdb
 
@@ -66,6 +66,14 @@ class TopicCatalog:
             if not transaction.put(name.encode(), _encode(topic), overwrite=False):
                 raise TopicExistsError(f"topic {name!r} exists already")
         return topic
+
+    def note_gaps(self, name: str) -> None:
+        """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            content = transaction.get(name.encode())
+            if content is None:
+                raise TopicNotFoundError(f"there is no topic {name!r}")
+            transaction.put(name.encode(), _encode(replace(_decode(name.encode(), bytes(content)), had_gaps=True)))
 
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""

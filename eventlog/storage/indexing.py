@@ -39,8 +39,12 @@ def build_indexes(path: Path, base_offset: int, interval_bytes: int) -> tuple[by
             data = file.read(block_bytes)
             before = tail.position
             _index_block(tail, data, interval_bytes, entries, time_entries)
-            is_stuck = tail.position == before  # not one whole batch stands in the block: it is a larger one, or none
-            block_bytes = _bytes_of_batch(path, before, data, size) if is_stuck else _BLOCK_BYTES
+            if tail.position > before:
+                block_bytes = _BLOCK_BYTES
+            elif not any(data[: lib.EL_BATCH_HEADER_BYTES]):
+                break  # as for a reader, zeros are the end
+            else:
+                block_bytes = _bytes_of_batch(path, before, data, size)
     if tail.max_timestamp > tail.indexed_timestamp:
         time_entries += index.TIME_ENTRY.pack(tail.max_timestamp, tail.max_timestamp_offset - base_offset)
     return bytes(entries), bytes(time_entries)
