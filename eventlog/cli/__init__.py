@@ -20,6 +20,7 @@ from eventlog.cli.dump import dump
 from eventlog.cli.groups import groups
 from eventlog.cli.offsets import offsets
 from eventlog.cli.produce import produce
+from eventlog.cli.repair import repair
 from eventlog.cli.topics import topics
 from eventlog.cli.verify import verify
 from eventlog.errors import EventLogError
@@ -71,7 +72,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify, backup, restore):
+for _command in (topics, produce, consume, offsets, groups, dump, verify, backup, restore, repair):
     group.add_command(_command)
 
 

@@ -28,7 +28,6 @@ from eventlog.storage.repairing import (
     partition_closed_by_all,
     rewrite_segment,
     scan_segment,
-    size_without_zeros,
 )
 from eventlog.storage.segments_lock import segments_locked
 
@@ -131,7 +130,7 @@ def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: 
     bases = files.segment_bases(directory)
     known_end = head.durable_offset if head.end_offset is None else head.end_offset
     plan = replace(
-        plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, report),
+        plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, head, report),
         epochs=_has_wrong_epochs(directory, head.end_offset),
     )  # fmt: skip
     is_log_damaged = head.end_offset is None or any(problem.path.suffix not in _INDEXES for problem in report.problems)
@@ -146,10 +145,10 @@ def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) ->
     for base, following in zip(bases, [*bases[1:], None], strict=True):
         stop = following if following is not None else known_end if known_end > base else _OFFSET_MAX
         path = names.segment_file(directory, base)
-        size = files.size_of(path) if following is not None else size_without_zeros(path)
+        size, is_last = files.size_of(path), following is None
         if head.end_offset is not None and base == head.segment_base:
             size = min(size, head.segment_bytes)
-        scan = scan_segment(path, base, range(max(base, next_offset), stop), size)
+        scan = scan_segment(path, base, range(max(base, next_offset), stop), size, is_last=is_last)
         next_offset = scan.batches[-1].next_offset if scan.batches else next_offset
         scans.append(scan)
     return scans
@@ -177,7 +176,7 @@ def _plan(plan: RepairPlan, scans: list[SegmentScan], settings: TopicConfig, kno
     return _Findings(plan, scans, needs_segment)
 
 
-def _wrong_indexes(directory: Path, bases: list[int], report: VerifyReport) -> tuple[Path, ...]:
+def _wrong_indexes(directory: Path, bases: list[int], head: HeadState, report: VerifyReport) -> tuple[Path, ...]:
     """Indexes that are missing, torn, or name batches that are not there."""
     named = {problem.path for problem in report.problems}
     wrong = []
@@ -186,7 +185,19 @@ def _wrong_indexes(directory: Path, bases: list[int], report: VerifyReport) -> t
             path = names.segment_file(directory, base, suffix)
             if path in named or not path.exists() or path.stat().st_size % entry_bytes:
                 wrong.append(path)
+    if head.end_offset is not None:
+        wrong += [path for path in _wrong_active_indexes(directory, head) if path not in wrong]
     return tuple(wrong)
+
+
+def _wrong_active_indexes(directory: Path, head: HeadState) -> list[Path]:
+    """Indexes of the active segment with entries that lie behind its end; verification takes these for an append under way."""
+    base, end_offset = head.segment_base, head.end_offset or 0
+    path = names.segment_file(directory, base, names.INDEX_SUFFIX)
+    time_path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
+    entries, time_entries = index.read_index(path, base), index.read_time_index(time_path, base)
+    wrong = [path] if index.sound_entries(entries, head.segment_bytes) != entries else []
+    return wrong + ([time_path] if index.sound_time_entries(time_entries, end_offset) != time_entries else [])
 
 
 def _has_wrong_epochs(directory: Path, end_offset: int | None) -> bool:

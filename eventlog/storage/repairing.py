@@ -67,19 +67,18 @@ class SegmentScan:
             yield batch.leader_epoch, batch.first_offset
 
 
-def size_without_zeros(path: Path) -> int:
-    """Where the zeros at the end of a file begin: space that was reserved for appends."""
-    return find_data_end(path, 0, files.size_of(path))
+def scan_segment(path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool) -> SegmentScan:
+    """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
 
-
-def scan_segment(path: Path, base_offset: int, bounds: range, size: int) -> SegmentScan:
-    """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`."""
+    In the last segment zeros at the end are space that was reserved for appends, and no damage."""
     scan = SegmentScan(path, base_offset)
     with open(path, "rb") as file:
         descriptor = file.fileno()
         position = 0
         while position < size:
             batch, reason = _batch_at(descriptor, position, size)
+            if batch is None and is_last and find_data_end(path, position, size) == position:
+                break
             reason = reason or (_place(scan, batch, bounds) if batch is not None else "")
             if batch is not None and not reason:
                 scan.batches.append(batch)

@@ -27,6 +27,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("verify",): (),
     ("backup",): ("new-backup",),
     ("restore",): ("backup", "restored"),
+    ("repair",): ("orders/0",),
 }
 FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "create"): ("orders",),
@@ -39,6 +40,7 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("verify",): ("nothing",),
     ("backup",): ("backup",),
     ("restore",): ("nothing", "restored"),
+    ("repair",): ("nothing/0",),
 }
 NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("backup",), ("restore",)}
 NEEDS_NO_STORE = {("restore",)}

@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import RepairPlan, TopicPartition
+from eventlog import EventLogError, InvalidTypeError, PartitionNotFoundError, RepairPlan, TopicNotFoundError, TopicPartition
 from tests.damage.harness import DAMAGES, RECORDS, Damage, Store, check_other_partition, damage_file
-from tests.support import snapshots, stores
+from tests.support import keepers, snapshots, stores, tracing, workers
+from tests.support.processes import Interpreter, Worker
 from tests.support.stores import TOPIC
 
 GROUP = "readers"
 COMMITTED = RECORDS - 10
 
 damages = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+_HINTS = ("a bit flipped in the middle", "all garbage", "cut by a byte", "gone")
+HINT_DAMAGES = [each for each in DAMAGES if each.name in _HINTS]
 moments = pytest.mark.parametrize("is_reboot", [False, True], ids=["reopened", "rebooted"])
 
 
@@ -76,7 +79,7 @@ def _check(store: Store, done: RepairPlan) -> None:
         assert (partition.start_offset, partition.end_offset) == (done.start_offset, done.end_offset)
         assert partition.recovery.damage is None
         found = list(partition.records())
-        kept = [record for record in store.records[0] if record.offset not in lost and record.offset < done.end_offset]
+        kept = [record for record in store.records[0] if record.offset not in lost and record.offset >= done.start_offset]
         assert found == kept
         assert [record for record in stores.everything(partition)] == kept
         assert [report.problems for report in log.verify()] == [[], []]
@@ -108,7 +111,7 @@ def test_a_damaged_segment_loses_what_is_wrong_and_nothing_else(
     _check(filled, _repaired(filled, _planned(filled)))
 
 
-@damages
+@pytest.mark.parametrize("damage", HINT_DAMAGES, ids=lambda damage: damage.name)
 @moments
 @pytest.mark.parametrize("kind", ["earlier index", "last index", "earlier time index", "last time index", "leader epochs"])
 def test_a_damaged_index_or_epoch_file_is_made_anew_and_no_record_is_lost(
@@ -120,3 +123,120 @@ def test_a_damaged_index_or_epoch_file_is_made_anew_and_no_record_is_lost(
     done = _repaired(filled, _planned(filled))
     assert not done.lost and not done.removals and done.end_offset == RECORDS
     _check(filled, done)
+
+
+def test_segments_that_are_gone_cost_their_records_and_no_other(filled: Store) -> None:
+    gone = stores.segments(filled.path)
+    for path in (gone[0], gone[3], gone[-1]):
+        path.unlink()
+    done = _repaired(filled, _planned(filled))
+    assert len(done.lost) == 2 and done.start_offset == int(gone[1].stem) and done.end_offset == RECORDS
+    _check(filled, done)
+
+
+def test_a_batch_inside_a_value_is_never_taken_for_a_record(tmp_path: Path) -> None:
+    """The value of a damaged record holds a right batch, with an offset that would fit."""
+    store = tmp_path / "store"
+    stores.create(store)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        partition.append(b"one")
+        partition.flush()
+        batch = bytearray(stores.segments(store)[0].read_bytes()[: partition.bytes_from(0)])
+        batch[7] = 1
+        partition.append(b"the value is" + bytes(batch))
+        partition.append(b"three")
+    path = stores.segments(store)[0]
+    path.write_bytes(path.read_bytes().replace(b"the value is", b"thE value is"))
+    with eventlog.open(store) as log:
+        done = log.repair(TOPIC, 0, execute=True)
+        assert done.lost == (range(1, 2),)
+        assert [record.value for record in stores.open_partition(log).records()] == [b"one", b"three"]
+
+
+def test_a_batch_whose_offset_leaps_is_the_one_that_is_dropped(filled: Store) -> None:
+    """Base offsets are not under the checksum: the batches behind a wrong one are right."""
+    path = filled.files()["earlier log"]
+    data = bytearray(path.read_bytes())
+    second = 12 + int.from_bytes(data[8:12], "big")
+    data[second + 7] ^= 0x10
+    path.write_bytes(data)
+    done = _repaired(filled, _planned(filled))
+    assert [len(gap) for gap in done.lost] == [4]
+    _check(filled, done)
+
+
+def test_new_records_come_behind_what_a_group_has_committed(filled: Store) -> None:
+    """The head tells no more how long the log was: it is gone, and so is the last batch."""
+    with eventlog.open(filled.path) as log, log.consumer(group="ahead") as consumer:
+        consumer.assign([TopicPartition(TOPIC, 0)])
+        consumer.commit({TopicPartition(TOPIC, 0): 396})
+    stores.segments(filled.path)[-1].unlink()
+    stores.head_file(filled.path).unlink()
+    path = stores.segments(filled.path)[-1]
+    data = path.read_bytes()
+    path.write_bytes(data[:500] + b"\xff" + data[501:-1])
+    with eventlog.open(filled.path) as log:
+        done = log.repair(TOPIC, 0, execute=True)
+        assert len(done.removals) == 2 and done.lost[-1] == range(392, 396)
+        assert stores.open_partition(log).append(b"new") == 396
+
+
+def test_a_partition_without_damage_needs_nothing_and_stays_as_it_is(filled: Store) -> None:
+    plan = _planned(filled)
+    assert not plan.is_needed and (plan.start_offset, plan.end_offset) == (0, RECORDS)
+    before = snapshots.content(stores.partition_directory(filled.path))
+    assert not _repaired(filled, plan).was_executed
+    assert snapshots.content(stores.partition_directory(filled.path)) == before
+
+
+def test_while_another_process_has_it_open_it_is_planned_but_not_done_and_the_process_is_named(filled: Store) -> None:
+    damage_file(filled.files()["earlier log"], DAMAGES[1])
+    with Worker(workers.append_when_told, filled.path, {}) as other:
+        assert other.receive() == "ready"
+        with eventlog.open(filled.path) as log:
+            assert log.repair(TOPIC, 0).is_needed
+            before = snapshots.content(stores.partition_directory(filled.path))
+            with pytest.raises(EventLogError, match=rf"open in process.*\b{other.pid}\b"):
+                log.repair(TOPIC, 0, execute=True)
+            assert snapshots.content(stores.partition_directory(filled.path)) == before
+        other.send(b"it goes on")
+        assert other.receive()[0] == RECORDS
+        other.send(None)
+        other.join()
+    with eventlog.open(filled.path) as log:
+        assert log.repair(TOPIC, 0, execute=True).was_executed
+
+
+@pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
+@pytest.mark.parametrize("system_call", ["fsync", "rename", "unlink", "write"])
+def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, system_call: str) -> None:
+    kills = 0
+    for point in range(1, 12):
+        store = original.copy(tmp_path / str(point))
+        with eventlog.open(store.path) as log:
+            for number in range(2):
+                stores.open_partition(log, number).flush()
+        for kind in ("earlier log", "last log"):
+            damage_file(store.files()[kind], DAMAGES[1])
+        with Interpreter(keepers.repair, store.path, prefix=tracing.killing(system_call, point)) as keeper:
+            keeper.drain()
+            kills += keeper.exit_status != 0
+        with eventlog.open(store.path) as log:
+            done = log.repair(TOPIC, 0, execute=True)
+            partition = stores.open_partition(log)
+            found = list(partition.records())
+            assert [report.problems for report in log.verify()] == [[], []]
+            assert found == [record for record in store.records[0] if record in found] and len(found) == RECORDS - 8
+            assert partition.append(b"new") == RECORDS == done.end_offset
+    assert kills, f"a repair never calls {system_call}"
+
+
+def test_bad_input_is_refused(filled: Store) -> None:
+    with eventlog.open(filled.path) as log:
+        with pytest.raises(PartitionNotFoundError, match="0 to 1"):
+            log.repair(TOPIC, 2)
+        with pytest.raises(TopicNotFoundError):
+            log.repair("nothing", 0)
+        with pytest.raises(InvalidTypeError, match="execute"):
+            log.repair(TOPIC, 0, execute=1)  # type: ignore[arg-type]

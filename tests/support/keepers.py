@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import eventlog
+from tests.support.stores import TOPIC
 
 
 def back_up(connection: Connection, store: Path, backup: Path, link: bool) -> None:
@@ -27,3 +28,9 @@ def back_up_forever(connection: Connection, store: Path, directory: Path) -> Non
             number += 1
             connection.send(log.backup(directory / str(number)).path)
     connection.send("closed")
+
+
+def repair(connection: Connection, store: Path) -> None:
+    """Repair partition 0, and report whether there was anything to do."""
+    with eventlog.open(store) as log:
+        connection.send(log.repair(TOPIC, 0, execute=True).was_executed)
