@@ -31,6 +31,7 @@ from eventlog.errors import (
 )
 from eventlog.groups.group import Group, GroupDescription, GroupMember
 from eventlog.keeping.backup import BackupReport
+from eventlog.keeping.doctor import Finding, diagnose
 from eventlog.keeping.repair import Removal, RepairPlan
 from eventlog.keeping.restoring import RestoreReport, restore
 from eventlog.keeping.verification import verify_backup
@@ -55,6 +56,7 @@ __all__ = [
     "DiskFullError",
     "EventLog",
     "EventLogError",
+    "Finding",
     "ForkedProcessError",
     "Group",
     "GroupDescription",
@@ -89,6 +91,7 @@ __all__ = [
     "TopicPartition",
     "UnsupportedCodecError",
     "VerifyReport",
+    "diagnose",
     "open",
     "restore",
     "verify_backup",

@@ -126,6 +126,15 @@ class CatalogEnvironment:
             except lmdb.Error as error:
                 raise EventLogError(f"the catalog failed: {error}") from error
 
+    def used(self) -> float:
+        """Which part of the catalog's address space is in use, from 0 to 1."""
+        info = self._environment.info()
+        return float((info["last_pgno"] + 1) * self._environment.stat()["psize"] / info["map_size"])
+
+    def free_dead_readers(self) -> int:
+        """Free the places of processes that died while they read; how many there were."""
+        return int(self._environment.reader_check())
+
     def copy_to(self, path: Path) -> None:
         """Write the catalog as it is at one moment to a new file, durably, while others go on changing it.
 

@@ -16,6 +16,7 @@ import click
 from eventlog.cli import output
 from eventlog.cli.backup import backup, restore
 from eventlog.cli.consume import consume
+from eventlog.cli.doctor import doctor
 from eventlog.cli.dump import dump
 from eventlog.cli.groups import groups
 from eventlog.cli.offsets import offsets
@@ -72,7 +73,7 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, offsets, groups, dump, verify, backup, restore, repair):
+for _command in (topics, produce, consume, offsets, groups, dump, verify, backup, restore, repair, doctor):
     group.add_command(_command)
 
 
