@@ -166,12 +166,13 @@ def test_files_that_belong_to_nothing_are_told(filled: Path) -> None:
 
 
 def test_a_member_that_does_not_poll_is_a_warning(filled: Path) -> None:
-    with eventlog.open(filled) as log, log.consumer(TOPIC, group="hanging", max_poll_interval_ms=1) as consumer:
-        consumer.poll(timeout=0)
+    with Worker(members.consume, filled, "hanging", {"max_poll_interval_ms": 2000}) as member:
+        member.receive()
+        member.stop()  # with the thread that would notice it
         while not any("has not polled" in finding.text for finding in eventlog.diagnose(filled)):
             pass
         found = _found(filled, "warning", "has not polled")
-        assert found.subject == "group hanging" and str(os.getpid()) in found.text
+        assert (found.subject, found.command) == ("group hanging", f"kill -CONT {member.pid}")
 
 
 def test_lag_without_members_is_a_warning(filled: Path) -> None:
