@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
@@ -17,12 +18,13 @@ from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
 from eventlog.groups.registry import Groups
-from eventlog.keeping.backup import BackupReport, back_up
-from eventlog.keeping.places import as_path
-from eventlog.keeping.repair import RepairPlan, repair_partition
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
+
+if TYPE_CHECKING:
+    from eventlog.keeping.backup import BackupReport
+    from eventlog.keeping.repair import RepairPlan
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -131,6 +133,9 @@ class EventLog(Log):
         With `link` sealed segments become hard links where the file system has them: that takes no space, but they share the
         disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
         `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
+        from eventlog.keeping.backup import back_up
+        from eventlog.keeping.places import as_path
+
         self._check_usable()
         check_bool("link", link)
         return back_up(self, self._groups, as_path("destination", destination), link=link)
@@ -141,6 +146,8 @@ class EventLog(Log):
         What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
         again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
         `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
+        from eventlog.keeping.repair import repair_partition
+
         self._check_usable()
         return repair_partition(self, self._groups, topic, partition, execute=execute)
 
