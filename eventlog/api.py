@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
@@ -24,6 +25,10 @@ from eventlog.maintenance.report import MaintenanceReport
 from eventlog.maintenance.upkeep import GROUP_RETENTION_MS, Housekeeper, maintain
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds, check_number, check_topic_name
 from eventlog.producer.producer import Producer
+
+if TYPE_CHECKING:
+    from eventlog.keeping.backup import BackupReport
+    from eventlog.keeping.repair import RepairPlan
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -165,6 +170,30 @@ class EventLog(Log):
         """A consumer group. Raises `GroupNotFoundError`."""
         self._check_usable()
         return Group(self._groups, check_group_name(name))
+
+    def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
+        """Copy the store as it is at one moment to a new or empty directory, while others append, consume and commit.
+
+        With `link` sealed segments become hard links where the file system has them: that takes no space, but they share the
+        disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
+        `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
+        from eventlog.keeping.backup import back_up
+        from eventlog.keeping.places import as_path
+
+        self._check_usable()
+        check_bool("link", link)
+        return back_up(self, self._groups, as_path("destination", destination), link=link)
+
+    def repair(self, topic: str, partition: int, *, execute: bool = False) -> RepairPlan:
+        """What a repair of a damaged partition would drop and make anew; with `execute` it is done.
+
+        What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
+        again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
+        `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
+        from eventlog.keeping.repair import repair_partition
+
+        self._check_usable()
+        return repair_partition(self, self._groups, topic, partition, execute=execute)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

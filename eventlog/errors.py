@@ -103,5 +103,9 @@ class LockTimeoutError(EventLogError):
     """Another process held a partition's mutex for too long; it may be stopped. The message names it."""
 
 
+class BackupError(EventLogError):
+    """A backup cannot be taken or restored there, or the directory is no backup, an incomplete one or a damaged one."""
+
+
 class UnsupportedCodecError(EventLogError):
     """A batch is compressed, or has to be, with a codec whose library is not installed."""

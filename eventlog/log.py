@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +46,16 @@ class Internals:
     topics: TopicCatalog
     groups: GroupCatalog
     partition: Callable[[str, int], Partition]
-    borrowed: Callable[[str, int], AbstractContextManager[Partition]]
     offsets: Callable[[str, int], PartitionOffsets]
     fsync: str
     fsync_interval_ms: int
     lock_timeout_ms: int
     check_usable: Callable[[], None]
     closing: Flag
+    separate_partition: Callable[[str, int], Partition]  # one that the caller closes, for work on thousands of them in turn
+    copy_catalog: Callable[[Path], None]
+    note_gaps: Callable[[str], None]
+    close_partition: Callable[[str, int], None]
 
 
 class Log:
@@ -82,13 +85,16 @@ class Log:
             self._topics,
             GroupCatalog(self._environment),
             self.partition,
-            self._borrowed,
             self._offsets,
             fsync,
             fsync_interval_ms,
             lock_timeout_ms,
             self._check_not_closing,
             Flag(self._signals),
+            self._open_partition,
+            self._environment.copy_to,
+            self._topics.note_gaps,
+            self._close_partition,
         )
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":
@@ -177,17 +183,6 @@ class Log:
                 self._partitions[topic, partition] = found
             return found
 
-    @contextmanager
-    def _borrowed(self, topic: str, partition: int) -> Iterator[Partition]:
-        """A partition for a while: housekeeping goes through thousands, and must not have all of them open."""
-        own = self._partitions.get((topic, partition))
-        found = own if own is not None else self._open_partition(topic, partition)
-        try:
-            yield found
-        finally:
-            if own is None:
-                found.close()
-
     def _open_partition(self, topic: str, partition: int) -> Partition:
         description = self._topics.find(topic)
         if not 0 <= partition < description.partitions:
@@ -208,6 +203,12 @@ class Log:
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )
+
+    def _close_partition(self, topic: str, partition: int) -> None:
+        with self._lock:
+            found = self._partitions.pop((topic, partition), None)
+        if found is not None:
+            found.close()
 
     def offsets(self, topic: str) -> list[PartitionOffsets]:
         """Where each partition of a topic starts and ends, in order. Raises `TopicNotFoundError`."""

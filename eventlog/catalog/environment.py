@@ -126,9 +126,62 @@ class CatalogEnvironment:
             except lmdb.Error as error:
                 raise EventLogError(f"the catalog failed: {error}") from error
 
+    def used(self) -> float:
+        """Which part of the catalog's address space is in use, from 0 to 1."""
+        info = self._environment.info()
+        return float((info["last_pgno"] + 1) * self._environment.stat()["psize"] / info["map_size"])
+
+    def free_dead_readers(self) -> int:
+        """Free the places of processes that died while they read; how many there were."""
+        return int(self._environment.reader_check())
+
+    def copy_to(self, path: Path) -> None:
+        """Write the catalog as it is at one moment to a new file, durably, while others go on changing it.
+
+        LMDB could leave free pages out of a copy, but would number its transactions anew; members of groups are told apart by
+        these numbers. Raises `DiskFullError`, `FileExistsError`."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with _environments.transaction():
+                self._environment.copyfd(descriptor, compact=False)
+            os.fsync(descriptor)
+        except lmdb.Error as error:
+            raise DiskFullError(f"the catalog cannot be copied to {path}: {error}") from error
+        finally:
+            os.close(descriptor)
+
     def close(self) -> None:
         """Give the share back; the last one closes the environment."""
         _environments.give_back(self._key)
+
+
+class FrozenCatalog(CatalogEnvironment):
+    """A catalog that nobody changes, such as a backup's: read without locks, and without writing a byte.
+
+    Raises `StoreOpenError`."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / _DATA_FILE
+        try:
+            self._environment = lmdb.open(
+                str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_spare_txns=0, readonly=True, lock=False,
+                create=False,
+            )  # fmt: skip
+        except lmdb.Error as error:
+            raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
+        try:
+            _refuse_cut_file(path, self._environment)
+            self._databases = {name: self._environment.open_db(name, create=False) for name in _DATABASES}
+        except lmdb.Error as error:
+            self._environment.close()
+            raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
+        except BaseException:
+            self._environment.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._environment.close()
 
 
 def _open(directory: Path, create: bool) -> _Opened:

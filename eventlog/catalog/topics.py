@@ -96,13 +96,6 @@ class TopicCatalog:
             transaction.put(name.encode(), _encode(after))
         return after
 
-    def allow_gaps(self, name: str) -> TopicDescription:
-        """Note that records were taken out of the middle of a topic. Raises `TopicNotFoundError`."""
-        with self._environment.transaction(_DATABASE, write=True) as transaction:
-            topic = replace(_existing(transaction, name), had_gaps=True)
-            transaction.put(name.encode(), _encode(topic))
-        return topic
-
     def begin_deletion(self, name: str) -> None:
         """From now on there is no such topic; what is left of it is among those being deleted. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
@@ -125,6 +118,10 @@ class TopicCatalog:
         """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             yield _existing(transaction, name)
+    def note_gaps(self, name: str) -> None:
+        """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            transaction.put(name.encode(), _encode(replace(_existing(transaction, name), had_gaps=True)))
 
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""

@@ -14,14 +14,17 @@ from typing import Any, NoReturn
 import click
 
 from eventlog.cli import output
+from eventlog.cli.backup import backup, restore
 from eventlog.cli.consume import consume
 from eventlog.cli.delete_records import delete_records
+from eventlog.cli.doctor import doctor
 from eventlog.cli.dump import dump
 from eventlog.cli.grep import grep
 from eventlog.cli.groups import groups
 from eventlog.cli.maintain import maintain
 from eventlog.cli.offsets import offsets
 from eventlog.cli.produce import produce
+from eventlog.cli.repair import repair
 from eventlog.cli.topics import topics
 from eventlog.cli.verify import verify
 from eventlog.errors import EventLogError
@@ -73,7 +76,9 @@ def group(store: str | None) -> None:
     """
 
 
-for _command in (topics, produce, consume, grep, offsets, groups, dump, verify, delete_records, maintain):
+for _command in (
+    topics, produce, consume, grep, offsets, groups, dump, verify, delete_records, maintain, backup, restore, repair, doctor,
+):  # fmt: skip
     group.add_command(_command)
 
 

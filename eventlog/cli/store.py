@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 
 def open_store(*, create: bool = False) -> EventLog:
     """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
-    directory: str | None = click.get_current_context().find_root().params["store"]
-    if not directory:
-        raise click.UsageError("no store given: use 'eventlog --store DIR COMMAND' or set EVENTLOG_STORE")
+    directory = store_directory()
     import eventlog
 
     return eventlog.open(directory, create=create)
+
+
+def store_directory() -> str:
+    """The directory that --store or EVENTLOG_STORE names, whatever is there. Raises click.UsageError if none does."""
+    directory: str | None = click.get_current_context().find_root().params["store"]
+    if not directory:
+        raise click.UsageError("no store given: use 'eventlog --store DIR COMMAND' or set EVENTLOG_STORE")
+    return directory
 
 
 def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> list[Partition]:

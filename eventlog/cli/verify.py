@@ -18,8 +18,9 @@ _HEADERS = ("PARTITION", "SEGMENTS", "BATCHES", "RECORDS", "BYTES", "PROBLEMS")
 
 @click.command()
 @click.argument("topic", required=False)
+@click.option("--backup", metavar="DIR", help="Check a backup in this directory instead; needs no store.")
 @output.json_option
-def verify(topic: str | None, as_json: bool) -> None:
+def verify(topic: str | None, backup: str | None, as_json: bool) -> None:
     """Check every batch and index of TOPIC, or of all topics.
 
     Each problem is shown with its file, the position in it and the reason. Exit status 1 if there is any.
@@ -27,9 +28,11 @@ def verify(topic: str | None, as_json: bool) -> None:
     \b
     Example:
       eventlog verify orders
+      eventlog verify --backup /backups/monday
     """
-    with open_store() as log:
-        reports = log.verify(topic)
+    if topic is not None and backup is not None:
+        raise click.UsageError("--backup checks a whole backup: it does not go with a TOPIC")
+    reports = _verify_backup(backup) if backup is not None else _verify_store(topic)
     problems = [problem for report in reports for problem in report.problems]
     if as_json:
         for report in reports:
@@ -41,6 +44,17 @@ def verify(topic: str | None, as_json: bool) -> None:
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
         raise click.ClickException(f"{len(problems)} {noun} found")
+
+
+def _verify_store(topic: str | None) -> list[VerifyReport]:
+    with open_store() as log:
+        return log.verify(topic)
+
+
+def _verify_backup(backup: str) -> list[VerifyReport]:
+    import eventlog
+
+    return eventlog.verify_backup(backup)
 
 
 def _report_object(report: VerifyReport) -> dict[str, Any]:

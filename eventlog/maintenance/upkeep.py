@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
@@ -71,7 +71,7 @@ def _maintain_topic(groups: Groups, topic: TopicDescription, report: Maintenance
         if not names.partition_directory(internals.path, topic.name, number).exists():
             continue
         try:
-            with internals.borrowed(topic.name, number) as partition:
+            with closing(internals.separate_partition(topic.name, number)) as partition:
                 by_group = committed.get(number, {})
                 done = _maintain_partition(partition, topic, by_group, compact_all=compact_all)
         except (EventLogError, OSError) as error:

@@ -110,7 +110,7 @@ class Appender:
             lib.el_head_unlock_flush(self._head.pointer)
 
     def tail(self) -> Any:
-        """What the next append continues from, as a native `el_tail` of its own."""
+        """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""
         tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
         if lib.el_head_snapshot(self._head.pointer, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
             raise self._lock_timeout(holder[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eventlog.storage import files
+from eventlog.storage import files, names
 
 
 def read_checkpoint(path: Path) -> int | None:
@@ -19,6 +19,11 @@ def read_checkpoint(path: Path) -> int | None:
     except (FileNotFoundError, ValueError, IndexError):
         return None
     return offset if offset >= 0 else None
+
+
+def read_start(directory: Path) -> int:
+    """The offset that a partition starts at, as far as its directory says so: 0 where no records were ever deleted."""
+    return read_checkpoint(directory / names.START_CHECKPOINT) or 0
 
 
 def write_checkpoint(path: Path, topic: str, partition: int, offset: int) -> None:

@@ -7,7 +7,6 @@ power cut that keeps an old segment and loses a younger one leaves what lies bef
 from __future__ import annotations
 
 import errno
-import os
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +38,7 @@ def delete_before(parts: Parts, offset: int) -> Deleted:
     size_bytes = 0
     for base in doomed:
         size_bytes += files.size_of(names.segment_file(parts.directory, base))
-        delete_segment(parts.directory, base)
+        files.delete_segment(parts.directory, base)
         if not is_noted:
             files.sync_directory(parts.directory)  # what is not noted must go in order
     if doomed:
@@ -69,20 +68,3 @@ def _segments_before(directory: Path, start_offset: int, active_base: int) -> li
 def _has_rest(directory: Path, start_offset: int) -> bool:
     """Does the first segment hold records before the start?"""
     return files.segment_bases(directory)[0] < start_offset
-
-
-def delete_segment(directory: Path, base_offset: int) -> None:
-    """Delete the files of a sealed segment, as far as they are there."""
-    for suffix in names.SEGMENT_SUFFIXES:
-        names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
-
-
-def delete_directory(directory: Path) -> None:
-    """Delete a directory of files, as far as it is there."""
-    try:
-        for name in os.listdir(directory):
-            (directory / name).unlink(missing_ok=True)
-        directory.rmdir()
-    except FileNotFoundError:
-        return
-    files.sync_directory(directory.parent)

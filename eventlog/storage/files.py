@@ -79,6 +79,23 @@ def segment_bases(directory: Path) -> list[int]:
     return sorted(base for base in bases if base is not None)
 
 
+def delete_segment(directory: Path, base_offset: int) -> None:
+    """Delete the files of a sealed segment, as far as they are there."""
+    for suffix in names.SEGMENT_SUFFIXES:
+        names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
+
+
+def delete_directory(directory: Path) -> None:
+    """Delete a directory of files, as far as it is there."""
+    try:
+        for name in os.listdir(directory):
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+    except FileNotFoundError:
+        return
+    sync_directory(directory.parent)
+
+
 def file_system_type(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """The type of the file system that holds `path`, such as "ext4"; "" where it cannot be told.
 

@@ -9,6 +9,8 @@
     <store>/shared/maintenance              a lock for whoever does the housekeeping
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
+    <backup>/backup.json                    the manifest: what makes a directory a backup, and no store
+    <store>/restoring                       the restoring of a backup is under way, or was interrupted
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".compaction"
 
 SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
+CHECKPOINT_SUFFIX = "-checkpoint"
+CATALOG_FILE = "data.mdb"
+CATALOG_LOCK_FILE = "lock.mdb"
 
 _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})")
 _SWAP = re.compile(r"([0-9]{20})\.compaction")
@@ -75,6 +80,16 @@ def signals_file(store: Path) -> Path:
 def members_file(store: Path) -> Path:
     """The file in which each live member of a group holds a lock."""
     return shared_directory(store) / "members"
+
+
+def manifest_file(backup: Path) -> Path:
+    """What a backup consists of."""
+    return backup / "backup.json"
+
+
+def restoring_marker(store: Path) -> Path:
+    """Stands in a store while a backup is copied to it."""
+    return store / "restoring"
 
 
 def removed_directory(store: Path, topic: str, partition: int) -> Path:

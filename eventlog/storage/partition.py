@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from eventlog._native import ffi, lib
 from eventlog.errors import (
@@ -450,6 +450,24 @@ def parts(partition: Partition) -> Parts:
         partition._signals,
         partition._lock_timeout_ms,
     )
+
+
+class ActiveSegment(NamedTuple):
+    """The segment that takes appends: its base offset, the partition's end offset, and how many bytes of its files belong to
+    records before that."""
+
+    base_offset: int
+    end_offset: int
+    log_bytes: int
+    index_bytes: int
+    time_index_bytes: int
+
+
+def active_segment(partition: Partition) -> ActiveSegment:
+    """How far the partition has come at this moment. Raises `LockTimeoutError`."""
+    partition._mapped()
+    tail = partition._appender.tail()
+    return ActiveSegment(tail.segment_base, tail.end_offset, tail.position, tail.index_bytes, tail.time_index_bytes)
 
 
 def await_record(partition: Partition, awaited: Awaited, place: int, offset: int, *, durable: bool) -> None:

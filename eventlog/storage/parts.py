@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from eventlog._native import lib
 from eventlog.storage.appender import Appender
 from eventlog.storage.head import SharedHead
 from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.swap import finish_swaps
 from eventlog.waiting import Signals
 
 
@@ -25,6 +29,13 @@ class Parts(NamedTuple):
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
 
-    def locked(self) -> Any:
-        """Be the only one, of all processes, who deletes or replaces segments. Raises `LockTimeoutError`."""
-        return segments_locked(self.directory, self.lock_timeout_ms)
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one, of all processes, who deletes, replaces or copies segments; what a killed one began
+        is finished first.
+
+        Raises `LockTimeoutError`."""
+        with segments_locked(self.directory, self.lock_timeout_ms):
+            if finish_swaps(self.directory):
+                lib.el_head_segments_changed(self.head.pointer)
+            yield

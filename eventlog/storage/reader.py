@@ -235,6 +235,7 @@ class LogReader:
             if status != lib.EL_READ_END_OF_SEGMENT:
                 raise self._corrupt(status)
             if self.next_offset < stop and not self._next_segment(stop):
+                self._native.next_offset = stop  # a gap reaches up to there: who reads on would else look here again and again
                 return False
         return False
 

@@ -26,7 +26,7 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
-from eventlog.storage.checkpoints import read_checkpoint
+from eventlog.storage.checkpoints import read_start
 from eventlog.storage.headers import IndexBuilder, new_tail
 
 _BLOCK_BYTES = 8 * 2**20
@@ -144,7 +144,7 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
         os.close(descriptor)
 
 
-def _data_end(path: Path, start: int, size: int) -> int:
+def find_data_end(path: Path, start: int, size: int) -> int:
     """Where the zeros at the end of a file begin, at `start` or behind it."""
     with open(path, "rb") as file:
         while size > start:
@@ -157,7 +157,7 @@ def _data_end(path: Path, start: int, size: int) -> int:
     return start
 
 
-def _find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None:
+def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None:
     """The position of the first right batch from `start` on that begins with `offset_min` or a later offset."""
     overlap = 2**21
     data = b""
@@ -234,7 +234,8 @@ def write_epochs(directory: Path, epochs: list[tuple[int, int]]) -> None:
     files.replace_file(directory / names.EPOCH_CHECKPOINT, [("\n".join(lines) + "\n").encode("ascii")])
 
 
-def _begin_epoch(directory: Path, start_offset: int) -> None:
+def begin_epoch(directory: Path, start_offset: int) -> None:
+    """Add a leader epoch that begins at an offset; those that began there or later are gone."""
     epochs = read_epochs(directory)
     following = epochs[-1][0] + 1 if epochs else 1
     write_epochs(directory, [pair for pair in epochs if pair[1] < start_offset] + [(following, start_offset)])
@@ -272,7 +273,7 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
         return report
     if end == data_end:
         return replace(report, outcome="trimmed")
-    good_batch = _find_batch(scan.path, end, data_end, scan.tail.end_offset)
+    good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
     if good_batch is not None and not _has_hole(scan.path, end, good_batch):
         return replace(report, outcome="damaged", damage=_damage(scan, durable_position, good_batch))
     return replace(report, outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
@@ -300,15 +301,15 @@ def recover(
     base = bases[-1]
     durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
     scan = _scan_segment(directory, base, durable_position, interval_bytes)
-    data_end = _data_end(scan.path, scan.tail.position, scan.size)
+    data_end = find_data_end(scan.path, scan.tail.position, scan.size)
     report = _judge(scan, durable_position, data_end)
     if change and report.damage is None:
         if report.outcome == "truncated":
             report = replace(report, kept_at=_keep_aside(scan, removed, data_end))
         _cut(scan)
         if report.outcome == "truncated":
-            _begin_epoch(directory, scan.tail.end_offset)
+            begin_epoch(directory, scan.tail.end_offset)
     epochs = read_epochs(directory)
     allocated = scan.size if report.damage is not None else scan.tail.position
-    start_offset = max(bases[0], min(read_checkpoint(directory / names.START_CHECKPOINT) or 0, scan.tail.end_offset))
+    start_offset = max(bases[0], min(read_start(directory), scan.tail.end_offset))
     return Recovered(scan.tail, start_offset, epochs[-1][0] if epochs else 0, allocated, report)

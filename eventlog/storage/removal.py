@@ -8,7 +8,6 @@ from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, names
-from eventlog.storage.deletion import delete_directory
 from eventlog.storage.head import DELETED
 from eventlog.waiting import Signals
 
@@ -23,12 +22,12 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for whoever is initialising it right now
         _poison(descriptor, signals)
-        delete_directory(_out_of_the_way(store, topic, partition))
+        files.delete_directory(_out_of_the_way(store, topic, partition))
         head_file.unlink(missing_ok=True)
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
-    delete_directory(names.removed_directory(store, topic, partition))
+    files.delete_directory(names.removed_directory(store, topic, partition))
 
 
 def _poison(descriptor: int, signals: Signals) -> None:
@@ -46,7 +45,7 @@ def _out_of_the_way(store: Path, topic: str, partition: int) -> Path:
     """Take the directory out of logs/ in one step, so that it is never taken for a topic of a broker."""
     directory = names.partition_directory(store, topic, partition)
     elsewhere = names.deleted_directory(store, topic, partition)
-    delete_directory(elsewhere)
+    files.delete_directory(elsewhere)
     if directory.exists():
         files.make_directory(elsewhere.parent)
         directory.rename(elsewhere)

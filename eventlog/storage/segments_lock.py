@@ -75,15 +75,19 @@ def _give_back(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Who has the lock, by proc(5), /proc/locks."""
+    holders = lock_holders(descriptor)
+    return f"process {holders[0]}" if holders else "another process"
+
+
+def lock_holders(descriptor: int) -> list[int]:
+    """The processes that hold a `flock` on an open file, as far as that can be told. Source: proc(5), /proc/locks."""
     status = os.fstat(descriptor)
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         lines = [line.split() for line in _LOCKS.read_text().splitlines()]
     except OSError:
-        lines = []
-    holders = [fields[4] for fields in lines if fields[1:2] == ["FLOCK"] and fields[5:6] == [file]]
-    return f"process {holders[0]}" if holders else "another process"
+        return []
+    return sorted({int(fields[4]) for fields in lines if fields[1:2] == ["FLOCK"] and fields[5:6] == [file]})
 
 
 def _after_fork_in_child() -> None:

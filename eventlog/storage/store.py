@@ -55,6 +55,10 @@ def failures_named(path: Path) -> Iterator[None]:
 def _is_store(path: Path, create: bool) -> bool:
     if path.exists() and not path.is_dir():
         raise StoreOpenError(f"{path} is a file; a store is a directory")
+    if names.manifest_file(path).exists():
+        raise StoreOpenError(f"{path} is a backup: 'eventlog restore' makes a store of it, elsewhere")
+    if names.restoring_marker(path).exists():
+        raise StoreOpenError(f"{path} is being restored, or that was interrupted: then delete it, and restore once more")
     if names.format_file(path).exists():
         files.refuse_network_file_system(path)
         return True

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eventlog.storage import files, names
-from eventlog.storage.deletion import delete_segment
 
 _INDEX_SUFFIXES = (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
 
@@ -36,7 +35,7 @@ def swap(directory: Path, base_offset: int, replaced: Sequence[int]) -> None:
 
 def _complete(directory: Path, base_offset: int, replaced: Sequence[int]) -> None:
     for base in replaced:
-        delete_segment(directory, base)
+        files.delete_segment(directory, base)
     for suffix in _INDEX_SUFFIXES:
         cleaned = names.cleaned_file(directory, base_offset, suffix)
         if cleaned.exists():

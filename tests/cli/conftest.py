@@ -12,6 +12,12 @@ from eventlog import TopicPartition
 from tests.cli.command_line import CommandLine
 
 
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run where the test's store is, so that arguments can name paths without their directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line with a store that is not there yet."""
@@ -23,7 +29,7 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
 @pytest.fixture
 def shop(cli: CommandLine) -> CommandLine:
     """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms, of
-    which the group `billing` has committed one."""
+    which the group `billing` has committed one; and a backup of it in `backup`."""
     with eventlog.open(cli.store) as log:
         log.create_topic("orders", partitions=2)
         log.partition("orders", 0).append_many(
@@ -36,4 +42,5 @@ def shop(cli: CommandLine) -> CommandLine:
             consumer.assign([TopicPartition("orders", 0)])
             consumer.poll(max_records=1)
             consumer.commit()
+        log.backup(cli.store.with_name("backup"))
     return cli

@@ -65,6 +65,11 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("dump",), ("orders/0", "--time-index", "--check")),
         (("dump",), ("orders/0", "--epochs")),
         (("verify",), ()),
+        (("verify",), ("--backup", "backup")),
+        (("backup",), ("new-backup",)),
+        (("restore",), ("backup", "restored")),
+        (("repair",), ("orders/0",)),
+        (("doctor",), ()),
     ],
 )
 def test_what_is_printed_has_the_documented_members(

@@ -30,6 +30,10 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("groups", "describe"): ("billing",),
     ("dump",): ("orders/0", "--records"),
     ("verify",): (),
+    ("backup",): ("new-backup",),
+    ("restore",): ("backup", "restored"),
+    ("repair",): ("orders/0",),
+    ("doctor",): (),
 }
 FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "create"): ("orders",),
@@ -44,14 +48,20 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("groups", "describe"): ("nothing",),
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
+    ("backup",): ("backup",),
+    ("restore",): ("nothing", "restored"),
+    ("repair",): ("nothing/0",),
 }
-NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("maintain",)}
+NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",)}
+NEEDS_NO_STORE = {("restore",)}
 MAKES_THE_STORE = {("topics", "create")}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()
     if isinstance(command, click.Group) or any(parameter.required for parameter in command.params)
 ]
+
+USES_A_STORE = [path for path in LEAF_COMMANDS if path not in NEEDS_NO_STORE]
 
 every_command = pytest.mark.parametrize("path", list(EVERY_COMMAND), ids=identifier)
 every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
@@ -83,7 +93,7 @@ def test_too_few_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ..
     assert "Missing" in cli.error(*path, status=2)
 
 
-@every_leaf
+@pytest.mark.parametrize("path", USES_A_STORE, ids=identifier)
 def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
     done = subprocess.run([PROGRAM, *path, *WORKING[path]], env=environment, capture_output=True, stdin=subprocess.DEVNULL)
@@ -91,13 +101,13 @@ def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -
     assert b"--store DIR" in done.stderr
 
 
-@pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in MAKES_THE_STORE], ids=identifier)
+@pytest.mark.parametrize("path", [path for path in USES_A_STORE if path not in MAKES_THE_STORE], ids=identifier)
 def test_a_store_that_is_not_there_is_an_error_and_is_not_made(cli: CommandLine, path: tuple[str, ...]) -> None:
     assert str(cli.store) in cli.error(*path, *WORKING[path])
     assert not cli.store.exists()
 
 
-@every_leaf
+@pytest.mark.parametrize("path", USES_A_STORE, ids=identifier)
 def test_a_file_in_place_of_the_store_is_an_error(cli: CommandLine, path: tuple[str, ...]) -> None:
     cli.store.write_bytes(b"not a store")
     assert str(cli.store) in cli.error(*path, *WORKING[path])

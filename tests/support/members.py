@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import eventlog
 from eventlog import Consumer, Group, Producer, RebalanceListener, Receipt, Record, TopicPartition
+from eventlog.log import internals
 from tests.support.stores import TOPIC
 from tests.support.workers import what_is_raised
 
@@ -226,3 +227,10 @@ def wait_while_a_group_comes_and_goes(connection: Connection, store: Path, group
         for thread in threads:
             thread.join()
     connection.send(unexpected)
+
+
+def die_while_reading_the_catalog(connection: Connection, store: Path) -> None:
+    """Be killed inside a read transaction."""
+    with eventlog.open(store) as log, internals(log).groups.look("any"):
+        connection.send("reading")
+        connection.recv()

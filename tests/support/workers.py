@@ -306,6 +306,8 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.producer": lambda log, partition: log.producer(),
     "log.consumer": lambda log, partition: log.consumer(TOPIC),
     "log.groups": lambda log, partition: log.groups(),
+    "log.repair": lambda log, partition: log.repair(TOPIC, 0),
+    "log.backup": lambda log, partition: log.backup(log.path.with_name("backup")),
     "log.group": lambda log, partition: log.group("group"),
 }
 

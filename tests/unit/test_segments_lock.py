@@ -52,9 +52,11 @@ def test_a_killed_holder_is_no_obstacle_even_if_a_child_of_it_lives(tmp_path: Pa
     with Interpreter(workers.hold_segments, tmp_path, True) as holder:
         child = holder.receive()
         holder.kill()
-        with segments_locked(tmp_path, 1000):
-            assert Path(f"/proc/{child}").exists()
-        os.kill(child, signal.SIGKILL)
+        try:
+            with segments_locked(tmp_path, 1000):
+                assert Path(f"/proc/{child}").exists()
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_an_error_inside_gives_the_lock_back(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""`eventlog backup` and `eventlog restore`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from eventlog.cli import output
+from eventlog.cli.store import open_store
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: "1 record", "2 records"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@click.command()
+@click.argument("destination", metavar="DEST")
+@click.option("--copy", is_flag=True, help="Copy everything: the backup shares no files with the store.")
+@output.json_option
+def backup(destination: str, copy: bool, as_json: bool) -> None:
+    """Take a backup of the store while others use it.
+
+    DEST is a new or an empty directory. Sealed segments are hard links to the store's where the file system has
+    them, which takes no space; the rest is copied. The catalog with groups and offsets is part of it.
+
+    \b
+    Example:
+      eventlog backup /backups/monday
+      eventlog verify --backup /backups/monday
+    """
+    with open_store() as log:
+        report = log.backup(destination, link=not copy)
+    if as_json:
+        output.write_json(
+            {
+                "path": os.fspath(report.path),
+                "created_ms": report.created_ms,
+                "topics": report.topics,
+                "partitions": report.partitions,
+                "groups": report.groups,
+                "records": report.records,
+                "bytes": report.size_bytes,
+                "linked_bytes": report.linked_bytes,
+            }
+        )
+        return
+    output.write_line(
+        f"backed up {counted(report.records, 'record')} in {counted(report.partitions, 'partition')} of "
+        f"{counted(report.topics, 'topic')}, and {counted(report.groups, 'group')}"
+    )
+    output.write_line(f"{report.size_bytes} bytes, of which {report.linked_bytes} are shared with the store")
+    output.write_line(output.printable(f"in {report.path}"))
+
+
+@click.command()
+@click.argument("source", metavar="BACKUP")
+@click.argument("destination", metavar="DEST")
+@output.json_option
+def restore(source: str, destination: str, as_json: bool) -> None:
+    """Make a store of a backup.
+
+    DEST is a new or an empty directory. Every byte of BACKUP is verified first, and it stays as it is. Groups go on
+    from the offsets that they had committed. Needs no --store.
+
+    \b
+    Example:
+      eventlog restore /backups/monday shop-again
+    """
+    import eventlog
+
+    report = eventlog.restore(source, destination)
+    if as_json:
+        output.write_json(
+            {
+                "path": os.fspath(report.path),
+                "created_ms": report.created_ms,
+                "topics": report.topics,
+                "partitions": report.partitions,
+                "records": report.records,
+                "bytes": report.size_bytes,
+            }
+        )
+        return
+    output.write_line(
+        f"restored {counted(report.records, 'record')} in {counted(report.partitions, 'partition')} of "
+        f"{counted(report.topics, 'topic')}, as of {output.time_text(report.created_ms)}"
+    )
+    output.write_line(output.printable(f"in {report.path}"))

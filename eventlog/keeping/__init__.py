@@ -1,0 +1,1 @@
+"""Keeping a store: backup and restore, repair, and finding out what is wrong with it."""

@@ -1,0 +1,271 @@
+"""What is wrong with a store, in plain words, and which command helps. Works on a store that cannot be opened, too."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.groups import GroupCatalog
+from eventlog.catalog.topics import TopicCatalog, TopicDescription
+from eventlog.clock import now_ms
+from eventlog.errors import EventLogError
+from eventlog.keeping.group_health import check_group
+from eventlog.keeping.places import as_path
+from eventlog.options import check_bool
+from eventlog.storage import files, names
+from eventlog.storage.checkpoints import read_start
+from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
+from eventlog.storage.glance import glance
+from eventlog.storage.head import DAMAGED
+from eventlog.storage.inspection import verify_partition
+from eventlog.storage.store import prepare_store
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+
+_FREE_BYTES_MIN = 2**26
+_FREE_BYTES_WANTED = 2**30
+_CATALOG_FULL = 0.8
+_FILES_A_PARTITION, _FILES_BESIDES = 4, 64
+_FUTURE_MS = 3_600_000
+_UNFLUSHED_SECONDS = 60
+_PROBLEMS_SHOWN = 5
+_TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?(?:tmp|cleaned|swap)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a store: how bad it is ("error", "warning" or "note"), what it is about, in plain words, and the
+    command that helps, if one does."""
+
+    severity: str
+    subject: str
+    text: str
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class _Partition:
+    """A partition whose directory is there."""
+
+    store: Path
+    topic: TopicDescription
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.topic.name}/{self.number}"
+
+    @property
+    def directory(self) -> Path:
+        return names.partition_directory(self.store, self.topic.name, self.number)
+
+    @property
+    def head_file(self) -> Path:
+        return names.head_file(self.store, self.topic.name, self.number)
+
+
+def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Finding]:
+    """Look a store over, whoever has it open: errors first, then warnings, then notes. With `deep` every byte is verified.
+
+    Nothing is recovered or changed but that places of dead readers in the catalog are freed. Raises `InvalidArgumentError` and
+    `InvalidTypeError` for bad arguments only: what is wrong with the store is a finding."""
+    store = as_path("path", path)
+    check_bool("deep", deep)
+    try:
+        prepare_store(store, create=False)
+    except EventLogError as error:
+        return [Finding(ERROR, str(store), str(error))]
+    findings = [*_guarded(str(store), lambda: _directory(store))]
+    try:
+        environment = CatalogEnvironment(names.catalog_directory(store), create=False)
+    except EventLogError as error:
+        return _sorted([*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")])
+    try:
+        findings += _guarded("catalog", lambda: _catalog(environment))
+        topics, groups = TopicCatalog(environment), GroupCatalog(environment)
+        descriptions = [topics.find(name) for name in topics.names()]
+        partitions = [
+            partition for topic in descriptions for number in range(topic.partitions)
+            if (partition := _Partition(store, topic, number)).directory.is_dir()
+        ]  # fmt: skip
+        group_names = groups.names()
+        findings.append(_summary(store, descriptions, partitions, group_names))
+        findings += _guarded("files", lambda: _files(store, descriptions, group_names))
+        findings += _guarded("open files", lambda: _limits(len(partitions)))
+        for partition in partitions:
+            findings += _guarded(partition.name, lambda each=partition: _check_partition(each, deep))  # type: ignore[misc]
+        for name in group_names:
+            findings += _guarded(f"group {name}", lambda each=name: _check_group(store, groups, each))  # type: ignore[misc]
+    except EventLogError as error:
+        findings.append(Finding(ERROR, "catalog", str(error), "eventlog restore BACKUP DEST"))
+    finally:
+        environment.close()
+    return _sorted(findings)
+
+
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.severity))
+
+
+def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a check finds; that it cannot be made is a finding, too."""
+    found: list[Finding] = []
+    try:
+        found.extend(check())
+    except FileNotFoundError:
+        pass  # deleted meanwhile
+    except (OSError, EventLogError) as error:
+        found.append(Finding(ERROR, subject, f"this could not be checked: {error}"))
+    return found
+
+
+def _summary(store: Path, topics: list[TopicDescription], partitions: list[_Partition], groups: list[str]) -> Finding:
+    size = sum(files.size_of(path) for each in partitions for path in each.directory.iterdir())
+    text = f"topics: {len(topics)}, partitions in use: {len(partitions)}, groups: {len(groups)}, bytes in files: {size}"
+    return Finding(NOTE, str(store), text)
+
+
+def _directory(store: Path) -> Iterator[Finding]:
+    for path in (store, names.logs_directory(store), names.shared_directory(store), names.catalog_directory(store)):
+        if path.stat().st_mode & 0o077:
+            text = f"other users may look into {path}: a store is made for its owner alone"
+            yield Finding(WARNING, "permissions", text, f"chmod go= {shlex.quote(str(path))}")
+    free = shutil.disk_usage(store).free
+    if free < _FREE_BYTES_WANTED:
+        severity = ERROR if free < _FREE_BYTES_MIN else WARNING
+        text = f"{free} bytes are free; when none are, appends raise DiskFullError, and go on once there is room"
+        yield Finding(severity, "disk space", text, f"df -h {shlex.quote(str(store))}")
+
+
+def _limits(partitions: int) -> Iterator[Finding]:
+    limit, wanted = resource.getrlimit(resource.RLIMIT_NOFILE)[0], partitions * _FILES_A_PARTITION + _FILES_BESIDES
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        text = f"a process may open {limit} files, but one that uses all {partitions} partitions needs {wanted}"
+        yield Finding(WARNING, "open files", text, f"ulimit -n {wanted}")
+
+
+def _catalog(environment: CatalogEnvironment) -> Iterator[Finding]:
+    used = environment.used()
+    if used > _CATALOG_FULL:
+        yield Finding(WARNING, "catalog", f"{used:.0%} of its address space is in use; at 100% nothing can be committed")
+    freed = environment.free_dead_readers()
+    if freed:
+        yield Finding(NOTE, "catalog", f"{freed} processes died while they read it; their places were freed just now")
+
+
+def _files(store: Path, topics: list[TopicDescription], groups: list[str]) -> Iterator[Finding]:
+    """Files and directories that nothing belongs to."""
+    counts = {topic.name: topic.partitions for topic in topics}
+    for path in sorted(names.logs_directory(store).iterdir()):
+        parsed = names.parse_partition_directory(path.name)
+        if parsed is None or not path.is_dir():
+            yield Finding(WARNING, "logs", f"{path} is no partition: nothing else is to stand there")
+        elif parsed[0] not in counts:
+            yield Finding(NOTE, "logs", f"{path} is not in the catalog: whoever opens the store makes a topic of it")
+        elif parsed[1] >= counts[parsed[0]]:
+            text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: nobody reads it"
+            yield Finding(WARNING, "logs", text)
+    known = {f"{topic.name}-{number}.head" for topic in topics for number in range(topic.partitions)}
+    known |= {f"{group}.acks" for group in groups} | {names.signals_file(store).name, names.members_file(store).name}
+    for path in sorted(names.shared_directory(store).iterdir()):
+        if path.name not in known and not _TEMPORARY.fullmatch(path.name):
+            yield Finding(NOTE, "shared", f"{path} belongs to no topic or group", f"rm {shlex.quote(str(path))}")
+    for parent, _, found in os.walk(store):
+        for name in found:
+            match = _TEMPORARY.fullmatch(name)
+            if match is not None and not (match[1] and Path("/proc", match[1]).exists()):
+                path = Path(parent, name)
+                text = f"{path} was left by a process that died while it wrote it"
+                yield Finding(NOTE, "temporary files", text, f"rm {shlex.quote(str(path))}")
+    removed = store / "removed"
+    kept = sum(files.size_of(path) for path in removed.rglob("*") if path.is_file())
+    if kept:
+        text = f"{kept} bytes that recovery or repair has cut off are kept in {removed}: delete them once nobody needs them"
+        yield Finding(NOTE, "removed", text, f"rm -r {shlex.quote(str(removed))}")
+
+
+def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
+    head = examine_head(partition.head_file)
+    yield from _health(partition, head)
+    for holder in head.mutex_holders:
+        if _state_of(holder) in ("T", "t"):
+            text = f"process {holder} is stopped while it holds a mutex: appends of others time out until it goes on or ends"
+            yield Finding(ERROR, partition.name, text, f"kill -CONT {holder}")
+    wrong = wrong_indexes(partition.directory)
+    if wrong:
+        text = f"{len(wrong)} index files are missing or torn, such as {wrong[0].name}: reads are right, but slow"
+        yield Finding(WARNING, partition.name, text, f"eventlog repair {partition.name} --execute")
+    latest = latest_timestamp(partition.directory)
+    if latest is not None and latest > now_ms() + _FUTURE_MS:
+        ahead = (latest - now_ms()) // 3_600_000
+        text = f"it has a record with a timestamp {ahead} hours from now: searches by time and retention.ms go by it"
+        yield Finding(WARNING, partition.name, text)
+    offsets = glance(partition.store, partition.topic.name, partition.number)
+    if offsets is not None and offsets.durable_offset < offsets.end_offset and _is_long_unflushed(partition):
+        count = offsets.end_offset - offsets.durable_offset
+        text = f"the last {count} records have been on no disk for more than a minute: a power cut would lose them"
+        yield Finding(WARNING, partition.name, text, "open the store with fsync='interval', or call log.flush()")
+    if deep:
+        yield from _deep(partition, None if offsets is None else offsets.end_offset)
+
+
+def _health(partition: _Partition, head: HeadHealth) -> Iterator[Finding]:
+    repair = f"eventlog repair {partition.name}"
+    if head.poison == DAMAGED:
+        yield Finding(ERROR, partition.name, "it is damaged: what stands before the damage can be read, appends fail", repair)
+    elif head.poison:
+        text = (
+            f"a write or fsync failed ({os.strerror(head.poison)}): it takes no appends until every process has closed it "
+            "and one opens it again"
+        )
+        yield Finding(ERROR, partition.name, text)
+    if head.is_of_this_boot:
+        return
+    report = would_recover(partition.directory, head, partition.topic.settings().number("index.interval.bytes"))
+    if report is None:
+        yield Finding(WARNING, partition.name, f"{partition.directory} has no segment: whoever opens it makes an empty one")
+    elif report.damage is not None:
+        place = f"{report.damage.path.name}, byte {report.damage.position}"
+        text = f"whoever opens it will find it damaged: {place}: {report.damage.reason}"
+        yield Finding(ERROR, partition.name, text, repair)
+    elif report.outcome == "truncated":
+        text = f"whoever opens it will cut off a torn tail of {report.truncated_bytes} bytes, and keep them in removed/"
+        yield Finding(WARNING, partition.name, text)
+
+
+def _state_of(thread: int) -> str:
+    """The state of a thread by proc(5): "T" and "t" are stopped."""
+    try:
+        return Path("/proc", str(thread), "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _is_long_unflushed(partition: _Partition) -> bool:
+    bases = files.segment_bases(partition.directory)
+    return bool(bases) and time.time() - names.segment_file(partition.directory, bases[-1]).stat().st_mtime > _UNFLUSHED_SECONDS
+
+
+def _deep(partition: _Partition, end_offset: int | None) -> Iterator[Finding]:
+    may_have_gaps = partition.topic.settings().may_have_gaps
+    start_offset = read_start(partition.directory)
+    problems = verify_partition(partition.directory, start_offset, end_offset, may_have_gaps=may_have_gaps).problems
+    for problem in problems[:_PROBLEMS_SHOWN]:
+        text = f"{problem.path.name}, byte {problem.position}: {problem.reason}"
+        yield Finding(ERROR, partition.name, text, f"eventlog repair {partition.name}")
+    if len(problems) > _PROBLEMS_SHOWN:
+        text = f"and {len(problems) - _PROBLEMS_SHOWN} more problems"
+        yield Finding(ERROR, partition.name, text, f"eventlog verify {partition.topic.name}")
+
+
+def _check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[Finding]:
+    for severity, text, command in check_group(store, groups, name):
+        yield Finding(severity, f"group {name}", text, command)

@@ -1,0 +1,68 @@
+"""What is wrong with a consumer group: members that hang, offsets out of range, lag that nobody works off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventlog.catalog.groups import GroupCatalog, GroupState, Member
+from eventlog.groups.liveness import MemberLocks
+from eventlog.storage import names
+from eventlog.storage.acks import AckTable, Stored
+from eventlog.storage.glance import glance
+from eventlog.waiting import Signals
+
+_LAG_WITHOUT_MEMBERS = 10_000
+
+_Found = tuple[str, str, str | None]
+
+
+def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found]:
+    """Each finding as severity, text and command."""
+    with groups.look(name) as group:
+        state, offsets = group.state, group.offsets()
+    if state is None:
+        return
+    locks = MemberLocks(names.members_file(store))
+    try:
+        alive = [member for member in state.members.values() if locks.is_alive(member.epoch)]
+    finally:
+        locks.close()
+    if alive:
+        yield from _hanging(store, groups, state, alive)
+    lag = 0
+    for partition, stored in sorted(offsets.items()):
+        ends = glance(store, *partition)
+        if stored.offset < 0 or ends is None:
+            continue
+        where = f"{partition.topic}/{partition.partition}"
+        if stored.offset > ends.end_offset:
+            text = f"it has committed {stored.offset} of {where}, which ends at {ends.end_offset}: it would skip records"
+            yield "error", text, None
+        elif stored.offset < ends.start_offset:
+            text = f"it has committed {stored.offset} of {where}, which starts at {ends.start_offset}: the rest is deleted"
+            yield "warning", text, None
+        lag += max(0, ends.end_offset - max(stored.offset, ends.start_offset))
+    if not alive and lag >= _LAG_WITHOUT_MEMBERS:
+        yield "warning", f"it has no members, and {lag} records are waiting for it", f"eventlog groups describe {name}"
+
+
+def _hanging(store: Path, groups: GroupCatalog, state: GroupState, alive: list[Member]) -> Iterator[_Found]:
+    """Members whose process lives but that do not poll. With live members the mapped file is in use, and only joined here."""
+    signals = Signals(names.signals_file(store))
+    stored = Stored(state.incarnation, state.generation, {})
+    with groups.change(state.name) as group:  # nobody deletes the group, or makes it anew, while its file is opened
+        if group.state is None or group.state.incarnation != state.incarnation:
+            return
+        table = AckTable(names.acks_file(store, state.name), signals, stored, lock_timeout_ms=1000)
+    try:
+        for member in alive:
+            unseen_ms = table.unseen_ms(member.seat, member.epoch)
+            if unseen_ms > member.lease_ms:
+                text = (
+                    f"member {member.member_id} has not polled for {unseen_ms // 1000} s: its process {member.process_id} "
+                    "hangs, or is stopped, and loses its partitions to other members"
+                )
+                yield "warning", text, f"kill -CONT {member.process_id}"
+    finally:
+        table.close()

@@ -1,0 +1,69 @@
+"""The new directory that a backup or a restored store is written to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eventlog.errors import BackupError, DiskFullError, InvalidArgumentError, InvalidTypeError
+from eventlog.storage import files
+
+_OF_THE_FILE_SYSTEM = ("lost+found",)
+
+
+def as_path(name: str, path: object) -> Path:
+    """An absolute path from what a caller gave. Raises `InvalidTypeError`, `InvalidArgumentError`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidTypeError(f"{name} is a str or a path, not {type(path).__name__}")
+    if path == "" or "\0" in str(path):
+        raise InvalidArgumentError(f"{str(path)!r} names no directory")
+    return Path(path).absolute()
+
+
+def check_new_directory(path: Path) -> None:
+    """Raise `BackupError` unless there is nothing at `path`, or an empty directory."""
+    if path.is_dir():
+        if any(name not in _OF_THE_FILE_SYSTEM for name in os.listdir(path)):
+            raise BackupError(f"{path} holds files already: choose a new or an empty directory")
+    elif path.exists() or path.is_symlink():
+        raise BackupError(f"{path} is a file: choose a new or an empty directory")
+
+
+@contextmanager
+def failures_named(path: Path) -> Iterator[None]:
+    """Let an `OSError` become `DiskFullError` or `BackupError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(f"no space for {path}: {error.strerror}") from error
+        where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else str(path)
+        raise BackupError(f"{where}: {error.strerror or error}") from error
+
+
+@contextmanager
+def fill_new_directory(path: Path) -> Iterator[None]:
+    """Make a private directory, or take an empty one; if filling it fails, it is again what it was."""
+    with failures_named(path):
+        check_new_directory(path)
+        was_there = path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_directory(path)
+        try:
+            yield
+        except BaseException:
+            _clear(path)
+            if not was_there:
+                path.rmdir()
+            raise
+
+
+def _clear(directory: Path) -> None:
+    for path in list(directory.iterdir()):
+        if path.name in _OF_THE_FILE_SYSTEM:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

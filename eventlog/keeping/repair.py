@@ -1,0 +1,250 @@
+"""Repair of a damaged partition: what is right stays, what is not is kept aside, and the partition takes appends again.
+
+Each step leaves a partition that opens, so a repair that is killed is simply done again: the wrong bytes are kept aside; the
+catalog is told that the topic's offsets may have gaps; a new segment takes the appends where the last one is damaged; the
+damaged ones are replaced one by one; and the head goes last, so that the next opener makes it anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from eventlog.errors import EventLogError, PartitionNotFoundError
+from eventlog.groups.registry import Groups
+from eventlog.log import Internals, Log, internals
+from eventlog.options import TopicConfig, check_bool, check_partition_number, check_topic_name
+from eventlog.records.record import TopicPartition
+from eventlog.storage import files, index, names
+from eventlog.storage.checkpoints import read_start
+from eventlog.storage.indexing import rebuild_indexes
+from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.recovery import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.repairing import (
+    HeadState,
+    SegmentScan,
+    create_active_segment,
+    keep_aside,
+    look_at_head,
+    partition_closed_by_all,
+    rewrite_segment,
+    scan_segment,
+)
+from eventlog.storage.segments_lock import segments_locked
+
+_OFFSET_MAX = 2**63 - 1
+_INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Bytes of a segment that are dropped: where, how many, why, and the file in removed/ that has them afterwards."""
+
+    path: Path
+    position: int
+    size_bytes: int
+    reason: str
+    kept_at: Path | None = None
+
+
+@dataclass(frozen=True)
+class RepairPlan:
+    """What a repair will do to a partition, or has done if it `was_executed`.
+
+    `removals` are the bytes that are dropped, `lost` the offsets that no record has any more, `indexes` the index files
+    that are made anew, `epochs` whether the leader epochs are. Afterwards the partition starts at `start_offset`, and the
+    next record gets `end_offset`."""
+
+    topic: str
+    partition: int
+    start_offset: int
+    end_offset: int
+    removals: tuple[Removal, ...] = ()
+    lost: tuple[range, ...] = ()
+    indexes: tuple[Path, ...] = ()
+    epochs: bool = False
+    was_executed: bool = False
+
+    @property
+    def is_needed(self) -> bool:
+        """Is there anything to repair?"""
+        return bool(self.removals or self.lost or self.indexes or self.epochs)
+
+
+@dataclass
+class _Findings:
+    """What the plan is made of, for those who carry it out."""
+
+    plan: RepairPlan
+    scans: list[SegmentScan] = field(default_factory=list)
+    needs_segment: bool = False
+
+    @property
+    def changes_log(self) -> bool:
+        return bool(self.plan.removals or self.plan.lost)
+
+
+def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, execute: bool) -> RepairPlan:
+    """Plan the repair of a partition, and with `execute` carry it out. Raises `EventLogError` while others have it open."""
+    check_bool("execute", execute)
+    settings = log.topic(check_topic_name(topic)).settings()
+    if not 0 <= check_partition_number(partition) < log.topic(topic).partitions:
+        last = log.topic(topic).partitions - 1
+        raise PartitionNotFoundError(f"topic {topic!r} has no partition {partition}; it has 0 to {last}")
+    store = internals(log)
+    directory = names.partition_directory(store.path, topic, partition)
+    if not directory.exists():
+        return RepairPlan(topic, partition, 0, 0)
+    committed = _committed(store, groups, TopicPartition(topic, partition))
+    if execute:
+        store.close_partition(topic, partition)
+    opened = store.separate_partition(topic, partition)  # recovery comes first, and does what it may do by itself
+    try:
+        start_offset = opened.start_offset
+        if not execute:
+            return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
+    finally:
+        opened.close()
+    head_file = names.head_file(store.path, topic, partition)
+    with partition_closed_by_all(head_file, f"{topic}/{partition}"), segments_locked(directory, store.lock_timeout_ms):
+        findings = _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed)
+        return _carry_out(store, findings, settings) if findings.plan.is_needed else findings.plan
+
+
+def _committed(store: Internals, groups: Groups, partition: TopicPartition) -> int:
+    """The largest offset that any group has committed: new records must not come before it."""
+    largest = 0
+    for name in store.groups.names():
+        table = groups.find(name)
+        if table is not None:
+            largest = max(largest, table.committed(partition) or 0)
+    return largest
+
+
+def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: int) -> _Findings:
+    directory = names.partition_directory(store.path, plan.topic, plan.partition)
+    head = look_at_head(names.head_file(store.path, plan.topic, plan.partition))
+    report = verify_partition(directory, read_start(directory), head.end_offset, may_have_gaps=settings.may_have_gaps)
+    unknown = next((problem for problem in report.problems if problem.reason.startswith("not checked")), None)
+    if unknown is not None:
+        raise EventLogError(f"{unknown.path} is {unknown.reason}: without it right and wrong cannot be told apart")
+    bases = files.segment_bases(directory)
+    known_end = head.durable_offset if head.end_offset is None else head.end_offset
+    plan = replace(
+        plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, head, report),
+        epochs=_has_wrong_epochs(directory, head.end_offset),
+    )  # fmt: skip
+    is_log_damaged = head.end_offset is None or any(problem.path.suffix not in _INDEXES for problem in report.problems)
+    if not is_log_damaged and not plan.epochs:
+        return _Findings(plan)
+    return _plan(plan, _scan(directory, bases, head, known_end), settings, known_end, committed)
+
+
+def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) -> list[SegmentScan]:
+    scans: list[SegmentScan] = []
+    next_offset = bases[0] if bases else 0
+    for base, following in zip(bases, [*bases[1:], None], strict=True):
+        stop = following if following is not None else known_end if known_end > base else _OFFSET_MAX
+        path = names.segment_file(directory, base)
+        size, is_last = files.size_of(path), following is None
+        if head.end_offset is not None and base == head.segment_base:
+            size = min(size, head.segment_bytes)
+        scan = scan_segment(path, base, range(max(base, next_offset), stop), size, is_last=is_last)
+        next_offset = scan.batches[-1].next_offset if scan.batches else next_offset
+        scans.append(scan)
+    return scans
+
+
+def _plan(plan: RepairPlan, scans: list[SegmentScan], settings: TopicConfig, known_end: int, committed: int) -> _Findings:
+    removals = tuple(Removal(scan.path, *piece) for scan in scans for piece in scan.wrong)
+    next_offset, lost = scans[0].base_offset if scans else plan.start_offset, list[range]()
+    for scan in scans:
+        if not settings.may_have_gaps or scan.wrong:
+            lost += scan.gaps(next_offset)
+        next_offset = scan.batches[-1].next_offset if scan.batches else next_offset
+    needs_segment = bool(scans and scans[-1].wrong) or known_end > next_offset or not scans
+    end_offset = max(next_offset, known_end, committed) if needs_segment else next_offset
+    if end_offset > next_offset:
+        lost.append(range(next_offset, end_offset))
+    needs_segment = needs_segment and not (scans and end_offset == scans[-1].base_offset)
+    changed = {scan.path.stem for scan in scans if scan.wrong}
+    indexes = tuple(path for path in plan.indexes if path.stem not in changed)
+    rest = [scan.base_offset for scan in scans if scan.batches or (scan is scans[-1] and not needs_segment)]
+    start_offset = max(plan.start_offset, rest[0]) if rest else end_offset
+    plan = replace(
+        plan, removals=removals, lost=tuple(lost), start_offset=start_offset, end_offset=end_offset, indexes=indexes
+    )
+    return _Findings(plan, scans, needs_segment)
+
+
+def _wrong_indexes(directory: Path, bases: list[int], head: HeadState, report: VerifyReport) -> tuple[Path, ...]:
+    """Indexes that are missing, torn, or name batches that are not there."""
+    named = {problem.path for problem in report.problems}
+    wrong = []
+    for base in bases:
+        for suffix, entry_bytes in _INDEXES.items():
+            path = names.segment_file(directory, base, suffix)
+            if path in named or not path.exists() or path.stat().st_size % entry_bytes:
+                wrong.append(path)
+    if head.end_offset is not None:
+        wrong += [path for path in _wrong_active_indexes(directory, head) if path not in wrong]
+    return tuple(wrong)
+
+
+def _wrong_active_indexes(directory: Path, head: HeadState) -> list[Path]:
+    """Indexes of the active segment with entries that lie behind its end; verification takes these for an append under way."""
+    base, end_offset = head.segment_base, head.end_offset or 0
+    path = names.segment_file(directory, base, names.INDEX_SUFFIX)
+    time_path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
+    entries, time_entries = index.read_index(path, base), index.read_time_index(time_path, base)
+    wrong = [path] if index.sound_entries(entries, head.segment_bytes) != entries else []
+    return wrong + ([time_path] if index.sound_time_entries(time_entries, end_offset) != time_entries else [])
+
+
+def _has_wrong_epochs(directory: Path, end_offset: int | None) -> bool:
+    epochs = read_epochs(directory)
+    return not epochs or (end_offset is not None and epochs[-1][1] > end_offset)
+
+
+def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> RepairPlan:
+    plan = findings.plan
+    directory = names.partition_directory(store.path, plan.topic, plan.partition)
+    removed = names.removed_directory(store.path, plan.topic, plan.partition)
+    interval_bytes = settings.number("index.interval.bytes")
+    removals = []
+    for removal in plan.removals:
+        piece = next(each for scan in findings.scans if scan.path == removal.path for each in scan.wrong
+                     if each.position == removal.position)  # fmt: skip
+        removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
+    if plan.lost:
+        store.note_gaps(plan.topic)
+        store.signals.catalog_changed()
+    if findings.needs_segment:
+        create_active_segment(directory, plan.end_offset)
+    last = max((scan.base_offset for scan in findings.scans), default=0)
+    for scan in findings.scans:
+        if scan.wrong:
+            rewrite_segment(scan, interval_bytes, may_go=findings.needs_segment or scan.base_offset < last)
+    rotten = {int(path.stem) for path in plan.indexes}
+    active = files.segment_bases(directory)[-1]
+    for base in sorted(rotten - {active}):  # those of the active segment are made anew by recovery, like its head
+        rebuild_indexes(directory, base, interval_bytes)
+    if plan.epochs:
+        write_epochs(directory, _epochs_of(findings.scans) or [(0, plan.start_offset)])
+    if findings.changes_log:
+        begin_epoch(directory, plan.end_offset)
+    if findings.changes_log or plan.epochs or active in rotten:
+        head_file = names.head_file(store.path, plan.topic, plan.partition)
+        head_file.unlink()
+        files.sync_directory(head_file.parent)
+    return replace(plan, removals=tuple(removals), was_executed=True)
+
+
+def _epochs_of(scans: list[SegmentScan]) -> list[tuple[int, int]]:
+    """The leader epochs as the batches have them."""
+    epochs: list[tuple[int, int]] = []
+    for scan in scans:
+        for epoch, offset in scan.epochs():
+            if not epochs or epoch > epochs[-1][0]:
+                epochs.append((epoch, offset))
+    return epochs

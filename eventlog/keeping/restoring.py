@@ -1,0 +1,84 @@
+"""Making a store of a backup."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventlog.errors import BackupError, DiskFullError
+from eventlog.keeping.manifest import Manifest, read_manifest
+from eventlog.keeping.places import as_path, check_new_directory, failures_named, fill_new_directory
+from eventlog.keeping.verification import verify_files
+from eventlog.storage import files, names
+from eventlog.storage.copying import copy_file, sync_files
+from eventlog.storage.store import complete_store
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """A store that was made of a backup: where, of a backup from when (ms since the epoch), and how much is in it."""
+
+    path: Path
+    created_ms: int
+    topics: int
+    partitions: int
+    records: int
+    size_bytes: int
+
+
+def restore(backup: str | os.PathLike[str], destination: str | os.PathLike[str]) -> RestoreReport:
+    """Make a store of a backup, in a directory that is new or empty. The backup is verified first, and stays as it is.
+
+    The store opens like any other, and its groups go on from their committed offsets. Raises `BackupError`, `DiskFullError`,
+    `StoreOpenError` (a network file system), and then nothing was made."""
+    source, target = as_path("backup", backup), as_path("destination", destination)
+    with failures_named(target):
+        check_new_directory(target)
+        manifest = read_manifest(source)
+        if target == source or source in target.parents:
+            raise BackupError(f"{target} lies inside the backup: choose a directory outside of it")
+        _check_room(target, manifest)
+        problems = [problem for report in verify_files(source, manifest) for problem in report.problems]
+        if problems:
+            first = problems[0]
+            raise BackupError(
+                f"{source} is damaged, in {len(problems)} places, such as {first.path}: {first.reason}; "
+                "'eventlog verify --backup' lists them all. Use another backup; nothing was restored"
+            )
+    with fill_new_directory(target):
+        _fill(source, target, manifest)
+    topics = {partition.topic for partition in manifest.partitions}
+    return RestoreReport(
+        target, manifest.created_ms, len(topics), len(manifest.partitions), manifest.records, manifest.size_bytes
+    )
+
+
+def _check_room(target: Path, manifest: Manifest) -> None:
+    above = next(path for path in (target, *target.parents) if path.exists())
+    free = shutil.disk_usage(above).free
+    if free < manifest.size_bytes:
+        raise DiskFullError(f"{target} needs {manifest.size_bytes} bytes, but {free} are free; nothing was restored")
+
+
+def _fill(source: Path, target: Path, manifest: Manifest) -> None:
+    """Until the marker is gone nobody can open what is there."""
+    files.refuse_network_file_system(target)
+    marker = names.restoring_marker(target)
+    files.replace_file(marker, [os.fsencode(source), b"\n"])
+    for directory in (names.logs_directory(target), names.shared_directory(target), names.catalog_directory(target)):
+        files.make_directory(directory)
+    parents = {(target / file.path).parent for file in manifest.files()}
+    for directory in sorted(parents):
+        files.make_directory(directory)
+    for file in manifest.files():
+        copied = copy_file(source / file.path, target / file.path)
+        if (copied.size_bytes, copied.crc32c) != (file.size_bytes, file.crc32c):
+            raise BackupError(f"{source / file.path} changed while it was restored: nothing was restored")
+    sync_files(target / file.path for file in manifest.files())
+    for directory in parents:
+        files.sync_directory(directory)
+    complete_store(target)
+    marker.unlink()
+    files.sync_directory(target)
