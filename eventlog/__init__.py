@@ -37,11 +37,15 @@ from eventlog.storage.glance import PartitionOffsets, PartitionSize
 from eventlog.storage.inspection import Problem, VerifyReport
 from eventlog.storage.partition import Partition
 from eventlog.storage.recovery import RecoveryReport
+from eventlog.views.activity import Activity, GroupActivity, TopicActivity
+from eventlog.views.metrics import Metric, Metrics, Sample
+from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ack",
+    "Activity",
     "ConcurrentUseError",
     "Consumer",
     "CorruptLogError",
@@ -50,17 +54,21 @@ __all__ = [
     "EventLogError",
     "ForkedProcessError",
     "Group",
+    "GroupActivity",
     "GroupDescription",
     "GroupMember",
     "GroupNotFoundError",
     "InvalidArgumentError",
     "InvalidTypeError",
     "LockTimeoutError",
+    "Metric",
+    "Metrics",
     "NoCommittedOffsetError",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionNotFoundError",
     "PartitionOffsets",
+    "PartitionOverview",
     "PartitionSize",
     "PoisonedError",
     "Problem",
@@ -70,12 +78,16 @@ __all__ = [
     "Record",
     "RecordTooLargeError",
     "RecoveryReport",
+    "Sample",
     "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",
+    "TopicActivity",
     "TopicDescription",
     "TopicExistsError",
+    "TopicGroup",
     "TopicNotFoundError",
+    "TopicOverview",
     "TopicPartition",
     "UnsupportedCodecError",
     "VerifyReport",

@@ -20,6 +20,9 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
+from eventlog.views.activity import Activity, look_at_activity
+from eventlog.views.metrics import Metrics, take_metrics
+from eventlog.views.topic import TopicOverview, describe_topic
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -121,6 +124,29 @@ class EventLog(Log):
         """A consumer group. Raises `GroupNotFoundError`."""
         self._check_usable()
         return Group(self._groups, check_group_name(name))
+
+    def describe_topic(self, name: str) -> TopicOverview:
+        """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
+
+        Opens each partition that has records. Raises `TopicNotFoundError`, `InvalidArgumentError`."""
+        self._check_usable()
+        return describe_topic(self, self._groups, name)
+
+    def activity(self, earlier: Activity | None = None) -> Activity:
+        """What all topics and groups hold and do. With an `earlier` look at this store, also how fast, between the two.
+
+        Raises `InvalidTypeError`."""
+        self._check_usable()
+        if earlier is not None and not isinstance(earlier, Activity):
+            raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
+        return look_at_activity(self, self._groups, earlier)
+
+    def metrics(self) -> Metrics:
+        """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
+
+        They are read when this is called, and nothing is counted before: an append costs no more with it."""
+        self._check_usable()
+        return take_metrics(self, self._groups, open_partitions=len(self._partitions), open_clients=len(self._clients))
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

@@ -296,6 +296,9 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.consumer": lambda log, partition: log.consumer(TOPIC),
     "log.groups": lambda log, partition: log.groups(),
     "log.group": lambda log, partition: log.group("group"),
+    "log.describe_topic": lambda log, partition: log.describe_topic(TOPIC),
+    "log.activity": lambda log, partition: log.activity(),
+    "log.metrics": lambda log, partition: log.metrics(),
 }
 
 
