@@ -9,27 +9,56 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from eventlog.cli import output
-from eventlog.cli.consume import consume
-from eventlog.cli.dump import dump
-from eventlog.cli.groups import groups
-from eventlog.cli.offsets import offsets
-from eventlog.cli.produce import produce
-from eventlog.cli.topics import topics
-from eventlog.cli.verify import verify
 from eventlog.errors import EventLogError
 
 STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
 
+_COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell asks how a word goes on
+
+
+# The commands by name, with what the help says of each. A command is the function of its name in the module of its name, and
+# is imported when it is asked for: so the help, and every command, starts without the others.
+COMMANDS = {
+    "completion": "Print the script that lets SHELL complete eventlog's words.",
+    "consume": "Print the records of TOPIC, one partition after the other.",
+    "dump": "Show the batches or index entries in a partition's files.",
+    "groups": "List and describe consumer groups.",
+    "metrics": "Print the store's metrics in Prometheus' text format.",
+    "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",
+    "produce": "Append the records in FILE, or standard input, to TOPIC.",
+    "top": "Show what topics and groups do, again and again, until q or Ctrl-C.",
+    "topics": "List, create and describe topics.",
+    "verify": "Check every batch and index of TOPIC, or of all topics.",
+}
+
 
 class _EventLogGroup(click.Group):
     """The commands, with a common end: output is flushed, a closed pipe is quiet, Ctrl-C has one status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"eventlog.cli.{cmd_name}"), cmd_name)
+        if _COMPLETION_VARIABLE in os.environ:
+            from eventlog.cli.completion import complete_names
+
+            complete_names(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -68,10 +97,6 @@ def group(store: str | None) -> None:
       echo hello | eventlog produce orders
       eventlog consume orders
     """
-
-
-for _command in (topics, produce, consume, offsets, groups, dump, verify):
-    group.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
