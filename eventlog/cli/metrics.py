@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +55,9 @@ def _replace(path: str, content: bytes) -> None:
         with open(unfinished, "wb") as file:
             file.write(content)
         os.replace(unfinished, path)
-    except BaseException:
-        if os.path.exists(unfinished):
+    except BaseException as error:
+        with suppress(OSError):
             os.unlink(unfinished)
+        if isinstance(error, OSError):
+            error.filename = path
         raise

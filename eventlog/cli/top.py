@@ -26,7 +26,18 @@ _TOPIC_HEADERS = ("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "RECORDS/S", "BYTES/
 _GROUP_HEADERS = ("GROUP", "MEMBERS", "LAG", "RECORDS/S", "CATCH UP")
 _RESIZE_CHECK_SECONDS = 0.2
 _FRAME_LINES = 6  # a title, a footer, two headers, two empty lines
+_NO_SCREEN = ("", "dumb", "unknown")  # terminals that cannot move their cursor
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class _Seconds(click.FloatRange):
+    """A number within bounds; click lets "nan" pass as one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
 
 
 @click.command()
@@ -34,7 +45,7 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
     "--interval",
     "seconds",
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=_Seconds(min=0.1, max=3600),
     default=2.0,
     show_default=True,
     help="Time between two looks.",
@@ -57,7 +68,7 @@ def top(seconds: float, once: bool, as_json: bool) -> None:
     with open_store() as log:
         if as_json:
             _print_objects(log, seconds, once)
-        elif once or not output.is_terminal():
+        elif once or not output.is_terminal() or os.environ.get("TERM", "dumb") in _NO_SCREEN:
             earlier = log.activity()
             output.wait_while_read(seconds)
             _print(log.activity(earlier))

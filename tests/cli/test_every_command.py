@@ -10,6 +10,7 @@ import subprocess
 import click
 import pytest
 
+from eventlog.cli import COMMANDS
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
 from tests.cli.commands import EVERY_COMMAND, LEAF_COMMANDS, identifier
 
@@ -23,6 +24,9 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
+    ("top",): ("--once", "--interval", "0.1"),
+    ("metrics",): (),
+    ("completion",): ("bash",),
     ("dump",): ("orders/0", "--records"),
     ("verify",): (),
 }
@@ -36,8 +40,9 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
 }
-NAMES_NOTHING = {("topics", "list"), ("groups", "list")}
+NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("top",), ("metrics",), ("completion",)}
 MAKES_THE_STORE = {("topics", "create")}
+NEEDS_NO_STORE = {("completion",)}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()
@@ -46,6 +51,9 @@ NEEDS_MORE = [
 
 every_command = pytest.mark.parametrize("path", list(EVERY_COMMAND), ids=identifier)
 every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
+every_leaf_with_a_store = pytest.mark.parametrize(
+    "path", [path for path in LEAF_COMMANDS if path not in NEEDS_NO_STORE], ids=identifier
+)
 
 
 def test_the_tables_of_this_file_name_every_command() -> None:
@@ -59,6 +67,19 @@ def test_help_has_an_example_and_fits_80_columns(cli: CommandLine, path: tuple[s
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_the_help_of_each_begins_with(name: str) -> None:
+    assert COMMANDS[name] == EVERY_COMMAND[(name,)].get_short_help_str(limit=100)
+
+
+def test_help_imports_no_command() -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([PROGRAM, "--help"], env=environment, capture_output=True, text=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "eventlog.cli" in imported
+    assert not imported & {f"eventlog.cli.{name}" for name in COMMANDS}
+
+
 @every_command
 def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
     assert "--no-such-option" in cli.error(*path, "--no-such-option", status=2)
@@ -66,7 +87,7 @@ def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...
 
 @every_leaf
 def test_too_many_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
-    assert "extra argument" in cli.error(*path, "a", "b", "c", status=2)
+    assert "extra argument" in cli.error(*path, *WORKING[path], "a", "b", "c", status=2)
 
 
 @pytest.mark.parametrize("path", NEEDS_MORE, ids=identifier)
@@ -74,7 +95,7 @@ def test_too_few_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ..
     assert "Missing" in cli.error(*path, status=2)
 
 
-@every_leaf
+@every_leaf_with_a_store
 def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
     done = subprocess.run([PROGRAM, *path, *WORKING[path]], env=environment, capture_output=True, stdin=subprocess.DEVNULL)
@@ -82,13 +103,15 @@ def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -
     assert b"--store DIR" in done.stderr
 
 
-@pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in MAKES_THE_STORE], ids=identifier)
+@pytest.mark.parametrize(
+    "path", [path for path in LEAF_COMMANDS if path not in MAKES_THE_STORE | NEEDS_NO_STORE], ids=identifier
+)
 def test_a_store_that_is_not_there_is_an_error_and_is_not_made(cli: CommandLine, path: tuple[str, ...]) -> None:
     assert str(cli.store) in cli.error(*path, *WORKING[path])
     assert not cli.store.exists()
 
 
-@every_leaf
+@every_leaf_with_a_store
 def test_a_file_in_place_of_the_store_is_an_error(cli: CommandLine, path: tuple[str, ...]) -> None:
     cli.store.write_bytes(b"not a store")
     assert str(cli.store) in cli.error(*path, *WORKING[path])
