@@ -61,7 +61,7 @@ def test_list_shows_how_much_is_in_a_topic(cli: CommandLine) -> None:
     [listed] = cli.objects("topics", "list", "--json")
     assert listed["records"] == 12_000
     assert 12_000_000 < listed["size_bytes"] < 12_200_000
-    assert cli.output("topics", "list").splitlines()[1].split()[:6] == ["orders", "2", "12.0", "k", "11.5", "MiB"]
+    assert cli.output("topics", "list").splitlines()[1].split()[:6] == ["orders", "2", "12.0", "k", "11.6", "MiB"]
 
 
 @pytest.mark.parametrize("setting", ["retention.ms", "=5", ""])

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventlog"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-PYTHON_FILES = sorted([*MODULES, *TESTS, *(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+SCRIPTS = [path for directory in ("examples", "benchmarks", "docs") for path in (ROOT / directory).rglob("*.py")]
+PYTHON_FILES = sorted([*MODULES, *TESTS, *SCRIPTS])
 C_FILES = sorted((ROOT / "native").rglob("*.[ch]"))
 FUNCTION_LINES_MAX = 60
 
