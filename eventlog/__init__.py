@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from eventlog.api import EventLog, open
 from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
@@ -37,9 +40,25 @@ from eventlog.storage.glance import PartitionOffsets, PartitionSize
 from eventlog.storage.inspection import Problem, VerifyReport
 from eventlog.storage.partition import Partition
 from eventlog.storage.recovery import RecoveryReport
-from eventlog.views.activity import Activity, GroupActivity, TopicActivity
-from eventlog.views.metrics import Metric, Metrics, Sample
-from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
+
+if TYPE_CHECKING:
+    from eventlog.views.activity import Activity, GroupActivity, TopicActivity
+    from eventlog.views.metrics import Metric, Metrics, Sample
+    from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
+else:
+    # A program that only appends and consumes starts without the views: they are imported when they are asked for.
+    _VIEWS = {
+        "activity": ("Activity", "GroupActivity", "TopicActivity"),
+        "metrics": ("Metric", "Metrics", "Sample"),
+        "topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
+    }
+
+    def __getattr__(name: str) -> type:
+        for module, names in _VIEWS.items():
+            if name in names:
+                return getattr(import_module(f"eventlog.views.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
@@ -20,9 +21,11 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
-from eventlog.views.activity import Activity, look_at_activity
-from eventlog.views.metrics import Metrics, take_metrics
-from eventlog.views.topic import TopicOverview, describe_topic
+
+if TYPE_CHECKING:
+    from eventlog.views.activity import Activity
+    from eventlog.views.metrics import Metrics
+    from eventlog.views.topic import TopicOverview
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -129,6 +132,8 @@ class EventLog(Log):
         """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
 
         Opens each partition that has records. Raises `TopicNotFoundError`, `InvalidArgumentError`."""
+        from eventlog.views.topic import describe_topic
+
         self._check_usable()
         return describe_topic(self, self._groups, name)
 
@@ -136,17 +141,20 @@ class EventLog(Log):
         """What all topics and groups hold and do. With an `earlier` look at this store, also how fast, between the two.
 
         Raises `InvalidTypeError`."""
+        from eventlog.views.activity import look_at_activity
+
         self._check_usable()
-        if earlier is not None and not isinstance(earlier, Activity):
-            raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
         return look_at_activity(self, self._groups, earlier)
 
     def metrics(self) -> Metrics:
         """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
 
         They are read when this is called, and nothing is counted before: an append costs no more with it."""
+        from eventlog.views.metrics import take_metrics
+
         self._check_usable()
-        return take_metrics(self, self._groups, open_partitions=len(self._partitions), open_clients=len(self._clients))
+        open_partitions, open_clients = len(self._partitions), len(self._clients)
+        return take_metrics(self, self._groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

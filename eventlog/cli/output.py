@@ -25,7 +25,7 @@ _BUFFER_BYTES = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHORT_UNITS = ("k", "M", "G", "T")
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_NUMBER = re.compile(r"-|[0-9]+(\.[0-9]+)?( (k|M|G|T|B|[KMGTPE]iB|s|min|h|d))?")
+_NUMBER = r"-|[0-9]+(\.[0-9]+)?( (k|M|G|T|B|[KMGTPE]iB|s|min|h|d))?"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of text.")
@@ -116,7 +116,7 @@ def _write_terminal_table(headers: Sequence[str], rows: list[list[str]], numeric
 
 
 def _is_number(cell: str) -> bool:
-    return _NUMBER.fullmatch(cell) is not None
+    return re.fullmatch(_NUMBER, cell) is not None
 
 
 def count_text(number: float | None) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from eventlog.clock import now_ms
-from eventlog.errors import TopicNotFoundError
+from eventlog.errors import InvalidTypeError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
@@ -15,8 +15,7 @@ from eventlog.storage.glance import PartitionOffsets, PartitionSize
 from eventlog.views.groups import GroupLook, look_at_groups, look_at_offsets
 
 
-@dataclass(frozen=True)
-class TopicActivity:
+class TopicActivity(NamedTuple):
     """A topic: what is in it, and what came since the earlier look; the rates are None without one."""
 
     name: str
@@ -27,8 +26,7 @@ class TopicActivity:
     bytes_per_second: float | None
 
 
-@dataclass(frozen=True)
-class GroupActivity:
+class GroupActivity(NamedTuple):
     """A consumer group: its live members, and how many records stand behind its committed offsets (None while there is none).
 
     `records_per_second` is how many it acknowledged since the earlier look, None without one. `seconds_to_catch_up` goes by how
@@ -41,26 +39,30 @@ class GroupActivity:
     seconds_to_catch_up: float | None
 
 
-@dataclass(frozen=True)
-class _Look:
+class _Look(NamedTuple):
     monotonic_seconds: float
     offsets: Mapping[str, Sequence[PartitionOffsets]]
     sizes: Mapping[str, Sequence[PartitionSize]]
     groups: Mapping[str, GroupLook]
 
 
-@dataclass(frozen=True)
 class Activity:
     """A look at all topics and consumer groups, each sorted by name. `time_ms` is when it was taken (ms since the epoch)."""
 
-    time_ms: int
-    topics: tuple[TopicActivity, ...]
-    groups: tuple[GroupActivity, ...]
-    _look: _Look = field(repr=False)
+    def __init__(self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], look: _Look) -> None:
+        self.time_ms = time_ms
+        self.topics = topics
+        self.groups = groups
+        self._look = look
+
+    def __repr__(self) -> str:
+        return f"<Activity of {len(self.topics)} topics and {len(self.groups)} groups at {self.time_ms}>"
 
 
 def look_at_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
-    """Look at everything, with rates since an earlier look."""
+    """Look at everything, with rates since an earlier look. Raises `InvalidTypeError`."""
+    if earlier is not None and not isinstance(earlier, Activity):
+        raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
     look = _take_look(log, groups)
     before = None if earlier is None else earlier._look
     return Activity(

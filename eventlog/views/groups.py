@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.errors import GroupNotFoundError, TopicNotFoundError
 from eventlog.groups.group import Group, GroupDescription
@@ -16,8 +16,7 @@ from eventlog.storage.glance import PartitionOffsets
 OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 
 
-@dataclass(frozen=True)
-class GroupLook:
+class GroupLook(NamedTuple):
     """A group, its committed offsets, and how many records stand behind each; partitions that are gone have no lag."""
 
     description: GroupDescription

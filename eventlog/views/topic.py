@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
@@ -17,8 +17,7 @@ from eventlog.views.groups import look_at_groups
 _RATE_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class PartitionOverview:
+class PartitionOverview(NamedTuple):
     """A partition at one moment.
 
     `oldest_ms` and `newest_ms` are the timestamps of its first and its last record (ms since the epoch), `records_per_second`
@@ -37,8 +36,7 @@ class PartitionOverview:
         return self.offsets.end_offset - self.offsets.start_offset
 
 
-@dataclass(frozen=True)
-class TopicGroup:
+class TopicGroup(NamedTuple):
     """A consumer group of a topic: how many live members subscribe to it, and how many records stand behind the committed
     offsets; `lag` is None while nothing was committed."""
 
@@ -47,8 +45,7 @@ class TopicGroup:
     lag: int | None
 
 
-@dataclass(frozen=True)
-class TopicOverview:
+class TopicOverview(NamedTuple):
     """A topic at one moment. `settings` are those in effect, defaults too; `description.config` has those that were given."""
 
     description: TopicDescription
