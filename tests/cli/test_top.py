@@ -20,6 +20,7 @@ import pytest
 import eventlog
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine
 
+_SHOWN_MAX = 200_000  # many screens; what is to be seen stands on one of the first
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -55,7 +56,7 @@ class Terminal:
         self.shown = ""
         while text not in self.shown:
             ready, _, _ = select.select([self._mine], [], [], SECONDS_MAX)
-            assert ready, self.shown
+            assert ready and len(self.shown) < _SHOWN_MAX, self.shown
             self.shown += os.read(self._mine, 65536).decode("utf-8", "ignore")
 
     def frame(self) -> list[str]:
