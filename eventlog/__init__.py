@@ -50,23 +50,28 @@ if TYPE_CHECKING:
     from eventlog.keeping.repair import Removal, RepairPlan
     from eventlog.keeping.restoring import RestoreReport, restore
     from eventlog.keeping.verification import verify_backup
+    from eventlog.views.activity import Activity, GroupActivity, TopicActivity
+    from eventlog.views.metrics import Metric, Metrics, Sample
+    from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
 
-# Imported when they are used first: few programs keep a store, and all of them start.
-_KEEPING = {
-    "BackupReport": "backup",
-    "Finding": "doctor",
-    "Removal": "repair",
-    "RepairPlan": "repair",
-    "RestoreReport": "restoring",
-    "diagnose": "doctor",
-    "restore": "restoring",
-    "verify_backup": "verification",
+# Imported when they are used first: few programs look at a store as a whole or keep it, and all of them start.
+_MODULES = {
+    "keeping.backup": ("BackupReport",),
+    "keeping.doctor": ("Finding", "diagnose"),
+    "keeping.repair": ("Removal", "RepairPlan"),
+    "keeping.restoring": ("RestoreReport", "restore"),
+    "keeping.verification": ("verify_backup",),
+    "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
+    "views.metrics": ("Metric", "Metrics", "Sample"),
+    "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
 }
+_LATER = {name: module for module, names in _MODULES.items() for name in names}
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ack",
+    "Activity",
     "BackupError",
     "BackupReport",
     "Compacted",
@@ -79,6 +84,7 @@ __all__ = [
     "Finding",
     "ForkedProcessError",
     "Group",
+    "GroupActivity",
     "GroupDescription",
     "GroupMember",
     "GroupNotFoundError",
@@ -87,12 +93,15 @@ __all__ = [
     "InvalidTypeError",
     "LockTimeoutError",
     "MaintenanceReport",
+    "Metric",
+    "Metrics",
     "NoCommittedOffsetError",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionMaintenance",
     "PartitionNotFoundError",
     "PartitionOffsets",
+    "PartitionOverview",
     "PartitionSize",
     "PoisonedError",
     "Problem",
@@ -105,12 +114,16 @@ __all__ = [
     "Removal",
     "RepairPlan",
     "RestoreReport",
+    "Sample",
     "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",
+    "TopicActivity",
     "TopicDescription",
     "TopicExistsError",
+    "TopicGroup",
     "TopicNotFoundError",
+    "TopicOverview",
     "TopicPartition",
     "UnsupportedCodecError",
     "VerifyReport",
@@ -122,9 +135,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """The names of `_KEEPING`, by PEP 562."""
-    if name not in _KEEPING:
+    """The names that are imported when they are used first, by PEP 562."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(f"{__name__}.keeping.{_KEEPING[name]}"), name)
+    found: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     globals()[name] = found
     return found

@@ -29,6 +29,9 @@ from eventlog.producer.producer import Producer
 if TYPE_CHECKING:
     from eventlog.keeping.backup import BackupReport
     from eventlog.keeping.repair import RepairPlan
+    from eventlog.views.activity import Activity
+    from eventlog.views.metrics import Metrics
+    from eventlog.views.topic import TopicOverview
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -194,6 +197,33 @@ class EventLog(Log):
 
         self._check_usable()
         return repair_partition(self, self._groups, topic, partition, execute=execute)
+    def describe_topic(self, name: str) -> TopicOverview:
+        """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
+
+        Opens each partition that has records. Raises `TopicNotFoundError`, `InvalidArgumentError`."""
+        from eventlog.views.topic import describe_topic
+
+        self._check_usable()
+        return describe_topic(self, self._groups, name)
+
+    def activity(self, earlier: Activity | None = None) -> Activity:
+        """What all topics and groups hold and do. With an `earlier` look at this store, also how fast, between the two.
+
+        Raises `InvalidTypeError`."""
+        from eventlog.views.activity import look_at_activity
+
+        self._check_usable()
+        return look_at_activity(self, self._groups, earlier)
+
+    def metrics(self) -> Metrics:
+        """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
+
+        They are read when this is called, and nothing is counted before: an append costs no more with it."""
+        from eventlog.views.metrics import take_metrics
+
+        self._check_usable()
+        open_partitions, open_clients = len(self._partitions), len(self._clients)
+        return take_metrics(self, self._groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

@@ -9,33 +9,64 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from eventlog.cli import output
-from eventlog.cli.backup import backup, restore
-from eventlog.cli.consume import consume
-from eventlog.cli.delete_records import delete_records
-from eventlog.cli.doctor import doctor
-from eventlog.cli.dump import dump
-from eventlog.cli.grep import grep
-from eventlog.cli.groups import groups
-from eventlog.cli.maintain import maintain
-from eventlog.cli.offsets import offsets
-from eventlog.cli.produce import produce
-from eventlog.cli.repair import repair
-from eventlog.cli.topics import topics
-from eventlog.cli.verify import verify
 from eventlog.errors import EventLogError
 
 STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
 
+_COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell asks how a word goes on
+
+
+# The commands by name, with what the help says of each. A command is the function of its name in the module of its name, and
+# is imported when it is asked for: so the help, and every command, starts without the others.
+COMMANDS = {
+    "backup": "Take a backup of the store while others use it.",
+    "completion": "Print the script that lets SHELL complete eventlog's words.",
+    "consume": "Print the records of TOPIC, one partition after the other.",
+    "delete-records": "Delete the records of TOPIC before an offset or a time.",
+    "doctor": "Look the store over, and say what is wrong and which command helps.",
+    "dump": "Show the batches or index entries in a partition's files.",
+    "grep": "Print the records of TOPIC that hold PATTERN, a regular expression.",
+    "groups": "List and describe consumer groups.",
+    "maintain": "Delete what retention no longer keeps, and compact.",
+    "metrics": "Print the store's metrics in Prometheus' text format.",
+    "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",
+    "produce": "Append the records in FILE, or standard input, to TOPIC.",
+    "repair": "Show what a repair of a partition would drop, or do it.",
+    "restore": "Make a store of a backup.",
+    "top": "Show what topics and groups do, again and again, until q or Ctrl-C.",
+    "topics": "List, create, describe, alter and delete topics.",
+    "verify": "Check every batch and index of TOPIC, or of all topics.",
+}
+
 
 class _EventLogGroup(click.Group):
     """The commands, with a common end: output is flushed, a closed pipe is quiet, Ctrl-C has one status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"eventlog.cli.{name}"), name)
+        if _COMPLETION_VARIABLE in os.environ:
+            from eventlog.cli.completion import complete_names
+
+            complete_names(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -74,12 +105,6 @@ def group(store: str | None) -> None:
       echo hello | eventlog produce orders
       eventlog consume orders
     """
-
-
-for _command in (
-    topics, produce, consume, grep, offsets, groups, dump, verify, delete_records, maintain, backup, restore, repair, doctor,
-):  # fmt: skip
-    group.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

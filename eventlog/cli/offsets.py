@@ -1,28 +1,31 @@
-"""`eventlog offsets`: where the partitions of a topic start and end."""
+"""`eventlog offsets`: where the partitions of a topic, or of all topics, start and end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventlog.cli import output
 from eventlog.cli.parsing import time_type
-from eventlog.cli.store import open_partitions, open_store
+from eventlog.cli.store import open_store
+from eventlog.errors import TopicNotFoundError
 
 if TYPE_CHECKING:
-    from eventlog import Partition
+    from eventlog import EventLog, PartitionOffsets
+
+_Look = Callable[["EventLog", str], Iterable[dict[str, Any]]]
+
+_HEADERS = ("TOPIC", "PARTITION", "START", "END", "DURABLE", "RECORDS")
 
 
 @click.command()
-@click.argument("topic")
-@click.option(
-    "--time", "timestamp_ms", metavar="TIME", type=time_type, help="Show the first offset at or after this time."
-)
+@click.argument("topic", required=False)
+@click.option("--time", "timestamp_ms", metavar="TIME", type=time_type, help="Show the first offset at or after this time.")
 @output.json_option
-def offsets(topic: str, timestamp_ms: int | None, as_json: bool) -> None:
-    """Show the offsets of each partition of TOPIC.
+def offsets(topic: str | None, timestamp_ms: int | None, as_json: bool) -> None:
+    """Show the offsets of each partition of TOPIC, or of all topics.
 
     START is the first record's offset, END the offset that the next record gets, and what lies before DURABLE
     is on disk. With --time: the first record at or after TIME, such as 2026-11-01 or 2026-11-01T10:00 (UTC
@@ -30,47 +33,59 @@ def offsets(topic: str, timestamp_ms: int | None, as_json: bool) -> None:
 
     \b
     Example:
-      eventlog offsets orders
+      eventlog offsets
       eventlog offsets orders --time 2026-11-01T10:00
     """
+    look = _offset_rows if timestamp_ms is None else _time_rows(timestamp_ms)
     with open_store() as log:
-        partitions = open_partitions(log, topic)
-        if timestamp_ms is None:
-            rows = offset_rows(partitions)
-        else:
-            rows = [_time_row(partition, timestamp_ms) for partition in partitions]
+        rows = list(_rows(log, topic, look))
     if as_json:
         for row in rows:
-            output.write_json({"topic": topic, **row})
-    elif timestamp_ms is None:
-        write_offset_rows(rows)
-    else:
-        output.write_table(["PARTITION", "OFFSET"], [(row["partition"], row["offset"]) for row in rows])
+            output.write_json(row)
+        return
+    headers = _HEADERS if timestamp_ms is None else ("TOPIC", "PARTITION", "OFFSET")
+    shown = [tuple(value for member, value in row.items() if member != "timestamp") for row in rows]
+    # The topic that was named need not be told again.
+    skipped = 0 if topic is None else 1
+    output.write_table(headers[skipped:], [row[skipped:] for row in shown])
 
 
-def _time_row(partition: Partition, timestamp_ms: int) -> dict[str, Any]:
-    offset = partition.offset_for_time(timestamp_ms)
-    return {"partition": partition.partition, "timestamp": timestamp_ms, "offset": offset}
+def _rows(log: EventLog, topic: str | None, look: _Look) -> Iterator[dict[str, Any]]:
+    """One a partition, of one topic or of all of them."""
+    if topic is not None:
+        yield from look(log, topic)
+        return
+    for name in log.topics():
+        try:
+            yield from look(log, name)
+        except TopicNotFoundError:
+            continue  # deleted meanwhile
 
 
-def offset_rows(partitions: Iterable[Partition]) -> list[dict[str, int]]:
+def _offset_rows(log: EventLog, topic: str) -> list[dict[str, Any]]:
+    return [{"topic": topic, **row} for row in offset_rows(log.offsets(topic))]
+
+
+def _time_rows(timestamp_ms: int) -> _Look:
+    def look(log: EventLog, topic: str) -> Iterable[dict[str, Any]]:
+        # A partition without records has none at any time, and need not be opened to say so.
+        is_empty = [offsets.start_offset == offsets.end_offset for offsets in log.offsets(topic)]
+        for number, nothing in enumerate(is_empty):
+            offset = None if nothing else log.partition(topic, number).offset_for_time(timestamp_ms)
+            yield {"topic": topic, "partition": number, "timestamp": timestamp_ms, "offset": offset}
+
+    return look
+
+
+def offset_rows(offsets: Sequence[PartitionOffsets]) -> list[dict[str, int]]:
     """The offsets of each partition as JSON shows them."""
-    rows = []
-    for partition in partitions:
-        # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
-        start, durable, end = partition.start_offset, partition.durable_offset, partition.end_offset
-        rows.append(
-            {
-                "partition": partition.partition,
-                "start_offset": start,
-                "end_offset": end,
-                "durable_offset": durable,
-                "records": end - start,
-            }
-        )
-    return rows
-
-
-def write_offset_rows(rows: Iterable[dict[str, int]]) -> None:
-    """Print what offset_rows returned as a table."""
-    output.write_table(["PARTITION", "START", "END", "DURABLE", "RECORDS"], [list(row.values()) for row in rows])
+    return [
+        {
+            "partition": number,
+            "start_offset": start,
+            "end_offset": end,
+            "durable_offset": durable,
+            "records": end - start,
+        }
+        for number, (start, end, durable) in enumerate(offsets)
+    ]

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import os
+import re
 import select
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -22,6 +23,9 @@ READER_CHECK_SECONDS = 0.5
 
 _BUFFER_BYTES = 1 << 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SHORT_UNITS = ("k", "M", "G", "T")
+_BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_NUMBER = r"-|[0-9]+(\.[0-9]+)?( (k|M|G|T|B|[KMGTPE]iB|s|min|h|d))?"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of text.")
@@ -52,6 +56,14 @@ def check_reader() -> None:
         raise BrokenPipeError
 
 
+def wait_while_read(seconds: float) -> None:
+    """Wait; raise BrokenPipeError as soon as nobody can read standard output any more."""
+    poller = select.poll()
+    poller.register(1, 0)
+    if poller.poll(seconds * 1000):
+        raise BrokenPipeError
+
+
 def is_terminal() -> bool:
     return os.isatty(1)
 
@@ -67,7 +79,12 @@ def write_line(text: str) -> None:
 
 def write_json(value: dict[str, Any]) -> None:
     """Print one line of JSON Lines."""
-    write_line(_ENCODER.encode(value))
+    write_line(json_text(value))
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """An object in one line."""
+    return _ENCODER.encode(value)
 
 
 def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -80,8 +97,7 @@ def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     for row in [list(headers), *cells]:
         aligned = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
+            cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         write_line("  ".join(aligned).rstrip())
 
@@ -100,7 +116,41 @@ def _write_terminal_table(headers: Sequence[str], rows: list[list[str]], numeric
 
 
 def _is_number(cell: str) -> bool:
-    return cell == "-" or cell.isdecimal()
+    return re.fullmatch(_NUMBER, cell) is not None
+
+
+def count_text(number: float | None) -> str | None:
+    """A number for people: up to 9,999 as it is, rates with a decimal below 100, then 12.3 k and so on. None stays None."""
+    if number is None:
+        return None
+    if number < 9999.5:
+        return f"{number:.1f}" if isinstance(number, float) and 0 < number < 99.95 else f"{number:.0f}"
+    return _scaled(number, 1000, _SHORT_UNITS)
+
+
+def bytes_text(size_bytes: float | None) -> str | None:
+    """A number of bytes for people: 512 B, 1.5 KiB, 20.0 MiB. None stays None."""
+    if size_bytes is None:
+        return None
+    return f"{size_bytes:.0f} B" if size_bytes < 1023.5 else _scaled(size_bytes, 1024, _BYTE_UNITS)
+
+
+def _scaled(number: float, step: int, units: Sequence[str]) -> str:
+    for unit in units:
+        number /= step
+        if number < step - 0.05:
+            return f"{number:.1f} {unit}"
+    return f"{number:.1f} {units[-1]}"
+
+
+def seconds_text(seconds: float | None) -> str | None:
+    """A time span for people, in its largest unit: 40 s, 12 min, 5 h, 3 d. None stays None."""
+    if seconds is None:
+        return None
+    for unit, length, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
 
 
 def time_text(timestamp_ms: int) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventlog.cli import output
-from eventlog.cli.offsets import offset_rows, write_offset_rows
+from eventlog.cli.describe import topic_object, write_topic
 from eventlog.cli.parsing import parse_settings
-from eventlog.cli.store import execute_option, open_partitions, open_store
+from eventlog.cli.store import execute_option, open_store
+from eventlog.errors import TopicNotFoundError
 
 if TYPE_CHECKING:
-    from eventlog import TopicDescription
+    from eventlog import EventLog, TopicDescription
 
 
 @click.group(no_args_is_help=False)
@@ -28,22 +31,39 @@ def topics() -> None:
 @topics.command("list")
 @output.json_option
 def list_topics(as_json: bool) -> None:
-    """List the topics, sorted by name.
+    """List the topics, sorted by name, with how much is in them.
 
     \b
     Example:
       eventlog topics list
     """
     with open_store() as log:
-        descriptions = [log.topic(name) for name in log.topics()]
+        rows = list(_topic_rows(log))
     if as_json:
-        for description in descriptions:
-            output.write_json(_topic_object(description))
+        for description, records, size_bytes in rows:
+            output.write_json({**_topic_object(description), "records": records, "size_bytes": size_bytes})
         return
     output.write_table(
-        ["TOPIC", "PARTITIONS", "CREATED"],
-        [(item.name, item.partitions, output.time_text(item.created_ms)) for item in descriptions],
+        ["TOPIC", "PARTITIONS", "RECORDS", "SIZE", "CREATED"],
+        [
+            (
+                description.name,
+                description.partitions,
+                output.count_text(records),
+                output.bytes_text(size_bytes),
+                output.time_text(description.created_ms),
+            )
+            for description, records, size_bytes in rows
+        ],
     )
+
+
+def _topic_rows(log: EventLog) -> Iterator[tuple[TopicDescription, int, int]]:
+    """Each topic with its records and bytes."""
+    for name in log.topics():
+        with suppress(TopicNotFoundError):  # deleted meanwhile
+            records = sum(each.end_offset - each.start_offset for each in log.offsets(name))
+            yield log.topic(name), records, sum(each.size_bytes for each in log.sizes(name))
 
 
 @topics.command("create")
@@ -68,7 +88,7 @@ def create_topic(name: str, partitions: int, settings: tuple[str, ...], as_json:
     with open_store(create=True) as log:
         description = log.create_topic(name, partitions=partitions, config=config or None)
     if as_json:
-        output.write_json(_topic_object(description))
+        output.write_json({**_topic_object(description), "records": 0, "size_bytes": 0})
     else:
         noun = "partition" if partitions == 1 else "partitions"
         output.write_line(f"created topic {name} with {partitions} {noun}")
@@ -137,25 +157,22 @@ def delete_topic(name: str, is_executed: bool, as_json: bool) -> None:
 @click.argument("name")
 @output.json_option
 def describe_topic(name: str, as_json: bool) -> None:
-    """Show a topic's settings and the offsets of its partitions.
+    """Show all about a topic: partitions, sizes, rates, groups, settings.
+
+    RATE is the records a second in the last minute, by their timestamps; "-" where there are none or they cannot be
+    read. OLDEST and NEWEST are the times of the first and the last record. LAG is how many records stand behind what
+    the group has committed.
 
     \b
     Example:
       eventlog topics describe orders
     """
     with open_store() as log:
-        description = log.topic(name)
-        rows = offset_rows(open_partitions(log, name))
+        overview = log.describe_topic(name)
     if as_json:
-        output.write_json({**_topic_object(description), "offsets": rows})
-        return
-    output.write_line(f"topic       {description.name}")
-    output.write_line(f"partitions  {description.partitions}")
-    output.write_line(f"created     {output.time_text(description.created_ms)}")
-    for key, value in sorted(description.config.items()):
-        output.write_line(f"config      {key}={value}")
-    output.write_line("")
-    write_offset_rows(rows)
+        output.write_json({**_topic_object(overview.description), **topic_object(overview)})
+    else:
+        write_topic(overview)
 
 
 def _topic_object(description: TopicDescription) -> dict[str, Any]:

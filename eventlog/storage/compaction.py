@@ -25,7 +25,7 @@ from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
 from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
 from eventlog.storage.retention import Segment, list_segments
-from eventlog.storage.swap import swap
+from eventlog.storage.swap import remove_leftovers, swap
 
 MEMORY_BYTES = 32 * 2**20
 
@@ -61,7 +61,7 @@ def compact(
 
     Raises `CorruptLogError`: what is damaged is never written anew. `OSError` on a full disk, and then nothing has changed."""
     with parts.locked():
-        pass  # what a killed process began is finished, so that its leftovers are not in the way
+        remove_leftovers(parts.directory)
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
         return _compact(parts, settings, now_ms, memory_bytes, force)
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
-import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 @functools.cache
 def boot_id() -> bytes:
     """16 bytes that are the same until the machine starts anew."""
-    return uuid.UUID(_BOOT_ID.read_text().strip()).bytes
+    return bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))
 
 
 class SharedFile(ABC):

@@ -46,15 +46,20 @@ def _complete(directory: Path, base_offset: int, replaced: Sequence[int]) -> Non
 
 def finish_swaps(directory: Path) -> bool:
     """Finish or undo what a killed process began; True if there was anything. The caller has the segments locked."""
-    found = sorted(os.listdir(directory))
-    for name in found:
-        base = names.parse_swap_file(name)
-        if base is not None and not names.cleaned_file(directory, base).exists():
-            _complete(directory, base, _replaced(directory / name))
-    leftovers = [name for name in os.listdir(directory) if name.endswith((names.CLEANED_SUFFIX, names.SWAP_SUFFIX))]
-    for name in leftovers:
-        (directory / name).unlink(missing_ok=True)
-    return bool(leftovers) or any(name.endswith(names.SWAP_SUFFIX) for name in found)
+    found = [base for base in map(names.parse_swap_file, sorted(os.listdir(directory))) if base is not None]
+    for base in found:
+        if names.cleaned_file(directory, base).exists():
+            names.swap_file(directory, base).unlink()
+        else:
+            _complete(directory, base, _replaced(names.swap_file(directory, base)))
+    return bool(found)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed compaction has written. The caller is the only one that compacts."""
+    for name in os.listdir(directory):
+        if name.endswith(names.CLEANED_SUFFIX):
+            (directory / name).unlink(missing_ok=True)
 
 
 def _replaced(path: Path) -> list[int]:

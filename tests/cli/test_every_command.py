@@ -10,6 +10,7 @@ import subprocess
 import click
 import pytest
 
+from eventlog.cli import COMMANDS
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
 from tests.cli.commands import EVERY_COMMAND, LEAF_COMMANDS, identifier
 
@@ -28,6 +29,9 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
+    ("top",): ("--once", "--interval", "0.1"),
+    ("metrics",): (),
+    ("completion",): ("bash",),
     ("dump",): ("orders/0", "--records"),
     ("verify",): (),
     ("backup",): ("new-backup",),
@@ -52,9 +56,12 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("restore",): ("nothing", "restored"),
     ("repair",): ("nothing/0",),
 }
-NAMES_NOTHING = {("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",)}
-NEEDS_NO_STORE = {("restore",)}
+NAMES_NOTHING = {
+    ("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
+    ("completion",),
+}  # fmt: skip
 MAKES_THE_STORE = {("topics", "create")}
+NEEDS_NO_STORE = {("completion",), ("restore",)}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()
@@ -76,6 +83,19 @@ def test_help_has_an_example_and_fits_80_columns(cli: CommandLine, path: tuple[s
     text = cli.output(*path, "--help")
     assert " ".join(("eventlog", *path)) in text.split("Example:")[1]
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_the_help_of_each_begins_with(name: str) -> None:
+    assert COMMANDS[name] == EVERY_COMMAND[(name,)].get_short_help_str(limit=100)
+
+
+def test_help_imports_no_command() -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([PROGRAM, "--help"], env=environment, capture_output=True, text=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "eventlog.cli" in imported
+    assert not imported & {f"eventlog.cli.{name}" for name in COMMANDS}
 
 
 @every_command

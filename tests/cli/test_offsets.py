@@ -17,6 +17,21 @@ def test_offsets_of_every_partition(shop: CommandLine) -> None:
     ]
 
 
+def test_offsets_of_all_topics(shop: CommandLine) -> None:
+    shop.output("topics", "create", "apples")
+    table = [line.split() for line in shop.output("offsets").splitlines()]
+    assert table == [
+        ["TOPIC", "PARTITION", "START", "END", "DURABLE", "RECORDS"],
+        ["apples", "0", "0", "0", "0", "0"],
+        ["orders", "0", "0", "3", "3", "3"],
+        ["orders", "1", "0", "0", "0", "0"],
+    ]
+    of_one = shop.objects("offsets", "orders", "--json")
+    assert shop.objects("offsets", "--json")[1:] == of_one
+    by_time = [line.split() for line in shop.output("offsets", "--time", "2000").splitlines()]
+    assert by_time == [["TOPIC", "PARTITION", "OFFSET"], ["apples", "0", "-"], ["orders", "0", "1"], ["orders", "1", "-"]]
+
+
 @pytest.mark.parametrize(
     ("time", "offset"),
     [("1970-01-01", 0), ("1970-01-01T00:00:02", 1), ("2001", 2), ("1970-01-01T00:00:03.001Z", None)],

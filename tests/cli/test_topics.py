@@ -31,7 +31,37 @@ def test_describe_shows_settings_and_offsets(shop: CommandLine) -> None:
     [described] = shop.objects("topics", "describe", "orders", "--json")
     assert (described["topic"], described["partitions"], described["config"]) == ("orders", 2, {})
     assert [(row["start_offset"], row["end_offset"]) for row in described["offsets"]] == [(0, 3), (0, 0)]
-    assert shop.output("topics", "describe", "orders").splitlines()[-2].split() == ["0", "0", "3", "3", "3"]
+    assert described["settings"]["segment.ms"] == 604_800_000
+    assert (described["records"], described["segments"], described["groups"]) == (
+        3,
+        1,  # nobody has opened partition 1 yet
+        [{"group": "billing", "members": 0, "lag": 2}],
+    )
+    assert (described["oldest_timestamp"], described["newest_timestamp"], described["records_per_second"]) == (1000, 3000, 0.0)
+    size = described["size_bytes"]
+    assert size == described["offsets"][0]["size_bytes"] > 0
+    words = [line.split() for line in shop.output("topics", "describe", "orders").splitlines()]
+    assert ["0", "0", "3", "3", "1", str(size), "B", "0", "1970-01-01T00:00:03Z"] in words
+    assert ["1", "0", "0", "0", "0", "0", "B", "-", "-"] in words
+    assert ["billing", "0", "2"] in words
+
+
+def test_describe_marks_the_settings_that_were_given(cli: CommandLine) -> None:
+    cli.output("topics", "create", "orders", "--config", "retention.ms=1000")
+    lines = [line.split() for line in cli.output("topics", "describe", "orders").splitlines()]
+    assert ["retention.ms", "1000", "given"] in lines
+    assert ["retention.bytes", "-1", "default"] in lines
+
+
+def test_list_shows_how_much_is_in_a_topic(cli: CommandLine) -> None:
+    with eventlog.open(cli.store) as log:
+        log.create_topic("orders", partitions=2)
+        for partition in range(2):
+            log.partition("orders", partition).append_many([b"x" * 1000] * 6000)
+    [listed] = cli.objects("topics", "list", "--json")
+    assert listed["records"] == 12_000
+    assert 12_000_000 < listed["size_bytes"] < 12_200_000
+    assert cli.output("topics", "list").splitlines()[1].split()[:6] == ["orders", "2", "12.0", "k", "11.6", "MiB"]
 
 
 @pytest.mark.parametrize("setting", ["retention.ms", "=5", ""])

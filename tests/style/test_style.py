@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventlog"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-PYTHON_FILES = sorted([*MODULES, *TESTS, *(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+SCRIPTS = [path for directory in ("examples", "benchmarks", "docs") for path in (ROOT / directory).rglob("*.py")]
+PYTHON_FILES = sorted([*MODULES, *TESTS, *SCRIPTS])
 C_FILES = sorted((ROOT / "native").rglob("*.[ch]"))
 FUNCTION_LINES_MAX = 60
 
@@ -31,7 +32,8 @@ LAYERS = {
     "keeping": {"groups", "log", "storage", "catalog", "records"},
     "producer": {"groups", "log", "storage", "records"},
     "consumer": {"groups", "log", "storage", "records"},
-    "api": {"keeping", "maintenance", "producer", "consumer", "groups", "log", "catalog"},
+    "views": {"groups", "log", "storage", "catalog", "records"},
+    "api": {"keeping", "maintenance", "views", "producer", "consumer", "groups", "log", "catalog"},
     "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},

@@ -309,6 +309,9 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.repair": lambda log, partition: log.repair(TOPIC, 0),
     "log.backup": lambda log, partition: log.backup(log.path.with_name("backup")),
     "log.group": lambda log, partition: log.group("group"),
+    "log.describe_topic": lambda log, partition: log.describe_topic(TOPIC),
+    "log.activity": lambda log, partition: log.activity(),
+    "log.metrics": lambda log, partition: log.metrics(),
 }
 
 

@@ -1,0 +1,86 @@
+"""`eventlog completion`: what a shell runs to complete commands, options, topics and groups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+
+from eventlog.cli import output
+
+if TYPE_CHECKING:
+    from eventlog import EventLog
+
+VARIABLE = "_EVENTLOG_COMPLETE"
+_TAKES_NEW_NAMES = ("create",)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@output.json_option
+def completion(shell: str, as_json: bool) -> None:
+    """Print the script that lets SHELL complete eventlog's words.
+
+    Topics and groups are those of the store that --store or EVENTLOG_STORE names.
+
+    \b
+    Example:
+      eval "$(eventlog completion bash)"                   # in ~/.bashrc
+      eval "$(eventlog completion zsh)"                    # in ~/.zshrc
+      eventlog completion fish > ~/.config/fish/completions/eventlog.fish
+    """
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.ClickException(f"this version of click knows no completion for {shell}: install a newer one")
+    # Not that of the subclass, which runs bash to see its version.
+    script = ShellComplete.source(kind(click.get_current_context().find_root().command, {}, "eventlog", VARIABLE))
+    if as_json:
+        output.write_json({"shell": shell, "script": script})
+    else:
+        output.write_line(script)
+
+
+def complete_names(command: click.Command) -> None:
+    """Let a command, and those below it, complete topics and groups where an argument or option names one."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None and name not in _TAKES_NEW_NAMES:
+                _complete_parameters(child, command.name)
+                complete_names(child)
+    else:
+        _complete_parameters(command, None)
+
+
+def _complete_parameters(command: click.Command, above: str | None) -> None:
+    for parameter in command.params:
+        is_name = above is not None and parameter.name == "name"
+        if parameter.name in ("topic", "topics") or (is_name and above == "topics"):
+            vars(parameter)["shell_complete"] = _completer(lambda log: log.topics())
+        elif parameter.name == "group" or (is_name and above == "groups"):
+            vars(parameter)["shell_complete"] = _completer(lambda log: log.groups())
+
+
+def _completer(names: Callable[[EventLog], list[str]]) -> Callable[[click.Context, str], list[CompletionItem]]:
+    def complete(context: click.Context, incomplete: str) -> list[CompletionItem]:
+        try:
+            return [CompletionItem(name) for name in _names(context, names) if name.startswith(incomplete)]
+        except Exception:
+            return []  # Whatever is wrong with the store: somebody is typing, and a command will say it.
+
+    return complete
+
+
+def _names(context: click.Context, names: Callable[[EventLog], list[str]]) -> list[str]:
+    root: dict[str, Any] = context.find_root().params
+    directory = root.get("store") or os.environ.get("EVENTLOG_STORE")
+    if not directory:
+        return []
+    import eventlog
+
+    with eventlog.open(directory, create=False) as log:
+        return names(log)

@@ -1,0 +1,276 @@
+"""`eventlog top`: what goes on in a store, on a screen that is renewed, or as one look at it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from eventlog.cli import output
+from eventlog.cli.store import open_store
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from eventlog import Activity, EventLog, GroupActivity, TopicActivity
+
+_TOPIC_HEADERS = ("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "RECORDS/S", "BYTES/S")
+_GROUP_HEADERS = ("GROUP", "MEMBERS", "LAG", "RECORDS/S", "CATCH UP")
+_RESIZE_CHECK_SECONDS = 0.2
+_FRAME_LINES = 6  # a title, a footer, two headers, two empty lines
+_NO_SCREEN = ("", "dumb", "unknown")  # terminals that cannot move their cursor
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class _Seconds(click.FloatRange):
+    """A number within bounds; click lets "nan" pass as one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number
+
+
+@click.command()
+@click.option(
+    "--interval",
+    "seconds",
+    metavar="SECONDS",
+    type=_Seconds(min=0.1, max=3600),
+    default=2.0,
+    show_default=True,
+    help="Time between two looks.",
+)
+@click.option("--once", is_flag=True, help="Print one look as text, with the rates between two, and end.")
+@output.json_option
+def top(seconds: float, once: bool, as_json: bool) -> None:
+    """Show what topics and groups do, again and again, until q or Ctrl-C.
+
+    Topics stand in the order of their bytes a second, groups in that of their lag. CATCH UP is how long a group needs
+    until it has no lag, if the lag goes on to shrink as it does. Where the output is no terminal it is one look, as
+    with --once; --json prints one object a look.
+
+    \b
+    Example:
+      eventlog top
+      eventlog top --once --interval 5
+      eventlog top --json | jq '.groups[] | select(.lag > 1000)'
+    """
+    with open_store() as log:
+        if as_json:
+            _print_objects(log, seconds, once)
+        elif once or not output.is_terminal() or os.environ.get("TERM", "dumb") in _NO_SCREEN:
+            earlier = log.activity()
+            output.wait_while_read(seconds)
+            _print(log.activity(earlier))
+        else:
+            _run_screen(log, seconds)
+
+
+def _by_bytes(topic: TopicActivity) -> tuple[float, float, str]:
+    return -(topic.bytes_per_second or 0), -(topic.records_per_second or 0), topic.name
+
+
+def _by_lag(group: GroupActivity) -> tuple[int, str]:
+    return -(group.lag or 0), group.name
+
+
+def _print_objects(log: EventLog, seconds: float, once: bool) -> None:
+    """Print a look every so often, as JSON; the first one comes after the first interval, so that all have rates."""
+    earlier = log.activity()
+    while True:
+        output.wait_while_read(seconds)
+        look = log.activity(earlier)
+        output.write_json(_activity_object(look))
+        output.flush()
+        if once:
+            return
+        earlier = look
+
+
+def _activity_object(look: Activity) -> dict[str, Any]:
+    return {
+        "timestamp": look.time_ms,
+        "topics": [
+            {
+                "topic": topic.name,
+                "partitions": topic.partitions,
+                "records": topic.records,
+                "size_bytes": topic.size_bytes,
+                "records_per_second": topic.records_per_second,
+                "bytes_per_second": topic.bytes_per_second,
+            }
+            for topic in sorted(look.topics, key=_by_bytes)
+        ],
+        "groups": [
+            {
+                "group": group.name,
+                "members": group.members,
+                "lag": group.lag,
+                "records_per_second": group.records_per_second,
+                "seconds_to_catch_up": group.seconds_to_catch_up,
+            }
+            for group in sorted(look.groups, key=_by_lag)
+        ],
+    }
+
+
+def _print(look: Activity) -> None:
+    output.write_table(_TOPIC_HEADERS, _topic_rows(look))
+    output.write_line("")
+    output.write_table(_GROUP_HEADERS, _group_rows(look))
+
+
+def _topic_rows(look: Activity) -> list[tuple[object, ...]]:
+    return [
+        (
+            topic.name,
+            topic.partitions,
+            output.count_text(topic.records),
+            output.bytes_text(topic.size_bytes),
+            output.count_text(topic.records_per_second),
+            output.bytes_text(topic.bytes_per_second),
+        )
+        for topic in sorted(look.topics, key=_by_bytes)
+    ]
+
+
+def _group_rows(look: Activity) -> list[tuple[object, ...]]:
+    return [
+        (
+            group.name,
+            group.members,
+            output.count_text(group.lag),
+            output.count_text(group.records_per_second),
+            output.seconds_text(group.seconds_to_catch_up),
+        )
+        for group in sorted(look.groups, key=_by_lag)
+    ]
+
+
+# --- the screen ------------------------------------------------------------------------------------------------
+
+
+class _Ended(BaseException):
+    """A signal that ends the program came; the screen is put back first."""
+
+
+def _run_screen(log: EventLog, seconds: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    with _terminal() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+        earlier: Activity | None = None
+        while True:
+            look = log.activity(earlier)
+            if _show_until(live, console, look, keys, time.monotonic() + seconds):
+                return
+            earlier = look
+
+
+def _show_until(live: Any, console: Console, look: Activity, keys: int | None, deadline: float) -> bool:
+    """Show a look until its time is over, or a key ended the program: then return True."""
+    shown: tuple[int, int] | None = None
+    while (left := deadline - time.monotonic()) > 0:
+        if (size := (console.width, console.height)) != shown:
+            live.update(_screen(look, *size), refresh=True)
+            shown = size
+        left = min(left, _RESIZE_CHECK_SECONDS)
+        if keys is None:
+            time.sleep(left)
+        elif select.select([keys], [], [], left)[0]:
+            key = os.read(keys, 1)
+            if key in (b"q", b"Q", b""):
+                return True
+    return False
+
+
+def _screen(look: Activity, width: int, height: int) -> RenderableType:
+    """All that fits: a title, topics, groups, and what the keys do."""
+    from rich.console import Group
+    from rich.text import Text
+
+    topics, groups = _topic_rows(look), _group_rows(look)
+    topic_lines, group_lines = _share(max(2, height - _FRAME_LINES), len(topics), len(groups))
+    title = f"eventlog top  {output.time_text(look.time_ms)}  {len(topics)} topics  {len(groups)} groups"
+    return Group(
+        Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
+        "",
+        _table(_TOPIC_HEADERS, topics, topic_lines),
+        "",
+        _table(_GROUP_HEADERS, groups, group_lines),
+        Text("q quits", style="dim", no_wrap=True),
+    )
+
+
+def _share(lines: int, topics: int, groups: int) -> tuple[int, int]:
+    """How many lines topics and groups get: half each, and what one does not need is the other's."""
+    half = lines // 2
+    for_topics = min(topics, max(half, lines - groups))
+    return for_topics, min(groups, lines - for_topics)
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], lines: int) -> Table:
+    """The first rows, names cut to what is left of the width; the last line says how many are not shown."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
+    table.add_column(headers[0], ratio=1, no_wrap=True, overflow="ellipsis")
+    for header in headers[1:]:
+        table.add_column(header, justify="right", no_wrap=True)
+    shown = rows if len(rows) <= lines else rows[: max(0, lines - 1)]
+    for row in shown:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    if len(shown) < len(rows):
+        table.add_row(f"and {len(rows) - len(shown)} more", style="dim")
+    return table
+
+
+@contextmanager
+def _terminal() -> Iterator[int | None]:
+    """Let keys come one by one and unseen; yield their descriptor, None where there is no keyboard.
+
+    Whatever ends the program, also SIGTERM and SIGHUP, the terminal is as before."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        for each in _ENDING_SIGNALS:  # a second one must not come between what is put back
+            signal.signal(each, signal.SIG_IGN)
+        raise _Ended(number)
+
+    handlers = {number: signal.signal(number, end) for number in _ENDING_SIGNALS}
+    try:
+        with _keys() as keys:
+            yield keys
+    except _Ended as ended:
+        sys.stdout.flush()
+        signal.signal(ended.args[0], signal.SIG_DFL)
+        signal.raise_signal(ended.args[0])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _keys() -> Iterator[int | None]:
+    import termios
+    import tty
+
+    if not os.isatty(0):
+        yield None
+        return
+    before = termios.tcgetattr(0)
+    try:
+        tty.setcbreak(0)
+        yield 0
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)

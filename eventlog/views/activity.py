@@ -1,0 +1,137 @@
+"""What goes on in a store: two looks at it tell how fast topics grow and groups consume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from eventlog.clock import now_ms
+from eventlog.errors import InvalidTypeError, TopicNotFoundError
+from eventlog.groups.registry import Groups
+from eventlog.log import Log
+from eventlog.records.record import TopicPartition
+from eventlog.storage.glance import PartitionOffsets, PartitionSize
+from eventlog.views.groups import GroupLook, look_at_groups, look_at_offsets
+
+
+class TopicActivity(NamedTuple):
+    """A topic: what is in it, and what came since the earlier look; the rates are None without one."""
+
+    name: str
+    partitions: int
+    records: int
+    size_bytes: int
+    records_per_second: float | None
+    bytes_per_second: float | None
+
+
+class GroupActivity(NamedTuple):
+    """A consumer group: its live members, and how many records stand behind its committed offsets (None while there is none).
+
+    `records_per_second` is how many it acknowledged since the earlier look, None without one. `seconds_to_catch_up` goes by how
+    the lag shrank between the two looks: 0 without a lag, None where it does not shrink or there is no earlier look."""
+
+    name: str
+    members: int
+    lag: int | None
+    records_per_second: float | None
+    seconds_to_catch_up: float | None
+
+
+class _Look(NamedTuple):
+    monotonic_seconds: float
+    offsets: Mapping[str, Sequence[PartitionOffsets]]
+    sizes: Mapping[str, Sequence[PartitionSize]]
+    groups: Mapping[str, GroupLook]
+
+
+class Activity:
+    """A look at all topics and consumer groups, each sorted by name. `time_ms` is when it was taken (ms since the epoch)."""
+
+    def __init__(self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], look: _Look) -> None:
+        self.time_ms = time_ms
+        self.topics = topics
+        self.groups = groups
+        self._look = look
+
+    def __repr__(self) -> str:
+        return f"<Activity of {len(self.topics)} topics and {len(self.groups)} groups at {self.time_ms}>"
+
+
+def look_at_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
+    """Look at everything, with rates since an earlier look. Raises `InvalidTypeError`."""
+    if earlier is not None and not isinstance(earlier, Activity):
+        raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
+    look = _take_look(log, groups)
+    before = None if earlier is None else earlier._look
+    return Activity(
+        now_ms(),
+        tuple(_topic_activity(name, look, before) for name in look.offsets),
+        tuple(_group_activity(name, look, before) for name in look.groups),
+        look,
+    )
+
+
+def _take_look(log: Log, groups: Groups) -> _Look:
+    # The clock is read before each look, so that looks of equal length are a constant time apart.
+    seconds = time.monotonic()
+    offsets = look_at_offsets(log)
+    sizes = {}
+    for name in list(offsets):
+        try:
+            sizes[name] = log.sizes(name)
+        except TopicNotFoundError:
+            del offsets[name]  # deleted meanwhile
+    return _Look(seconds, offsets, sizes, {look.description.name: look for look in look_at_groups(groups, offsets)})
+
+
+def _topic_activity(name: str, look: _Look, before: _Look | None) -> TopicActivity:
+    offsets, sizes = look.offsets[name], look.sizes[name]
+    records_rate = bytes_rate = None
+    if before is not None and name in before.offsets:
+        seconds = max(look.monotonic_seconds - before.monotonic_seconds, 1e-3)
+        grown = [
+            _growth(*then, *now)
+            for then, now in zip(
+                zip(before.offsets[name], before.sizes[name], strict=False), zip(offsets, sizes, strict=False), strict=False
+            )
+        ]
+        records_rate = sum(records for records, _ in grown) / seconds
+        bytes_rate = sum(size_bytes for _, size_bytes in grown) / seconds
+    records = sum(each.end_offset - each.start_offset for each in offsets)
+    return TopicActivity(
+        name, len(offsets), records, sum(each.size_bytes for each in sizes), records_rate, bytes_rate
+    )  # fmt: skip
+
+
+def _growth(
+    offsets_then: PartitionOffsets, size_then: PartitionSize, offsets: PartitionOffsets, size: PartitionSize
+) -> tuple[int, float]:
+    """The records and bytes that came between two looks; of a topic that was made anew, none are known."""
+    records = max(0, offsets.end_offset - offsets_then.end_offset)
+    size_bytes: float = size.size_bytes - size_then.size_bytes
+    if offsets.start_offset != offsets_then.start_offset or size_bytes < 0:
+        # Segments were deleted meanwhile: go by the mean size of a record.
+        size_bytes = records * size.size_bytes / max(1, offsets.end_offset - offsets.start_offset)
+    return records, size_bytes
+
+
+def _group_activity(name: str, look: _Look, before: _Look | None) -> GroupActivity:
+    group = look.groups[name]
+    lag, then = group.total_lag, None if before is None else before.groups.get(name)
+    rate = seconds_to_catch_up = None
+    if before is not None and then is not None:
+        seconds = max(look.monotonic_seconds - before.monotonic_seconds, 1e-3)
+        rate = _acknowledged(then.committed, group.committed) / seconds
+        shrunk = ((then.total_lag or 0) - (lag or 0)) / seconds
+        if lag and shrunk > 0:
+            seconds_to_catch_up = lag / shrunk
+    if lag == 0:
+        seconds_to_catch_up = 0.0
+    return GroupActivity(name, len(group.description.members), lag, rate, seconds_to_catch_up)
+
+
+def _acknowledged(then: Mapping[TopicPartition, int], now: Mapping[TopicPartition, int]) -> int:
+    """The records between two sets of committed offsets; a partition's first commit says not from where it came."""
+    return sum(max(0, offset - then[partition]) for partition, offset in now.items() if partition in then)

@@ -1,0 +1,59 @@
+"""What the views need of every consumer group, taken without opening a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from eventlog.errors import GroupNotFoundError, TopicNotFoundError
+from eventlog.groups.group import Group, GroupDescription
+from eventlog.groups.registry import Groups
+from eventlog.log import Log
+from eventlog.records.record import TopicPartition
+from eventlog.storage.glance import PartitionOffsets
+
+OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
+
+
+class GroupLook(NamedTuple):
+    """A group, its committed offsets, and how many records stand behind each; partitions that are gone have no lag."""
+
+    description: GroupDescription
+    committed: Mapping[TopicPartition, int]
+    lag: Mapping[TopicPartition, int]
+
+    @property
+    def total_lag(self) -> int | None:
+        """The records behind all committed offsets; None while nothing was committed."""
+        return sum(self.lag.values()) if self.lag else None
+
+
+def look_at_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
+    """Where the partitions of every topic start and end."""
+    found = {}
+    for topic in log.topics():
+        with suppress(TopicNotFoundError):  # deleted meanwhile
+            found[topic] = log.offsets(topic)
+    return found
+
+
+def look_at_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupLook]:
+    """All groups, sorted by name, with their lag in these topics."""
+    for name in groups.internals.groups.names():
+        try:
+            group = Group(groups, name)
+            description, committed = group.describe(), group.committed()
+        except GroupNotFoundError:
+            continue  # deleted meanwhile
+        yield GroupLook(description, committed, _lag(committed, offsets))
+
+
+def _lag(committed: Mapping[TopicPartition, int], offsets: OffsetsByTopic) -> dict[TopicPartition, int]:
+    lag = {}
+    for partition, offset in committed.items():
+        of_topic = offsets.get(partition.topic, ())
+        if partition.partition < len(of_topic):
+            start, end, _ = of_topic[partition.partition]
+            lag[partition] = max(0, end - max(offset, start))
+    return lag

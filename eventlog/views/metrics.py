@@ -1,0 +1,154 @@
+"""A store as numbers for monitoring: counters and gauges with labels, and Prometheus' text format for them.
+
+Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Literal, NamedTuple
+
+from eventlog.errors import TopicNotFoundError
+from eventlog.groups.registry import Groups
+from eventlog.log import Log, internals
+from eventlog.records.record import TopicPartition
+from eventlog.storage import files, names
+from eventlog.views.groups import look_at_groups, look_at_offsets
+
+
+class Sample(NamedTuple):
+    """One value of a metric. `labels` say of what, such as {"topic": "orders", "partition": "0"}."""
+
+    labels: Mapping[str, str]
+    value: int | float
+
+
+class Metric(NamedTuple):
+    """A metric with all its samples. A counter only grows, as long as nothing is deleted and made anew."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    samples: tuple[Sample, ...]
+
+
+class Metrics(Mapping[str, Metric]):
+    """The metrics of a store at one moment, by name."""
+
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self._metrics = metrics
+
+    def __getitem__(self, name: str) -> Metric:
+        return self._metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def __repr__(self) -> str:
+        return f"<Metrics {', '.join(self._metrics)}>"
+
+    def prometheus(self) -> str:
+        """All of them in Prometheus' text format, version 0.0.4."""
+        lines = []
+        for metric in self.values():
+            lines.append(f"# HELP {metric.name} {_escaped(metric.help)}")
+            lines.append(f"# TYPE {metric.name} {metric.kind}")
+            for labels, value in metric.samples:
+                pairs = ",".join(f'{name}="{_escaped_label(text)}"' for name, text in labels.items())
+                lines.append(f"{metric.name}{{{pairs}}} {value}" if pairs else f"{metric.name} {value}")
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _escaped_label(text: str) -> str:
+    return _escaped(text).replace('"', '\\"')
+
+
+# Prometheus wants a metric's name to end with its unit, and a counter's with _total.
+_METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
+    ("eventlog_topic_appended_records_total", "counter", "Records that were ever appended to the topic."),
+    ("eventlog_partition_start_offset", "gauge", "Offset of the first record that is still there."),
+    ("eventlog_partition_end_offset", "gauge", "Offset that the next record gets."),
+    ("eventlog_partition_durable_offset", "gauge", "Offset before which every record is on disk."),
+    ("eventlog_partition_size_bytes", "gauge", "Bytes of batches in the partition."),
+    ("eventlog_partition_segments", "gauge", "Segments of the partition."),
+    ("eventlog_group_members", "gauge", "Live members of the consumer group."),
+    ("eventlog_group_generation", "gauge", "Generation of the consumer group; grows when partitions change hands."),
+    ("eventlog_group_committed_offset", "gauge", "Offset before which the group has acknowledged every record."),
+    ("eventlog_group_lag_records", "gauge", "Records behind the committed offset of the group."),
+    ("eventlog_catalog_size_bytes", "gauge", "Bytes of the catalog of topics, groups and offsets."),
+    ("eventlog_disk_free_bytes", "gauge", "Bytes that may still be written to the file system of the store."),
+    ("eventlog_disk_size_bytes", "gauge", "Bytes of the file system of the store."),
+    ("eventlog_process_open_partitions", "gauge", "Partitions that this process has open."),
+    ("eventlog_process_open_clients", "gauge", "Producers and consumers of this process."),
+)
+
+
+class _Samples:
+    """Collects samples by the name of their metric."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Sample]] = {name: [] for name, _, _ in _METRICS}
+
+    def add(self, name: str, value: int | float, labels: Mapping[str, str]) -> None:
+        """Add one; metrics without the prefix that all share."""
+        self._found[f"eventlog_{name}"].append(Sample(labels, value))
+
+    def metrics(self) -> Metrics:
+        """All of them, those without a sample, too."""
+        return Metrics({name: Metric(name, kind, text, tuple(self._found[name])) for name, kind, text in _METRICS})
+
+
+def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients: int) -> Metrics:
+    """The metrics as they are now."""
+    samples = _Samples()
+    offsets = look_at_offsets(log)
+    for topic, of_topic in offsets.items():
+        samples.add("topic_appended_records_total", sum(each.end_offset for each in of_topic), {"topic": topic})
+        for number, each in enumerate(of_topic):
+            labels = {"topic": topic, "partition": str(number)}
+            samples.add("partition_start_offset", each.start_offset, labels)
+            samples.add("partition_end_offset", each.end_offset, labels)
+            samples.add("partition_durable_offset", each.durable_offset, labels)
+        _add_sizes(samples, log, topic)
+    for look in look_at_groups(groups, offsets):
+        group = look.description
+        samples.add("group_members", len(group.members), {"group": group.name})
+        samples.add("group_generation", group.generation, {"group": group.name})
+        for partition, offset in look.committed.items():
+            samples.add("group_committed_offset", offset, _labels(group.name, partition))
+        for partition, lag in look.lag.items():
+            samples.add("group_lag_records", lag, _labels(group.name, partition))
+    _add_disk(samples, log)
+    samples.add("process_open_partitions", open_partitions, {})
+    samples.add("process_open_clients", open_clients, {})
+    return samples.metrics()
+
+
+def _add_sizes(samples: _Samples, log: Log, topic: str) -> None:
+    with suppress(TopicNotFoundError):  # deleted meanwhile
+        for number, size in enumerate(log.sizes(topic)):
+            labels = {"topic": topic, "partition": str(number)}
+            samples.add("partition_size_bytes", size.size_bytes, labels)
+            samples.add("partition_segments", size.segments, labels)
+
+
+def _labels(group: str, partition: TopicPartition) -> dict[str, str]:
+    return {"group": group, "topic": partition.topic, "partition": str(partition.partition)}
+
+
+def _add_disk(samples: _Samples, log: Log) -> None:
+    path = internals(log).path
+    catalog = names.catalog_directory(path)
+    samples.add("catalog_size_bytes", sum(files.size_of(each) for each in catalog.glob("*.mdb")), {})
+    disk = os.statvfs(path)
+    samples.add("disk_free_bytes", disk.f_bavail * disk.f_frsize, {})
+    samples.add("disk_size_bytes", disk.f_blocks * disk.f_frsize, {})
