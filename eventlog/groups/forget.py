@@ -1,0 +1,81 @@
+"""What becomes of groups when a topic is deleted, or when nobody has used them for long."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from eventlog.catalog.groups import GroupState
+from eventlog.catalog.offsets import FORGOTTEN_MS, StoredOffset
+from eventlog.clock import now_ms
+from eventlog.errors import GroupNotFoundError
+from eventlog.groups import coordinator
+from eventlog.groups.rebalance import next_generation, subscribed_topics
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import GroupTable
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
+
+
+def forget_topic(groups: Groups, topic: str) -> None:
+    """Take the committed offsets of a topic from every group, durably, and its partitions from their members.
+
+    To be called once the topic is not in the catalog any more, so that nobody assigns it again. A commit that comes later
+    raises `StaleMemberError`. Raises `LockTimeoutError`."""
+    for name in groups.internals.groups.names():
+        table = groups.find(name)
+        if table is not None:
+            with suppress(GroupNotFoundError):  # deleted meanwhile
+                _forget_in(groups, table, topic)
+
+
+def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
+    with groups.internals.groups.change(table.name) as change:
+        state = table.state_in(change)
+        stored = {partition: found for partition, found in change.offsets().items() if partition.topic == topic}
+        is_assigned = any(partition.topic == topic for each in state.assignment.values() for partition in each)
+        if not stored and not is_assigned:
+            return
+        members = list(state.members.values())
+        if members:
+            state = next_generation(state, members, change.partition_counts(subscribed_topics(members) - {topic}))
+        else:
+            state = replace(state, generation=state.generation + 1)
+        change.store(state)
+        for partition, found in stored.items():
+            # The slot stays the partition's: other processes remember which one it is.
+            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, FORGOTTEN_MS, found.slot))
+            table.acks.ack(found.slot, NOBODY).reset(NOTHING_COMMITTED)
+    for found in stored.values():
+        table.acks.set_persisted(found.slot, NOTHING_COMMITTED)
+    table.acks.announce(state.generation)
+
+
+def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
+    """Delete the groups that nobody is in, and whose last commit and creation are both more than `older_than_ms`
+    milliseconds ago; returns their names. A static member counts for as long as its partitions are kept for it."""
+    expired = []
+    for name in groups.internals.groups.names():
+        table = groups.find(name)
+        if table is not None and _expire(groups, table, now_ms() - older_than_ms):
+            expired.append(name)
+    if expired:
+        groups.internals.signals.catalog_changed()
+    return expired
+
+
+def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
+    """Delete the group if it was last used before this time; tells whether it was."""
+    if not _is_unused(groups, table, groups.internals.groups.find(table.name), before_ms):
+        return False  # most groups are in use, and need no write transaction
+    with groups.internals.groups.change(table.name) as change:
+        is_unused = _is_unused(groups, table, table.find_state_in(change), before_ms)
+        if is_unused:
+            coordinator.delete_inside(change, table)
+    return is_unused
+
+
+def _is_unused(groups: Groups, table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
+    if state is None or any(not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()):
+        return False
+    committed = (slot for slot in range(state.slots) if table.acks.committed(slot) != NOTHING_COMMITTED)
+    return max([state.created_ms, *map(table.acks.committed_ms, committed)]) < before_ms

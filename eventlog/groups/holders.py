@@ -1,0 +1,46 @@
+"""Which groups still need the records of a topic: how far each is, so that what all of them have acknowledged may go."""
+
+from __future__ import annotations
+
+from eventlog.catalog.offsets import FORGOTTEN_MS
+from eventlog.groups import coordinator
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import existing
+from eventlog.records.record import TopicPartition
+from eventlog.storage.acks import NOTHING_COMMITTED
+
+
+def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | None]]:
+    """For each partition of the topic: the committed offset by group, None where it has committed nothing yet.
+
+    Holds every group that has a place for the partition's offset, or whose members subscribe to the topic: those alive, and
+    static ones for as long as their partitions are kept for them. {} for a topic that is not there."""
+    found: dict[int, dict[str, int | None]] = {}
+    for name in groups.internals.groups.names():
+        for partition, offset in _committed(groups, name, topic).items():
+            found.setdefault(partition, {})[name] = offset
+    return found
+
+
+def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
+    table = groups.find(name)
+    if table is None:
+        return {}  # deleted just now
+    with groups.internals.groups.look(name) as found:
+        if table.find_state_in(found) is None:
+            return {}
+        state = existing(found.state, name)
+        count = found.partition_counts({topic}).get(topic, 0)
+        offsets = found.offsets()
+        is_subscribed = any(
+            topic in member.topics and not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()
+        )
+    held: dict[int, int | None] = {}
+    for partition in range(count):
+        stored = offsets.get(TopicPartition(topic, partition))
+        offset = NOTHING_COMMITTED if stored is None else table.acks.committed(stored.slot)
+        if offset != NOTHING_COMMITTED:
+            held[partition] = offset
+        elif is_subscribed or (stored is not None and stored.committed_ms != FORGOTTEN_MS):
+            held[partition] = None
+    return held
