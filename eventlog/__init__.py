@@ -28,7 +28,8 @@ from eventlog.errors import (
     TopicNotFoundError,
     UnsupportedCodecError,
 )
-from eventlog.groups.group import Group, GroupDescription, GroupMember
+from eventlog.groups.group import Group, GroupDescription, GroupMember, OffsetChange
+from eventlog.groups.progress import Progress
 from eventlog.producer.acks import Ack
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
@@ -57,6 +58,7 @@ __all__ = [
     "InvalidTypeError",
     "LockTimeoutError",
     "NoCommittedOffsetError",
+    "OffsetChange",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionNotFoundError",
@@ -65,6 +67,7 @@ __all__ = [
     "PoisonedError",
     "Problem",
     "Producer",
+    "Progress",
     "RebalanceListener",
     "Receipt",
     "Record",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from eventlog.catalog.groups import Member
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError
 from eventlog.groups import coordinator
+from eventlog.groups.progress import Progress, lags_of, progress_of
 from eventlog.groups.registry import Groups
-from eventlog.groups.table import GroupTable, existing
+from eventlog.groups.table import GroupTable
 from eventlog.options import check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition
 from eventlog.storage.acks import NOBODY
@@ -19,7 +21,8 @@ from eventlog.storage.partition import check_offset_within
 
 @dataclass(frozen=True)
 class GroupMember:
-    """A live member of a group. `partitions` are those it owns now; `joined_ms` is in milliseconds since the epoch."""
+    """A live member of a group. `partitions` are those it owns now, `assigned` those it is to have once their owners have given
+    them up; `joined_ms` is in milliseconds since the epoch."""
 
     member_id: str
     instance_id: str | None
@@ -28,6 +31,16 @@ class GroupMember:
     topics: tuple[str, ...]
     partitions: tuple[TopicPartition, ...]
     joined_ms: int
+    assigned: tuple[TopicPartition, ...] = ()
+
+
+@dataclass(frozen=True)
+class OffsetChange:
+    """What a reset does to one partition: the committed offset before, None where nothing was committed, and after."""
+
+    partition: TopicPartition
+    before: int | None
+    after: int
 
 
 @dataclass(frozen=True)
@@ -65,22 +78,14 @@ class Group:
         """How many records each partition has behind the committed offset; None where nothing was committed yet.
 
         Holds every partition of the topics that live members subscribe to, and every one with a committed offset."""
-        committed = self._table().all_committed()
-        lags: dict[TopicPartition, int | None] = dict.fromkeys(self._subscribed())
-        for partition, offset in committed.items():
-            try:
-                log = self._groups.internals.partition(*partition)
-            except LookupError:
-                continue  # the topic is gone
-            lags[partition] = max(0, log.end_offset - max(offset, log.start_offset))
-        return dict(sorted(lags.items()))
+        return lags_of(self._groups, self._table())
 
-    def _subscribed(self) -> list[TopicPartition]:
-        with self._groups.internals.groups.look(self.name) as found:
-            state = existing(found.state, self.name)
-            alive = [member for member in state.members.values() if self._groups.locks.is_alive(member.epoch)]
-            counts = found.partition_counts({topic for member in alive for topic in member.topics})
-        return [TopicPartition(topic, partition) for topic in counts for partition in range(counts[topic])]
+    def progress(self) -> dict[TopicPartition, Progress]:
+        """The partitions of `lag`, each with how far the group is: records, bytes and seconds behind, and who owns it.
+
+        Costs a read for each partition that lags; `lag` does not."""
+        members = {partition: member.member_id for member in self.describe().members for partition in member.partitions}
+        return progress_of(self._groups, self._table(), members)
 
     def describe(self) -> GroupDescription:
         """Who is in the group, and which partitions each member owns."""
@@ -94,11 +99,18 @@ class Group:
             GroupMember(
                 member.member_id, member.instance_id, member.process_id, member.host, member.topics,
                 tuple(owned.get(member.epoch, ())), member.joined_ms,
+                tuple(sorted(state.assignment.get(member.epoch, ()))),
             )
             for member in state.members.values()
             if self._groups.locks.is_alive(member.epoch)
         )  # fmt: skip
         return GroupDescription(self.name, state.generation, state.assignor, members)
+
+    def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
+        """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""
+        committed = self.committed()
+        checked = self._checked(offsets)
+        return [OffsetChange(partition, committed.get(partition), checked[partition]) for partition in sorted(checked)]
 
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Set committed offsets, forward or back, durably. A running group is fenced, and goes on from there.
@@ -142,9 +154,16 @@ class Group:
             state = table.state_in(change)
             alive = [each for each in state.members.values() if not coordinator.is_gone(locks, table, each)]
             if alive:
-                raise InvalidArgumentError(
-                    f"group {self.name!r} has {len(alive)} live members, such as process {alive[0].process_id}: "
-                    "close them first"
-                )
+                raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
             coordinator.delete_inside(change, table)
         self._groups.internals.signals.catalog_changed()
+
+    def _who_is_in(self, members: list[Member]) -> str:
+        """Why the group cannot be deleted."""
+        live = [member for member in members if self._groups.locks.is_alive(member.epoch) and member.absent_since_ms is None]
+        if live:
+            return f"has {len(live)} live members, such as process {live[0].process_id}: close them first"
+        return (
+            f"keeps the partitions of {len(members)} static members that are away, such as {members[0].instance_id!r}, for up "
+            f"to {members[0].absence_ms} ms: wait until that is over"
+        )

@@ -111,6 +111,8 @@ USES_OF_CLIENTS: dict[str, Callable[[Clients], Any]] = {
     "consumer.paused": lambda clients: clients.consumer.paused(),
     "group.committed": lambda clients: clients.group.committed(),
     "group.lag": lambda clients: clients.group.lag(),
+    "group.progress": lambda clients: clients.group.progress(),
+    "group.plan_reset": lambda clients: clients.group.plan_reset({TopicPartition(TOPIC, 0): 0}),
     "group.describe": lambda clients: clients.group.describe(),
     "group.reset": lambda clients: clients.group.reset({TopicPartition(TOPIC, 0): 0}),
     "group.delete": lambda clients: clients.group.delete(),

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import Consumer, EventLog, RebalanceListener, Record, StaleMemberError, TopicPartition
+from eventlog import Consumer, EventLog, OffsetChange, RebalanceListener, Record, StaleMemberError, TopicPartition
+from eventlog.clock import now_ms
 from tests.support import heads, workers
 from tests.support.processes import Worker
 
@@ -381,3 +382,44 @@ def test_a_partition_that_could_not_be_taken_at_once_is_taken_by_the_next_poll(s
         assert holder.receive() == "given back"
         assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 1
         holder.send("end")
+
+
+def test_progress_is_told_in_records_bytes_and_seconds(log: EventLog) -> None:
+    minute_ago = now_ms() - 60_000
+    for number in range(2):
+        log.partition(TOPIC, number).append_many([b"x"] * 3, timestamps=[minute_ago] * 3)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=100)
+        consumer.commit({place(0): 1, place(1): 3})
+        found = log.group(GROUP).progress()
+        [member] = log.group(GROUP).describe().members
+    behind, done, unknown = found[place(0)], found[place(1)], found[place(2)]
+    assert (behind.committed, behind.start_offset, behind.end_offset, behind.lag) == (1, 0, 3, 2)
+    assert behind.lag_bytes == log.partition(TOPIC, 0).bytes_from(1)
+    assert behind.lag_seconds is not None and behind.lag_seconds >= 60
+    assert behind.committed_ms is not None and behind.committed_ms > minute_ago
+    assert behind.member == member.member_id and len(member.assigned) == PARTITIONS
+    assert (done.lag, done.lag_bytes, done.lag_seconds) == (0, 0, 0)
+    assert (unknown.committed, unknown.lag, unknown.lag_bytes, unknown.lag_seconds) == (None, None, None, None)
+    assert {partition: each.lag for partition, each in found.items() if each.lag is not None} == log.group(GROUP).lag()
+
+
+def test_the_plan_of_a_reset_shows_before_and_after_and_changes_nothing(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(group=GROUP) as consumer:
+        consumer.assign([place(0)])
+        consumer.commit({place(0): 4})
+    plan = log.group(GROUP).plan_reset({place(1): 2, place(0): 0})
+    assert plan == [OffsetChange(place(0), 4, 0), OffsetChange(place(1), None, 2)]
+    with pytest.raises(eventlog.OffsetOutOfRangeError):
+        log.group(GROUP).plan_reset({place(1): 11})
+    assert log.group(GROUP).committed() == {place(0): 4}
+
+
+def test_a_group_that_waits_for_a_static_member_says_so_when_it_is_to_be_deleted(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP, instance_id="one") as consumer:
+        consumer.poll()
+        consumer.commit()
+    with pytest.raises(eventlog.InvalidArgumentError, match="static members that are away, such as 'one'"):
+        log.group(GROUP).delete()
