@@ -23,6 +23,9 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
+    ("groups", "delete"): ("billing",),
+    ("groups", "export"): ("billing",),
+    ("groups", "reset"): ("billing", "--all-topics", "--to", "latest"),
     ("dump",): ("orders/0", "--records"),
     ("verify",): (),
 }
@@ -33,6 +36,9 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("consume",): ("nothing",),
     ("offsets",): ("nothing",),
     ("groups", "describe"): ("nothing",),
+    ("groups", "delete"): ("nothing",),
+    ("groups", "export"): ("nothing",),
+    ("groups", "reset"): ("nothing", "--all-topics", "--to", "latest"),
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
 }
