@@ -16,10 +16,12 @@ from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.groups.group import Group
+from eventlog.groups.progress import lags_by_group
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds
 from eventlog.producer.producer import Producer
+from eventlog.records.record import TopicPartition
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
@@ -121,6 +123,11 @@ class EventLog(Log):
         """A consumer group. Raises `GroupNotFoundError`."""
         self._check_usable()
         return Group(self._groups, check_group_name(name))
+
+    def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
+        """`Group.lag` of every consumer group, by its name: cheaper than to ask one after the other."""
+        self._check_usable()
+        return lags_by_group(self._groups)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +46,9 @@ def list_groups(as_json: bool) -> None:
     """
     rows = []
     with open_store() as log:
-        for name in log.groups():
+        for name, lags in log.lags().items():
             with suppress(GroupNotFoundError):  # deleted meanwhile
-                rows.append(_group_object(log.group(name)))
+                rows.append(_group_object(log.group(name), lags.values()))
     if as_json:
         for row in rows:
             output.write_json(row)
@@ -56,9 +56,9 @@ def list_groups(as_json: bool) -> None:
         output.write_table(_LIST_HEADERS, [tuple(row.values()) for row in rows])
 
 
-def _group_object(group: Group) -> dict[str, Any]:
+def _group_object(group: Group, all_lags: Iterable[int | None]) -> dict[str, Any]:
     description = group.describe()
-    lags = [lag for lag in group.lag().values() if lag is not None]
+    lags = [lag for lag in all_lags if lag is not None]
     return {
         "group": group.name,
         "generation": description.generation,

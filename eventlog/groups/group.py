@@ -78,7 +78,7 @@ class Group:
         """How many records each partition has behind the committed offset; None where nothing was committed yet.
 
         Holds every partition of the topics that live members subscribe to, and every one with a committed offset."""
-        return lags_of(self._groups, self._table())
+        return lags_of(self._groups, self._table(), self._groups.internals.offsets)
 
     def progress(self) -> dict[TopicPartition, Progress]:
         """The partitions of `lag`, each with how far the group is: records, bytes and seconds behind, and who owns it.

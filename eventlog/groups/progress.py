@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from eventlog.clock import now_ms
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, GroupNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
 from eventlog.storage.acks import NOTHING_COMMITTED
+from eventlog.storage.glance import PartitionOffsets
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,30 @@ def slots_of_group(groups: Groups, table: GroupTable) -> dict[TopicPartition, in
     return dict(sorted(slots.items()))
 
 
-def lags_of(groups: Groups, table: GroupTable) -> dict[TopicPartition, int | None]:
-    """How many records each partition has behind the committed offset; no partition is opened for it."""
+def lags_of(
+    groups: Groups, table: GroupTable, offsets_of: Callable[[str, int], PartitionOffsets]
+) -> dict[TopicPartition, int | None]:
+    """How many records each partition has behind the committed offset. `offsets_of` tells where a partition starts and ends."""
     lags: dict[TopicPartition, int | None] = {}
     for partition, slot in slots_of_group(groups, table).items():
         committed = NOTHING_COMMITTED if slot is None else table.acks.committed(slot)
         if committed == NOTHING_COMMITTED:
             lags[partition] = None
         else:
-            offsets = groups.internals.offsets(*partition)
+            offsets = offsets_of(*partition)
             lags[partition] = max(0, offsets.end_offset - max(committed, offsets.start_offset))
+    return lags
+
+
+def lags_by_group(groups: Groups) -> dict[str, dict[TopicPartition, int | None]]:
+    """The same for every group, by name; each partition is looked at once, however many groups have it."""
+    offsets_of = functools.cache(groups.internals.offsets)
+    lags = {}
+    for name in groups.internals.groups.names():
+        table = groups.find(name)
+        if table is not None:
+            with suppress(GroupNotFoundError):  # deleted meanwhile
+                lags[name] = lags_of(groups, table, offsets_of)
     return lags
 
 

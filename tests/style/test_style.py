@@ -29,7 +29,7 @@ LAYERS = {
     "groups": {"log", "storage", "catalog", "records"},
     "producer": {"groups", "log", "storage", "records"},
     "consumer": {"groups", "log", "storage", "records"},
-    "api": {"producer", "consumer", "groups", "log"},
+    "api": {"producer", "consumer", "groups", "log", "records"},
     "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},

@@ -295,6 +295,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.producer": lambda log, partition: log.producer(),
     "log.consumer": lambda log, partition: log.consumer(TOPIC),
     "log.groups": lambda log, partition: log.groups(),
+    "log.lags": lambda log, partition: log.lags(),
     "log.group": lambda log, partition: log.group("group"),
 }
 

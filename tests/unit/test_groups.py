@@ -307,6 +307,7 @@ def test_lag_is_unknown_where_nothing_was_committed(log: EventLog) -> None:
         consumer.commit({place(1): 4})
         assert log.group(GROUP).lag() == {place(0): None, place(1): 6, place(2): None, place(3): None}
     assert log.group(GROUP).lag() == {place(1): 6}
+    assert log.lags() == {GROUP: {place(1): 6}}
 
 
 def test_a_member_whose_consumer_was_forgotten_does_not_hold_its_partitions_forever(log: EventLog) -> None:
