@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from eventlog.api import EventLog, open
+from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.rebalance import RebalanceListener
@@ -33,6 +34,7 @@ from eventlog.errors import (
     UnsupportedCodecError,
 )
 from eventlog.groups.group import Group, GroupDescription, GroupMember
+from eventlog.groups.progress import Progress
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
 from eventlog.producer.acks import Ack
 from eventlog.producer.producer import Producer
@@ -89,6 +91,7 @@ __all__ = [
     "GroupMember",
     "GroupNotFoundError",
     "HeldBack",
+    "HistoryEntry",
     "InvalidArgumentError",
     "InvalidTypeError",
     "LockTimeoutError",
@@ -96,6 +99,7 @@ __all__ = [
     "Metric",
     "Metrics",
     "NoCommittedOffsetError",
+    "OffsetChange",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionMaintenance",
@@ -106,6 +110,7 @@ __all__ = [
     "PoisonedError",
     "Problem",
     "Producer",
+    "Progress",
     "RebalanceListener",
     "Receipt",
     "Record",

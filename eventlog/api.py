@@ -17,7 +17,7 @@ from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
-from eventlog.groups.group import Group
+from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.maintenance.deletion import delete_topic, finish_deletion
@@ -25,6 +25,7 @@ from eventlog.maintenance.report import MaintenanceReport
 from eventlog.maintenance.upkeep import GROUP_RETENTION_MS, Housekeeper, maintain
 from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds, check_number, check_topic_name
 from eventlog.producer.producer import Producer
+from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
     from eventlog.keeping.backup import BackupReport
@@ -197,6 +198,7 @@ class EventLog(Log):
 
         self._check_usable()
         return repair_partition(self, self._groups, topic, partition, execute=execute)
+
     def describe_topic(self, name: str) -> TopicOverview:
         """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
 
@@ -224,6 +226,29 @@ class EventLog(Log):
         self._check_usable()
         open_partitions, open_clients = len(self._partitions), len(self._clients)
         return take_metrics(self, self._groups, open_partitions=open_partitions, open_clients=open_clients)
+
+    def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
+        """`Group.lag` of every consumer group, by its name: cheaper than to ask one after the other."""
+        self._check_usable()
+        return {description.name: dict(description.lag) for description in self.describe_groups()}
+
+    def describe_groups(self) -> list[GroupDescription]:
+        """`Group.describe` of every consumer group, sorted by name: cheaper than to ask one after the other."""
+        self._check_usable()
+        return describe_all(self._groups)
+
+    def create_group(self, name: str) -> Group:
+        """A consumer group, which is made if there is none: to give it offsets before its first member joins."""
+        self._check_usable()
+        self._groups.open(check_group_name(name))
+        return Group(self._groups, name)
+
+    def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Raise what `Group.reset` would raise about these offsets, whatever the group.
+
+        Raises `OffsetOutOfRangeError`, `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`."""
+        self._check_usable()
+        checked_offsets(self._groups, offsets)
 
     def close(self) -> None:
         """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""

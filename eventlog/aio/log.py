@@ -19,6 +19,7 @@ from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
 from eventlog.log import internals
+from eventlog.records.record import TopicPartition
 
 
 class AsyncEventLog:
@@ -56,6 +57,10 @@ class AsyncEventLog:
     def groups(self) -> list[str]:
         """As `EventLog.groups`."""
         return self.log.groups()
+
+    async def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
+        """As `EventLog.lags`."""
+        return await asyncio.to_thread(self.log.lags)
 
     def group(self, name: str) -> Group:
         """As `EventLog.group`."""

@@ -17,6 +17,8 @@ from eventlog.records.record import TopicPartition
 
 DATABASE = b"offsets"
 
+FORGOTTEN_MS = -2  # as the time of a commit: its topic was deleted, and only the slot is kept
+
 _PARTITION = struct.Struct(">I")
 _VALUE = struct.Struct(">qqI")
 

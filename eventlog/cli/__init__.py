@@ -34,7 +34,7 @@ COMMANDS = {
     "doctor": "Look the store over, and say what is wrong and which command helps.",
     "dump": "Show the batches or index entries in a partition's files.",
     "grep": "Print the records of TOPIC that hold PATTERN, a regular expression.",
-    "groups": "List and describe consumer groups.",
+    "groups": "List, describe, move, export and delete consumer groups.",
     "maintain": "Delete what retention no longer keeps, and compact.",
     "metrics": "Print the store's metrics in Prometheus' text format.",
     "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from eventlog.cli import output
+from eventlog.cli.groups_offsets import copy_group, delete_offsets, group_history, import_group, undo_reset
+from eventlog.cli.groups_reset import reset_group
 from eventlog.cli.store import open_store
-from eventlog.errors import GroupNotFoundError
 
 if TYPE_CHECKING:
-    from eventlog import EventLog, Group, GroupMember
+    from eventlog import Group, GroupDescription, GroupMember
 
 _LIST_HEADERS = ("GROUP", "GENERATION", "MEMBERS", "PARTITIONS", "LAG")
-_PARTITION_HEADERS = ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "PROCESS", "HOST")
+_PARTITION_HEADERS = (
+    "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "LAG-BYTES", "LAG-SECONDS", "MEMBER", "PROCESS", "HOST"
+)  # fmt: skip
 
 
 @click.group(no_args_is_help=False)
 def groups() -> None:
-    """List and describe consumer groups.
+    """List, describe, move, export and delete consumer groups.
 
     \b
     Example:
@@ -41,11 +43,8 @@ def list_groups(as_json: bool) -> None:
     Example:
       eventlog groups list
     """
-    rows = []
     with open_store() as log:
-        for name in log.groups():
-            with suppress(GroupNotFoundError):  # deleted meanwhile
-                rows.append(_group_object(log.group(name)))
+        rows = [_group_object(description) for description in log.describe_groups()]
     if as_json:
         for row in rows:
             output.write_json(row)
@@ -53,11 +52,10 @@ def list_groups(as_json: bool) -> None:
         output.write_table(_LIST_HEADERS, [tuple(row.values()) for row in rows])
 
 
-def _group_object(group: Group) -> dict[str, Any]:
-    description = group.describe()
-    lags = [lag for lag in group.lag().values() if lag is not None]
+def _group_object(description: GroupDescription) -> dict[str, Any]:
+    lags = [lag for lag in description.lag.values() if lag is not None]
     return {
-        "group": group.name,
+        "group": description.name,
         "generation": description.generation,
         "members": len(description.members),
         "partitions": len(lags),
@@ -71,8 +69,9 @@ def _group_object(group: Group) -> dict[str, Any]:
 def describe_group(group: str, as_json: bool) -> None:
     """Show the partitions of GROUP: how far each is, and which member has it.
 
-    COMMITTED is the offset that the group goes on from, END the one that the next record gets. "-" where nothing was
-    committed yet, or no member has the partition. A member without partitions has a line of its own.
+    COMMITTED is the offset that the group goes on from, END the one that the next record gets. LAG counts the records between
+    them, LAG-BYTES their bytes, and LAG-SECONDS is the age of the oldest. "-" is unknown: nothing was committed yet, or no
+    member has the partition. A member without partitions has a line of its own.
 
     \b
     Example:
@@ -81,7 +80,7 @@ def describe_group(group: str, as_json: bool) -> None:
     with open_store() as log:
         found = log.group(group)
         description = found.describe()
-        rows = _partition_objects(log, found, description.members)
+        rows = _partition_objects(found, description.members)
     if as_json:
         heading = {"group": group, "generation": description.generation, "assignor": description.assignor or None}
         for row in rows:
@@ -91,29 +90,29 @@ def describe_group(group: str, as_json: bool) -> None:
     output.write_line(f"generation  {description.generation}")
     output.write_line(f"assignor    {description.assignor or '-'}")
     output.write_line("")
+    for row in rows:
+        if row["lag_seconds"] is not None:
+            row["lag_seconds"] = int(row["lag_seconds"])
     output.write_table(_PARTITION_HEADERS, [tuple(row.values()) for row in rows])
 
 
-def _partition_objects(log: EventLog, group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
+def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
     """One a partition, and one for each member that has none."""
     owners = {partition: member for member in members for partition in member.partitions}
-    committed = group.committed()
-    rows = []
-    for partition in sorted(owners.keys() | group.lag().keys()):
-        offset, end = committed.get(partition), log.partition(*partition).end_offset
-        start = log.partition(*partition).start_offset
-        rows.append(
-            {
-                "topic": partition.topic,
-                "partition": partition.partition,
-                "committed": offset,
-                "end": end,
-                # Not that of Group.lag, which was taken at another moment: the numbers of a line fit together.
-                "lag": None if offset is None else max(0, end - max(offset, start)),
-                **_member_fields(owners.get(partition)),
-            }
-        )
-    nothing = dict.fromkeys(("topic", "partition", "committed", "end", "lag"))
+    rows = [
+        {
+            "topic": partition.topic,
+            "partition": partition.partition,
+            "committed": each.committed,
+            "end": each.end_offset,
+            "lag": each.lag,
+            "lag_bytes": each.lag_bytes,
+            "lag_seconds": each.lag_seconds,
+            **_member_fields(owners.get(partition)),
+        }
+        for partition, each in group.progress().items()
+    ]
+    nothing = dict.fromkeys(("topic", "partition", "committed", "end", "lag", "lag_bytes", "lag_seconds"))
     return rows + [{**nothing, **_member_fields(member)} for member in members if not member.partitions]
 
 
@@ -123,3 +122,45 @@ def _member_fields(member: GroupMember | None) -> dict[str, Any]:
         "process": member.process_id if member is not None else None,
         "host": member.host if member is not None else None,
     }
+
+
+@groups.command("delete")
+@click.argument("group")
+@output.json_option
+def delete_group(group: str, as_json: bool) -> None:
+    """Delete GROUP with its committed offsets.
+
+    Refused while it has live members, or keeps partitions for static ones that are away.
+
+    \b
+    Example:
+      eventlog groups delete billing
+    """
+    with open_store() as log:
+        log.group(group).delete()
+    if as_json:
+        output.write_json({"group": group, "deleted": True})
+    else:
+        output.write_line(f"deleted group {group}")
+
+
+@groups.command("export")
+@click.argument("group")
+@output.json_option
+def export_group(group: str, as_json: bool) -> None:
+    """Print the committed offsets of GROUP, as 'groups reset --from-file' reads them.
+
+    JSON Lines, with or without --json.
+
+    \b
+    Example:
+      eventlog groups export billing > offsets.jsonl
+    """
+    with open_store() as log:
+        committed = log.group(group).committed()
+    for (topic, partition), offset in committed.items():
+        output.write_json({"group": group, "topic": topic, "partition": partition, "offset": offset})
+
+
+for _command in (reset_group, import_group, copy_group, delete_offsets, undo_reset, group_history):
+    groups.add_command(_command)

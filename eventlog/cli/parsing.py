@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
+from eventlog.clock import now_ms
+
 if TYPE_CHECKING:
     from eventlog import Partition
 
@@ -22,9 +24,13 @@ _TIME = re.compile(
 )
 
 
+_AGO = re.compile(r"(?P<count>[0-9]{1,9}) (?P<unit>second|minute|hour|day|week)s? ago", re.ASCII)
+_UNIT_MS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
+
+
 def parse_time(text: str) -> int:
-    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone, or the
-    milliseconds.
+    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone, "2 hours ago",
+    or the milliseconds.
 
     Raises ValueError, with what was expected, for anything else.
     """
@@ -33,9 +39,14 @@ def parse_time(text: str) -> int:
         if milliseconds > OFFSET_MAX:
             raise ValueError(f"{text} is too large for a time in milliseconds")
         return milliseconds
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return max(0, now_ms() - int(ago["count"]) * _UNIT_MS[ago["unit"]])
     match = _TIME.fullmatch(text)
     if match is None or (match["fraction"] and not match["second"]):
-        raise ValueError(f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00 or 2026-11-01T10:00:30.5+01:00")
+        raise ValueError(
+            f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00, 2026-11-01T10:00:30.5+01:00 or '2 hours ago'"
+        )
     clock = (match["minute"] or "00:00") + (match["second"] or ":00") + "." + (match["fraction"] or "0").ljust(6, "0")
     zone = (match["zone"] or "Z").replace("Z", "+00:00")
     try:

@@ -1,12 +1,14 @@
-"""Forgetting: the offsets of a topic that is deleted, and groups that nobody uses any more."""
+"""What becomes of groups when a topic is deleted, or when nobody has used them for long."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
-from eventlog.catalog.groups import GroupChange
-from eventlog.catalog.offsets import StoredOffset
+from eventlog.catalog.groups import GroupState
+from eventlog.catalog.offsets import FORGOTTEN_MS, StoredOffset
 from eventlog.clock import now_ms
+from eventlog.errors import GroupNotFoundError
 from eventlog.groups import coordinator
 from eventlog.groups.rebalance import next_generation, subscribed_topics
 from eventlog.groups.registry import Groups
@@ -15,58 +17,65 @@ from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
 
 
 def forget_topic(groups: Groups, topic: str) -> None:
-    """Let every group forget what it committed in a topic that is not in the catalog any more.
+    """Take the committed offsets of a topic from every group, durably, and its partitions from their members.
 
-    Owners lose its partitions: a late commit raises `StaleMemberError`. A topic made anew with the name begins anew."""
+    To be called once the topic is not in the catalog any more, so that nobody assigns it again. A commit that comes later
+    raises `StaleMemberError`. Raises `LockTimeoutError`."""
     for name in groups.internals.groups.names():
         table = groups.find(name)
         if table is not None:
-            _forget_in_group(groups, table, topic)
+            with suppress(GroupNotFoundError):  # deleted meanwhile
+                _forget_in(groups, table, topic)
 
 
-def _forget_in_group(groups: Groups, table: GroupTable, topic: str) -> None:
+def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
     with groups.internals.groups.change(table.name) as change:
-        state = table.find_state_in(change)
-        slots = [(place, stored.slot) for place, stored in change.offsets().items() if place.topic == topic]
-        is_assigned = state is not None and any(topic in member.topics for member in state.members.values())
-        if state is None or not (slots or is_assigned):
+        state = table.state_in(change)
+        stored = {partition: found for partition, found in change.offsets().items() if partition.topic == topic}
+        is_assigned = any(partition.topic == topic for each in state.assignment.values() for partition in each)
+        if not stored and not is_assigned:
             return
-        if state.members:
-            counts = change.partition_counts(subscribed_topics(state.members.values()))
-            state = next_generation(state, state.members.values(), counts)
+        members = list(state.members.values())
+        if members:
+            state = next_generation(state, members, change.partition_counts(subscribed_topics(members) - {topic}))
         else:
             state = replace(state, generation=state.generation + 1)
         change.store(state)
-        for place, slot in slots:
-            change.store_offset(place, StoredOffset(NOTHING_COMMITTED, -1, slot))
-            table.acks.ack(slot, NOBODY).reset(NOTHING_COMMITTED)
-    for _, slot in slots:
-        table.acks.set_persisted(slot, NOTHING_COMMITTED)
+        for partition, found in stored.items():
+            # The slot stays the partition's: other processes remember which one it is.
+            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, FORGOTTEN_MS, found.slot))
+            table.acks.ack(found.slot, NOBODY).reset(NOTHING_COMMITTED)
+    for found in stored.values():
+        table.acks.set_persisted(found.slot, NOTHING_COMMITTED)
     table.acks.announce(state.generation)
 
 
 def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
-    """Remove groups whose members are gone and which have committed nothing for that long; returns their names."""
+    """Delete the groups that nobody is in, and whose last commit and creation are both more than `older_than_ms`
+    milliseconds ago; returns their names. A static member counts for as long as its partitions are kept for it."""
     expired = []
     for name in groups.internals.groups.names():
         table = groups.find(name)
-        if table is None:
-            continue  # deleted meanwhile
-        with groups.internals.groups.look(name) as group:
-            is_unused = _is_unused(groups, table, group, older_than_ms)
-        if is_unused:
-            with groups.internals.groups.change(name) as change:
-                if _is_unused(groups, table, change, older_than_ms):
-                    coordinator.delete_inside(change, table)
-                    expired.append(name)
+        if table is not None and _expire(groups, table, now_ms() - older_than_ms):
+            expired.append(name)
     if expired:
         groups.internals.signals.catalog_changed()
     return expired
 
 
-def _is_unused(groups: Groups, table: GroupTable, group: GroupChange, older_than_ms: int) -> bool:
-    state = table.find_state_in(group)
+def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
+    """Delete the group if it was last used before this time; tells whether it was."""
+    if not _is_unused(groups, table, groups.internals.groups.find(table.name), before_ms):
+        return False  # most groups are in use, and need no write transaction
+    with groups.internals.groups.change(table.name) as change:
+        is_unused = _is_unused(groups, table, table.find_state_in(change), before_ms)
+        if is_unused:
+            coordinator.delete_inside(change, table)
+    return is_unused
+
+
+def _is_unused(groups: Groups, table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
     if state is None or any(not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()):
         return False
-    last_ms = max((table.acks.committed_ms(stored.slot) for stored in group.offsets().values()), default=-1)
-    return max(last_ms, state.created_ms) + older_than_ms < now_ms()
+    committed = (slot for slot in range(state.slots) if table.acks.committed(slot) != NOTHING_COMMITTED)
+    return max([state.created_ms, *map(table.acks.committed_ms, committed)]) < before_ms

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from eventlog.catalog.history import HistoryEntry
+from eventlog.catalog.groups import Member
+from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError
 from eventlog.groups import coordinator
 from eventlog.groups.fencing import set_offsets
-from eventlog.groups.look import GroupLook, lag_of, look_at
+from eventlog.groups.look import GroupLook, lag_of, look_at, look_at_all
 from eventlog.groups.progress import Progress, progress_of
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition
+from eventlog.storage.glance import PartitionOffsets
 from eventlog.storage.partition import check_offset_within
 
 
@@ -35,16 +37,24 @@ class GroupMember:
 
 @dataclass(frozen=True)
 class GroupDescription:
-    """A group at one moment. The generation grows with every change of who has which partition."""
+    """A group at one moment. The generation grows with every change of who has which partition; `lag` is as `Group.lag` has
+    it."""
 
     name: str
     generation: int
     assignor: str
     members: tuple[GroupMember, ...]
+    lag: Mapping[TopicPartition, int | None]
 
 
-def describe(look: GroupLook) -> GroupDescription:
-    """A group as it was seen."""
+def describe_all(groups: Groups) -> list[GroupDescription]:
+    """All groups, sorted by name: each partition is looked at once for all of them."""
+    known: dict[TopicPartition, PartitionOffsets] = {}
+    looks = look_at_all(groups)
+    return [_describe(look, lag_of(groups.internals, look, known)) for look in looks]
+
+
+def _describe(look: GroupLook, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
     owned: dict[int, list[TopicPartition]] = {}
     for place, seen in sorted(look.offsets.items()):
         owned.setdefault(seen.owner, []).append(place)
@@ -55,7 +65,22 @@ def describe(look: GroupLook) -> GroupDescription:
         )
         for member in look.alive
     )  # fmt: skip
-    return GroupDescription(look.state.name, look.state.generation, look.state.assignor, members)
+    return GroupDescription(look.state.name, look.state.generation, look.state.assignor, members, lag)
+
+
+def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Offsets for `Group.reset`, each of which is in its partition. Raises what is wrong with them."""
+    if not isinstance(offsets, Mapping):
+        raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
+    if not offsets:
+        raise InvalidArgumentError("offsets is empty: name the partitions to reset")
+    checked = {}
+    for key, offset in offsets.items():
+        partition = as_topic_partition(key)
+        check_offset(offset)
+        check_offset_within(groups.internals.partition(*partition), offset)
+        checked[partition] = offset
+    return checked
 
 
 class Group:
@@ -64,7 +89,7 @@ class Group:
     def __init__(self, groups: Groups, name: str) -> None:
         self.name = name
         self._groups = groups
-        self._table()
+        existing(groups.internals.groups.find(name), name)
 
     def __repr__(self) -> str:
         return f"<Group {self.name}>"
@@ -77,7 +102,7 @@ class Group:
 
     def _look(self) -> GroupLook:
         self._groups.internals.check_usable()
-        look = look_at(self._groups.internals, self._groups.locks, self.name)
+        look = look_at(self._groups, self.name)
         if look is None:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         return look
@@ -102,13 +127,21 @@ class Group:
         Commits are noted as they reach the disk, about once a second. A group keeps at most 1,000 entries, or 256 KiB."""
         if limit is not None:
             check_number("limit", limit, 1, 2**31 - 1)
+        self._groups.internals.check_usable()
         with self._groups.internals.groups.look(self.name) as group:
             existing(group.state, self.name)
             return group.history(limit)
 
     def describe(self) -> GroupDescription:
         """Who is in the group, and which partitions each member owns."""
-        return describe(self._look())
+        look = self._look()
+        return _describe(look, lag_of(self._groups.internals, look))
+
+    def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
+        """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""
+        committed = self.committed()
+        checked = self._checked(offsets)
+        return [OffsetChange(partition, committed.get(partition), checked[partition]) for partition in sorted(checked)]
 
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Set committed offsets, forward or back, durably. A running group is fenced, and goes on from there.
@@ -123,12 +156,31 @@ class Group:
 
         A running group is fenced as by a reset. A second undo undoes the first. Raises `InvalidArgumentError` if the history
         has none that could be undone."""
+        offsets = self.plan_undo()
+        set_offsets(self._groups, self._table(), offsets, "undo")
+        return offsets
+
+    def plan_undo(self) -> dict[TopicPartition, int | None]:
+        """What `undo_reset` would give back. Changes nothing; raises what `undo_reset` does."""
         entry = next((entry for entry in reversed(self.history()) if entry.kind != "commit"), None)
         if entry is None:
             raise InvalidArgumentError(f"the history of group {self.name!r} has no reset that could be undone")
-        offsets = {change.partition: self._within(change.partition, change.before) for change in entry.changes}
-        set_offsets(self._groups, self._table(), offsets, "undo")
-        return offsets
+        return {change.partition: self._within(change.partition, change.before) for change in entry.changes}
+
+    def delete_offsets(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forget the committed offsets of these partitions, durably. Raises `InvalidArgumentError` if a live member is to have
+        one of them, `InvalidTypeError`, and then nothing was changed."""
+        wanted = [as_topic_partition(partition) for partition in partitions]
+        for member in self.describe().members:
+            kept = sorted({*member.assigned, *member.partitions} & set(wanted))
+            if kept:
+                raise InvalidArgumentError(
+                    f"{kept[0]} is in use by process {member.process_id}, a member of group {self.name!r}: close it first"
+                )
+        committed = self.committed()
+        offsets: dict[TopicPartition, int | None] = {place: None for place in wanted if place in committed}
+        if offsets:
+            set_offsets(self._groups, self._table(), offsets, "delete")
 
     def _within(self, partition: TopicPartition, offset: int | None) -> int | None:
         if offset is None:
@@ -137,17 +189,7 @@ class Group:
         return min(max(offset, bounds.start_offset), bounds.end_offset)
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        if not isinstance(offsets, Mapping):
-            raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
-        if not offsets:
-            raise InvalidArgumentError("offsets is empty: name the partitions to reset")
-        checked = {}
-        for key, offset in offsets.items():
-            partition = as_topic_partition(key)
-            check_offset(offset)
-            check_offset_within(self._groups.internals.partition(*partition), offset)
-            checked[partition] = offset
-        return checked
+        return checked_offsets(self._groups, offsets)
 
     def delete(self) -> None:
         """Remove the group with its offsets. Raises `InvalidArgumentError` while it has live members."""
@@ -157,9 +199,16 @@ class Group:
             state = table.state_in(change)
             alive = [each for each in state.members.values() if not coordinator.is_gone(locks, table, each)]
             if alive:
-                raise InvalidArgumentError(
-                    f"group {self.name!r} has {len(alive)} live members, such as process {alive[0].process_id}: "
-                    "close them first"
-                )
+                raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
             coordinator.delete_inside(change, table)
         self._groups.internals.signals.catalog_changed()
+
+    def _who_is_in(self, members: list[Member]) -> str:
+        """Why the group cannot be deleted."""
+        live = [member for member in members if self._groups.locks.is_alive(member.epoch) and member.absent_since_ms is None]
+        if live:
+            return f"has {len(live)} live members, such as process {live[0].process_id}: close them first"
+        return (
+            f"keeps the partitions of {len(members)} static members that are away, such as {members[0].instance_id!r}, for up "
+            f"to {members[0].absence_ms} ms: wait until that is over"
+        )

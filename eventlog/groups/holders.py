@@ -1,30 +1,46 @@
-"""Which groups still need the records of a topic."""
+"""Which groups still need the records of a topic: how far each is, so that what all of them have acknowledged may go."""
 
 from __future__ import annotations
 
-from eventlog.errors import GroupNotFoundError
+from eventlog.catalog.offsets import FORGOTTEN_MS
 from eventlog.groups import coordinator
 from eventlog.groups.registry import Groups
+from eventlog.groups.table import existing
+from eventlog.records.record import TopicPartition
+from eventlog.storage.acks import NOTHING_COMMITTED
 
 
 def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | None]]:
-    """By partition number, the committed offset of every group that uses the topic; None where it has committed nothing yet.
+    """For each partition of the topic: the committed offset by group, None where it has committed nothing yet.
 
-    A group uses a topic if it has committed anything there, or if members subscribe to it that are not gone."""
+    Holds every group that has a place for the partition's offset, or whose members subscribe to the topic: those alive, and
+    static ones for as long as their partitions are kept for them. {} for a topic that is not there."""
     found: dict[int, dict[str, int | None]] = {}
     for name in groups.internals.groups.names():
-        table = groups.find(name)
-        if table is None:
-            continue  # deleted meanwhile
-        try:
-            state = table.state()
-        except GroupNotFoundError:
-            continue
-        members = [member for member in state.members.values() if not coordinator.is_gone(groups.locks, table, member)]
-        if any(topic in member.topics for member in members):
-            for partition in range(groups.internals.topics.find(topic).partitions):
-                found.setdefault(partition, {})[name] = None
-        for place, offset in table.all_committed().items():
-            if place.topic == topic:
-                found.setdefault(place.partition, {})[name] = offset
+        for partition, offset in _committed(groups, name, topic).items():
+            found.setdefault(partition, {})[name] = offset
     return found
+
+
+def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
+    table = groups.find(name)
+    if table is None:
+        return {}  # deleted just now
+    with groups.internals.groups.look(name) as found:
+        if table.find_state_in(found) is None:
+            return {}
+        state = existing(found.state, name)
+        count = found.partition_counts({topic}).get(topic, 0)
+        offsets = found.offsets()
+        is_subscribed = any(
+            topic in member.topics and not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()
+        )
+    held: dict[int, int | None] = {}
+    for partition in range(count):
+        stored = offsets.get(TopicPartition(topic, partition))
+        offset = NOTHING_COMMITTED if stored is None else table.acks.committed(stored.slot)
+        if offset != NOTHING_COMMITTED:
+            held[partition] = offset
+        elif is_subscribed or (stored is not None and stored.committed_ms != FORGOTTEN_MS):
+            held[partition] = None
+    return held

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.catalog.offsets import StoredOffset
-from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.registry import Groups
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage import names
 from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, glance_slots
+from eventlog.storage.glance import PartitionOffsets
 
 
 class SeenOffset(NamedTuple):
@@ -47,42 +48,49 @@ class GroupLook(NamedTuple):
         return next((member for member in self.alive if seen is not None and member.epoch == seen.owner), None)
 
 
-def lag_of(internals: Internals, look: GroupLook) -> dict[TopicPartition, int | None]:
-    """How many records each partition has behind the committed offset; None where nothing was committed yet."""
+def lag_of(
+    internals: Internals, look: GroupLook, known: dict[TopicPartition, PartitionOffsets] | None = None
+) -> dict[TopicPartition, int | None]:
+    """How many records each partition has behind the committed offset; None where nothing was committed yet.
+
+    What is `known` of partitions is not looked up again: for many groups, one after the other."""
+    known = {} if known is None else known
     lags: dict[TopicPartition, int | None] = {}
     for place in look.partitions():
         seen = look.offsets.get(place)
         if seen is None or seen.committed == NOTHING_COMMITTED:
             lags[place] = None
             continue
-        try:
-            start_offset, end_offset, _ = internals.offsets(*place)
-        except LookupError:
-            continue  # the topic is gone
-        lags[place] = max(0, end_offset - max(seen.committed, start_offset))
+        offsets = known.get(place)
+        if offsets is None:
+            try:
+                offsets = known[place] = internals.offsets(*place)
+            except LookupError:
+                continue  # the topic is gone
+        lags[place] = max(0, offsets.end_offset - max(seen.committed, offsets.start_offset))
     return lags
 
 
-def look_at(internals: Internals, locks: MemberLocks, name: str) -> GroupLook | None:
+def look_at(groups: Groups, name: str) -> GroupLook | None:
     """A group; None if there is none of this name."""
-    with internals.groups.look(name) as group:
-        return _look(internals, locks, group)
+    with groups.internals.groups.look(name) as group:
+        return _look(groups, group)
 
 
-def look_at_all(internals: Internals, locks: MemberLocks) -> list[GroupLook]:
+def look_at_all(groups: Groups) -> list[GroupLook]:
     """All groups, sorted by name."""
-    with internals.groups.look_at_all() as groups:
-        looks = (_look(internals, locks, group) for group in groups)
+    with groups.internals.groups.look_at_all() as found:
+        looks = (_look(groups, group) for group in found)
         return [look for look in looks if look is not None]
 
 
-def _look(internals: Internals, locks: MemberLocks, group: GroupChange) -> GroupLook | None:
+def _look(groups: Groups, group: GroupChange) -> GroupLook | None:
     state = group.state
     if state is None:
         return None
-    alive = tuple(member for member in state.members.values() if locks.is_alive(member.epoch))
+    alive = tuple(member for member in state.members.values() if groups.locks.is_alive(member.epoch))
     counts = group.partition_counts({topic for member in alive for topic in member.topics})
-    return GroupLook(state, _offsets(internals, state, group.offsets()), alive, counts)
+    return GroupLook(state, _offsets(groups.internals, state, group.offsets()), alive, counts)
 
 
 def _offsets(

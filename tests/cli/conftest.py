@@ -29,7 +29,8 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
 @pytest.fixture
 def shop(cli: CommandLine) -> CommandLine:
     """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms, of
-    which the group `billing` has committed one; and a backup of it in `backup`."""
+    which the group `billing` has committed one, and was reset to it; a backup of it in `backup`, and the group's offsets in
+    `offsets.jsonl`."""
     with eventlog.open(cli.store) as log:
         log.create_topic("orders", partitions=2)
         log.partition("orders", 0).append_many(
@@ -42,5 +43,8 @@ def shop(cli: CommandLine) -> CommandLine:
             consumer.assign([TopicPartition("orders", 0)])
             consumer.poll(max_records=1)
             consumer.commit()
+        log.group("billing").reset({TopicPartition("orders", 0): 1})
+        offsets = '{"group": "billing", "topic": "orders", "partition": 0, "offset": 1}\n'
+        cli.store.with_name("offsets.jsonl").write_text(offsets)
         log.backup(cli.store.with_name("backup"))
     return cli

@@ -33,7 +33,7 @@ LAYERS = {
     "producer": {"groups", "log", "storage", "records"},
     "consumer": {"groups", "log", "storage", "records"},
     "views": {"groups", "log", "storage", "catalog", "records"},
-    "api": {"keeping", "maintenance", "views", "producer", "consumer", "groups", "log", "catalog"},
+    "api": {"keeping", "maintenance", "views", "producer", "consumer", "groups", "log", "catalog", "records"},
     "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},

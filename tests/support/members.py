@@ -112,8 +112,14 @@ USES_OF_CLIENTS: dict[str, Callable[[Clients], Any]] = {
     "consumer.paused": lambda clients: clients.consumer.paused(),
     "group.committed": lambda clients: clients.group.committed(),
     "group.lag": lambda clients: clients.group.lag(),
+    "group.progress": lambda clients: clients.group.progress(),
+    "group.plan_reset": lambda clients: clients.group.plan_reset({TopicPartition(TOPIC, 0): 0}),
     "group.describe": lambda clients: clients.group.describe(),
     "group.reset": lambda clients: clients.group.reset({TopicPartition(TOPIC, 0): 0}),
+    "group.history": lambda clients: clients.group.history(),
+    "group.plan_undo": lambda clients: clients.group.plan_undo(),
+    "group.undo_reset": lambda clients: clients.group.undo_reset(),
+    "group.delete_offsets": lambda clients: clients.group.delete_offsets([]),
     "group.delete": lambda clients: clients.group.delete(),
 }
 

@@ -60,6 +60,7 @@ def test_a_producer_hears_that_a_consumer_in_another_task_has_acknowledged(store
             assert receipts[0].is_acked("billing") and (last.topic, last.partition, last.offset) == ("orders", 0, 100)
         assert await consumer == [b"%d" % number for number in range(100)] + [b"the last"]
         assert log.group("billing").committed() == {TopicPartition("orders", 0): 101}
+        assert await log.lags() == {"billing": log.group("billing").lag()}
 
     run(store, scenario)
 

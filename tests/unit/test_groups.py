@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import Consumer, EventLog, RebalanceListener, Record, StaleMemberError, TopicPartition
+from eventlog import Consumer, EventLog, OffsetChange, RebalanceListener, Record, StaleMemberError, TopicPartition
+from eventlog.clock import now_ms
 from tests.support import heads, workers
 from tests.support.processes import Worker
 
@@ -306,6 +307,7 @@ def test_lag_is_unknown_where_nothing_was_committed(log: EventLog) -> None:
         consumer.commit({place(1): 4})
         assert log.group(GROUP).lag() == {place(0): None, place(1): 6, place(2): None, place(3): None}
     assert log.group(GROUP).lag() == {place(1): 6}
+    assert log.lags() == {GROUP: {place(1): 6}}
 
 
 def test_a_member_whose_consumer_was_forgotten_does_not_hold_its_partitions_forever(log: EventLog) -> None:
@@ -381,3 +383,100 @@ def test_a_partition_that_could_not_be_taken_at_once_is_taken_by_the_next_poll(s
         assert holder.receive() == "given back"
         assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 1
         holder.send("end")
+
+
+def test_progress_is_told_in_records_bytes_and_seconds(log: EventLog) -> None:
+    minute_ago = now_ms() - 60_000
+    for number in range(2):
+        log.partition(TOPIC, number).append_many([b"x"] * 3, timestamps=[minute_ago] * 3)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(max_records=100)
+        consumer.commit({place(0): 1, place(1): 3})
+        found = log.group(GROUP).progress()
+        [member] = log.group(GROUP).describe().members
+    behind, done, unknown = found[place(0)], found[place(1)], found[place(2)]
+    assert (behind.committed, behind.start_offset, behind.end_offset, behind.lag) == (1, 0, 3, 2)
+    assert behind.lag_bytes == log.partition(TOPIC, 0).bytes_from(1)
+    assert behind.lag_seconds is not None and behind.lag_seconds >= 60
+    assert behind.committed_ms is not None and behind.committed_ms > minute_ago
+    assert behind.member_id == member.member_id and len(member.assigned) == PARTITIONS
+    assert (done.lag, done.lag_bytes, done.lag_seconds) == (0, 0, 0)
+    assert (unknown.committed, unknown.lag, unknown.lag_bytes, unknown.lag_seconds) == (None, None, None, None)
+    assert {partition: each.lag for partition, each in found.items() if each.lag is not None} == log.group(GROUP).lag()
+
+
+def test_the_plan_of_a_reset_shows_before_and_after_and_changes_nothing(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(group=GROUP) as consumer:
+        consumer.assign([place(0)])
+        consumer.commit({place(0): 4})
+    plan = log.group(GROUP).plan_reset({place(1): 2, place(0): 0})
+    assert plan == [OffsetChange(place(0), 4, 0), OffsetChange(place(1), None, 2)]
+    with pytest.raises(eventlog.OffsetOutOfRangeError):
+        log.group(GROUP).plan_reset({place(1): 11})
+    assert log.group(GROUP).committed() == {place(0): 4}
+
+
+def test_a_group_that_waits_for_a_static_member_says_so_when_it_is_to_be_deleted(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP, instance_id="one") as consumer:
+        consumer.poll()
+        consumer.commit()
+    with pytest.raises(eventlog.InvalidArgumentError, match="static members that are away, such as 'one'"):
+        log.group(GROUP).delete()
+
+
+def test_the_history_tells_commits_and_resets_and_an_undo_gives_back_what_a_reset_took(log: EventLog) -> None:
+    fill(log)
+    group = log.create_group(GROUP)
+    with log.consumer(group=GROUP) as consumer:
+        consumer.assign([place(0)])
+        consumer.commit({place(0): 4}, sync=True)
+        group.reset({place(0): 1, place(1): 2})
+        assert group.undo_reset() == {place(0): 4, place(1): None}
+        assert group.committed() == {place(0): 4}
+        group.undo_reset()
+        assert group.committed() == {place(0): 1, place(1): 2}
+    group.delete_offsets([place(1)])
+    told = [(entry.kind, [(each.partition, each.before, each.after) for each in entry.changes]) for entry in group.history()]
+    assert told == [
+        ("commit", [(place(0), None, 4)]),
+        ("reset", [(place(0), 4, 1), (place(1), None, 2)]),
+        ("undo", [(place(0), 1, 4), (place(1), 2, None)]),
+        ("undo", [(place(0), 4, 1), (place(1), None, 2)]),
+        ("delete", [(place(1), 2, None)]),
+    ]
+    assert [entry.kind for entry in group.history(limit=2)] == ["undo", "delete"]
+    assert {entry.process_id for entry in group.history()} == {os.getpid()}
+
+
+def test_the_history_is_bounded_and_its_last_entry_stays(log: EventLog) -> None:
+    fill(log)
+    group = log.create_group(GROUP)
+    for number in range(1100):
+        group.reset({place(0): number % 2})
+    history = group.history()
+    assert len(history) == 1000
+    assert [entry.number for entry in history] == list(range(100, 1100))
+
+
+def test_a_group_without_a_reset_has_nothing_to_undo_and_one_in_use_keeps_its_offsets(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll()
+        consumer.commit()
+        with pytest.raises(eventlog.InvalidArgumentError, match="no reset that could be undone"):
+            log.group(GROUP).undo_reset()
+        with pytest.raises(eventlog.InvalidArgumentError, match=f"in use by process {os.getpid()}"):
+            log.group(GROUP).delete_offsets([place(0)])
+        assert log.group(GROUP).committed()
+
+
+def test_rates_are_unknown_at_first_and_a_group_that_has_done_everything_needs_no_time(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(group=GROUP) as consumer:
+        consumer.assign([place(0), place(1)])
+        consumer.commit({place(0): 4, place(1): log.partition(TOPIC, 1).end_offset}, sync=True)
+    behind, done = (log.group(GROUP).progress()[place(number)] for number in range(2))
+    assert (behind.commit_rate, behind.catch_up_seconds) == (None, None)
+    assert (done.lag, done.catch_up_seconds) == (0, 0.0)

@@ -1,0 +1,88 @@
+"""What groups hold of a topic, what becomes of them when it is deleted, and when nobody uses them any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import EventLog, StaleMemberError, TopicPartition
+from eventlog.clock import now_ms
+from eventlog.groups.forget import expire_groups, forget_topic
+from eventlog.groups.holders import committed_by_group
+from eventlog.groups.registry import Groups
+from eventlog.log import internals
+
+TOPIC = "events"
+OTHER = "others"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with eventlog.open(tmp_path / "store") as opened:
+        for topic in (TOPIC, OTHER):
+            opened.create_topic(topic, partitions=2)
+            for number in range(2):
+                opened.partition(topic, number).append_many([b"x"] * 10)
+        yield opened
+
+
+@pytest.fixture
+def groups(log: EventLog) -> Iterator[Groups]:
+    opened = Groups(internals(log))
+    yield opened
+    opened.close()
+
+
+def commit(log: EventLog, group: str, offsets: dict[TopicPartition, int]) -> None:
+    with log.consumer(group=group) as consumer:
+        consumer.assign(list(offsets))
+        consumer.commit(offsets)
+
+
+def test_every_group_that_has_a_part_in_the_topic_holds_it(log: EventLog, groups: Groups) -> None:
+    commit(log, "past", {TopicPartition(TOPIC, 1): 4})
+    commit(log, "elsewhere", {TopicPartition(OTHER, 1): 4})
+    with log.consumer(TOPIC, group="present") as consumer:
+        consumer.poll(max_records=1)
+        assert committed_by_group(groups, TOPIC) == {0: {"present": None}, 1: {"past": 4, "present": None}}
+        consumer.commit({TopicPartition(TOPIC, 0): 1})
+        assert committed_by_group(groups, TOPIC)[0] == {"present": 1}
+    assert committed_by_group(groups, "nothing") == {}
+
+
+def test_a_static_member_holds_its_topic_while_it_is_away(log: EventLog, groups: Groups) -> None:
+    commit(log, "group", {TopicPartition(OTHER, 0): 4})
+    with log.consumer(TOPIC, group="group", instance_id="one") as consumer:
+        consumer.poll(max_records=1)
+    assert committed_by_group(groups, TOPIC) == {0: {"group": None}, 1: {"group": None}}
+
+
+def test_a_forgotten_topic_has_no_offsets_and_a_late_commit_is_refused(log: EventLog, groups: Groups) -> None:
+    kept = {TopicPartition(OTHER, 0): 5}
+    commit(log, "group", {TopicPartition(TOPIC, 1): 3, **kept})
+    with log.consumer([TOPIC, OTHER], group="group") as consumer:
+        consumer.poll(max_records=100)
+        generation = log.group("group").describe().generation
+        forget_topic(groups, TOPIC)
+        with pytest.raises(StaleMemberError):
+            consumer.commit({TopicPartition(TOPIC, 0): 10})
+        assert log.group("group").committed() == kept
+        assert log.group("group").describe().generation > generation
+    assert committed_by_group(groups, TOPIC) == {}
+    assert committed_by_group(groups, OTHER)[0] == {"group": 5}
+    with log.consumer(TOPIC, group="group") as consumer:
+        assert {record.offset for record in consumer.poll(max_records=1)} == {0}
+
+
+def test_groups_expire_once_nobody_is_in_them_and_the_time_is_over(log: EventLog, groups: Groups) -> None:
+    commit(log, "past", {TopicPartition(TOPIC, 0): 4})
+    with log.consumer(TOPIC, group="away", instance_id="one") as consumer:
+        consumer.poll(max_records=1)
+    with log.consumer(TOPIC, group="present") as consumer:
+        consumer.poll(max_records=1)
+        assert expire_groups(groups, now_ms()) == []  # nothing is that old
+        assert expire_groups(groups, -60_000) == ["past"]  # whatever was used up to a minute from now
+        assert log.groups() == ["away", "present"]
