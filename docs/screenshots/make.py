@@ -51,6 +51,7 @@ SCREENSHOTS = (
     Screenshot("top", ("top", "--interval", "1"), look=4),
     Screenshot("topics-describe", ("topics", "describe", "orders")),
     Screenshot("groups-describe", ("groups", "describe", "billing")),
+    Screenshot("doctor", ("doctor",)),
 )
 
 

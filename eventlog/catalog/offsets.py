@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import NamedTuple
 
@@ -39,23 +40,26 @@ def _key(group: str, partition: TopicPartition) -> bytes:
     return _prefix(group) + partition.topic.encode() + b"\0" + _PARTITION.pack(partition.partition)
 
 
+@functools.lru_cache(maxsize=8192)  # many groups have offsets of the same partitions
+def _place(key: bytes) -> TopicPartition:
+    """The partition that the rest of a key behind its group is about."""
+    topic, partition = key[: -_PARTITION.size - 1], key[-_PARTITION.size :]
+    return TopicPartition(topic.decode(), *_PARTITION.unpack(partition))
+
+
 def find_all(
     transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str
 ) -> dict[TopicPartition, StoredOffset]:
     """All offsets of a group."""
     found = {}
     prefix = _prefix(group)
-    topics: dict[bytes, str] = {}  # a group has many partitions of few topics
     cursor = transaction.cursor(db=environment.database(DATABASE))
     try:
         for key, value in cursor if cursor.set_range(prefix) else ():
             key = bytes(key)
             if not key.startswith(prefix):
                 break
-            encoded = key[len(prefix) : -_PARTITION.size - 1]
-            topic = topics.get(encoded) or topics.setdefault(encoded, encoded.decode())
-            place = TopicPartition(topic, *_PARTITION.unpack_from(key, len(key) - _PARTITION.size))
-            found[place] = StoredOffset._make(_VALUE.unpack(value))
+            found[_place(key[len(prefix) :])] = StoredOffset._make(_VALUE.unpack(value))
     except (struct.error, ValueError) as error:
         raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found

@@ -6,6 +6,7 @@ error.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from eventlog.errors import EventLogError
 STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
+
+_OBJECTS_A_COLLECTION = 100_000  # a command makes many small objects that refer to nothing: looking at them is in vain
 
 _COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell asks how a word goes on
 
@@ -110,6 +113,7 @@ def group(store: str | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit. The entry point of the `eventlog` program."""
     _open_standard_descriptors()
+    gc.set_threshold(_OBJECTS_A_COLLECTION)
     sys.exit(_run(arguments))
 
 

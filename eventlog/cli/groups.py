@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from eventlog import Group, GroupDescription, GroupMember
 
 _LIST_HEADERS = ("GROUP", "GENERATION", "MEMBERS", "PARTITIONS", "LAG")
-_PARTITION_HEADERS = (
-    "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "LAG-BYTES", "LAG-SECONDS", "MEMBER", "PROCESS", "HOST"
-)  # fmt: skip
+_PARTITION_HEADERS = ("TOPIC", "PART", "COMMITTED", "END", "LAG", "BYTES", "AGE", "CATCH UP", "MEMBER")
 
 
 @click.group(no_args_is_help=False)
@@ -69,9 +67,10 @@ def _group_object(description: GroupDescription) -> dict[str, Any]:
 def describe_group(group: str, as_json: bool) -> None:
     """Show the partitions of GROUP: how far each is, and which member has it.
 
-    COMMITTED is the offset that the group goes on from, END the one that the next record gets. LAG counts the records between
-    them, LAG-BYTES their bytes, and LAG-SECONDS is the age of the oldest. "-" is unknown: nothing was committed yet, or no
-    member has the partition. A member without partitions has a line of its own.
+    COMMITTED is the offset that the group goes on from, END the one that the next record
+    gets. LAG counts the records between them, BYTES is their size, AGE that of the oldest,
+    and CATCH UP is when they will be done at the rates of the last minute. "-" is unknown, or
+    no member has the partition. A member without partitions has a line of its own.
 
     \b
     Example:
@@ -90,10 +89,14 @@ def describe_group(group: str, as_json: bool) -> None:
     output.write_line(f"generation  {description.generation}")
     output.write_line(f"assignor    {description.assignor or '-'}")
     output.write_line("")
-    for row in rows:
-        if row["lag_seconds"] is not None:
-            row["lag_seconds"] = int(row["lag_seconds"])
-    output.write_table(_PARTITION_HEADERS, [tuple(row.values()) for row in rows])
+    output.write_table(_PARTITION_HEADERS, [_shown(row) for row in rows])
+
+
+def _shown(row: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        row["topic"], row["partition"], row["committed"], row["end"], row["lag"], output.bytes_text(row["lag_bytes"]),
+        output.seconds_text(row["lag_seconds"]), output.seconds_text(row["catch_up_seconds"]), row["member"],
+    )  # fmt: skip
 
 
 def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
@@ -108,11 +111,17 @@ def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dic
             "lag": each.lag,
             "lag_bytes": each.lag_bytes,
             "lag_seconds": each.lag_seconds,
+            "commit_rate": each.commit_rate,
+            "append_rate": each.append_rate,
+            "catch_up_seconds": each.catch_up_seconds,
             **_member_fields(owners.get(partition)),
         }
         for partition, each in group.progress().items()
     ]
-    nothing = dict.fromkeys(("topic", "partition", "committed", "end", "lag", "lag_bytes", "lag_seconds"))
+    nothing = dict.fromkeys(
+        ("topic", "partition", "committed", "end", "lag", "lag_bytes", "lag_seconds", "commit_rate", "append_rate",
+         "catch_up_seconds")
+    )  # fmt: skip
     return rows + [{**nothing, **_member_fields(member)} for member in members if not member.partitions]
 
 

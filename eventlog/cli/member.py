@@ -12,8 +12,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.selection import Selection, Write
-from eventlog.errors import StaleMemberError
-from eventlog.log import internals
+from eventlog.errors import GroupNotFoundError, StaleMemberError
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def check_goes_with_group(selection: Selection) -> None:
     if selection.start is not None and selection.start.kind not in ("earliest", "latest"):
         raise click.UsageError(
             "--from with a group can only be earliest or latest, where it begins if it has committed nothing; "
-            "Group.reset in Python moves a group"
+            "'eventlog groups reset' moves a group"
         )
 
 
@@ -116,12 +115,12 @@ def _is_nothing_between(log: EventLog, place: TopicPartition, position: int, sto
 
 def _target(log: EventLog, group: str) -> set[TopicPartition]:
     """What the group means this process to have. Another member may have some of it still, and is about to give it up."""
-    state = internals(log).groups.find(group)
-    if state is None:
+    try:
+        members = log.group(group).describe().members
+    except GroupNotFoundError:
         return set()
     me = os.getpid(), os.uname().nodename
-    epochs = [member.epoch for member in state.members.values() if (member.process_id, member.host) == me]
-    return {place for epoch in epochs for place in state.assignment.get(epoch, ())}
+    return {place for member in members if (member.process_id, member.host) == me for place in member.assigned}
 
 
 @contextmanager

@@ -99,5 +99,5 @@ def _offsets(
     slots = glance_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
     if slots is None:
         return {place: SeenOffset(each.offset, each.committed_ms, NOBODY) for place, each in stored.items()}
-    rows = list(zip(*slots, strict=True))
-    return {place: SeenOffset._make(rows[each.slot]) for place, each in stored.items() if each.slot < state.slots}
+    rows = list(map(SeenOffset, *slots))
+    return {place: rows[each.slot] for place, each in stored.items() if each.slot < state.slots}

@@ -35,7 +35,7 @@ def completed(words: str, **variables: str) -> list[str]:
     ("words", "offered"),
     [
         ("to", ["top", "topics"]),
-        ("topics d", ["describe"]),
+        ("topics des", ["describe"]),
         ("consume ", ["orders"]),
         ("consume x", []),
         ("offsets o", ["orders"]),
@@ -43,7 +43,7 @@ def completed(words: str, **variables: str) -> list[str]:
         ("topics create ", []),
         ("groups describe b", ["billing"]),
         ("consume orders --group ", ["billing"]),
-        ("consume orders --fo", ["--follow", "--format"]),
+        ("consume orders --fo", ["--format", "--follow"]),
         ("completion ", ["bash", "zsh", "fish"]),
     ],
 )
