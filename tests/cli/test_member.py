@@ -131,7 +131,7 @@ def test_from_the_latest_begins_behind_what_is_there(shop: CommandLine) -> None:
     [
         (("--partition", "0"), "share the partitions"),
         (("--from", "1"), "only be earliest or latest"),
-        (("--from", "2026-11-01"), "Group.reset"),
+        (("--from", "2026-11-01"), "groups reset"),
     ],
 )
 def test_what_does_not_go_with_a_group_is_wrong_usage(shop: CommandLine, option: tuple[str, str], hint: str) -> None:
