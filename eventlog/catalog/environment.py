@@ -30,6 +30,7 @@ _META_PAGES = 2
 class _Opened(NamedTuple):
     environment: lmdb.Environment
     databases: dict[bytes, Any]
+    is_read_only: bool
 
 
 class _Environments:
@@ -48,13 +49,14 @@ class _Environments:
         self.opened: dict[tuple[int, int], _Opened] = {}
         self.transactions = 0
 
-    def share(self, directory: Path, create: bool) -> tuple[tuple[int, int], _Opened]:
-        """Open the environment of a directory, or take part in the one that is open."""
+    def share(self, directory: Path, create: bool, read_only: bool) -> tuple[tuple[int, int], _Opened]:
+        """Open the environment of a directory, or take part in the one that is open; who writes waits for who only reads."""
         status = directory.stat()
         key = status.st_dev, status.st_ino
         with self.changed:
+            self.changed.wait_for(lambda: read_only or key not in self.opened or not self.opened[key].is_read_only)
             if key not in self.opened:
-                self.opened[key] = _open(directory, create)
+                self.opened[key] = _open_read_only(directory) if read_only else _open(directory, create)
             self.users[key] = self.users.get(key, 0) + 1
             return key, self.opened[key]
 
@@ -65,6 +67,7 @@ class _Environments:
             if self.users[key] == 0:
                 del self.users[key]
                 self.opened.pop(key).environment.close()
+                self.changed.notify_all()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -103,12 +106,13 @@ os.register_at_fork(
 
 
 class CatalogEnvironment:
-    """A share in the process's one environment for a directory. Without `create` it has to be there.
+    """A share in the process's one environment for a directory. Without `create` it has to be there; with `read_only` it is
+    not changed, and a process that was stopped inside a change of it is in nobody's way.
 
     Raises `StoreOpenError`."""
 
-    def __init__(self, directory: Path, *, create: bool) -> None:
-        self._key, (self._environment, self._databases) = _environments.share(directory, create)
+    def __init__(self, directory: Path, *, create: bool, read_only: bool = False) -> None:
+        self._key, (self._environment, self._databases, _) = _environments.share(directory, create, read_only)
 
     def database(self, name: bytes) -> Any:
         """The handle of a named database, for a transaction on several of them."""
@@ -161,27 +165,32 @@ class FrozenCatalog(CatalogEnvironment):
     Raises `StoreOpenError`."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / _DATA_FILE
-        try:
-            self._environment = lmdb.open(
-                str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_spare_txns=0, readonly=True, lock=False,
-                create=False,
-            )  # fmt: skip
-        except lmdb.Error as error:
-            raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
-        try:
-            _refuse_cut_file(path, self._environment)
-            self._databases = {name: self._environment.open_db(name, create=False) for name in _DATABASES}
-        except lmdb.Error as error:
-            self._environment.close()
-            raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
-        except BaseException:
-            self._environment.close()
-            raise
+        self._environment, self._databases, _ = _open_read_only(directory, lock=False)
 
     def close(self) -> None:
         """Close the file."""
         self._environment.close()
+
+
+def _open_read_only(directory: Path, *, lock: bool = True) -> _Opened:
+    path = directory / _DATA_FILE
+    try:
+        environment = lmdb.open(
+            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0,
+            readonly=True, lock=lock, create=False,
+        )  # fmt: skip
+    except lmdb.Error as error:
+        raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
+    try:
+        _refuse_cut_file(path, environment)
+        databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
+    except lmdb.Error as error:
+        environment.close()
+        raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
+    except BaseException:
+        environment.close()
+        raise
+    return _Opened(environment, databases, True)
 
 
 def _open(directory: Path, create: bool) -> _Opened:
@@ -206,7 +215,7 @@ def _open(directory: Path, create: bool) -> _Opened:
     except BaseException:
         environment.close()
         raise
-    return _Opened(environment, databases)
+    return _Opened(environment, databases, False)
 
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:

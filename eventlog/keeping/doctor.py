@@ -85,7 +85,7 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
         return [Finding(ERROR, str(store), str(error))]
     findings = [*_guarded(str(store), lambda: _directory(store))]
     try:
-        environment = CatalogEnvironment(names.catalog_directory(store), create=False)
+        environment = CatalogEnvironment(names.catalog_directory(store), create=False, read_only=True)
     except EventLogError as error:
         return _sorted([*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")])
     try:

@@ -8,9 +8,8 @@ from pathlib import Path
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.liveness import MemberLocks
 from eventlog.storage import names
-from eventlog.storage.acks import AckTable, Stored
+from eventlog.storage.acks import glance_unseen
 from eventlog.storage.glance import glance
-from eventlog.waiting import Signals
 
 _LAG_WITHOUT_MEMBERS = 10_000
 
@@ -29,7 +28,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
     finally:
         locks.close()
     if alive:
-        yield from _hanging(store, groups, state, alive)
+        yield from _hanging(store, state, alive)
     lag = 0
     for partition, stored in sorted(offsets.items()):
         ends = glance(store, *partition)
@@ -47,22 +46,14 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         yield "warning", f"it has no members, and {lag} records are waiting for it", f"eventlog groups describe {name}"
 
 
-def _hanging(store: Path, groups: GroupCatalog, state: GroupState, alive: list[Member]) -> Iterator[_Found]:
-    """Members whose process lives but that do not poll. With live members the mapped file is in use, and only joined here."""
-    signals = Signals(names.signals_file(store))
-    stored = Stored(state.incarnation, state.generation, {})
-    with groups.change(state.name) as group:  # nobody deletes the group, or makes it anew, while its file is opened
-        if group.state is None or group.state.incarnation != state.incarnation:
-            return
-        table = AckTable(names.acks_file(store, state.name), signals, stored, lock_timeout_ms=1000)
-    try:
-        for member in alive:
-            unseen_ms = table.unseen_ms(member.seat, member.epoch)
-            if unseen_ms > member.lease_ms:
-                text = (
-                    f"member {member.member_id} has not polled for {unseen_ms // 1000} s: its process {member.process_id} "
-                    "hangs, or is stopped, and loses its partitions to other members"
-                )
-                yield "warning", text, f"kill -CONT {member.process_id}"
-    finally:
-        table.close()
+def _hanging(store: Path, state: GroupState, alive: list[Member]) -> Iterator[_Found]:
+    """Members whose process lives but that do not poll."""
+    seats = [(member.seat, member.epoch) for member in alive]
+    unseen = glance_unseen(names.acks_file(store, state.name), state.incarnation, seats)
+    for member, unseen_ms in zip(alive, unseen, strict=True):
+        if unseen_ms > member.lease_ms:
+            text = (
+                f"member {member.member_id} has not polled for {unseen_ms // 1000} s: its process {member.process_id} "
+                "hangs, or is stopped, and loses its partitions to other members"
+            )
+            yield "warning", text, f"kill -CONT {member.process_id}"

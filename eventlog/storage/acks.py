@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,27 +40,49 @@ class Slots(NamedTuple):
 def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
     """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
     since the machine started."""
+    with _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES)) as group:
+        if group is None:
+            return None
+        columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
+        lib.el_slots_copy(group, slots, *columns)
+        return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
+
+
+def glance_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]) -> list[int]:
+    """Milliseconds since each member, given as seat and epoch, was seen at work; -1 if it does not have the seat."""
+    with _trusted_group(path, incarnation, int(lib.EL_SLOTS_START)) as group:
+        return [-1 if group is None else int(lib.el_group_unseen_ms(group, seat, epoch)) for seat, epoch in members]
+
+
+@contextmanager
+def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Iterator[Any | None]:
+    """The file of a group, mapped for the length of a block; None if there is none that can be believed."""
+    group = _map_trusted(path, incarnation, bytes_min)
+    try:
+        yield group
+    finally:
+        if group is not None:
+            lib.el_group_unmap(group)
+
+
+def _map_trusted(path: Path, incarnation: int, bytes_min: int) -> Any | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         status = os.fstat(descriptor)
-        if status.st_size < lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES:
+        if status.st_size < bytes_min:
             return None
         group = lib.el_group_map(descriptor)
     finally:
         os.close(descriptor)
     if group == ffi.NULL:
         raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
-    try:
-        if not lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation):
-            return None
-        columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
-        lib.el_slots_copy(group, slots, *columns)
-        return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
-    finally:
-        lib.el_group_unmap(group)
+    if lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation):
+        return group
+    lib.el_group_unmap(group)
+    return None
 
 
 class Stored(NamedTuple):

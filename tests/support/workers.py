@@ -24,6 +24,7 @@ from typing import Any
 
 import eventlog
 from eventlog import EventLog, EventLogError, Partition, TopicExistsError
+from eventlog.log import internals
 from eventlog.storage.segments_lock import segments_locked
 from tests.support import heads, payloads
 from tests.support.stores import TOPIC
@@ -399,6 +400,13 @@ def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
     maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(file))]
     bounds = [[int(bound, 16) for bound in fields[0].split("-")] for fields in maps]
     return any(start <= int(arguments[0], 16) < stop for start, stop in bounds)
+
+
+def hold_catalog(connection: Connection, store: Path) -> None:
+    """Be inside a change of the catalog until a message."""
+    with eventlog.open(store) as log, internals(log).topics.kept(TOPIC):
+        connection.send("held")
+        connection.recv()
 
 
 def hold_maintenance(connection: Connection, store: Path) -> None:

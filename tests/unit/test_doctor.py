@@ -175,6 +175,13 @@ def test_a_member_that_does_not_poll_is_a_warning(filled: Path) -> None:
         assert (found.subject, found.command) == ("group hanging", f"kill -CONT {member.pid}")
 
 
+def test_it_looks_while_a_process_is_stopped_inside_a_change_of_the_catalog(filled: Path) -> None:
+    with Worker(workers.hold_catalog, filled) as holder:
+        holder.receive()
+        holder.stop()
+        assert not [finding for finding in eventlog.diagnose(filled) if finding.severity == "error"]
+
+
 def test_lag_without_members_is_a_warning(filled: Path) -> None:
     with eventlog.open(filled) as log:
         log.create_topic("long")
