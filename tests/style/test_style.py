@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventlog"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-SCRIPTS = [path for directory in ("examples", "benchmarks", "docs") for path in (ROOT / directory).rglob("*.py")]
+SCRIPTS = [path for directory in ("examples", "benchmarks", "torture", "docs") for path in (ROOT / directory).rglob("*.py")]
 PYTHON_FILES = sorted([*MODULES, *TESTS, *SCRIPTS])
 C_FILES = sorted((ROOT / "native").rglob("*.[ch]"))
 FUNCTION_LINES_MAX = 60
@@ -143,7 +143,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
     promises = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text.split("## Durability")[0], re.MULTILINE)[2:]
     assert promises
     for promise, shown_by in promises:
-        tests = re.findall(r"`((?:tests|native)/[^`:]+)(?:::(\w+))?`", shown_by)
+        tests = re.findall(r"`((?:tests|native|torture)/[^`:]+)(?:::(\w+))?`", shown_by)
         assert tests, promise
         for path, name in tests:
             assert (ROOT / path).exists(), path

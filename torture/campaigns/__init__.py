@@ -1,0 +1,7 @@
+"""All campaigns, in the order in which they run. Each is a module here with one `CAMPAIGN`."""
+
+from __future__ import annotations
+
+from torture.campaign import Campaign
+
+CAMPAIGNS: tuple[Campaign, ...] = ()
