@@ -27,6 +27,7 @@ from eventlog.options import (
 )
 from eventlog.storage import files, names
 from eventlog.storage.flusher import Flusher
+from eventlog.storage.gate import Gate
 from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.inspection import VerifyReport
 from eventlog.storage.limits import change_settings_of
@@ -74,9 +75,10 @@ class Log:
         is_new = prepare_store(path, create=create)
         with failures_named(path):
             self._signals = Signals(names.signals_file(path))
-        self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new)
-        if is_new:
-            complete_store(path)
+            self._gate = Gate(
+                names.catalog_gate_file(path), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
+            )
+        self._environment = self._open_catalog(is_new)
         self._topics = TopicCatalog(self._environment)
         self._adopt()
         self._internals = Internals(
@@ -99,6 +101,16 @@ class Log:
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":
             self._flusher.start()
+
+    def _open_catalog(self, is_new: bool) -> CatalogEnvironment:
+        try:
+            environment = CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
+        except BaseException:
+            self._gate.close()
+            raise
+        if is_new:
+            complete_store(self.path)
+        return environment
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
@@ -260,6 +272,7 @@ class Log:
                 partition.close()
         finally:
             self._environment.close()
+            self._gate.close()
 
 
 def internals(log: Log) -> Internals:

@@ -25,6 +25,7 @@ ffibuilder.set_source(
     #include "codec/search.h"
     #include "store/acks.h"
     #include "store/appender.h"
+    #include "store/gate.h"
     #include "store/head.h"
     #include "store/index.h"
     #include "store/reader.h"

@@ -128,6 +128,16 @@ void el_head_set_deleted(el_head *head, int error_number);
 void el_head_wake(el_head *head, el_signals *signals);
 void el_head_await(el_head *head, int64_t offset, int durable, el_awaited *awaited);
 
+/* store/gate.h */
+#define EL_GATE_BYTES ...
+typedef struct el_gate { ...; } el_gate;
+el_gate *el_gate_map(int fd);
+void el_gate_unmap(el_gate *gate);
+void el_gate_initialise(el_gate *gate);
+int el_gate_is_ready(const el_gate *gate);
+int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
+void el_gate_leave(el_gate *gate);
+
 /* store/acks.h */
 #define EL_SEATS ...
 #define EL_SLOTS_MAX ...

@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,9 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
+
+
+Gate = Callable[[], AbstractContextManager[None]]
 
 
 class _Opened(NamedTuple):
@@ -109,10 +112,15 @@ class CatalogEnvironment:
     """A share in the process's one environment for a directory. Without `create` it has to be there; with `read_only` it is
     not changed, and a process that was stopped inside a change of it is in nobody's way.
 
-    Raises `StoreOpenError`."""
+    LMDB waits without an end for the process that is changing the catalog, which may have been stopped. So whoever opens it or
+    changes it goes through `gate` first, which lets one in at a time and bounds the wait.
 
-    def __init__(self, directory: Path, *, create: bool, read_only: bool = False) -> None:
-        self._key, (self._environment, self._databases, _) = _environments.share(directory, create, read_only)
+    Raises `StoreOpenError`, `DiskFullError`, and what `gate` raises."""
+
+    def __init__(self, directory: Path, *, create: bool, gate: Gate = nullcontext, read_only: bool = False) -> None:
+        self._gate = gate
+        with gate():
+            self._key, (self._environment, self._databases, _) = _environments.share(directory, create, read_only)
 
     def database(self, name: bytes) -> Any:
         """The handle of a named database, for a transaction on several of them."""
@@ -121,7 +129,7 @@ class CatalogEnvironment:
     @contextmanager
     def transaction(self, database: bytes, *, write: bool = False) -> Iterator[lmdb.Transaction]:
         """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours."""
-        with _environments.transaction():
+        with self._gate() if write else nullcontext(), _environments.transaction():
             try:
                 with self._environment.begin(db=self._databases[database], write=write) as transaction:
                     yield transaction

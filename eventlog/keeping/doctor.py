@@ -23,6 +23,7 @@ from eventlog.options import check_bool
 from eventlog.storage import files, names
 from eventlog.storage.checkpoints import read_start
 from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
+from eventlog.storage.gate import gate_holder
 from eventlog.storage.glance import glance
 from eventlog.storage.head import DAMAGED
 from eventlog.storage.inspection import verify_partition
@@ -89,7 +90,7 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
     except EventLogError as error:
         return _sorted([*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")])
     try:
-        findings += _guarded("catalog", lambda: _catalog(environment))
+        findings += _guarded("catalog", lambda: _catalog(store, environment))
         topics, groups = TopicCatalog(environment), GroupCatalog(environment)
         descriptions = [topics.find(name) for name in topics.names()]
         partitions = [
@@ -152,7 +153,11 @@ def _limits(partitions: int) -> Iterator[Finding]:
         yield Finding(WARNING, "open files", text, f"ulimit -n {wanted}")
 
 
-def _catalog(environment: CatalogEnvironment) -> Iterator[Finding]:
+def _catalog(store: Path, environment: CatalogEnvironment) -> Iterator[Finding]:
+    holder = gate_holder(names.catalog_gate_file(store))
+    if holder is not None and _state_of(holder) in ("T", "t"):
+        text = f"process {holder} is stopped while it changes the catalog: nobody else opens the store until it goes on or ends"
+        yield Finding(ERROR, "catalog", text, f"kill -CONT {holder}")
     used = environment.used()
     if used > _CATALOG_FULL:
         yield Finding(WARNING, "catalog", f"{used:.0%} of its address space is in use; at 100% nothing can be committed")
@@ -174,7 +179,8 @@ def _files(store: Path, topics: list[TopicDescription], groups: list[str]) -> It
             text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: nobody reads it"
             yield Finding(WARNING, "logs", text)
     known = {f"{topic.name}-{number}.head" for topic in topics for number in range(topic.partitions)}
-    known |= {f"{group}.acks" for group in groups} | {names.signals_file(store).name, names.members_file(store).name}
+    known |= {f"{group}.acks" for group in groups}
+    known |= {file(store).name for file in (names.signals_file, names.members_file, names.catalog_gate_file)}
     for path in sorted(names.shared_directory(store).iterdir()):
         if path.name not in known and not _TEMPORARY.fullmatch(path.name):
             yield Finding(NOTE, "shared", f"{path} belongs to no topic or group", f"rm {shlex.quote(str(path))}")

@@ -98,10 +98,9 @@ class AckTable(SharedFile):
     catalog does not change while the file is opened."""
 
     def __init__(self, path: Path, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
-        super().__init__(path)
+        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
         self._signals = signals
         self._stored = stored
-        self._lock_timeout_ms = lock_timeout_ms
         self.join()
 
     def _bytes_min(self) -> int:

@@ -20,8 +20,8 @@ Recover = Callable[[tuple[int, int] | None], Recovered]
 class SharedHead(SharedFile):
     """The mapped head of one partition. `pointer` is the native `el_head`."""
 
-    def __init__(self, path: Path, limits: Any, recover: Recover, may_have_gaps: bool) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int) -> None:
+        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
         self._limits = limits
         self._recover = recover
         self._may_have_gaps = may_have_gaps
@@ -29,12 +29,12 @@ class SharedHead(SharedFile):
 
     @classmethod
     def open(
-        cls, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool
+        cls, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
     ) -> tuple[SharedHead, RecoveryReport]:
         """Map the head; as the first process, initialise it with what `recover` finds.
 
         `recover` gets the last durable position that an earlier boot recorded, or None."""
-        head = cls(path, limits, recover, may_have_gaps)
+        head = cls(path, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
         head.join()
         return head, head._report
 

@@ -82,6 +82,11 @@ def members_file(store: Path) -> Path:
     return shared_directory(store) / "members"
 
 
+def catalog_gate_file(store: Path) -> Path:
+    """The gate through which whoever changes the catalog goes."""
+    return shared_directory(store) / "catalog"
+
+
 def manifest_file(backup: Path) -> Path:
     """What a backup consists of."""
     return backup / "backup.json"

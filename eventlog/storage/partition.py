@@ -97,8 +97,9 @@ class Partition:
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, self.recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps
-        )
+            names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps,
+            lock_timeout_ms=lock_timeout_ms,
+        )  # fmt: skip
         if self._head.poison == DELETED:
             self._head.close()
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")

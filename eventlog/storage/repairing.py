@@ -18,9 +18,9 @@ from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError
 from eventlog.records.compression import decompress
 from eventlog.storage import files, names
+from eventlog.storage.file_locks import lock_holders
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.recovery import find_batch, find_data_end
-from eventlog.storage.segments_lock import lock_holders
 from eventlog.storage.shared import boot_id
 
 _BLOCK_BYTES = 8 * 2**20

@@ -15,6 +15,7 @@ from typing import Any
 
 from eventlog._native import ffi
 from eventlog.storage import files
+from eventlog.storage.file_locks import lock_within
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -30,8 +31,9 @@ class SharedFile(ABC):
 
     `pointer` is the native map; None once the file is closed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lock_timeout_ms: int) -> None:
         self.path = path
+        self._lock_timeout_ms = lock_timeout_ms
         self.pointer: Any = None
         self._descriptor = -1
         self._process_id = os.getpid()
@@ -61,7 +63,9 @@ class SharedFile(ABC):
         """Fill it in anew; nobody else has it mapped."""
 
     def join(self) -> bool:
-        """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted."""
+        """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted.
+
+        Raises `LockTimeoutError` if another process does not get done with that."""
         while True:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
             try:
@@ -76,7 +80,7 @@ class SharedFile(ABC):
     def _join(self) -> bool | None:
         is_alone = self.try_exclusive()
         if not is_alone:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+            self._share()
         if not self._is_in_place():
             return None
         if not is_alone:
@@ -89,8 +93,13 @@ class SharedFile(ABC):
         was_trusted = self._is_trusted()
         if not was_trusted:
             self._initialise()
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-        return was_trusted
+        # The kernel gave the exclusive lock back before it takes the shared one: another process may have been alone.
+        self._share()
+        return was_trusted if self._is_current() else None
+
+    def _share(self) -> None:
+        """Be one of those who use the file."""
+        lock_within(self._descriptor, fcntl.LOCK_SH, self._lock_timeout_ms, f"has been opening or closing {self.path}")
 
     def _is_in_place(self) -> bool:
         try:

@@ -74,3 +74,45 @@ def test_a_writer_killed_between_two_stores_of_an_append_leaves_all_of_it_or_not
         assert partition.append(b"next") == len(expected)
         assert list(partition.values()) == [*expected, b"next"]
     assert [batch.base_offset for batch in kafka_format.parse_log(segment)] == list(range(len(expected) + 1))
+
+
+def test_a_process_that_is_stopped_inside_a_change_of_the_catalog_stops_others_for_a_bounded_time(store: Path) -> None:
+    with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log:
+        partition = stores.open_partition(log)
+        with Interpreter(workers.hold_catalog, store) as holder:
+            assert holder.receive() == "held"
+            holder.stop()
+            with pytest.raises(LockTimeoutError, match=rf"\b{holder.pid}\b"):
+                log.create_topic("too-early")
+            with pytest.raises(LockTimeoutError, match=rf"\b{holder.pid}\b"):
+                eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS)
+            assert log.topics() == [stores.TOPIC], "reading the catalog needs no gate"
+            assert partition.append(b"nor does an append") == 0
+            holder.resume()
+            holder.send("give it back")
+            holder.join()
+        log.create_topic("after")
+
+
+def test_a_process_that_is_killed_inside_a_change_of_the_catalog_is_no_obstacle(store: Path) -> None:
+    with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log:
+        with Interpreter(workers.hold_catalog, store) as holder:
+            assert holder.receive() == "held"
+            holder.kill()
+        log.create_topic("after")
+        with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as other:
+            assert other.topics() == ["after", stores.TOPIC]
+
+
+def test_a_first_opener_that_is_stopped_stops_others_for_a_bounded_time(store: Path) -> None:
+    with Interpreter(workers.hold_head_alone, store) as holder:
+        assert holder.receive() == "held"
+        holder.stop()
+        with (
+            eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log,
+            pytest.raises(LockTimeoutError, match=rf"\b{holder.pid}\b"),
+        ):
+            stores.open_partition(log)
+        holder.kill()
+        with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log:
+            assert stores.open_partition(log).append(b"after") == 0

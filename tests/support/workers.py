@@ -409,6 +409,14 @@ def hold_catalog(connection: Connection, store: Path) -> None:
         connection.recv()
 
 
+def hold_head_alone(connection: Connection, store: Path) -> None:
+    """Be the first to open the partition, in the middle of it, until a message."""
+    with open(_head_file(store), "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        connection.send("held")
+        connection.recv()
+
+
 def hold_maintenance(connection: Connection, store: Path) -> None:
     """Hold the lock of whoever does the housekeeping, until a message."""
     with open(store / "shared" / "maintenance", "w") as file:

@@ -127,6 +127,12 @@ def test_a_record_from_the_future_is_a_warning(filled: Path) -> None:
     assert _found(filled, "warning", "9 hours from now").subject == f"{TOPIC}/0"
 
 
+def _await_stop(process: Worker) -> None:
+    """A signal to stop is sent, and some time later it stops."""
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        pass
+
+
 def test_a_process_that_is_stopped_with_a_mutex_is_an_error_that_names_it(filled: Path) -> None:
     with eventlog.open(filled) as log:
         stores.open_partition(log)
@@ -134,8 +140,7 @@ def test_a_process_that_is_stopped_with_a_mutex_is_an_error_that_names_it(filled
             assert holder.receive() == "held"
             assert not [finding for finding in eventlog.diagnose(filled) if finding.severity != "note"]
             holder.stop()
-            while Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-                pass
+            _await_stop(holder)
             assert _found(filled, "error", f"process {holder.pid} is stopped").command == f"kill -CONT {holder.pid}"
 
 
@@ -175,11 +180,13 @@ def test_a_member_that_does_not_poll_is_a_warning(filled: Path) -> None:
         assert (found.subject, found.command) == ("group hanging", f"kill -CONT {member.pid}")
 
 
-def test_it_looks_while_a_process_is_stopped_inside_a_change_of_the_catalog(filled: Path) -> None:
+def test_a_process_that_is_stopped_inside_a_change_of_the_catalog_is_an_error_that_names_it(filled: Path) -> None:
     with Worker(workers.hold_catalog, filled) as holder:
         holder.receive()
-        holder.stop()
         assert not [finding for finding in eventlog.diagnose(filled) if finding.severity == "error"]
+        holder.stop()
+        _await_stop(holder)
+        assert _found(filled, "error", f"process {holder.pid} is stopped").command == f"kill -CONT {holder.pid}"
 
 
 def test_lag_without_members_is_a_warning(filled: Path) -> None:

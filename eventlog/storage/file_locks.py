@@ -1,0 +1,50 @@
+"""Waiting for a `flock` for a bounded time, and saying who is in the way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from eventlog.errors import LockTimeoutError
+
+_PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.001, 0.05
+_LOCKS = Path("/proc/locks")
+
+
+def lock_within(descriptor: int, operation: int, timeout_ms: int, doing: str) -> None:
+    """Take a `flock` (`fcntl.LOCK_SH` or `LOCK_EX`) on an open file.
+
+    `doing` is what keeps its holder busy, for the message. Raises `LockTimeoutError`, which names the holder. There is no flock
+    with a time limit, and signals are not a library's to use: so it is asked for again and again."""
+    deadline = time.monotonic() + timeout_ms / 1000
+    pause = _PAUSE_SECONDS_MIN
+    while True:
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise LockTimeoutError(
+                    f"{_holder(descriptor)} {doing} for more than {timeout_ms} ms; if it is stopped, continue or kill it"
+                ) from None
+        time.sleep(min(pause, remaining))
+        pause = min(2 * pause, _PAUSE_SECONDS_MAX)
+
+
+def _holder(descriptor: int) -> str:
+    holders = lock_holders(descriptor)
+    return f"process {holders[0]}" if holders else "another process"
+
+
+def lock_holders(descriptor: int) -> list[int]:
+    """The processes that hold a `flock` on an open file, as far as that can be told. Source: proc(5), /proc/locks."""
+    status = os.fstat(descriptor)
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        lines = [line.split() for line in _LOCKS.read_text().splitlines()]
+    except OSError:
+        return []
+    return sorted({int(fields[4]) for fields in lines if fields[1:2] == ["FLOCK"] and fields[5:6] == [file]})

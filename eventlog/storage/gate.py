@@ -1,0 +1,82 @@
+"""A gate that one thread of all processes can be inside, for as long as it needs; the others wait for a bounded time."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import LockTimeoutError
+from eventlog.storage.shared import SharedFile
+
+_HOLDER = struct.Struct("=8xi")  # native/store/gate.h
+_LOOK_AGAIN_MS = 1000  # between two slices of a wait Python runs its signal handlers
+
+
+def gate_holder(path: Path) -> int | None:
+    """The process that is inside a gate, without using it; None if there is none, or no gate."""
+    try:
+        with path.open("rb") as file:
+            page = file.read(_HOLDER.size)
+    except FileNotFoundError:
+        return None
+    return _HOLDER.unpack(page)[0] or None if len(page) == _HOLDER.size else None
+
+
+class Gate(SharedFile):
+    """A mutex in a file. The kernel gives it back when the process that holds it dies.
+
+    `doing` is what keeps its holder busy, for the message. Raises `OSError` and `LockTimeoutError`."""
+
+    def __init__(self, path: Path, doing: str, *, lock_timeout_ms: int) -> None:
+        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+        self._doing = doing
+        self.join()
+
+    def _bytes_min(self) -> int:
+        return int(lib.EL_GATE_BYTES)
+
+    def _map_descriptor(self, descriptor: int) -> Any:
+        return lib.el_gate_map(descriptor)
+
+    def _unmap(self, pointer: Any) -> None:
+        lib.el_gate_unmap(pointer)
+
+    def _is_trusted(self) -> bool:
+        """What the last ones left is never taken over: it may be a mutex whose holder is long gone."""
+        return False
+
+    def _is_current(self) -> bool:
+        return bool(lib.el_gate_is_ready(self.pointer))
+
+    def _initialise(self) -> None:
+        lib.el_gate_initialise(self.pointer)
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Be the only one inside for the length of a block. Not to be entered twice by one thread.
+
+        Raises `LockTimeoutError`, which names the process that is inside."""
+        pointer = self.pointer
+        self._enter(pointer)
+        try:
+            yield
+        finally:
+            lib.el_gate_leave(pointer)
+
+    def _enter(self, pointer: Any) -> None:
+        deadline = time.monotonic() + self._lock_timeout_ms / 1000
+        holder = ffi.new("int32_t *")
+        while True:
+            remaining_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            if lib.el_gate_enter(pointer, min(remaining_ms, _LOOK_AGAIN_MS), holder) == lib.EL_DONE:
+                return
+            if remaining_ms == 0:
+                raise LockTimeoutError(
+                    f"process {holder[0]} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue "
+                    "or kill it"
+                )

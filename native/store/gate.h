@@ -1,0 +1,39 @@
+/* A gate that one thread of all processes can be inside: a mutex in a mapped file of its own, for what has no better lock.
+ *
+ * The kernel opens it again when whoever is inside dies. Nothing in the page outlives its users: the first process that maps
+ * the file, which SharedFile in eventlog/storage/shared.py finds out, makes it anew. */
+
+#ifndef EVENTLOG_STORE_GATE_H
+#define EVENTLOG_STORE_GATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "status.h"
+
+#define EL_GATE_BYTES 4096
+#define EL_GATE_MAGIC UINT64_C(0x3145544147564c45) /* "ELVGATE1" in memory order */
+
+typedef struct el_gate {
+    _Atomic uint64_t magic; /* 0 while the page is being made */
+    _Atomic int32_t holder; /* process id, for error messages */
+    int32_t reserved;
+    pthread_mutex_t mutex;
+} el_gate;
+
+_Static_assert(sizeof(el_gate) <= EL_GATE_BYTES, "a gate is one page");
+
+/* Map the file behind `fd` (EL_GATE_BYTES long). NULL with errno set on failure. */
+el_gate *el_gate_map(int fd);
+void el_gate_unmap(el_gate *gate);
+
+/* Make the page. Nobody else has it mapped. */
+void el_gate_initialise(el_gate *gate);
+int el_gate_is_ready(const el_gate *gate);
+
+/* EL_DONE, or EL_LOCK_TIMEOUT; *holder is then the process that is inside. Leave in the same thread. */
+int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
+void el_gate_leave(el_gate *gate);
+
+#endif
