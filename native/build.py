@@ -31,12 +31,13 @@ ffibuilder.set_source(
     #include "store/reader.h"
     #include "store/signals.h"
     #include "python/functions.h"
+    #include "python/iterators.h"
     #include "python/objects.h"
     """,
     sources=_SOURCES,
     include_dirs=["native"],
     depends=sorted(str(path.relative_to(_ROOT)) for path in _HERE.rglob("*.h")),
-    extra_compile_args=["-std=gnu11", "-O3", "-pthread", "-fvisibility=hidden"],
-    extra_link_args=["-pthread"],
+    extra_compile_args=["-std=gnu11", "-O3", "-flto", "-pthread", "-fvisibility=hidden"],
+    extra_link_args=["-O3", "-flto", "-pthread"],
     py_limited_api=True,
 )

@@ -240,7 +240,6 @@ typedef struct el_pack {
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
                   int64_t batch_bytes_max, int log_append_time);
 void el_pack_free(el_pack *pack);
-int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 
@@ -250,4 +249,9 @@ int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, 
 
 /* python/functions.h */
 int el_new_append_function(uintptr_t list, uintptr_t state);
+int el_new_append_many_function(uintptr_t list, uintptr_t state);
 int el_new_commit_function(uintptr_t list, uintptr_t state);
+
+/* python/iterators.h */
+int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
+int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);

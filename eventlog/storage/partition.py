@@ -122,7 +122,7 @@ class Partition:
         if self._settings != settings:
             change_settings(self._head.pointer, self._signals, self._settings, lock_timeout_ms)  # altered while it was opened
             self._reload_settings()
-        self._shorten_append()
+        self._shorten_appends()
 
     def _reload_settings(self) -> None:
         """Go by the topic's settings as they are now."""
@@ -189,15 +189,20 @@ class Partition:
         `UnsupportedCodecError` (the topic's compression.type needs a library)."""
         return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
 
-    def _shorten_append(self) -> None:
-        """Put a built-in function in front of `append`: it appends a plain record, and calls `append` for all else."""
+    def _shorten_appends(self) -> None:
+        """Put built-in functions in front of `append` and `append_many`: they call these for all that is not plain."""
         if self._flush_always:
             return
-        made: list[Any] = []
-        state = (int(ffi.cast("uintptr_t", self._native)), self.append, self._native)
-        if not lib.el_new_append_function(id(made), id(state)):
-            raise MemoryError("memory ran out while a partition was opened")
-        self.__dict__["append"] = made[0]
+        address = int(ffi.cast("uintptr_t", self._native))
+        for new_function, method in (
+            (lib.el_new_append_function, self.append),
+            (lib.el_new_append_many_function, self.append_many),
+        ):
+            made: list[Any] = []
+            state = (address, method, self._native)
+            if not new_function(id(made), id(state)):
+                raise MemoryError("memory ran out while a partition was opened")
+            self.__dict__[method.__name__] = made[0]
 
     def append_many(
         self,
@@ -306,11 +311,15 @@ class Partition:
         """The values of the records from `start` (None: the first) up to `stop` (None: the end as it is now).
 
         The fastest way through a partition. Raises what `read` raises."""
-        return chain.from_iterable(self._chunks(LogReader.values, start, stop))
+        start, end = self._range(start, stop)
+        reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
+        return reader.value_iterator(start, end, lambda: self._check_still_there(reader.next_offset))
 
     def records(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
         """The records from `start` (None: the first) up to `stop` (None: the end as it is now)."""
-        return chain.from_iterable(self._chunks(LogReader.records, start, stop))
+        start, end = self._range(start, stop)
+        reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
+        return reader.record_iterator(start, end, lambda: self._check_still_there(reader.next_offset))
 
     def search(
         self,
@@ -330,30 +339,30 @@ class Partition:
         not decoded. Raises what `records` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         query = Query(pattern, fields, ignore_case=ignore_case, invert=invert)
 
-        def take(reader: LogReader, count_max: int, stop: int) -> list[Record]:
-            return reader.found(query, count_max, stop)
+        return chain.from_iterable(self._found(query, *self._range(start, stop)))
 
-        return chain.from_iterable(self._chunks(take, start, stop))
-
-    def _chunks(self, take: Any, start: int | None, stop: int | None) -> Iterator[list[Any]]:
+    def _range(self, start: int | None, stop: int | None) -> tuple[int, int]:
         end = self.end_offset
         start = self.start_offset if start is None else start
         self._check_offset(start)
         if stop is not None:
             _check_int("stop", stop, 0)
             end = min(stop, end)
-        return self._go_through(take, start, end)
+        return start, end
 
-    def _go_through(self, take: Any, start: int, end: int) -> Iterator[list[Any]]:
+    def _found(self, query: Query, start: int, end: int) -> Iterator[list[Record]]:
         if start >= end:
             return
         reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
         reader.seek(start)
         while reader.next_offset < end:
-            if reader.next_offset < self.start_offset:
-                self._check_offset(reader.next_offset)  # raises that it was deleted meanwhile
-            yield take(reader, _CHUNK_RECORDS, end)
+            self._check_still_there(reader.next_offset)
+            yield reader.found(query, _CHUNK_RECORDS, end)
         reader.close()
+
+    def _check_still_there(self, offset: int) -> None:
+        if offset < self.start_offset:
+            self._check_offset(offset)  # raises that it was deleted meanwhile
 
     def _reader_of_its_own(self, block_bytes: int) -> LogReader:
         return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)

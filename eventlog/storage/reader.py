@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,12 +157,37 @@ class LogReader:
         self._load(stop)
         return self._base_offset, int(lib.el_reader_batch_position(self._native))
 
-    def values(self, count_max: int, stop: int) -> list[bytes | None]:
-        """Up to `count_max` values of records below `stop`; [] only when `stop` is reached."""
-        values: list[bytes | None] = []
-        while len(values) < count_max and self._load(stop):
-            self._took(lib.el_take_values(self._native, id(values), count_max - len(values), stop))
-        return values
+    def value_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[bytes | None]:
+        """The values of the records from `start` up to `stop`; nobody else may use the reader any more.
+
+        `check` is called before each block of the log is read, and may raise."""
+        iterator: Iterator[bytes | None] = self._iterator(lib.el_new_value_iterator, start, stop, check)
+        return iterator
+
+    def record_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[Record]:
+        """The same with whole records."""
+        iterator: Iterator[Record] = self._iterator(lib.el_new_record_iterator, start, stop, check)
+        return iterator
+
+    def _iterator(self, new_iterator: Any, start: int, stop: int, check: Callable[[], object]) -> Any:
+        self._native.next_offset = start
+
+        def load(status: int) -> bool:
+            self._took(status)
+            if self.next_offset >= stop:
+                self.close()
+                return False
+            check()
+            if self._base_offset < 0:
+                self._go_to(self.next_offset)
+            return self._load(stop)
+
+        made: list[Any] = []
+        address = int(ffi.cast("uintptr_t", self._native))
+        state = (address, load, Record, _MAKE, self._topic, self._partition, self._native)
+        if not new_iterator(id(made), id(state), stop):
+            raise MemoryError("memory ran out while reading began")
+        return made[0]
 
     def records(self, count_max: int, stop: int) -> list[Record]:
         """Up to `count_max` records below `stop`; [] only when `stop` is reached."""

@@ -6,8 +6,11 @@
 
 #include "functions.h"
 
+#include <string.h>
+
 #include "../store/acks.h"
 #include "../store/appender.h"
+#include "making.h"
 
 enum { VALUE, KEY, HEADERS, TIMESTAMP, PARAMETERS };
 
@@ -107,6 +110,33 @@ static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t 
     return call_python(PyTuple_GetItem(state, 1), arguments, count, keywords);
 }
 
+/* The first offset, or a negative number: the list is for Python to look at. */
+static int64_t append_list(el_appender *appender, PyObject *values, int64_t *count) {
+    el_pack pack;
+    int64_t offset = -1;
+    memset(&pack, 0, sizeof pack);
+    if (!appender->refuses_plain && el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max,
+                                                   appender->attributes != 0) == EL_PACK_DONE) {
+        Py_BEGIN_ALLOW_THREADS
+        offset = el_append_unit(appender, pack.data, pack.length);
+        Py_END_ALLOW_THREADS
+    }
+    *count = pack.count;
+    el_pack_free(&pack);
+    return offset;
+}
+
+static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    int is_plain = count == 1 && (keywords == NULL || PyTuple_Size(keywords) == 0) && PyList_CheckExact(arguments[0]);
+    if (is_plain && PyList_Size(arguments[0]) > 0) {
+        int64_t records;
+        int64_t offset = append_list(PyLong_AsVoidPtr(PyTuple_GetItem(state, 0)), arguments[0], &records);
+        if (offset >= 0)
+            return PyObject_CallFunction((PyObject *)&PyRange_Type, "LL", offset, offset + records);
+    }
+    return call_python(PyTuple_GetItem(state, 1), arguments, count, keywords);
+}
+
 static PyObject *commit(PyObject *state, PyObject *offset_object) {
     el_ack *ack = PyLong_AsVoidPtr(PyTuple_GetItem(state, 0));
     int64_t offset = PyLong_AsLongLong(offset_object);
@@ -125,6 +155,11 @@ static PyMethodDef append_definition = {
     "append", (PyCFunction)(void (*)(void))append, METH_FASTCALL | METH_KEYWORDS,
     "append($module, /, value, key=None, headers=None, timestamp=None)\n--\n\nAs Partition.append."};
 
+static PyMethodDef append_many_definition = {
+    "append_many", (PyCFunction)(void (*)(void))append_many, METH_FASTCALL | METH_KEYWORDS,
+    "append_many($module, /, values, *, keys=None, headers=None, timestamps=None, compression=None)\n--\n\n"
+    "As Partition.append_many."};
+
 static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($module, offset, /)\n--\n\nAs Ack.commit."};
 
 static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
@@ -139,6 +174,10 @@ static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t st
 
 int el_new_append_function(uintptr_t list, uintptr_t state) {
     return append_function(list, &append_definition, state);
+}
+
+int el_new_append_many_function(uintptr_t list, uintptr_t state) {
+    return append_function(list, &append_many_definition, state);
 }
 
 int el_new_commit_function(uintptr_t list, uintptr_t state) {

@@ -5,6 +5,7 @@
 #include <Python.h>
 
 #include "objects.h"
+#include "making.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +104,8 @@ typedef struct packer {
 static void begin_batch(packer *packer) {
     el_pack *pack = packer->pack;
     packer->batch_start = pack->length;
-    el_batch_begin(&packer->writer, pack->data + pack->length, pack->capacity - pack->length);
-
+    size_t room = pack->capacity - pack->length;
+    el_batch_begin(&packer->writer, pack->data + pack->length, room < packer->batch_bytes_max ? room : packer->batch_bytes_max);
 }
 
 static void finish_batch(packer *packer) {
@@ -154,6 +155,26 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
     return EL_PACK_RECORD_TOO_LARGE;
 }
 
+/* Values alone: nearly all of them fit in where the last one ended. */
+__attribute__((flatten)) static int pack_plain(packer *packer, PyObject *values, int64_t now) {
+    static const encoded_headers none = {0};
+    Py_ssize_t count = PyList_Size(values);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *object = PyList_GetItem(values, i);
+        const uint8_t *value;
+        int64_t length;
+        if (view(object, &value, &length) &&
+            el_batch_add(&packer->writer, now, NULL, -1, value, length, NULL, 0, 0) == EL_CODEC_OK)
+            continue;
+        packer->pack->failed_index = i;
+        int status = add_record(packer, now, Py_None, object, &none);
+        if (status != EL_PACK_DONE)
+            return status;
+    }
+    packer->pack->count = count;
+    return EL_PACK_DONE;
+}
+
 static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps,
                     int64_t now) {
     encoded_headers encoded = {0};
@@ -175,25 +196,52 @@ static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *
     return status;
 }
 
-int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time) {
+/* Most lists hold values of about one length. */
+static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
+    const uint8_t *first;
+    int64_t length = 0;
+    Py_ssize_t count = PyList_Size(values);
+    if (count == 0 || !view(PyList_GetItem(values, 0), &first, &length))
+        return PACK_BYTES_MIN;
+    size_t each = el_record_size_max(-1, length, 0);
+    size_t bytes_max = (size_t)batch_bytes_max < PACK_BYTES_MIN ? PACK_BYTES_MIN : (size_t)batch_bytes_max;
+    if (each > bytes_max / (size_t)count)
+        return bytes_max;
+    size_t bytes = each * (size_t)count + EL_BATCH_HEADER_BYTES;
+    return bytes < PACK_BYTES_MIN ? PACK_BYTES_MIN : bytes;
+}
+
+static int pack(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
+                int64_t batch_bytes_max, int log_append_time) {
     memset(pack, 0, sizeof *pack);
-    pack->data = malloc(PACK_BYTES_MIN);
+    pack->capacity = guess_bytes(values, batch_bytes_max);
+    pack->data = malloc(pack->capacity);
     if (pack->data == NULL)
         return EL_PACK_NO_MEMORY;
-    pack->capacity = PACK_BYTES_MIN;
     packer packer = {
         .pack = pack,
         .batch_bytes_max = (size_t)batch_bytes_max,
         .attributes = log_append_time ? EL_ATTRIBUTE_LOG_APPEND_TIME : 0,
     };
     begin_batch(&packer);
-    PyGILState_STATE state = PyGILState_Ensure();
-    int status = pack_all(&packer, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now);
+    int is_plain = keys == Py_None && headers == Py_None && timestamps == Py_None;
+    int status = is_plain ? pack_plain(&packer, values, now) : pack_all(&packer, values, keys, headers, timestamps, now);
     PyErr_Clear();
-    PyGILState_Release(state);
     if (status == EL_PACK_DONE)
         finish_batch(&packer);
+    return status;
+}
+
+int el_pack_values(el_pack *into, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time) {
+    return pack(into, values, Py_None, Py_None, Py_None, now, batch_bytes_max, log_append_time);
+}
+
+int el_pack_lists(el_pack *into, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
+                  int64_t batch_bytes_max, int log_append_time) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    int status = pack(into, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now,
+                      batch_bytes_max, log_append_time);
+    PyGILState_Release(state);
     return status;
 }
 
@@ -202,7 +250,7 @@ void el_pack_free(el_pack *pack) {
     pack->data = NULL;
 }
 
-static PyObject *bytes_or_none(const uint8_t *bytes, int32_t length) {
+PyObject *el_make_bytes(const uint8_t *bytes, int32_t length) {
     if (length < 0) {
         Py_INCREF(Py_None);
         return Py_None;
@@ -218,23 +266,6 @@ static int append_stolen(PyObject *list, PyObject *object) {
     return result;
 }
 
-int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset) {
-    PyGILState_STATE state = PyGILState_Ensure();
-    int64_t count = 0;
-    int more = 1;
-    el_record record;
-    while (count < max_records && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
-        if (append_stolen((PyObject *)list, bytes_or_none(record.value, record.value_length)) != 0) {
-            PyErr_Clear();
-            count = -2;
-            break;
-        }
-        count++;
-    }
-    PyGILState_Release(state);
-    return more < 0 ? -1 : count;
-}
-
 /* A tuple of (str, bytes or None) pairs. Kafka's header keys are UTF-8; what is not is kept by surrogate escapes. */
 static PyObject *decode_headers(const el_record *record) {
     PyObject *headers = PyTuple_New(record->header_count);
@@ -244,7 +275,7 @@ static PyObject *decode_headers(const el_record *record) {
         PyObject *pair = NULL;
         if (el_header_next(&at, end, &header) == EL_CODEC_OK && (pair = PyTuple_New(2)) != NULL) {
             PyTuple_SetItem(pair, 0, PyUnicode_DecodeUTF8((const char *)header.key, header.key_length, "surrogateescape"));
-            PyTuple_SetItem(pair, 1, bytes_or_none(header.value, header.value_length));
+            PyTuple_SetItem(pair, 1, el_make_bytes(header.value, header.value_length));
         }
         if (pair == NULL || PyErr_Occurred()) {
             Py_XDECREF(pair);
@@ -256,40 +287,78 @@ static PyObject *decode_headers(const el_record *record) {
     return headers;
 }
 
-typedef struct record_maker {
-    PyTypeObject *type;
-    PyObject *make; /* tuple.__new__, or None */
-    PyObject *topic;
-    PyObject *partition;
-} record_maker;
+/* Records that were appended together have one timestamp, and share the object. */
+static PyObject *timestamp_object(record_maker *maker, int64_t timestamp) {
+    if (maker->timestamp_object == NULL || maker->timestamp != timestamp) {
+        Py_XDECREF(maker->timestamp_object);
+        maker->timestamp_object = PyLong_FromLongLong(timestamp);
+        maker->timestamp = timestamp;
+    }
+    Py_XINCREF(maker->timestamp_object);
+    return maker->timestamp_object;
+}
 
-static PyObject *new_record(const record_maker *maker, const el_reader *reader, const el_record *source) {
-    int in_place = maker->make == Py_None;
-    PyObject *record = in_place ? PyType_GenericAlloc(maker->type, RECORD_FIELDS) : PyTuple_New(RECORD_FIELDS);
-    if (record == NULL)
-        return NULL;
+void el_maker_clear(record_maker *maker) {
+    Py_CLEAR(maker->timestamp_object);
+}
+
+/* Do the items of a tuple stand right behind its header? So it is in every CPython up to 3.13; where it is not, items are
+ * stored by a call each. */
+static int are_items_inline(void) {
+    static int answer = -1;
+    if (answer < 0) {
+        PyObject *tuple = PyTuple_Pack(3, Py_True, Py_None, Py_False);
+        PyObject **items = (PyObject **)((PyVarObject *)tuple + 1);
+        answer = tuple != NULL && items[0] == Py_True && items[1] == Py_None && items[2] == Py_False;
+        Py_XDECREF(tuple);
+        PyErr_Clear();
+    }
+    return answer;
+}
+
+/* New references, NULL where one could not be had: then an exception is set. */
+static int make_fields(record_maker *maker, const el_reader *reader, const el_record *source, PyObject **fields) {
     int64_t timestamp = reader->batch.attributes & EL_ATTRIBUTE_LOG_APPEND_TIME
                             ? reader->batch.max_timestamp
                             : (int64_t)((uint64_t)reader->batch.base_timestamp + (uint64_t)source->timestamp_delta);
     Py_INCREF(maker->topic);
     Py_INCREF(maker->partition);
-    PyTuple_SetItem(record, 0, maker->topic);
-    PyTuple_SetItem(record, 1, maker->partition);
-    PyTuple_SetItem(record, 2, PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta));
-    PyTuple_SetItem(record, 3, PyLong_FromLongLong(timestamp));
-    PyTuple_SetItem(record, 4, bytes_or_none(source->key, source->key_length));
-    PyTuple_SetItem(record, 5, bytes_or_none(source->value, source->value_length));
-    PyTuple_SetItem(record, 6, decode_headers(source));
-    if (!PyErr_Occurred() && in_place)
+    fields[0] = maker->topic;
+    fields[1] = maker->partition;
+    fields[2] = PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta);
+    fields[3] = timestamp_object(maker, timestamp);
+    fields[4] = el_make_bytes(source->key, source->key_length);
+    fields[5] = el_make_bytes(source->value, source->value_length);
+    fields[6] = decode_headers(source);
+    return fields[2] != NULL && fields[3] != NULL && fields[4] != NULL && fields[5] != NULL && fields[6] != NULL;
+}
+
+PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
+    int in_place = maker->make == Py_None;
+    PyObject *fields[RECORD_FIELDS];
+    int is_whole = make_fields(maker, reader, source, fields);
+    PyObject *record = NULL;
+    if (is_whole)
+        record = in_place ? PyType_GenericAlloc(maker->type, RECORD_FIELDS) : PyTuple_New(RECORD_FIELDS);
+    if (record != NULL && in_place && are_items_inline()) {
+        memcpy((PyVarObject *)record + 1, fields, sizeof fields);
         return record;
-    PyObject *made = PyErr_Occurred() ? NULL : PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
+    }
+    for (int i = 0; i < RECORD_FIELDS; i++)
+        if (record != NULL)
+            PyTuple_SetItem(record, i, fields[i]);
+        else
+            Py_XDECREF(fields[i]);
+    if (record == NULL || in_place)
+        return record;
+    PyObject *made = PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
     Py_DECREF(record);
     return made;
 }
 
 /* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
-static int append_record(PyObject *list, const record_maker *maker, el_reader *reader, const el_record *source) {
-    if (append_stolen(list, new_record(maker, reader, source)) == 0)
+static int append_record(PyObject *list, record_maker *maker, el_reader *reader, const el_record *source) {
+    if (append_stolen(list, el_make_record(maker, reader, source)) == 0)
         return 0;
     int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
     reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
@@ -300,7 +369,7 @@ static int append_record(PyObject *list, const record_maker *maker, el_reader *r
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
-    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition};
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL};
     int64_t count = 0;
     int more = 1, failure = 0;
     el_record record;
@@ -308,6 +377,7 @@ int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, 
         failure = append_record((PyObject *)list, &maker, reader, &record);
         count++;
     }
+    el_maker_clear(&maker);
     PyGILState_Release(state);
     return failure != 0 ? failure : more < 0 ? -1 : count;
 }
@@ -316,7 +386,7 @@ int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, 
 static int is_accepted(PyObject *function, const uint8_t *bytes, int32_t length) {
     if (length < 0)
         return 0;
-    PyObject *argument = bytes_or_none(bytes, length);
+    PyObject *argument = el_make_bytes(bytes, length);
     PyObject *answer = argument == NULL ? NULL : PyObject_CallFunctionObjArgs(function, argument, NULL);
     int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(argument);
@@ -369,7 +439,7 @@ static void append_exception(PyObject *list) {
 int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
                       uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
-    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition};
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL};
     int64_t count = 0;
     int more = 1, failure = 0;
     el_record record;
@@ -387,6 +457,7 @@ int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, 
             failure = -3;
         }
     }
+    el_maker_clear(&maker);
     PyGILState_Release(state);
     return failure != 0 ? failure : more < 0 ? -1 : count;
 }

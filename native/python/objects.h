@@ -36,12 +36,9 @@ int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t hea
                   int64_t batch_bytes_max, int log_append_time);
 void el_pack_free(el_pack *pack);
 
-/* Append the values of up to max_records checked records below stop_offset to a list. Returns how many, -1 when a record is
- * malformed (reader->codec_status), -2 when memory ran out. */
-int64_t el_take_values(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset);
-
-/* The same with whole records: instances of record_type, a subclass of tuple with seven fields. make is tuple.__new__, or
- * the address of None where an instance may be filled in place. */
+/* Append up to max_records checked records below stop_offset to a list, as instances of record_type, a subclass of tuple with seven
+ * fields. make is tuple.__new__, or the address of None where an instance may be filled in place. Returns how many, -1 when a
+ * record is malformed (reader->codec_status), -2 when memory ran out. */
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 

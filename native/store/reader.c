@@ -222,17 +222,20 @@ static int open_batch(el_reader *reader) {
     return 0;
 }
 
-/* Are there bytes of records at reader->records, and none of them used up? Opens the next checked batch where there are none. */
-static int has_records(el_reader *reader, int64_t stop_offset) {
-    while (reader->next_offset < stop_offset) {
-        if (reader->records != reader->records_end)
-            return 1;
+/* Go to the next checked batch with records, the last one's being used up; 0 if there is none below stop_offset. */
+static int open_next(el_reader *reader, int64_t stop_offset) {
+    do {
         if (reader->records != NULL && reader->next_offset <= last_offset(&reader->batch))
             reader->next_offset = last_offset(&reader->batch) + 1; /* compaction took the last records */
-        if (!open_batch(reader))
+        if (reader->next_offset >= stop_offset || !open_batch(reader))
             return 0;
-    }
-    return 0;
+    } while (reader->records == reader->records_end);
+    return 1;
+}
+
+/* Are there bytes of records at reader->records? */
+static inline int has_records(el_reader *reader, int64_t stop_offset) {
+    return reader->next_offset < stop_offset && (reader->records != reader->records_end || open_next(reader, stop_offset));
 }
 
 static int malformed(el_reader *reader, int codec_status) {

@@ -1,0 +1,28 @@
+/* What the files of this directory share: Python objects made of decoded records, and records made of Python objects. */
+
+#ifndef EVENTLOG_PYTHON_MAKING_H
+#define EVENTLOG_PYTHON_MAKING_H
+
+#include "objects.h"
+
+/* What all records of a partition have in common: borrowed references, but for the timestamp that was made last. */
+typedef struct record_maker {
+    PyTypeObject *type; /* a subclass of tuple with seven fields */
+    PyObject *make;     /* tuple.__new__, or None where an instance may be filled in place */
+    PyObject *topic;
+    PyObject *partition;
+    int64_t timestamp;
+    PyObject *timestamp_object;
+} record_maker;
+
+/* bytes, or None for a length below 0. NULL with an exception set. */
+PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
+
+/* NULL with an exception set: MemoryError, or anything else for a malformed record. */
+PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source);
+void el_maker_clear(record_maker *maker);
+
+/* As el_pack_lists, for a list of values alone, with the interpreter lock held. */
+int el_pack_values(el_pack *pack, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time);
+
+#endif
