@@ -100,8 +100,7 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
-        if self._process.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
+        self._process.kill()  # which is nothing to one that has just ended by itself
         self._process.join()
 
     def stop(self) -> None:
