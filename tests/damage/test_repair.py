@@ -221,6 +221,8 @@ def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, 
             assert [report.problems for report in log.verify()] == [[], []]
             assert found == [record for record in store.records[0] if record in found] and len(found) == RECORDS - 8
             assert partition.append(b"new") == RECORDS == done.end_offset
+        if keeper.exit_status == 0:
+            break  # it makes fewer calls: at every later point it would not be killed either
     assert kills, f"a repair never calls {system_call}"
 
 
