@@ -5,11 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from eventlog.api import EventLog, open
-from eventlog.catalog.history import HistoryEntry, OffsetChange
-from eventlog.catalog.topics import TopicDescription
-from eventlog.consumer.consumer import Consumer
-from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import (
     BackupError,
     ConcurrentUseError,
@@ -33,36 +28,58 @@ from eventlog.errors import (
     TopicNotFoundError,
     UnsupportedCodecError,
 )
-from eventlog.groups.group import Group, GroupDescription, GroupMember
-from eventlog.groups.progress import Progress
-from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
-from eventlog.producer.acks import Ack
-from eventlog.producer.producer import Producer
-from eventlog.producer.receipt import Receipt
-from eventlog.records.record import Record, TopicPartition
-from eventlog.storage.compaction import Compacted
-from eventlog.storage.glance import PartitionOffsets, PartitionSize
-from eventlog.storage.inspection import Problem, VerifyReport
-from eventlog.storage.partition import Partition
-from eventlog.storage.recovery import RecoveryReport
 
 if TYPE_CHECKING:
+    from eventlog.api import EventLog, open
+    from eventlog.catalog.history import HistoryEntry, OffsetChange
+    from eventlog.catalog.topics import TopicDescription
+    from eventlog.consumer.consumer import Consumer
+    from eventlog.consumer.rebalance import RebalanceListener
+    from eventlog.groups.group import Group, GroupDescription, GroupMember
+    from eventlog.groups.progress import Progress
     from eventlog.keeping.backup import BackupReport
     from eventlog.keeping.doctor import Finding, diagnose
     from eventlog.keeping.repair import Removal, RepairPlan
     from eventlog.keeping.restoring import RestoreReport, restore
     from eventlog.keeping.verification import verify_backup
+    from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
+    from eventlog.producer.acks import Ack
+    from eventlog.producer.producer import Producer
+    from eventlog.producer.receipt import Receipt
+    from eventlog.records.record import Record, TopicPartition
+    from eventlog.storage.compaction import Compacted
+    from eventlog.storage.glance import PartitionOffsets, PartitionSize
+    from eventlog.storage.inspection import Problem, VerifyReport
+    from eventlog.storage.partition import Partition
+    from eventlog.storage.recovery import RecoveryReport
     from eventlog.views.activity import Activity, GroupActivity, TopicActivity
     from eventlog.views.metrics import Metric, Metrics, Sample
     from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
 
-# Imported when they are used first: few programs look at a store as a whole or keep it, and all of them start.
+# Imported when they are used first: the help of a command needs none of them, and few programs need all.
 _MODULES = {
+    "api": ("EventLog", "open"),
+    "catalog.history": ("HistoryEntry", "OffsetChange"),
+    "catalog.topics": ("TopicDescription",),
+    "consumer.consumer": ("Consumer",),
+    "consumer.rebalance": ("RebalanceListener",),
+    "groups.group": ("Group", "GroupDescription", "GroupMember"),
+    "groups.progress": ("Progress",),
     "keeping.backup": ("BackupReport",),
     "keeping.doctor": ("Finding", "diagnose"),
     "keeping.repair": ("Removal", "RepairPlan"),
     "keeping.restoring": ("RestoreReport", "restore"),
     "keeping.verification": ("verify_backup",),
+    "maintenance.report": ("HeldBack", "MaintenanceReport", "PartitionMaintenance"),
+    "producer.acks": ("Ack",),
+    "producer.producer": ("Producer",),
+    "producer.receipt": ("Receipt",),
+    "records.record": ("Record", "TopicPartition"),
+    "storage.compaction": ("Compacted",),
+    "storage.glance": ("PartitionOffsets", "PartitionSize"),
+    "storage.inspection": ("Problem", "VerifyReport"),
+    "storage.partition": ("Partition",),
+    "storage.recovery": ("RecoveryReport",),
     "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
     "views.metrics": ("Metric", "Metrics", "Sample"),
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
@@ -146,3 +163,8 @@ def __getattr__(name: str) -> object:
     found: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    """The names that were imported, and those that were not yet."""
+    return sorted({*globals(), *__all__})

@@ -162,6 +162,7 @@ class EventLog(Log):
             durable=durable,
             listener=listener,
         )
+        options.check()
         consumer = Consumer(self, self._groups, topics, options)
         self._clients.add(consumer)
         return consumer

@@ -6,8 +6,8 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
@@ -38,8 +38,7 @@ from eventlog.storage.verification import verify
 from eventlog.waiting import Flag, Signals
 
 
-@dataclass(frozen=True)
-class Internals:
+class Internals(NamedTuple):
     """What the layers above the log build on."""
 
     path: Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 
@@ -18,22 +18,19 @@ _INT64_MAX = 2**63 - 1
 _PARTITIONS_MAX = 100_000
 
 
-@dataclass(frozen=True)
-class _Number:
+class _Number(NamedTuple):
     default: int
     minimum: int
     maximum: int
 
 
-@dataclass(frozen=True)
-class _Fraction:
+class _Fraction(NamedTuple):
     default: float
     minimum: float
     maximum: float
 
 
-@dataclass(frozen=True)
-class _Choice:
+class _Choice(NamedTuple):
     default: str
     allowed: tuple[str, ...]
 
@@ -59,8 +56,7 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
 }
 
 
-@dataclass(frozen=True)
-class TopicConfig:
+class TopicConfig(NamedTuple):
     """A topic's settings: those that were given, over Kafka's defaults. `had_gaps` says that records may have been taken out of
     the middle by compaction, under an earlier setting, or by repair."""
 

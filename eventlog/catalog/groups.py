@@ -6,7 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 import lmdb
 
@@ -22,8 +23,7 @@ from eventlog.records.record import TopicPartition
 _DATABASE = b"groups"
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A consumer in a group. `epoch` is the number of the transaction in which it joined: no two members ever share one.
 
     `seat` is its place in the group's mapped file, `lease_ms` how long it may go without a poll, `absence_ms` how long a static
@@ -47,8 +47,7 @@ class Member:
         return f"{self.instance_id or self.host}-{self.epoch}"
 
 
-@dataclass(frozen=True)
-class GroupState:
+class GroupState(NamedTuple):
     """A group: its generation, members by epoch, and which partitions each member is to have.
 
     `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use."""
@@ -59,8 +58,8 @@ class GroupState:
     generation: int = 0
     assignor: str = ""
     slots: int = 0
-    members: Mapping[int, Member] = field(default_factory=dict)
-    assignment: Mapping[int, tuple[TopicPartition, ...]] = field(default_factory=dict)
+    members: Mapping[int, Member] = MappingProxyType({})
+    assignment: Mapping[int, tuple[TopicPartition, ...]] = MappingProxyType({})
 
 
 def _encode(state: GroupState) -> bytes:
@@ -70,7 +69,7 @@ def _encode(state: GroupState) -> bytes:
         "generation": state.generation,
         "assignor": state.assignor,
         "slots": state.slots,
-        "members": [asdict(member) for member in state.members.values()],
+        "members": [member._asdict() for member in state.members.values()],
         "assignment": [[epoch, [list(each) for each in partitions]] for epoch, partitions in state.assignment.items()],
     }
     return json.dumps(content, separators=(",", ":")).encode()

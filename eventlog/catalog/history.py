@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import lmdb
 
@@ -27,8 +27,7 @@ _TOTAL = struct.Struct(">Q")
 _LAST = b"\xff" * 9
 
 
-@dataclass(frozen=True)
-class OffsetChange:
+class OffsetChange(NamedTuple):
     """What became of one committed offset; None: there is none. `member_id` owned the partition, None: nobody did."""
 
     partition: TopicPartition
@@ -37,8 +36,7 @@ class OffsetChange:
     member_id: str | None = None
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """Changes that were stored at once, `at_ms` milliseconds since the epoch. `kind` is "commit" for what members acknowledged
     since the entry before, else what somebody did to the group: "reset", "undo", "import", "copy" or "delete".
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import lmdb
 
@@ -18,8 +18,7 @@ _DATABASE = b"topics"
 _DELETED = b"deleted"  # topics whose files are still being removed
 
 
-@dataclass(frozen=True)
-class TopicDescription:
+class TopicDescription(NamedTuple):
     """A topic: its number of partitions, the settings that were given, and when it was made (ms since the epoch).
 
     `had_gaps` says that records may have been taken out of the middle, by compaction or repair."""
@@ -90,9 +89,8 @@ class TopicCatalog:
                     "added, because the records of the others would be lost"
                 )
             given = {key: value for key, value in {**before.config, **config}.items() if value is not None}
-            after = replace(
-                before, partitions=partitions or before.partitions, config=given, had_gaps=before.settings().may_have_gaps
-            )
+            may_have_gaps = before.settings().may_have_gaps
+            after = before._replace(partitions=partitions or before.partitions, config=given, had_gaps=may_have_gaps)
             transaction.put(name.encode(), _encode(after))
         return after
 
@@ -121,7 +119,7 @@ class TopicCatalog:
     def note_gaps(self, name: str) -> None:
         """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
-            transaction.put(name.encode(), _encode(replace(_existing(transaction, name), had_gaps=True)))
+            transaction.put(name.encode(), _encode(_existing(transaction, name)._replace(had_gaps=True)))
 
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""

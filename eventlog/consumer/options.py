@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
@@ -13,9 +13,8 @@ from eventlog.options import check_bool, check_group_name, check_instance_id, ch
 RESETS = ("earliest", "latest", "error")
 
 
-@dataclass(frozen=True)
-class ConsumerOptions:
-    """The options of `EventLog.consumer`. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+class ConsumerOptions(NamedTuple):
+    """The options of `EventLog.consumer`."""
 
     group: str | None
     auto_offset_reset: str
@@ -28,7 +27,8 @@ class ConsumerOptions:
     durable: bool
     listener: RebalanceListener | None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise `InvalidArgumentError` or `InvalidTypeError` for what cannot be."""
         if self.group is not None:
             check_group_name(self.group)
         if self.instance_id is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 
 from eventlog.records.record import TopicPartition
@@ -134,15 +133,16 @@ def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: M
     return {topic: merged[tuple(places_by_topic[topic])] for topic in sorted(places_by_topic)}
 
 
-@dataclass(eq=False)
 class _Pool:
     """The topics that the same members subscribe to. For the balance any partition of them is as good as another, so
-    numbers are shared out first and partitions afterwards."""
+    numbers are shared out first and partitions afterwards. By member, `held` is what may stay, and `shares` how many are to
+    be whose."""
 
-    subscribers: frozenset[str]
-    partitions: list[TopicPartition] = field(default_factory=list)
-    held: dict[str, list[TopicPartition]] = field(default_factory=lambda: defaultdict(list))  # What may stay, by member.
-    shares: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # How many are to be whose, by member.
+    def __init__(self, subscribers: frozenset[str]) -> None:
+        self.subscribers = subscribers
+        self.partitions: list[TopicPartition] = []
+        self.held: dict[str, list[TopicPartition]] = defaultdict(list)
+        self.shares: dict[str, int] = defaultdict(int)
 
 
 def _pools(

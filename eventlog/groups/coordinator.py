@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.clock import now_ms
@@ -20,8 +20,7 @@ from eventlog.log import Internals
 from eventlog.storage.acks import SEATS
 
 
-@dataclass(frozen=True)
-class JoinRequest:
+class JoinRequest(NamedTuple):
     """What a consumer wants of its group."""
 
     topics: tuple[str, ...]
@@ -92,7 +91,7 @@ def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> Gr
         raise InvalidArgumentError(
             f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that, not with {assignor!r}"
         )
-    return replace(state, assignor=assignor)
+    return state._replace(assignor=assignor)
 
 
 def _is_complete(change: GroupChange, state: GroupState) -> bool:
@@ -113,8 +112,8 @@ def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: M
             if member.instance_id is None:
                 state = _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
             else:
-                absent = replace(member, absent_since_ms=_monotonic_ms())
-                state = replace(state, members={**state.members, member.epoch: absent})
+                absent = member._replace(absent_since_ms=_monotonic_ms())
+                state = state._replace(members={**state.members, member.epoch: absent})
             change.store(state)
     locks.release(member.epoch)
     if state is not None:
@@ -129,7 +128,7 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
         before = group.state_in(change)
         if member.epoch not in before.members:
             raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
-        member = replace(member, topics=topics)
+        member = member._replace(topics=topics)
         after = _reassign(change, before, list({**before.members, member.epoch: member}.values()))
         is_new = (after.assignment, after.members) != (before.assignment, before.members)
         if is_new:
@@ -148,7 +147,7 @@ def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) 
         if len(present) < len(before.members):
             after = _reassign(change, before, present)
         elif present != list(before.members.values()):
-            after = replace(before, members={member.epoch: member for member in present})
+            after = before._replace(members={member.epoch: member for member in present})
         if after is not before:
             change.store(after)
     if after.generation != before.generation:
@@ -193,7 +192,7 @@ def is_absent(locks: MemberLocks, member: Member) -> bool:
 
 def _noted(locks: MemberLocks, member: Member) -> Member:
     """The member; with the time since when, if it is absent."""
-    return replace(member, absent_since_ms=_monotonic_ms()) if is_absent(locks, member) else member
+    return member._replace(absent_since_ms=_monotonic_ms()) if is_absent(locks, member) else member
 
 
 def _monotonic_ms() -> int:

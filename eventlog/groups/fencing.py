@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from eventlog.catalog.history import OffsetChange
 from eventlog.catalog.offsets import StoredOffset
@@ -22,7 +21,7 @@ def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartiti
     wanted = {place: NOTHING_COMMITTED if offset is None else offset for place, offset in offsets.items()}
     with groups.internals.groups.change(table.name) as change:
         state = table.state_in(change)
-        state = replace(state, generation=state.generation + 1)
+        state = state._replace(generation=state.generation + 1)
         change.store(state)
         slots = {place: stored.slot for place, stored in change.offsets().items()}
         changes = []

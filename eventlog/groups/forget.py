@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 from eventlog.catalog.groups import GroupState
 from eventlog.catalog.offsets import FORGOTTEN_MS, StoredOffset
@@ -39,7 +38,7 @@ def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
         if members:
             state = next_generation(state, members, change.partition_counts(subscribed_topics(members) - {topic}))
         else:
-            state = replace(state, generation=state.generation + 1)
+            state = state._replace(generation=state.generation + 1)
         change.store(state)
         for partition, found in stored.items():
             # The slot stays the partition's: other processes remember which one it is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.catalog.groups import Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
@@ -20,8 +20,7 @@ from eventlog.storage.glance import PartitionOffsets
 from eventlog.storage.partition import check_offset_within
 
 
-@dataclass(frozen=True)
-class GroupMember:
+class GroupMember(NamedTuple):
     """A live member of a group. `partitions` are those it owns now, `assigned` those it is to have, once others have given
     them up; `joined_ms` is in milliseconds since the epoch."""
 
@@ -35,8 +34,7 @@ class GroupMember:
     assigned: tuple[TopicPartition, ...] = ()
 
 
-@dataclass(frozen=True)
-class GroupDescription:
+class GroupDescription(NamedTuple):
     """A group at one moment. The generation grows with every change of who has which partition; `lag` is as `Group.lag` has
     it."""
 

@@ -8,7 +8,7 @@ member had can be taken at once. This is the reconciliation of Kafka's KIP-848, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.errors import GroupNotFoundError, StaleMemberError
@@ -20,13 +20,12 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage.acks import NOBODY, Ack
 
 
-@dataclass
-class Review:
+class Review(NamedTuple):
     """What a look at the group's state asks of a member. `lost` are partitions that are its own no longer, `revoked` those
     it has to give up. With `is_expelled` it is not in the group any more."""
 
-    lost: list[TopicPartition] = field(default_factory=list)
-    revoked: list[TopicPartition] = field(default_factory=list)
+    lost: list[TopicPartition]
+    revoked: list[TopicPartition]
     is_expelled: bool = False
 
 
@@ -60,7 +59,7 @@ class Membership:
         state = self._state_now()
         if self.member.epoch not in state.members:
             self._check_not_replaced(state)
-            return Review(lost=sorted(self.owned), is_expelled=True)
+            return Review(sorted(self.owned), [], is_expelled=True)
         target = set(state.assignment.get(self.member.epoch, ()))
         lost = sorted(partition for partition, ack in self.owned.items() if not ack.is_owned)
         revoked = sorted(partition for partition in self.owned if partition not in target and partition not in lost)

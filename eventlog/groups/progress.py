@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventlog.catalog.history import HistoryEntry
 from eventlog.clock import now_ms
@@ -22,8 +22,7 @@ _NOTHING_BEHIND: _Behind = (0, 0.0, None)
 _NOWHERE = SeenOffset(NOTHING_COMMITTED, -1, NOBODY)
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """A group in one partition. None stands for what is unknown: nothing was committed yet, or not for long enough.
 
     `lag` is in records, `lag_bytes` in bytes of batches; `lag_seconds` is the age of the oldest record that is not

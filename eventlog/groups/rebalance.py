@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.groups.assignors import ASSIGNORS
@@ -22,8 +21,7 @@ def next_generation(state: GroupState, members: Iterable[Member], partition_coun
         partition_counts,
         {member_id: state.assignment.get(member.epoch, ()) for member_id, member in by_id.items()},
     )
-    return replace(
-        state,
+    return state._replace(
         generation=state.generation + 1,
         members={member.epoch: member for member in by_id.values()},
         assignment={by_id[member_id].epoch: tuple(partitions) for member_id, partitions in assigned.items()},
@@ -34,8 +32,7 @@ def succeed(state: GroupState, former: Member, member: Member) -> GroupState:
     """The group in which a static member came back as `member`, and has what it had before."""
     members = {epoch: each for epoch, each in state.members.items() if epoch != former.epoch}
     assignment = {epoch: each for epoch, each in state.assignment.items() if epoch != former.epoch}
-    return replace(
-        state,
+    return state._replace(
         generation=state.generation + 1,
         members={**members, member.epoch: member},
         assignment={**assignment, member.epoch: state.assignment.get(former.epoch, ())},

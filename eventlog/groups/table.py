@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
 from eventlog.catalog.offsets import StoredOffset
@@ -91,7 +90,7 @@ class GroupTable:
                     slots[partition] = state.slots
                     self.acks.initialise_slot(state.slots)
                     change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, -1, state.slots))
-                    state = replace(state, slots=state.slots + 1)
+                    state = state._replace(slots=state.slots + 1)
             change.store(state)
         self._slots = slots
 

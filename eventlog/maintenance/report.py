@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import NamedTuple
 
 from eventlog.storage.compaction import Compacted
 
 
-@dataclass(frozen=True)
-class HeldBack:
+class HeldBack(NamedTuple):
     """A group that keeps retention.acked from deleting more: `committed` is its offset, None while it has none, and so many
     `records` lie behind it."""
 
@@ -17,8 +18,7 @@ class HeldBack:
     records: int
 
 
-@dataclass(frozen=True)
-class PartitionMaintenance:
+class PartitionMaintenance(NamedTuple):
     """What was done to one partition. `reason` is the setting by which segments were deleted, "" if none was; `compacted` is
     None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked."""
 
@@ -37,14 +37,18 @@ class PartitionMaintenance:
         return not (self.reason or self.compacted or self.held_back_by)
 
 
-@dataclass
-class MaintenanceReport:
+class MaintenanceReport(SimpleNamespace):
     """One round of housekeeping. `is_elsewhere` says that another process is at it, so that nothing was done here.
 
     `failures` are (subject, what was wrong): the rest of the round went on."""
 
-    is_elsewhere: bool = False
-    partitions: list[PartitionMaintenance] = field(default_factory=list)
-    expired_groups: list[str] = field(default_factory=list)
-    deleted_topics: list[str] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    is_elsewhere: bool
+    partitions: list[PartitionMaintenance]
+    expired_groups: list[str]
+    deleted_topics: list[str]
+    failures: list[tuple[str, str]]
+
+    def __init__(self, *, is_elsewhere: bool = False, failures: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(
+            is_elsewhere=is_elsewhere, partitions=[], expired_groups=[], deleted_topics=[], failures=list(failures)
+        )

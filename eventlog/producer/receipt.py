@@ -78,7 +78,7 @@ class PendingReceipt(Receipt):
 
     @property
     def is_resolved(self) -> bool:
-        """Is the record in the log?"""
+        """Is the record in the log? Readers may see it a moment before this tells."""
         return self._batch.first_offset is not None
 
     @property

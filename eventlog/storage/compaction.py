@@ -10,7 +10,6 @@ Source of the algorithm: Kafka's LogCleaner (https://kafka.apache.org/documentat
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -116,7 +115,7 @@ class _LatestOffsets:
         self.native: Any = ffi.new("el_offset_map *")
         self.native.entries = self._entries
         self.native.capacity = keys
-        self.native.secret = [secrets.randbits(64), secrets.randbits(64)]
+        self.native.secret = [int.from_bytes(os.urandom(8), "big") for _ in range(2)]
         self.native.first_offset = self.native.end_offset = first_offset
 
     def note_plain(self, block: Any, length: int) -> tuple[int, int]:

@@ -10,8 +10,8 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
@@ -24,8 +24,7 @@ from eventlog.storage.index import IndexEntry, TimeIndexEntry
 _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 
 
-@dataclass(frozen=True)
-class BatchInfo:
+class BatchInfo(NamedTuple):
     """The header of a batch and its place; sizes and positions in bytes, timestamps in ms since the epoch."""
 
     position: int
@@ -64,8 +63,7 @@ class BatchInfo:
         return bool(self.attributes & _CONTROL)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with a file, and where (in bytes)."""
 
     path: Path
@@ -73,16 +71,18 @@ class Problem:
     reason: str
 
 
-@dataclass
-class VerifyReport:
+class VerifyReport(SimpleNamespace):
     """What was found in a partition's directory; `problems` is empty when all is well."""
 
     directory: Path
-    segments: int = 0
-    batches: int = 0
-    records: int = 0
-    bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    segments: int
+    batches: int
+    records: int
+    bytes: int
+    problems: list[Problem]
+
+    def __init__(self, directory: Path, *, bytes: int = 0) -> None:
+        super().__init__(directory=directory, segments=0, batches=0, records=0, bytes=bytes, problems=[])
 
 
 def base_offset_of(path: Path) -> int:

@@ -19,9 +19,8 @@ A partition whose head is from this boot and unharmed is `trusted`, and not look
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
@@ -34,8 +33,7 @@ _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
 _EPOCH_MAX = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class RecoveryReport:
+class RecoveryReport(NamedTuple):
     """What was found and done when a partition was opened.
 
     `outcome` is "trusted", "created", "clean", "trimmed", "truncated" or "damaged"; sizes and positions are in bytes.
@@ -52,8 +50,7 @@ class RecoveryReport:
     damage: CorruptLogError | None = None
 
 
-@dataclass
-class Recovered:
+class Recovered(NamedTuple):
     """The state that a partition's head is initialised with."""
 
     tail: Any  # el_tail
@@ -63,16 +60,16 @@ class Recovered:
     report: RecoveryReport
 
 
-@dataclass
 class _Scan:
-    """The last segment, as far as it is right."""
+    """The last segment, as far as it is right; `tail` is an el_tail."""
 
-    path: Path
-    size: int
-    start: int
-    tail: Any  # el_tail
-    indexes: IndexBuilder
-    status: int = 0
+    def __init__(self, path: Path, size: int, tail: Any, interval_bytes: int) -> None:
+        self.path = path
+        self.size = size
+        self.start: int = tail.position
+        self.tail = tail
+        self.indexes = IndexBuilder(tail, interval_bytes)
+        self.status = 0
 
 
 def _parse_batch(descriptor: int, position: int) -> Any | None:
@@ -129,7 +126,7 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
         # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
-        scan = _Scan(path, size, tail.position, tail, IndexBuilder(tail, interval_bytes))
+        scan = _Scan(path, size, tail, interval_bytes)
         block_bytes = _BLOCK_BYTES
         while tail.position < size:
             data = bytearray(min(block_bytes, size - tail.position))
@@ -268,15 +265,15 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
     end = scan.tail.position
     report = RecoveryReport("clean", scan.path, scan.start, end - scan.start)
     if end < durable_position:
-        return replace(report, outcome="damaged", damage=_damage(scan, durable_position, None))
+        return report._replace(outcome="damaged", damage=_damage(scan, durable_position, None))
     if end == scan.size:
         return report
     if end == data_end:
-        return replace(report, outcome="trimmed")
+        return report._replace(outcome="trimmed")
     good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
     if good_batch is not None and not _has_hole(scan.path, end, good_batch):
-        return replace(report, outcome="damaged", damage=_damage(scan, durable_position, good_batch))
-    return replace(report, outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
+        return report._replace(outcome="damaged", damage=_damage(scan, durable_position, good_batch))
+    return report._replace(outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
 
 
 def _missing(directory: Path, base_offset: int, durable_position: int) -> Recovered:
@@ -305,7 +302,7 @@ def recover(
     report = _judge(scan, durable_position, data_end)
     if change and report.damage is None:
         if report.outcome == "truncated":
-            report = replace(report, kept_at=_keep_aside(scan, removed, data_end))
+            report = report._replace(kept_at=_keep_aside(scan, removed, data_end))
         _cut(scan)
         if report.outcome == "truncated":
             begin_epoch(directory, scan.tail.end_offset)

@@ -8,27 +8,20 @@ import subprocess
 
 import pytest
 
-from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine
+from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, environment_without_store
+from tests.support import programs
 
 
 def completed(words: str, **variables: str) -> list[str]:
     """What bash is offered for the last of these words."""
-    environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
-    done = subprocess.run(
-        [PROGRAM],
-        env={
-            **environment,
-            **variables,
-            "COMP_WORDS": f"eventlog {words}",
-            "COMP_CWORD": str(len(words.split(" "))),
-            "_EVENTLOG_COMPLETE": "bash_complete",
-        },
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_MAX,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return [line.split(",")[1] for line in done.stdout.splitlines() if line]
+    asked = {
+        "COMP_WORDS": f"eventlog {words}",
+        "COMP_CWORD": str(len(words.split(" "))),
+        "_EVENTLOG_COMPLETE": "bash_complete",
+    }
+    done = programs.run([], {**environment_without_store(), **variables, **asked})
+    assert (done.returncode, done.stderr) == (0, b"")
+    return [line.split(",")[1] for line in done.stdout.decode().splitlines() if line]
 
 
 @pytest.mark.parametrize(

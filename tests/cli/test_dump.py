@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
+from tests.cli.command_line import CommandLine, assert_one_error, environment_without_store
+from tests.support import programs
 
 
 @pytest.fixture
@@ -25,8 +26,7 @@ def directory(cli: CommandLine) -> Path:
 
 
 def dump_without_a_store(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
-    return subprocess.run([PROGRAM, "dump", *arguments], env=environment, capture_output=True, timeout=SECONDS_MAX)
+    return programs.run(["dump", *arguments], environment_without_store())
 
 
 def test_a_partition_shows_all_batches_of_all_segments_in_order(cli: CommandLine, directory: Path) -> None:

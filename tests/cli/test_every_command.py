@@ -11,8 +11,9 @@ import click
 import pytest
 
 from eventlog.cli import COMMANDS
-from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
+from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error, closed_pipe, environment_without_store
 from tests.cli.commands import EVERY_COMMAND, LEAF_COMMANDS, identifier
+from tests.support import programs
 
 # Arguments that work in the store of the fixture `shop`, and arguments that name what is not there (or is, already).
 WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -131,8 +132,7 @@ def test_too_few_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ..
 
 @pytest.mark.parametrize("path", USES_A_STORE, ids=identifier)
 def test_without_a_store_the_error_says_how_to_name_one(path: tuple[str, ...]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "EVENTLOG_STORE"}
-    done = subprocess.run([PROGRAM, *path, *WORKING[path]], env=environment, capture_output=True, stdin=subprocess.DEVNULL)
+    done = programs.run([*path, *WORKING[path]], environment_without_store())
     assert_one_error(done.returncode, done.stderr, 2)
     assert b"--store DIR" in done.stderr
 
@@ -172,35 +172,33 @@ def test_json_output_is_an_object_a_line(shop: CommandLine, path: tuple[str, ...
 
 
 @every_leaf
-@pytest.mark.parametrize("option", [(), ("--json",)], ids=["text", "json"])
-def test_a_closed_pipe_ends_it_quietly(shop: CommandLine, path: tuple[str, ...], option: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [PROGRAM, *path, *WORKING[path], *option],
-        env=shop.environment(),
-        input=b"a line\n",
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        timeout=SECONDS_MAX,
-    )
-    os.close(writing)
+def test_a_closed_pipe_ends_it_quietly(shop: CommandLine, path: tuple[str, ...]) -> None:
+    # The real program: an interpreter that ends writes what it has not written yet, and complains.
+    with closed_pipe() as pipe:
+        done = shop.run_program(*path, *WORKING[path], input=b"a line\n", stdout=pipe)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@every_leaf
+def test_a_closed_pipe_ends_json_quietly(shop: CommandLine, path: tuple[str, ...]) -> None:
+    with closed_pipe() as pipe:
+        done = shop.run(*path, *WORKING[path], "--json", stdin=b"a line\n", stdout=pipe)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @every_leaf
 def test_a_full_device_as_output_is_an_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [PROGRAM, *path, *WORKING[path]],
-            env=shop.environment(),
-            input=b"a line\n",
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=SECONDS_MAX,
-        )
+        done = shop.run(*path, *WORKING[path], stdin=b"a line\n", stdout=full.fileno())
     assert_one_error(done.returncode, done.stderr, 1)
     assert b"No space left" in done.stderr
+
+
+@pytest.mark.parametrize("path", [("consume",), ("topics", "list"), ("top",)], ids=identifier)
+def test_a_full_device_is_one_error_though_the_interpreter_writes_at_its_end(shop: CommandLine, path: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = shop.run_program(*path, *WORKING[path], stdout=full)
+    assert_one_error(done.returncode, done.stderr, 1)
 
 
 @every_leaf
@@ -221,8 +219,8 @@ def test_with_standard_output_closed_nothing_of_it_gets_into_the_store(shop: Com
 
 def test_the_store_may_be_named_by_option(shop: CommandLine) -> None:
     environment = {**os.environ, "EVENTLOG_STORE": "/nowhere"}
-    done = subprocess.run([PROGRAM, "--store", shop.store, "topics", "list"], env=environment, capture_output=True, text=True)
-    assert "orders" in done.stdout
+    done = programs.run(["--store", shop.store, "topics", "list"], environment)
+    assert b"orders" in done.stdout
 
 
 @pytest.mark.parametrize(

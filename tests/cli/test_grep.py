@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 import eventlog
-from tests.cli.command_line import PROGRAM, CommandLine
+from tests.cli.command_line import CommandLine
 
 NOTHING_FOUND = 3
 
@@ -98,5 +96,5 @@ def test_a_place_to_look_that_does_not_exist_is_wrong_usage(fruit: CommandLine) 
 
 
 def test_what_is_not_text_can_be_searched_for(fruit: CommandLine) -> None:
-    done = subprocess.run([PROGRAM, "grep", b"\xff", "fruit"], env=fruit.environment(), capture_output=True)
+    done = fruit.run("grep", b"\xff", "fruit")
     assert done.stdout == b"\xff plum\n\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import struct
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 
 import eventlog
 from eventlog import TopicPartition
-from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error
+from tests.cli.command_line import SECONDS_MAX, CommandLine, assert_one_error, closed_pipe
 from tests.support.kafka_format import crc32c
 
 # So many records of this size are printed after one poll, and do not fit into a pipe: the command waits for its reader.
@@ -175,12 +174,8 @@ def test_a_reader_that_goes_away_in_the_middle_acknowledges_nothing_that_it_did_
 
 
 def test_a_pipe_that_is_closed_already_acknowledges_nothing(shop: CommandLine) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [PROGRAM, "consume", "orders", "--group", "billing"], env=shop.environment(), stdout=writing, stderr=subprocess.PIPE
-    )
-    os.close(writing)
+    with closed_pipe() as pipe:
+        done = shop.run("consume", "orders", "--group", "billing", stdout=pipe)
     assert (done.returncode, done.stderr) == (0, b"")
     assert committed(shop, "billing") == {0: 1}
 
@@ -188,9 +183,7 @@ def test_a_pipe_that_is_closed_already_acknowledges_nothing(shop: CommandLine) -
 def test_a_full_device_acknowledges_nothing(shop: CommandLine) -> None:
     append(shop, [LARGE] * MANY)
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [PROGRAM, "consume", "orders", "--group", "billing"], env=shop.environment(), stdout=full, stderr=subprocess.PIPE
-        )
+        done = shop.run("consume", "orders", "--group", "billing", stdout=full.fileno())
     assert_one_error(done.returncode, done.stderr, 1)
     assert committed(shop, "billing") == {0: 1}
 

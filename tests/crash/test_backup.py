@@ -140,6 +140,8 @@ def test_a_backup_killed_at_a_system_call_is_incomplete_or_whole_and_the_store_g
                 with pytest.raises(BackupError, match=r"incomplete|is no backup"):
                     use(backup)
             assert not (tmp_path / "restored").exists()
+        if keeper.exit_status == 0:
+            break  # it makes fewer calls: at every later point it would not be killed either
     assert kills, f"a backup never calls {system_call}"
     with eventlog.open(several_segments, lock_timeout_ms=5000) as log:
         log.backup(tmp_path / "backup")
@@ -169,5 +171,7 @@ def test_a_restore_killed_at_a_system_call_leaves_no_store_that_opens_or_a_whole
         elif restored.exists() and any(restored.iterdir()):
             with pytest.raises(StoreOpenError, match=r"restored|no store"):
                 eventlog.open(restored)
+        if keeper.exit_status == 0:
+            break  # it makes fewer calls: at every later point it would not be killed either
     assert kills, f"a restore never calls {system_call}"
     assert not any(report.problems for report in eventlog.verify_backup(backup))

@@ -94,8 +94,11 @@ class Store:
             heads.simulate_reboot(stores.head_file(self.path, number))
 
     def copy(self, path: Path) -> Store:
-        """A store of the same content, in other files: its heads are not those of this boot any more."""
+        """A store of the same content, closed cleanly: its heads are of this boot, and know what was on disk."""
         shutil.copytree(self.path, path)
+        with eventlog.open(path) as log:
+            for number in range(PARTITIONS):
+                stores.open_partition(log, number).flush()  # the copied head is that of another file, and made anew
         copied = object.__new__(Store)
         copied.path, copied.records = path, self.records
         return copied

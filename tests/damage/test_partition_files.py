@@ -28,9 +28,14 @@ damages = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.n
 moments = pytest.mark.parametrize("is_reboot", [False, True], ids=["reopened", "rebooted"])
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("store") / "store")
+
+
 @pytest.fixture
-def filled(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def filled(original: Store, tmp_path: Path) -> Store:
+    return original.copy(tmp_path / "store")
 
 
 @damages

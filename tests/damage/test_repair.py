@@ -33,12 +33,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def filled(original: Store, tmp_path: Path) -> Store:
-    """A store whose heads are of this boot, and know what was on disk."""
-    store = original.copy(tmp_path / "store")
-    with eventlog.open(store.path) as log:
-        for number in range(2):
-            stores.open_partition(log, number).flush()
-    return store
+    return original.copy(tmp_path / "store")
 
 
 def _planned(store: Store) -> RepairPlan:
@@ -214,9 +209,6 @@ def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, 
     kills = 0
     for point in range(1, 12):
         store = original.copy(tmp_path / str(point))
-        with eventlog.open(store.path) as log:
-            for number in range(2):
-                stores.open_partition(log, number).flush()
         for kind in ("earlier log", "last log"):
             damage_file(store.files()[kind], DAMAGES[1])
         with Interpreter(keepers.repair, store.path, prefix=tracing.killing(system_call, point)) as keeper:
@@ -229,6 +221,8 @@ def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, 
             assert [report.problems for report in log.verify()] == [[], []]
             assert found == [record for record in store.records[0] if record in found] and len(found) == RECORDS - 8
             assert partition.append(b"new") == RECORDS == done.end_offset
+        if keeper.exit_status == 0:
+            break  # it makes fewer calls: at every later point it would not be killed either
     assert kills, f"a repair never calls {system_call}"
 
 

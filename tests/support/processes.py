@@ -13,13 +13,16 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["eventlog", "tests.support.workers"])
+_CONTEXT.set_forkserver_preload(["tests.support.workers", "tests.support.programs"])
 
 REPLY_SECONDS_MAX = 60.0
 
@@ -38,6 +41,25 @@ class Failure:
         self.text = text
 
 
+@cache
+def _start_fork_server() -> None:
+    """Start it where it finds what it is to import: only in the working directory it looks for that, and says nothing."""
+    before = Path.cwd()
+    os.chdir(_ROOT)
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(before)
+
+
+def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start a process that calls `target(*arguments)`; it ends with the test's."""
+    _start_fork_server()
+    process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
 def _run(role: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
     try:
         role(connection, *arguments)
@@ -51,9 +73,8 @@ class Worker:
     """A process that runs `role(connection, *arguments)`; killed when its block ends."""
 
     def __init__(self, role: Callable[..., None], *arguments: Any) -> None:
-        self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_run, args=(role, theirs, arguments), daemon=True)
-        self._process.start()
+        self.connection, theirs = multiprocessing.Pipe()
+        self._process = fork(_run, role, theirs, arguments)
         theirs.close()
         pid = self._process.pid
         assert pid is not None
@@ -79,8 +100,7 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
-        if self._process.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
+        self._process.kill()  # which is nothing to one that has just ended by itself
         self._process.join()
 
     def stop(self) -> None:
