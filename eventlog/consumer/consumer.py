@@ -561,15 +561,22 @@ class Consumer:
         if isinstance(self._lock, _Refusing):
             return
         with self._exclusively():
+            membership = self._membership
+            lost = membership.lost() if membership is not None else []
+            if membership is not None:
+                membership.forget(lost)
+            self._drop(lost)  # first, so that it keeps nothing else from being committed
             try:
                 if may_commit and self._auto_commit_s is not None:
                     self._settle()
-                    with suppress(StaleMemberError):  # the group was reset: what was in hand does not count any more
+                    with suppress(StaleMemberError):  # reset just now
                         self._commit_handed_out()
-                if self._membership is not None and self._membership.owned:
-                    self._listener.revoked(sorted(self._membership.owned))
+                if lost:
+                    self._listener.lost(lost)
+                if membership is not None and membership.owned:
+                    self._listener.revoked(sorted(membership.owned))
             finally:
-                membership, self._membership = self._membership, None
+                self._membership = None
                 self._drop(list(self._assigned.lanes))
                 self._lock = _Refusing(StoreClosedError(f"{self!r} is closed"))
                 if membership is not None:

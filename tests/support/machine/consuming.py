@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from eventlog import TopicPartition
-from tests.support.machine.foundation import GROUPS, HOSTS, TOPICS, Foundation, groups, hosts, places, topics
+from tests.support.machine.foundation import GROUPS, TOPICS, Foundation, groups, hosts, places, topics
 from tests.support.machine.model import ModelGroup, ModelMember
 from tests.support.machine.producing import timestamps
 
@@ -61,7 +61,7 @@ class Consuming(Foundation):
         }
         self.do(host, "open_consumer", member.number, wanted, commits_when_revoked, options)
         if polls:
-            self.poll(member, 1)
+            self.poll(member, 5)
 
     @_has_members
     @rule(place=places, wanted=_subscriptions)
@@ -76,10 +76,10 @@ class Consuming(Foundation):
         self.leave(self.member(place))
 
     @precondition(lambda self: len(self.hosts) > 1)
-    @rule(host=st.integers(1, HOSTS - 1))
-    def kill_a_process(self, host: int) -> None:
-        if host in self.hosts:
-            self.kill(host)
+    @rule(place=places)
+    def kill_a_process(self, place: int) -> None:
+        others = sorted(self.hosts)[1:]
+        self.kill(others[place % len(others)])
 
     @_has_groups
     @rule(place=places)
@@ -101,64 +101,51 @@ class Consuming(Foundation):
 
     @_has_members
     @_has_partitions
-    @rule(member=places, place=places, offset=st.integers(0, 60), beyond=st.booleans())
-    def seek(self, member: int, place: int, offset: int, beyond: bool) -> None:
-        self._seek(self.member(member), self.place(place), offset, beyond)
-
-    def _seek(self, member: ModelMember, place: TopicPartition, offset: int, beyond: bool) -> None:
-        partition = self.model.partition(place)
-        lane = member.lanes.get(place)
-        if lane is None:
-            self.do(member.host, "seek", member.number, place, offset, raises="StaleMemberError")
-        elif beyond:
-            wrong = partition.end_offset + 1 + offset
-            if lane.is_owned:
-                self.do(member.host, "seek", member.number, place, wrong, raises="OffsetOutOfRangeError")
-        elif lane.is_owned:
-            lane.position = partition.within(offset)
-            lane.was_handed_out = False
-            self.do(member.host, "seek", member.number, place, lane.position)
-
-    @_has_members
-    @_has_partitions
-    @rule(member=places, place=places, timestamp=timestamps)
-    def seek_to_time(self, member: int, place: int, timestamp: int) -> None:
+    @rule(
+        member=places, place=places, offset=places, timestamp=timestamps,
+        to=st.sampled_from(["offset", "time", "beginning", "end", "beyond"]),
+    )  # fmt: skip
+    def seek(self, member: int, place: int, to: str, offset: int, timestamp: int) -> None:
         chosen, partition = self.member(member), self.model.partition(self.place(place))
-        lane = chosen.lanes.get(partition.place)
-        if lane is not None and lane.is_owned:
-            found = partition.offset_for_time(timestamp)
-            lane.position = partition.end_offset if found is None else found
-            lane.was_handed_out = False
-            self.do(chosen.host, "seek_to_time", chosen.number, partition.place, timestamp)
-
-    @_has_members
-    @rule(place=places, to_end=st.booleans())
-    def seek_everywhere(self, place: int, to_end: bool) -> None:
-        member = self.member(place)
-        if all(lane.is_owned for lane in member.lanes.values()):
-            for partition in map(self.model.partition, member.lanes):
-                lane = member.lanes[partition.place]
-                lane.position = partition.end_offset if to_end else partition.start_offset
-                lane.was_handed_out = False
-            self.do(member.host, "seek_to_end" if to_end else "seek_to_beginning", member.number)
+        where, lane = partition.place, chosen.lanes.get(partition.place)
+        if lane is None:
+            self.do(chosen.host, "seek", chosen.number, where, 0, raises="StaleMemberError")
+            return
+        if not lane.is_owned:
+            return  # it is at the former topic of this name, perhaps, and goes by its end
+        if to == "beyond":
+            wrong = partition.end_offset + 1 + offset
+            self.do(chosen.host, "seek", chosen.number, where, wrong, raises="OffsetOutOfRangeError")
+            return
+        found = partition.offset_for_time(timestamp)
+        lane.position = {
+            "offset": partition.within(offset % (partition.end_offset + 1)),
+            "time": partition.end_offset if found is None else found,
+            "beginning": partition.start_offset,
+            "end": partition.end_offset,
+        }[to]
+        lane.was_handed_out = False
+        if to == "offset":
+            self.do(chosen.host, "seek", chosen.number, where, lane.position)
+        elif to == "time":
+            self.do(chosen.host, "seek_to_time", chosen.number, where, timestamp)
+        else:
+            self.do(chosen.host, f"seek_to_{to}", chosen.number, where)
 
     @_has_members
     @_has_partitions
-    @rule(member=places, place=places)
-    def pause(self, member: int, place: int) -> None:
+    @rule(member=places, place=places, resumes=st.booleans())
+    def pause(self, member: int, place: int, resumes: bool) -> None:
+        """One partition, or go on with everything."""
         chosen, where = self.member(member), self.place(place)
-        if where in chosen.lanes:
+        if resumes:
+            paused = {each for each, lane in chosen.lanes.items() if lane.is_paused}
+            assert self.do(chosen.host, "resume", chosen.number) == paused
+            for lane in chosen.lanes.values():
+                lane.is_paused = False
+        elif where in chosen.lanes:
             chosen.lanes[where].is_paused = True
             self.do(chosen.host, "pause", chosen.number, where)
-
-    @_has_members
-    @rule(place=places)
-    def resume(self, place: int) -> None:
-        member = self.member(place)
-        paused = {where for where, lane in member.lanes.items() if lane.is_paused}
-        assert self.do(member.host, "resume", member.number) == paused
-        for lane in member.lanes.values():
-            lane.is_paused = False
 
     # --- committing ------------------------------------------------------------------------------------------
 
@@ -251,23 +238,18 @@ class Consuming(Foundation):
         assert {change.partition: change.after for change in entry.changes} == after
 
     @_has_groups
-    @rule(host=hosts, group=places, topic=topics)
-    def delete_offsets(self, host: int, group: int, topic: str) -> None:
-        """Of a topic that no member subscribes to."""
+    @rule(host=hosts, group=places, topic=topics, all_of_it=st.booleans())
+    def delete_from_group(self, host: int, group: int, topic: str, all_of_it: bool) -> None:
+        """The group, or its offsets of a topic that no member subscribes to."""
         chosen = self.group(group)
-        if topic in chosen.topics() or topic not in self.model.topics:
-            return
-        wanted = self.model.places([topic])
-        self.do(host, "delete_offsets", chosen.name, sorted(wanted))
-        offsets = {where: None for where in wanted if where in chosen.committed}
-        if offsets:
-            chosen.set_offsets(offsets)
-            self._check_history(chosen, "delete", offsets)
-
-    @_has_groups
-    @rule(host=hosts, place=places)
-    def delete_group(self, host: int, place: int) -> None:
-        group = self.group(place)
-        self.do(host, "delete_group", group.name, raises="InvalidArgumentError" if group.members else None)
-        if not group.members:
-            del self.model.groups[group.name]
+        if all_of_it:
+            self.do(host, "delete_group", chosen.name, raises="InvalidArgumentError" if chosen.members else None)
+            if not chosen.members:
+                del self.model.groups[chosen.name]
+        elif topic not in chosen.topics():
+            wanted = self.model.places([topic])
+            self.do(host, "delete_offsets", chosen.name, sorted(wanted))
+            offsets = {where: None for where in wanted if where in chosen.committed}
+            if offsets:
+                chosen.set_offsets(offsets)
+                self._check_history(chosen, "delete", offsets)

@@ -25,6 +25,7 @@ TOPICS = ("orders", "visits", "prices")
 GROUPS = {"billing": "cooperative-sticky", "shipping": "range", "audit": "round-robin"}
 HOSTS = 3  # the first is this process
 _SETTLE_SECONDS_MAX = 60.0
+_COMMANDS_BETWEEN_RARE_THINGS = 12
 
 hosts = st.integers(0, HOSTS - 1)
 topics = st.sampled_from(TOPICS)
@@ -58,6 +59,7 @@ class Foundation(RuleBasedStateMachine):
         self.model = ModelStore()
         self.hosts: dict[int, Host | RemoteHost] = {}
         self.sent: dict[int, list[Sent]] = {host: [] for host in range(HOSTS)}
+        self._commands = 0  # since the last rare one
         self.open_here()
         self.counts["examples"] += 1
 
@@ -72,6 +74,15 @@ class Foundation(RuleBasedStateMachine):
         assert isinstance(here, Host)
         return here.log
 
+    @property
+    def is_time_for_rare_things(self) -> bool:
+        """Has enough been done since the last one of what takes long, and finds little twice in a row?"""
+        return self._commands >= _COMMANDS_BETWEEN_RARE_THINGS
+
+    def is_rare(self) -> None:
+        """One of them is done now."""
+        self._commands = 0
+
     # --- commands --------------------------------------------------------------------------------------------
 
     def ask(self, host: int, command: str, *arguments: Any) -> Reply:
@@ -80,6 +91,7 @@ class Foundation(RuleBasedStateMachine):
             self.hosts[host] = RemoteHost(self.store)
             self.counts["processes"] += 1
         self.counts["commands"] += 1
+        self._commands += 1
         return self.hosts[host].do(command, *arguments)
 
     def do(self, host: int, command: str, *arguments: Any, raises: str | None = None) -> Any:
@@ -151,6 +163,8 @@ class Foundation(RuleBasedStateMachine):
             self.do(member.host, "close_consumer", member.number)
             return
         if member.commits_itself:
+            for lane in member.lanes.values():
+                lane.was_handed_out &= lane.is_owned
             group.commit_handed_out(member)
         self.do(member.host, "close_consumer", member.number)
         assert not member.lanes, f"member {member.number} was not told that it gives up {sorted(member.lanes)}"
@@ -233,6 +247,8 @@ class Foundation(RuleBasedStateMachine):
             for host in [host for host in self.hosts if host != 0]:
                 self.kill(host)
             if was_right:
+                self.do(0, "flush_producers")
+                self.take_account(0)
                 assert [report.problems for report in self.log.verify() if report.problems] == []
                 self.close_here()
                 self._check_files()
@@ -243,7 +259,8 @@ class Foundation(RuleBasedStateMachine):
     def _check_files(self) -> None:
         for partition in self.model.partitions():
             if partition.end_offset > 0 and self.model.topics[partition.place.topic].kind != "compressed":
-                assert self._records_in_files(partition.place, partition.start_offset) == partition.records
+                found = self._records_in_files(partition.place, partition.start_offset)
+                assert found == partition.records, f"the files of {partition.place} hold {found}, not {partition.records}"
 
     def _records_in_files(self, place: TopicPartition, start_offset: int) -> list[Record]:
         segments = stores.segments(self.store, place.partition, place.topic)

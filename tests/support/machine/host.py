@@ -92,6 +92,10 @@ class Host:
         for producer in self._producers.values():
             producer.flush()
 
+    def flush(self) -> None:
+        """Bring everything that is open here to the disk; what producers have gathered goes on waiting."""
+        self.log.flush()
+
     def ask_receipt(self, number: int) -> tuple[str, int, int, int]:
         """Topic, partition, offset and timestamp of a record that was sent."""
         receipt = self._receipts[number]
@@ -132,11 +136,11 @@ class Host:
     def seek_to_time(self, number: int, place: TopicPartition, timestamp: int) -> None:
         self._consumers[number].seek_to_time(timestamp, place)
 
-    def seek_to_beginning(self, number: int) -> None:
-        self._consumers[number].seek_to_beginning()
+    def seek_to_beginning(self, number: int, place: TopicPartition) -> None:
+        self._consumers[number].seek_to_beginning(place)
 
-    def seek_to_end(self, number: int) -> None:
-        self._consumers[number].seek_to_end()
+    def seek_to_end(self, number: int, place: TopicPartition) -> None:
+        self._consumers[number].seek_to_end(place)
 
     def pause(self, number: int, place: TopicPartition) -> None:
         self._consumers[number].pause(place)
@@ -178,9 +182,6 @@ class Host:
 
     def delete_records(self, place: TopicPartition, before: int) -> int:
         return self.log.partition(*place).delete_records(before)
-
-    def flush(self) -> None:
-        self.log.flush()
 
     def maintain(self, compact_all: bool) -> MaintenanceReport:
         return self.log.maintain(compact_all=compact_all)

@@ -14,32 +14,35 @@ from tests.support.model import Event
 LONG_AGO_MS = 1_600_000_000_000
 HENCE_MS = 4_000_000_000_000
 
-_keys = st.sampled_from([b"", b"a", b"bc", b"def", b"ghij", b"klmno"])
-_values = st.none() | st.binary(max_size=90)
-_headers = st.just(()) | st.just((("trace", b"1"), ("none", None)))
+_KEYS = (b"", b"a", b"bc", b"def", b"ghij", b"klmno")
+_HEADERS: tuple[tuple[tuple[str, bytes | None], ...], ...] = ((), (), (("trace", b"1"), ("none", None)))
+
 timestamps = st.builds(int.__add__, st.sampled_from([LONG_AGO_MS, LONG_AGO_MS, HENCE_MS]), st.integers(0, 20))
-_keyed = st.builds(Event, _values, _keys, _headers, timestamps)
-_keyless = st.builds(Event, _values, st.none(), _headers, timestamps)
+# A record by a number, so that a failure can be read; what else it holds is its number among all that were sent.
+_codes = st.lists(st.integers(0, 999), min_size=1, max_size=25)
 
 
 class Producing(Foundation):
     """Records come into the log by producers."""
 
-    @rule(host=hosts, topic=topics, gathers=st.booleans(), events=st.lists(_keyed, min_size=1, max_size=25))
-    def send_with_keys(self, host: int, topic: str, gathers: bool, events: list[Event]) -> None:
-        self._send(host, topic, gathers, events, None)
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
 
-    @rule(host=hosts, topic=topics, gathers=st.booleans(), events=st.lists(_keyless, min_size=1, max_size=25))
-    def send_without_keys(self, host: int, topic: str, gathers: bool, events: list[Event]) -> None:
-        self._send(host, topic, gathers, events, None)
+    @rule(host=hosts, topic=topics, gathers=st.booleans(), codes=_codes, with_keys=st.booleans())
+    def send(self, host: int, topic: str, gathers: bool, codes: list[int], with_keys: bool) -> None:
+        self._send(host, topic, gathers, [self._event(code, with_keys) for code in codes], None)
 
-    @rule(
-        host=hosts, topic=topics, gathers=st.booleans(), place=places,
-        events=st.lists(_keyed | _keyless, min_size=1, max_size=25),
-    )  # fmt: skip
-    def send_to_a_partition(self, host: int, topic: str, gathers: bool, place: int, events: list[Event]) -> None:
+    @rule(host=hosts, topic=topics, gathers=st.booleans(), codes=_codes, place=places)
+    def send_to_a_partition(self, host: int, topic: str, gathers: bool, codes: list[int], place: int) -> None:
         count = len(self.model.topics[topic].partitions) if topic in self.model.topics else 1
-        self._send(host, topic, gathers, events, place % count)
+        self._send(host, topic, gathers, [self._event(code, code % 3 > 0) for code in codes], place % count)
+
+    def _event(self, code: int, has_key: bool) -> Event:
+        self._number += 1
+        value = None if code % 10 == 9 else b"%d" % self._number + bytes(code % 89)
+        time = (HENCE_MS if code % 4 == 3 else LONG_AGO_MS) + code % 21
+        return Event(value, _KEYS[code % len(_KEYS)] if has_key else None, _HEADERS[code % len(_HEADERS)], time)
 
     def _send(self, host: int, topic: str, gathers: bool, events: list[Event], partition: int | None) -> None:
         if topic not in self.model.topics:
@@ -66,8 +69,11 @@ class Producing(Foundation):
         else:
             assert 0 <= chosen < len(topic.partitions)
 
-    @rule(host=hosts)
-    def flush_producers(self, host: int) -> None:
+    @rule(host=hosts, with_producers=st.booleans())
+    def flush(self, host: int, with_producers: bool) -> None:
+        if not with_producers:
+            self.do(host, "flush")
+            return
         self.do(host, "flush_producers")
         self.take_account(host)
         assert not any(sent.is_waiting for sent in self.sent[host])
