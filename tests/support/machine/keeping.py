@@ -165,7 +165,7 @@ class Keeping(Foundation):
         if compact_all:
             assert [record for record in found if record in sealed] == sorted(latest.values(), key=lambda each: each.offset)
         self.counts["records compacted away"] += len(partition.records) - len(found)
-        partition.records = found
+        partition.compact(found)
 
     # --- the store as a whole --------------------------------------------------------------------------------
 
