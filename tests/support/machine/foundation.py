@@ -48,13 +48,14 @@ class Sent:
 
 
 class Foundation(RuleBasedStateMachine):
-    """`counts` is the class's: what all runs together have done."""
+    """`counts` is the class's: what all runs together have done. `parent` is where stores are made."""
 
     counts: ClassVar[Counter[str]] = Counter()
+    parent: ClassVar[Path | None] = None  # the directory for temporary files
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp(prefix="eventlog-machine-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="eventlog-machine-", dir=self.parent))
         self.store = self.directory / "store"
         self.model = ModelStore()
         self.hosts: dict[int, Host | RemoteHost] = {}
@@ -174,14 +175,14 @@ class Foundation(RuleBasedStateMachine):
 
     def settle(self, group: ModelGroup) -> None:
         """Let all members poll until each has what it is to have, and together they have everything."""
-        generation = self.log.group(group.name).describe().generation
+        before = self.log.group(group.name).describe().generation
         deadline = time.monotonic() + _SETTLE_SECONDS_MAX
         while not self._is_settled(group):
             assert time.monotonic() < deadline, f"{group.name} does not settle: {self.log.group(group.name).describe()}"
             for member in list(group.members.values()):
                 self.poll(member, records_max=1, timeout=0.01)
         self.counts["groups settled"] += 1
-        self.counts["generations"] += self.log.group(group.name).describe().generation - generation
+        self.counts["rebalances waited for"] += self.log.group(group.name).describe().generation > before
 
     def _is_settled(self, group: ModelGroup) -> bool:
         described = self.log.group(group.name).describe().members

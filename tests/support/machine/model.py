@@ -119,7 +119,7 @@ class ModelGroup:
         self.synced = dict(self.committed)
 
     def commit_handed_out(self, member: ModelMember) -> bool:
-        """What a commit without offsets does: all of it or nothing; False for nothing, because a partition is not the member's."""
+        """What a commit without offsets does: all of it or nothing; False: nothing, because a partition is another's now."""
         if member.has_stale_work():
             return False
         for place, lane in member.lanes.items():

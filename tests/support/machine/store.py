@@ -12,7 +12,8 @@ from tests.support.machine.producing import Producing
 
 
 class StoreMachine(Producing, Consuming, Keeping):
-    """A store that many processes use, beside its model. It begins with two topics and a group with members in two processes."""
+    """A store that many processes use, beside its model. It begins with two topics, and a group with members of two
+    processes."""
 
     @initialize(
         kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=2), partitions=st.integers(1, 3), group=groups,
