@@ -62,15 +62,20 @@ class ConcurrentUseError(EventLogError):
 class OffsetOutOfRangeError(EventLogError):
     """An offset lies before the start or behind the end of a partition.
 
-    Attributes: `offset`, `start_offset` and `end_offset` of the partition at that time."""
+    Attributes: `partition` by its name, `offset`, and `start_offset` and `end_offset` of the partition at that time."""
 
     def __init__(self, partition: str, offset: int, start_offset: int, end_offset: int) -> None:
         super().__init__(
             f"offset {offset} of {partition} is out of range: it starts at {start_offset} and ends at {end_offset}"
         )
+        self.partition = partition
         self.offset = offset
         self.start_offset = start_offset
         self.end_offset = end_offset
+
+    def __reduce__(self) -> tuple[type[OffsetOutOfRangeError], tuple[str, int, int, int]]:
+        """Made anew in another process, as pools of processes do it."""
+        return type(self), (self.partition, self.offset, self.start_offset, self.end_offset)
 
 
 class RecordTooLargeError(EventLogError):
@@ -87,6 +92,10 @@ class CorruptLogError(EventLogError):
         self.path = path
         self.position = position
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[CorruptLogError], tuple[Path, int, str]]:
+        """Made anew in another process, as pools of processes do it."""
+        return type(self), (self.path, self.position, self.reason)
 
 
 class PoisonedError(EventLogError):

@@ -17,6 +17,7 @@ from eventlog.errors import (
     PartitionNotFoundError,
     StoreClosedError,
     TopicExistsError,
+    TopicNotFoundError,
 )
 from eventlog.options import (
     TopicConfig,
@@ -255,7 +256,8 @@ class Log:
         """Put everything in the partitions that are open here on disk."""
         self._check_usable()
         for partition in list(self._partitions.values()):
-            partition.flush()
+            with suppress(TopicNotFoundError):  # deleted: there is nothing left of it
+                partition.flush()
 
     def close(self) -> None:
         """Flush and close everything. A second call does nothing."""

@@ -28,6 +28,7 @@ from eventlog.errors import (
     InvalidTypeError,
     StaleMemberError,
     StoreClosedError,
+    TopicNotFoundError,
 )
 from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.membership import Membership
@@ -78,6 +79,7 @@ class Consumer:
         self._handed_out: set[Lane] = set()  # lanes with records that were handed out since the last commit
         self._committed_at = time.monotonic()
         self._fenced: StaleMemberError | None = None
+        self._is_closing = False
         if topics is not None:
             self.subscribe(topics)
         _consumers.add(self)
@@ -119,10 +121,13 @@ class Consumer:
             wanted = [as_topic_partition(partition) for partition in partitions]
             logs = {partition: self._internals.partition(*partition) for partition in wanted}
             self._table = None if self.group is None else self._groups.open(self.group)
-            self._drop(partition for partition in list(self._assigned.lanes) if partition not in logs)
+            self._drop(
+                [each for each, lane in self._assigned.lanes.items() if each not in logs or lane.log is not logs[each]]
+            )
             for partition in logs.keys() - self._assigned.lanes.keys():
                 ack = None if self._table is None else self._table.ack(partition, NOBODY)
                 self._add(partition, ack)
+            self._catalog_version = -1
 
     def assignment(self) -> set[TopicPartition]:
         """The partitions that are this consumer's now; in a group they are assigned during `poll`."""
@@ -140,8 +145,8 @@ class Consumer:
         """Up to `max_records` records; [] when there are none for `timeout` seconds (None: wait without an end).
 
         Keeps the membership alive and takes part in rebalances. Raises `OffsetOutOfRangeError` or
-        `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, and `StaleMemberError` when another process
-        took over this static member."""
+        `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, `TopicNotFoundError` when the topic of an
+        assigned partition was deleted, and `StaleMemberError` when another process took over this static member."""
         check_timeout(timeout)
         if not isinstance(max_records, int) or isinstance(max_records, bool) or max_records < 1:
             raise InvalidArgumentError(f"max_records is {max_records!r}, but must be an int of at least 1")
@@ -283,12 +288,17 @@ class Consumer:
     def _attend(self) -> None:
         """Take account of what happened: topics created, members come and gone, the group reset."""
         self._internals.check_usable()
+        if self._is_closing:
+            raise StoreClosedError(f"{self!r} is closed")  # by a listener
         if self._fenced is not None:
             raise StaleMemberError(*self._fenced.args)  # joining again would fence the other one, and so on
-        if self._subscription is None:
-            return
         version = self._internals.signals.catalog_version
         is_due = version != self._catalog_version
+        if self._subscription is None:
+            if is_due:
+                self._check_assigned()
+                self._catalog_version = version
+            return
         if is_due:
             self._subscription.resolve()
             self._catalog_version = version
@@ -311,6 +321,14 @@ class Consumer:
             self._attend()  # expelled: join again
         else:
             self._membership.seen()
+
+    def _check_assigned(self) -> None:
+        """Raise what keeps partitions by `assign` from being read."""
+        if not self._assigned.lanes:
+            raise InvalidArgumentError("this consumer has nothing to read: subscribe to topics, or assign partitions")
+        for partition, lane in self._assigned.lanes.items():
+            if lane.log.is_deleted:
+                raise TopicNotFoundError(f"topic {partition.topic!r} was deleted: assign other partitions")
 
     def _assign_everything(self, subscription: Subscription) -> None:
         gone = [
@@ -365,6 +383,8 @@ class Consumer:
             return
         if review.revoked:
             self._revoke(membership, review.revoked)
+        if self._membership is not membership:
+            return  # a listener has closed this consumer
         membership.take()
         new = sorted(membership.owned.keys() - self._assigned.lanes.keys())
         try:
@@ -558,18 +578,26 @@ class Consumer:
                 self._close(may_commit=True)
 
     def _close(self, may_commit: bool) -> None:
-        if isinstance(self._lock, _Refusing):
+        if isinstance(self._lock, _Refusing) or self._is_closing:  # a listener that hears of the end may close, too
             return
         with self._exclusively():
+            self._is_closing = True
+            membership = self._membership
+            lost = membership.lost() if membership is not None else []
+            if membership is not None:
+                membership.forget(lost)
+            self._drop(lost)  # first, so that it keeps nothing else from being committed
             try:
                 if may_commit and self._auto_commit_s is not None:
                     self._settle()
-                    with suppress(StaleMemberError):  # the group was reset: what was in hand does not count any more
+                    with suppress(StaleMemberError):  # reset just now
                         self._commit_handed_out()
-                if self._membership is not None and self._membership.owned:
-                    self._listener.revoked(sorted(self._membership.owned))
+                if lost:
+                    self._listener.lost(lost)
+                if membership is not None and membership.owned:
+                    self._listener.revoked(sorted(membership.owned))
             finally:
-                membership, self._membership = self._membership, None
+                self._membership = None
                 self._drop(list(self._assigned.lanes))
                 self._lock = _Refusing(StoreClosedError(f"{self!r} is closed"))
                 if membership is not None:

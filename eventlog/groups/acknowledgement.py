@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 
-from eventlog.errors import GroupNotFoundError
+from eventlog.errors import GroupNotFoundError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
+from eventlog.storage.partition import Partition
 from eventlog.waiting import Awaited, wait_for_any
 
 
-def is_acked(groups: Groups, group: str, partition: TopicPartition, offset: int) -> bool:
-    """Has the group committed past `offset`?"""
+def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
+    """Has the group committed past `offset`? Raises `TopicNotFoundError` if the topic was deleted, with its commits."""
+    if log.is_deleted:  # what is called like it now has other records at these offsets
+        raise TopicNotFoundError(f"topic {log.topic!r} was deleted, and what groups had acknowledged of it is forgotten")
     table = groups.find(group)
-    committed = table.committed(partition) if table is not None else None
+    committed = table.committed(TopicPartition(log.topic, log.partition)) if table is not None else None
     return committed is not None and committed > offset
 
 
@@ -38,15 +41,16 @@ def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int
         table.acks.await_change(awaited, place + 1, known_changes)
 
 
-def wait_acked(groups: Groups, group: str, partition: TopicPartition, offset: int, timeout: float | None) -> bool:
-    """Block until the group has committed past `offset`; False after `timeout` seconds, whatever the reason is."""
+def wait_acked(groups: Groups, group: str, log: Partition, offset: int, timeout: float | None) -> bool:
+    """Block until the group has committed past `offset`; False after `timeout` seconds. Raises `TopicNotFoundError`."""
     internals = groups.internals
+    partition = TopicPartition(log.topic, log.partition)
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not is_acked(groups, group, partition, offset):
+    while not is_acked(groups, group, log, offset):
         awaited = Awaited(3)
         internals.closing.await_raise(awaited, 2, 0)
         await_ack(groups, group, partition, offset, awaited, 0)
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not wait_for_any(internals.signals, awaited, remaining, internals.check_usable):
-            return is_acked(groups, group, partition, offset)
+            return is_acked(groups, group, log, offset)
     return True

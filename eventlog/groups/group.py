@@ -152,8 +152,8 @@ class Group:
         """Give back the committed offsets that the last reset, import or deletion of offsets took away; returns what they are
         now, None where there was none. Records that were deleted since cannot come back: there it is the first that is left.
 
-        A running group is fenced as by a reset. A second undo undoes the first. Raises `InvalidArgumentError` if the history
-        has none that could be undone."""
+        A running group is fenced as by a reset. A second undo undoes the first. Topics that were deleted since are left out,
+        also where one of the same name was made. Raises `InvalidArgumentError` if the history has none that could be undone."""
         offsets = self.plan_undo()
         set_offsets(self._groups, self._table(), offsets, "undo")
         return offsets
@@ -161,9 +161,19 @@ class Group:
     def plan_undo(self) -> dict[TopicPartition, int | None]:
         """What `undo_reset` would give back. Changes nothing; raises what `undo_reset` does."""
         entry = next((entry for entry in reversed(self.history()) if entry.kind != "commit"), None)
-        if entry is None:
+        offsets = self._before(entry) if entry is not None else {}
+        if not offsets:
             raise InvalidArgumentError(f"the history of group {self.name!r} has no reset that could be undone")
-        return {change.partition: self._within(change.partition, change.before) for change in entry.changes}
+        return offsets
+
+    def _before(self, entry: HistoryEntry) -> dict[TopicPartition, int | None]:
+        """The committed offsets that were there before, of topics that are still the same."""
+        created_ms = {topic.name: topic.created_ms for topic in self._groups.internals.topics.all()}
+        return {
+            change.partition: self._within(change.partition, change.before)
+            for change in entry.changes
+            if created_ms.get(change.partition.topic, entry.at_ms + 1) <= entry.at_ms
+        }
 
     def delete_offsets(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget the committed offsets of these partitions, durably. Raises `InvalidArgumentError` if a live member is to have

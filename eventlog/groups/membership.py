@@ -61,9 +61,13 @@ class Membership:
             self._check_not_replaced(state)
             return Review(sorted(self.owned), [], is_expelled=True)
         target = set(state.assignment.get(self.member.epoch, ()))
-        lost = sorted(partition for partition, ack in self.owned.items() if not ack.is_owned)
+        lost = self.lost()
         revoked = sorted(partition for partition in self.owned if partition not in target and partition not in lost)
         return Review(lost, revoked)
+
+    def lost(self) -> list[TopicPartition]:
+        """What is this member's no longer, though it has not given it up: the group was reset, or the member expelled."""
+        return sorted(partition for partition, ack in self.owned.items() if not ack.is_owned)
 
     def _state_now(self) -> GroupState:
         if self.group.acks.is_deleted:

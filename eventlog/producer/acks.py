@@ -10,7 +10,6 @@ from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.producer.lane import Lane
-from eventlog.records.record import TopicPartition
 from eventlog.waiting import Awaited, Flag, wait_for_any
 
 
@@ -24,13 +23,13 @@ class Ack(NamedTuple):
 
 
 class _Subscription:
-    """One callback. `reported` is, by partition, the offset before which everything was reported; it is all that is
-    remembered, however many records are on their way."""
+    """One callback. `reported` is, by lane, the offset before which everything was reported; it is all that is remembered,
+    however many records are on their way. A topic that is deleted and made anew has lanes of its own, and begins anew."""
 
     def __init__(self, group: str, callback: Callable[[Ack], object]) -> None:
         self.group = group
         self.callback = callback
-        self.reported: dict[TopicPartition, int] = {}
+        self.reported: dict[Lane, int] = {}
 
 
 class AckNotifier(threading.Thread):
@@ -82,6 +81,9 @@ class AckNotifier(threading.Thread):
             subscriptions = list(self._subscriptions)
         waits = []
         for lane in list(self._sent):
+            if lane.log.is_deleted:
+                self._forget(lane, subscriptions)
+                continue
             lane.is_settled = True  # a record sent after this looks here again
             outstanding = [self._report(subscription, lane) for subscription in subscriptions]
             for subscription, offset in zip(subscriptions, outstanding, strict=True):
@@ -90,12 +92,18 @@ class AckNotifier(threading.Thread):
                     lane.is_settled = False
         return waits
 
+    def _forget(self, lane: Lane, subscriptions: list[_Subscription]) -> None:
+        """The topic was deleted: nobody acknowledges its records any more."""
+        del self._sent[lane]
+        for subscription in subscriptions:
+            subscription.reported.pop(lane, None)
+
     def _report(self, subscription: _Subscription, lane: Lane) -> int | None:
         table = self._groups.find(subscription.group)
         committed = (table.committed(lane.topic_partition) if table is not None else None) or 0
-        reported = subscription.reported.setdefault(lane.topic_partition, min(committed, max(lane.last_offset, 0)))
+        reported = subscription.reported.setdefault(lane, min(committed, max(lane.last_offset, 0)))
         if committed > reported:
-            subscription.reported[lane.topic_partition] = committed
+            subscription.reported[lane] = committed
             self._call(subscription, Ack(subscription.group, *lane.topic_partition, committed - 1))
         return committed if committed <= lane.last_offset or lane.has_waiting else None
 

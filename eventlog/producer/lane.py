@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from eventlog.errors import StoreClosedError, TopicNotFoundError
 from eventlog.groups.registry import Groups
@@ -106,6 +107,12 @@ class Lane:
         with self._lock:
             self._append_batch()
 
+    def flush(self) -> None:
+        """Bring what was sent to the disk. Where the topic was deleted, there is nothing left of it."""
+        if self.last_offset >= 0:
+            with suppress(TopicNotFoundError):
+                self.log.flush()
+
     def end(self) -> None:
         """Append what is waiting, and let nothing wait any more."""
         with self._lock:
@@ -132,9 +139,10 @@ class Lane:
             )
         except TopicNotFoundError:
             self._batch = Batch()
-            raise TopicNotFoundError(
+            batch.loss = TopicNotFoundError(
                 f"{len(values)} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
-            ) from None
+            )
+            raise batch.loss from None
         except StoreClosedError:
             raise StoreClosedError(
                 f"{len(values)} records for {self.topic_partition} were waiting when the store was closed, and are lost"
@@ -145,11 +153,12 @@ class Lane:
 
 
 class Batch:
-    """Records that wait to be appended together; `first_offset` is known once they are."""
+    """Records that wait to be appended together; `first_offset` is known once they are, and `loss` says that they never are."""
 
-    __slots__ = ("bytes", "first_offset", "records")
+    __slots__ = ("bytes", "first_offset", "loss", "records")
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None, Headers | None, int | None]] = []
         self.bytes = 0
         self.first_offset: int | None = None
+        self.loss: TopicNotFoundError | None = None

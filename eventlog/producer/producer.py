@@ -180,7 +180,7 @@ class Producer:
         for topic, lanes in list(self._topics.items()):
             if any(lane.log.is_deleted for lane in lanes.lanes):
                 self._topics.pop(topic, None)
-                _end_all(lanes.lanes)
+                _do_in_all(lanes.lanes, Lane.end)
             else:
                 self._open_topic(topic)
         self._catalog_version = version
@@ -209,16 +209,14 @@ class Producer:
             self._notifier.subscribe(group, callback)
 
     def flush(self) -> None:
-        """Append what is waiting, and return once everything that was sent is on disk.
+        """Append what is waiting, and return once everything that was sent is on disk, except for topics that were deleted.
 
-        On an error what was waiting goes on waiting: the call may be repeated."""
+        What is wrong in one partition is raised when all others are done. What was waiting there goes on waiting, unless its
+        topic was deleted: the call may be repeated."""
         if self._why_unusable is not None:
             self._refuse()
-        for lane in self._lanes():
-            lane.append_waiting()
-        for lane in self._lanes():
-            if lane.last_offset >= 0:
-                lane.log.flush()
+        _do_in_all(self._lanes(), Lane.append_waiting)
+        _do_in_all(self._lanes(), Lane.flush)
         if self._notifier is not None:
             self._notifier.raise_failure()
 
@@ -232,7 +230,7 @@ class Producer:
             lanes = self._lanes()
             self._end(StoreClosedError(f"{self!r} is closed"))
         try:
-            _end_all(lanes)
+            _do_in_all(lanes, Lane.end)
         finally:
             if self._notifier is not None:
                 self._notifier.stop()
@@ -248,12 +246,12 @@ class Producer:
         self._topics = {}
 
 
-def _end_all(lanes: Iterable[Lane]) -> None:
-    """Append what waits, in every partition where that is possible; raises what was wrong in the first where it is not."""
+def _do_in_all(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> None:
+    """Do something in every partition where that is possible; raises what was wrong in the first where it is not."""
     failure: EventLogError | None = None
     for lane in lanes:
         try:
-            lane.end()
+            work(lane)
         except EventLogError as error:
             failure = failure or error
     if failure is not None:

@@ -53,16 +53,17 @@ class Receipt:
         return self._timestamp
 
     def is_acked(self, group: str) -> bool:
-        """Has this group committed past the record?"""
-        return is_acked(self._lane.groups, check_group_name(group), self._lane.topic_partition, self.offset)
+        """Has this group committed past the record? Raises `TopicNotFoundError` if the topic was deleted."""
+        return is_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset)
 
     def wait_acked(self, group: str, timeout: float | None = None) -> bool:
         """Block until this group has committed past the record; False after `timeout` seconds.
 
         A group that does not exist yet, or was deleted, has acknowledged nothing, and may be created while this waits. A
-        reset of the group to behind the record counts as an acknowledgement; one to before it does not take back a True."""
+        reset of the group to behind the record counts as an acknowledgement; one to before it does not take back a True.
+        Raises `TopicNotFoundError` once the topic is deleted."""
         check_timeout(timeout)
-        return wait_acked(self._lane.groups, check_group_name(group), self._lane.topic_partition, self.offset, timeout)
+        return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)
 
 
 class PendingReceipt(Receipt):
@@ -84,6 +85,8 @@ class PendingReceipt(Receipt):
     @property
     def offset(self) -> int:
         """The record's offset. A record that is still waiting is appended now; raises what appending raises."""
+        if self._batch.loss is not None:
+            raise type(self._batch.loss)(*self._batch.loss.args)
         if self._batch.first_offset is None:
             self._lane.append_waiting()
         assert self._batch.first_offset is not None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 import eventlog
+from eventlog import TopicPartition
 from tests.support import stores, workers
 from tests.support.processes import Interpreter
 
@@ -27,6 +30,17 @@ def test_a_process_that_waits_for_a_record_uses_no_cpu_until_it_comes(store: Pat
         is_there, cpu_seconds = waiter.receive()
         assert is_there
         assert cpu_seconds < _CPU_SHARE_MAX * elapsed, f"{cpu_seconds} s of CPU time in {elapsed} s of waiting"
+
+
+@pytest.mark.parametrize("way", ["assigned", "subscribed", "a member"])
+def test_a_consumer_that_waits_uses_no_cpu(store: Path, way: str) -> None:
+    with eventlog.open(store) as log, log.consumer(group="group" if way == "a member" else None) as consumer:
+        consumer.assign([TopicPartition(stores.TOPIC, 0)]) if way == "assigned" else consumer.subscribe(stores.TOPIC)
+        consumer.poll(timeout=0)
+        before = time.thread_time()
+        assert consumer.poll(timeout=_WAIT_SECONDS) == []
+        cpu_seconds = time.thread_time() - before
+        assert cpu_seconds < _CPU_SHARE_MAX * _WAIT_SECONDS, f"{cpu_seconds} s of CPU time in {_WAIT_SECONDS} s of waiting"
 
 
 def test_memory_stays_flat_while_200_mb_are_appended_and_read(tmp_path: Path) -> None:

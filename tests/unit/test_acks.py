@@ -272,3 +272,37 @@ def test_every_record_of_threads_that_share_a_producer_is_heard_of(log: EventLog
             for number in range(2):
                 offsets = [ack.offset for ack in ear.acks if ack.partition == number]
                 assert offsets == sorted(set(offsets)) and offsets[-1] == 599
+
+def test_a_record_of_a_deleted_topic_is_not_taken_for_one_of_its_successor(log: EventLog) -> None:
+    with log.producer() as producer:
+        receipt = producer.send(TOPIC, b"x", partition=0)
+        thread, raised = in_background(lambda: members.what_is_raised(receipt.wait_acked, GROUP))
+        log.delete_topic(TOPIC)
+        thread.join(SECONDS)
+        assert raised == ["TopicNotFoundError"]
+        log.create_topic(TOPIC, partitions=2)
+        producer.send(TOPIC, b"y", partition=0)
+        acknowledge_all(log)
+        with pytest.raises(eventlog.TopicNotFoundError, match="was deleted"):
+            receipt.is_acked(GROUP)
+
+
+def test_an_ear_that_has_heard_of_a_deleted_topic_hears_of_its_successor(log: EventLog) -> None:
+    heard: list[int] = []
+    at_once = threading.Condition()
+
+    def hear(ack: Ack) -> None:
+        with at_once:
+            heard.append(ack.offset)
+            at_once.notify()
+
+    with log.producer() as producer:
+        producer.on_ack(GROUP, hear)
+        for count in (20, 3):
+            for _ in range(count):
+                producer.send(TOPIC, b"x", partition=0)
+            acknowledge_all(log)
+            with at_once:
+                assert at_once.wait_for(lambda: heard and heard[-1] == count - 1, SECONDS), heard  # noqa: B023
+            log.delete_topic(TOPIC)
+            log.create_topic(TOPIC, partitions=2)

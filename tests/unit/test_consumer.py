@@ -12,6 +12,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
+from tests.support.workers import what_is_raised
 
 TOPIC = "orders"
 GROUP = "billing"
@@ -573,3 +574,86 @@ def test_outside_the_membership_latest_is_read_though_a_member_has_the_partition
 def test_only_a_list_of_partitions_can_be_assigned(log: EventLog, partitions: Any) -> None:
     with log.consumer() as consumer, pytest.raises(eventlog.InvalidTypeError):
         consumer.assign(partitions)
+
+def test_an_assigned_partition_whose_topic_is_deleted_is_refused_until_it_is_assigned_anew(log: EventLog) -> None:
+    fill(log, 10)
+    with log.consumer() as consumer:
+        consumer.assign([place(0)])
+        assert len(consumer.poll()) == 10
+        log.delete_topic(TOPIC)
+        log.create_topic(TOPIC)
+        log.partition(TOPIC, 0).append(b"of the new topic")
+        for _ in range(2):
+            with pytest.raises(eventlog.TopicNotFoundError, match="was deleted"):
+                consumer.poll()
+        consumer.assign([place(0)])
+        assert [record.value for record in consumer.poll()] == [b"of the new topic"]
+
+
+def test_the_deletion_of_its_topic_ends_the_poll_of_an_assigned_partition(log: EventLog) -> None:
+    consumer = log.consumer()
+    consumer.assign([place(0)])
+    raised: list[str] = []
+    thread = threading.Thread(target=lambda: raised.append(what_is_raised(consumer.poll, None)))
+    thread.start()
+    log.delete_topic(TOPIC)
+    thread.join(60)
+    assert raised == ["TopicNotFoundError"]
+
+
+@pytest.mark.parametrize("group", [None, GROUP])
+def test_a_consumer_of_nothing_says_so_instead_of_waiting_forever(log: EventLog, group: str | None) -> None:
+    with log.consumer(group=group) as consumer, pytest.raises(eventlog.InvalidArgumentError, match="nothing to read"):
+        consumer.poll(timeout=None)
+
+
+class Closing(eventlog.RebalanceListener):
+    """Closes its consumer in one method."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.consumer: eventlog.Consumer | None = None
+
+    def _note(self, method: str) -> None:
+        if method == self._method:
+            assert self.consumer is not None
+            self.consumer.close()
+
+    def assigned(self, partitions: object) -> None:
+        self._note("assigned")
+
+    def revoked(self, partitions: object) -> None:
+        self._note("revoked")
+
+    def lost(self, partitions: object) -> None:
+        self._note("lost")
+
+
+@pytest.mark.parametrize("method", ["assigned", "revoked", "lost"])
+def test_a_listener_may_close_its_consumer(log: EventLog, method: str) -> None:
+    """Then it is a member no longer, and nobody else waits for its partitions."""
+    fill(log, 10)
+    listener = Closing(method)
+    consumer = listener.consumer = log.consumer(TOPIC, group=GROUP, listener=listener)
+    with log.consumer(TOPIC, group=GROUP) as other:
+        if method != "assigned":
+            consumer.poll(max_records=1)
+            consumer.commit()
+            other.poll(timeout=0)
+        if method == "lost":
+            log.group(GROUP).reset({place(0): 0, place(1): 0})
+        with pytest.raises(eventlog.StoreClosedError, match="is closed"):
+            consumer.poll()
+        consumer.close()
+        assert len(other.poll(max_records=1000)) >= 19
+        assert [member.partitions for member in log.group(GROUP).describe().members] == [(place(0), place(1))]
+
+
+def test_a_listener_may_close_its_consumer_while_that_is_closed(log: EventLog) -> None:
+    fill(log, 10)
+    listener = Closing("revoked")
+    consumer = listener.consumer = log.consumer(TOPIC, group=GROUP, listener=listener)
+    consumer.poll(max_records=1)
+    consumer.commit()
+    consumer.close()
+    assert log.group(GROUP).describe().members == ()

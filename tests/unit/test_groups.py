@@ -480,3 +480,34 @@ def test_rates_are_unknown_at_first_and_a_group_that_has_done_everything_needs_n
     behind, done = (log.group(GROUP).progress()[place(number)] for number in range(2))
     assert (behind.commit_rate, behind.catch_up_seconds) == (None, None)
     assert (done.lag, done.catch_up_seconds) == (0, 0.0)
+
+def test_an_undo_leaves_out_topics_that_were_deleted_since(log: EventLog) -> None:
+    """Also where one of the same name was made: its records are others."""
+    fill(log)
+    log.create_topic("other")
+    log.partition("other", 0).append_many([b"x"] * 10)
+    other = TopicPartition("other", 0)
+    group = log.create_group(GROUP)
+    group.reset({place(0): 7, other: 9})
+    group.reset({place(0): 2, other: 1})
+    log.delete_topic("other")
+    log.create_topic("other")
+    log.partition("other", 0).append_many([b"y"] * 10)
+    assert group.undo_reset() == {place(0): 7}
+    assert group.committed() == {place(0): 7}
+    log.delete_topic(TOPIC)
+    with pytest.raises(eventlog.InvalidArgumentError, match="no reset that could be undone"):
+        group.undo_reset()
+
+
+def test_a_close_after_a_reset_tells_what_is_lost_and_commits_the_rest(log: EventLog) -> None:
+    fill(log)
+    diary = Diary()
+    with log.consumer(
+        TOPIC, group=GROUP, listener=diary, auto_commit=True, auto_commit_interval_ms=60_000
+    ) as consumer:
+        assert len(consumer.poll(max_records=100)) == 10 * PARTITIONS
+        log.group(GROUP).reset({place(0): 1})
+    rest = [place(number) for number in range(1, PARTITIONS)]
+    assert diary.entries[1:] == [("lost", [place(0)]), ("revoked", rest)]
+    assert log.group(GROUP).committed() == {place(0): 1, **dict.fromkeys(rest, 10)}

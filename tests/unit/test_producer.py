@@ -333,3 +333,20 @@ def test_closing_the_store_closes_all_producers_whatever_one_of_them_raises(tmp_
         log.close()
     with eventlog.open(tmp_path / "other") as again:
         assert again.partition(TOPIC, 0).end_offset == 7
+
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["at once", "in batches"])
+def test_flush_goes_on_to_other_topics_where_one_was_deleted(log: EventLog, options: dict[str, Any]) -> None:
+    log.create_topic("doomed")
+    with log.producer(**options) as producer:
+        lost = producer.send("doomed", b"x")
+        kept = producer.send(TOPIC, b"x", partition=0)
+        log.delete_topic("doomed")
+        if options:
+            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed-0 were waiting"):
+                producer.flush()
+            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed-0 were waiting"):
+                _ = lost.offset
+        assert kept.is_resolved
+        producer.flush()
+        log.flush()
+        assert log.partition(TOPIC, 0).durable_offset == 1

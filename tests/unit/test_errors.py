@@ -1,0 +1,25 @@
+"""Errors go from process to process as what they are."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from pathlib import Path
+
+import pytest
+
+from eventlog import errors
+
+_MADE: dict[type[errors.EventLogError], errors.EventLogError] = {
+    errors.OffsetOutOfRangeError: errors.OffsetOutOfRangeError("orders-0", 9, 2, 5),
+    errors.CorruptLogError: errors.CorruptLogError(Path("/store/logs/orders-0/0.log"), 61, "a wrong checksum"),
+}
+_ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.EventLogError)]
+
+
+@pytest.mark.parametrize("kind", _ERRORS)
+def test_an_error_survives_the_way_to_another_process(kind: type[errors.EventLogError]) -> None:
+    """Pools of processes send what a task raised; one that cannot be made anew there makes them hang."""
+    error = _MADE.get(kind) or kind("what was wrong")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (kind, str(error), vars(error))
