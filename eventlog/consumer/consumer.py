@@ -214,6 +214,17 @@ class Consumer:
 
     def _take(self, records_max: int) -> list[Record]:
         """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
+        try:
+            return self._hand_over(self._gather(records_max))
+        except EventLogError:
+            raise
+        except BaseException:  # memory ran out, or a signal's handler has raised: what was read is yet to be handed out
+            for lane in self._assigned.lanes.values():
+                lane.rewind()
+            self._drop_chunk()
+            raise
+
+    def _gather(self, records_max: int) -> list[tuple[Lane, list[Record]]]:
         taken: list[tuple[Lane, list[Record]]] = []
         if self._lane is not None and operator.length_hint(self._chunk):
             records = list(islice(self._chunk, records_max))
@@ -232,17 +243,20 @@ class Consumer:
                 break
             taken.append((lane, records))
             records_max -= len(records)
+        return taken
+
+    def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record]:
         if not self._is_undisturbed():
             for lane, _ in taken:
                 lane.rewind()
             self._drop_chunk()
             return []
-        for lane, records in taken:
-            lane.position = records[-1].offset + 1
-            self._handed_out.add(lane)
-        if len(taken) == 1:
-            return taken[0][1]
-        return [record for _, records in taken for record in records]
+        handed_out = taken[0][1] if len(taken) == 1 else [record for _, records in taken for record in records]
+        positions = [(lane, records[-1].offset + 1) for lane, records in taken]
+        self._handed_out.update(lane for lane, _ in positions)
+        for lane, position in positions:  # last, and without an allocation: nothing may fail once a position has moved
+            lane.position = position
+        return handed_out
 
     def _is_undisturbed(self) -> bool:
         """Is what was just read still this member's to hand out?"""
