@@ -24,8 +24,8 @@ _MARKED = sys.intern("a value whose references are counted").encode()
 def failing(number: int) -> Iterator[None]:
     """The allocation of this number fails, and no other one; what is raised for it ends the block.
 
-    That may be any error: the interpreter itself takes some failures for others. But a `SystemError` would say that C code broke its
-    rules."""
+    That may be any error: the interpreter takes some failures for others. But a `SystemError` would say that C code broke
+    its rules."""
     import _testcapi
 
     try:

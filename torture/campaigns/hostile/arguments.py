@@ -30,13 +30,14 @@ class _Text(str):
 
 
 _NUMBERS = (-(2**63) - 1, -(2**63), -(2**31), -1, 0, 1, 2, 500, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 2**200)
+_PLACE = eventlog.TopicPartition("events", 0)
 _OTHERS: tuple[Any, ...] = (
-    None, True, False, 1.5, float("nan"), float("inf"), -1e300, "", "events", "\ud800", "a\0b", "../x", "é" * 300, b"", b"v" * 3_000,
-    bytearray(b"v"), memoryview(b"v"), _Bytes(b"v"), _Number(1), _Text("events"), _List([b"v"]), [], [None], [b"v", "v"], (), {}, {"a": 1},
-    [("n", b"v")], [("n", "v")], [("\udc80", None)], [("n",)], ("n", b"v"), {b"v"}, range(3), object(), int, re.compile(b"v"),
-    re.compile("v"), eventlog.TopicPartition("events", 0), eventlog.TopicPartition("events", 2**70), ("events", 1), ("events", True),
-    [eventlog.TopicPartition("events", 1)], {eventlog.TopicPartition("events", 0): 2**64}, {eventlog.TopicPartition("events", 0): 0},
-    {("events", 1): -1}, {"segment.bytes": 2**64}, {"compression.type": "gzip"}, {"cleanup.policy": ["compact"]},
+    None, True, False, 1.5, float("nan"), float("inf"), -1e300, "", "events", "\ud800", "a\0b", "../x", "é" * 300,
+    b"", b"v" * 3_000, bytearray(b"v"), memoryview(b"v"), _Bytes(b"v"), _Number(1), _Text("events"), _List([b"v"]),
+    [], [None], [b"v", "v"], (), {}, {"a": 1}, [("n", b"v")], [("n", "v")], [("\udc80", None)], [("n",)], ("n", b"v"),
+    {b"v"}, range(3), object(), int, re.compile(b"v"), re.compile("v"), ("events", 1), ("events", True),
+    _PLACE, [_PLACE], {_PLACE: 2**64}, {_PLACE: 0}, {("events", 1): -1}, eventlog.TopicPartition("events", 2**70),
+    {"segment.bytes": 2**64}, {"compression.type": "gzip"}, {"cleanup.policy": ["compact"]}, ["value", "key"],
 )  # fmt: skip
 
 
@@ -74,7 +75,8 @@ def _consume(log: eventlog.EventLog, a: Argument) -> None:
 def _assign(log: eventlog.EventLog, a: Argument) -> None:
     with log.consumer(group="readers") as consumer:
         consumer.assign([eventlog.TopicPartition("events", 0)])
-        for use in (consumer.assign, consumer.committed, consumer.position, consumer.pause, consumer.resume, consumer.seek_to_end):
+        uses = (consumer.assign, consumer.committed, consumer.position, consumer.pause, consumer.resume, consumer.seek_to_end)
+        for use in uses:
             try:
                 use(a())
             except eventlog.EventLogError:

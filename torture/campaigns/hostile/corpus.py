@@ -1,7 +1,8 @@
-"""What fuzzing begins with: the files of a real store, so that the first inputs are right and each change is a step away from that."""
+"""What fuzzing begins with: the files of a real store. So each change is a step away from what is right."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,12 @@ _PREFIXES: dict[str, tuple[bytes, ...]] = {
     "compact": (b"\xff\0", b"\0\0"),
     "reader": (b"\3\x08\0\x10a", b"\x0b\x40\2\0t", b"\x0f\xff\1\3v"),
 }
+_MANIFEST = {
+    "format": "eventlog-backup", "version": 1, "complete": True, "created_ms": 0, "source": "/srv/shop",
+    "catalog": {"path": "meta/data.mdb", "size_bytes": 1, "crc32c": 1},
+    "partitions": [{"topic": "events", "partition": 0, "start_offset": 0, "end_offset": 3, "may_have_gaps": False,
+                    "files": [{"path": "logs/events-0/00000000000000000000.log", "size_bytes": 234, "crc32c": 2}]}],
+}  # fmt: skip
 _STARTS_WITH_RECORDS = ("varint", "records", "search")
 _HEADER_BYTES = 61
 
@@ -41,7 +48,8 @@ def fill(store: Path) -> None:
 
 
 def _topics() -> dict[str, dict[str, str | int]]:
-    topics: dict[str, dict[str, str | int]] = {codec: {"compression.type": codec} for codec in ("gzip", "snappy", "lz4", "zstd")}
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    topics: dict[str, dict[str, str | int]] = {codec: {"compression.type": codec} for codec in codecs}
     topics["plain"] = {"index.interval.bytes": 64}
     topics["appended"] = {"message.timestamp.type": "LogAppendTime"}
     return topics
@@ -55,9 +63,26 @@ def runs_of_batches(store: Path) -> Iterator[bytes]:
 
 
 def write_seeds(store: Path, target: str, directory: Path) -> None:
-    """The first inputs of a native target."""
+    """The first inputs of a target."""
     directory.mkdir(parents=True, exist_ok=True)
-    for number, batches in enumerate(runs_of_batches(store)):
-        data = batches[_HEADER_BYTES:] if target in _STARTS_WITH_RECORDS else batches
-        for place, prefix in enumerate(_PREFIXES[target]):
-            (directory / f"seed-{number}-{place}").write_bytes(prefix + data)
+    for number, data in enumerate(_inputs(store, target)):
+        (directory / f"seed-{number}").write_bytes(data)
+
+
+def _inputs(store: Path, target: str) -> Iterator[bytes]:
+    if target == "words":
+        yield from (b"{time:%H:%M} {key:>10.3} {value.a.0} {headers.name}\\n", b"2026-11-01T10:00:30.5+01:00", b"2 hours ago")
+    elif target == "imported_files":
+        yield b"o" + b'{"group": "billing", "topic": "events", "partition": 0, "offset": 0}\n'
+        yield b"m" + json.dumps(_MANIFEST).encode()
+    elif target == "compressed_sections":
+        for number, codec in enumerate(("gzip", "snappy", "lz4", "zstd"), 1):
+            segment = stores.segments(store, topic=codec)[0].read_bytes()
+            yield bytes([number]) + segment[_HEADER_BYTES : int.from_bytes(segment[8:12], "big") + 12]
+    elif target == "partition_files":
+        # The last byte chooses: a right checksum, and a compacted topic.
+        yield from (batches + bytes([choices]) for batches in runs_of_batches(store) for choices in (0x20, 0x60))
+    elif target in _PREFIXES:
+        for batches in runs_of_batches(store):
+            data = batches[_HEADER_BYTES:] if target in _STARTS_WITH_RECORDS else batches
+            yield from (prefix + data for prefix in _PREFIXES[target])

@@ -1,13 +1,14 @@
 """The Python targets of fuzzing: `python -m torture.campaigns.hostile.targets NAME [libFuzzer's options]`.
 
-Each takes bytes and hands them to entries of the library. Whatever the bytes are, only errors that the library documents may come out;
-anything else, and more memory than libFuzzer's `-rss_limit_mb` allows, ends the run. Source of the tool: https://github.com/google/atheris.
+Each takes bytes and hands them to entries of the library. Whatever the bytes are, only errors that the library documents may
+come out; anything else, and more memory than libFuzzer's `-rss_limit_mb` allows, ends the run. Source of the tool: https://github.com/google/atheris.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -119,7 +120,7 @@ def compressed_sections(data: bytes) -> None:
 def words(data: bytes) -> None:
     """Words of the command line: templates, times, starts, settings; and a template filled in from any record."""
     provider = atheris.FuzzedDataProvider(data)
-    text = provider.ConsumeUnicode(provider.ConsumeIntInRange(0, 60))
+    text = provider.ConsumeBytes(60).decode("utf-8", "surrogateescape")  # as words come from the system
     for parse in (parsing.time_type, parsing.start_type, parsing.stop_type, selection.format_type):
         with contextlib.suppress(click.BadParameter):
             parse(text)
@@ -136,7 +137,7 @@ def words(data: bytes) -> None:
 
 
 def imported_files(data: bytes) -> None:
-    """Files that somebody else has made: offsets of a group, and the manifest of a backup, with a right checksum or a wrong one."""
+    """Files that somebody else has made: offsets of a group, and the manifest of a backup, with a right checksum or not."""
     store = _DIRECTORY / "imports"
     if not store.exists():
         with eventlog.open(store) as log:
@@ -158,8 +159,6 @@ def imported_files(data: bytes) -> None:
 
 def _signed_manifest(content: bytes) -> bytes:
     """The same JSON with the checksum that belongs to it, written as manifests are."""
-    import json
-
     fields = json.loads(content)
     fields.pop("crc32c", None)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
