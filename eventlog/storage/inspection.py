@@ -20,6 +20,7 @@ from eventlog.records.compression import CODEC_NAMES, decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
+from eventlog.storage.reader import new_native_reader
 
 _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 
@@ -156,12 +157,14 @@ def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
     records: list[Record] = []
     if status == lib.EL_CODEC_OK:
-        reader = ffi.gc(lib.el_reader_new(1), lib.el_reader_free)
+        reader = new_native_reader(1)
         buffer = ffi.from_buffer("uint8_t[]", section)
         lib.el_reader_decode(reader, batch, buffer, len(section))
         made = lib.el_take_records(
             reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
         )
+        if made == -2:
+            raise MemoryError("memory ran out while records were decoded")
         status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
     if status != lib.EL_CODEC_OK:
         raise CorruptLogError(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())

@@ -22,7 +22,7 @@ from eventlog.errors import (
     StoreClosedError,
     TopicNotFoundError,
 )
-from eventlog.options import TopicConfig, check_timeout
+from eventlog.options import TopicConfig, check_bool, check_timeout
 from eventlog.records.batch import Headers, encoded
 from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 from eventlog.records.record import Record
@@ -296,7 +296,7 @@ class Partition:
 
         Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
         _check_int("max_records", max_records, 1)
-        stop = self.durable_offset if durable else self.end_offset
+        stop = self.durable_offset if check_bool("durable", durable) else self.end_offset
         self._check_offset(offset)
         if offset >= stop:
             return []
@@ -404,7 +404,7 @@ class Partition:
         _check_int("offset", offset, 0)
         check_timeout(timeout)
         awaited = Awaited(1)
-        await_record(self, awaited, 0, offset, durable=durable)
+        await_record(self, awaited, 0, offset, durable=check_bool("durable", durable))
 
         def look() -> bool:
             self._mapped()

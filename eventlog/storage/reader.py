@@ -98,17 +98,26 @@ class SegmentList:
         return bases[at] if at < len(bases) else None
 
 
+def new_native_reader(block_bytes: int) -> Any:
+    """An `el_reader` that is freed with the object. Raises `MemoryError`."""
+    reader = lib.el_reader_new(block_bytes)
+    if reader == ffi.NULL:
+        raise MemoryError("memory ran out while a reader was made")
+    return ffi.gc(reader, lib.el_reader_free)
+
+
 class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
+    _descriptor = -1  # also of one that memory ran out for before it was complete
+
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
+        self._base_offset = -1
         self._directory = directory
         self._segments = segments
         self._topic = topic
         self._partition = partition
-        self._native: Any = ffi.gc(lib.el_reader_new(block_bytes), lib.el_reader_free)
-        self._base_offset = -1
-        self._descriptor = -1
+        self._native: Any = new_native_reader(block_bytes)
         self._decompressed: Any = None
 
     def __del__(self) -> None:

@@ -64,23 +64,20 @@ static int encode_header(encoded_headers *out, PyObject *pair) {
     return EL_PACK_DONE;
 }
 
-/* A list or tuple of (str, bytes or None) pairs, or None. */
+/* A list or tuple of (str, bytes or None) pairs, or None. What a subclass says of itself is not asked: no Python code may run here,
+ * where everything is borrowed. */
 static int encode_headers(encoded_headers *out, PyObject *headers) {
     out->length = 0;
     out->count = 0;
     if (headers == Py_None)
         return EL_PACK_DONE;
-    if (!PyList_Check(headers) && !PyTuple_Check(headers))
+    int is_list = PyList_Check(headers), status = EL_PACK_DONE;
+    if (!is_list && !PyTuple_Check(headers))
         return EL_PACK_BAD_HEADERS;
-    Py_ssize_t count = PySequence_Size(headers);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *pair = PySequence_GetItem(headers, i);
-        int status = pair == NULL ? EL_PACK_BAD_HEADERS : encode_header(out, pair);
-        Py_XDECREF(pair);
-        if (status != EL_PACK_DONE)
-            return status;
-    }
-    return EL_PACK_DONE;
+    Py_ssize_t count = is_list ? PyList_Size(headers) : PyTuple_Size(headers);
+    for (Py_ssize_t i = 0; i < count && status == EL_PACK_DONE; i++)
+        status = encode_header(out, is_list ? PyList_GetItem(headers, i) : PyTuple_GetItem(headers, i));
+    return status;
 }
 
 static int read_timestamp(PyObject *object, int64_t now, int64_t *timestamp) {
@@ -140,8 +137,9 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
     if (!view(key_object, &key, &key_length))
         return EL_PACK_BAD_KEY;
     size_t size_max = el_record_size_max(key_length, value_length, headers->length);
+    size_t room = size_max < packer->batch_bytes_max ? size_max : packer->batch_bytes_max; /* what is too large gets no memory */
     for (int attempt = 0; attempt < 2; attempt++) {
-        if (grow(packer, size_max + EL_BATCH_HEADER_BYTES) != EL_PACK_DONE)
+        if (grow(packer, room + EL_BATCH_HEADER_BYTES) != EL_PACK_DONE)
             return EL_PACK_NO_MEMORY;
         if (el_batch_add(&packer->writer, timestamp, key, key_length, value, value_length, headers->data,
                          headers->length, headers->count) == EL_CODEC_OK)
@@ -175,11 +173,18 @@ __attribute__((flatten)) static int pack_plain(packer *packer, PyObject *values,
     return EL_PACK_DONE;
 }
 
+/* The caller has counted them, but another thread may have changed a list since. It cannot any more: the interpreter lock is held. */
+static int is_as_long(PyObject *list, Py_ssize_t count) {
+    return list == Py_None || PyList_Size(list) == count;
+}
+
 static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps,
                     int64_t now) {
     encoded_headers encoded = {0};
     int status = EL_PACK_DONE;
     Py_ssize_t count = PyList_Size(values);
+    if (!is_as_long(keys, count) || !is_as_long(headers, count) || !is_as_long(timestamps, count))
+        return EL_PACK_CHANGED;
     for (Py_ssize_t i = 0; i < count && status == EL_PACK_DONE; i++) {
         int64_t timestamp = now;
         packer->pack->failed_index = i;

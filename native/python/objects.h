@@ -19,6 +19,7 @@ enum el_pack_status {
     EL_PACK_BAD_HEADERS,
     EL_PACK_RECORD_TOO_LARGE,
     EL_PACK_NO_MEMORY,
+    EL_PACK_CHANGED, /* the lists are not equally long any more */
 };
 
 typedef struct el_pack {

@@ -91,6 +91,14 @@ uint32_t el_head_settings_version(const el_head *head) {
     return atomic_load_explicit(&head->settings_version, memory_order_acquire);
 }
 
+/* With the append mutex held; by single stores, for those who look without it. */
+static void store_tail(el_head *head, const el_tail *tail) {
+    const int64_t *from = (const int64_t *)tail;
+    int64_t *to = (int64_t *)&head->tail;
+    for (size_t i = 0; i < sizeof *tail / sizeof *from; i++)
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+}
+
 int el_head_is_sealing(const el_head *head) {
     return atomic_load(&head->sealing) != 0;
 }
@@ -100,7 +108,7 @@ int el_head_is_sealing(const el_head *head) {
 static void complete_publication(el_head *head, el_signals *signals) {
     if (!atomic_load(&head->next_is_complete))
         return;
-    head->tail = head->next;
+    store_tail(head, &head->next);
     atomic_store_explicit(&head->end_offset, head->tail.end_offset, memory_order_release);
     atomic_store(&head->writing, 0);
     atomic_store(&head->next_is_complete, 0);
@@ -143,7 +151,7 @@ void el_head_publish(el_head *head, const el_tail *next) {
     head->next = *next;
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-    head->tail = *next;
+    store_tail(head, next);
     atomic_store_explicit(&head->end_offset, next->end_offset, memory_order_release);
     atomic_store_explicit(&head->writing, 0, memory_order_release);
     atomic_store_explicit(&head->next_is_complete, 0, memory_order_release);
@@ -170,10 +178,9 @@ void el_head_segments_changed(el_head *head) {
 
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position) {
     do {
-        *segment_base = ((const volatile el_head *)head)->tail.segment_base;
-        *position = ((const volatile el_head *)head)->tail.position;
-        atomic_thread_fence(memory_order_acquire);
-    } while (*segment_base != ((const volatile el_head *)head)->tail.segment_base);
+        *segment_base = __atomic_load_n(&head->tail.segment_base, __ATOMIC_RELAXED);
+        *position = __atomic_load_n(&head->tail.position, __ATOMIC_ACQUIRE);
+    } while (*segment_base != __atomic_load_n(&head->tail.segment_base, __ATOMIC_RELAXED));
 }
 
 int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,

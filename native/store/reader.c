@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 el_reader *el_reader_new(size_t block_bytes) {
@@ -41,6 +42,15 @@ static int corrupt(el_reader *reader, int codec_status, size_t at) {
     return EL_READ_CORRUPT;
 }
 
+/* A batch that claims more bytes than the file has gets no memory for them. */
+static size_t bounded_by_file(const el_reader *reader, size_t needed) {
+    struct stat file;
+    if (needed <= reader->block_bytes || fstat(reader->fd, &file) != 0)
+        return needed;
+    int64_t rest = file.st_size > reader->position ? file.st_size - reader->position : 0;
+    return (int64_t)needed < rest ? needed : (size_t)rest;
+}
+
 /* Drop the decoded bytes and read on behind the rest, until `needed` bytes stand at the cursor or the file ends. */
 static int fill(el_reader *reader, size_t needed) {
     size_t rest = reader->filled - reader->cursor;
@@ -50,6 +60,7 @@ static int fill(el_reader *reader, size_t needed) {
         reader->filled = rest;
         reader->cursor = reader->verified = 0;
     }
+    needed = bounded_by_file(reader, needed);
     size_t wanted = needed > reader->block_bytes ? needed : reader->block_bytes;
     if (wanted > reader->capacity || (wanted < reader->capacity && rest <= wanted)) {
         /* A batch larger than a block gets its room, and gives it back afterwards. */
@@ -189,12 +200,17 @@ const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length) {
     return reader->buffer + reader->cursor + EL_BATCH_HEADER_BYTES;
 }
 
+static void begin_records(el_reader *reader, const uint8_t *records, size_t length) {
+    reader->records = records;
+    reader->records_end = records + length;
+    reader->previous_delta = -1;
+}
+
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length) {
     int status = el_batch_verify_records(records, length, &reader->batch);
     if (status != EL_CODEC_OK)
         return corrupt(reader, status, reader->cursor);
-    reader->records = records;
-    reader->records_end = records + length;
+    begin_records(reader, records, length);
     pass(reader, &reader->batch);
     reader->cursor = reader->verified;
     return EL_READ_READY;
@@ -203,8 +219,7 @@ int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t leng
 void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length) {
     el_reader_seek(reader, -1, 0, batch->base_offset, batch->base_offset);
     reader->batch = *batch;
-    reader->records = records;
-    reader->records_end = records + length;
+    begin_records(reader, records, length);
 }
 
 static int open_batch(el_reader *reader) {
@@ -213,8 +228,7 @@ static int open_batch(el_reader *reader) {
         el_batch_parse(data, reader->verified - reader->cursor, &reader->batch);
         reader->cursor += (size_t)reader->batch.size_bytes;
         if (is_wanted(reader, &reader->batch)) {
-            reader->records = data + EL_BATCH_HEADER_BYTES;
-            reader->records_end = data + reader->batch.size_bytes;
+            begin_records(reader, data + EL_BATCH_HEADER_BYTES, (size_t)reader->batch.size_bytes - EL_BATCH_HEADER_BYTES);
             return 1;
         }
         reader->next_offset = last_offset(&reader->batch) + 1;
@@ -244,18 +258,28 @@ static int malformed(el_reader *reader, int codec_status) {
     return -1;
 }
 
+/* The checksum is right whoever wrote it: an offset outside its batch, or one that does not rise, would hide records. */
+static int is_within_batch(const el_reader *reader, const el_record *record) {
+    return record->offset_delta > reader->previous_delta && record->offset_delta <= reader->batch.last_offset_delta;
+}
+
 int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
     while (has_records(reader, stop_offset)) {
         const uint8_t *start = reader->records;
         int status = el_record_next(&reader->records, reader->records_end, record);
-        if (status != EL_CODEC_OK)
+        if (status == EL_CODEC_OK && !is_within_batch(reader, record))
+            status = EL_CODEC_BAD_OFFSET;
+        if (status != EL_CODEC_OK) {
+            reader->records = start;
             return malformed(reader, status);
+        }
         int64_t offset = reader->batch.base_offset + record->offset_delta;
         if (offset >= stop_offset) {
             reader->records = start;
             reader->next_offset = stop_offset;
             return 0;
         }
+        reader->previous_delta = record->offset_delta;
         if (offset >= reader->next_offset) {
             reader->next_offset = offset + 1;
             return 1;

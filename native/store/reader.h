@@ -43,6 +43,7 @@ typedef struct el_reader {
     el_batch batch;
     const uint8_t *records;
     const uint8_t *records_end;
+    int32_t previous_delta; /* of the record that was decoded last; -1: none of this batch yet */
     int fd;
     int codec_status;
     int error_number;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static long checks_done;
+static _Atomic long checks_done;
 
 #define CHECK(condition)                                                                  \
     do {                                                                                  \
