@@ -115,15 +115,15 @@ class Results:
 
 
 def load(paths: Iterable[Path]) -> Results:
-    """Read files that `Journal` wrote. A suite that several hold is taken from the last one."""
+    """Read files that `Journal` wrote. A line-up of a suite that several hold is taken from the last one."""
     results = Results([], [], [])
     for path in paths:
         kinds: dict[str, list[dict[str, Any]]] = {"run": [], "figure": [], "skip": []}
         for line in path.read_text("utf-8").splitlines():
             content = json.loads(line)
             kinds[content.pop("kind")].append(content)
-        fresh = {content["suite"] for content in kinds["figure"]}
-        kept = [figure for figure in results.figures if figure.suite not in fresh]
+        fresh = {(content["suite"], content["lineup"]) for content in kinds["figure"]}
+        kept = [figure for figure in results.figures if (figure.suite, figure.lineup) not in fresh]
         results.figures[:] = [*kept, *(Figure(**content) for content in kinds["figure"])]
         skips = {Skip(**content): None for content in kinds["skip"]}
         results.skips[:] = [*(skip for skip in results.skips if skip not in skips), *skips]
