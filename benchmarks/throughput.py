@@ -38,11 +38,11 @@ class Bench:
 
     def needs(self) -> list[str]:
         """What a contender must not lack."""
-        needs = [self.operation, self.durability]
+        operation = {None: self.operation, 1: "commit_each", BATCH_EVENTS: "commit_many"}[self.commit_every]
+        needs = [operation, self.durability]
         needs += ["keys"] if self.workload.is_keyed else []
         needs += ["headers"] if self.workload.has_headers else []
-        needs += ["compression"] if self.workload.compression else []
-        return [*needs, *(["commit_each"] if self.commit_every == 1 else [])] if self.commit_every else needs
+        return [*needs, *(["compression"] if self.workload.compression else [])]
 
     @property
     def unit(self) -> int:

@@ -74,6 +74,7 @@ def _echo(connection: Connection, name: str, questions: Stream, answers: Stream,
     peer = peers.get(name)
     with peer.open(questions) as ears, peer.open(answers) as mouth:
         append = mouth.appender()
+        ears.listen()
         connection.send("ready")
         for _ in range(trips):
             ears.receive()
@@ -88,6 +89,7 @@ def _peer_us(peer: Peer, address: str, trips: int) -> list[float]:
         Worker(_echo, peer.name, questions, answers, trips) as worker,
     ):
         worker.receive()
+        ears.listen()
         append = mouth.appender()
 
         def trip(number: int) -> None:

@@ -19,7 +19,6 @@ class _Session(Session):
         self._topic = stream.name
         self._compression = stream.workload.compression
         self._partition = self._log.partition(stream.name, partition)
-        self._received = self._partition.end_offset
 
     def appender(self) -> Callable[..., object]:
         return self._partition.append
@@ -71,6 +70,9 @@ class _Session(Session):
         commit = self._consumer.commit
         for _ in range(count):
             commit()
+
+    def listen(self) -> None:
+        self._received = self._partition.end_offset
 
     def receive(self) -> None:
         if not self._partition.wait(self._received, RECEIVE_SECONDS_MAX):

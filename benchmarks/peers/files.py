@@ -85,6 +85,8 @@ class Contender(Peer):
         "seek": _NO_RECORDS,
         "read_records": _NO_RECORDS,
         "consume": _NO_RECORDS,
+        "commit_each": _NO_RECORDS,
+        "commit_many": _NO_RECORDS,
         "commit": _NO_RECORDS,
         "receive": "a file wakes nobody",
         "compression": "it would be the same bytes",

@@ -98,8 +98,12 @@ class Session(ABC):
         """Keep a consumer's position, so many times."""
         raise NotImplementedError
 
+    def listen(self) -> None:
+        """Be ready to receive what is appended from now on."""
+        return None
+
     def receive(self) -> None:
-        """Wait, asleep, for the next event that was appended after this session was opened. Raises `TimeoutError`."""
+        """Wait, asleep, for the next event since `listen`. Raises `TimeoutError`."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -119,7 +123,8 @@ class Peer(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     settings: ClassVar[dict[Durability, str]]
-    # Operations, "keys", "headers", "compression", "threads", "processes", or a durability: and why there is none.
+    # Operations (to consume and commit is "commit_each" or "commit_many"), "keys", "headers", "compression", "threads",
+    # "processes", or a durability; and why there is none.
     lacks: ClassVar[dict[str, str]] = {}
 
     def why_not(self) -> str | None:

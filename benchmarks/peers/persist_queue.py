@@ -49,6 +49,7 @@ class Contender(Peer):
         "read_records": "getting is consuming",
         "seek": "a queue is read from its front",
         "consume": "getting marks each item already",
+        "commit_many": "each item is marked by itself",
         "commit": "there is no position: each item is marked",
         "receive": "it wakes threads of its own process only",
         "processes": "its counts are kept in one process",
