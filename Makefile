@@ -86,16 +86,14 @@ torture-short: build
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop
 
+# All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.
 bench: build
-	$(BIN)/python -m benchmarks.ratios
-	$(BIN)/python -m benchmarks.groups
-	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks
 
 # Shows that the benchmarks run; its figures mean nothing.
 bench-smoke: build
-	$(BIN)/python -m benchmarks.ratios --records 20000 --rounds 1
-	$(BIN)/python -m benchmarks.groups --records 20000 --rounds 1 --trips 200 --deaths 2
-	$(BIN)/python -m benchmarks.search --records 20000 --rounds 1
+	$(BIN)/python -m benchmarks --short
 
 # The pictures in docs/, made by running the commands.
 screenshots: build

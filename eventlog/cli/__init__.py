@@ -31,6 +31,7 @@ _COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell a
 # is imported when it is asked for: so the help, and every command, starts without the others.
 COMMANDS = {
     "backup": "Take a backup of the store while others use it.",
+    "bench": "Measure how fast eventlog is on this machine.",
     "completion": "Print the script that lets SHELL complete eventlog's words.",
     "consume": "Print the records of TOPIC, one partition after the other.",
     "delete-records": "Delete the records of TOPIC before an offset or a time.",

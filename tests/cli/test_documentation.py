@@ -63,6 +63,7 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("top",), ("--once", "--interval", "0.1")),
         (("metrics",), ()),
         (("completion",), ("zsh",)),
+        (("bench",), ("--seconds", "0.05")),
         (("groups", "describe"), ("billing",)),
         (("groups", "import"), ("billing", "offsets.jsonl")),
         (("groups", "copy"), ("billing", "copied")),

@@ -32,6 +32,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("groups", "describe"): ("billing",),
     ("top",): ("--once", "--interval", "0.1"),
     ("metrics",): (),
+    ("bench",): ("--seconds", "0.05"),
     ("completion",): ("bash",),
     ("groups", "delete"): ("billing",),
     ("groups", "export"): ("billing",),
@@ -75,10 +76,10 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 NAMES_NOTHING = {
     ("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
-    ("completion",),
+    ("completion",), ("bench",),
 }  # fmt: skip
 MAKES_THE_STORE = {("topics", "create")}
-NEEDS_NO_STORE = {("completion",), ("restore",)}
+NEEDS_NO_STORE = {("completion",), ("restore",), ("bench",)}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()

@@ -60,7 +60,7 @@ class Broker:
         self.data = directory / "data"
         self._configuration = directory / "server.properties"
         self._output = directory / "server.log"
-        port, controller_port = _free_ports()
+        port, controller_port = free_ports()
         self.address = f"127.0.0.1:{port}"
         self._configuration.write_text(
             f"""process.roles=broker,controller
@@ -110,7 +110,8 @@ group.initial.rebalance.delay.ms=0
         raise AssertionError(f"the broker did not start:\n{self._output.read_text()[-3000:]}")
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))

@@ -1,0 +1,90 @@
+"""Opening and recovery: how long it takes until a partition can be used, by how large it is and how it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import eventlog
+from benchmarks.figures import Figure
+from benchmarks.run import Run, timed
+from benchmarks.workloads import LARGE, SMALL
+from tests.support.heads import simulate_reboot
+from tests.support.processes import Worker
+from tests.support.stores import TOPIC, create, head_file
+
+SUITE = "opening"
+_UNDURABLE_RECORDS = 20_000
+
+
+def _append_and_wait(connection: Connection, store: str) -> None:
+    """Append what no disk has yet, and be there until killed."""
+    with eventlog.open(store, fsync="never") as log:
+        partition = log.partition(TOPIC, 0)
+        for value in SMALL.events(_UNDURABLE_RECORDS, 1).values:
+            partition.append(value)
+        connection.send("appended")
+        connection.recv()
+
+
+def _kill_its_only_user(store: Path) -> None:
+    with Worker(_append_and_wait, str(store)) as worker:
+        worker.receive()
+        worker.kill()
+
+
+def _after_close(store: Path) -> None:
+    """The last user has closed it."""
+
+
+def _after_kill(store: Path) -> None:
+    """kill -9 of the last user: shared memory is still there."""
+    _kill_its_only_user(store)
+
+
+def _after_power_cut(store: Path) -> None:
+    """Every process is gone, and the boot is another one: what was not durable has to be scanned."""
+    _kill_its_only_user(store)
+    simulate_reboot(head_file(store))
+
+
+BEFORE: dict[str, Callable[[Path], None]] = {
+    "after close": _after_close,
+    "after kill -9": _after_kill,
+    "after a power cut": _after_power_cut,
+}
+
+
+def _open(store: Path) -> None:
+    log = eventlog.open(store, fsync="never")
+    log.partition(TOPIC, 0)
+    _opened.append(log)
+
+
+_opened: list[eventlog.EventLog] = []
+
+
+def _fill(store: Path, gibibytes: float) -> None:
+    create(store)
+    unit = LARGE.events(1000, 1).values
+    with eventlog.open(store, fsync="never") as log:
+        partition = log.partition(TOPIC, 0)
+        for _ in range(max(int(gibibytes * 2**30) // (LARGE.value_bytes * len(unit)), 1)):
+            partition.append_many(unit)
+
+
+def run_opening(run: Run) -> None:
+    """An almost empty store and a large one, left in each way, are opened."""
+    with run.fresh_directory() as directory:
+        stores = {"almost empty": directory / "small", f"{run.growth_gib:g} GiB": directory / "large"}
+        _fill(directory / "small", 0)
+        _fill(directory / "large", run.growth_gib)
+        for number in range(1, run.rounds + 1):
+            for bench, leave in BEFORE.items():
+                for name, store in stores.items():
+                    leave(store)
+                    milliseconds = timed(lambda store=store: _open(store)) * 1000  # type: ignore[misc]
+                    _opened.pop().close()
+                    figure = Figure(SUITE, "embedded", name, f"open {bench}", "process", "time", "ms", milliseconds, number)
+                    run.add(figure)

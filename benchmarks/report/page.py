@@ -1,0 +1,154 @@
+"""The text of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks import growth, latency, opening, scaling, search, takeover, targets, throughput, wakeups
+from benchmarks.figures import Figure, Results, Subject, Summary, summarize
+
+_FOOTPRINT = "footprint"
+
+_INTRODUCTION = """# Benchmarks
+
+*Written by `python -m benchmarks.report`; do not edit. `make bench` measures, in less than twenty minutes on a quiet machine.
+`eventlog bench` is the short form for your own machine.*
+
+Every figure is the median over the rounds of one run, and ± is half of the distance between the lowest and the highest round.
+In a round all contenders of a line-up take turns. **Trust ratios within a line-up, not the numbers**: another machine, another
+day and another neighbour on the same host change the numbers by a factor, and the ratios by less."""
+
+_CAVEATS = """## Read this before you quote a figure
+
+- Durability is equal or the contender is left out. "process": what was returned survives the death of every process, a server's
+  included. "disk": it survives a power cut. How each contender is set up for it stands [below](#contenders).
+- eventlog, SQLite, LMDB, RocksDB and the queues run inside the process that measures. Redis, NATS, RabbitMQ and Kafka are
+  servers on the same machine: each of their calls goes through a socket, and they serve other machines, replicate and
+  authenticate, which eventlog does not. On the other hand a server has a processor of its own to work on.
+- All of them are called from Python but Chronicle Queue, which runs in Java without Python's cost per call.
+- *files* is no contender but the floor: as many bytes as eventlog writes, without framing, checksums, offsets or locks.
+- Popping from a queue (queuelib, persist-queue) takes the event away. It stands beside reading, or consuming with a commit
+  each, because that is what its users do.
+- Data is in the page cache. Reading what has to come from the disk is as fast as the disk, for everybody.
+- Values are JSON text of 100 bytes unless the name says otherwise, from a fixed seed."""
+
+
+def write(results: Results, drawn: dict[str, str]) -> str:
+    """The whole page; `drawn` has the plots' files by name."""
+    summaries = summarize(results.figures)
+    parts = [
+        _INTRODUCTION,
+        _machines(results.runs),
+        _CAVEATS,
+        "## Targets\n\nOurs divided by theirs; of times a small ratio is a good one.\n\n" + _targets(results.figures),
+        _throughput(summaries, drawn),
+        _statistics("Latency of one append", latency.SUITE, summaries, drawn.get("latency")),
+        _statistics("Wake-ups between processes", wakeups.SUITE, summaries, None),
+        _rates("Several writers, many partitions", scaling.SUITE, summaries, drawn.get("scaling")),
+        _rates("Growth", growth.SUITE, summaries, drawn.get("growth")),
+        _statistics("Opening and recovery", opening.SUITE, summaries, None),
+        _statistics("Take-over after kill -9", takeover.SUITE, summaries, None),
+        _statistics("Import and memory", _FOOTPRINT, summaries, None),
+        _rates("Search", search.SUITE, summaries, None),
+        _contenders(results),
+        _left_out(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def number(value: float) -> str:
+    """Three digits that matter, with k and M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def _cell(summary: Summary | None) -> str:
+    if summary is None:
+        return "-"
+    spread = 50 * (summary.high - summary.low) / summary.median if summary.median else 0.0
+    return number(summary.median) + (f" ±{spread:.0f} %" if summary.rounds > 1 else "")
+
+
+def _plot(title: str, path: str | None) -> str:
+    return f"![{title}]({path})\n\n" if path else ""
+
+
+def _machines(runs: Sequence[dict[str, object]]) -> str:
+    names = ("processor", "processors", "memory_gib", "is_virtual", "kernel", "python", "file_system", "commit", "seed", "load")
+    rows = [[str(run["suite"]), str(run["time"]), *(str(run[name]) for name in names)] for run in runs]
+    warning = "\n\n**A short run: its figures mean nothing.**" if any(run["is_short"] for run in runs) else ""
+    return _table(["suite", "begun", *(name.replace("_", " ") for name in names)], rows) + warning
+
+
+def _targets(figures: Sequence[Figure]) -> str:
+    return _table(["ours", "theirs", "ratio", "goal"], [answer.cells() for answer in targets.answers(figures)])
+
+
+def _throughput(summaries: dict[Subject, Summary], drawn: dict[str, str]) -> str:
+    found = {subject: summary for subject, summary in summaries.items() if subject.suite == throughput.SUITE}
+    if not found:
+        return ""
+    parts = ["## Throughput\n\nEvents a second.\n\n" + _plot("Throughput by contender", drawn.get("throughput")).strip()]
+    for durability in ("process", "disk"):
+        for lineup in dict.fromkeys(subject.lineup for subject in found if subject.durability == durability):
+            chosen = {s: found[s] for s in found if (s.lineup, s.durability) == (lineup, durability)}
+            heading = "in this process" if lineup == "embedded" else f"beside {lineup}"
+            parts.append(f"### {heading}, durability: {durability}\n\n" + _by_bench(chosen))
+    return "\n\n".join(parts)
+
+
+def _by_bench(chosen: dict[Subject, Summary]) -> str:
+    names = list(dict.fromkeys(subject.peer for subject in chosen))
+    benches = dict.fromkeys(subject.bench for subject in chosen)
+    cells = {(subject.bench, subject.peer): summary for subject, summary in chosen.items()}
+    rows = [[bench, *(_cell(cells.get((bench, name))) for name in names)] for bench in benches]
+    return _table(["", *names], rows)
+
+
+def _rates(title: str, suite: str, summaries: dict[Subject, Summary], path: str | None) -> str:
+    """Events a second, one table for each line-up."""
+    found = {subject: summary for subject, summary in summaries.items() if subject.suite == suite}
+    parts = [f"## {title}\n\nEvents a second.\n\n" + _plot(title, path).strip()]
+    for lineup, durability in dict.fromkeys((subject.lineup, subject.durability) for subject in found):
+        chosen = {s: found[s] for s in found if (s.lineup, s.durability) == (lineup, durability)}
+        heading = "" if lineup == "embedded" and durability == "process" else f"### {lineup}, durability: {durability}\n\n"
+        parts.append(heading + _by_bench(chosen))
+    return "\n\n".join(parts).replace("\n\n\n\n", "\n\n") if found else ""
+
+
+def _statistics(title: str, suite: str, summaries: dict[Subject, Summary], path: str | None) -> str:
+    """Times and sizes: a row for each contender and bench, a column for each statistic."""
+    found = {subject: summary for subject, summary in summaries.items() if subject.suite == suite}
+    if not found:
+        return ""
+    names = list(dict.fromkeys(subject.statistic for subject in found))
+    rows = dict.fromkeys(subject._replace(statistic="") for subject in found)
+    lines = []
+    for row in rows:
+        cells = [found.get(row._replace(statistic=name)) for name in names]
+        unit = next(cell.unit for cell in cells if cell is not None)
+        lines.append([row.lineup, row.peer, row.bench, row.durability, unit, *map(_cell, cells)])
+    headers = ["line-up", "contender", "", "durability", "unit", *names]
+    return f"## {title}\n\n" + _plot(title, path) + _table(headers, lines)
+
+
+def _contenders(results: Results) -> str:
+    rows: dict[str, list[str]] = {}
+    for run in results.runs:
+        for name, about in run["peers"].items():
+            versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items())
+            settings = about["settings"]
+            rows[name] = [name, versions, settings.get("process", "-"), settings.get("disk", "-")]
+    return "## Contenders\n\n" + _table(["", "versions", "for \"process\"", "for \"disk\""], rows.values())
+
+
+def _left_out(results: Results) -> str:
+    rows = dict.fromkeys((skip.peer, skip.bench or "everything", skip.reason) for skip in results.skips)
+    return "## What was left out, and why\n\n" + _table(["contender", "what", "why"], rows) if rows else ""
