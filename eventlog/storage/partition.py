@@ -204,6 +204,11 @@ class Partition:
                 raise MemoryError("memory ran out while a partition was opened")
             self.__dict__[method.__name__] = made[0]
 
+    def _lengthen_appends(self) -> None:
+        """Take the built-in functions away again."""
+        for name in ("append", "append_many"):
+            self.__dict__.pop(name, None)
+
     def append_many(
         self,
         values: Sequence[bytes | None],
@@ -427,7 +432,7 @@ class Partition:
 
     def _release(self) -> None:
         native, self._native = self._native, None
-        self.__dict__.pop("append", None)
+        self._lengthen_appends()
         lib.el_appender_retire(native)  # whoever still has the built-in function appends nothing any more
         # Threads of this process that wait find out that it is closed.
         lib.el_head_wake(self._head.pointer, self._signals.pointer)
@@ -441,7 +446,7 @@ class Partition:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used, unlocked or trimmed."""
-        self.__dict__.pop("append", None)
+        self._lengthen_appends()
         if self._native is not None:
             self._native.is_retired = 1
         self._native = None
