@@ -37,7 +37,7 @@ from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
 from eventlog.options import check_offset, check_timeout
-from eventlog.records.record import Record, TopicPartition, as_topic_partition
+from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.acks import NOBODY, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
@@ -116,10 +116,7 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
-            if isinstance(partitions, str | bytes) or not isinstance(partitions, Iterable):
-                raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(partitions).__name__}")
-            wanted = [as_topic_partition(partition) for partition in partitions]
-            logs = {partition: self._internals.partition(*partition) for partition in wanted}
+            logs = {partition: self._internals.partition(*partition) for partition in as_topic_partitions(partitions)}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._drop(
                 [each for each, lane in self._assigned.lanes.items() if each not in logs or lane.log is not logs[each]]

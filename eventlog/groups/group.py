@@ -15,7 +15,7 @@ from eventlog.groups.progress import Progress, progress_of
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
-from eventlog.records.record import TopicPartition, as_topic_partition
+from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.glance import PartitionOffsets
 from eventlog.storage.partition import check_offset_within
 
@@ -180,7 +180,7 @@ class Group:
     def delete_offsets(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget the committed offsets of these partitions, durably. Raises `InvalidArgumentError` if a live member is to have
         one of them, `InvalidTypeError`, and then nothing was changed."""
-        wanted = [as_topic_partition(partition) for partition in partitions]
+        wanted = as_topic_partitions(partitions)
         for member in self.describe().members:
             kept = sorted({*member.assigned, *member.partitions} & set(wanted))
             if kept:

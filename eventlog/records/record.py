@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from eventlog.errors import InvalidTypeError
@@ -22,6 +23,13 @@ def as_topic_partition(value: object) -> TopicPartition:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
         return TopicPartition(*value)
     raise InvalidTypeError(f"a partition is a TopicPartition(topic, number), not {value!r}")
+
+
+def as_topic_partitions(value: object) -> list[TopicPartition]:
+    """Topic partitions from any iterable of them. Raises `InvalidTypeError`."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(value).__name__}")
+    return [as_topic_partition(partition) for partition in value]
 
 
 class Record(NamedTuple):

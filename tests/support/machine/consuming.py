@@ -39,7 +39,8 @@ class Consuming(Foundation):
     @precondition(lambda self: len(self.model.members) < _MEMBERS_MAX)
     @rule(
         host=hosts, group=groups, wanted=_subscriptions, reset=st.sampled_from(["earliest", "latest"]),
-        instance=st.sampled_from([None, None, None, "one", "two"]), commits_itself=st.booleans(), commits_when_revoked=st.booleans(), polls=st.booleans(),
+        instance=st.sampled_from([None, None, None, "one", "two"]),
+        commits_itself=st.booleans(), commits_when_revoked=st.booleans(), polls=st.booleans(),
     )  # fmt: skip
     def open_consumer(
         self, host: int, group: str, wanted: tuple[str, ...] | str, reset: str, instance: str | None,
