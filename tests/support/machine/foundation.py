@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
+from eventlog.log import internals
 from tests.support import kafka_format, stores
 from tests.support.machine.host import Happened, Host, Read, RemoteHost, Reply
 from tests.support.machine.model import ModelGroup, ModelMember, ModelStore
@@ -137,7 +138,8 @@ class Foundation(RuleBasedStateMachine):
             "assignor": GROUPS[opened.group],
             "auto_offset_reset": opened.reset,
             "auto_commit": opened.commits_itself,
-            "auto_commit_interval_ms": 1,
+            # At most polls, or only where a partition is given up and at the end.
+            "auto_commit_interval_ms": 1 if opened.number % 2 else _FOREVER_MS,
             "instance_id": opened.instance,
             "session_timeout_ms": _FOREVER_MS,
         }
@@ -230,7 +232,7 @@ class Foundation(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:
-        """Topics, offsets, every record, groups, committed offsets, lag and members."""
+        """Topics, offsets, every record, groups, committed offsets here and on disk, lag and members."""
         self.counts["steps"] += 1
         self.compare(self.log)
         for group in self.model.groups.values():
@@ -239,6 +241,14 @@ class Foundation(RuleBasedStateMachine):
             assert len(description.members) == len(group.members)
             self.counts["rebalances"] += max(0, description.generation - self._generations.get(group.name, 0))
             self._generations[group.name] = description.generation
+            self._see_synced(group)
+
+    def _see_synced(self, group: ModelGroup) -> None:
+        """The catalog, which is on disk, has what a power cut must not take."""
+        with internals(self.log).groups.look(group.name) as found:
+            stored = {place: each.offset for place, each in found.offsets().items()}
+        for place, offset in group.synced.items():
+            assert stored.get(place, -1) >= offset, f"{group.name} synced {offset} of {place}, and on disk is {stored}"
 
     def compare(self, log: EventLog) -> None:
         """What a store has, this one or a restored one, is what the model has."""
@@ -267,7 +277,7 @@ class Foundation(RuleBasedStateMachine):
         assert isinstance(remote, RemoteHost)
         remote.kill()
         self.sent[host] = []
-        self.counts["kills"] += 1
+        self.counts["processes killed"] += 1
         killed = [member for member in self.model.members.values() if member.host == host]
         for member in killed:
             del self.model.members[member.number]
