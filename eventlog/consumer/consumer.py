@@ -116,8 +116,7 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
-            wanted = as_topic_partitions(partitions)
-            logs = {partition: self._internals.partition(*partition) for partition in wanted}
+            logs = {partition: self._internals.partition(*partition) for partition in as_topic_partitions(partitions)}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._drop(
                 [each for each, lane in self._assigned.lanes.items() if each not in logs or lane.log is not logs[each]]

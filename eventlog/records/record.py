@@ -25,11 +25,11 @@ def as_topic_partition(value: object) -> TopicPartition:
     raise InvalidTypeError(f"a partition is a TopicPartition(topic, number), not {value!r}")
 
 
-def as_topic_partitions(values: object) -> list[TopicPartition]:
-    """A list of them. Raises `InvalidTypeError`."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(values).__name__}")
-    return [as_topic_partition(value) for value in values]
+def as_topic_partitions(value: object) -> list[TopicPartition]:
+    """Topic partitions from any iterable of them. Raises `InvalidTypeError`."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(value).__name__}")
+    return [as_topic_partition(partition) for partition in value]
 
 
 class Record(NamedTuple):

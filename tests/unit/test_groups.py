@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -470,6 +471,12 @@ def test_a_group_without_a_reset_has_nothing_to_undo_and_one_in_use_keeps_its_of
         with pytest.raises(eventlog.InvalidArgumentError, match=f"in use by process {os.getpid()}"):
             log.group(GROUP).delete_offsets([place(0)])
         assert log.group(GROUP).committed()
+
+
+@pytest.mark.parametrize("partitions", [None, 5, TOPIC, [5], [TOPIC]])
+def test_offsets_are_deleted_of_a_list_of_partitions(log: EventLog, partitions: Any) -> None:
+    with pytest.raises(eventlog.InvalidTypeError):
+        log.create_group(GROUP).delete_offsets(partitions)
 
 
 def test_rates_are_unknown_at_first_and_a_group_that_has_done_everything_needs_no_time(log: EventLog) -> None:

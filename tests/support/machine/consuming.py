@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from eventlog import TopicPartition
-from tests.support.machine.foundation import GROUPS, TOPICS, Foundation, groups, hosts, places, topics
+from tests.support.machine.foundation import TOPICS, Foundation, groups, hosts, places, topics
 from tests.support.machine.model import ModelGroup, ModelMember
 from tests.support.machine.producing import timestamps
 
@@ -25,10 +25,6 @@ _has_partitions = precondition(lambda self: self.model.topics)
 class Consuming(Foundation):
     """Records are read by groups."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._members = 0
-
     def group(self, place: int) -> ModelGroup:
         """One of the groups that exist."""
         return self.model.groups[sorted(self.model.groups)[place % len(self.model.groups)]]
@@ -43,23 +39,15 @@ class Consuming(Foundation):
     @precondition(lambda self: len(self.model.members) < _MEMBERS_MAX)
     @rule(
         host=hosts, group=groups, wanted=_subscriptions, reset=st.sampled_from(["earliest", "latest"]),
+        instance=st.sampled_from([None, None, None, "one", "two"]),
         commits_itself=st.booleans(), commits_when_revoked=st.booleans(), polls=st.booleans(),
     )  # fmt: skip
     def open_consumer(
-        self, host: int, group: str, wanted: tuple[str, ...] | str, reset: str, commits_itself: bool,
-        commits_when_revoked: bool, polls: bool,
+        self, host: int, group: str, wanted: tuple[str, ...] | str, reset: str, instance: str | None,
+        commits_itself: bool, commits_when_revoked: bool, polls: bool,
     ) -> None:  # fmt: skip
-        self._members += 1
-        member = ModelMember(self._members, host, group, wanted, reset, commits_itself, commits_when_revoked)
-        self.model.members[member.number] = member
-        options = {
-            "group": group,
-            "assignor": GROUPS[group],
-            "auto_offset_reset": reset,
-            "auto_commit": commits_itself,
-            "auto_commit_interval_ms": 1,
-        }
-        self.do(host, "open_consumer", member.number, wanted, commits_when_revoked, options)
+        member = ModelMember(0, host, group, instance, wanted, reset, commits_itself, commits_when_revoked)
+        member = self.open_like(member)
         if polls:
             self.poll(member, 5)
 
@@ -75,11 +63,14 @@ class Consuming(Foundation):
     def close_consumer(self, place: int) -> None:
         self.leave(self.member(place))
 
-    @precondition(lambda self: len(self.hosts) > 1)
-    @rule(place=places)
-    def kill_a_process(self, place: int) -> None:
-        others = sorted(self.hosts)[1:]
-        self.kill(others[place % len(others)])
+    @precondition(lambda self: any(member.host != 0 for member in self.model.members.values()))
+    @rule(place=places, comes_back=st.booleans())
+    def kill_a_process(self, place: int, comes_back: bool) -> None:
+        """One with members, which may be started anew."""
+        others = sorted({member.host for member in self.model.members.values()} - {0})
+        killed = self.kill(others[place % len(others)])
+        for member in killed if comes_back else ():
+            self.open_like(member)
 
     @_has_groups
     @rule(place=places)
@@ -242,9 +233,10 @@ class Consuming(Foundation):
     def delete_from_group(self, host: int, group: int, topic: str, all_of_it: bool) -> None:
         """The group, or its offsets of a topic that no member subscribes to."""
         chosen = self.group(group)
+        is_used = bool(chosen.members or chosen.away)
         if all_of_it:
-            self.do(host, "delete_group", chosen.name, raises="InvalidArgumentError" if chosen.members else None)
-            if not chosen.members:
+            self.do(host, "delete_group", chosen.name, raises="InvalidArgumentError" if is_used else None)
+            if not is_used:
                 del self.model.groups[chosen.name]
         elif topic not in chosen.topics():
             wanted = self.model.places([topic])

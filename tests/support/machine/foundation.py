@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
+from eventlog.log import internals
 from tests.support import kafka_format, stores
 from tests.support.machine.host import Happened, Host, Read, RemoteHost, Reply
 from tests.support.machine.model import ModelGroup, ModelMember, ModelStore
@@ -25,6 +26,7 @@ TOPICS = ("orders", "visits", "prices")
 GROUPS = {"billing": "cooperative-sticky", "shipping": "range", "audit": "round-robin"}
 HOSTS = 3  # the first is this process
 _SETTLE_SECONDS_MAX = 60.0
+_FOREVER_MS = 3_600_000  # a static member that is away stays so
 _COMMANDS_BETWEEN_RARE_THINGS = 12
 
 hosts = st.integers(0, HOSTS - 1)
@@ -60,6 +62,8 @@ class Foundation(RuleBasedStateMachine):
         self.model = ModelStore()
         self.hosts: dict[int, Host | RemoteHost] = {}
         self.sent: dict[int, list[Sent]] = {host: [] for host in range(HOSTS)}
+        self._generations: dict[str, int] = {}
+        self._members = 0
         self._commands = 0  # since the last rare one
         self.open_here()
         self.counts["examples"] += 1
@@ -124,6 +128,24 @@ class Foundation(RuleBasedStateMachine):
 
     # --- members ---------------------------------------------------------------------------------------------
 
+    def open_like(self, member: ModelMember) -> ModelMember:
+        """A new consumer with all the choices of this one."""
+        self._members += 1
+        opened = replace(member, number=self._members, topics=(), lanes={})
+        self.model.members[opened.number] = opened
+        options = {
+            "group": opened.group,
+            "assignor": GROUPS[opened.group],
+            "auto_offset_reset": opened.reset,
+            "auto_commit": opened.commits_itself,
+            # At most polls, or only where a partition is given up and at the end.
+            "auto_commit_interval_ms": 1 if opened.number % 2 else _FOREVER_MS,
+            "instance_id": opened.instance,
+            "session_timeout_ms": _FOREVER_MS,
+        }
+        self.do(opened.host, "open_consumer", opened.number, opened.wanted, opened.commits_when_revoked, options)
+        return opened
+
     def member(self, place: int) -> ModelMember:
         """One of the consumers."""
         numbers = sorted(self.model.members)
@@ -132,7 +154,7 @@ class Foundation(RuleBasedStateMachine):
     def poll(self, member: ModelMember, records_max: int, timeout: float = 0.0) -> None:
         """Let a member poll, and compare what it says."""
         group = self.model.groups.setdefault(member.group, ModelGroup(member.group))
-        group.members[member.number] = member
+        older = group.join(member) if member.number not in group.members else None
         reply = self.ask(member.host, "poll", member.number, timeout, records_max)
         assert reply.raised is None, f"a poll of member {member.number} raised {reply.raised}: {reply.text}"
         if member.commits_itself:
@@ -145,6 +167,8 @@ class Foundation(RuleBasedStateMachine):
         self.model.hand_out(member, read.records, records_max)
         self.model.check_positions(member, read.positions)
         self.counts["records handed out"] += len(read.records)
+        if older is not None:
+            self._see_it_yield(older)
 
     def _take_account_of_commit(self, group: ModelGroup, member: ModelMember) -> None:
         """A poll of a member that commits by itself begins with that, if enough time has passed: all of it, or nothing."""
@@ -155,6 +179,14 @@ class Foundation(RuleBasedStateMachine):
         before = {place: group.committed.get(place) for place in offered}
         if any(found.get(place) != before[place] for place in offered):
             group.commit_handed_out(member)
+
+    def _see_it_yield(self, member: ModelMember) -> None:
+        """A static member whose place another consumer took is told so, and can do nothing but close."""
+        self.do(member.host, "poll", member.number, 0.0, 1, raises="StaleMemberError")
+        assert not member.lanes, f"member {member.number} was not told that it lost {sorted(member.lanes)}"
+        self.do(member.host, "close_consumer", member.number)
+        del self.model.members[member.number]
+        self.counts["static members replaced"] += 1
 
     def leave(self, member: ModelMember) -> None:
         """A member closed its consumer."""
@@ -169,29 +201,29 @@ class Foundation(RuleBasedStateMachine):
             group.commit_handed_out(member)
         self.do(member.host, "close_consumer", member.number)
         assert not member.lanes, f"member {member.number} was not told that it gives up {sorted(member.lanes)}"
-        del self.model.members[member.number], group.members[member.number]
-        if not group.members and not group.committed:
+        del self.model.members[member.number]
+        group.part(member)
+        if not (group.members or group.away or group.committed):
             del self.model.groups[group.name]  # it goes with its last member
 
     def settle(self, group: ModelGroup) -> None:
         """Let all members poll until each has what it is to have, and together they have everything."""
-        before = self.log.group(group.name).describe().generation
         deadline = time.monotonic() + _SETTLE_SECONDS_MAX
         while not self._is_settled(group):
             assert time.monotonic() < deadline, f"{group.name} does not settle: {self.log.group(group.name).describe()}"
             for member in list(group.members.values()):
                 self.poll(member, records_max=1, timeout=0.01)
         self.counts["groups settled"] += 1
-        self.counts["rebalances waited for"] += self.log.group(group.name).describe().generation > before
 
     def _is_settled(self, group: ModelGroup) -> bool:
+        """What is kept for static members that are away is nobody's."""
         described = self.log.group(group.name).describe().members
         owned = [place for member in described for place in member.partitions]
-        return (
+        return bool(
             all(member.topics == self.model.resolve(member.wanted) for member in group.members.values())
             and all(member.partitions == tuple(sorted(member.assigned)) for member in described)
             and len(owned) == len(set(owned))
-            and set(owned) == self.model.places(group.topics())
+            and (group.away or set(owned) == self.model.places(group.topics()))
             and all(lane.is_owned for member in group.members.values() for lane in member.lanes.values())
             and sorted(owned) == sorted(place for member in group.members.values() for place in member.lanes)
         )
@@ -200,13 +232,23 @@ class Foundation(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:
-        """Topics, offsets, every record, groups, committed offsets, lag and members."""
+        """Topics, offsets, every record, groups, committed offsets here and on disk, lag and members."""
         self.counts["steps"] += 1
         self.compare(self.log)
         for group in self.model.groups.values():
             description = self.log.group(group.name).describe()
             assert dict(description.lag) == self.model.lag(group)
             assert len(description.members) == len(group.members)
+            self.counts["rebalances"] += max(0, description.generation - self._generations.get(group.name, 0))
+            self._generations[group.name] = description.generation
+            self._see_synced(group)
+
+    def _see_synced(self, group: ModelGroup) -> None:
+        """The catalog, which is on disk, has what a power cut must not take."""
+        with internals(self.log).groups.look(group.name) as found:
+            stored = {place: each.offset for place, each in found.offsets().items()}
+        for place, offset in group.synced.items():
+            assert stored.get(place, -1) >= offset, f"{group.name} synced {offset} of {place}, and on disk is {stored}"
 
     def compare(self, log: EventLog) -> None:
         """What a store has, this one or a restored one, is what the model has."""
@@ -229,17 +271,19 @@ class Foundation(RuleBasedStateMachine):
             self.leave(member)
         self.hosts[0].close()
 
-    def kill(self, host: int) -> None:
-        """Kill a process with its members, and with what waits in its producer."""
+    def kill(self, host: int) -> list[ModelMember]:
+        """Kill a process with its members, which are returned, and with what waits in its producer."""
         remote = self.hosts.pop(host)
         assert isinstance(remote, RemoteHost)
         remote.kill()
         self.sent[host] = []
-        self.counts["kills"] += 1
-        for member in [member for member in self.model.members.values() if member.host == host]:
+        self.counts["processes killed"] += 1
+        killed = [member for member in self.model.members.values() if member.host == host]
+        for member in killed:
             del self.model.members[member.number]
-            if member.group in self.model.groups and self.model.groups[member.group].members.pop(member.number, None):
-                self.counts["members killed"] += 1
+            if member.group in self.model.groups:
+                self.counts["members killed"] += self.model.groups[member.group].part(member)
+        return killed
 
     def teardown(self) -> None:
         """At the end, unless something was wrong before, the files hold what the model has, by a reader of their own."""
@@ -266,7 +310,8 @@ class Foundation(RuleBasedStateMachine):
     def _records_in_files(self, place: TopicPartition, start_offset: int) -> list[Record]:
         segments = stores.segments(self.store, place.partition, place.topic)
         parsed = [record for path in segments for batch in kafka_format.parse_log(path) for record in batch.records]
-        return [Record(*place, *record) for record in parsed if record.offset >= start_offset]
+        records = [Record(*place, each.offset, each.timestamp, each.key, each.value, each.headers) for each in parsed]
+        return [record for record in records if record.offset >= start_offset]
 
 
 def open_elsewhere(path: Path) -> EventLog:

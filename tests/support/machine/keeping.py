@@ -15,7 +15,7 @@ from tests.support.machine.foundation import Foundation, hosts, places, topics
 from tests.support.machine.model import ModelPartition, ModelTopic
 from tests.support.machine.producing import HENCE_MS
 
-_SMALL = {"segment.bytes": 1024, "max.message.bytes": 512, "index.interval.bytes": 200, "retention.ms": -1}
+_SMALL: dict[str, object] = {"segment.bytes": 1024, "max.message.bytes": 512, "index.interval.bytes": 200, "retention.ms": -1}
 _DAYS_7_MS = 604_800_000
 _SIZE_BYTES = 2048
 
@@ -172,24 +172,29 @@ class Keeping(Foundation):
     @_is_time_for_rare_things
     @rule(host=hosts)
     def reopen(self, host: int) -> None:
-        """Close a process's store, which appends what its producers have gathered."""
+        """Close a process's store, which appends what its producers have gathered, and open its consumers again."""
         if host not in self.hosts:
             return
         self.is_rare()
-        for member in [member for member in self.model.members.values() if member.host == host]:
+        members = [member for member in self.model.members.values() if member.host == host]
+        for member in members:
             self.leave(member)
         self.hosts.pop(host).close()
         if host == 0:
             self.open_here()
         self.take_account(host)
         self.sent[host] = []
+        for member in members:
+            self.open_like(member)
         self.counts["reopenings"] += 1
 
     @_is_time_for_rare_things
     @rule()
     def reboot(self) -> None:
-        """Kill everybody else, and let the machine start anew. The pages of files stay, but nobody believes what was mapped."""
+        """Kill everybody else, and let the machine start anew, with the same members. The pages of files stay, but nobody
+        believes what was mapped."""
         self.is_rare()
+        members = list(self.model.members.values())
         for host in [host for host in self.hosts if host != 0]:
             self.kill(host)
         self.close_here()
@@ -202,6 +207,8 @@ class Keeping(Foundation):
                 heads.simulate_reboot(file)
         self.open_here()
         self._take_account_of_lost_commits()
+        for member in members:
+            self.open_like(member)
         self.counts["reboots"] += 1
 
     def _take_account_of_lost_commits(self) -> None:

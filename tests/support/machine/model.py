@@ -79,11 +79,13 @@ class Lane:
 
 @dataclass
 class ModelMember:
-    """A consumer in a group. `wanted` are topics, or a pattern; `topics` is what that amounted to when it polled last."""
+    """A consumer in a group. `wanted` are topics, or a pattern; `topics` is what that amounted to when it polled last. With an
+    `instance` it is static."""
 
     number: int
     host: int
     group: str
+    instance: str | None
     wanted: tuple[str, ...] | str
     reset: str
     commits_itself: bool
@@ -98,7 +100,8 @@ class ModelMember:
 
 class ModelGroup:
     """`committed` is what everybody sees, `synced` what even a power cut leaves. `taken` is what the last reset or deletion of
-    offsets took away. `members` are those that have joined, by polling."""
+    offsets took away. `members` are those that have joined, by polling; `away` are the instances of static members that are
+    gone, and whose partitions are kept for them."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -106,6 +109,27 @@ class ModelGroup:
         self.synced: dict[TopicPartition, int] = {}
         self.taken: dict[TopicPartition, int | None] = {}
         self.members: dict[int, ModelMember] = {}
+        self.away: set[str] = set()
+
+    def join(self, member: ModelMember) -> ModelMember | None:
+        """A member polls for the first time. Returns the older one that has to yield to it."""
+        older = next(
+            (each for each in self.members.values() if member.instance is not None and each.instance == member.instance), None
+        )
+        if older is not None:
+            del self.members[older.number]
+            for lane in older.lanes.values():
+                lane.is_owned = False
+        self.members[member.number] = member
+        self.away.discard(member.instance or "")
+        return older
+
+    def part(self, member: ModelMember) -> bool:
+        """A member leaves, or dies; False if it never was one."""
+        was_here = self.members.pop(member.number, None) is not None
+        if was_here and member.instance is not None:
+            self.away.add(member.instance)
+        return was_here
 
     def topics(self) -> set[str]:
         return {topic for member in self.members.values() for topic in member.topics}

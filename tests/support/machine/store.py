@@ -22,6 +22,6 @@ class StoreMachine(Producing, Consuming, Keeping):
         for name, kind in zip(TOPICS, kinds, strict=False):
             self.create_topic(0, name, kind, partitions)
             self.send(0, name, False, list(range(0, 200, 7)), True)
-        for host, wanted in ((0, TOPICS[:2]), (1, TOPICS), (0, ".*s")):
-            self.open_consumer(host, group, wanted, "earliest", host == 1, host == 0, True)
+        for host, wanted, instance in ((0, TOPICS[:2], None), (1, TOPICS, "one"), (0, ".*s", None)):
+            self.open_consumer(host, group, wanted, "earliest", instance, host == 1, host == 0, True)
         self.settle(self.model.groups[group])
