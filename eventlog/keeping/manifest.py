@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from eventlog.errors import BackupError
 from eventlog.storage import files, names
@@ -17,6 +17,13 @@ from eventlog.storage.copying import checksum_of
 
 FORMAT = "eventlog-backup"
 VERSION = 1
+
+_Item = TypeVar("_Item")
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("path", "topic", "source"), str),
+    **dict.fromkeys(("size_bytes", "crc32c", "partition", "start_offset", "end_offset", "created_ms"), int),
+    "may_have_gaps": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,23 @@ def read_manifest(backup: Path) -> Manifest:
         raise BackupError(f"{backup} is incomplete: it is being taken, or was interrupted; then delete it, and take another")
     try:
         partitions = tuple(
-            BackupPartition(**{**each, "files": tuple(BackupFile(**file) for file in each["files"])})
+            _checked(BackupPartition(**{**each, "files": tuple(_checked(BackupFile(**file)) for file in each["files"])}))
             for each in content["partitions"]
         )
-        found = Manifest(content["created_ms"], content["source"], BackupFile(**content["catalog"]), partitions)
+        catalog = _checked(BackupFile(**content["catalog"]))
+        found = _checked(Manifest(content["created_ms"], content["source"], catalog, partitions))
     except (KeyError, TypeError) as error:
         raise BackupError(f"{file} is no manifest of this version: {error!r}") from error
     _refuse_paths_outside(file, found)
     return found
+
+
+def _checked(item: _Item) -> _Item:
+    """The item, whose fields are of the types that they are to have. Raises `TypeError`."""
+    for name, kind in _TYPES.items():
+        if type(getattr(item, name, kind())) is not kind:
+            raise TypeError(f"{name} is no {kind.__name__}")
+    return item
 
 
 def _content(backup: Path, file: Path) -> dict[str, Any]:
@@ -122,7 +138,7 @@ def _content(backup: Path, file: Path) -> dict[str, Any]:
         raise BackupError(f"{backup} is a file; a backup is a directory") from None
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupError(f"{file} is damaged: {error}; use another backup") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or type(content.get("version")) is not int:
         raise BackupError(f"{file} is damaged, or the manifest of something else; use another backup")
@@ -135,5 +151,5 @@ def _refuse_paths_outside(file: Path, manifest: Manifest) -> None:
     """A manifest that somebody else made must not let files be read or written elsewhere."""
     for each in manifest.files():
         path = PurePosixPath(each.path)
-        if path.is_absolute() or ".." in path.parts or path.parts[:1] not in (("logs",), ("meta",)):
+        if path.is_absolute() or "\0" in each.path or ".." in path.parts or path.parts[:1] not in (("logs",), ("meta",)):
             raise BackupError(f"{file} names the file {each.path!r}, which cannot belong to a backup")

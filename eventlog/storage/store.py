@@ -89,7 +89,7 @@ def _check_version(path: Path) -> None:
         content = json.loads(file.read_bytes())
         is_ours = content["format"] == "eventlog"
         version = content["version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_ours = False
         version = None
     if not is_ours or type(version) is not int or version < 1:

@@ -65,6 +65,6 @@ def remove_leftovers(directory: Path) -> None:
 def _replaced(path: Path) -> list[int]:
     try:
         bases = json.loads(path.read_bytes())["replaces"]
-    except (ValueError, KeyError, TypeError):
+        return [base for base in bases if type(base) is int and base >= 0]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []  # rotten: the other segments stay, and are compacted once more
-    return [base for base in bases if type(base) is int and base >= 0]

@@ -72,7 +72,7 @@ def test_from_a_place_or_a_time(shop: CommandLine, start: str, offsets: list[int
     assert [item["offset"] for item in shop.objects("consume", "orders", "--json", "--from", start)] == offsets
 
 
-@pytest.mark.parametrize(("offset", "offsets"), [("0", [0, 1, 2]), ("2", [2]), ("3", [])])
+@pytest.mark.parametrize(("offset", "offsets"), [("0", [0, 1, 2]), ("2", [2]), ("3", []), ("0" * 30 + "2", [2])])
 def test_from_an_offset_of_one_partition(shop: CommandLine, offset: str, offsets: list[int]) -> None:
     printed = shop.objects("consume", "orders", "--json", "--partition", "0", "--from", offset)
     assert [item["offset"] for item in printed] == offsets

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import model
+from torture.campaigns import hostile, model
 
-CAMPAIGNS: tuple[Campaign, ...] = (model.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (model.CAMPAIGN, hostile.CAMPAIGN)

@@ -11,7 +11,9 @@ from tests.support import stores
 
 _KEYS = [b"a", b"b", None, b"", b"a", b"b" * 40]
 _VALUES = [b"one", None, b"", b"two" * 30, None, b"Three"]
-_HEADERS = [None, [("name", b"value")], [("", None), ("größe", b"")], None, [], [("n", b"v")] * 3]
+_HEADERS: list[list[tuple[str, bytes | None]] | None] = [
+    None, [("name", b"value")], [("", None), ("größe", b"")], None, [], [("n", b"v")] * 3,
+]  # fmt: skip
 
 # What stands before the batches in the input of a target: its choices, as few as its parts that they lead to.
 _PREFIXES: dict[str, tuple[bytes, ...]] = {
@@ -41,10 +43,10 @@ def fill(store: Path) -> None:
             log.create_topic(name, 1, settings)
             partition = log.partition(name, 0)
             for start in range(0, 12, 4):
-                timestamps = [1_000 + start, 999, 70_000, 5]
-                chosen = [items[start % 6 : start % 6 + 4] for items in (_VALUES, _KEYS, _HEADERS)]
-                count = len(chosen[0])
-                partition.append_many(chosen[0], keys=chosen[1], headers=chosen[2], timestamps=timestamps[:count])
+                part = slice(start % 6, start % 6 + 4)
+                values = _VALUES[part]
+                timestamps = [1_000 + start, 999, 70_000, 5][: len(values)]
+                partition.append_many(values, keys=_KEYS[part], headers=_HEADERS[part], timestamps=timestamps)
 
 
 def _topics() -> dict[str, dict[str, str | int]]:

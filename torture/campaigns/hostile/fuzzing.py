@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ PYTHON_TARGETS = ("partition_files", "compressed_sections", "words", "imported_f
 
 _INPUT_BYTES_MAX = 2048
 _MEMORY_MIB_MAX = 3072  # a section may hold 1 GiB, and is there twice while it is handed over
+_IN_MEMORY = "/dev/shm"
 _DONE = re.compile(rb"^Done (\d+) runs in", re.MULTILINE)
 _SECONDS_MORE = 120  # to start, and for what is under way when the time is up
 
@@ -55,15 +57,19 @@ def fuzzers() -> list[Fuzzer]:
     return native + [Fuzzer(name, (*python, name)) for name in PYTHON_TARGETS]
 
 
-def run(fuzzer: Fuzzer, found: Path, seconds: int, seed: int, options: Sequence[str] = ()) -> int:
+def run(fuzzer: Fuzzer, found: Path, seconds: int, seed: int) -> int:
     """Run a target for so long, beginning with what stands in `found` and adding to it; how many inputs it has taken.
 
     Raises `AssertionError` with the end of its report, which names the input that it failed for."""
     command = [
-        *fuzzer.command, str(found), f"-max_total_time={seconds}", f"-seed={seed % 2**32 or 1}", f"-max_len={_INPUT_BYTES_MAX}",
-        f"-rss_limit_mb={_MEMORY_MIB_MAX}", f"-artifact_prefix={found.parent}/{fuzzer.name}-", "-timeout=20", *options,
+        *fuzzer.command, str(found), f"-max_total_time={seconds}", f"-seed={seed % 2**32 or 1}",
+        f"-max_len={_INPUT_BYTES_MAX}", f"-rss_limit_mb={_MEMORY_MIB_MAX}", "-timeout=20", "-close_fd_mask=1",
+        f"-artifact_prefix={found.parent}/{fuzzer.name}-",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=seconds + _SECONDS_MORE)
+    in_memory = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="eventlog-fuzz-", dir=in_memory) as scratch:
+        environment = {**os.environ, "TMPDIR": scratch}
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, env=environment, timeout=seconds + _SECONDS_MORE)
     report = done.stdout + done.stderr
     counted = _DONE.search(report)
     assert done.returncode == 0 and counted, f"{' '.join(command)}:\n{report[-8000:].decode(errors='replace')}"
