@@ -1,0 +1,155 @@
+"""What programs do to a store while the power may go. Small on purpose: a few segments of a few kilobytes.
+
+Each takes a journal, a directory for its store and perhaps a backup, and the randomness that makes it another one each time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import eventlog
+from eventlog import Partition, TopicPartition
+from torture.campaigns.power.promises import Content, Journal
+
+TOPIC = "events"
+GROUP = "billing"
+
+Workload = Callable[[Journal, Path, random.Random], None]
+
+
+def store_in(root: Path) -> Path:
+    """Where the store of a workload stands."""
+    return root / "store"
+
+
+def _contents(choice: random.Random, count: int, name: str = TOPIC) -> list[Content]:
+    """Records that are told apart by their values, of any length from none to more than a sector."""
+    return [
+        Content(b"key %d" % choice.randrange(5), b"%s %d " % (name.encode(), choice.randrange(2**32)) + bytes(zeros) + filler)
+        for zeros, filler in ((choice.choice((0, 0, 0, 20, 600)), choice.randbytes(choice.randrange(300))) for _ in range(count))
+    ]
+
+
+def _append_some(journal: Journal, partition: Partition, choice: random.Random, units: int) -> None:
+    for _ in range(units):
+        journal.append(partition, _contents(choice, choice.choice((1, 1, 1, 2, 3)), partition.topic))
+
+
+def _create(journal: Journal, log: eventlog.EventLog, choice: random.Random, **config: object) -> Partition:
+    settings = {"segment.bytes": choice.choice((3000, 4096, 16384)), "index.interval.bytes": 512}
+    journal.create_topic(log, TOPIC, 1, settings | {name.replace("_", "."): value for name, value in config.items()})
+    return log.partition(TOPIC, 0)
+
+
+def synced_appends(journal: Journal, root: Path, choice: random.Random) -> None:
+    """fsync="always": every append that returned is on disk, over several segments."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        _append_some(journal, _create(journal, log, choice), choice, 20)
+
+
+def appends_and_flushes(journal: Journal, root: Path, choice: random.Random) -> None:
+    """fsync="never": what was flushed is on disk. The store is closed and opened again now and then."""
+    for turn in range(3):
+        with eventlog.open(store_in(root), fsync="never") as log:
+            partition = _create(journal, log, choice) if turn == 0 else log.partition(TOPIC, 0)
+            _append_some(journal, partition, choice, 8)
+            journal.flush(partition)
+            _append_some(journal, partition, choice, 8)
+
+
+def closing(journal: Journal, root: Path, choice: random.Random) -> None:
+    """fsync="interval": closing a store brings everything to the disk."""
+    for turn in range(3):
+        with eventlog.open(store_in(root), fsync_interval_ms=3_600_000) as log:
+            partition = _create(journal, log, choice) if turn == 0 else log.partition(TOPIC, 0)
+            _append_some(journal, partition, choice, 6)
+            end = partition.end_offset
+        journal.note("durable", TOPIC, 0, end)
+
+
+def group_commits(journal: Journal, root: Path, choice: random.Random) -> None:
+    """commit(sync=True) is on disk when it returns, and no commit ever points behind the log."""
+    place = TopicPartition(TOPIC, 0)
+    with eventlog.open(store_in(root), fsync="never") as log:
+        partition = _create(journal, log, choice)
+        with log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=3_600_000) as consumer:
+            for _ in range(6):
+                _append_some(journal, partition, choice, 3)
+                end = partition.end_offset
+                while consumer.position(place) < end if place in consumer.assignment() else True:
+                    consumer.poll(1.0)
+                is_synced = choice.random() < 0.6
+                journal.note("committing", GROUP, place, end)
+                consumer.commit(sync=is_synced)
+                if is_synced:
+                    journal.note("committed_durably", GROUP, place, end)
+                    journal.note("durable", TOPIC, 0, end)
+    journal.note("committed_durably", GROUP, place, partition_end(journal, place, end))
+
+
+def partition_end(journal: Journal, place: TopicPartition, end: int) -> int:
+    """Closing a store brings every commit to the disk, together with what was committed."""
+    journal.note("durable", *place, end)
+    return end
+
+
+def topics(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Topics are created, altered, deleted, and made anew under the same name."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        for name in (TOPIC, "others", TOPIC, TOPIC):
+            if name in log.topics():
+                journal.delete_topic(log, name)
+            journal.create_topic(log, name, 1, {"segment.bytes": 3000})
+            _append_some(journal, log.partition(name, 0), choice, 4)
+            journal.alter_topic(log, name, 2, {"retention.ms": choice.randrange(10**9)})
+            _append_some(journal, log.partition(name, 1), choice, 2)
+        journal.delete_topic(log, "others")
+
+
+def deleted_records(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Records are deleted from the beginning, segment by segment, while others are appended."""
+    with eventlog.open(store_in(root), fsync="never") as log:
+        partition = _create(journal, log, choice, segment_bytes=3000)
+        for _ in range(5):
+            _append_some(journal, partition, choice, 6)
+            before = choice.randrange(partition.start_offset, partition.end_offset + 1)
+            journal.delete_records(partition, before)
+
+
+def compaction(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Segments are compacted, merged and swapped while others are appended."""
+    with eventlog.open(store_in(root), fsync="never") as log:
+        partition = _create(journal, log, choice, segment_bytes=3000, cleanup_policy="compact")
+        for _ in range(4):
+            _append_some(journal, partition, choice, 8)
+            journal.flush(partition)
+            report = log.maintain(compact_all=True)
+            assert not report.problems, report
+
+
+def backup(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Backups are taken, with links and with copies; one that was interrupted is none."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        partition = _create(journal, log, choice)
+        for name, link in (("linked", True), ("copied", False)):
+            _append_some(journal, partition, choice, 8)
+            journal.note("backing_up", name, partition.end_offset)
+            log.backup(root / name, link=link)
+            journal.note("backed_up", name)
+
+
+def recovery(journal: Journal, root: Path, choice: random.Random) -> None:
+    """What the first one does who opens a store after a crash: the power may go again."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        for topic in log.topics():
+            for number in range(log.topic(topic).partitions):
+                partition = log.partition(topic, number)
+                journal.note("found", topic, number, partition.end_offset)
+                _append_some(journal, partition, choice, 3)
+
+
+WORKLOADS: Sequence[Workload] = (
+    synced_appends, appends_and_flushes, closing, group_commits, topics, deleted_records, compaction, backup,
+)  # fmt: skip
