@@ -221,8 +221,9 @@ def _open(directory: Path, create: bool) -> _Opened:
 
 
 def _make_whole(path: Path) -> None:
-    """Let an empty catalog appear at once, unless there is one: of one that a power cut left half made LMDB would say that it is
-    none. Of those who make the same store at this moment one does it."""
+    """Let an empty catalog appear at once, unless there is one: what a power cut leaves half made LMDB refuses for good.
+
+    Of those who make the same store at this moment one does it."""
     temporary = path.with_name(f"{path.name}.tmp")
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -230,7 +231,9 @@ def _make_whole(path: Path) -> None:
         if path.exists():
             return
         temporary.unlink(missing_ok=True)
-        environment = lmdb.open(str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600)
+        environment = lmdb.open(
+            str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600
+        )
         try:
             _open_databases(environment)
             environment.sync(True)

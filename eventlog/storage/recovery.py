@@ -184,15 +184,15 @@ def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None
 
 
 def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
-    """Does some sector hold zeros only, from `start` on where it begins before that, up to its end, which is not behind `stop`?
+    """Does a sector that begins before `stop` hold zeros only up to its end, the one with `start` in it from there on?
 
     At `start` a batch with `next_offset` should begin. Where that begins with zeros itself, these show nothing."""
     sector_end = start - start % _SECTOR_BYTES + _SECTOR_BYTES
-    if not any(next_offset.to_bytes(8, "big")[: sector_end - start]) and start % _SECTOR_BYTES:
+    if start % _SECTOR_BYTES and not any(next_offset.to_bytes(8, "big")[: sector_end - start]):
         start, sector_end = sector_end, sector_end + _SECTOR_BYTES
     with open(path, "rb") as file:
         file.seek(start)
-        for end in range(sector_end, stop + 1, _SECTOR_BYTES):
+        for end in range(sector_end, stop + _SECTOR_BYTES, _SECTOR_BYTES):
             if not any(file.read(end - file.tell())):
                 return True
     return False
@@ -268,6 +268,7 @@ def create_partition(directory: Path) -> None:
         return
     for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
         names.segment_file(directory, 0, suffix).touch(mode=files.FILE_MODE)
+    files.sync_directory(directory)  # a checkpoint without a segment would be a partition that has lost its last one
     write_epochs(directory, [(0, 0)])
 
 

@@ -16,8 +16,8 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
     """Remove a partition of a topic that is not in the catalog any more; what is not there is passed over.
 
     Its head is poisoned for everybody who has it mapped, and is there, poisoned, for those who are about to open it; only then
-    it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: after a power cut
-    a topic that was made anew would be held to what this one had on disk."""
+    it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: else, after
+    a power cut, a topic that was made anew would be held to what this one had on disk."""
     head_file = names.head_file(store, topic, partition)
     descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
     try:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
+from torture.campaigns import power
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (power.CAMPAIGN,)

@@ -20,7 +20,7 @@ SECTOR_BYTES = 512
 
 
 class FileOnDisk:
-    """A file: its content as processes see it, and since the last sync all sizes and all contents of each sector, oldest first."""
+    """A file: its content as processes see it, and its sizes and the contents of each sector since the last sync."""
 
     def __init__(self, kernel_inode: int, content: bytes = b"") -> None:
         self.kernel_inode = kernel_inode

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 
 import eventlog
-from eventlog import EventLog, Partition
+from eventlog import BackupError, EventLog, Partition
 from tests.support import heads, kafka_format, stores
-from torture.campaigns.power.promises import Content, PromisedLog, Promises, PromisedTopic
+from torture.campaigns.power.promises import Backup, Content, PromisedTopic, Promises
 
 _LAST = Content(b"after the crash", b"after the crash")
 _parse = functools.lru_cache(maxsize=4096)(kafka_format.parse_batches)
@@ -16,17 +17,16 @@ _parse = functools.lru_cache(maxsize=4096)(kafka_format.parse_batches)
 Found = dict[tuple[str, int], dict[int, Content]]
 
 
-def examine(store: Path, promises: Promises) -> Found:
+def examine(store: Path, promises: Promises) -> None:
     """Open the store as the first one does after a reboot, compare it with what was promised, append, and once more reboot.
 
-    Returns the records of each partition. Raises `AssertionError` and whatever the store raises."""
+    Backups stand beside it. Raises `AssertionError` and whatever the store raises."""
     found: Found = {}
     with eventlog.open(store, fsync="never") as log:
         _check_topics(log, promises)
         for topic in log.topics():
             for number in range(log.topic(topic).partitions):
-                partition = log.partition(topic, number)
-                found[topic, number] = _check_partition(partition, promises.topics[topic])
+                found[topic, number] = _check_partition(_opened(log, topic, number, promises), promises.topics[topic])
         _check_commits(log, promises)
         for (topic, number), contents in found.items():
             contents[_append(log.partition(topic, number))] = _LAST
@@ -35,7 +35,8 @@ def examine(store: Path, promises: Promises) -> Found:
     for file in (store / "shared").glob("*.head"):
         heads.simulate_reboot(file)
     _check_once_more(store, found)
-    return found
+    for name, backup in promises.backups.items():
+        _check_backup(store.parent / name, backup, promises)
 
 
 def _check_topics(log: EventLog, promises: Promises) -> None:
@@ -49,30 +50,33 @@ def _check_topics(log: EventLog, promises: Promises) -> None:
         assert topic.partitions in promised.partitions, f"topic {name!r} has {topic.partitions} partitions"
 
 
+def _opened(log: EventLog, topic: str, number: int, promises: Promises) -> Partition:
+    """The partition, repaired if it may be damaged."""
+    if promises.topics[topic].log(number).may_be_damaged:
+        log.repair(topic, number, execute=True)
+    partition = log.partition(topic, number)
+    assert partition.recovery.damage is None, f"{partition!r} is taken for damaged: {partition.recovery.damage}"
+    return partition
+
+
 def _check_partition(partition: Partition, topic: PromisedTopic) -> dict[int, Content]:
     promised = topic.log(partition.partition)
-    recovery = partition.recovery
-    assert recovery.damage is None, f"{partition!r} is taken for damaged: {recovery.damage}"
     start, end = partition.start_offset, partition.end_offset
     assert promised.start_min <= start <= promised.start_max, (
         f"{partition!r} starts at {start}, not from {promised.start_min} to {promised.start_max}"
     )
-    assert promised.durable <= end, f"{partition!r} ends at {end}, but {promised.durable} records were on disk ({recovery})"
-    assert end in promised.ends, f"{partition!r} ends at {end}, inside a batch: {sorted(promised.ends)}"
-    found = {record.offset: Content(record.key, record.value) for record in stores.everything(partition)}
+    assert promised.durable <= end, f"{partition!r} ends at {end}, but {promised.durable} records were on disk"
+    assert end in promised.ends or promised.may_be_damaged, f"{partition!r} ends at {end}, inside a batch: {promised.ends}"
+    found = _contents(partition)
     for offset, content in found.items():
         assert content == promised.contents.get(offset), f"{partition!r} has {content} at {offset}"
-    expected = _expected(promised, topic.is_compacted, start, end)
+    expected = promised.expected(start, min(end, max(promised.ends)), is_compacted=topic.is_compacted)
     assert expected <= found.keys(), f"{partition!r} lacks the offsets {sorted(expected - found.keys())}"
     return found
 
 
-def _expected(promised: PromisedLog, is_compacted: bool, start: int, end: int) -> set[int]:
-    """The offsets whose records have to be there."""
-    if not is_compacted:
-        return set(range(start, end))
-    latest = {content.key: offset for offset, content in promised.contents.items() if offset < end}
-    return {offset for offset in latest.values() if offset >= start}
+def _contents(partition: Partition) -> dict[int, Content]:
+    return {record.offset: Content(record.key, record.value) for record in stores.everything(partition)}
 
 
 def _check_commits(log: EventLog, promises: Promises) -> None:
@@ -107,7 +111,24 @@ def _check_once_more(store: Path, found: Found) -> None:
         for (topic, number), contents in found.items():
             partition = log.partition(topic, number)
             assert partition.recovery.outcome == "clean", f"a second recovery of {partition!r}: {partition.recovery}"
-            again = {record.offset: Content(record.key, record.value) for record in stores.everything(partition)}
-            assert again == contents, f"{partition!r} has other records after a second recovery"
+            assert _contents(partition) == contents, f"{partition!r} has other records after a second recovery"
         problems = [problem for report in log.verify() for problem in report.problems]
         assert not problems, f"after the recovery {problems}"
+
+
+def _check_backup(path: Path, backup: Backup, promises: Promises) -> None:
+    """A backup is whole or none at all; once it is complete it becomes a store with everything that was on disk before it."""
+    try:
+        problems = [problem for report in eventlog.verify_backup(path) for problem in report.problems]
+    except BackupError as error:
+        assert not backup.is_complete, f"{path} is complete, but {error}"
+        return
+    assert not problems, f"{path} is taken for a backup, but {problems}"
+    restored = path.with_name("restored")
+    eventlog.restore(path, restored)
+    with eventlog.open(restored) as log:
+        for place, durable in backup.durable.items():
+            promised, found = promises.topics[place[0]].log(place[1]), _contents(log.partition(*place))
+            assert durable <= len(found), f"{path} has {len(found)} records of {place}, but {durable} were on disk before"
+            assert all(promised.contents[offset] == content for offset, content in found.items()), f"{path} has other records"
+    shutil.rmtree(restored)

@@ -6,10 +6,9 @@ import os
 import random
 import shutil
 import struct
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -27,49 +26,54 @@ _FORMER_BOOT = b"an earlier boot!"
 
 
 class Amount(NamedTuple):
-    """How many states to try: up to so many at a crash point, about so many of a recording, and how many of them are
-    recovered from with crashes in the middle of that."""
+    """How much to try: so many crash points of a recording, up to so many states at each of them, and crashes in the middle of
+    the recovery from so many of these states."""
 
-    states_per_point: int
+    points: int
     states: int
     recoveries: int
 
 
-def work(connection: Connection, directory: Path) -> None:
-    """Try each (name of a workload, seed, amount) that is sent, and report what was counted; None ends it."""
-    connection.send("ready")
-    while (order := connection.recv()) is not None:
-        name, seed, amount = order
-        laboratory = Laboratory(directory, name, seed)
-        laboratory.try_out(getattr(workloads, name), amount)
-        connection.send(laboratory.counts)
+class Order(NamedTuple):
+    """Something to try: a workload by its name, the seed that makes it another one each time, and how much."""
 
-
-@dataclass
-class Laboratory:
-    """One workload with one seed. Files below `directory` stay if something fails."""
-
-    directory: Path
-    name: str
+    workload: str
     seed: int
-    counts: Counter[str] = field(default_factory=Counter)
+    amount: Amount
 
-    def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+
+def work(connection: Connection, directory: Path) -> None:
+    """Try each order that is sent. After each crash point what was counted is reported, and None once the order is done."""
+    while True:
+        order = connection.recv()
+        Laboratory(directory, order, connection.send).try_out()
+        connection.send(None)
+
+
+class Laboratory:
+    """One order. Files below `directory` stay if something fails; `tell` is called with what was counted now and then."""
+
+    def __init__(self, directory: Path, order: Order, tell: Callable[[Counter[str]], None]) -> None:
+        self._directory = directory
+        self._order = order
+        self._tell = tell
+        self._random = random.Random(order.seed)
         self._tried: set[tuple[int, int]] = set()
+        self._counts: Counter[str] = Counter()
 
-    def try_out(self, workload: Workload, amount: Amount) -> None:
+    def try_out(self) -> None:
         """Record the workload, and recover from the states that it may leave; crash in some of these recoveries, too."""
-        root = _empty(self.directory / "recorded")
-        found, notes = self._record(workload, root)
-        recoveries = self._explore(found, notes, Promises(), amount, amount.recoveries)
-        for state, promises in recoveries:
+        amount = self._order.amount
+        root = _empty(self._directory / "recorded")
+        found, notes = self._record(getattr(workloads, self._order.workload), root)
+        recoveries = self._explore(found, notes, Promises(), amount)
+        for state, promises in self._random.sample(recoveries, min(amount.recoveries, len(recoveries))):
             self._materialise(state, _empty(root))
             self._tried.clear()
             found, notes = self._record(workloads.recovery, root)
-            each = Amount(max(4, amount.states_per_point // 4), max(8, amount.states // (2 * len(recoveries))), 0)
-            self._explore(found, notes, promises, each, 0)
-            self.counts["recoveries that were crashed in"] += 1
+            self._explore(found, notes, promises, amount._replace(points=amount.points // 4))
+            self._counts["recoveries crashed in"] += 1
+        self._tell(self._counts)
 
     def _record(self, workload: Workload, root: Path) -> tuple[Recording, list[Note]]:
         notes: list[Note] = []
@@ -81,34 +85,35 @@ class Laboratory:
         with recording.recorded(root) as found:
             workload(Journal(note), root, self._random)
         _check_completeness(found, root)
-        self.counts["workloads recorded"] += 1
-        self.counts["events"] += len(found.events)
+        self._counts["workloads recorded"] += 1
+        self._counts["events"] += len(found.events)
         return found, notes
 
     def _explore(
-        self, found: Recording, notes: list[Note], before: Promises, amount: Amount, wanted: int
+        self, found: Recording, notes: list[Note], before: Promises, amount: Amount
     ) -> list[tuple[CrashState, Promises]]:
-        """Try the states at some of the crash points, in order; some states with what was promised then are returned."""
-        points = max(1, amount.states // amount.states_per_point)
-        chosen = set(self._random.sample(range(len(found.events)), min(points, len(found.events))))
-        kept: list[tuple[CrashState, Promises]] = []
+        """Try the states at some of the crash points, in order; these states are returned with what was promised then."""
+        chosen = set(self._random.sample(range(len(found.events)), min(amount.points, len(found.events))))
+        tried: list[tuple[CrashState, Promises]] = []
         for number, noted, disk in _moments(found):
             if number in chosen:
                 promises = after(notes[:noted], before)
-                for state in CrashPoint(disk).states(amount.states_per_point, self._random):
+                for state in CrashPoint(disk).states(amount.states, self._random):
                     if (identity := (state.identity(), noted)) not in self._tried:
                         self._tried.add(identity)
                         with self._told(found, number, notes[:noted], state):
                             self._try_state(state, promises)
-                        kept.append((state, promises))
-                self.counts["crash points"] += 1
-        return self._random.sample(kept, min(wanted, len(kept)))
+                        tried.append((state, promises))
+                self._counts["crash points"] += 1
+                self._tell(self._counts)
+                self._counts.clear()
+        return tried
 
     def _try_state(self, state: CrashState, promises: Promises) -> None:
-        root = _empty(self.directory / "crashed")
+        root = _empty(self._directory / "crashed")
         self._materialise(state, root)
         examine(workloads.store_in(root), promises)
-        self.counts["crash states recovered"] += 1
+        self._counts["crash states recovered"] += 1
 
     @contextmanager
     def _told(self, found: Recording, number: int, notes: list[Note], state: CrashState) -> Iterator[None]:
@@ -116,11 +121,11 @@ class Laboratory:
         try:
             yield
         except Exception as error:
-            failed = _empty(self.directory / "failed")
+            failed = _empty(self._directory / "failed")
             self._materialise(state, failed)
             events = "\n".join(f"  {at}: {found.events[at]}" for at in range(max(0, number - 15), number + 1))
             raise AssertionError(
-                f"workload {self.name!r} with seed {self.seed}, at event {number} of {len(found.events)}: {error}\n"
+                f"{self._order}, at event {number} of {len(found.events)}: {error}\n"
                 f"last noted: {[name for name, _ in notes[-3:]]}\n{state}\nthe events before it:\n{events}\n"
                 f"the state that was found is in {failed}"
             ) from error
@@ -157,8 +162,7 @@ def _moments(found: Recording) -> Iterator[tuple[int, int, Disk]]:
 
 def _check_completeness(found: Recording, root: Path) -> None:
     """A call that the recorder does not know would make all that follows worthless."""
-    for _, _, disk in _moments(found):
-        pass
+    disk = deque(_moments(found), maxlen=1)[0][2]
     recorded, there = _known(disk.visible()), _known(recording.tree_of(root))
     different = {path for path in recorded.keys() | there.keys() if recorded.get(path, b"-") != there.get(path, b"-")}
     assert not different, f"the record does not lead to what is there: {sorted(different)}"

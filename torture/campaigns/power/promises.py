@@ -23,25 +23,24 @@ class Content(NamedTuple):
 
 @dataclass
 class PromisedLog:
-    """A partition: its records by offset, where it may end, and what of it is on disk.
+    """A partition: its records by offset, where it may end, and before which offset everything is on disk.
 
-    It may start anywhere from `start_min` to `start_max`. `latest` holds of each key the last offset that is on disk."""
+    It may start anywhere from `start_min` to `start_max`. The offsets that are `lost` were damaged on purpose."""
 
     contents: dict[int, Content] = field(default_factory=dict)
     ends: set[int] = field(default_factory=lambda: {0})
     durable: int = 0
     start_min: int = 0
     start_max: int = 0
+    lost: set[int] = field(default_factory=set)
+    may_be_damaged: bool = False
 
-    @property
-    def end_max(self) -> int:
-        """Where the partition ends if nothing was lost."""
-        return max(self.ends)
-
-    def latest_durable(self) -> dict[bytes | None, int]:
-        """Of each key the last offset that is on disk, and that no record which may be there has superseded."""
-        latest = {content.key: offset for offset, content in self.contents.items()}
-        return {key: offset for key, offset in latest.items() if offset < self.durable}
+    def expected(self, start: int, end: int, *, is_compacted: bool) -> set[int]:
+        """The offsets whose records have to be there if it starts and ends like this."""
+        offsets: set[int] = set(range(start, end))
+        if is_compacted:
+            offsets &= set({content.key: offset for offset, content in self.contents.items() if offset < end}.values())
+        return offsets - self.lost
 
 
 @dataclass
@@ -61,12 +60,20 @@ class PromisedTopic:
 
 
 @dataclass
+class Backup:
+    """A backup, and what was on disk when it was begun: it has at least that, once it is complete."""
+
+    durable: dict[tuple[str, int], int]
+    is_complete: bool = False
+
+
+@dataclass
 class Promises:
     """All that holds at one moment. Each method is a note: its name says what is about to happen, or has happened."""
 
     topics: dict[str, PromisedTopic] = field(default_factory=dict)
     committed: dict[tuple[str, TopicPartition], tuple[int, int]] = field(default_factory=dict)  # at least, at most
-    backups: dict[str, bool] = field(default_factory=dict)  # is it complete?
+    backups: dict[str, Backup] = field(default_factory=dict)
 
     def creating(self, topic: str, partitions: int, config: Mapping[str, object]) -> None:
         is_compacted = config.get("cleanup.policy") == "compact"
@@ -122,10 +129,21 @@ class Promises:
         self.committed[group, partition] = offset, self.committed[group, partition][1]
 
     def backing_up(self, name: str) -> None:
-        self.backups[name] = False
+        logs = {(topic, number): log for topic, found in self.topics.items() for number, log in found.logs.items()}
+        self.backups[name] = Backup({place: log.durable for place, log in logs.items()})
 
     def backed_up(self, name: str) -> None:
-        self.backups[name] = True
+        self.backups[name].is_complete = True
+
+    def damaging(self, topic: str, number: int, offsets: set[int]) -> None:
+        log = self.topics[topic].log(number)
+        log.lost |= offsets
+        log.may_be_damaged = True
+
+    def repaired(self, topic: str, number: int, end: int) -> None:
+        log = self.topics[topic].log(number)
+        log.may_be_damaged = False
+        log.ends.add(end)
 
 
 Note = tuple[str, tuple[Any, ...]]

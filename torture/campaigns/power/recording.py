@@ -73,8 +73,8 @@ class Recording:
 def build(directory: Path) -> Path:
     """Compile the recorder; the library to load in front of libc."""
     library = directory / "recorder.so"
-    command = ["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl"]
-    subprocess.run(command, check=True)
+    options = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run(["gcc", *options, "-o", os.fspath(library), os.fspath(_SOURCE), "-ldl"], check=True)
     return library
 
 

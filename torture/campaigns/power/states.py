@@ -1,4 +1,4 @@
-"""The states in which a crash may leave a disk: all of them up to a bound, and beyond it those that are most unlike each other."""
+"""The states in which a crash may leave a disk: all of them up to a bound, and beyond it some that are unlike each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Tree = dict[str, bytes | None]
 
 
 class Choice(NamedTuple):
-    """Something that may be on disk as it was at one of these times; `times` rise, and the first one is that of the last sync."""
+    """Something that may be on disk as it was at one of these times, which rise; the first one is that of the last sync."""
 
     number: int  # of a change of names, or of a file
     sector: int | None  # None: a change of names; -1: the size
@@ -60,11 +60,11 @@ class CrashPoint:
         self.hints = [choice for choice in choices if choice.sector is not None and choice.number in hints]
 
     def _hint_files(self) -> set[int]:
-        bindings = [(at, name, file) for at, names in self._disk.durable_names.items() for name, file in names.items()]
-        bindings += [(at, name, file) for naming in self._disk.namings for at, name, file in naming.bindings if file is not None]
-        directories = {file for _, name, file in bindings if name == _HINTS}
-        self._known = {file for _, _, file in bindings}
-        return {file for at, _, file in bindings if at in directories}
+        named = [(at, name, file) for at, names in self._disk.durable_names.items() for name, file in names.items()]
+        named += [(at, name, file) for naming in self._disk.namings for at, name, file in naming.bindings if file is not None]
+        directories = {file for _, name, file in named if name == _HINTS}
+        self._known = {file for _, _, file in named}
+        return {file for at, _, file in named if at in directories}
 
     def _choices(self) -> Iterator[Choice]:
         for number, naming in enumerate(self._disk.namings):

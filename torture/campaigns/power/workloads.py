@@ -5,12 +5,14 @@ Each takes a journal, a directory for its store and perhaps a backup, and the ra
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import eventlog
 from eventlog import Partition, TopicPartition
+from tests.support import kafka_format, stores
 from torture.campaigns.power.promises import Content, Journal
 
 TOPIC = "events"
@@ -24,12 +26,14 @@ def store_in(root: Path) -> Path:
     return root / "store"
 
 
-def _contents(choice: random.Random, count: int, name: str = TOPIC) -> list[Content]:
-    """Records that are told apart by their values, of any length from none to more than a sector."""
-    return [
-        Content(b"key %d" % choice.randrange(5), b"%s %d " % (name.encode(), choice.randrange(2**32)) + bytes(zeros) + filler)
-        for zeros, filler in ((choice.choice((0, 0, 0, 20, 600)), choice.randbytes(choice.randrange(300))) for _ in range(count))
-    ]
+def _contents(choice: random.Random, count: int, name: str) -> list[Content]:
+    """Records that are told apart by their values, some of them with many zeros, some longer than a sector."""
+    contents = []
+    for _ in range(count):
+        value = b"%s %d " % (name.encode(), choice.randrange(2**32))
+        value += bytes(choice.choice((0, 0, 0, 20, 600))) + choice.randbytes(choice.randrange(300))
+        contents.append(Content(b"key %d" % choice.randrange(5), value))
+    return contents
 
 
 def _append_some(journal: Journal, partition: Partition, choice: random.Random, units: int) -> None:
@@ -74,25 +78,29 @@ def group_commits(journal: Journal, root: Path, choice: random.Random) -> None:
     place = TopicPartition(TOPIC, 0)
     with eventlog.open(store_in(root), fsync="never") as log:
         partition = _create(journal, log, choice)
-        with log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=3_600_000) as consumer:
+        with log.consumer(TOPIC, group=GROUP) as consumer:
             for _ in range(6):
                 _append_some(journal, partition, choice, 3)
                 end = partition.end_offset
-                while consumer.position(place) < end if place in consumer.assignment() else True:
+                while place not in consumer.assignment() or consumer.position(place) < end:
                     consumer.poll(1.0)
-                is_synced = choice.random() < 0.6
-                journal.note("committing", GROUP, place, end)
-                consumer.commit(sync=is_synced)
-                if is_synced:
-                    journal.note("committed_durably", GROUP, place, end)
-                    journal.note("durable", TOPIC, 0, end)
-    journal.note("committed_durably", GROUP, place, partition_end(journal, place, end))
+                _commit(journal, consumer, place, end, sync=choice.random() < 0.6)
+        _commit_at_close(journal, log, place, end)
 
 
-def partition_end(journal: Journal, place: TopicPartition, end: int) -> int:
+def _commit(journal: Journal, consumer: eventlog.Consumer, place: TopicPartition, end: int, *, sync: bool) -> None:
+    journal.note("committing", GROUP, place, end)
+    consumer.commit(sync=sync)
+    if sync:
+        journal.note("committed_durably", GROUP, place, end)
+        journal.note("durable", *place, end)
+
+
+def _commit_at_close(journal: Journal, log: eventlog.EventLog, place: TopicPartition, end: int) -> None:
     """Closing a store brings every commit to the disk, together with what was committed."""
+    log.close()
+    journal.note("committed_durably", GROUP, place, end)
     journal.note("durable", *place, end)
-    return end
 
 
 def topics(journal: Journal, root: Path, choice: random.Random) -> None:
@@ -140,16 +148,64 @@ def backup(journal: Journal, root: Path, choice: random.Random) -> None:
             journal.note("backed_up", name)
 
 
+def repair(journal: Journal, root: Path, choice: random.Random) -> None:
+    """A disk has returned wrong bytes in a sealed segment and in the active one, and what is right is saved."""
+    store = store_in(root)
+    with eventlog.open(store, fsync="always") as log:
+        _append_some(journal, _create(journal, log, choice, segment_bytes=3000), choice, 15)
+    segments = [path for path in stores.segments(store) if len(kafka_format.parse_log(path)) > 1]
+    for segment in (segments[0], segments[-1]):
+        batch = choice.choice(kafka_format.parse_log(segment)[:-1])
+        journal.note("damaging", TOPIC, 0, set(range(batch.base_offset, batch.last_offset + 1)))
+        damage(segment, batch.position + batch.size_bytes - 1)
+    with eventlog.open(store, fsync="always") as log:
+        _append_some(journal, _repair(journal, log, TOPIC, 0), choice, 3)
+
+
+def damage(path: Path, position: int) -> None:
+    """Change a byte, and bring that to the disk."""
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte[0] ^ 0x55]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _repair(journal: Journal, log: eventlog.EventLog, topic: str, number: int) -> Partition:
+    plan = log.repair(topic, number, execute=True)
+    assert plan.is_needed, plan
+    journal.note("repaired", topic, number, plan.end_offset)
+    return log.partition(topic, number)
+
+
+def first_record(journal: Journal, root: Path, choice: random.Random) -> None:
+    """A store, a topic and a partition are made for one record."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        _append_some(journal, _create(journal, log, choice), choice, 1)
+
+
+def topic_made_anew(journal: Journal, root: Path, choice: random.Random) -> None:
+    """A topic is deleted, and made anew with fewer records."""
+    with eventlog.open(store_in(root), fsync="always") as log:
+        _append_some(journal, _create(journal, log, choice), choice, 2)
+        journal.delete_topic(log, TOPIC)
+        _append_some(journal, _create(journal, log, choice), choice, 1)
+
+
 def recovery(journal: Journal, root: Path, choice: random.Random) -> None:
     """What the first one does who opens a store after a crash: the power may go again."""
     with eventlog.open(store_in(root), fsync="always") as log:
         for topic in log.topics():
             for number in range(log.topic(topic).partitions):
-                partition = log.partition(topic, number)
+                is_damaged = log.repair(topic, number).is_needed
+                partition = _repair(journal, log, topic, number) if is_damaged else log.partition(topic, number)
                 journal.note("found", topic, number, partition.end_offset)
                 _append_some(journal, partition, choice, 3)
 
 
 WORKLOADS: Sequence[Workload] = (
-    synced_appends, appends_and_flushes, closing, group_commits, topics, deleted_records, compaction, backup,
+    first_record, topic_made_anew, synced_appends, appends_and_flushes, closing, group_commits, topics, deleted_records,
+    compaction, backup, repair,
 )  # fmt: skip
