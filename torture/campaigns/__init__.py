@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import power
+from torture.campaigns import ext4, power
 
-CAMPAIGNS: tuple[Campaign, ...] = (power.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (power.CAMPAIGN, ext4.CAMPAIGN)

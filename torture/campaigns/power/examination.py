@@ -17,10 +17,11 @@ _parse = functools.lru_cache(maxsize=4096)(kafka_format.parse_batches)
 Found = dict[tuple[str, int], dict[int, Content]]
 
 
-def examine(store: Path, promises: Promises) -> None:
+def examine(store: Path, promises: Promises) -> Found:
     """Open the store as the first one does after a reboot, compare it with what was promised, append, and once more reboot.
 
-    Backups stand beside it. Raises `AssertionError` and whatever the store raises."""
+    Returns the records of each partition; the last one was added. Backups stand beside the store. Raises `AssertionError`
+    and whatever the store raises."""
     found: Found = {}
     with eventlog.open(store, fsync="never") as log:
         _check_topics(log, promises)
@@ -37,6 +38,7 @@ def examine(store: Path, promises: Promises) -> None:
     _check_once_more(store, found)
     for name, backup in promises.backups.items():
         _check_backup(store.parent / name, backup, promises)
+    return found
 
 
 def _check_topics(log: EventLog, promises: Promises) -> None:
