@@ -17,6 +17,7 @@ from torture.campaigns.power.promises import Content, Journal
 
 TOPIC = "events"
 GROUP = "billing"
+_NEVER_MS = 3_600_000
 
 Workload = Callable[[Journal, Path, random.Random], None]
 
@@ -66,7 +67,7 @@ def appends_and_flushes(journal: Journal, root: Path, choice: random.Random) -> 
 def closing(journal: Journal, root: Path, choice: random.Random) -> None:
     """fsync="interval": closing a store brings everything to the disk."""
     for turn in range(3):
-        with eventlog.open(store_in(root), fsync_interval_ms=3_600_000) as log:
+        with eventlog.open(store_in(root), fsync_interval_ms=_NEVER_MS) as log:
             partition = _create(journal, log, choice) if turn == 0 else log.partition(TOPIC, 0)
             _append_some(journal, partition, choice, 6)
             end = partition.end_offset
@@ -76,7 +77,7 @@ def closing(journal: Journal, root: Path, choice: random.Random) -> None:
 def group_commits(journal: Journal, root: Path, choice: random.Random) -> None:
     """commit(sync=True) is on disk when it returns, and no commit ever points behind the log."""
     place = TopicPartition(TOPIC, 0)
-    with eventlog.open(store_in(root), fsync="never") as log:
+    with eventlog.open(store_in(root), fsync_interval_ms=_NEVER_MS) as log:
         partition = _create(journal, log, choice)
         with log.consumer(TOPIC, group=GROUP) as consumer:
             for _ in range(6):
@@ -153,13 +154,20 @@ def repair(journal: Journal, root: Path, choice: random.Random) -> None:
     store = store_in(root)
     with eventlog.open(store, fsync="always") as log:
         _append_some(journal, _create(journal, log, choice, segment_bytes=3000), choice, 15)
-    segments = [path for path in stores.segments(store) if len(kafka_format.parse_log(path)) > 1]
-    for segment in (segments[0], segments[-1]):
-        batch = choice.choice(kafka_format.parse_log(segment)[:-1])
+    candidates = [(path, batches) for path in stores.segments(store) if (batches := _batches_to_damage(path))]
+    for segment, batches in (candidates[0], candidates[-1]):
+        batch = choice.choice(batches)
         journal.note("damaging", TOPIC, 0, set(range(batch.base_offset, batch.last_offset + 1)))
         damage(segment, batch.position + batch.size_bytes - 1)
     with eventlog.open(store, fsync="always") as log:
         _append_some(journal, _repair(journal, log, TOPIC, 0), choice, 3)
+
+
+def _batches_to_damage(segment: Path) -> list[kafka_format.ParsedBatch]:
+    """Batches with others behind them. A wrong one with a sector of zeros would pass for what a power cut leaves."""
+    data = segment.read_bytes()
+    batches = kafka_format.parse_batches(data)[:-1]
+    return [batch for batch in batches if bytes(512) not in data[batch.position : batch.position + batch.size_bytes]]
 
 
 def damage(path: Path, position: int) -> None:
