@@ -128,7 +128,7 @@ def _vectors(choices: Sequence[Choice], bound: int, choice: random.Random) -> It
     orderly = [_as_of(choices, time) for time in sorted({time for each in choices for time in each.times})]
     extremes = [latest, oldest]
     for number in range(len(counts)):
-        extremes.append([*latest[:number], 0, *latest[number + 1 :]])
+        extremes += ([*latest[:number], version, *latest[number + 1 :]] for version in range(latest[number]))
         extremes.append([*oldest[:number], latest[number], *oldest[number + 1 :]])
     structured = orderly + extremes
     yield from structured if len(structured) <= bound // 2 else choice.sample(structured, bound // 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import eventlog
 from eventlog import Partition, TopicPartition
-from tests.support import kafka_format, stores
+from tests.support import heads, kafka_format, stores
 from torture.campaigns.power.promises import Content, Journal
 
 TOPIC = "events"
@@ -62,6 +62,24 @@ def appends_and_flushes(journal: Journal, root: Path, choice: random.Random) -> 
             _append_some(journal, partition, choice, 8)
             journal.flush(partition)
             _append_some(journal, partition, choice, 8)
+
+
+def killed_writers(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Writers were killed inside an append: what they had written by then is cut off by the next one."""
+    store = store_in(root)
+    with eventlog.open(store, fsync="never") as log:
+        partition = _create(journal, log, choice)
+        head = heads.MappedHead(stores.head_file(store)).state
+        for turn in range(5):
+            _append_some(journal, partition, choice, 3)
+            segment = stores.segments(store)[-1]
+            with open(segment, "r+b") as file:
+                file.seek(head.tail.position)
+                file.write(choice.randbytes(choice.randrange(1, 1500)))
+            head.writing = 1
+            _append_some(journal, partition, choice, 5)
+            if turn % 2:
+                journal.flush(partition)
 
 
 def closing(journal: Journal, root: Path, choice: random.Random) -> None:
@@ -214,6 +232,6 @@ def recovery(journal: Journal, root: Path, choice: random.Random) -> None:
 
 
 WORKLOADS: Sequence[Workload] = (
-    first_record, topic_made_anew, synced_appends, appends_and_flushes, closing, group_commits, topics, deleted_records,
-    compaction, backup, repair,
+    first_record, topic_made_anew, synced_appends, appends_and_flushes, killed_writers, closing, group_commits, topics,
+    deleted_records, compaction, backup, repair,
 )  # fmt: skip
