@@ -342,6 +342,9 @@ def what_is_raised(use: Callable[..., Any], *handles: Any) -> str:
         return type(error).__name__
 
 
+_SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT = 20480, 128, 104  # native/store/acks.h
+
+
 def hold_slot_mutex(connection: Connection, store: Path, group: str, slot: int) -> None:
     """Take the mutex of one of a group's slots, and give it back after a message."""
     libc = ctypes.CDLL(None)
