@@ -20,8 +20,8 @@ _PROCESSES = 2
 
 
 def _run(run: Run) -> None:
-    amount = Amount(run.amount(40, 160), run.amount(16, 100), run.amount(2, 8))
-    seeds = run.amount(1, 6)
+    amount = Amount(run.amount(30, 120), run.amount(16, 60), run.amount(2, 3))
+    seeds = run.amount(1, 3)
     orders = [Order(workload.__name__, run.random.getrandbits(32), amount) for _ in range(seeds) for workload in WORKLOADS]
     for what, number in try_out(orders, run.directory).items():
         run.count(what, number)
