@@ -14,7 +14,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ _ROUNDS_PER_STORE = 4
 _NOTES_MAX = 400
 _TOPIC, _OTHER_TOPIC, _GROUP = stores.TOPIC, "others", "billing"
 _SYNCED, _UNSYNCED = 0, 1  # partitions
+_STOPPED_OR_IN_A_CALL = frozenset("TD")  # a call that cannot be interrupted ends, and then the thread stops
 
 
 def _why_not() -> str | None:
@@ -162,20 +163,30 @@ def _work_until_power_fails(run: Run, mount: Path, store: Path) -> list[Note]:
             ready = wait(list(workers), REPLY_SECONDS_MAX)
             assert ready, "nobody does anything"
             notes.extend(worker.receive() for connection, worker in workers.items() if connection in ready)
+        _stop(list(workers.values()))
         _shut_down(mount)
         for worker in workers.values():
             worker.kill()
-            notes.extend(_rest(worker))
+            notes.extend(worker.drain())
     return notes
 
 
-def _rest(worker: Worker) -> list[Note]:
-    """What a process had noted before it was killed, or failed for the lack of a file system."""
-    notes: list[Note] = []
-    with suppress(AssertionError, EOFError, OSError):
-        while True:
-            notes.append(worker.receive())
-    return notes
+def _stop(workers: list[Worker]) -> None:
+    """Let none of them return from a system call any more: a sync that fails together with the journal may claim success."""
+    for worker in workers:
+        worker.stop()
+    for worker in workers:
+        threads = list(Path(f"/proc/{worker.pid}/task").iterdir())
+        while not all(_state(thread) in _STOPPED_OR_IN_A_CALL for thread in threads):
+            os.sched_yield()
+
+
+def _state(thread: Path) -> str:
+    """The state of a thread, "T" for one that has ended. Source: proc(5), /proc/pid/stat."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "T"
 
 
 def make_store(connection: Connection, store: Path, config: dict[str, object]) -> None:
