@@ -6,6 +6,9 @@
 - A name that is made, given to another file or taken away is so on disk once its directory was synced; a synced file alone has
   no name yet. Until then each of these changes is there or not, apart from the others. A rename is there as a whole or not.
 - Changes reach the disk at any time before that, too: so a state is any choice among all these.
+
+fdatasync counts as fsync: it brings the size that the data needs, too. LMDB's commit ends with a synchronous write of about a
+hundred bytes within one sector, which is therefore there or not.
 """
 
 from __future__ import annotations

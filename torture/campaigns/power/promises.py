@@ -76,33 +76,41 @@ class Promises:
     backups: dict[str, Backup] = field(default_factory=dict)
 
     def creating(self, topic: str, partitions: int, config: Mapping[str, object]) -> None:
+        """A topic is about to be there, empty."""
         is_compacted = config.get("cleanup.policy") == "compact"
         self.topics[topic] = PromisedTopic([dict(config)], [partitions], is_compacted=is_compacted)
 
     def created(self, topic: str) -> None:
+        """The topic is there."""
         self.topics[topic].must_exist = True
 
     def altering(self, topic: str, partitions: int, config: Mapping[str, object]) -> None:
+        """The topic is about to have so many partitions, and these settings besides its own."""
         found = self.topics[topic]
         found.configs.append({**found.configs[-1], **config})
         found.partitions.append(partitions)
 
     def altered(self, topic: str) -> None:
+        """It has them."""
         found = self.topics[topic]
         del found.configs[:-1], found.partitions[:-1]
 
     def deleting(self, topic: str) -> None:
+        """The topic is about to go."""
         self.topics[topic].must_exist = False
 
     def deleted(self, topic: str) -> None:
+        """There is no such topic."""
         self.topics[topic].may_exist = False
 
     def appending(self, topic: str, number: int, offset: int, contents: Sequence[Content]) -> None:
+        """One unit is about to be appended at an offset."""
         log = self.topics[topic].log(number)
         log.contents.update(enumerate(contents, offset))
         log.ends.add(offset + len(contents))
 
     def durable(self, topic: str, number: int, offset: int) -> None:
+        """Everything before an offset is on disk."""
         log = self.topics[topic].log(number)
         log.durable = max(log.durable, offset)
 
@@ -114,33 +122,41 @@ class Promises:
         log.durable = end
 
     def deleting_records(self, topic: str, number: int, before: int) -> None:
+        """The records before an offset are about to go."""
         log = self.topics[topic].log(number)
         log.start_max = max(log.start_max, before)
 
     def deleted_records(self, topic: str, number: int, before: int) -> None:
+        """They are gone."""
         log = self.topics[topic].log(number)
         log.start_min = max(log.start_min, before)
 
     def committing(self, group: str, partition: TopicPartition, offset: int) -> None:
+        """A group is about to commit an offset."""
         least, most = self.committed.get((group, partition), (-1, -1))
         self.committed[group, partition] = least, max(most, offset)
 
     def committed_durably(self, group: str, partition: TopicPartition, offset: int) -> None:
+        """The commit is on disk."""
         self.committed[group, partition] = offset, self.committed[group, partition][1]
 
     def backing_up(self, name: str) -> None:
+        """A backup is about to be taken."""
         logs = {(topic, number): log for topic, found in self.topics.items() for number, log in found.logs.items()}
         self.backups[name] = Backup({place: log.durable for place, log in logs.items()})
 
     def backed_up(self, name: str) -> None:
+        """It is complete."""
         self.backups[name].is_complete = True
 
     def damaging(self, topic: str, number: int, offsets: set[int]) -> None:
+        """Records are about to be damaged on disk."""
         log = self.topics[topic].log(number)
         log.lost |= offsets
         log.may_be_damaged = True
 
     def repaired(self, topic: str, number: int, end: int) -> None:
+        """The partition was repaired, and the next record gets this offset."""
         log = self.topics[topic].log(number)
         log.may_be_damaged = False
         log.ends.add(end)
@@ -168,16 +184,19 @@ class Journal:
         self._note((name, arguments))
 
     def create_topic(self, log: EventLog, topic: str, partitions: int, config: Mapping[str, object]) -> None:
+        """Create a topic."""
         self.note("creating", topic, partitions, config)
         log.create_topic(topic, partitions, config)
         self.note("created", topic)
 
     def alter_topic(self, log: EventLog, topic: str, partitions: int, config: Mapping[str, object]) -> None:
+        """Alter a topic."""
         self.note("altering", topic, partitions, config)
         log.alter_topic(topic, partitions=partitions, config=config)
         self.note("altered", topic)
 
     def delete_topic(self, log: EventLog, topic: str) -> None:
+        """Delete a topic."""
         self.note("deleting", topic)
         log.delete_topic(topic)
         self.note("deleted", topic)
@@ -190,10 +209,12 @@ class Journal:
         self.note("durable", *place, partition.durable_offset)
 
     def flush(self, partition: Partition) -> None:
+        """Bring everything in a partition to the disk."""
         partition.flush()
         self.note("durable", partition.topic, partition.partition, partition.durable_offset)
 
     def delete_records(self, partition: Partition, before: int) -> None:
+        """Delete the records before an offset."""
         place = partition.topic, partition.partition
         self.note("deleting_records", *place, before)
         partition.delete_records(before)
