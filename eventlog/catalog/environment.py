@@ -6,6 +6,7 @@ Source of the rules: https://lmdb.readthedocs.io, "Environment class" and "Cavea
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -208,6 +209,9 @@ def _open(directory: Path, create: bool) -> _Opened:
         raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
     _reserve_lock_file(directory / _LOCK_FILE)
     try:
+        if create:
+            with _failures_told(path):
+                _make_whole(path)
         environment = lmdb.open(
             str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, mode=0o600
         )
@@ -218,12 +222,34 @@ def _open(directory: Path, create: bool) -> _Opened:
     try:
         _refuse_cut_file(path, environment)
         databases = _open_databases(environment)
-        if create:
-            environment.sync(True)
     except BaseException:
         environment.close()
         raise
     return _Opened(environment, databases, False)
+
+
+def _make_whole(path: Path) -> None:
+    """Let an empty catalog appear at once, unless there is one: what a power cut leaves half made LMDB refuses for good.
+
+    Of those who make the same store at this moment one does it."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        temporary.unlink(missing_ok=True)
+        environment = lmdb.open(
+            str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600
+        )
+        try:
+            _open_databases(environment)
+            environment.sync(True)
+        finally:
+            environment.close()
+        temporary.rename(path)
+    finally:
+        os.close(descriptor)
 
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
@@ -238,13 +264,19 @@ def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
 
 def _reserve_lock_file(path: Path) -> None:
     """LMDB makes a file with holes and maps it: on a full disk touching a hole would be a SIGBUS."""
-    try:
+    with _failures_told(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(descriptor).st_size < _LOCK_BYTES:
                 os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _failures_told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(f"no space for {path}: {error.strerror}") from error

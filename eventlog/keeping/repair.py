@@ -144,12 +144,14 @@ def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) ->
     scans: list[SegmentScan] = []
     next_offset = bases[0] if bases else 0
     for base, following in zip(bases, [*bases[1:], None], strict=True):
-        stop = following if following is not None else known_end if known_end > base else _OFFSET_MAX
         path = names.segment_file(directory, base)
         size, is_last = files.size_of(path), following is None
+        is_end_known = head.end_offset is not None and known_end > base
+        stop = following if following is not None else known_end if is_end_known else _OFFSET_MAX
         if head.end_offset is not None and base == head.segment_base:
             size = min(size, head.segment_bytes)
-        scan = scan_segment(path, base, range(max(base, next_offset), stop), size, is_last=is_last)
+        bounds = range(max(base, next_offset), stop)
+        scan = scan_segment(path, base, bounds, size, is_last=is_last, known_end=known_end if is_last else _OFFSET_MAX)
         next_offset = scan.batches[-1].next_offset if scan.batches else next_offset
         scans.append(scan)
     return scans

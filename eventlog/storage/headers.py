@@ -52,16 +52,22 @@ class IndexBuilder:
 def largest_timestamp(path: Path) -> int:
     """The largest timestamp of all batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
     tail = new_tail(0)
+    note_timestamps(path, tail, path.stat().st_size)
+    return int(tail.max_timestamp)
+
+
+def note_timestamps(path: Path, tail: Any, stop: int) -> None:
+    """Let a tail go on through the batches of a segment up to `stop`, where one ends, for the sake of their timestamps alone.
+
+    Raises `CorruptLogError`."""
     block_bytes = _BLOCK_BYTES
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        while tail.position < size:
-            data = os.pread(file.fileno(), block_bytes, tail.position)
+        while tail.position < stop:
+            data = os.pread(file.fileno(), min(block_bytes, stop - tail.position), tail.position)
             before = tail.position
             lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
             if tail.position == before:
-                block_bytes = needed_bytes(path, data, before, size)
-    return int(tail.max_timestamp)
+                block_bytes = needed_bytes(path, data, before, stop)
 
 
 def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
@@ -71,5 +77,3 @@ def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
     if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
         raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return int(batch.size_bytes)
-
-

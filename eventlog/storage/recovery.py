@@ -10,8 +10,9 @@ what lies behind the last durable position. The decision table, by what is found
     other bytes with a hole, right batches behind truncated   a power cut: pages reached the disk out of order
     other bytes, right batches behind             damaged     something changed what was written
 
-A damaged partition is not touched, and read-only for what is good. A hole is a whole sector of zeros: a page that the
-system had not written yet when the power went. Behind the durable position nobody was promised that it had.
+A damaged partition is not touched, and read-only for what is good. A hole is a sector without anything from there on: the
+system had not written it again when the power went, though it had written what lies behind. Behind the durable position nobody
+was promised that it had.
 
 A partition whose head is from this boot and unharmed is `trusted`, and not looked at.
 """
@@ -26,7 +27,8 @@ from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
-from eventlog.storage.headers import IndexBuilder, new_tail
+from eventlog.storage.headers import IndexBuilder, new_tail, note_timestamps
+from eventlog.storage.inspection import names_its_batch
 
 _BLOCK_BYTES = 8 * 2**20
 _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
@@ -96,16 +98,23 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
         index.read_time_index(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), base_offset),
         entries[-1].offset,
     )
-    if not time_entries:
+    path = names.segment_file(directory, base_offset)
+    if not time_entries or not names_its_batch(path, time_entries[-1]):
         return tail
-    tail.position = entries[-1].position
-    tail.end_offset = batch.base_offset
-    tail.index_bytes = len(entries) * index.ENTRY.size
-    tail.time_index_bytes = len(time_entries) * index.TIME_ENTRY.size
-    tail.max_timestamp, tail.max_timestamp_offset = time_entries[-1]
-    tail.indexed_timestamp = tail.max_timestamp
-    tail.first_timestamp = first.max_timestamp
-    return tail
+    resumed = new_tail(base_offset)
+    resumed.max_timestamp, resumed.max_timestamp_offset = time_entries[-1]
+    resumed.position = next(entry.position for entry in entries if entry.offset >= time_entries[-1].offset)
+    try:
+        note_timestamps(path, resumed, entries[-1].position)  # a power cut may have taken later entries of the time index
+    except CorruptLogError:
+        return tail
+    resumed.end_offset = batch.base_offset
+    resumed.index_bytes = len(entries) * index.ENTRY.size
+    resumed.bytes_since_index = 0
+    resumed.time_index_bytes = len(time_entries) * index.TIME_ENTRY.size
+    resumed.indexed_timestamp = time_entries[-1].timestamp
+    resumed.first_timestamp = first.max_timestamp
+    return resumed
 
 
 def _scan_block(scan: _Scan, data: bytearray, length: int) -> Any:
@@ -171,13 +180,19 @@ def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None
     return None
 
 
-def _has_hole(path: Path, start: int, stop: int) -> bool:
-    """Is there a sector between two positions that holds zeros only?"""
-    blank = bytes(_SECTOR_BYTES)
-    start = -(-start // _SECTOR_BYTES) * _SECTOR_BYTES
+def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
+    """Does a sector that begins before `stop` hold zeros only up to its end, the one with `start` in it from there on?
+
+    At `start` a batch with `next_offset` should begin. Where that begins with zeros itself, these show nothing."""
+    sector_end = start - start % _SECTOR_BYTES + _SECTOR_BYTES
+    if start % _SECTOR_BYTES and not any(next_offset.to_bytes(8, "big")[: sector_end - start]):
+        start, sector_end = sector_end, sector_end + _SECTOR_BYTES
     with open(path, "rb") as file:
         file.seek(start)
-        return any(file.read(_SECTOR_BYTES) == blank for _ in range(start, stop - _SECTOR_BYTES + 1, _SECTOR_BYTES))
+        for end in range(sector_end, stop + _SECTOR_BYTES, _SECTOR_BYTES):
+            if not any(file.read(end - file.tell())):
+                return True
+    return False
 
 
 def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
@@ -250,6 +265,7 @@ def create_partition(directory: Path) -> None:
         return
     for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
         names.segment_file(directory, 0, suffix).touch(mode=files.FILE_MODE)
+    files.sync_directory(directory)  # a checkpoint without a segment would be a partition that has lost its last one
     write_epochs(directory, [(0, 0)])
 
 
@@ -271,7 +287,7 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
     if end == data_end:
         return report._replace(outcome="trimmed")
     good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
-    if good_batch is not None and not _has_hole(scan.path, end, good_batch):
+    if good_batch is not None and not _has_hole(scan.path, end, good_batch, scan.tail.end_offset):
         return report._replace(outcome="damaged", damage=_damage(scan, durable_position, good_batch))
     return report._replace(outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
 

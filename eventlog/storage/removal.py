@@ -16,7 +16,8 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
     """Remove a partition of a topic that is not in the catalog any more; what is not there is passed over.
 
     Its head is poisoned for everybody who has it mapped, and is there, poisoned, for those who are about to open it; only then
-    it goes, together with the name of the directory. So nobody appends to files that are gone."""
+    it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: else, after
+    a power cut, a topic that was made anew would be held to what this one had on disk."""
     head_file = names.head_file(store, topic, partition)
     descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
     try:
@@ -24,6 +25,7 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
         _poison(descriptor, signals)
         files.delete_directory(_out_of_the_way(store, topic, partition))
         head_file.unlink(missing_ok=True)
+        files.sync_directory(head_file.parent)
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

@@ -24,6 +24,7 @@ from eventlog.storage.recovery import find_batch, find_data_end
 from eventlog.storage.shared import boot_id
 
 _BLOCK_BYTES = 8 * 2**20
+_OFFSET_MAX = 2**63 - 1
 _COMPRESSION = 0x07
 _GOES_BACK = "its offsets come before those of the batch in front of it"
 _LEAPS = "its offsets lie behind those of what follows"
@@ -67,10 +68,13 @@ class SegmentScan:
             yield batch.leader_epoch, batch.first_offset
 
 
-def scan_segment(path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool) -> SegmentScan:
+def scan_segment(
+    path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool, known_end: int = _OFFSET_MAX
+) -> SegmentScan:
     """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
 
-    In the last segment zeros at the end are space that was reserved for appends, and no damage."""
+    In the last segment zeros at the end are space that was reserved for appends, and no damage. It may go on behind
+    `known_end`, but there nothing tells that an offset is too large, unless it leaves a gap behind a right batch."""
     scan = SegmentScan(path, base_offset)
     with open(path, "rb") as file:
         descriptor = file.fileno()
@@ -79,7 +83,7 @@ def scan_segment(path: Path, base_offset: int, bounds: range, size: int, *, is_l
             batch, reason = _batch_at(descriptor, position, size)
             if batch is None and is_last and find_data_end(path, position, size) == position:
                 break
-            reason = reason or (_place(scan, batch, bounds) if batch is not None else "")
+            reason = reason or (_place(scan, batch, bounds, known_end) if batch is not None else "")
             if batch is not None and not reason:
                 scan.batches.append(batch)
                 position += batch.size_bytes
@@ -107,9 +111,11 @@ def _end_of(scan: SegmentScan, bounds: range) -> int:
     return scan.batches[-1].next_offset if scan.batches else bounds.start
 
 
-def _place(scan: SegmentScan, batch: _Batch, bounds: range) -> str:
+def _place(scan: SegmentScan, batch: _Batch, bounds: range, known_end: int) -> str:
     """Why a batch cannot follow the others, or "". One in front of it that leapt too far is taken back."""
-    if batch.next_offset > bounds.stop:
+    follows_right_one = batch.position == (scan.batches[-1].position + scan.batches[-1].size_bytes if scan.batches else 0)
+    is_unknown = batch.next_offset > known_end
+    if batch.next_offset > bounds.stop or (is_unknown and follows_right_one and batch.first_offset > _end_of(scan, bounds)):
         return _LEAPS
     while scan.batches and batch.first_offset < scan.batches[-1].next_offset:
         last = scan.batches.pop()

@@ -116,12 +116,14 @@ int64_t el_now_ms(void) {
 }
 
 /* Bytes that a killed writer left behind the last published batch must not stay: the next batch may be shorter, and its
- * remains would look like damage. Cutting the file leaves zeros once it grows again. */
+ * remains would look like damage. Cutting the file leaves zeros once it grows again; and a power cut must not bring back some
+ * of the bytes beside batches that have taken their place. */
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
     if (ftruncate(appender->log_fd, head->tail.position) != 0 ||
         ftruncate(appender->index_fd, head->tail.index_bytes) != 0 ||
-        ftruncate(appender->time_index_fd, head->tail.time_index_bytes) != 0)
+        ftruncate(appender->time_index_fd, head->tail.time_index_bytes) != 0 ||
+        (atomic_load(&head->writing) && fsync(appender->log_fd) != 0))
         return poison(appender, errno);
     head->allocated = head->tail.position;
     appender->populated = head->tail.position;

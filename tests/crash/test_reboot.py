@@ -144,6 +144,61 @@ def test_all_that_was_durable_is_there_when_nothing_else_is(downfall: Downfall, 
         assert [report.problems for report in log.verify()] == [[]]
 
 
+def test_a_sector_that_was_not_written_again_is_where_the_log_ends_though_right_batches_stand_behind_it(
+    downfall: Downfall,
+) -> None:
+    """The system had written the page with the beginning of a batch before that was appended, and the page behind it after."""
+    for batch in downfall.batches[2000:2100]:
+        sector_end = batch.position - batch.position % 512 + 512
+        stale = downfall.data[: batch.position].ljust(sector_end, b"\0") + downfall.data[sector_end:]
+        downfall.restore(stale)
+        heads.forget_durable_position(stores.head_file(downfall.store))
+        with eventlog.open(downfall.store) as log:
+            partition = stores.open_partition(log)
+            recovery = partition.recovery
+            if stale == downfall.data:  # the offset begins with as many zeros
+                assert (recovery.outcome, partition.end_offset) == ("clean", downfall.end_offset)
+            else:
+                assert (recovery.outcome, recovery.truncated_at) == ("truncated", batch.position), batch
+                assert partition.end_offset == batch.base_offset
+
+
+def test_a_batch_that_is_wrong_without_such_a_sector_is_damage(downfall: Downfall) -> None:
+    for batch in downfall.batches[2000:2100]:
+        place = batch.position + batch.size_bytes - 1
+        wrong = bytes([downfall.data[place] ^ 1])
+        downfall.restore(downfall.data[:place] + wrong + downfall.data[place + 1 :])
+        heads.forget_durable_position(stores.head_file(downfall.store))
+        with eventlog.open(downfall.store) as log:
+            partition = stores.open_partition(log)
+            assert (partition.recovery.outcome, partition.end_offset) == ("damaged", batch.base_offset)
+
+
+_TIMES = [1000 + number for number in range(50)] + [9000] + [2000 + number for number in range(50)]
+
+
+@pytest.mark.parametrize("kept", range(5))
+@pytest.mark.parametrize("rest", [0, 1], ids=["cut", "zeroed"])
+def test_a_time_index_of_which_only_the_beginning_was_on_disk_changes_no_answer(tmp_path: Path, kept: int, rest: int) -> None:
+    """Its sectors and its size reach the disk apart from each other, and from those of the other files."""
+    store = tmp_path / "store"
+    stores.create(store, index_interval_bytes=256)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        for number, timestamp in enumerate(_TIMES):
+            partition.append(b"%d" % number * 50, timestamp=timestamp)
+    time_index = stores.segments(store)[0].with_suffix(".timeindex")
+    whole = time_index.read_bytes()
+    time_index.write_bytes(whole[: 12 * kept] + bytes(rest * (len(whole) - 12 * kept)))
+    heads.simulate_reboot(stores.head_file(store))
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        assert partition.offset_for_time(5000) == _TIMES.index(9000)
+        assert partition.append(b"later", timestamp=4000) == len(_TIMES)
+        assert partition.offset_for_time(5000) == _TIMES.index(9000)
+        assert [report.problems for report in log.verify()] == [[]]
+
+
 def test_each_truncation_begins_a_leader_epoch_at_the_offset_where_it_cut(downfall: Downfall) -> None:
     last = downfall.last
     downfall.restore(downfall.data[:-1])

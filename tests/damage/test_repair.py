@@ -9,7 +9,7 @@ import pytest
 import eventlog
 from eventlog import EventLogError, InvalidTypeError, PartitionNotFoundError, RepairPlan, TopicNotFoundError, TopicPartition
 from tests.damage.harness import DAMAGES, RECORDS, Damage, Store, check_other_partition, damage_file
-from tests.support import keepers, snapshots, stores, tracing, workers
+from tests.support import heads, kafka_format, keepers, snapshots, stores, tracing, workers
 from tests.support.processes import Interpreter, Worker
 from tests.support.stores import TOPIC
 
@@ -127,6 +127,29 @@ def test_segments_that_are_gone_cost_their_records_and_no_other(filled: Store) -
     done = _repaired(filled, _planned(filled))
     assert len(done.lost) == 2 and done.start_offset == int(gone[1].stem) and done.end_offset == RECORDS
     _check(filled, done)
+
+
+def test_records_behind_what_is_known_to_have_been_on_disk_stay(tmp_path: Path) -> None:
+    """The last durable position is no more than that: the system writes on, and after a power cut it may be an old one."""
+    store = tmp_path / "store"
+    stores.create(store)
+    with eventlog.open(store, fsync="never") as log:
+        partition = stores.open_partition(log)
+        for number in range(20):
+            partition.append(b"%d" % number)
+            if number == 9:
+                partition.flush()
+    batches = kafka_format.parse_log(stores.segments(store)[0])
+    damaged = batches[5]
+    with open(stores.segments(store)[0], "r+b") as file:
+        file.seek(damaged.position + damaged.size_bytes - 2)
+        file.write(b"!")
+    heads.simulate_reboot(stores.head_file(store))
+    with eventlog.open(store) as log:
+        done = log.repair(TOPIC, 0, execute=True)
+        assert (done.lost, done.end_offset) == ((range(5, 6),), 20)
+        values = list(stores.open_partition(log).values())
+    assert values == [b"%d" % number for number in range(20) if number != 5]
 
 
 def test_a_batch_inside_a_value_is_never_taken_for_a_record(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = [path for directory in ("examples", "benchmarks", "torture", "docs") for path in (ROOT / directory).rglob("*.py")]
 PYTHON_FILES = sorted([*MODULES, *TESTS, *SCRIPTS])
-C_FILES = sorted((ROOT / "native").rglob("*.[ch]"))
+C_FILES = sorted(path for directory in ("native", "torture") for path in (ROOT / directory).rglob("*.[ch]"))
 FUNCTION_LINES_MAX = 60
 
 # What each layer may import, apart from itself and the leaves.

@@ -27,7 +27,7 @@ from eventlog import EventLog, EventLogError, Partition, TopicExistsError
 from eventlog.log import internals
 from eventlog.storage.segments_lock import segments_locked
 from tests.support import heads, payloads
-from tests.support.stores import TOPIC
+from tests.support.stores import TOPIC, head_file, segments
 
 
 def append_then_hold(connection: Connection, store: Path, units: list[tuple[int, list[Any]]], options: dict[str, Any]) -> None:
@@ -96,6 +96,20 @@ def append_at_once(connection: Connection, store: Path, threads: int, count: int
         for thread in running:
             thread.join()
         connection.send(results)
+
+
+def append_behind_a_dead_writer(connection: Connection, store: Path, is_dead: bool) -> None:
+    """Append a record; with `is_dead` to a partition that somebody was killed in, after the first bytes of a large batch."""
+    with eventlog.open(store, fsync="never") as log:
+        partition = log.partition(TOPIC, 0)
+        partition.append(b"before")
+        head = heads.MappedHead(head_file(store)).state
+        if is_dead:
+            with open(segments(store)[0], "r+b") as file:
+                file.seek(head.tail.position)
+                file.write(b"x" * 3000)
+            head.writing = 1
+        connection.send(partition.append(b"behind"))
 
 
 def append_large(connection: Connection, store: Path, writer: int, groups: int, size: int, filler_bytes: int) -> None:
@@ -180,7 +194,7 @@ def wait_for(connection: Connection, store: Path, offset: int, timeout: float | 
 
 def hold_mutex(connection: Connection, store: Path, which: str) -> None:
     """Take the append or the flush mutex of the partition, and give it back after a message."""
-    head = heads.MappedHead(_head_file(store))
+    head = heads.MappedHead(head_file(store))
     head.lock_append() if which == "append" else head.lock_flush()
     connection.send("held")
     connection.recv()
@@ -193,7 +207,7 @@ def die_inside_append(connection: Connection, store: Path, next_is_complete: boo
     """Be a writer that dies with the append mutex: its bytes are written, and `next` is complete or not.
 
     `batch` is a whole batch, already in its place, that holds one record."""
-    head = heads.MappedHead(_head_file(store))
+    head = heads.MappedHead(head_file(store))
     head.lock_append()
     state = head.state
     state.writing = 1
@@ -328,10 +342,6 @@ def what_is_raised(use: Callable[..., Any], *handles: Any) -> str:
         return type(error).__name__
 
 
-def _head_file(store: Path) -> Path:
-    return store / "shared" / f"{TOPIC}-0.head"
-
-
 _SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT = 20480, 128, 104  # native/store/acks.h
 
 
@@ -374,11 +384,11 @@ def fork_while_a_batch_is_appended(connection: Connection, store: Path) -> None:
     log = eventlog.open(store)
     partition = log.partition(TOPIC, 0)
     receipt = log.producer(linger_ms=1_000_000).send(TOPIC, b"x")
-    head = heads.MappedHead(_head_file(store))
+    head = heads.MappedHead(head_file(store))
     head.lock_append()
     thread = threading.Thread(target=lambda: receipt.offset)
     thread.start()
-    while not _is_asleep_in_map(thread, _head_file(store)):
+    while not _is_asleep_in_map(thread, head_file(store)):
         pass
     child = os.fork()
     if child == 0:

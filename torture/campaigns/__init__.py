@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import hostile, model
+from torture.campaigns import ext4, hostile, model, power
 
-CAMPAIGNS: tuple[Campaign, ...] = (model.CAMPAIGN, hostile.CAMPAIGN)
+CAMPAIGNS: tuple[Campaign, ...] = (
+    power.CAMPAIGN,
+    ext4.CAMPAIGN,
+    hostile.CAMPAIGN,
+    model.CAMPAIGN,
+)
