@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -93,8 +93,14 @@ class Worker:
 
     def join(self) -> None:
         """Wait for the function to return."""
+        _ = self.exit_status
+
+    @property
+    def exit_status(self) -> int:
+        """Of a process that has ended; negative: the signal that killed it."""
         self._process.join(REPLY_SECONDS_MAX)
         assert self._process.exitcode is not None, f"process {self.pid} did not end"
+        return self._process.exitcode
 
     def _checked(self, message: Any) -> Any:
         if isinstance(message, Failure):
@@ -111,13 +117,25 @@ class Worker:
 
 class Interpreter(Worker):
     """A worker that is a Python interpreter of its own, started by a command line; `prefix` is put before that,
-    for tools that run a program."""
+    for tools that run a program.
 
-    def __init__(self, role: Callable[..., None], *arguments: Any, prefix: Sequence[str] = ()) -> None:
+    `packages` is the directory whose `eventlog` it imports, `environment` what is added to its environment variables."""
+
+    def __init__(
+        self,
+        role: Callable[..., None],
+        *arguments: Any,
+        prefix: Sequence[str] = (),
+        packages: Path = _ROOT,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._program = subprocess.Popen(
-                [*prefix, sys.executable, "-B", "-c", _MAIN, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=_ROOT
+                [*prefix, sys.executable, "-B", "-c", _MAIN, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=packages,
+                env={**os.environ, "PYTHONPATH": str(_ROOT), **(environment or {})},
             )
         self.pid = self._program.pid
         self.send((role, arguments))
@@ -131,7 +149,6 @@ class Interpreter(Worker):
 
     @property
     def exit_status(self) -> int:
-        """Of a process that has ended; negative: the signal that killed it."""
         return self._program.wait(REPLY_SECONDS_MAX)
 
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
+from torture.campaigns import kills
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (kills.CAMPAIGN,)
