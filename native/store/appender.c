@@ -441,15 +441,29 @@ int el_flush(el_appender *appender, int64_t offset) {
     return status;
 }
 
-int el_trim(el_appender *appender) {
+/* With the append mutex held. The tail changes as a whole: a process that is killed here leaves a last entry of the time index
+ * that counts, or one that is written once more. */
+static int trim_locked(el_appender *appender) {
     el_head *head = appender->head;
     int status = discard_unpublished(appender);
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("trim.cut");
-    status = write_time_index_entry(appender, &head->tail);
+    el_tail next = head->tail;
+    status = write_time_index_entry(appender, &next);
     EL_FAULT_POINT("trim.indexed");
+    if (status == EL_DONE)
+        el_head_publish(head, &next);
     release_window(appender);
+    return status;
+}
+
+int el_trim(el_appender *appender) {
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = trim_locked(appender);
+    el_head_unlock_append(appender->head);
     return status;
 }
 
@@ -464,7 +478,7 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
     if (status == EL_DONE) {
         atomic_store(&head->sealing, 1);
         EL_FAULT_POINT("roll.sealing");
-        status = el_trim(appender);
+        status = trim_locked(appender);
         *sealed = head->tail;
     }
     el_head_unlock_append(head);

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import eventlog
 from eventlog import _native
-from tests.support import faults, workers
+from tests.support import faults, stores, workers
+from tests.support.bare_store import BareStore
 from tests.support.faults import Fault, Report
+from tests.support.stores import TOPIC
 
 
 def test_the_library_has_no_fault_point() -> None:
@@ -35,3 +38,18 @@ def test_a_process_dies_at_the_pass_that_is_named(store: Path, number: int, ackn
     assert Report(report).hit() == "append.written"
     assert "append.placed" in Report(report).passed()
     assert ("publish.next" in Report(report).passed()) == (number > 1)
+
+
+@pytest.mark.parametrize("point", ["index.written", "trim.indexed"])
+def test_a_sealed_segment_has_its_last_time_index_entry_though_a_roller_died_writing_it(tmp_path: Path, point: str) -> None:
+    store = tmp_path / "store"
+    stores.create(store, segment_bytes=2 * 72_000, index_interval_bytes=2**31 - 1)  # only sealing writes an entry
+    fault = Fault(point)
+    with faults.interpreter(workers.append_and_roll, store, 1, 50, report=tmp_path / "report", fault=fault) as writer:
+        assert writer.drain()
+        assert Report(tmp_path / "report").hit() == point
+    with eventlog.open(store) as log:
+        end_offset = stores.open_partition(log).append(b"finishes the roll") + 1
+        records = BareStore(store).records(TOPIC, 0)
+        assert [record.offset for record in records] == list(range(end_offset))
+    assert len(stores.segments(store)) == 2
