@@ -97,7 +97,7 @@ def consume(connection: Connection, store: Path, seed: int) -> None:
     choices = random.Random(seed)
     with _opened(store, choices) as log, log.consumer(TOPIC, group=GROUP) as consumer:
         for _ in range(_POLLS):
-            spans = spans_of(consumer.poll(timeout=0.05, max_records=choices.choice((1, 20, 500))))
+            spans = spans_of(consumer.poll(timeout=0.02, max_records=choices.choice((1, 20, 500))))
             connection.send(("handed out", spans))
             stops = {partition: stop for partition, _, stop in spans}
             if choices.random() < 0.3:

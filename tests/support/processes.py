@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -22,6 +23,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["eventlog", "tests.support.workers"])
 
 REPLY_SECONDS_MAX = 60.0
+
+_STOPPED_OR_GONE = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 _ROOT = Path(__file__).parents[2]
 _MAIN = "import sys; from tests.support import processes; processes.main(int(sys.argv[1]))"
@@ -146,6 +149,13 @@ class Interpreter(Worker):
 
     def join(self) -> None:
         self._program.wait(REPLY_SECONDS_MAX)
+
+    def wait_until_stopped(self) -> None:
+        """Until something has stopped the process, such as a fault point."""
+        deadline = time.monotonic() + REPLY_SECONDS_MAX
+        while (state := os.waitid(os.P_PID, self.pid, _STOPPED_OR_GONE)) is None:
+            assert time.monotonic() < deadline, f"process {self.pid} was not stopped within {REPLY_SECONDS_MAX} s"
+        assert state.si_code == os.CLD_STOPPED, f"process {self.pid} ended before it was stopped: {self.drain()}"
 
     @property
     def exit_status(self) -> int:

@@ -417,8 +417,22 @@ def hold_maintenance(connection: Connection, store: Path) -> None:
         connection.recv()
 
 
+def delete_topic(connection: Connection, store: Path, topic: str) -> None:
+    """Delete a topic, and report that it is deleted."""
+    with eventlog.open(store) as log:
+        log.delete_topic(topic)
+        connection.send("deleted")
+
+
+def maintain_once(connection: Connection, store: Path) -> None:
+    """Do a round of housekeeping; report (was another process at it, failures)."""
+    with eventlog.open(store) as log:
+        report = log.maintain(compact_all=True)
+        connection.send((report.is_elsewhere, report.failures))
+
+
 def maintain_again_and_again(connection: Connection, store: Path) -> None:
-    """Do rounds of housekeeping until killed; report the failures of each."""
+    """Do rounds of housekeeping until killed; report (was another process at it, failures) of each."""
     with eventlog.open(store) as log:
         while True:
             report = log.maintain(compact_all=True)

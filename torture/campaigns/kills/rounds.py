@@ -67,9 +67,9 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
 def play_all(connection: Connection, run: Run) -> None:
     """Play all rounds in a process whose `eventlog` has fault points; report what is counted after each store, then None."""
     deaths = Deaths(run.random)
-    for number in range(run.amount(6, 150)):
+    for number in range(run.amount(8, 200)):
         store = run.directory / f"store-{number}"
-        _live_through(run, deaths, store, run.amount(3, _ROUNDS_A_STORE))
+        _live_through(run, deaths, store, run.amount(4, _ROUNDS_A_STORE))
         shutil.rmtree(store)
         connection.send(run.counts.copy())
         run.counts.clear()
