@@ -231,6 +231,7 @@ void el_head_set_poison(el_head *head, int error_number) {
 
 void el_head_set_deleted(el_head *head, int error_number) {
     atomic_store(&head->poison, (uint32_t)error_number);
+    EL_FAULT_POINT("deleted.poisoned");
 }
 
 void el_head_wake(el_head *head, el_signals *signals) {
