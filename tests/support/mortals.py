@@ -7,6 +7,7 @@ bounded number of things and then ends in peace, if it lives that long.
 from __future__ import annotations
 
 import random
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -105,6 +106,20 @@ def consume(connection: Connection, store: Path, seed: int) -> None:
             is_synced = choices.random() < 0.2
             consumer.commit({TopicPartition(TOPIC, number): stop for number, stop in stops.items()}, sync=is_synced)
             connection.send(("committed", (stops, is_synced)))
+
+
+def follow(connection: Connection, store: Path, seed: int) -> None:
+    """Read partitions record by record outside a membership, and commit each; report (group, partition, offset) after that."""
+    choices = random.Random(seed)
+    group = f"follower-{seed}"
+    with _opened(store, choices) as log, log.consumer(group=group) as consumer:
+        for number in range(PARTITIONS):
+            place = TopicPartition(TOPIC, number)
+            consumer.assign([place])
+            there = log.partition(*place).end_offset - consumer.position(place)
+            for record in islice(consumer, min(there, _POLLS)):
+                consumer.commit()
+                connection.send(("followed", (group, number, record.offset + 1)))
 
 
 def write_keys(connection: Connection, store: Path, seed: int) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import kills
+from torture.campaigns import kills, time
 
-CAMPAIGNS: tuple[Campaign, ...] = (kills.CAMPAIGN,)
+CAMPAIGNS: tuple[Campaign, ...] = (kills.CAMPAIGN, time.CAMPAIGN)

@@ -21,6 +21,7 @@ class Account:
         self._keyed = KeyedAccount()
         self._committed: dict[int, int] = defaultdict(lambda: -1)
         self._synced: dict[int, int] = defaultdict(lambda: -1)
+        self._followed: dict[tuple[str, int], int] = {}
         self._handed_out: dict[int, set[int]] = defaultdict(set)
         self.records = 0
         self.commits = 0
@@ -37,6 +38,10 @@ class Account:
         elif kind == "handed out":
             for partition, first, stop in said:
                 self._handed_out[partition].update(range(first, stop))
+        elif kind == "followed":
+            group, partition, stop = said
+            self.commits += 1
+            self._followed[group, partition] = stop
         elif kind == "committed":
             stops, is_synced = said
             self.commits += 1
@@ -50,6 +55,7 @@ class Account:
     def forget_what_a_reboot_forgets(self) -> None:
         """Commits that were not on disk."""
         self._committed = self._synced.copy()
+        self._followed.clear()
 
     def check(self, store: BareStore) -> dict[tuple[str, int], int]:
         """Hold what was said against the bytes of the store; returns where the partitions of the account end."""
@@ -61,6 +67,9 @@ class Account:
         keyed = store.records(mortals.COMPACTED, 0, is_compacted=True)
         self._keyed.check({record.key: (record.offset, record.value) for record in keyed if record.key is not None})
         self._check_commits(store.committed(mortals.GROUP), ends)
+        for (group, partition), acknowledged in self._followed.items():
+            slot, _ = store.committed(group)[TOPIC, partition]
+            assert acknowledged <= slot <= ends[TOPIC, partition], f"{group}: {acknowledged} was acknowledged, there is {slot}"
         return ends
 
     def _check_appended(self, place: tuple[str, int], records: Iterable[ParsedRecord]) -> None:

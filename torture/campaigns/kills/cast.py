@@ -20,6 +20,7 @@ _ROLES: dict[Callable[..., None], int] = {
     mortals.append: 60,
     mortals.produce: 120,
     mortals.consume: 50,
+    mortals.follow: 75,
     mortals.write_keys: 2400,
     mortals.maintain: 8,
     mortals.operate: 8,
@@ -106,7 +107,7 @@ class Mortal:
 
 def play(run: Run, deaths: Deaths, store: Path, account: Account, number: int) -> None:
     """Let processes work on the store, all at once, until each has died or come to its end."""
-    others = [mortals.maintain, mortals.operate, mortals.write_keys]
+    others = [mortals.maintain, mortals.operate, mortals.write_keys, mortals.follow]
     roles = [mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, *run.random.sample(others, 2)]
     running: list[Mortal] = []
     try:
