@@ -32,7 +32,7 @@ def _open_and_verify(store: Path, ends: dict[tuple[str, int], int]) -> None:
     with eventlog.open(store) as log:
         found = {place: log.partition(*place).end_offset for place in mortals.PLACES}
         assert found == ends, f"the bytes end at {ends}, the library says {found}"
-        problems = {f"{report.topic}-{report.partition}": report.problems for report in log.verify() if report.problems}
+        problems = [report.problems for report in log.verify() if report.problems]
         assert not problems, problems
 
 

@@ -1,4 +1,4 @@
-"""A process is stopped inside a critical section, at each fault point: others are told by whom, in time, and go on afterwards."""
+"""A process is stopped inside a critical section, at each fault point: others are told by whom, in time, and go on later."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import eventlog
 from eventlog import EventLog
 from tests.support import sleepers, stores
 from tests.support.processes import Worker
-from tests.support.stores import TOPIC
 from torture.campaign import Run
 
 _PARTITIONS = 6
