@@ -25,7 +25,7 @@ _ROLES: dict[Callable[..., None], int] = {
     mortals.maintain: 8,
     mortals.operate: 8,
 }
-_SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock", "openat")
+_SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock")
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
 _CALLS = 60
 _PASSES = (1, 1, 1, 2, 3, 8, 30)
