@@ -156,6 +156,8 @@ void el_head_publish(el_head *head, const el_tail *next) {
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
     EL_FAULT_POINT("publish.complete");
     atomic_signal_fence(memory_order_seq_cst);
+    head->tail.end_offset = next->end_offset; /* alone, so that a process can die when half of the tail is there */
+    EL_FAULT_POINT("publish.torn_tail");
     head->tail = *next;
     EL_FAULT_POINT("publish.tail");
     atomic_store_explicit(&head->end_offset, next->end_offset, memory_order_release);

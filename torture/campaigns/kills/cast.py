@@ -28,6 +28,7 @@ _ROLES: dict[Callable[..., None], int] = {
 _SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock")
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
 _CALLS = 60
+_DEATHS_WEIGH = 10  # a point where nobody has died yet is tried so much more often
 _PASSES = (1, 1, 1, 2, 3, 8, 30)
 
 
@@ -41,10 +42,12 @@ class Deaths:
         self.at: Counter[str] = Counter()
 
     def next_fault(self, role: Callable[..., None]) -> Fault | None:
-        """A point that such processes pass, one of those that were tried least; None while none is known."""
+        """A point that such processes pass, the one where the least was tried and done; None while none is known."""
         if not self._passed[role]:
             return None
-        point = min(self._passed[role], key=lambda name: (self._tried[name] + 2 * self.at[name], self._choices.random()))
+        points = sorted(self._passed[role])
+        self._choices.shuffle(points)
+        point = min(points, key=lambda name: self._tried[name] + _DEATHS_WEIGH * self.at[name])
         self._tried[point] += 1
         return Fault(point, self._choices.choice(_PASSES if self.at[point] else (1,)))
 

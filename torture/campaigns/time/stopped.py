@@ -19,11 +19,12 @@ from torture.campaign import Run
 # By what the stopped process holds. With the append mutex, or while a roll is under way, nobody else appends; with the flush
 # mutex alone nobody else flushes; with a slot's mutex nobody else changes the committed offset.
 _NO_APPEND = (
-    "append.locked", "reserve.grown", "append.writing", "append.placed", "append.written", "publish.next",
-    "publish.complete", "publish.tail", "publish.end", "publish.written", "publish.done", "index.written", "attach.locked",
-    "attach.attached", "discard.log", "discard.indexes", "discard.allocated", "trim.cut", "trim.indexed", "roll.sealing",
-    "roll.trimmed", "roll.synced", "roll.durable", "roll.unallocated", "roll.published", "roll.listed", "roll.unsealed",
-    "roll.finished",
+    "append.locked", "reserve.grown", "append.writing", "append.placed", "append.written",
+    "publish.next", "publish.complete", "publish.torn_tail", "publish.tail", "publish.end", "publish.written", "publish.done",
+    "index.written", "attach.locked", "attach.attached",
+    "discard.log", "discard.indexes", "discard.allocated", "trim.cut", "trim.indexed",
+    "roll.sealing", "roll.trimmed", "roll.synced", "roll.durable",
+    "roll.unallocated", "roll.published", "roll.listed", "roll.unsealed", "roll.finished",
 )  # fmt: skip
 _NO_FLUSH = ("flush.locked", "flush.synced")
 _NO_COMMIT = ("commit.one_locked", "commit.timed", "commit.stored")
