@@ -7,6 +7,7 @@ work on the store meanwhile; processes may have died in it anywhere.
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import lmdb
 
 from tests.support import heads, stores
-from tests.support.kafka_format import ParsedBatch, ParsedRecord, parse_batches, parse_index, parse_time_index
+from tests.support.kafka_format import ParsedBatch, ParsedRecord, parse_batch, parse_batches, parse_index, parse_time_index
 
 _SLOTS_AT, _SLOT_BYTES, _COMMITTED_AT = 20480, 128, 64  # native/store/acks.h
 _READY_AT = 12
@@ -37,7 +38,26 @@ class Bounds(NamedTuple):
 
 
 def bounds(store: Path, topic: str, partition: int) -> Bounds | None:
-    """None if nobody has come to the end of opening the partition."""
+    """Where a partition begins and ends; None if it has no segment. If whoever was initialising its head has died, it is what
+    the segments say."""
+    return _of_head(store, topic, partition) or _of_files(stores.partition_directory(store, partition, topic))
+
+
+def _of_files(directory: Path) -> Bounds | None:
+    """A partition without a head ends with the last batch that is right."""
+    segments = sorted(directory.glob("*.log"))
+    if not segments:
+        return None
+    base, data, position = int(segments[-1].stem), segments[-1].read_bytes(), 0
+    end_offset = base
+    with suppress(AssertionError, struct.error):
+        while True:
+            batch = parse_batch(data, position)
+            position, end_offset = position + batch.size_bytes, batch.last_offset + 1
+    return Bounds(int(segments[0].stem), 0, end_offset, base, position, 0, 0, is_writing=True, is_sealing=False)
+
+
+def _of_head(store: Path, topic: str, partition: int) -> Bounds | None:
     path = stores.head_file(store, partition, topic)
     if not path.exists() or path.stat().st_size < heads.HEAD_BYTES:
         return None

@@ -6,6 +6,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Callable
+from itertools import zip_longest
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -28,6 +29,8 @@ _ROLES: dict[Callable[..., None], int] = {
 _SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock")
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
 _CALLS = 60
+_HALF_PUBLISHED = ("publish.complete", "publish.torn_tail", "publish.tail", "publish.end", "publish.written")
+_SUCCESSIONS = 0.25  # in how many of the rounds
 _DEATHS_WEIGH = 10  # a point where nobody has died yet is tried so much more often
 _PASSES = (1, 1, 1, 2, 3, 8, 30)
 
@@ -51,6 +54,12 @@ class Deaths:
         self._tried[point] += 1
         return Fault(point, self._choices.choice(_PASSES if self.at[point] else (1,)))
 
+    def next_succession(self) -> list[Fault | None]:
+        """Faults of two writers: one dies while it publishes, the other one while it finishes what that has begun."""
+        heirs = [name for name in faults.points() if name.startswith("complete.")]
+        heir = min(heirs, key=lambda name: (self.at[name], self._choices.random()))
+        return [Fault(self._choices.choice(_HALF_PUBLISHED), self._choices.choice(_PASSES)), Fault(heir)]
+
     def note(self, role: Callable[..., None], report: Report) -> None:
         self._passed[role] |= report.passed()
         if (point := report.hit()) is not None:
@@ -64,11 +73,14 @@ class Deaths:
 class Mortal:
     """One process, with the number of messages after which it is killed if it is still there."""
 
-    def __init__(self, run: Run, deaths: Deaths, store: Path, role: Callable[..., None], report: Path) -> None:
+    def __init__(
+        self, run: Run, deaths: Deaths, store: Path, role: Callable[..., None], report: Path, fault: Fault | None
+    ) -> None:
         choices = run.random
         self.role = role
         self._report = Report(report)
-        fault = deaths.next_fault(role) if choices.random() < _AT_FAULT_POINTS else None
+        if fault is None and choices.random() < _AT_FAULT_POINTS:
+            fault = deaths.next_fault(role)
         self._is_traced = fault is None and choices.random() < _AT_SYSTEM_CALLS and tracing.why_not() is None
         messages_max = _ROLES[role] + 1
         self._messages_left = messages_max if fault is not None or self._is_traced else choices.randrange(messages_max)
@@ -112,10 +124,11 @@ def play(run: Run, deaths: Deaths, store: Path, account: Account, number: int) -
     """Let processes work on the store, all at once, until each has died or come to its end."""
     others = [mortals.maintain, mortals.operate, mortals.write_keys, mortals.follow]
     roles = [mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, *run.random.sample(others, 2)]
+    chosen = deaths.next_succession() if run.random.random() < _SUCCESSIONS else []
     running: list[Mortal] = []
     try:
-        for place, role in enumerate(roles):
-            running.append(Mortal(run, deaths, store, role, run.directory / f"report-{number}-{place}"))
+        for place, (role, fault) in enumerate(zip_longest(roles, chosen)):
+            running.append(Mortal(run, deaths, store, role, run.directory / f"report-{number}-{place}", fault))
         while running:
             ready = wait([mortal.process.connection for mortal in running], REPLY_SECONDS_MAX)
             assert ready, f"nobody said anything for {REPLY_SECONDS_MAX} s: {[each.role.__name__ for each in running]}"

@@ -133,7 +133,7 @@ class _Round:
 def jump_about(run: Run) -> None:
     """Rounds with a store each."""
     clock = WallClock(run.directory)
-    for number in range(run.amount(1, 25)):
+    for number in range(run.amount(1, 20)):
         store = run.directory / f"jumps-{number}"
         small = {"segment_bytes": 4096, "index_interval_bytes": 256, "retention_ms": _RETENTION_MS}
         stores.create(store, partitions=_PARTITIONS, **small)

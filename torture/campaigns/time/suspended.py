@@ -138,7 +138,7 @@ class _Round:
 
 def suspend(run: Run) -> None:
     """Rounds with a store each."""
-    for number in range(run.amount(1, 20)):
+    for number in range(run.amount(1, 15)):
         store = run.directory / f"suspended-{number}"
         stores.create(store, partitions=_PARTITIONS)
         with eventlog.open(store, fsync="never") as log, ExitStack() as stack:
