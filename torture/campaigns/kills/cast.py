@@ -30,6 +30,7 @@ _SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "re
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
 _CALLS = 60
 _HALF_PUBLISHED = ("publish.complete", "publish.torn_tail", "publish.tail", "publish.end", "publish.written")
+_HALF_COMMITTED = ("take.locked", "commit.one_locked", "commit.timed", "commit.stored")
 _SUCCESSIONS = 0.25  # in how many of the rounds
 _DEATHS_WEIGH = 10  # a point where nobody has died yet is tried so much more often
 _PASSES = (1, 1, 1, 2, 3, 8, 30)
@@ -55,10 +56,13 @@ class Deaths:
         return Fault(point, self._choices.choice(_PASSES if self.at[point] else (1,)))
 
     def next_succession(self) -> list[Fault | None]:
-        """Faults of two writers: one dies while it publishes, the other one while it finishes what that has begun."""
-        heirs = [name for name in faults.points() if name.startswith("complete.")]
+        """Faults of two writers, the first of a round, or of two members, which come behind the producer: one dies in the
+        middle of a publication or a commit, the other one where it inherits what that has begun."""
+        heirs = [name for name in faults.points() if name.startswith(("complete.", "inherit."))]
         heir = min(heirs, key=lambda name: (self.at[name], self._choices.random()))
-        return [Fault(self._choices.choice(_HALF_PUBLISHED), self._choices.choice(_PASSES)), Fault(heir)]
+        is_member = heir == "inherit.slot"
+        fault = Fault(self._choices.choice(_HALF_COMMITTED if is_member else _HALF_PUBLISHED), self._choices.choice(_PASSES))
+        return [*([None] * 3 if is_member else []), fault, Fault(heir)]
 
     def note(self, role: Callable[..., None], report: Report) -> None:
         self._passed[role] |= report.passed()
