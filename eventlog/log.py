@@ -34,6 +34,7 @@ from eventlog.storage.inspection import VerifyReport
 from eventlog.storage.limits import change_settings_of
 from eventlog.storage.partition import Partition
 from eventlog.storage.recovery import create_partition, is_created
+from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.store import complete_store, existing_partitions, failures_named, prepare_store
 from eventlog.storage.verification import verify
 from eventlog.waiting import Flag, Signals
@@ -114,12 +115,18 @@ class Log:
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
-        existing = existing_partitions(self.path)
-        if existing:
-            known = {*self._topics.names(), *(topic.name for topic in self._topics.being_deleted())}
-            for topic in sorted(existing.keys() - known):
+        if not self._unknown():
+            return
+        with segments_locked(names.logs_directory(self.path), self._lock_timeout_ms):  # nobody removes a deleted topic now
+            for topic, partitions in sorted(self._unknown().items()):
                 with suppress(TopicExistsError):  # another process was faster
-                    self._topics.create(topic, existing[topic], TopicConfig({}))
+                    self._topics.create(topic, partitions, TopicConfig({}))
+
+    def _unknown(self) -> dict[str, int]:
+        """The topics in logs/, with their numbers of partitions, that the catalog does not have."""
+        existing = existing_partitions(self.path)
+        known = {*self._topics.names(), *(topic.name for topic in self._topics.being_deleted())} if existing else set()
+        return {topic: partitions for topic, partitions in existing.items() if topic not in known}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"

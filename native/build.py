@@ -1,7 +1,13 @@
-"""Builds `eventlog._native`, the one cffi extension (API mode, limited API: one binary for every Python from 3.10)."""
+"""Builds `eventlog._native`, the one cffi extension (API mode, limited API: one binary for every Python from 3.10).
+
+`python native/build.py DIRECTORY` builds the variant for tests, with the fault points of `store/fault.h`, as
+`DIRECTORY/eventlog/_native*.so`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from cffi import FFI
@@ -13,31 +19,49 @@ _SOURCES = sorted(
     str(path.relative_to(_ROOT)) for folder in ("codec", "store", "python") for path in (_HERE / folder).glob("*.c")
 )
 
-ffibuilder = FFI()
-ffibuilder.cdef((_HERE / "eventlog.cdef.h").read_text())
-ffibuilder.set_source(
-    "eventlog._native",
-    """
-    #include "codec/batch.h"
-    #include "codec/compact.h"
-    #include "codec/crc32c.h"
-    #include "codec/murmur2.h"
-    #include "codec/search.h"
-    #include "store/acks.h"
-    #include "store/appender.h"
-    #include "store/gate.h"
-    #include "store/head.h"
-    #include "store/index.h"
-    #include "store/reader.h"
-    #include "store/signals.h"
-    #include "python/functions.h"
-    #include "python/iterators.h"
-    #include "python/objects.h"
-    """,
-    sources=_SOURCES,
-    include_dirs=["native"],
-    depends=sorted(str(path.relative_to(_ROOT)) for path in _HERE.rglob("*.h")),
-    extra_compile_args=["-std=gnu11", "-O3", "-flto", "-pthread", "-fvisibility=hidden"],
-    extra_link_args=["-O3", "-flto", "-pthread"],
-    py_limited_api=True,
-)
+
+def _builder(sources: list[str], include_directory: str, macros: list[tuple[str, str | None]]) -> FFI:
+    builder = FFI()
+    builder.cdef((_HERE / "eventlog.cdef.h").read_text())
+    builder.set_source(
+        "eventlog._native",
+        """
+        #include "codec/batch.h"
+        #include "codec/compact.h"
+        #include "codec/crc32c.h"
+        #include "codec/murmur2.h"
+        #include "codec/search.h"
+        #include "store/acks.h"
+        #include "store/appender.h"
+        #include "store/gate.h"
+        #include "store/head.h"
+        #include "store/index.h"
+        #include "store/reader.h"
+        #include "store/signals.h"
+        #include "python/functions.h"
+        #include "python/iterators.h"
+        #include "python/objects.h"
+        """,
+        sources=sources,
+        include_dirs=[include_directory],
+        define_macros=macros,
+        depends=sorted(str(path.relative_to(_ROOT)) for path in _HERE.rglob("*.h")),
+        extra_compile_args=["-std=gnu11", "-O3", "-flto", "-pthread", "-fvisibility=hidden"],
+        extra_link_args=["-O3", "-flto", "-pthread"],
+        py_limited_api=True,
+    )
+    return builder
+
+
+ffibuilder = _builder(_SOURCES, "native", [])
+
+
+def _build_with_fault_points(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    os.chdir(directory)  # objects go to where the compiler is started
+    sources = [str(_ROOT / source) for source in _SOURCES]
+    _builder(sources, str(_HERE), [("EVENTLOG_FAULT_POINTS", None)]).compile(str(directory))
+
+
+if __name__ == "__main__":
+    _build_with_fault_points(Path(sys.argv[1]).resolve())

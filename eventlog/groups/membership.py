@@ -106,9 +106,13 @@ class Membership:
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
             owner = self.group.acks.owner(ack.slot)
-            may_be_taken = owner == NOBODY or owner not in state.members
-            if may_be_taken and ack.take(owner):
+            if self._may_be_taken_from(owner, state) and ack.take(owner):
                 self.owned[partition] = ack
+
+    def _may_be_taken_from(self, owner: int, state: GroupState) -> bool:
+        """Is there no owner, or is it no member any more? One that this state does not know may have joined since: so the
+        catalog is asked anew, which knows every member that has ever owned anything, unless it is gone."""
+        return owner == NOBODY or (owner not in state.members and owner not in self.group.state().members)
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Change the subscription, or take account of what has become of its topics."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import EventLogError
 from eventlog.groups.forget import forget_topic
 from eventlog.groups.registry import Groups
+from eventlog.log import Internals
+from eventlog.storage import names
 from eventlog.storage.removal import remove_partition
+from eventlog.storage.segments_lock import segments_locked
 
 
 def delete_topic(groups: Groups, name: str) -> None:
@@ -18,17 +22,31 @@ def delete_topic(groups: Groups, name: str) -> None:
 
 
 def finish_deletion(groups: Groups, name: str) -> bool:
-    """Remove what is left of a topic that is being deleted; False if there is none of this name."""
+    """Remove what is left of a topic that is being deleted; False if there is none of this name.
+
+    One process at a time: another one that came late would remove what was made anew by the same name since. Raises
+    `LockTimeoutError`, `EventLogError`."""
     internals = groups.internals
-    found = [topic for topic in internals.topics.being_deleted() if topic.name == name]
-    for topic in found:
-        for partition in range(topic.partitions):
-            try:
-                remove_partition(internals.path, internals.signals, name, partition)
-            except OSError as error:
-                raise EventLogError(f"partition {partition} of topic {name!r} cannot be removed: {error}") from error
-        forget_topic(groups, name)
+    if _being_deleted(internals, name) is None:
+        return False
+    with segments_locked(names.logs_directory(internals.path), internals.lock_timeout_ms):
+        topic = _being_deleted(internals, name)
+        if topic is None:
+            return False
+        _remove(groups, topic)
         internals.topics.end_deletion(name)
-    if found:
-        internals.signals.catalog_changed()
-    return bool(found)
+    internals.signals.catalog_changed()
+    return True
+
+
+def _being_deleted(internals: Internals, name: str) -> TopicDescription | None:
+    return next((topic for topic in internals.topics.being_deleted() if topic.name == name), None)
+
+
+def _remove(groups: Groups, topic: TopicDescription) -> None:
+    for partition in range(topic.partitions):
+        try:
+            remove_partition(groups.internals.path, groups.internals.signals, topic.name, partition)
+        except OSError as error:
+            raise EventLogError(f"partition {partition} of topic {topic.name!r} cannot be removed: {error}") from error
+    forget_topic(groups, topic.name)

@@ -75,6 +75,8 @@ def _maintain_topic(groups: Groups, topic: TopicDescription, report: Maintenance
                 by_group = committed.get(number, {})
                 done = _maintain_partition(partition, topic, by_group, compact_all=compact_all)
         except (EventLogError, OSError) as error:
+            if topic.name not in internals.topics.names():
+                return  # deleted while this round came to it
             report.failures.append((f"{topic.name}-{number}", str(error)))
             continue
         if not done.is_idle:

@@ -49,9 +49,12 @@ class IndexBuilder:
             tail.indexed_timestamp = tail.max_timestamp
 
 
-def largest_timestamp(path: Path) -> int:
-    """The largest timestamp of all batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
+def largest_timestamp(path: Path, position: int = 0) -> int:
+    """The largest timestamp of the batches in a sealed segment, from the one at `position` on; -1 if there is none.
+
+    Raises `CorruptLogError`."""
     tail = new_tail(0)
+    tail.position = position
     note_timestamps(path, tail, path.stat().st_size)
     return int(tail.max_timestamp)
 

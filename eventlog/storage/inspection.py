@@ -223,17 +223,24 @@ def names_its_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> bool:
     """Does the batch that an index entry names stand in the .log file at `path`, where and as it says?
 
     Only headers are looked at; whether what stands behind them is right is another question."""
+    return end_of_named_batch(path, entry) is not None
+
+
+def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | None:
+    """The position behind the batch that an index entry names; None if it does not stand where and as the entry says."""
     with open(path, "rb", buffering=0) as file:
         if isinstance(entry, IndexEntry):
             batch = _header_at(file.fileno(), entry.position)
-            return batch is not None and batch.base_offset + batch.last_offset_delta == entry.offset
+            is_named = batch is not None and batch.base_offset + batch.last_offset_delta == entry.offset
+            return entry.position + int(batch.size_bytes) if is_named else None
         position = position_near(path, entry.offset)
         while (batch := _header_at(file.fileno(), position)) is not None:
             last_offset = batch.base_offset + batch.last_offset_delta
             if last_offset >= entry.offset:
-                return bool(last_offset == entry.offset and batch.max_timestamp == entry.timestamp)
-            position += batch.size_bytes
-    return False
+                is_named = last_offset == entry.offset and batch.max_timestamp == entry.timestamp
+                return position + int(batch.size_bytes) if is_named else None
+            position += int(batch.size_bytes)
+    return None
 
 
 def _header_at(descriptor: int, position: int) -> Any:

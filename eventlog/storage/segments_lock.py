@@ -1,7 +1,8 @@
 """The lock under which sealed segments of a partition are deleted, replaced or linked, by whichever process.
 
 It is an exclusive `flock` on the partition's directory. Appends, rolls and readers do not take it: they never touch a sealed
-file. It vanishes with the process that holds it, also if that has forked children: these close their copies.
+file. It vanishes with the process that holds it, also if that has forked children: these close their copies. On logs/, the
+directory of all partitions, it is the lock of who removes some of them.
 """
 
 from __future__ import annotations

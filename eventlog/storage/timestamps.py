@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eventlog.errors import CorruptLogError
 from eventlog.storage import index, names
+from eventlog.storage.headers import largest_timestamp
 from eventlog.storage.index import TimeIndexEntry
-from eventlog.storage.inspection import names_its_batch
+from eventlog.storage.inspection import end_of_named_batch, names_its_batch
 from eventlog.storage.reader import LogReader, SegmentList
 
 _CHUNK_RECORDS = 500
@@ -31,11 +33,23 @@ def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
     """An offset before which every record is older; sealed segments that are older as a whole are passed over."""
     bases = segments.bases()
     for base in bases[:-1]:
-        path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
-        last = index.last_time_entry(path, base)
-        if last is None or last.timestamp >= timestamp or not _is_right(directory, base, last):
+        if not _is_older(directory, base, timestamp):
             return _floor(directory, base, timestamp)
     return _floor(directory, bases[-1], timestamp)
+
+
+def _is_older(directory: Path, base: int, timestamp: int) -> bool:
+    """Is a sealed segment older as a whole? A time index that lost its last entry tells only about the batches up to the one
+    before; so what stands behind that one is looked at."""
+    path = names.segment_file(directory, base)
+    last = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
+    if last is None or last.timestamp >= timestamp:
+        return False
+    try:
+        end = end_of_named_batch(path, last)
+        return end is not None and largest_timestamp(path, end) < timestamp
+    except (OSError, CorruptLogError):
+        return False
 
 
 def _floor(directory: Path, base: int, timestamp: int) -> int:

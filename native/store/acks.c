@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "fault.h"
 #include "mutex.h"
 
 static int64_t now_ms(clockid_t clock) {
@@ -32,6 +33,7 @@ int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation) {
     memset(group, 0, EL_SLOTS_START);
+    EL_FAULT_POINT("group.cleared");
     group->magic = EL_GROUP_MAGIC;
     group->layout = EL_GROUP_LAYOUT;
     memcpy(group->boot_id, boot_id, 16);
@@ -39,18 +41,23 @@ void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t de
     group->inode = inode;
     group->incarnation = incarnation;
     atomic_store(&group->generation, generation);
+    EL_FAULT_POINT("group.initialised");
 }
 
 void el_group_set_ready(el_group *group) {
+    EL_FAULT_POINT("group.filled");
     atomic_store(&group->is_ready, 1);
+    EL_FAULT_POINT("group.ready");
 }
 
 void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms) {
     el_ack_slot *new_slot = &group->slots[slot];
     memset(new_slot, 0, sizeof *new_slot);
+    EL_FAULT_POINT("slot.cleared");
     el_mutex_initialise(&new_slot->lock.mutex, PTHREAD_MUTEX_NORMAL);
     atomic_store(&new_slot->committed_ms, committed_ms);
     atomic_store(&new_slot->persisted, committed);
+    EL_FAULT_POINT("slot.persisted");
     atomic_store(&new_slot->committed, committed);
 }
 
@@ -63,7 +70,9 @@ int64_t el_group_changes(const el_group *group) {
 }
 
 static void tell_members(el_group *group, el_signals *signals) {
+    EL_FAULT_POINT("group.changed");
     atomic_fetch_add(&group->changes, 1);
+    EL_FAULT_POINT("group.counted");
     el_watch_ring(&group->watch, signals);
 }
 
@@ -91,6 +100,7 @@ void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited)
 
 void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch) {
     atomic_store(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC));
+    EL_FAULT_POINT("seat.seen");
     atomic_store(&group->seats[seat].member_epoch, member_epoch);
 }
 
@@ -109,7 +119,10 @@ int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_
 int el_group_begin_persist(el_group *group, int64_t interval_ms) {
     int64_t now = now_ms(CLOCK_MONOTONIC);
     int64_t begun = atomic_load(&group->persist_begun_ms);
-    return now - begun >= interval_ms && atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now);
+    if (now - begun < interval_ms || !atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now))
+        return 0;
+    EL_FAULT_POINT("persist.begun");
+    return 1;
 }
 
 int64_t el_slot_committed(const el_group *group, uint32_t slot) {
@@ -137,6 +150,7 @@ void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, in
 }
 
 void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset) {
+    EL_FAULT_POINT("persist.stored");
     atomic_store_explicit(&group->slots[slot].persisted, offset, memory_order_release);
 }
 
@@ -160,6 +174,7 @@ static int lock_within(el_ack *ack, int64_t timeout_ms) {
     el_ack_slot *slot = slot_of(ack);
     int result = el_mutex_lock(&slot->lock.mutex, timeout_ms);
     if (result == EOWNERDEAD) {
+        EL_FAULT_POINT("inherit.slot");
         pthread_mutex_consistent(&slot->lock.mutex);
     } else if (result != 0) {
         ack->holder = atomic_load_explicit(&slot->holder, memory_order_relaxed);
@@ -184,7 +199,9 @@ static int is_stale(const el_ack *ack) {
 
 static void store_committed(el_ack_slot *slot, int64_t offset) {
     atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
+    EL_FAULT_POINT("commit.timed");
     atomic_store_explicit(&slot->committed, offset, memory_order_release);
+    EL_FAULT_POINT("commit.stored");
 }
 
 static void advance(el_ack_slot *slot, int64_t offset) {
@@ -196,11 +213,13 @@ int el_ack_commit(el_ack *ack, int64_t offset, int may_wait) {
     int status = lock_within(ack, may_wait ? ack->timeout_ms : 0);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("commit.locked");
     if (is_stale(ack))
         status = EL_STALE_MEMBER;
     else
         advance(slot_of(ack), offset);
     unlock(ack);
+    EL_FAULT_POINT("commit.unlocked");
     if (status == EL_DONE)
         el_watch_ring(&slot_of(ack)->watch, ack->signals);
     return status;
@@ -214,11 +233,13 @@ int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *fai
         status = lock(acks[locked]);
         if (status == EL_DONE && is_stale(acks[locked++]))
             status = EL_STALE_MEMBER;
+        EL_FAULT_POINT("commit.one_locked");
     }
     for (int i = 0; i < locked; i++) {
         if (status == EL_DONE)
             advance(slot_of(acks[i]), offsets[i]);
         unlock(acks[i]);
+        EL_FAULT_POINT("commit.one_done");
     }
     for (int i = 0; i < count && status == EL_DONE; i++)
         el_watch_ring(&slot_of(acks[i])->watch, acks[i]->signals);
@@ -229,11 +250,13 @@ int el_ack_take(el_ack *ack, int64_t former_owner) {
     int status = lock(ack);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("take.locked");
     int64_t owner = atomic_load(&slot_of(ack)->owner);
     if (owner != 0 && owner != former_owner && owner != ack->member_epoch)
         status = EL_STALE_MEMBER;
     else
         atomic_store(&slot_of(ack)->owner, ack->member_epoch);
+    EL_FAULT_POINT("take.taken");
     unlock(ack);
     return status;
 }
@@ -244,7 +267,9 @@ int el_ack_release(el_ack *ack) {
         return status;
     if (atomic_load(&slot_of(ack)->owner) == ack->member_epoch)
         atomic_store(&slot_of(ack)->owner, 0);
+    EL_FAULT_POINT("release.released");
     unlock(ack);
+    EL_FAULT_POINT("release.unlocked");
     tell_members(ack->group, ack->signals);
     return EL_DONE;
 }
@@ -254,7 +279,9 @@ int el_ack_reset(el_ack *ack, int64_t offset) {
     if (status != EL_DONE)
         return status;
     atomic_store(&slot_of(ack)->owner, 0);
+    EL_FAULT_POINT("reset.taken");
     store_committed(slot_of(ack), offset);
+    EL_FAULT_POINT("reset.stored");
     unlock(ack);
     el_watch_ring(&slot_of(ack)->watch, ack->signals);
     return EL_DONE;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../codec/batch.h"
+#include "fault.h"
 #include "index.h"
 
 /* Above this a pwrite is cheaper than faulting in the pages to copy to. */
@@ -92,6 +93,7 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     int status = lock_append(appender);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("attach.locked");
     close_segment(appender);
     struct stat file;
     if (segment_base == appender->head->tail.segment_base && fstat(log_fd, &file) == 0 &&
@@ -105,6 +107,7 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     appender->log_fd = log_fd;
     appender->index_fd = index_fd;
     appender->time_index_fd = time_index_fd;
+    EL_FAULT_POINT("attach.attached");
     el_head_unlock_append(appender->head);
     return EL_DONE;
 }
@@ -120,12 +123,16 @@ int64_t el_now_ms(void) {
  * of the bytes beside batches that have taken their place. */
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
-    if (ftruncate(appender->log_fd, head->tail.position) != 0 ||
-        ftruncate(appender->index_fd, head->tail.index_bytes) != 0 ||
+    if (ftruncate(appender->log_fd, head->tail.position) != 0)
+        return poison(appender, errno);
+    EL_FAULT_POINT("discard.log");
+    if (ftruncate(appender->index_fd, head->tail.index_bytes) != 0 ||
         ftruncate(appender->time_index_fd, head->tail.time_index_bytes) != 0 ||
         (atomic_load(&head->writing) && fsync(appender->log_fd) != 0))
         return poison(appender, errno);
+    EL_FAULT_POINT("discard.indexes");
     head->allocated = head->tail.position;
+    EL_FAULT_POINT("discard.allocated");
     appender->populated = head->tail.position;
     atomic_store(&head->writing, 0);
     return EL_DONE;
@@ -161,6 +168,7 @@ static int reserve(el_appender *appender, int64_t end) {
     }
     if (error_number != 0)
         return fail(appender, is_disk_full(error_number) ? EL_DISK_FULL : EL_IO_ERROR, error_number);
+    EL_FAULT_POINT("reserve.grown");
     head->allocated = wanted;
     return EL_DONE;
 }
@@ -246,6 +254,7 @@ static int write_index_entry(el_appender *appender, int fd, const uint8_t *entry
         return EL_DONE;
     if (error_number != 0)
         return poison(appender, error_number);
+    EL_FAULT_POINT("index.written");
     *end += (int64_t)length;
     return EL_DONE;
 }
@@ -329,11 +338,14 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     if (status != EL_DONE)
         return status;
     atomic_store_explicit(&head->writing, 1, memory_order_release);
+    EL_FAULT_POINT("append.writing");
     el_tail next = head->tail;
     *first_offset = next.end_offset;
     status = place_batches(appender, batches, length, &next);
+    EL_FAULT_POINT("append.placed");
     if (status == EL_DONE)
         status = write_batches(appender, batches, length);
+    EL_FAULT_POINT("append.written");
     if (status == EL_DONE)
         el_head_publish(head, &next);
     return status;
@@ -344,10 +356,12 @@ static int64_t append_within(el_appender *appender, uint8_t *batches, size_t len
     int status = lock_append_within(appender, timeout_ms);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("append.locked");
     status = append_locked(appender, batches, length, &first_offset);
     el_head_unlock_append(appender->head);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("append.unlocked");
     el_head_wake(appender->head, appender->signals);
     return first_offset;
 }
@@ -410,6 +424,7 @@ int el_flush_locked(el_appender *appender) {
         return EL_SEGMENT_CHANGED;
     if (fdatasync(appender->log_fd) != 0)
         return poison(appender, errno);
+    EL_FAULT_POINT("flush.synced");
     el_head_store_durable(head, appender->signals, tail.segment_base, tail.position, tail.end_offset);
     return EL_DONE;
 }
@@ -421,19 +436,36 @@ int el_flush(el_appender *appender, int64_t offset) {
     int status = el_head_lock_flush(head, appender->lock_timeout_ms, &appender->holder);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("flush.locked");
     if (el_head_durable_offset(head) < offset)
         status = el_flush_locked(appender);
     el_head_unlock_flush(head);
     return status;
 }
 
-int el_trim(el_appender *appender) {
+/* With the append mutex held. The tail changes as a whole: a process that is killed here leaves a last entry of the time index
+ * that counts, or one that is written once more. */
+static int trim_locked(el_appender *appender) {
     el_head *head = appender->head;
     int status = discard_unpublished(appender);
     if (status != EL_DONE)
         return status;
-    status = write_time_index_entry(appender, &head->tail);
+    EL_FAULT_POINT("trim.cut");
+    el_tail next = head->tail;
+    status = write_time_index_entry(appender, &next);
+    EL_FAULT_POINT("trim.indexed");
+    if (status == EL_DONE)
+        el_head_publish(head, &next);
     release_window(appender);
+    return status;
+}
+
+int el_trim(el_appender *appender) {
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = trim_locked(appender);
+    el_head_unlock_append(appender->head);
     return status;
 }
 
@@ -447,15 +479,19 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
                                                                        : EL_DONE;
     if (status == EL_DONE) {
         atomic_store(&head->sealing, 1);
-        status = el_trim(appender);
+        EL_FAULT_POINT("roll.sealing");
+        status = trim_locked(appender);
         *sealed = head->tail;
     }
     el_head_unlock_append(head);
     if (status != EL_DONE)
         return status;
+    EL_FAULT_POINT("roll.trimmed");
     if (fsync(appender->log_fd) != 0 || fsync(appender->index_fd) != 0 || fsync(appender->time_index_fd) != 0)
         return poison(appender, errno);
+    EL_FAULT_POINT("roll.synced");
     el_head_store_durable(head, appender->signals, sealed->segment_base, sealed->position, sealed->end_offset);
+    EL_FAULT_POINT("roll.durable");
     return EL_DONE;
 }
 
@@ -473,11 +509,16 @@ int el_roll_finish(el_appender *appender, int64_t segment_base) {
         .first_timestamp = -1,
     };
     head->allocated = 0; /* before the new tail: a killed roller must not leave it larger than the new file */
+    EL_FAULT_POINT("roll.unallocated");
     el_head_publish(head, &next);
+    EL_FAULT_POINT("roll.published");
     /* Before appends may begin: a roller killed in between must not leave readers with a list that lacks the segment. */
     atomic_fetch_add(&head->segments_version, 1);
+    EL_FAULT_POINT("roll.listed");
     atomic_store(&head->sealing, 0);
+    EL_FAULT_POINT("roll.unsealed");
     el_head_store_durable(head, appender->signals, segment_base, 0, next.end_offset);
+    EL_FAULT_POINT("roll.finished");
     el_head_unlock_append(head);
     return EL_DONE;
 }

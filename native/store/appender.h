@@ -71,8 +71,8 @@ int el_flush_locked(el_appender *appender);
 int el_roll_begin(el_appender *appender, el_tail *sealed);
 int el_roll_finish(el_appender *appender, int64_t segment_base);
 
-/* Cut the active segment and its indexes behind the last batch. The caller holds the head file's exclusive lock, or has begun
- * a roll: nobody appends. */
+/* Cut the active segment and its indexes behind the last batch. The caller holds the head file's exclusive lock: nobody
+ * appends. */
 int el_trim(el_appender *appender);
 
 #endif

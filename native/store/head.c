@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../codec/crc32c.h"
+#include "fault.h"
 #include "mutex.h"
 
 el_head *el_head_map(int fd) {
@@ -42,6 +43,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
                         const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
                         int keep_checkpoint) {
     memset(head, 0, offsetof(el_head, checkpoint));
+    EL_FAULT_POINT("initialise.cleared");
     head->magic = EL_HEAD_MAGIC;
     head->layout = EL_HEAD_LAYOUT;
     memcpy(head->boot_id, boot_id, 16);
@@ -50,6 +52,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     head->tail = *tail;
     head->limits = *limits;
     head->allocated = allocated;
+    EL_FAULT_POINT("initialise.tail");
     el_mutex_initialise(&head->append.mutex, PTHREAD_MUTEX_NORMAL);
     /* The flush mutex is held across calls from Python, where a signal handler may call in again. */
     el_mutex_initialise(&head->flush.mutex, PTHREAD_MUTEX_ERRORCHECK);
@@ -60,7 +63,9 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
         atomic_store(&head->durable_offset, tail->end_offset);
     else
         el_head_store_durable(head, NULL, tail->segment_base, tail->position, tail->end_offset);
+    EL_FAULT_POINT("initialise.durable");
     atomic_store(&head->is_ready, 1);
+    EL_FAULT_POINT("initialise.ready");
 }
 
 int64_t el_head_end_offset(const el_head *head) {
@@ -108,16 +113,22 @@ int el_head_is_sealing(const el_head *head) {
 static void complete_publication(el_head *head, el_signals *signals) {
     if (!atomic_load(&head->next_is_complete))
         return;
+    EL_FAULT_POINT("complete.begun");
     store_tail(head, &head->next);
+    EL_FAULT_POINT("complete.tail");
     atomic_store_explicit(&head->end_offset, head->tail.end_offset, memory_order_release);
+    EL_FAULT_POINT("complete.end");
     atomic_store(&head->writing, 0);
+    EL_FAULT_POINT("complete.written");
     atomic_store(&head->next_is_complete, 0);
+    EL_FAULT_POINT("complete.done");
     el_head_wake(head, signals);
 }
 
 int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, int32_t *holder) {
     int result = el_mutex_lock(&head->append.mutex, timeout_ms);
     if (result == EOWNERDEAD) {
+        EL_FAULT_POINT("inherit.append");
         complete_publication(head, signals);
         pthread_mutex_consistent(&head->append.mutex);
     } else if (result != 0) {
@@ -149,19 +160,29 @@ void el_head_unlock_flush(el_head *head) {
 
 void el_head_publish(el_head *head, const el_tail *next) {
     head->next = *next;
+    EL_FAULT_POINT("publish.next");
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
+    EL_FAULT_POINT("publish.complete");
     atomic_signal_fence(memory_order_seq_cst);
+    __atomic_store_n(&head->tail.end_offset, next->end_offset, __ATOMIC_RELAXED); /* alone: a process may die with half a tail */
+    EL_FAULT_POINT("publish.torn_tail");
     store_tail(head, next);
+    EL_FAULT_POINT("publish.tail");
     atomic_store_explicit(&head->end_offset, next->end_offset, memory_order_release);
+    EL_FAULT_POINT("publish.end");
     atomic_store_explicit(&head->writing, 0, memory_order_release);
+    EL_FAULT_POINT("publish.written");
     atomic_store_explicit(&head->next_is_complete, 0, memory_order_release);
+    EL_FAULT_POINT("publish.done");
 }
 
 void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_base, int64_t position, int64_t offset) {
     el_checkpoint checkpoint = {.segment_base = segment_base, .position = position, .offset = offset};
     checkpoint.checksum = checkpoint_checksum(&checkpoint);
     head->checkpoint = checkpoint;
+    EL_FAULT_POINT("durable.checkpoint");
     atomic_store_explicit(&head->durable_offset, offset, memory_order_release);
+    EL_FAULT_POINT("durable.stored");
     el_head_wake(head, signals);
 }
 
@@ -169,10 +190,12 @@ void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset) {
     int64_t known = atomic_load(&head->start_offset);
     while (known < offset && !atomic_compare_exchange_weak(&head->start_offset, &known, offset))
         ;
+    EL_FAULT_POINT("start.advanced");
     el_head_wake(head, signals);
 }
 
 void el_head_segments_changed(el_head *head) {
+    EL_FAULT_POINT("segments.changed");
     atomic_fetch_add(&head->segments_version, 1);
 }
 
@@ -189,11 +212,14 @@ int el_head_change_settings(el_head *head, el_signals *signals, const el_limits 
     if (status != EL_DONE)
         return status;
     int32_t leader_epoch = head->limits.leader_epoch;
+    EL_FAULT_POINT("settings.locked");
     head->limits = *limits;
     head->limits.leader_epoch = leader_epoch;
+    EL_FAULT_POINT("settings.limits");
     if (may_have_gaps)
         atomic_store(&head->may_have_gaps, 1);
     atomic_fetch_add(&head->settings_version, 1);
+    EL_FAULT_POINT("settings.counted");
     el_head_unlock_append(head);
     return EL_DONE;
 }
@@ -214,6 +240,7 @@ void el_head_set_poison(el_head *head, int error_number) {
 
 void el_head_set_deleted(el_head *head, int error_number) {
     atomic_store(&head->poison, (uint32_t)error_number);
+    EL_FAULT_POINT("deleted.poisoned");
 }
 
 void el_head_wake(el_head *head, el_signals *signals) {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "fault.h"
+
 void el_mutex_initialise(pthread_mutex_t *mutex, int type) {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
@@ -35,5 +37,9 @@ int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms) {
         if (result == ETIMEDOUT)
             result = pthread_mutex_trylock(mutex);
     }
+    if (result == 0)
+        EL_FAULT_POINT("mutex.taken");
+    if (result == EOWNERDEAD)
+        EL_FAULT_POINT("mutex.inherited");
     return result;
 }

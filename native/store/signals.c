@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
+
 el_signals *el_signals_map(int fd) {
     void *page = mmap(NULL, EL_SIGNALS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return page == MAP_FAILED ? NULL : page;
@@ -27,7 +29,9 @@ int64_t el_signals_catalog_version(const el_signals *signals) {
 }
 
 void el_signals_catalog_changed(el_signals *signals) {
+    EL_FAULT_POINT("catalog.changed");
     atomic_fetch_add(&signals->catalog_version, 1);
+    EL_FAULT_POINT("catalog.counted");
     el_watch_ring(&signals->catalog_watch, signals);
 }
 
@@ -39,7 +43,10 @@ void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *aw
  * changed and does not let it sleep. */
 static void ring(el_bell *bell) {
     atomic_fetch_add(&bell->rung, 1);
-    if (atomic_exchange(&bell->has_sleeper, 0) != 0)
+    EL_FAULT_POINT("bell.rung");
+    int has_sleeper = atomic_exchange(&bell->has_sleeper, 0) != 0;
+    EL_FAULT_POINT("bell.cleared");
+    if (has_sleeper)
         syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
@@ -50,6 +57,7 @@ void el_watch_ring(el_watch *watch, el_signals *signals) {
     if (atomic_load_explicit(&watch->bells, memory_order_relaxed) == 0)
         return;
     uint64_t bells = atomic_exchange(&watch->bells, 0);
+    EL_FAULT_POINT("watch.taken");
     for (; bells != 0; bells &= bells - 1)
         ring(&signals->bells[__builtin_ctzll(bells)]);
 }
@@ -81,9 +89,11 @@ int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *aw
     el_bell *bell = &signals->bells[bell_number % EL_BELLS];
     uint32_t rung = atomic_load(&bell->rung); /* before the bits: a ring after this makes the sleep return */
     set_bell(awaited, count, UINT64_C(1) << (bell_number % EL_BELLS));
+    EL_FAULT_POINT("await.watching");
     if (el_first_ready(awaited, count, 0) >= 0)
         return EL_DONE;
     atomic_store(&bell->has_sleeper, 1);
+    EL_FAULT_POINT("await.sleeper");
     struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = (timeout_ms % 1000) * 1000000};
     long result = syscall(SYS_futex, &bell->rung, FUTEX_WAIT, rung, &timeout, NULL, 0);
     int error_number = errno;

@@ -12,11 +12,10 @@ import pytest
 import eventlog
 from eventlog import EventLog, OffsetOutOfRangeError
 from tests.support import stores, workers
+from tests.support.keyed import KeyedAccount
 from tests.support.processes import Worker
 
 ROUNDS = 12
-
-Appended = tuple[int | None, bytes | None]
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def test_the_latest_value_of_every_key_survives_kills_of_writers_and_maintainers
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     choices = random.Random(seed)
-    known: dict[bytes, list[Appended]] = {}
+    known = KeyedAccount()
     killed_inside = 0
     with eventlog.open(store) as log:
         for number in range(ROUNDS):
@@ -41,7 +40,7 @@ def test_the_latest_value_of_every_key_survives_kills_of_writers_and_maintainers
             ):
                 failures = maintainer.receive()[1]
                 for appended in itertools.islice(iter(writer.receive, None), choices.randrange(50, 1500)):
-                    note(known, appended)
+                    known.note(*appended)
                 reads_rise(log)
                 maintainer.kill()
                 killed_inside += bool(unfinished(store))
@@ -49,43 +48,28 @@ def test_the_latest_value_of_every_key_survives_kills_of_writers_and_maintainers
                 other.kill()
                 for process in (writer, other):
                     for appended in process.drain():
-                        note(known, appended)
+                        known.note(*appended)
                 failures += [failure for _, found in maintainer.drain() for failure in found]
                 assert failures == []
-                check(log, known)
+                known.check(latest(log))
         assert log.maintain(compact_all=True).failures == []
-        check(log, known)
+        known.check(latest(log))
         assert log.verify()[0].problems == []
         assert unfinished(store) == []
-    print(f"{len(known)} keys, {killed_inside} of {ROUNDS} kills left a compaction half-way")
+    print(f"{len(known.appended)} keys, {killed_inside} of {ROUNDS} kills left a compaction half-way")
 
 
 def unfinished(store: Path) -> list[str]:
     return [name for name in os.listdir(stores.partition_directory(store)) if name.endswith((".cleaned", ".compaction"))]
 
 
-def note(known: dict[bytes, list[Appended]], appended: tuple[int | None, bytes, bytes | None]) -> None:
-    """Of each key the record that was acknowledged last, and behind it the one that was begun but not acknowledged."""
-    offset, key, value = appended
-    if offset is None:
-        known.setdefault(key, []).append((offset, value))
-    else:
-        known[key] = [(offset, value)]
+def latest(log: EventLog) -> dict[bytes, tuple[int, bytes | None]]:
+    return {record.key: (record.offset, record.value) for record in stores.open_partition(log).records() if record.key}
 
 
 def reads_rise(log: EventLog) -> None:
     offsets = [record.offset for record in stores.open_partition(log).records()]
     assert offsets == sorted(set(offsets))
-
-
-def check(log: EventLog, known: dict[bytes, list[Appended]]) -> None:
-    """Every key has the value that was acknowledged last, or the one whose append its writer did not live to report."""
-    found = {record.key: (record.offset, record.value) for record in stores.open_partition(log).records()}
-    for key, appended in known.items():
-        if key in found:
-            assert found[key] in appended or (None, found[key][1]) in appended, key
-        else:  # a tombstone whose time is up, or its writer was killed before it appended any
-            assert any(value is None for _, value in appended) or all(offset is None for offset, _ in appended), key
 
 
 def test_deletion_is_killed_and_what_remains_is_whole(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ def test_kafka_dump_log_agrees_with_the_indexes(store: Path, suffix: str) -> Non
     output = apache_kafka.dump_log(*files)
     assert not complaints(output)
     if suffix == ".index":
-        entries = [entry for file in files for entry in kafka_format.parse_index(file)]
+        entries = [entry for file in files for entry in kafka_format.parse_index(file.read_bytes())]
         shown = re.findall(r"^offset: (\d+) position: (\d+)", output, re.MULTILINE)
     else:
-        entries = [entry for file in files for entry in kafka_format.parse_time_index(file)]
+        entries = [entry for file in files for entry in kafka_format.parse_time_index(file.read_bytes())]
         shown = re.findall(r"^timestamp: (\d+) offset: (\d+)", output, re.MULTILINE)
     assert len(shown) == len(entries) > 10
 

@@ -129,11 +129,11 @@ def parse_batches(data: bytes) -> list[ParsedBatch]:
     return batches
 
 
-def parse_index(path: Path) -> list[tuple[int, int]]:
-    """(relative offset, position) of every entry of an .index file."""
-    return list(struct.iter_unpack(">ii", path.read_bytes()))
+def parse_index(data: bytes) -> list[tuple[int, int]]:
+    """(relative offset, position) of every entry of an .index file's content."""
+    return list(struct.iter_unpack(">ii", data))
 
 
-def parse_time_index(path: Path) -> list[tuple[int, int]]:
-    """(timestamp, relative offset) of every entry of a .timeindex file."""
-    return list(struct.iter_unpack(">qi", path.read_bytes()))
+def parse_time_index(data: bytes) -> list[tuple[int, int]]:
+    """(timestamp, relative offset) of every entry of a .timeindex file's content."""
+    return list(struct.iter_unpack(">qi", data))

@@ -39,10 +39,12 @@ def group_values(writer: int, first_sequence: int, group: int, size: int) -> lis
 class Checker:
     """Reads a log in order and raises AssertionError at the first record that should not be there.
 
-    It remembers each writer's last record: sequence numbers rise by one, groups are whole."""
+    It remembers each writer's last record: sequence numbers rise by one, groups are whole. Where the log begins behind
+    offset 0, a writer's first records may be gone."""
 
-    def __init__(self) -> None:
-        self.next_offset = 0
+    def __init__(self, first_offset: int = 0) -> None:
+        self.next_offset = first_offset
+        self._may_begin_anywhere = first_offset > 0
         self._last: dict[int, int] = {}
         self._open_group: tuple[int, int, int, int] | None = None
 
@@ -52,9 +54,8 @@ class Checker:
         assert data is not None, f"the value at {offset} is null"
         writer, sequence, group, place, size, length = _FIELDS.unpack_from(data)
         assert data == value(writer, sequence, group, place, size, length), f"wrong bytes at offset {offset}"
-        assert sequence == self._last.get(writer, -1) + 1, (
-            f"writer {writer}: record {sequence} at offset {offset} follows {self._last.get(writer)}"
-        )
+        former = self._last.get(writer, sequence - 1 if self._may_begin_anywhere else -1)
+        assert sequence == former + 1, f"writer {writer}: record {sequence} at offset {offset} follows {former}"
         self._last[writer] = sequence
         expected = self._open_group or (writer, group, 0, size)
         assert (writer, group, place, size) == expected, f"half a group before offset {offset}: {expected}"

@@ -11,8 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -25,6 +26,8 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.workers", "tests.support.programs"])
 
 REPLY_SECONDS_MAX = 60.0
+
+_STOPPED_OR_GONE = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 _ROOT = Path(__file__).parents[2]
 _MAIN = "import sys; from tests.support import processes; processes.main(int(sys.argv[1]))"
@@ -113,8 +116,14 @@ class Worker:
 
     def join(self) -> None:
         """Wait for the function to return."""
+        _ = self.exit_status
+
+    @property
+    def exit_status(self) -> int:
+        """Of a process that has ended; negative: the signal that killed it."""
         self._process.join(REPLY_SECONDS_MAX)
         assert self._process.exitcode is not None, f"process {self.pid} did not end"
+        return self._process.exitcode
 
     def _checked(self, message: Any) -> Any:
         if isinstance(message, Failure):
@@ -131,13 +140,25 @@ class Worker:
 
 class Interpreter(Worker):
     """A worker that is a Python interpreter of its own, started by a command line; `prefix` is put before that,
-    for tools that run a program."""
+    for tools that run a program.
 
-    def __init__(self, role: Callable[..., None], *arguments: Any, prefix: Sequence[str] = ()) -> None:
+    `packages` is the directory whose `eventlog` it imports, `environment` what is added to its environment variables."""
+
+    def __init__(
+        self,
+        role: Callable[..., None],
+        *arguments: Any,
+        prefix: Sequence[str] = (),
+        packages: Path = _ROOT,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._program = subprocess.Popen(
-                [*prefix, sys.executable, "-B", "-c", _MAIN, str(theirs.fileno())], pass_fds=[theirs.fileno()], cwd=_ROOT
+                [*prefix, sys.executable, "-B", "-c", _MAIN, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=packages,
+                env={**os.environ, "PYTHONPATH": str(_ROOT), **(environment or {})},
             )
         self.pid = self._program.pid
         self.send((role, arguments))
@@ -149,9 +170,15 @@ class Interpreter(Worker):
     def join(self) -> None:
         self._program.wait(REPLY_SECONDS_MAX)
 
+    def wait_until_stopped(self) -> None:
+        """Until something has stopped the process, such as a fault point."""
+        deadline = time.monotonic() + REPLY_SECONDS_MAX
+        while (state := os.waitid(os.P_PID, self.pid, _STOPPED_OR_GONE)) is None:
+            assert time.monotonic() < deadline, f"process {self.pid} was not stopped within {REPLY_SECONDS_MAX} s"
+        assert state.si_code == os.CLD_STOPPED, f"process {self.pid} ended before it was stopped: {self.drain()}"
+
     @property
     def exit_status(self) -> int:
-        """Of a process that has ended; negative: the signal that killed it."""
         return self._program.wait(REPLY_SECONDS_MAX)
 
 

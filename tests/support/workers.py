@@ -421,7 +421,7 @@ def hold_catalog(connection: Connection, store: Path) -> None:
 
 def hold_head_alone(connection: Connection, store: Path) -> None:
     """Be the first to open the partition, in the middle of it, until a message."""
-    with open(_head_file(store), "a") as file:
+    with open(stores.head_file(store), "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         connection.send("held")
         connection.recv()
@@ -435,8 +435,22 @@ def hold_maintenance(connection: Connection, store: Path) -> None:
         connection.recv()
 
 
+def delete_topic(connection: Connection, store: Path, topic: str) -> None:
+    """Delete a topic, and report that it is deleted."""
+    with eventlog.open(store) as log:
+        log.delete_topic(topic)
+        connection.send("deleted")
+
+
+def maintain_once(connection: Connection, store: Path) -> None:
+    """Do a round of housekeeping; report (was another process at it, failures)."""
+    with eventlog.open(store) as log:
+        report = log.maintain(compact_all=True)
+        connection.send((report.is_elsewhere, report.failures))
+
+
 def maintain_again_and_again(connection: Connection, store: Path) -> None:
-    """Do rounds of housekeeping until killed; report the failures of each."""
+    """Do rounds of housekeeping until killed; report (was another process at it, failures) of each."""
     with eventlog.open(store) as log:
         while True:
             report = log.maintain(compact_all=True)

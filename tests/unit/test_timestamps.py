@@ -87,6 +87,21 @@ def test_offset_for_time_is_right_across_segments_and_reopening(tmp_path: Path, 
                 assert partition.offset_for_time(timestamp) == expected, f"timestamp {timestamp}"
 
 
+def test_offset_for_time_is_right_with_time_indexes_that_lost_their_last_entries(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    stores.create(store, segment_bytes=8192, index_interval_bytes=512)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        for number in range(300):
+            partition.append(b"v" * 100, timestamp=1000 + number)
+    for segment in stores.segments(store):
+        time_index = segment.with_suffix(".timeindex")
+        time_index.write_bytes(time_index.read_bytes()[:-12])
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        assert [partition.offset_for_time(1000 + number) for number in range(300)] == list(range(300))
+
+
 def test_offset_for_time_refuses_what_is_no_timestamp(partition: Partition) -> None:
     with pytest.raises(InvalidTypeError):
         partition.offset_for_time("2024-01-01")  # type: ignore[arg-type]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import ext4, hostile, model, power
+from torture.campaigns import ext4, hostile, kills, model, power, time
 
 CAMPAIGNS: tuple[Campaign, ...] = (
+    kills.CAMPAIGN,
+    time.CAMPAIGN,
     power.CAMPAIGN,
     ext4.CAMPAIGN,
     hostile.CAMPAIGN,

@@ -1,0 +1,178 @@
+"""What processes do that may die at any moment. Each is called as `role(connection, store, seed)` in a process of its own.
+
+A role says what came of a call after the call has returned, and not before: what was said must never be lost. Each does a
+bounded number of things and then ends in peace, if it lives that long.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import eventlog
+from eventlog import EventLog, TopicPartition
+from eventlog.options import FSYNC_POLICIES
+from tests.support import payloads
+from tests.support.members import spans_of
+from tests.support.stores import TOPIC
+
+PARTITIONS = 3
+RETAINED = "retained"  # its oldest segments are deleted by their size
+COMPACTED = "compacted"
+PLACES = [*((TOPIC, number) for number in range(PARTITIONS)), (RETAINED, 0)]
+GROUP = "workers"
+RESET_GROUP = "wanderers"  # nobody reads in it, it is only reset
+
+_UNITS = 60
+_POLLS = 25
+_OPERATIONS = 8
+_SIZES = (1, 1, 1, 1, 2, 5, 40)
+_FILLER_BYTES = (None, None, None, 3000, 20_000)
+
+
+def create(store: Path) -> None:
+    """The store that they work on: small segments, so that they are rolled all the time."""
+    small = {"segment.bytes": 32_768, "index.interval.bytes": 512}
+    with eventlog.open(store) as log:
+        log.create_topic(TOPIC, PARTITIONS, small)
+        log.create_topic(RETAINED, 1, {**small, "retention.bytes": 100_000})
+        log.create_topic(COMPACTED, 1, {"segment.bytes": 8192, "cleanup.policy": "compact", "delete.retention.ms": 0})
+
+
+def _opened(store: Path, choices: random.Random) -> EventLog:
+    return eventlog.open(store, fsync=choices.choice(FSYNC_POLICIES), fsync_interval_ms=choices.choice((5, 50, 1000)))
+
+
+class _Author:
+    """Makes a writer's values: in each partition its sequence numbers rise by one."""
+
+    def __init__(self, seed: int) -> None:
+        self._writer = seed
+        self._next: dict[tuple[str, int], tuple[int, int]] = {}
+
+    def group(self, place: tuple[str, int], size: int, filler_bytes: int | None = None) -> tuple[int, list[bytes]]:
+        """The first sequence number and the values of records that are appended as one unit."""
+        sequence, group = self._next.get(place, (0, 0))
+        self._next[place] = sequence + size, group + 1
+        if size == 1:
+            return sequence, [payloads.value(self._writer, sequence, group, 0, 1, filler_bytes)]
+        return sequence, payloads.group_values(self._writer, sequence, group, size)
+
+
+def append(connection: Connection, store: Path, seed: int) -> None:
+    """Append records and groups; report (topic, partition, first offset, writer, first sequence number, size) of each."""
+    choices = random.Random(seed)
+    author = _Author(seed)
+    with _opened(store, choices) as log:
+        for _ in range(_UNITS):
+            topic, number = choices.choice(PLACES)
+            size = choices.choice(_SIZES)
+            sequence, values = author.group((topic, number), size, choices.choice(_FILLER_BYTES))
+            partition = log.partition(topic, number)
+            first = partition.append(values[0]) if size == 1 else partition.append_many(values)[0]
+            connection.send(("appended", (topic, number, first, seed, sequence, size)))
+            if choices.random() < 0.1:
+                partition.flush()
+
+
+def produce(connection: Connection, store: Path, seed: int) -> None:
+    """The same by a producer whose records wait for each other."""
+    choices = random.Random(seed)
+    author = _Author(seed)
+    with _opened(store, choices) as log, log.producer(linger_ms=choices.choice((0, 5)), batch_bytes=4096) as producer:
+        for _ in range(_UNITS // 10):
+            sent = []
+            for _ in range(20):
+                topic, number = choices.choice(PLACES)
+                sequence, values = author.group((topic, number), 1)
+                sent.append((topic, number, sequence, producer.send(topic, values[0], partition=number)))
+            for topic, number, sequence, receipt in sent:
+                connection.send(("appended", (topic, number, receipt.offset, seed, sequence, 1)))
+
+
+def consume(connection: Connection, store: Path, seed: int) -> None:
+    """Be a member of a group; report [(partition, first, stop)] of what was handed out, and after each commit the
+    ({partition: offset}, is it on disk) that was acknowledged."""
+    choices = random.Random(seed)
+    with _opened(store, choices) as log, log.consumer(TOPIC, group=GROUP) as consumer:
+        for _ in range(_POLLS):
+            spans = spans_of(consumer.poll(timeout=0.02, max_records=choices.choice((1, 20, 500))))
+            connection.send(("handed out", spans))
+            stops = {partition: stop for partition, _, stop in spans}
+            if choices.random() < 0.3:
+                stops = dict(choices.sample(list(stops.items()), min(1, len(stops))))
+            is_synced = choices.random() < 0.2
+            consumer.commit({TopicPartition(TOPIC, number): stop for number, stop in stops.items()}, sync=is_synced)
+            connection.send(("committed", (stops, is_synced)))
+
+
+def follow(connection: Connection, store: Path, seed: int) -> None:
+    """Read partitions record by record outside a membership, and commit each; report (group, partition, offset) after that."""
+    choices = random.Random(seed)
+    group = f"follower-{seed}"
+    with _opened(store, choices) as log, log.consumer(group=group) as consumer:
+        for number in range(PARTITIONS):
+            place = TopicPartition(TOPIC, number)
+            consumer.assign([place])
+            there = log.partition(*place).end_offset - consumer.position(place)
+            for record in islice(consumer, min(there, _POLLS)):
+                consumer.commit()
+                connection.send(("followed", (group, number, record.offset + 1)))
+
+
+def write_keys(connection: Connection, store: Path, seed: int) -> None:
+    """Append records with keys of this writer's own; report (None, key, value) before each append, and (offset, key, value)
+    after it."""
+    choices = random.Random(seed)
+    with _opened(store, choices) as log:
+        partition = log.partition(COMPACTED, 0)
+        for sequence in range(20 * _UNITS):
+            key = b"%d/%d" % (seed, choices.randrange(40))
+            value = None if choices.random() < 0.05 else b"%d" % sequence + bytes(choices.randrange(100))
+            connection.send(("keyed", (None, key, value)))
+            connection.send(("keyed", (partition.append(value, key), key, value)))
+
+
+def maintain(connection: Connection, store: Path, seed: int) -> None:
+    """Do rounds of housekeeping; report the failures of each."""
+    with _opened(store, random.Random(seed)) as log:
+        for _ in range(_OPERATIONS):
+            connection.send(("maintained", log.maintain(compact_all=True).failures))
+
+
+def operate(connection: Connection, store: Path, seed: int) -> None:
+    """Open the store again and again; alter settings, reset a group, make a topic with a group and delete both."""
+    choices = random.Random(seed)
+    for number in range(_OPERATIONS):
+        with _opened(store, choices) as log:
+            topic, partition = choices.choice(PLACES)
+            log.alter_topic(topic, config={"index.interval.bytes": choices.choice((256, 512, 1024))})
+            wandering = log.create_group(RESET_GROUP)
+            bounds = log.offsets(topic)[partition]
+            wandering.reset({TopicPartition(topic, partition): choices.randrange(bounds.start_offset, bounds.end_offset + 1)})
+            name = f"passing-{seed}-{number}"
+            log.create_topic(name)
+            with log.consumer(name, group=name) as consumer:
+                log.partition(name, 0).append(b"x")
+                consumer.poll()
+                consumer.commit(sync=True)
+            log.group(name).delete()
+            log.delete_topic(name)
+            connection.send(("operated", name))
+
+
+def survive(connection: Connection, store: Path, seed: int) -> None:
+    """Have all partitions open until a message; then append to each, as one who inherits the mutexes of the dead, report that
+    as `append` does, and end with "survived"."""
+    author = _Author(seed)
+    with eventlog.open(store) as log:
+        partitions = {place: log.partition(*place) for place in PLACES}
+        connection.send("here")
+        connection.recv()
+        for place, partition in partitions.items():
+            sequence, values = author.group(place, 1)
+            connection.send(("appended", (*place, partition.append(values[0]), seed, sequence, 1)))
+        connection.send("survived")
+        connection.recv()

@@ -1,0 +1,82 @@
+"""The rounds of the campaign: processes die, their store is looked at from outside, and goes on."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import eventlog
+from tests.support import heads, mortals, payloads
+from tests.support.bare_store import BareStore
+from tests.support.processes import Worker
+from torture.campaign import Run
+from torture.campaigns.kills.account import Account
+from torture.campaigns.kills.cast import Deaths, play
+
+_ROUNDS_A_STORE = 6
+_REBOOTS_A_ROUND = 0.5
+
+
+def _reboot(store: Path, account: Account) -> None:
+    """Let the mapped files be of an earlier boot: the next one recovers what is there."""
+    for file in (store / "shared").iterdir():
+        if file.suffix in (".head", ".acks") and file.stat().st_size:
+            heads.simulate_reboot(file)
+    account.forget_what_a_reboot_forgets()
+
+
+def _go_on(run: Run, store: Path, account: Account, ends: dict[tuple[str, int], int]) -> None:
+    """The library sees the same, finds nothing wrong, and goes on where the others ended."""
+    writer = run.random.randrange(2**31)
+    with eventlog.open(store) as log:
+        for (topic, number), end in ends.items():
+            offset = log.partition(topic, number).append(payloads.value(writer, 0, 0, 0, 1))
+            assert offset == end, f"{topic}-{number}: the bytes end at {end}, the library goes on at {offset}"
+            account.note("appended", (topic, number, offset, writer, 0, 1))
+        problems = [report.problems for report in log.verify() if report.problems]
+        assert not problems, problems
+
+
+def _survivor(run: Run, store: Path) -> Worker:
+    survivor = Worker(mortals.survive, store, run.random.randrange(2**31))
+    assert survivor.receive() == "here"
+    return survivor
+
+
+def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
+    mortals.create(store)
+    account = Account()
+    bare = BareStore(store)
+    for number in range(rounds):
+        with ExitStack() as survivors:
+            survivor = survivors.enter_context(_survivor(run, store)) if run.random.random() < 0.5 else None
+            play(run, deaths, store, account, number)
+            if survivor is not None:
+                survivor.send("the others are gone")
+                for message in iter(survivor.receive, "survived"):
+                    account.note(*message)
+            ends = account.check(bare)
+        run.count("rounds checked byte by byte")
+        _go_on(run, store, account, ends)
+        if run.random.random() < _REBOOTS_A_ROUND:
+            _reboot(store, account)
+            run.count("reboots")
+    run.count("acknowledged records", account.records)
+    run.count("acknowledged commits", account.commits)
+
+
+def play_all(connection: Connection, run: Run) -> None:
+    """Play all rounds in a process whose `eventlog` has fault points; report what is counted after each store, then None."""
+    deaths = Deaths(run.random)
+    for number in range(run.amount(8, 200)):
+        store = run.directory / f"store-{number}"
+        _live_through(run, deaths, store, run.amount(4, _ROUNDS_A_STORE))
+        shutil.rmtree(store)
+        connection.send(run.counts.copy())
+        run.counts.clear()
+    run.count("fault points where a process died", len(deaths.at))
+    assert run.counts.total() and (run.is_short or not deaths.never()), f"no process ever died at {deaths.never()}"
+    connection.send(run.counts)
+    connection.send(None)
