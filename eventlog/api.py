@@ -16,7 +16,7 @@ from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import InvalidArgumentError, InvalidTypeError
+from eventlog.errors import InvalidArgumentError, InvalidTypeError, tells_failures
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
@@ -39,6 +39,7 @@ _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 _open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
 
 
+@tells_failures("close")
 class EventLog(Log):
     """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
 

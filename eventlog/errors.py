@@ -1,8 +1,15 @@
-"""Every error that eventlog raises; all derive from `EventLogError`."""
+"""Every error that eventlog raises, and what the system's errors become; all derive from `EventLogError`."""
 
 from __future__ import annotations
 
+import errno
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar
+
+_Class = TypeVar("_Class", bound=type)
 
 
 class EventLogError(Exception):
@@ -118,3 +125,43 @@ class BackupError(EventLogError):
 
 class UnsupportedCodecError(EventLogError):
     """A batch is compressed, or has to be, with a codec whose library is not installed."""
+
+
+def is_disk_full(error_number: int | None) -> bool:
+    """Does this errno say that there is no room, on the disk or in a quota?"""
+    return error_number in (errno.ENOSPC, errno.EDQUOT)
+
+
+def failure_of(what: str, error: OSError) -> EventLogError:
+    """What an `OSError` is to users: `DiskFullError` or `EventLogError`, with what it was about."""
+    kind = DiskFullError if is_disk_full(error.errno) else EventLogError
+    return kind(f"{what}: {error}")
+
+
+def tells_failures(*without: str) -> Callable[[_Class], _Class]:
+    """Let an `OSError` in any public method of a class, or in making an object, become what `failure_of` makes of it.
+
+    The object says what it was about. Methods `without` that are those which call a user's functions: these errors are theirs.
+
+    Any system call may fail, on any disk that fails or fills. Where this can be told better, or where something has to be
+    done about it, that is done where the call is made."""
+
+    def covered(kind: _Class) -> _Class:
+        for name, method in list(vars(kind).items()):
+            is_public = name == "__init__" or not name.startswith("_")
+            if is_public and name not in without and isinstance(method, FunctionType):
+                setattr(kind, name, _telling(method))
+        return kind
+
+    return covered
+
+
+def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def told(self: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(self, *arguments, **options)
+        except OSError as error:
+            raise failure_of(repr(self), error) from error
+
+    return told

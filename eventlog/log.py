@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from eventlog.errors import (
     StoreClosedError,
     TopicExistsError,
     TopicNotFoundError,
+    tells_failures,
 )
 from eventlog.options import (
     TopicConfig,
@@ -60,6 +61,7 @@ class Internals(NamedTuple):
     close_partition: Callable[[str, int], None]
 
 
+@tells_failures()
 class Log:
     """The log of an open store: topics and partitions. Safe for several threads; not to be used across fork()."""
 
@@ -81,7 +83,14 @@ class Log:
             )
         self._environment = self._open_catalog(is_new)
         self._topics = TopicCatalog(self._environment)
-        self._adopt()
+        try:
+            if is_new:
+                complete_store(path)
+            self._adopt()
+        except BaseException:
+            self._environment.close()
+            self._gate.close()
+            raise
         self._internals = Internals(
             path,
             self._signals,
@@ -105,13 +114,10 @@ class Log:
 
     def _open_catalog(self, is_new: bool) -> CatalogEnvironment:
         try:
-            environment = CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
+            return CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
         except BaseException:
             self._gate.close()
             raise
-        if is_new:
-            complete_store(self.path)
-        return environment
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
@@ -254,7 +260,7 @@ class Log:
             may_have_gaps = description.settings().may_have_gaps
             for partition in range(description.partitions):
                 directory = names.partition_directory(self.path, description.name, partition)
-                if directory.exists():
+                if files.is_there(directory):
                     found = self.partition(description.name, partition)
                     reports.append(verify(found, may_have_gaps=may_have_gaps))
         return reports
@@ -275,12 +281,11 @@ class Log:
         with self._lock:
             partitions = [*self._partitions.values(), *self._deleted]
             self._partitions.clear()
-        try:
-            for partition in partitions:
-                partition.close()
-        finally:
-            self._environment.close()
-            self._gate.close()
+        with ExitStack() as steps:  # all of them, whatever the others raise
+            steps.callback(self._gate.close)
+            steps.callback(self._environment.close)
+            for partition in reversed(partitions):
+                steps.callback(partition.close)
 
 
 def internals(log: Log) -> Internals:

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class Signals:
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
         finally:
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
         # Unmapped once nobody refers to it: a thread may be asleep in it while another one closes.
         self.pointer: Any = ffi.gc(pointer, lib.el_signals_unmap)
         self._threads = threading.local()

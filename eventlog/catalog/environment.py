@@ -6,17 +6,25 @@ Source of the rules: https://lmdb.readthedocs.io, "Environment class" and "Cavea
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lmdb
 
-from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
+from eventlog.errors import (
+    DiskFullError,
+    EventLogError,
+    StoreClosedError,
+    StoreOpenError,
+    failure_of,
+    is_disk_full,
+    tells_failures,
+)
 
 _MAP_BYTES = 2**30  # address space, not disk
 _DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
@@ -26,6 +34,40 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
+_FREE_BYTES_MIN = 2**20  # more than a transaction writes at once
+
+
+@contextmanager
+def _lmdb_failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
+    """Let an error of LMDB become `DiskFullError` or `kind`, with what could not be done in `directory`."""
+    try:
+        yield
+    except lmdb.Error as error:
+        raise (DiskFullError if _is_full(directory, error) else kind)(f"{what}: {error}") from error
+
+
+@contextmanager
+def _failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
+    """The same, and for an error of the system, too."""
+    try:
+        with _lmdb_failures_told(directory, what, kind):
+            yield
+    except OSError as error:
+        if is_disk_full(error.errno):
+            raise failure_of(what, error) from error
+        raise kind(f"{what}: {error}") from error
+
+
+def _is_full(directory: Path, error: lmdb.Error) -> bool:
+    """Is it for want of room that LMDB failed? A quota has no error of its own there, and a write that found room for a part of
+    its bytes only is said to be EIO."""
+    code = getattr(error, "code", None)
+    if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)) or is_disk_full(code):
+        return True
+    try:
+        return code == errno.EIO and shutil.disk_usage(directory).free < _FREE_BYTES_MIN
+    except OSError:
+        return False
 
 
 Gate = Callable[[], AbstractContextManager[None]]
@@ -53,16 +95,41 @@ class _Environments:
         self.opened: dict[tuple[int, int], _Opened] = {}
         self.transactions = 0
 
-    def share(self, directory: Path, create: bool, read_only: bool) -> tuple[tuple[int, int], _Opened]:
+    def share(self, directory: Path, create: bool, read_only: bool) -> tuple[int, int]:
         """Open the environment of a directory, or take part in the one that is open; who writes waits for who only reads."""
-        status = directory.stat()
+        with _failures_told(directory, f"the catalog in {directory} cannot be opened", StoreOpenError):
+            status = directory.stat()
         key = status.st_dev, status.st_ino
         with self.changed:
             self.changed.wait_for(lambda: read_only or key not in self.opened or not self.opened[key].is_read_only)
             if key not in self.opened:
                 self.opened[key] = _open_read_only(directory) if read_only else _open(directory, create)
             self.users[key] = self.users.get(key, 0) + 1
-            return key, self.opened[key]
+            return key
+
+    def current(self, key: tuple[int, int], directory: Path) -> _Opened | None:
+        """The environment as it is open now; None if it was closed. One that could not be opened anew is tried once more."""
+        opened = self.opened.get(key)
+        if opened is None:
+            with self.changed:
+                if key in self.users and key not in self.opened:
+                    self.opened[key] = _open(directory, create=False)
+                opened = self.opened.get(key)
+        return opened
+
+    def renew(self, key: tuple[int, int], directory: Path, failed: _Opened) -> bool:
+        """Open an environment anew that does nothing more since a write has failed; another thread may have done so already.
+
+        The caller's transaction has to be the only one: False tells that others have to end first."""
+        with self.changed:
+            if self.opened.get(key) is not failed:
+                return True
+            if self.transactions > 1:
+                return False
+            failed.environment.close()
+            del self.opened[key]
+            self.opened[key] = _open(directory, create=False)
+            return True
 
     def give_back(self, key: tuple[int, int]) -> None:
         """Close the environment if this was its last user."""
@@ -70,7 +137,8 @@ class _Environments:
             self.users[key] -= 1
             if self.users[key] == 0:
                 del self.users[key]
-                self.opened.pop(key).environment.close()
+                if key in self.opened:  # else it could not be opened anew
+                    self.opened.pop(key).environment.close()
                 self.changed.notify_all()
 
     @contextmanager
@@ -109,6 +177,7 @@ os.register_at_fork(
 )
 
 
+@tells_failures()
 class CatalogEnvironment:
     """A share in the process's one environment for a directory. Without `create` it has to be there; with `read_only` it is
     not changed, and a process that was stopped inside a change of it is in nobody's way.
@@ -119,49 +188,68 @@ class CatalogEnvironment:
     Raises `StoreOpenError`, `DiskFullError`, and what `gate` raises."""
 
     def __init__(self, directory: Path, *, create: bool, gate: Gate = nullcontext, read_only: bool = False) -> None:
+        self._directory = directory
         self._gate = gate
         with gate():
-            self._key, (self._environment, self._databases, _) = _environments.share(directory, create, read_only)
+            self._key = _environments.share(directory, create, read_only)
+
+    def __repr__(self) -> str:
+        return f"<the catalog in {self._directory}>"
+
+    def _opened(self) -> _Opened:
+        opened = _environments.current(self._key, self._directory)
+        if opened is None:
+            raise StoreClosedError(f"{self!r} is closed")
+        return opened
 
     def database(self, name: bytes) -> Any:
         """The handle of a named database, for a transaction on several of them."""
-        return self._databases[name]
+        return self._opened().databases[name]
 
     @contextmanager
     def transaction(self, database: bytes, *, write: bool = False) -> Iterator[lmdb.Transaction]:
         """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours."""
-        with self._gate() if write else nullcontext(), _environments.transaction():
-            try:
-                with self._environment.begin(db=self._databases[database], write=write) as transaction:
-                    yield transaction
-            except (lmdb.DiskError, lmdb.MapFullError) as error:
-                raise DiskFullError(f"the catalog cannot grow: {error}") from error
-            except lmdb.Error as error:
-                raise EventLogError(f"the catalog failed: {error}") from error
+        told = _lmdb_failures_told(self._directory, "the catalog failed")  # what else is done in it has its own errors
+        gate = self._gate() if write else nullcontext()
+        with gate, _environments.transaction(), told, self._begin(database, write) as transaction:
+            yield transaction
+
+    def _begin(self, database: bytes, write: bool) -> lmdb.Transaction:
+        opened = self._opened()
+        try:
+            return opened.environment.begin(db=opened.databases[database], write=write)
+        except lmdb.PanicError:
+            # LMDB could not write which transaction is the last one, undid that, and does nothing more in this environment.
+            if not _environments.renew(self._key, self._directory, opened):
+                raise
+        opened = self._opened()
+        return opened.environment.begin(db=opened.databases[database], write=write)
 
     def used(self) -> float:
         """Which part of the catalog's address space is in use, from 0 to 1."""
-        info = self._environment.info()
-        return float((info["last_pgno"] + 1) * self._environment.stat()["psize"] / info["map_size"])
+        with _failures_told(self._directory, "the catalog failed"):
+            environment = self._opened().environment
+            info = environment.info()
+            return float((info["last_pgno"] + 1) * environment.stat()["psize"] / info["map_size"])
 
     def free_dead_readers(self) -> int:
         """Free the places of processes that died while they read; how many there were."""
-        return int(self._environment.reader_check())
+        with _failures_told(self._directory, "the catalog failed"):
+            return int(self._opened().environment.reader_check())
 
     def copy_to(self, path: Path) -> None:
         """Write the catalog as it is at one moment to a new file, durably, while others go on changing it.
 
         LMDB could leave free pages out of a copy, but would number its transactions anew; members of groups are told apart by
-        these numbers. Raises `DiskFullError`, `FileExistsError`."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with _environments.transaction():
-                self._environment.copyfd(descriptor, compact=False)
-            os.fsync(descriptor)
-        except lmdb.Error as error:
-            raise DiskFullError(f"the catalog cannot be copied to {path}: {error}") from error
-        finally:
-            os.close(descriptor)
+        these numbers. Raises `DiskFullError`, `EventLogError`."""
+        with _failures_told(path.parent, f"the catalog cannot be copied to {path}"):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with _environments.transaction():
+                    self._opened().environment.copyfd(descriptor, compact=False)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def close(self) -> None:
         """Give the share back; the last one closes the environment."""
@@ -174,113 +262,86 @@ class FrozenCatalog(CatalogEnvironment):
     Raises `StoreOpenError`."""
 
     def __init__(self, directory: Path) -> None:
-        self._environment, self._databases, _ = _open_read_only(directory, lock=False)
+        self._directory = directory
+        self._frozen = _open_read_only(directory, lock=False)
+
+    def _opened(self) -> _Opened:
+        return self._frozen
 
     def close(self) -> None:
         """Close the file."""
-        self._environment.close()
+        self._frozen.environment.close()
 
 
 def _open_read_only(directory: Path, *, lock: bool = True) -> _Opened:
     path = directory / _DATA_FILE
-    try:
+    with _failures_told(directory, f"the catalog {path} cannot be read", StoreOpenError):
         environment = lmdb.open(
             str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0,
             readonly=True, lock=lock, create=False,
         )  # fmt: skip
-    except lmdb.Error as error:
-        raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
-    try:
-        _refuse_cut_file(path, environment)
-        databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
-    except lmdb.Error as error:
-        environment.close()
-        raise StoreOpenError(f"the catalog {path} cannot be read: {error}") from error
-    except BaseException:
-        environment.close()
-        raise
-    return _Opened(environment, databases, True)
+        try:
+            _refuse_cut_file(path, environment)
+            databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
+        except BaseException:
+            environment.close()
+            raise
+        return _Opened(environment, databases, True)
 
 
 def _open(directory: Path, create: bool) -> _Opened:
     path = directory / _DATA_FILE
-    # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
-    if not create and (not path.exists() or path.stat().st_size == 0):
-        raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
-    _reserve_lock_file(directory / _LOCK_FILE)
-    try:
+    with _failures_told(directory, f"the catalog {path} cannot be opened", StoreOpenError):
+        # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
+        if not create and (not path.exists() or path.stat().st_size == 0):
+            raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
+        _reserve_lock_file(directory / _LOCK_FILE)
         if create:
-            with _failures_told(path):
-                _make_whole(path)
+            _make_whole(path)
         environment = lmdb.open(
             str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, mode=0o600
         )
-    except lmdb.DiskError as error:
-        raise DiskFullError(f"no space for the catalog in {directory}: {error}") from error
-    except lmdb.Error as error:
-        raise StoreOpenError(f"the catalog in {directory} cannot be opened: {error}") from error
-    try:
-        _refuse_cut_file(path, environment)
-        databases = _open_databases(environment)
-    except BaseException:
-        environment.close()
-        raise
-    return _Opened(environment, databases, False)
-
-
-def _make_whole(path: Path) -> None:
-    """Let an empty catalog appear at once, unless there is one: what a power cut leaves half made LMDB refuses for good.
-
-    Of those who make the same store at this moment one does it."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        temporary.unlink(missing_ok=True)
-        environment = lmdb.open(
-            str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600
-        )
         try:
-            _open_databases(environment)
-            environment.sync(True)
-        finally:
+            _refuse_cut_file(path, environment)
+            databases = _open_databases(environment)
+        except BaseException:
             environment.close()
-        temporary.rename(path)
-    finally:
-        os.close(descriptor)
+            raise
+        return _Opened(environment, databases, False)
 
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
+    with environment.begin(write=True) as transaction:
+        return {name: environment.open_db(name, txn=transaction) for name in _DATABASES}
+
+
+def _make_whole(path: Path) -> None:
+    """Let an empty catalog appear at once, unless there is one: what a power cut, or a full disk, leaves half made LMDB refuses
+    for good. Of those who make the same store at this moment one is here: it has passed the gate."""
+    if path.exists():
+        return
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    environment = lmdb.open(
+        str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600
+    )
     try:
-        with environment.begin(write=True) as transaction:
-            return {name: environment.open_db(name, txn=transaction) for name in _DATABASES}
-    except (lmdb.DiskError, lmdb.MapFullError) as error:
-        raise DiskFullError(f"the catalog cannot grow: {error}") from error
-    except lmdb.Error as error:
-        raise StoreOpenError(f"the catalog cannot be opened: {error}") from error
+        _open_databases(environment)
+        environment.sync(True)
+    finally:
+        environment.close()
+    temporary.rename(path)
 
 
 def _reserve_lock_file(path: Path) -> None:
     """LMDB makes a file with holes and maps it: on a full disk touching a hole would be a SIGBUS."""
-    with _failures_told(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(descriptor).st_size < _LOCK_BYTES:
-                os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def _failures_told(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(f"no space for {path}: {error.strerror}") from error
-        raise StoreOpenError(f"{path} cannot be prepared: {error.strerror}") from error
+        if os.fstat(descriptor).st_size < _LOCK_BYTES:
+            os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _refuse_cut_file(path: Path, environment: lmdb.Environment) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
-from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError
+from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, tells_failures
 from eventlog.groups import coordinator
 from eventlog.groups.fencing import set_offsets
 from eventlog.groups.look import GroupLook, lag_of, look_at, look_at_all
@@ -81,6 +81,7 @@ def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> di
     return checked
 
 
+@tells_failures()
 class Group:
     """A consumer group by its name. Made by `EventLog.group`; every method raises `GroupNotFoundError` once it is deleted."""
 

@@ -13,7 +13,7 @@ import struct
 import threading
 from pathlib import Path
 
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, tells_failures
 from eventlog.storage import files
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
@@ -48,12 +48,12 @@ class _Files:
             self.users[key] -= 1
             if self.users[key] == 0:
                 del self.users[key], self.held[key]
-                os.close(self.descriptors.pop(key))
+                files.close(self.descriptors.pop(key))
 
     def after_fork_in_child(self) -> None:
         """Forget what belongs to the parent. Closing its descriptors here takes no lock from it."""
         for descriptor in self.descriptors.values():
-            os.close(descriptor)
+            files.close(descriptor)
         self.__init__()  # type: ignore[misc]
 
 
@@ -61,12 +61,16 @@ _files = _Files()
 os.register_at_fork(after_in_child=_files.after_fork_in_child)
 
 
+@tells_failures()
 class MemberLocks:
     """The locks of a store's group members."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._key = _files.share(path)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._path}>"
 
     def hold(self, epoch: int) -> None:
         """Be alive as the member with this epoch, from now until this process ends or `release`."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 
-from eventlog.errors import EventLogError, GroupNotFoundError
+from eventlog.errors import GroupNotFoundError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.persister import Persister, persist
 from eventlog.groups.table import GroupTable, create_group
@@ -91,15 +92,10 @@ class Groups:
         for thread in (self._watcher, self._persister):
             if thread is not None:
                 thread.stop()
-        failure: EventLogError | None = None
-        for table in self._tables.values():
-            try:
+        with ExitStack() as steps:  # all of them, whatever the others raise
+            if self._locks is not None:
+                steps.callback(self._locks.close)
+            for table in self._tables.values():
+                steps.callback(table.acks.close)
                 if not table.acks.is_deleted:
-                    persist(self.internals, table, flush=self.internals.fsync != "never")
-            except EventLogError as error:
-                failure = error
-            table.acks.close()
-        if self._locks is not None:
-            self._locks.close()
-        if failure is not None:
-            raise failure
+                    steps.callback(persist, self.internals, table, flush=self.internals.fsync != "never")

@@ -112,7 +112,7 @@ def _content_of(directory: Path) -> tuple[list[TopicDescription], int]:
 def _copy(log: Log, topic: TopicDescription, number: int, destination: Path, link: bool) -> CopiedPartition | None:
     """Copy a partition; None if nothing was ever appended to it."""
     store = internals(log)
-    if not names.partition_directory(store.path, topic.name, number).exists():
+    if not files.is_there(names.partition_directory(store.path, topic.name, number)):
         return None  # where the topic is deleted right now, the check behind the copies finds out
     try:
         partition = store.separate_partition(topic.name, number)

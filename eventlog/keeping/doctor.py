@@ -25,8 +25,8 @@ from eventlog.storage.checkpoints import read_start
 from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
 from eventlog.storage.gate import gate_holder
 from eventlog.storage.glance import glance
-from eventlog.storage.head import DAMAGED
 from eventlog.storage.inspection import verify_partition
+from eventlog.storage.poison import DAMAGED
 from eventlog.storage.store import prepare_store
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -98,14 +98,14 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
             if (partition := _Partition(store, topic, number)).directory.is_dir()
         ]  # fmt: skip
         group_names = groups.names()
-        findings.append(_summary(store, descriptions, partitions, group_names))
+        findings += _guarded(str(store), lambda: _summary(store, descriptions, partitions, group_names))
         findings += _guarded("files", lambda: _files(store, descriptions, group_names))
         findings += _guarded("open files", lambda: _limits(len(partitions)))
         for partition in partitions:
             findings += _guarded(partition.name, lambda each=partition: _check_partition(each, deep))  # type: ignore[misc]
         for name in group_names:
             findings += _guarded(f"group {name}", lambda each=name: _check_group(store, groups, each))  # type: ignore[misc]
-    except EventLogError as error:
+    except (EventLogError, OSError) as error:
         findings.append(Finding(ERROR, "catalog", str(error), "eventlog restore BACKUP DEST"))
     finally:
         environment.close()
@@ -128,10 +128,12 @@ def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Findi
     return found
 
 
-def _summary(store: Path, topics: list[TopicDescription], partitions: list[_Partition], groups: list[str]) -> Finding:
+def _summary(
+    store: Path, topics: list[TopicDescription], partitions: list[_Partition], groups: list[str]
+) -> Iterator[Finding]:
     size = sum(files.size_of(path) for each in partitions for path in each.directory.iterdir())
     text = f"topics: {len(topics)}, partitions in use: {len(partitions)}, groups: {len(groups)}, bytes in files: {size}"
-    return Finding(NOTE, str(store), text)
+    yield Finding(NOTE, str(store), text)
 
 
 def _directory(store: Path) -> Iterator[Finding]:

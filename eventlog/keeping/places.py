@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.errors import BackupError, DiskFullError, InvalidArgumentError, InvalidTypeError
+from eventlog.errors import BackupError, DiskFullError, InvalidArgumentError, InvalidTypeError, is_disk_full
 from eventlog.storage import files
 
 _OF_THE_FILE_SYSTEM = ("lost+found",)
@@ -29,7 +28,7 @@ def check_new_directory(path: Path) -> None:
     if path.is_dir():
         if any(name not in _OF_THE_FILE_SYSTEM for name in os.listdir(path)):
             raise BackupError(f"{path} holds files already: choose a new or an empty directory")
-    elif path.exists() or path.is_symlink():
+    elif files.is_there(path) or path.is_symlink():
         raise BackupError(f"{path} is a file: choose a new or an empty directory")
 
 
@@ -39,7 +38,7 @@ def failures_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error.errno):
             raise DiskFullError(f"no space for {path}: {error.strerror}") from error
         where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else str(path)
         raise BackupError(f"{where}: {error.strerror or error}") from error
@@ -50,7 +49,7 @@ def fill_new_directory(path: Path) -> Iterator[None]:
     """Make a private directory, or take an empty one; if filling it fails, it is again what it was."""
     with failures_named(path):
         check_new_directory(path)
-        was_there = path.exists()
+        was_there = files.is_there(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.make_directory(path)
         try:

@@ -19,6 +19,7 @@ from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.limits import change_settings_of
 from eventlog.storage.recovery import begin_epoch, read_epochs, write_epochs
 from eventlog.storage.repairing import (
     HeadState,
@@ -93,7 +94,7 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
         raise PartitionNotFoundError(f"topic {topic!r} has no partition {partition}; it has 0 to {last}")
     store = internals(log)
     directory = names.partition_directory(store.path, topic, partition)
-    if not directory.exists():
+    if not files.is_there(directory):
         return RepairPlan(topic, partition, 0, 0)
     committed = _committed(store, groups, TopicPartition(topic, partition))
     if execute:
@@ -186,7 +187,7 @@ def _wrong_indexes(directory: Path, bases: list[int], head: HeadState, report: V
     for base in bases:
         for suffix, entry_bytes in _INDEXES.items():
             path = names.segment_file(directory, base, suffix)
-            if path in named or not path.exists() or path.stat().st_size % entry_bytes:
+            if path in named or not files.is_there(path) or path.stat().st_size % entry_bytes:
                 wrong.append(path)
     if head.end_offset is not None:
         wrong += [path for path in _wrong_active_indexes(directory, head) if path not in wrong]
@@ -220,6 +221,9 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
     if plan.lost:
         store.note_gaps(plan.topic)
+        with_gaps = store.topics.find(plan.topic).settings()
+        # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
+        change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, store.lock_timeout_ms)
         store.signals.catalog_changed()
     if findings.needs_segment:
         create_active_segment(directory, plan.end_offset)

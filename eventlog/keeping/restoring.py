@@ -56,7 +56,7 @@ def restore(backup: str | os.PathLike[str], destination: str | os.PathLike[str])
 
 
 def _check_room(target: Path, manifest: Manifest) -> None:
-    above = next(path for path in (target, *target.parents) if path.exists())
+    above = next(path for path in (target, *target.parents) if files.is_there(path))
     free = shutil.disk_usage(above).free
     if free < manifest.size_bytes:
         raise DiskFullError(f"{target} needs {manifest.size_bytes} bytes, but {free} are free; nothing was restored")

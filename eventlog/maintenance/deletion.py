@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventlog.catalog.topics import TopicDescription
-from eventlog.errors import EventLogError
+from eventlog.errors import failure_of
 from eventlog.groups.forget import forget_topic
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals
@@ -48,5 +48,5 @@ def _remove(groups: Groups, topic: TopicDescription) -> None:
         try:
             remove_partition(groups.internals.path, groups.internals.signals, topic.name, partition)
         except OSError as error:
-            raise EventLogError(f"partition {partition} of topic {topic.name!r} cannot be removed: {error}") from error
+            raise failure_of(f"partition {partition} of topic {topic.name!r} cannot be removed", error) from error
     forget_topic(groups, topic.name)

@@ -43,15 +43,16 @@ def _only_one(groups: Groups) -> Iterator[bool]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_mine = True
     except BlockingIOError:
-        os.close(descriptor)
-        yield False
-        return
+        is_mine = False
+    except BaseException:
+        files.close(descriptor)
+        raise
     try:
-        yield True
+        yield is_mine
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        files.unlock_and_close(descriptor)
 
 
 def _finish_deletions(groups: Groups, report: MaintenanceReport) -> None:
@@ -68,7 +69,7 @@ def _maintain_topic(groups: Groups, topic: TopicDescription, report: Maintenance
     goes_by_acks = topic.settings().text("retention.acked") == "true"
     committed = committed_by_group(groups, topic.name) if goes_by_acks else {}
     for number in range(topic.partitions):
-        if not names.partition_directory(internals.path, topic.name, number).exists():
+        if not files.is_there(names.partition_directory(internals.path, topic.name, number)):
             continue
         try:
             with closing(internals.separate_partition(topic.name, number)) as partition:

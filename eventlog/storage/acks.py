@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError
+from eventlog.storage import files
 from eventlog.storage.shared import SharedFile, boot_id
 from eventlog.waiting import Awaited, Signals
 
@@ -76,7 +77,7 @@ def _map_trusted(path: Path, incarnation: int, bytes_min: int) -> Any | None:
             return None
         group = lib.el_group_map(descriptor)
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
     if group == ffi.NULL:
         raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
     if lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation):
@@ -187,7 +188,8 @@ class AckTable(SharedFile):
     @property
     def capacity(self) -> int:
         """How many slots the file has room for; those that nobody uses are never dirty."""
-        return (os.fstat(self._descriptor).st_size - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
+        with files.failures_told(repr(self)):
+            return (os.fstat(self._descriptor).st_size - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
 
     def initialise_slot(self, slot: int) -> None:
         """Make a new slot, which nobody else knows yet."""

@@ -5,7 +5,6 @@ The native appender does the work and answers with a status; here the rare ones 
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,26 +22,26 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.storage import files, names
-from eventlog.storage.head import DELETED, SharedHead
+from eventlog.storage.head import SharedHead
+from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
+@contextmanager
+def _opened_segment(directory: Path, base_offset: int) -> Iterator[list[int]]:
+    """Descriptors of the .log, .index and .timeindex of a segment, created where they are not there.
 
-def _open_segment(directory: Path, base_offset: int) -> list[int]:
-    """Descriptors of the .log, .index and .timeindex of a segment, created where they are not there."""
+    They are closed if the block fails, and else belong to the native appender that it has given them to."""
     descriptors: list[int] = []
     try:
         for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
             path = names.segment_file(directory, base_offset, suffix)
             descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE))
-    except OSError as error:
+        yield descriptors
+    except BaseException:
         for descriptor in descriptors:
-            os.close(descriptor)
-        if error.errno in _DISK_FULL:
-            raise DiskFullError(f"no space for a new segment in {directory}: {error.strerror}") from error
-        raise EventLogError(f"a segment cannot be opened: {error}") from error
-    return descriptors
+            files.close(descriptor)
+        raise
 
 
 class Appender:
@@ -126,8 +125,8 @@ class Appender:
     def _attach_to(self, base_offset: int) -> None:
         if self.pointer.segment_base == base_offset:
             return
-        descriptors = _open_segment(self._directory, base_offset)
-        self._check(lib.el_appender_attach(self.pointer, base_offset, *descriptors))
+        with files.failures_told("a segment cannot be opened"), _opened_segment(self._directory, base_offset) as descriptors:
+            self._check(lib.el_appender_attach(self.pointer, base_offset, *descriptors))
 
     def roll(self) -> None:
         """Begin a new segment, unless the active one is empty."""
@@ -150,15 +149,22 @@ class Appender:
         sealed = ffi.new("el_tail *")
         self._check(lib.el_roll_begin(self.pointer, sealed))
         successor = sealed.end_offset
-        descriptors = _open_segment(self._directory, successor)
+        with (
+            files.failures_told(f"no new segment can be made in {self._directory}"),
+            files.opened_directory(self._directory) as directory,
+            _opened_segment(self._directory, successor) as descriptors,
+        ):
+            self._sync(directory)
+            self._check(lib.el_roll_finish(self.pointer, successor))
+            self._check(lib.el_appender_attach(self.pointer, successor, *descriptors))
+
+    def _sync(self, directory: int) -> None:
+        """Make the names of new files durable. If that fails nobody may try again, as with any sync."""
         try:
-            files.sync_directory(self._directory)
+            os.fsync(directory)
         except OSError as error:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            raise EventLogError(f"{self._directory} cannot be synced: {error}") from error
-        self._check(lib.el_roll_finish(self.pointer, successor))
-        self._check(lib.el_appender_attach(self.pointer, successor, *descriptors))
+            lib.el_head_set_poison(self._head.pointer, error.errno)
+            raise self._poisoned() from error
 
     def _check(self, status: int) -> None:
         if status != lib.EL_DONE:

@@ -146,7 +146,7 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         while position < size:
-            data = os.pread(file.fileno(), block_bytes, position)
+            data = files.read_at(file.fileno(), block_bytes, position)
             status, consumed = plain(ffi.from_buffer("uint8_t[]", data), len(data))
             position += consumed
             block_bytes = _BLOCK_BYTES
@@ -208,8 +208,11 @@ class _CleanedSegment:
         files.sync_directory(self._directory)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
-        self._log.close()
+        """Leave nothing behind, unless the files are about to take the place of others: who locks these next ends that."""
+        with suppress(OSError):  # what is left in the buffer of a failed write
+            self._log.close()
+        if files.is_there(names.swap_file(self._directory, self._base_offset)):
+            return
         for suffix in names.SEGMENT_SUFFIXES:
             names.cleaned_file(self._directory, self._base_offset, suffix).unlink(missing_ok=True)
 
@@ -267,7 +270,7 @@ class _Compaction:
     def _put_in_place(self, group: Sequence[Segment], cleaned: _CleanedSegment) -> bool:
         cleaned.finish()
         with self._parts.locked():
-            if not all(segment.path.exists() for segment in group):
+            if not all(files.is_there(segment.path) for segment in group):
                 return False  # retention, or somebody's request, has deleted records meanwhile
             swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
             lib.el_head_segments_changed(self._parts.head.pointer)

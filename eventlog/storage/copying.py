@@ -68,12 +68,12 @@ def _sources(directory: Path, active: ActiveSegment) -> Iterator[tuple[Path, int
     for base in files.segment_bases(directory):
         for suffix in _SUFFIXES if base < active.base_offset else ():
             path = names.segment_file(directory, base, suffix)
-            if suffix == names.LOG_SUFFIX or path.exists():
+            if suffix == names.LOG_SUFFIX or files.is_there(path):
                 yield path, None
     lengths = (active.index_bytes, active.time_index_bytes, active.log_bytes)
     for suffix, length in zip(_SUFFIXES, lengths, strict=True):
         path = names.segment_file(directory, active.base_offset, suffix)
-        if suffix == names.LOG_SUFFIX or path.exists():
+        if suffix == names.LOG_SUFFIX or files.is_there(path):
             yield path, length
     for name in sorted(os.listdir(directory)):
         if name.endswith(names.CHECKPOINT_SUFFIX):

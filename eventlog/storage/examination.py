@@ -35,12 +35,12 @@ def examine_head(head_file: Path) -> HeadHealth:
         return nothing
     try:
         status = os.fstat(descriptor)
+        page = files.read_at(descriptor, lib.EL_HEAD_BYTES, 0)
         head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
         if head == ffi.NULL:
             return nothing
-        page = os.pread(descriptor, lib.EL_HEAD_BYTES, 0)
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
     try:
         place, checkpoint = (status.st_dev, status.st_ino), ffi.new("el_checkpoint *")
         poison = int(lib.el_head_poison(head))
@@ -66,7 +66,7 @@ def wrong_indexes(directory: Path) -> list[Path]:
     for base in files.segment_bases(directory)[:-1]:
         for suffix, entry_bytes in _INDEXES:
             path = names.segment_file(directory, base, suffix)
-            if not path.exists() or path.stat().st_size % entry_bytes:
+            if not files.is_there(path) or path.stat().st_size % entry_bytes:
                 found.append(path)
     return found
 

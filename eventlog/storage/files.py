@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventlog.errors import DiskFullError, EventLogError, StoreOpenError
+from eventlog.errors import StoreOpenError, failure_of
 from eventlog.storage import names
 
 DIRECTORY_MODE = 0o700
@@ -27,26 +27,56 @@ def failures_told(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else EventLogError
-        raise kind(f"{what}: {error}") from error
+        raise failure_of(what, error) from error
+
+
+def close(descriptor: int) -> None:
+    """Close a file. That this fails tells nobody anything: what has to be on disk was synced, and the descriptor is gone."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def unlock_and_close(descriptor: int) -> None:
+    """Give back the `flock` on a file, and close it.
+
+    Said in words: a child that was forked just now may have a copy of the descriptor, which would keep the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        close(descriptor)
+
+
+@contextmanager
+def opened_directory(directory: Path) -> Iterator[int]:
+    """A descriptor of a directory, for the length of a block."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        close(descriptor)
 
 
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened_directory(directory) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_directory(directory: Path) -> None:
-    """Create a private directory, durably; its parent must exist. An existing one is left as it is."""
-    try:
+    """Create a private directory, durably; its parent must exist. An existing one is left as it is.
+
+    Its name is made durable also then: who made it may have died, or have failed, before it was."""
+    with suppress(FileExistsError):
         directory.mkdir(mode=DIRECTORY_MODE)
-    except FileExistsError:
-        return
     sync_directory(directory.parent)
+
+
+def read_at(descriptor: int, length: int, position: int) -> bytes:
+    """The bytes of an open file from a position on, fewer only at its end: one call may return less than it was asked for."""
+    data = os.pread(descriptor, length, position)
+    while len(data) < length and (more := os.pread(descriptor, length - len(data), position + len(data))):
+        data += more
+    return data
 
 
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
@@ -63,6 +93,16 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def is_there(path: Path) -> bool:
+    """Is there anything at a path? That this cannot be told is an `OSError`, not an answer, as it is of `Path.exists` in newer
+    Pythons."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def size_of(path: Path) -> int:

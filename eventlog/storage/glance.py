@@ -36,7 +36,7 @@ def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
     """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
     with trusted_head(store, topic, partition) as head:
         if head is None:
-            return None if names.partition_directory(store, topic, partition).exists() else _EMPTY
+            return None if files.is_there(names.partition_directory(store, topic, partition)) else _EMPTY
         # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
         start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
         return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
@@ -85,7 +85,7 @@ def _map_trusted(path: Path) -> Any | None:
         status = os.fstat(descriptor)
         head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
     if head == ffi.NULL or lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino):
         return None if head == ffi.NULL else head
     lib.el_head_unmap(head)

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
+from eventlog.storage.poison import DAMAGED
 from eventlog.storage.recovery import Recovered, RecoveryReport
 from eventlog.storage.shared import SharedFile, boot_id
-
-# Poison that is not the errno of a failed write.
-DAMAGED = 74  # EBADMSG: recovery found damage that it must not touch
-DELETED = 43  # EIDRM: the topic was deleted
 
 Recover = Callable[[tuple[int, int] | None], Recovered]
 

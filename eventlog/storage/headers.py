@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
-from eventlog.storage import index
+from eventlog.storage import files, index
 
 _BLOCK_BYTES = 4 * 2**20
 _NO_INDEX = 2**62
@@ -66,7 +65,7 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
     block_bytes = _BLOCK_BYTES
     with open(path, "rb") as file:
         while tail.position < stop:
-            data = os.pread(file.fileno(), min(block_bytes, stop - tail.position), tail.position)
+            data = files.read_at(file.fileno(), min(block_bytes, stop - tail.position), tail.position)
             before = tail.position
             lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
             if tail.position == before:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from eventlog.storage import files
+
 ENTRY = struct.Struct(">ii")
 TIME_ENTRY = struct.Struct(">qi")
 
@@ -77,7 +79,7 @@ def _search(path: Path, entry: struct.Struct, is_before: Callable[[tuple[int, ..
         found = None
         while low < high:
             middle = (low + high) // 2
-            data = os.pread(descriptor, entry.size, middle * entry.size)
+            data = files.read_at(descriptor, entry.size, middle * entry.size)
             if len(data) < entry.size:
                 high = middle  # cut meanwhile
             elif is_before(candidate := entry.unpack(data)):
@@ -86,7 +88,7 @@ def _search(path: Path, entry: struct.Struct, is_before: Callable[[tuple[int, ..
                 high = middle
         return found
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
 
 
 def floor_entry(path: Path, base_offset: int, offset: int) -> IndexEntry | None:
@@ -109,9 +111,9 @@ def last_time_entry(path: Path, base_offset: int) -> TimeIndexEntry | None:
         return None
     try:
         count = os.fstat(descriptor).st_size // TIME_ENTRY.size
-        data = os.pread(descriptor, TIME_ENTRY.size, (count - 1) * TIME_ENTRY.size) if count else b""
+        data = files.read_at(descriptor, TIME_ENTRY.size, (count - 1) * TIME_ENTRY.size) if count else b""
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
     if len(data) < TIME_ENTRY.size:
         return None
     timestamp, relative = TIME_ENTRY.unpack(data)

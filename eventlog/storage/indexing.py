@@ -31,7 +31,7 @@ def build_indexes(path: Path, base_offset: int, interval_bytes: int) -> tuple[by
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         while tail.position < size:
-            data = os.pread(file.fileno(), block_bytes, tail.position)
+            data = files.read_at(file.fileno(), block_bytes, tail.position)
             before = tail.position
             indexes.add(ffi.from_buffer("uint8_t[]", data), len(data), len(data) // lib.EL_BATCH_HEADER_BYTES)
             if tail.position > before:

@@ -245,7 +245,7 @@ def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | 
 
 def _header_at(descriptor: int, position: int) -> Any:
     """The header of the batch at a position, or None if none stands there."""
-    data = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position) if position >= 0 else b""
+    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position) if position >= 0 else b""
     batch = ffi.new("el_batch *")
     lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
     return batch if batch.size_bytes > 0 else None

@@ -21,6 +21,7 @@ from eventlog.errors import (
     RecordTooLargeError,
     StoreClosedError,
     TopicNotFoundError,
+    tells_failures,
 )
 from eventlog.options import TopicConfig, check_bool, check_timeout
 from eventlog.records.batch import Headers, encoded
@@ -29,9 +30,10 @@ from eventlog.records.record import Record
 from eventlog.storage import files, names
 from eventlog.storage.appender import Appender
 from eventlog.storage.deletion import delete_before
-from eventlog.storage.head import DAMAGED, DELETED, SharedHead
+from eventlog.storage.head import SharedHead
 from eventlog.storage.limits import change_settings, native_limits
 from eventlog.storage.parts import Parts
+from eventlog.storage.poison import DAMAGED, DELETED
 from eventlog.storage.reader import LogReader, SegmentList
 from eventlog.storage.recovery import RecoveryReport, recover
 from eventlog.storage.search import Query
@@ -47,6 +49,7 @@ _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields o
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
 
 
+@tells_failures()
 class Partition:
     """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
 
@@ -77,7 +80,7 @@ class Partition:
         self._take_settings(settings)
         self._idle_readers: list[LogReader] = []
         with files.failures_told(f"{self!r} cannot be opened"):
-            self._open(store, settings, lock_timeout_ms)
+            self._open(store, settings)
         _open_partitions.add(self)
 
     def _take_settings(self, settings: TopicConfig) -> None:
@@ -89,7 +92,7 @@ class Partition:
         self._producer_may_compress = compression == "producer"
         self._needs_keys = settings.is_compacted
 
-    def _open(self, store: Path, settings: TopicConfig, lock_timeout_ms: int) -> None:
+    def _open(self, store: Path, settings: TopicConfig) -> None:
         limits = native_limits(settings)
         removed = names.removed_directory(store, self.topic, self.partition)
 
@@ -98,10 +101,17 @@ class Partition:
 
         self._head, self.recovery = SharedHead.open(
             names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps,
-            lock_timeout_ms=lock_timeout_ms,
+            lock_timeout_ms=self._lock_timeout_ms,
         )  # fmt: skip
-        if self._head.poison == DELETED:
+        try:
+            self._use_head(settings, removed, limits)
+        except BaseException:
+            self._native = None
             self._head.close()
+            raise
+
+    def _use_head(self, settings: TopicConfig, removed: Path, limits: Any) -> None:
+        if self._head.poison == DELETED:
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:
             checkpoint = self._head.checkpoint()
@@ -113,14 +123,15 @@ class Partition:
             self.directory,
             self._head,
             self._signals,
-            lock_timeout_ms=lock_timeout_ms,
+            lock_timeout_ms=self._lock_timeout_ms,
             flush_always=self._flush_always,
             damage=self.recovery.damage,
         )
         self._native = self._appender.pointer
         self._reload_settings()
         if self._settings != settings:
-            change_settings(self._head.pointer, self._signals, self._settings, lock_timeout_ms)  # altered while it was opened
+            # They were altered while it was opened.
+            change_settings(self._head.pointer, self._signals, self._settings, self._lock_timeout_ms)
             self._reload_settings()
         self._shorten_appends()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
+from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError, tells_failures
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
-from eventlog.storage.head import DELETED
+from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
 
 _COMPRESSION = 0x07
@@ -106,6 +106,7 @@ def new_native_reader(block_bytes: int) -> Any:
     return ffi.gc(reader, lib.el_reader_free)
 
 
+@tells_failures()
 class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
@@ -120,13 +121,16 @@ class LogReader:
         self._native: Any = new_native_reader(block_bytes)
         self._decompressed: Any = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._directory}>"
+
     def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the segment that is being read."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            files.close(self._descriptor)
             self._descriptor = -1
         self._base_offset = -1
 
@@ -150,7 +154,7 @@ class LogReader:
             missing, base = base, self._segments.holding(offset)
             if base is None:
                 raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
-            if base == missing and not names.segment_file(self._directory, base).exists():
+            if base == missing and not files.is_there(names.segment_file(self._directory, base)):
                 raise CorruptLogError(names.segment_file(self._directory, base), 0, "the segment is missing")
         position, batch_base = self._place_of(base, offset)
         lib.el_reader_seek(self._native, self._descriptor, position, batch_base, offset)
@@ -237,8 +241,6 @@ class LogReader:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            raise CorruptLogError(path, 0, f"the segment cannot be opened: {error.strerror}") from error
         self._base_offset = base_offset
         self._native.allow_gaps = self._segments.may_have_gaps
         return True
@@ -252,7 +254,7 @@ class LogReader:
         if entry is None:
             return 0, base_offset
         batch = ffi.new("el_batch *")
-        data = os.pread(self._descriptor, lib.EL_BATCH_HEADER_BYTES, entry.position) if entry.position >= 0 else b""
+        data = files.read_at(self._descriptor, lib.EL_BATCH_HEADER_BYTES, entry.position) if entry.position >= 0 else b""
         lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
         points_right = batch.size_bytes > 0 and batch.base_offset + batch.last_offset_delta == entry.offset
         is_before = points_right and base_offset <= batch.base_offset <= offset

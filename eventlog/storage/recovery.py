@@ -76,7 +76,7 @@ class _Scan:
 
 def _parse_batch(descriptor: int, position: int) -> Any | None:
     """The header of the batch at a position, or None when none is there."""
-    data = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
+    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
     batch = ffi.new("el_batch *")
     status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
     return batch if (status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes) or status == lib.EL_CODEC_OK else None
@@ -147,7 +147,7 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
             block_bytes = max(_BLOCK_BYTES, result.needed_bytes)
         return scan
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
 
 
 def find_data_end(path: Path, start: int, size: int) -> int:
@@ -202,7 +202,7 @@ def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
     start = scan.tail.position
     kept = removed / f"{scan.path.stem}-{start}.bin"
     number = 1
-    while kept.exists():
+    while files.is_there(kept):
         kept = removed / f"{scan.path.stem}-{start}-{number}.bin"
         number += 1
     with open(scan.path, "rb") as file:
@@ -255,7 +255,8 @@ def begin_epoch(directory: Path, start_offset: int) -> None:
 
 def is_created(directory: Path) -> bool:
     """Did `create_partition` come to its end here, or did somebody else put segments here?"""
-    return (directory / names.EPOCH_CHECKPOINT).exists() or (directory.exists() and bool(files.segment_bases(directory)))
+    is_whole = files.is_there(directory / names.EPOCH_CHECKPOINT)
+    return is_whole or (files.is_there(directory) and bool(files.segment_bases(directory)))
 
 
 def create_partition(directory: Path) -> None:

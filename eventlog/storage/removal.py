@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, names
-from eventlog.storage.head import DELETED
+from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
 
 
@@ -27,8 +27,7 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
         head_file.unlink(missing_ok=True)
         files.sync_directory(head_file.parent)
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        files.unlock_and_close(descriptor)
     files.delete_directory(names.removed_directory(store, topic, partition))
 
 
@@ -48,7 +47,7 @@ def _out_of_the_way(store: Path, topic: str, partition: int) -> Path:
     directory = names.partition_directory(store, topic, partition)
     elsewhere = names.deleted_directory(store, topic, partition)
     files.delete_directory(elsewhere)
-    if directory.exists():
+    if files.is_there(directory):
         files.make_directory(elsewhere.parent)
         directory.rename(elsewhere)
         files.sync_directory(directory.parent)

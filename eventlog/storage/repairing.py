@@ -129,14 +129,14 @@ def _place(scan: SegmentScan, batch: _Batch, bounds: range, known_end: int) -> s
 
 def _batch_at(descriptor: int, position: int, size: int) -> tuple[_Batch | None, str]:
     """The batch at a position, and what is wrong with it, or ""; None where no whole one stands."""
-    header = os.pread(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
+    header = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
     batch, scan = ffi.new("el_batch *"), ffi.new("el_scan *")
     status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or batch.size_bytes == 0:
         return None, _text(status)
     if position + batch.size_bytes > size:
         return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} are there"
-    data = os.pread(descriptor, batch.size_bytes, position)
+    data = files.read_at(descriptor, batch.size_bytes, position)
     lib.el_scan_begin(scan, batch.base_offset)
     status = lib.el_scan_batches(ffi.from_buffer("uint8_t[]", data), len(data), scan)
     reason = "" if status == lib.EL_CODEC_OK else _text(status)
@@ -205,7 +205,7 @@ def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
     files.make_directory(removed.parent)
     files.make_directory(removed)
     kept, number = removed / f"{path.stem}-{piece.position}.bin", 0
-    while kept.exists():
+    while files.is_there(kept):
         number += 1
         kept = removed / f"{path.stem}-{piece.position}-{number}.bin"
     with open(path, "rb") as file:
@@ -229,17 +229,13 @@ def partition_closed_by_all(head_file: Path, what: str) -> Iterator[None]:
     """Keep everybody from opening a partition. Raises `EventLogError`, which names them, while others have it open."""
     descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
-            raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
-        try:
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
+        raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
     finally:
-        os.close(descriptor)
+        files.unlock_and_close(descriptor)
 
 
 class HeadState(NamedTuple):
@@ -263,7 +259,7 @@ def look_at_head(head_file: Path) -> HeadState:
         status = os.fstat(descriptor)
         head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
     if head == ffi.NULL:
         return nothing
     try:

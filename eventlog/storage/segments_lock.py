@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eventlog.storage import files
 from eventlog.storage.file_locks import lock_within
 
 _held: set[int] = set()  # descriptors; a forked child has copies, which would keep the locks after its parent's death
@@ -53,14 +54,13 @@ def _locked(directory: Path, timeout_ms: int) -> int:
 
 
 def _give_back(descriptor: int) -> None:
-    fcntl.flock(descriptor, fcntl.LOCK_UN)  # said in words: a child that was forked just now may have a copy
     _held.discard(descriptor)
-    os.close(descriptor)
+    files.unlock_and_close(descriptor)
 
 
 def _after_fork_in_child() -> None:
     for descriptor in _held:
-        os.close(descriptor)
+        files.close(descriptor)
     _held.clear()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi
+from eventlog.errors import tells_failures
 from eventlog.storage import files
 from eventlog.storage.file_locks import lock_within
 
@@ -26,6 +27,7 @@ def boot_id() -> bytes:
     return bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))
 
 
+@tells_failures()
 class SharedFile(ABC):
     """A mapped file, with the lock that every process using it holds.
 
@@ -37,6 +39,9 @@ class SharedFile(ABC):
         self.pointer: Any = None
         self._descriptor = -1
         self._process_id = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
 
     @abstractmethod
     def _bytes_min(self) -> int:
@@ -137,9 +142,8 @@ class SharedFile(ABC):
     def close(self) -> None:
         """Unmap the file and give the lock back."""
         self.pointer = None
-        if self._descriptor >= 0:
-            # Said in words: as long as anything keeps the file mapped, or a forked child lives, closing it gives nothing back.
-            if self._process_id == os.getpid():
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            # Anything that keeps the file mapped would keep the lock, too; in a forked child it is the parent's.
+            is_ours = self._process_id == os.getpid()
+            files.unlock_and_close(descriptor) if is_ours else files.close(descriptor)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.errors import DiskFullError, StoreOpenError
+from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
 from eventlog.storage import files, names
 
 FORMAT_VERSION = 1
@@ -47,24 +46,24 @@ def failures_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error.errno):
             raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
         raise StoreOpenError(f"{path} cannot be opened as a store: {error.strerror}") from error
 
 
 def _is_store(path: Path, create: bool) -> bool:
-    if path.exists() and not path.is_dir():
+    if files.is_there(path) and not path.is_dir():
         raise StoreOpenError(f"{path} is a file; a store is a directory")
-    if names.manifest_file(path).exists():
+    if files.is_there(names.manifest_file(path)):
         raise StoreOpenError(f"{path} is a backup: 'eventlog restore' makes a store of it, elsewhere")
-    if names.restoring_marker(path).exists():
+    if files.is_there(names.restoring_marker(path)):
         raise StoreOpenError(f"{path} is being restored, or that was interrupted: then delete it, and restore once more")
-    if names.format_file(path).exists():
+    if files.is_there(names.format_file(path)):
         files.refuse_network_file_system(path)
         return True
     if not create:
         raise StoreOpenError(f"there is no store in {path}")
-    if path.exists() and not all(map(_may_stand_in_a_new_store, os.listdir(path))):
+    if files.is_there(path) and not all(map(_may_stand_in_a_new_store, os.listdir(path))):
         raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
     return False
 

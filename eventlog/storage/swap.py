@@ -38,7 +38,7 @@ def _complete(directory: Path, base_offset: int, replaced: Sequence[int]) -> Non
         files.delete_segment(directory, base)
     for suffix in _INDEX_SUFFIXES:
         cleaned = names.cleaned_file(directory, base_offset, suffix)
-        if cleaned.exists():
+        if files.is_there(cleaned):
             cleaned.replace(names.segment_file(directory, base_offset, suffix))
     files.sync_directory(directory)
     names.swap_file(directory, base_offset).unlink(missing_ok=True)
@@ -48,8 +48,9 @@ def finish_swaps(directory: Path) -> bool:
     """Finish or undo what a killed process began; True if there was anything. The caller has the segments locked."""
     found = [base for base in map(names.parse_swap_file, sorted(os.listdir(directory))) if base is not None]
     for base in found:
-        if names.cleaned_file(directory, base).exists():
+        if files.is_there(names.cleaned_file(directory, base)):
             names.swap_file(directory, base).unlink()
+            files.sync_directory(directory)  # before the cleaned files go: without them it would look as if step 3 was done
         else:
             _complete(directory, base, _replaced(names.swap_file(directory, base)))
     return bool(found)

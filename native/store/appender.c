@@ -118,17 +118,34 @@ int64_t el_now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* A signal that arrives inside these calls has done no harm: they are made again. */
+static int truncate_to(int fd, int64_t length) {
+    int result;
+    do
+        result = ftruncate(fd, length);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
+static int synced(int fd, int (*sync)(int)) {
+    int result;
+    do
+        result = sync(fd);
+    while (result != 0 && errno == EINTR);
+    return result;
+}
+
 /* Bytes that a killed writer left behind the last published batch must not stay: the next batch may be shorter, and its
  * remains would look like damage. Cutting the file leaves zeros once it grows again; and a power cut must not bring back some
  * of the bytes beside batches that have taken their place. */
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
-    if (ftruncate(appender->log_fd, head->tail.position) != 0)
+    if (truncate_to(appender->log_fd, head->tail.position) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("discard.log");
-    if (ftruncate(appender->index_fd, head->tail.index_bytes) != 0 ||
-        ftruncate(appender->time_index_fd, head->tail.time_index_bytes) != 0 ||
-        (atomic_load(&head->writing) && fsync(appender->log_fd) != 0))
+    if (truncate_to(appender->index_fd, head->tail.index_bytes) != 0 ||
+        truncate_to(appender->time_index_fd, head->tail.time_index_bytes) != 0 ||
+        (atomic_load(&head->writing) && synced(appender->log_fd, fsync) != 0))
         return poison(appender, errno);
     EL_FAULT_POINT("discard.indexes");
     head->allocated = head->tail.position;
@@ -180,6 +197,8 @@ static int write_fully(int fd, const uint8_t *data, size_t length, int64_t posit
             continue;
         if (written < 0)
             return errno;
+        if (written == 0)
+            return ENOSPC; /* without a reason there is no room: to try for ever would help nobody */
         data += written;
         length -= (size_t)written;
         position += written;
@@ -422,7 +441,7 @@ int el_flush_locked(el_appender *appender) {
         return EL_DONE;
     if (tail.segment_base != appender->segment_base)
         return EL_SEGMENT_CHANGED;
-    if (fdatasync(appender->log_fd) != 0)
+    if (synced(appender->log_fd, fdatasync) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("flush.synced");
     el_head_store_durable(head, appender->signals, tail.segment_base, tail.position, tail.end_offset);
@@ -487,7 +506,8 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("roll.trimmed");
-    if (fsync(appender->log_fd) != 0 || fsync(appender->index_fd) != 0 || fsync(appender->time_index_fd) != 0)
+    if (synced(appender->log_fd, fsync) != 0 || synced(appender->index_fd, fsync) != 0 ||
+        synced(appender->time_index_fd, fsync) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("roll.synced");
     el_head_store_durable(head, appender->signals, sealed->segment_base, sealed->position, sealed->end_offset);

@@ -8,8 +8,8 @@ import pytest
 
 import eventlog
 from eventlog import LockTimeoutError
-from tests.support import faults, workers
-from tests.support.faults import Fault
+from tests.support import workers
+from tests.support.fault_points import Fault, interpreter
 
 
 def test_housekeeping_passes_over_a_topic_that_is_deleted_just_then(tmp_path: Path) -> None:
@@ -19,10 +19,10 @@ def test_housekeeping_passes_over_a_topic_that_is_deleted_just_then(tmp_path: Pa
             log.create_topic(topic)
             log.partition(topic, 0).append(b"x")
         fault = Fault("mutex.taken", action="stop")
-        with faults.interpreter(workers.maintain_once, store, report=tmp_path / "report", fault=fault) as maintainer:
+        with interpreter(workers.maintain_once, store, report=tmp_path / "report", fault=fault) as maintainer:
             maintainer.wait_until_stopped()
             fault = Fault("catalog.changed")  # not in the catalog any more, and its files are still there
-            with faults.interpreter(workers.delete_topic, store, "second", report=tmp_path / "report", fault=fault) as deleter:
+            with interpreter(workers.delete_topic, store, "second", report=tmp_path / "report", fault=fault) as deleter:
                 assert deleter.drain() == []
             maintainer.resume()
             assert maintainer.receive() == (False, [])
@@ -35,10 +35,10 @@ def test_a_deletion_that_comes_late_spares_the_topic_that_was_made_anew(tmp_path
         log.create_topic("events")
         log.partition("events", 0).append(b"old")
         fault = Fault("catalog.changed")
-        with faults.interpreter(workers.delete_topic, store, "events", report=tmp_path / "report", fault=fault) as deleter:
+        with interpreter(workers.delete_topic, store, "events", report=tmp_path / "report", fault=fault) as deleter:
             assert deleter.drain() == []
         fault = Fault("deleted.poisoned", action="stop")
-        with faults.interpreter(workers.maintain_once, store, report=tmp_path / "report", fault=fault) as late:
+        with interpreter(workers.maintain_once, store, report=tmp_path / "report", fault=fault) as late:
             late.wait_until_stopped()
             with pytest.raises(LockTimeoutError, match=rf"\b{late.pid}\b"):
                 log.create_topic("events")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import eventlog
 from eventlog import TopicPartition
-from tests.support import faults, sleepers, stores
-from tests.support.faults import Fault
+from tests.support import fault_points, sleepers, stores
+from tests.support.fault_points import Fault
 from tests.support.stores import TOPIC
 
 
@@ -15,7 +15,7 @@ def test_a_member_that_joined_later_keeps_what_it_has_taken(tmp_path: Path) -> N
     store = tmp_path / "store"
     stores.create(store, partitions=2)
     fault = Fault("take.locked", action="stop")  # at its first partition; the second one it looks at when it goes on
-    slow = faults.interpreter(
+    slow = fault_points.interpreter(
         sleepers.consume_when_told, store, "group", {"assignor": "range"}, report=tmp_path / "report", fault=fault
     )
     with slow, eventlog.open(store) as log:

@@ -1,114 +1,132 @@
-"""Processes that die or stop at a fault point: between two chosen steps inside a critical section of the C core.
+"""A disk that lies: system calls of this process, and of LMDB in it, fail or do only a part of what they were asked for.
 
-`native/store/fault.h` says what a fault point is. A build of the extension that has them is made here, beside links to the
-package's Python files; nothing else ever loads it.
+`faults.c` does it; a process has it when it was started with `preloaded` before its command line.
 """
 
 from __future__ import annotations
 
-import compileall
-import contextlib
-import fcntl
-import functools
+import ctypes
+import enum
 import os
-import re
+import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from tests.support.processes import Interpreter, Worker
-
-_ROOT = Path(__file__).parents[2]
-_NATIVE = _ROOT / "native"
-_PACKAGE = _ROOT / "eventlog"
-_PACKAGES = _ROOT / "build" / "torture"
-_POINT = re.compile(r'EL_FAULT_POINT\("([^"]+)"\)')
+_SOURCE = Path(__file__).with_name("faults.c")
+_FLAGS = ["-shared", "-fPIC", "-O1", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
 
 
-class Fault(NamedTuple):
-    """What happens to a process: at the `number`-th pass (from 1) of a point it gets SIGKILL, or SIGSTOP."""
+class Call(enum.IntEnum):
+    """What a process asks of a file system. The order is that of `faults.c`; CREATE is an open that makes the file."""
 
-    point: str
-    number: int = 1
-    action: str = "kill"
-
-
-def points() -> list[str]:
-    """The names of all fault points, as they stand in the sources."""
-    return [name for path in sorted((_NATIVE / "store").glob("*.c")) for name in _POINT.findall(path.read_text())]
-
-
-@functools.cache
-def build() -> Path:
-    """The directory of an `eventlog` with fault points; it is built if it is not there, or older than its sources."""
-    package = _PACKAGES / "eventlog"
-    package.mkdir(parents=True, exist_ok=True)
-    with open(_PACKAGES / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _link(package)
-        built = _PACKAGES / "built"
-        sources = [path for path in _NATIVE.rglob("*.[chp]*") if "__pycache__" not in path.parts]
-        if not built.exists() or built.stat().st_mtime < max(path.stat().st_mtime for path in sources):
-            made = subprocess.run(
-                [sys.executable, _NATIVE / "build.py", _PACKAGES], capture_output=True, text=True, check=False
-            )
-            assert made.returncode == 0, made.stdout + made.stderr
-            built.touch()
-        compileall.compile_dir(package, maxlevels=0, quiet=1)
-    return _PACKAGES
+    OPEN = 0
+    CREATE = 1
+    CLOSE = 2
+    READ = 3
+    WRITE = 4
+    TRUNCATE = 5
+    ALLOCATE = 6
+    RENAME = 7
+    LINK = 8
+    UNLINK = 9
+    MAKE_DIRECTORY = 10
+    REMOVE_DIRECTORY = 11
+    SYNC = 12
+    MAP = 13
+    FLOCK = 14
+    RECORD_LOCK = 15
+    STAT = 16
+    STATFS = 17
+    LIST = 18
+    ACCESS = 19
 
 
-def _link(package: Path) -> None:
-    """Links to everything of the package but its extension."""
-    wanted = {path.name for path in _PACKAGE.iterdir() if path.suffix != ".so" and path.name != "__pycache__"}
-    for path in package.iterdir():
-        if path.is_symlink() and path.name not in wanted:
-            path.unlink()
-    for name in wanted:
-        with contextlib.suppress(FileExistsError):
-            os.symlink(_PACKAGE / name, package / name)
+class Part(enum.IntEnum):
+    """How much of what it was asked for a read or write does."""
+
+    WHOLE = 0
+    HALF = 1
+    ONE_BYTE = 2
+    NOTHING = 3
 
 
-def _environment(report: Path, fault: Fault | None) -> dict[str, str]:
-    environment = {"EVENTLOG_FAULT_REPORT": str(report)}
-    if fault is not None:
-        environment["EVENTLOG_FAULT"] = f"{fault.point}:{fault.number}:{fault.action}"
-    return environment
+# What takes up space: all of it fails on a full disk.
+SPACE = frozenset({Call.CREATE, Call.WRITE, Call.ALLOCATE, Call.RENAME, Call.LINK, Call.MAKE_DIRECTORY})
 
 
-class Report:
-    """What a process with fault points has written into its file: the points that it passed."""
+@dataclass(frozen=True)
+class Fault:
+    """The `first` (from 1) of these calls does a part, or fails with an errno; a lasting fault lets those behind it fail."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    calls: frozenset[Call]
+    first: int
+    error_number: int = 0
+    is_lasting: bool = False
+    part: Part = Part.WHOLE
 
-    def _events(self) -> list[list[str]]:
-        return [line.split() for line in self._path.read_text().splitlines()] if self._path.exists() else []
-
-    def passed(self) -> set[str]:
-        """The points that the process has passed."""
-        return {point for event, point in self._events() if event == "passed"}
-
-    def hit(self) -> str | None:
-        """The point at which the process was killed or stopped."""
-        return next((point for event, point in self._events() if event in ("killed", "stopped")), None)
+    def __str__(self) -> str:
+        called = "+".join(call.name for call in sorted(self.calls))
+        what = [self.part.name] * (self.part != Part.WHOLE) + [os.strerror(self.error_number)] * (self.error_number != 0)
+        return f"{called} {self.first}: {', then '.join(what)}{' from then on' if self.is_lasting else ''}"
 
 
-def interpreter(
-    role: Callable[..., None], *arguments: Any, report: Path, fault: Fault | None = None, prefix: Sequence[str] = ()
-) -> Interpreter:
-    """An `Interpreter` with fault points, whose report goes to a file of its own."""
-    return Interpreter(role, *arguments, prefix=prefix, packages=build(), environment=_environment(report, fault))
+def why_not() -> str | None:
+    """Why there can be no faults here, or None when there can."""
+    return None if shutil.which("cc") else "there is no C compiler"
 
 
-def worker(role: Callable[..., None], *arguments: Any, report: Path, fault: Fault | None = None) -> Worker:
-    """The same as a `Worker`: for processes that have an `eventlog` with fault points themselves."""
-    return Worker(_run_with, _environment(report, fault), role, *arguments)
+def build(directory: Path) -> Path:
+    """Compile the library."""
+    library = directory / "faults.so"
+    subprocess.run(["cc", *_FLAGS, "-o", library, _SOURCE, "-ldl"], check=True)
+    return library
 
 
-def _run_with(connection: Connection, environment: dict[str, str], role: Callable[..., None], *arguments: Any) -> None:
-    os.environ.update(environment)  # the C side looks at its first fault point, and nothing was opened yet
-    role(connection, *arguments)
+def preloaded(library: Path) -> list[str]:
+    """The command that runs a program with the library in front of the C library."""
+    return ["env", f"LD_PRELOAD={library}"]
+
+
+class Faults:
+    """The faults of this process, which was started with the library. They are for files whose path begins with `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._library = ctypes.CDLL(None)
+        self._library.faults_first_hit.restype = self._library.faults_synced_again.restype = ctypes.c_char_p
+        self._library.faults_watch(os.fsencode(directory))
+
+    def arm(self, fault: Fault) -> None:
+        """Let calls fail from now on, and count anew."""
+        calls = sum(1 << call for call in fault.calls)
+        self._library.faults_arm(
+            ctypes.c_ulong(calls), ctypes.c_long(fault.first), fault.is_lasting, fault.error_number, fault.part
+        )
+
+    def count(self) -> None:
+        """Only count calls from now on."""
+        self.arm(Fault(frozenset(), 0))
+
+    def disarm(self) -> None:
+        """The disk is well again."""
+        self._library.faults_disarm()
+
+    @property
+    def hits(self) -> int:
+        """How many calls did not do what they were asked for since faults were armed."""
+        return int(self._library.faults_hits())
+
+    @property
+    def first_hit(self) -> str:
+        """The file of the first such call."""
+        return os.fsdecode(self._library.faults_first_hit())
+
+    @property
+    def synced_again(self) -> str:
+        """A file of which a sync has failed, and that was synced once more; "" if there is none."""
+        return os.fsdecode(self._library.faults_synced_again())
+
+    def counts(self) -> Counter[Call]:
+        """How many calls there were since faults were armed."""
+        return Counter({call: self._library.faults_count(int(call)) for call in Call})

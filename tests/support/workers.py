@@ -421,7 +421,7 @@ def hold_catalog(connection: Connection, store: Path) -> None:
 
 def hold_head_alone(connection: Connection, store: Path) -> None:
     """Be the first to open the partition, in the middle of it, until a message."""
-    with open(stores.head_file(store), "a") as file:
+    with open(head_file(store), "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         connection.send("held")
         connection.recv()

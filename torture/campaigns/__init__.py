@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import ext4, hostile, kills, model, power, time
+from torture.campaigns import disks, ext4, hostile, kills, model, power, time
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     kills.CAMPAIGN,
     time.CAMPAIGN,
     power.CAMPAIGN,
     ext4.CAMPAIGN,
+    disks.CAMPAIGN,
     hostile.CAMPAIGN,
     model.CAMPAIGN,
 )

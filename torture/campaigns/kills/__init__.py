@@ -7,14 +7,14 @@ them against what was acknowledged, before the library itself opens the store an
 
 from __future__ import annotations
 
-from tests.support import faults
+from tests.support import fault_points
 from tests.support.processes import Interpreter
 from torture.campaign import Campaign, Run
 from torture.campaigns.kills.rounds import play_all
 
 
 def _run(run: Run) -> None:
-    with Interpreter(play_all, run, packages=faults.build()) as stage:
+    with Interpreter(play_all, run, packages=fault_points.build()) as stage:
         for counts in iter(stage.receive, None):
             run.counts.update(counts)
     assert run.counts["kills at fault points"], "nobody died at a fault point"

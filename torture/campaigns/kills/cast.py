@@ -10,8 +10,8 @@ from itertools import zip_longest
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from tests.support import faults, mortals, tracing
-from tests.support.faults import Fault, Report
+from tests.support import fault_points, mortals, tracing
+from tests.support.fault_points import Fault, Report
 from tests.support.processes import REPLY_SECONDS_MAX, Worker, WorkerFailed
 from torture.campaign import Run
 from torture.campaigns.kills.account import Account
@@ -58,7 +58,7 @@ class Deaths:
     def next_succession(self) -> list[Fault | None]:
         """Faults of two writers, the first of a round, or of two members, which come behind the producer: one dies in the
         middle of a publication or a commit, the other one where it inherits what that has begun."""
-        heirs = [name for name in faults.points() if name.startswith(("complete.", "inherit."))]
+        heirs = [name for name in fault_points.points() if name.startswith(("complete.", "inherit."))]
         heir = min(heirs, key=lambda name: (self.at[name], self._choices.random()))
         is_member = heir == "inherit.slot"
         fault = Fault(self._choices.choice(_HALF_COMMITTED if is_member else _HALF_PUBLISHED), self._choices.choice(_PASSES))
@@ -71,7 +71,7 @@ class Deaths:
 
     def never(self) -> list[str]:
         """The points at which nobody has died."""
-        return [name for name in faults.points() if not self.at[name]]
+        return [name for name in fault_points.points() if not self.at[name]]
 
 
 class Mortal:
@@ -92,9 +92,9 @@ class Mortal:
         self.process: Worker
         if self._is_traced:
             prefix = tracing.killing(choices.choice(_SYSTEM_CALLS), choices.randrange(1, _CALLS))
-            self.process = faults.interpreter(*arguments, report=report, prefix=prefix)
+            self.process = fault_points.interpreter(*arguments, report=report, prefix=prefix)
         else:
-            self.process = faults.worker(*arguments, report=report, fault=fault)
+            self.process = fault_points.worker(*arguments, report=report, fault=fault)
 
     def listen(self, account: Account) -> bool:
         """Take one message; False when the process is gone, or was killed for having said enough."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import eventlog
 from eventlog import EventLog, LockTimeoutError, TopicPartition
-from tests.support import faults, members, payloads, stores, workers
+from tests.support import fault_points, members, payloads, stores, workers
 from tests.support.bare_store import BareStore
-from tests.support.faults import Fault
+from tests.support.fault_points import Fault
 from tests.support.processes import Interpreter
 from tests.support.stores import TOPIC
 from torture.campaign import Run
@@ -62,10 +62,10 @@ def _start(log: EventLog, store: Path, fault: Fault) -> Interpreter:
     """A process that appends, rolls and flushes, or one that commits, and comes by the point."""
     report = store.with_suffix(".report")
     if fault.point not in _NO_COMMIT:
-        return faults.interpreter(workers.append_and_roll, store, _WRITER, 60, report=report, fault=fault)
+        return fault_points.interpreter(workers.append_and_roll, store, _WRITER, 60, report=report, fault=fault)
     values = [payloads.value(_WRITER, number, number, 0, 1) for number in range(20)]
     stores.open_partition(log).append_many(values)
-    return faults.interpreter(members.commit_and_report, store, _GROUP, 5, "never", report=report, fault=fault)
+    return fault_points.interpreter(members.commit_and_report, store, _GROUP, 5, "never", report=report, fault=fault)
 
 
 def _stop_once(run: Run, store: Path, point: str) -> None:
@@ -112,7 +112,7 @@ def _check(store: Path, end_offset: int, acknowledged: list[tuple[int, int]]) ->
 def stop_everywhere(run: Run) -> None:
     """Each point once and again; in the short form some of them."""
     points = [*_NO_APPEND, *_NO_FLUSH, *_NO_COMMIT]
-    assert set(points) <= set(faults.points())
+    assert set(points) <= set(fault_points.points())
     if run.is_short:
         points = run.random.sample(points, 6)
     for number in range(run.amount(1, 4)):
