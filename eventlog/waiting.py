@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file
 
 # A process that is killed between a change and the wake-up takes the wake-up with it; so a waiter looks again at times.
 _LOOK_AGAIN_MS = 1000
-
-_FILE_MODE = 0o600
 
 _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
 
@@ -27,7 +26,7 @@ class Signals:
     """The bells of a store, which every process that has it open has mapped. `pointer` is the native `el_signals`."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        descriptor = open_file(path)
         try:
             if os.fstat(descriptor).st_size < lib.EL_SIGNALS_BYTES:
                 os.posix_fallocate(descriptor, 0, lib.EL_SIGNALS_BYTES)

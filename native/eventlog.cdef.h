@@ -114,6 +114,10 @@ uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
 int el_head_may_have_gaps(const el_head *head);
 uint32_t el_head_settings_version(const el_head *head);
+void el_head_seal(el_head *head);
+int el_head_is_sealed(const el_head *head);
+void el_head_unseal(el_head *head);
+void el_head_peek(const el_head *head, el_tail *tail);
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
 void el_head_segments_changed(el_head *head);
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
@@ -147,7 +151,9 @@ typedef struct el_group { ...; } el_group;
 el_group *el_group_map(int fd);
 void el_group_unmap(el_group *group);
 int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
-                        int64_t incarnation);
+                        int64_t incarnation, size_t length);
+void el_group_seal(el_group *group, size_t length);
+void el_group_unseal(el_group *group);
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation);
 void el_group_set_ready(el_group *group);

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
+from eventlog.access import open_file
 from eventlog.errors import (
     DiskFullError,
     EventLogError,
@@ -243,7 +244,7 @@ class CatalogEnvironment:
         LMDB could leave free pages out of a copy, but would number its transactions anew; members of groups are told apart by
         these numbers. Raises `DiskFullError`, `EventLogError`."""
         with _failures_told(path.parent, f"the catalog cannot be copied to {path}"):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 with _environments.transaction():
                     self._opened().environment.copyfd(descriptor, compact=False)
@@ -295,11 +296,11 @@ def _open(directory: Path, create: bool) -> _Opened:
         # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
         if not create and (not path.exists() or path.stat().st_size == 0):
             raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
-        _reserve_lock_file(directory / _LOCK_FILE)
         if create:
             _make_whole(path)
+        _prepare_files(directory)
         environment = lmdb.open(
-            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, mode=0o600
+            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0
         )
         try:
             _refuse_cut_file(path, environment)
@@ -322,9 +323,8 @@ def _make_whole(path: Path) -> None:
         return
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.unlink(missing_ok=True)
-    environment = lmdb.open(
-        str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, mode=0o600
-    )
+    os.close(open_file(temporary))  # with the mode of a store's files
+    environment = lmdb.open(str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX)
     try:
         _open_databases(environment)
         environment.sync(True)
@@ -333,12 +333,15 @@ def _make_whole(path: Path) -> None:
     temporary.rename(path)
 
 
-def _reserve_lock_file(path: Path) -> None:
-    """LMDB makes a file with holes and maps it: on a full disk touching a hole would be a SIGBUS."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _prepare_files(directory: Path) -> None:
+    """LMDB makes a lock file with holes and maps it: on a full disk touching a hole would be a SIGBUS. And it follows links."""
+    descriptor = open_file(directory / _LOCK_FILE)
     try:
         if os.fstat(descriptor).st_size < _LOCK_BYTES:
             os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+        opened = open_file(directory / _DATA_FILE, os.O_RDWR)
+        with suppress(OSError):
+            os.close(opened)
     finally:
         with suppress(OSError):
             os.close(descriptor)

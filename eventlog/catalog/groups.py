@@ -16,6 +16,7 @@ from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.catalog.topics import partition_counts
+from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
 from eventlog.records.record import TopicPartition
@@ -72,10 +73,11 @@ def _encode(state: GroupState) -> bytes:
         "members": [member._asdict() for member in state.members.values()],
         "assignment": [[epoch, [list(each) for each in partitions]] for epoch, partitions in state.assignment.items()],
     }
-    return json.dumps(content, separators=(",", ":")).encode()
+    return with_checksum(state.name.encode(), json.dumps(content, separators=(",", ":")).encode())
 
 
-def _decode(name: str, content: bytes) -> GroupState:
+def _decode(name: str, value: bytes) -> GroupState:
+    content = checked(name.encode(), value)
     try:
         fields = json.loads(content)
         members = [Member(**{**member, "topics": tuple(member["topics"])}) for member in fields.pop("members")]
@@ -117,7 +119,10 @@ class GroupChange:
 
     def offsets(self) -> dict[TopicPartition, StoredOffset]:
         """What the catalog has of the group's committed offsets."""
-        return offsets.find_all(self._transaction, self._environment, self.name)
+        found = offsets.find_all(self._transaction, self._environment, self.name)
+        if self.state is not None and sorted(each.slot for each in found.values()) != list(range(self.state.slots)):
+            raise EventLogError(f"the catalog is damaged: group {self.name!r} has lost offsets; restore it from a backup")
+        return found
 
     def history(self, count: int | None) -> list[HistoryEntry]:
         """The last `count` entries of the group's history, the oldest first; None: all there are."""
@@ -134,6 +139,14 @@ class GroupChange:
         offsets.store(self._transaction, self._environment, self.name, partition, stored)
 
 
+def _names(transaction: lmdb.Transaction) -> list[str]:
+    found = []
+    for key, value in transaction.cursor():
+        checked(bytes(key), bytes(value))
+        found.append(bytes(key).decode())
+    return found
+
+
 class GroupCatalog:
     """Finds, lists and changes groups."""
 
@@ -143,14 +156,13 @@ class GroupCatalog:
     def names(self) -> list[str]:
         """All names, sorted."""
         with self._environment.transaction(_DATABASE) as transaction:
-            return [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
+            return _names(transaction)
 
     @contextmanager
     def look_at_all(self) -> Iterator[list[GroupChange]]:
         """See all groups as they are at one moment, sorted by name."""
         with self._environment.transaction(_DATABASE) as transaction:
-            names = [bytes(key).decode() for key in transaction.cursor().iternext(values=False)]
-            yield [GroupChange(self._environment, transaction, name) for name in names]
+            yield [GroupChange(self._environment, transaction, name) for name in _names(transaction)]
 
     @contextmanager
     def look(self, name: str) -> Iterator[GroupChange]:

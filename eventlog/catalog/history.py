@@ -1,7 +1,7 @@
 """What became of a group's committed offsets, and who did it: bounded, the oldest entries go first.
 
     key     group 0x00 number (u64, big-endian)
-    value   u64 bytes of all values of this group up to this one, ever   (big-endian) | JSON
+    value   u64 bytes of the JSON of this group up to this one, ever   (big-endian) | JSON
 
 So two entries tell how many bytes stand between them, and nothing has to be counted.
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.values import checked, with_checksum
 from eventlog.errors import EventLogError
 from eventlog.records.record import TopicPartition
 
@@ -64,8 +65,14 @@ def append(transaction: lmdb.Transaction, environment: CatalogEnvironment, group
         number, total = last[0] + 1, last[1]
     content = _encode(entry)
     total += len(content)
-    cursor.put(prefix + _NUMBER.pack(number), _TOTAL.pack(total) + content)
+    key = prefix + _NUMBER.pack(number)
+    cursor.put(key, with_checksum(key, _TOTAL.pack(total) + content))
     _drop_oldest(cursor, prefix, number, total)
+
+
+def _content(cursor: lmdb.Cursor) -> bytes:
+    """The content of the entry at the cursor, as it was stored."""
+    return checked(bytes(cursor.key()), bytes(cursor.value()))
 
 
 def _last(cursor: lmdb.Cursor, prefix: bytes) -> tuple[int, int] | None:
@@ -74,14 +81,14 @@ def _last(cursor: lmdb.Cursor, prefix: bytes) -> tuple[int, int] | None:
     found = cursor.prev() if is_behind else cursor.last()
     if not found or not bytes(cursor.key()).startswith(prefix):
         return None
-    return _NUMBER.unpack(bytes(cursor.key())[len(prefix) :])[0], _TOTAL.unpack_from(bytes(cursor.value()))[0]
+    return _NUMBER.unpack(bytes(cursor.key())[len(prefix) :])[0], _TOTAL.unpack_from(_content(cursor))[0]
 
 
 def _drop_oldest(cursor: lmdb.Cursor, prefix: bytes, number: int, total: int) -> None:
     while cursor.set_range(prefix):
         first = _NUMBER.unpack(bytes(cursor.key())[len(prefix) :])[0]
-        value = bytes(cursor.value())
-        before = _TOTAL.unpack_from(value)[0] - (len(value) - _TOTAL.size)
+        content = _content(cursor)
+        before = _TOTAL.unpack_from(content)[0] - (len(content) - _TOTAL.size)
         if first == number or (number - first < ENTRIES_MAX and total - before <= BYTES_MAX):
             return
         cursor.delete()
@@ -117,10 +124,10 @@ def find_last(
     first = 0 if count is None else max(0, last[0] - count + 1)
     entries = []
     if cursor.set_range(prefix + _NUMBER.pack(first)):
-        for key, value in cursor:
+        for key in cursor.iternext(values=False):
             if not bytes(key).startswith(prefix):
                 break
-            entries.append(_decode(group, _NUMBER.unpack(bytes(key)[len(prefix) :])[0], bytes(value)[_TOTAL.size :]))
+            entries.append(_decode(group, _NUMBER.unpack(bytes(key)[len(prefix) :])[0], _content(cursor)[_TOTAL.size :]))
     return entries
 
 

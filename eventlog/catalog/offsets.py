@@ -13,6 +13,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.values import checked, with_checksum
 from eventlog.errors import EventLogError
 from eventlog.records.record import TopicPartition
 
@@ -59,7 +60,7 @@ def find_all(
             key = bytes(key)
             if not key.startswith(prefix):
                 break
-            found[_place(key[len(prefix) :])] = StoredOffset._make(_VALUE.unpack(value))
+            found[_place(key[len(prefix) :])] = StoredOffset._make(_VALUE.unpack(checked(key, bytes(value))))
     except (struct.error, ValueError) as error:
         raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found
@@ -73,7 +74,8 @@ def store(
     stored: StoredOffset,
 ) -> None:
     """Replace the offset of one partition."""
-    transaction.put(_key(group, partition), _VALUE.pack(*stored), db=environment.database(DATABASE))
+    key = _key(group, partition)
+    transaction.put(key, with_checksum(key, _VALUE.pack(*stored)), db=environment.database(DATABASE))
 
 
 def delete_all(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, InvalidArgumentError, TopicExistsError, TopicNotFoundError
 from eventlog.options import Setting, TopicConfig
@@ -41,10 +42,11 @@ def _encode(topic: TopicDescription) -> bytes:
         "created_ms": topic.created_ms,
         "had_gaps": topic.had_gaps,
     }
-    return json.dumps(content, sort_keys=True).encode()
+    return with_checksum(topic.name.encode(), json.dumps(content, sort_keys=True).encode())
 
 
-def _decode(name: bytes, content: bytes) -> TopicDescription:
+def _decode(name: bytes, value: bytes) -> TopicDescription:
+    content = checked(name, value)
     try:
         fields = json.loads(content)
         return TopicDescription(
@@ -133,8 +135,7 @@ class TopicCatalog:
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        with self._environment.transaction(_DATABASE) as transaction:
-            return [bytes(key).decode() for key, _ in transaction.cursor()]
+        return [topic.name for topic in self.all()]
 
 
 def partition_counts(transaction: lmdb.Transaction, environment: CatalogEnvironment, topics: set[str]) -> dict[str, int]:

@@ -66,6 +66,10 @@ def _round(log: EventLog, compact_all: bool, as_json: bool) -> int:
     for text, names in (("deleted topic", report.deleted_topics), ("removed unused group", report.expired_groups)):
         for name in names:
             output.write_line(f"{text} {name}")
+    for done in report.partitions:
+        for path in done.rebuilt:
+            text = f"{done.topic}-{done.partition}: {path.name} was missing or rotten, and was made anew"
+            output.write_line(output.printable(text))
     for subject, reason in report.failures:
         output.write_line(output.printable(f"{subject}: {reason}"))
     if not (report.partitions or report.deleted_topics or report.expired_groups or report.failures):
@@ -108,4 +112,5 @@ def _partition_object(done: PartitionMaintenance) -> dict[str, Any]:
         "held_back_by": [
             {"group": held.group, "committed": held.committed, "records": held.records} for held in done.held_back_by
         ],
+        "rebuilt": [str(path) for path in done.rebuilt],
     }

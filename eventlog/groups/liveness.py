@@ -13,6 +13,7 @@ import struct
 import threading
 from pathlib import Path
 
+from eventlog.access import open_file
 from eventlog.errors import EventLogError, tells_failures
 from eventlog.storage import files
 
@@ -31,7 +32,7 @@ class _Files:
     def share(self, path: Path) -> tuple[int, int]:
         """Open the file, or take part in the open one."""
         with self.lock:
-            path.touch(files.FILE_MODE)
+            os.close(open_file(path))
             status = path.stat()
             key = status.st_dev, status.st_ino
             if key not in self.descriptors:

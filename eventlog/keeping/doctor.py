@@ -31,6 +31,7 @@ from eventlog.storage.store import prepare_store
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
+_SHARED_BY_GROUP = 0o070
 _FREE_BYTES_MIN = 2**26
 _FREE_BYTES_WANTED = 2**30
 _CATALOG_FULL = 0.8
@@ -138,7 +139,8 @@ def _summary(
 
 def _directory(store: Path) -> Iterator[Finding]:
     for path in (store, names.logs_directory(store), names.shared_directory(store), names.catalog_directory(store)):
-        if path.stat().st_mode & 0o077:
+        mode = path.stat().st_mode & 0o077
+        if mode not in (0, _SHARED_BY_GROUP):
             text = f"other users may look into {path}: a store is made for its owner alone"
             yield Finding(WARNING, "permissions", text, f"chmod go= {shlex.quote(str(path))}")
     free = shutil.disk_usage(store).free
@@ -180,7 +182,7 @@ def _files(store: Path, topics: list[TopicDescription], groups: list[str]) -> It
         elif parsed[1] >= counts[parsed[0]]:
             text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: nobody reads it"
             yield Finding(WARNING, "logs", text)
-    known = {f"{topic.name}-{number}.head" for topic in topics for number in range(topic.partitions)}
+    known = {names.head_file(store, topic.name, number).name for topic in topics for number in range(topic.partitions)}
     known |= {f"{group}.acks" for group in groups}
     known |= {file(store).name for file in (names.signals_file, names.members_file, names.catalog_gate_file)}
     for path in sorted(names.shared_directory(store).iterdir()):

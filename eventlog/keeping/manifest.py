@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from eventlog.errors import BackupError
+from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
-from eventlog.storage.copying import checksum_of
 
 FORMAT = "eventlog-backup"
 VERSION = 1

@@ -50,8 +50,7 @@ def fill_new_directory(path: Path) -> Iterator[None]:
     with failures_named(path):
         check_new_directory(path)
         was_there = files.is_there(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.make_directory(path)
+        files.make_private_directory(path)
         try:
             yield
         except BaseException:

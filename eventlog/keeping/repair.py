@@ -18,7 +18,7 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
 from eventlog.storage.indexing import rebuild_indexes
-from eventlog.storage.inspection import VerifyReport, verify_partition
+from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.limits import change_settings_of
 from eventlog.storage.recovery import begin_epoch, read_epochs, write_epochs
 from eventlog.storage.repairing import (
@@ -133,9 +133,9 @@ def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: 
     known_end = head.durable_offset if head.end_offset is None else head.end_offset
     plan = replace(
         plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, head, report),
-        epochs=_has_wrong_epochs(directory, head.end_offset),
+        epochs=_has_wrong_epochs(directory, head.end_offset, report),
     )  # fmt: skip
-    is_log_damaged = head.end_offset is None or any(problem.path.suffix not in _INDEXES for problem in report.problems)
+    is_log_damaged = head.end_offset is None or any(_is_about_log(problem) for problem in report.problems)
     if not is_log_damaged and not plan.epochs:
         return _Findings(plan)
     return _plan(plan, _scan(directory, bases, head, known_end), settings, known_end, committed)
@@ -204,9 +204,14 @@ def _wrong_active_indexes(directory: Path, head: HeadState) -> list[Path]:
     return wrong + ([time_path] if index.sound_time_entries(time_entries, end_offset) != time_entries else [])
 
 
-def _has_wrong_epochs(directory: Path, end_offset: int | None) -> bool:
+def _is_about_log(problem: Problem) -> bool:
+    return problem.path.suffix not in _INDEXES and not problem.path.name.endswith(names.CHECKPOINT_SUFFIX)
+
+
+def _has_wrong_epochs(directory: Path, end_offset: int | None, report: VerifyReport) -> bool:
     epochs = read_epochs(directory)
-    return not epochs or (end_offset is not None and epochs[-1][1] > end_offset)
+    is_named = any(problem.path.name == names.EPOCH_CHECKPOINT for problem in report.problems)
+    return is_named or not epochs or (end_offset is not None and epochs[-1][1] > end_offset)
 
 
 def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> RepairPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ class HeldBack(NamedTuple):
 
 class PartitionMaintenance(NamedTuple):
     """What was done to one partition. `reason` is the setting by which segments were deleted, "" if none was; `compacted` is
-    None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked."""
+    None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked; `rebuilt` are index
+    files and checkpoints that were missing or rotten, and were made anew."""
 
     topic: str
     partition: int
@@ -30,11 +32,12 @@ class PartitionMaintenance(NamedTuple):
     deleted_bytes: int = 0
     compacted: Compacted | None = None
     held_back_by: tuple[HeldBack, ...] = ()
+    rebuilt: tuple[Path, ...] = ()
 
     @property
     def is_idle(self) -> bool:
         """Was there nothing to do, and nothing to tell?"""
-        return not (self.reason or self.compacted or self.held_back_by)
+        return not (self.reason or self.compacted or self.held_back_by or self.rebuilt)
 
 
 class MaintenanceReport(SimpleNamespace):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
+from eventlog.access import open_file
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
@@ -19,6 +19,7 @@ from eventlog.storage import files, names
 from eventlog.storage.compaction import compact
 from eventlog.storage.partition import Partition, parts
 from eventlog.storage.periodic import PeriodicThread
+from eventlog.storage.rebuilding import rebuild_rotten
 from eventlog.storage.retention import retain
 
 GROUP_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
@@ -40,7 +41,7 @@ def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int) -> M
 def _only_one(groups: Groups) -> Iterator[bool]:
     """Be the only process that does housekeeping; False if another one is at it. The lock vanishes with its process."""
     path = names.maintenance_file(groups.internals.path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+    descriptor = open_file(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_mine = True
@@ -88,6 +89,7 @@ def _maintain_partition(
     partition: Partition, topic: TopicDescription, committed: Mapping[str, int | None], *, compact_all: bool
 ) -> PartitionMaintenance:
     settings, now = topic.settings(), now_ms()
+    rebuilt = rebuild_rotten(parts(partition), settings.number("index.interval.bytes"))
     deletes = "delete" in settings.text("cleanup.policy")
     acknowledged = min((offset or 0 for offset in committed.values()), default=None)
     retained = retain(parts(partition), settings, acknowledged, now) if deletes else None
@@ -102,6 +104,7 @@ def _maintain_partition(
         deleted.size_bytes if deleted else 0,
         compacted,
         _held_back(partition, committed),
+        tuple(rebuilt),
     )
 
 

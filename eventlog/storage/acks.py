@@ -80,7 +80,7 @@ def _map_trusted(path: Path, incarnation: int, bytes_min: int) -> Any | None:
         files.close(descriptor)
     if group == ffi.NULL:
         raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
-    if lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation):
+    if lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation, status.st_size):
         return group
     lib.el_group_unmap(group)
     return None
@@ -114,7 +114,17 @@ class AckTable(SharedFile):
         lib.el_group_unmap(pointer)
 
     def _is_trusted(self) -> bool:
-        return bool(lib.el_group_is_trusted(self.pointer, boot_id(), *self.identity(), self._stored.incarnation))
+        place = boot_id(), *self.identity()
+        return bool(lib.el_group_is_trusted(self.pointer, *place, self._stored.incarnation, self._length()))
+
+    def _length(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def _seal(self) -> None:
+        lib.el_group_seal(self.pointer, self._length())
+
+    def _unseal(self) -> None:
+        lib.el_group_unseal(self.pointer)
 
     def _is_current(self) -> bool:
         if self._is_trusted():
@@ -189,7 +199,7 @@ class AckTable(SharedFile):
     def capacity(self) -> int:
         """How many slots the file has room for; those that nobody uses are never dirty."""
         with files.failures_told(repr(self)):
-            return (os.fstat(self._descriptor).st_size - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
+            return (self._length() - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
 
     def initialise_slot(self, slot: int) -> None:
         """Make a new slot, which nobody else knows yet."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
@@ -36,7 +37,7 @@ def _opened_segment(directory: Path, base_offset: int) -> Iterator[list[int]]:
     try:
         for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
             path = names.segment_file(directory, base_offset, suffix)
-            descriptors.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE))
+            descriptors.append(open_file(path))
         yield descriptors
     except BaseException:
         for descriptor in descriptors:

@@ -1,24 +1,39 @@
 """Offsets that the directory of a partition remembers: where the log starts, and up to where it was compacted.
 
-Source of the format: Kafka's OffsetCheckpointFile (version 0). A broker has one such file for all its partitions.
+Source of the format: Kafka's OffsetCheckpointFile (version 0), of which a broker has one for all its partitions. Ours has a
+last line with the CRC32C of the others: a start that is wrong would hide records, or show deleted ones.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from eventlog.errors import CorruptLogError
+from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
+
+_LINES = 4
 
 
 def read_checkpoint(path: Path) -> int | None:
-    """The offset in the file; None where there is none, or none that can be read."""
+    """The offset in the file; None where there is none, or none that can be believed."""
     try:
-        lines = path.read_text("ascii").splitlines()
-        is_known = lines[:2] == ["0", "1"] and len(lines) == 3
-        offset = int(lines[2].split()[-1]) if is_known else -1
-    except (FileNotFoundError, ValueError, IndexError):
+        return checked_checkpoint(path)
+    except CorruptLogError:
         return None
-    return offset if offset >= 0 else None
+
+
+def checked_checkpoint(path: Path) -> int | None:
+    """The offset in the file; None where there is none. Raises `CorruptLogError` if the file is not what was written."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    lines = data.splitlines(keepends=True)
+    content = b"".join(lines[:-1])
+    if len(lines) != _LINES or data != _with_checksum(content):
+        raise CorruptLogError(path, 0, "no checkpoint with an offset, or one whose CRC32C does not match")
+    return int(lines[-2].split()[-1])
 
 
 def read_start(directory: Path) -> int:
@@ -28,4 +43,8 @@ def read_start(directory: Path) -> int:
 
 def write_checkpoint(path: Path, topic: str, partition: int, offset: int) -> None:
     """Replace the offset, durably. Raises `OSError`."""
-    files.replace_file(path, [f"0\n1\n{topic} {partition} {offset}\n".encode("ascii")])
+    files.replace_file(path, [_with_checksum(f"0\n1\n{topic} {partition} {offset}\n".encode("ascii"))])
+
+
+def _with_checksum(content: bytes) -> bytes:
+    return content + b"crc32c %08x\n" % checksum_of(content)

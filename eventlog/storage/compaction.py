@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file
 from eventlog.errors import CorruptLogError
 from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
@@ -218,7 +219,7 @@ class _CleanedSegment:
 
 
 def _create(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, files.FILE_MODE), "wb")
+    return open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
 
 
 def _sync(file: BinaryIO) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog._native import ffi, lib
+from eventlog.access import open_file
 from eventlog.errors import CorruptLogError
+from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
 from eventlog.storage.partition import ActiveSegment, Partition, active_segment, parts
 
@@ -95,10 +96,10 @@ def copy_file(source: Path, target: Path, length: int | None = None) -> CopiedFi
 
     Raises `CorruptLogError` if it is shorter, and `OSError`."""
     crc32c = size_bytes = 0
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.FILE_MODE)
+    descriptor = open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with open(descriptor, "wb") as output, open(source, "rb") as file:
         while block := file.read(_BLOCK_BYTES if length is None else min(_BLOCK_BYTES, length - size_bytes)):
-            crc32c = _add(crc32c, block)
+            crc32c = checksum_of(block, crc32c)
             size_bytes += len(block)
             output.write(block)
         if length is not None and size_bytes < length:
@@ -118,15 +119,6 @@ def checksum(path: Path) -> tuple[int, int]:
     crc32c = size_bytes = 0
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            crc32c = _add(crc32c, block)
+            crc32c = checksum_of(block, crc32c)
             size_bytes += len(block)
     return size_bytes, crc32c
-
-
-def checksum_of(data: bytes) -> int:
-    """The CRC32C of some bytes."""
-    return _add(0, data)
-
-
-def _add(crc32c: int, block: bytes) -> int:
-    return int(lib.el_crc32c(crc32c, ffi.from_buffer(block), len(block)))

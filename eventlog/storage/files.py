@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from eventlog.access import PRIVATE_MODE, make_directory_in_store, open_file, refuse_link
 from eventlog.errors import StoreOpenError, failure_of
 from eventlog.storage import names
-
-DIRECTORY_MODE = 0o700
-FILE_MODE = 0o600
 
 # A map shared between hosts is no shared memory, and their locks are advisory at best.
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -62,12 +60,22 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
 
 
-def make_directory(directory: Path) -> None:
-    """Create a private directory, durably; its parent must exist. An existing one is left as it is.
+def make_private_directory(directory: Path) -> None:
+    """Create the directory of a store or a backup, durably, with those that it stands in. An existing one is left as it is.
 
     Its name is made durable also then: who made it may have died, or have failed, before it was."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        directory.mkdir(mode=DIRECTORY_MODE)
+        directory.mkdir(mode=PRIVATE_MODE)
+    sync_directory(directory.parent)
+
+
+def make_directory(directory: Path) -> None:
+    """The same for a directory in a store; its parent must exist. A link is refused."""
+    try:
+        make_directory_in_store(directory)
+    except FileExistsError:
+        refuse_link(directory)
     sync_directory(directory.parent)
 
 
@@ -82,7 +90,7 @@ def read_at(descriptor: int, length: int, position: int) -> bytes:
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     """Write a file so that either the old or the new content is there after a crash."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with open(descriptor, "wb") as file:
             file.writelines(blocks)
@@ -126,13 +134,16 @@ def delete_segment(directory: Path, base_offset: int) -> None:
 
 
 def delete_directory(directory: Path) -> None:
-    """Delete a directory of files, as far as it is there."""
-    try:
-        for name in os.listdir(directory):
-            (directory / name).unlink(missing_ok=True)
-        directory.rmdir()
-    except FileNotFoundError:
-        return
+    """Delete a directory of files, as far as it is there; of a symbolic link only the link."""
+    if directory.is_symlink():
+        directory.unlink(missing_ok=True)
+    else:
+        try:
+            for name in os.listdir(directory):
+                (directory / name).unlink(missing_ok=True)
+            directory.rmdir()
+        except FileNotFoundError:
+            return
     sync_directory(directory.parent)
 
 

@@ -56,6 +56,12 @@ class Gate(SharedFile):
     def _initialise(self) -> None:
         lib.el_gate_initialise(self.pointer)
 
+    def _seal(self) -> None:
+        """Nobody looks at what was left behind."""
+
+    def _unseal(self) -> None:
+        """It was never sealed."""
+
     @contextmanager
     def passed(self) -> Iterator[None]:
         """Be the only one inside for the length of a block. Not to be entered twice by one thread.

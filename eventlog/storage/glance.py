@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,27 +67,37 @@ def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> in
 
 
 @contextmanager
-def trusted_head(store: Path, topic: str, partition: int) -> Iterator[Any | None]:
-    """The head of a partition, mapped for the length of a block; None if there is none that can be believed."""
-    head = _map_trusted(names.head_file(store, topic, partition))
+def trusted_head(store: Path, topic: str, partition: int, *, change: bool = False) -> Iterator[Any | None]:
+    """The head of a partition, mapped for the length of a block; None if there is none that can be believed.
+
+    Who is going to `change` it counts among its users for so long, and it is not sealed any more."""
+    try:
+        descriptor = os.open(names.head_file(store, topic, partition), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        if change:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with _mapped(descriptor) as head:
+            status = os.fstat(descriptor)
+            is_trusted = head is not None and lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino)
+            if is_trusted and change:
+                lib.el_head_unseal(head)
+            yield head if is_trusted else None
+    finally:
+        if change:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # in words: a child that was forked meanwhile has a copy
+        files.close(descriptor)
+
+
+@contextmanager
+def _mapped(descriptor: int) -> Iterator[Any | None]:
+    head = lib.el_head_map(descriptor) if os.fstat(descriptor).st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+    if head == ffi.NULL:
+        yield None
+        return
     try:
         yield head
     finally:
-        if head is not None:
-            lib.el_head_unmap(head)
-
-
-def _map_trusted(path: Path) -> Any | None:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        status = os.fstat(descriptor)
-        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
-    finally:
-        files.close(descriptor)
-    if head == ffi.NULL or lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino):
-        return None if head == ffi.NULL else head
-    lib.el_head_unmap(head)
-    return None
+        lib.el_head_unmap(head)

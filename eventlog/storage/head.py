@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
+from eventlog.storage.plausibility import agrees_with_files
 from eventlog.storage.poison import DAMAGED
 from eventlog.storage.recovery import Recovered, RecoveryReport
 from eventlog.storage.shared import SharedFile, boot_id
@@ -17,8 +18,11 @@ Recover = Callable[[tuple[int, int] | None], Recovered]
 class SharedHead(SharedFile):
     """The mapped head of one partition. `pointer` is the native `el_head`."""
 
-    def __init__(self, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int) -> None:
+    def __init__(
+        self, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
+    ) -> None:
         super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+        self._directory = directory
         self._limits = limits
         self._recover = recover
         self._may_have_gaps = may_have_gaps
@@ -26,12 +30,12 @@ class SharedHead(SharedFile):
 
     @classmethod
     def open(
-        cls, path: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
+        cls, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
     ) -> tuple[SharedHead, RecoveryReport]:
         """Map the head; as the first process, initialise it with what `recover` finds.
 
         `recover` gets the last durable position that an earlier boot recorded, or None."""
-        head = cls(path, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
+        head = cls(path, directory, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
         head.join()
         return head, head._report
 
@@ -62,11 +66,26 @@ class SharedHead(SharedFile):
         return (found.segment_base, found.position) if known else None
 
     def _is_trusted(self) -> bool:
+        """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?"""
+        is_known = self._is_of_this_boot()
+        return is_known and (self._is_sealed() or agrees_with_files(self._directory, self.pointer, self.identity()))
+
+    def _is_of_this_boot(self) -> bool:
         return bool(lib.el_head_is_trusted(self.pointer, boot_id(), *self.identity()))
+
+    def _is_sealed(self) -> bool:
+        return bool(lib.el_head_is_sealed(self.pointer))
 
     def _is_current(self) -> bool:
         """Initialised in this boot; poison does not matter to those who only join."""
-        return self.poison != 0 or self._is_trusted()
+        return self.poison != 0 or self._is_of_this_boot()
+
+    def _seal(self) -> None:
+        if self.poison == 0:
+            lib.el_head_seal(self.pointer)
+
+    def _unseal(self) -> None:
+        lib.el_head_unseal(self.pointer)
 
     @property
     def may_have_gaps(self) -> bool:

@@ -52,14 +52,24 @@ def largest_timestamp(path: Path, position: int = 0) -> int:
     """The largest timestamp of the batches in a sealed segment, from the one at `position` on; -1 if there is none.
 
     Raises `CorruptLogError`."""
+    return int(_pass_batches(path, position, files.size_of(path)).max_timestamp)
+
+
+def offset_behind(path: Path, position: int, stop: int) -> int:
+    """The offset behind the batches from a position up to another one. Raises `CorruptLogError` if none ends there."""
+    return int(_pass_batches(path, position, stop).end_offset)
+
+
+def _pass_batches(path: Path, position: int, stop: int) -> Any:
+    """The native `el_tail` behind the batches from a position up to another one."""
     tail = new_tail(0)
     tail.position = position
-    note_timestamps(path, tail, path.stat().st_size)
-    return int(tail.max_timestamp)
+    note_timestamps(path, tail, stop)
+    return tail
 
 
 def note_timestamps(path: Path, tail: Any, stop: int) -> None:
-    """Let a tail go on through the batches of a segment up to `stop`, where one ends, for the sake of their timestamps alone.
+    """Let a tail go on through the batches of a segment up to `stop`, where one ends, without an index.
 
     Raises `CorruptLogError`."""
     block_bytes = _BLOCK_BYTES

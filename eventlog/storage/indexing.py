@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError
 from eventlog.storage import files, names
 from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
 
@@ -18,14 +20,19 @@ def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = IND
     """Write both indexes of a sealed segment anew: each is replaced at once, so readers may be at work.
 
     Nobody may replace the segment meanwhile: see `segments_locked`. Raises `CorruptLogError`, and then nothing was changed, if
-    headers of the segment's batches are not right; the checksums of the batches are not looked at."""
-    entries, time_entries = build_indexes(names.segment_file(directory, base_offset), base_offset, interval_bytes)
-    files.replace_file(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), [entries])
-    files.replace_file(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), [time_entries])
+    the segment is not right: indexes of what is wrong would be believed."""
+    path = names.segment_file(directory, base_offset)
+    indexes = _build_indexes(path, base_offset, interval_bytes)
+    following = min((base for base in files.segment_bases(directory) if base > base_offset), default=sys.maxsize)
+    if indexes.tail.end_offset > following:
+        reason = f"it ends at offset {indexes.tail.end_offset}, but the segment behind begins at {following}"
+        raise CorruptLogError(path, 0, reason)
+    files.replace_file(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), [bytes(indexes.entries)])
+    files.replace_file(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), [bytes(indexes.time_entries)])
 
 
-def build_indexes(path: Path, base_offset: int, interval_bytes: int) -> tuple[bytes, bytes]:
-    """The bytes of the .index and the .timeindex that a sealed .log file is to have. Raises `CorruptLogError`."""
+def _build_indexes(path: Path, base_offset: int, interval_bytes: int) -> IndexBuilder:
+    """The indexes that a sealed .log file is to have, and its tail. Raises `CorruptLogError`."""
     indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
     tail, block_bytes = indexes.tail, _BLOCK_BYTES
     with open(path, "rb") as file:
@@ -33,7 +40,7 @@ def build_indexes(path: Path, base_offset: int, interval_bytes: int) -> tuple[by
         while tail.position < size:
             data = files.read_at(file.fileno(), block_bytes, tail.position)
             before = tail.position
-            indexes.add(ffi.from_buffer("uint8_t[]", data), len(data), len(data) // lib.EL_BATCH_HEADER_BYTES)
+            _add_right_batches(path, indexes, data)
             if tail.position > before:
                 block_bytes = _BLOCK_BYTES
             elif not any(data[: lib.EL_BATCH_HEADER_BYTES]):
@@ -41,4 +48,16 @@ def build_indexes(path: Path, base_offset: int, interval_bytes: int) -> tuple[by
             else:
                 block_bytes = needed_bytes(path, data, before, size)
     indexes.seal()
-    return bytes(indexes.entries), bytes(indexes.time_entries)
+    return indexes
+
+
+def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
+    """Add the whole batches at the beginning of a block, up to a gap. Raises `CorruptLogError` if one is not right."""
+    block, batch, scan = ffi.from_buffer("uint8_t[]", data), ffi.new("el_batch *"), ffi.new("el_scan *")
+    lib.el_batch_parse(block, len(data), batch)
+    lib.el_scan_begin(scan, max(batch.base_offset, indexes.tail.end_offset))  # compaction and repair leave gaps
+    status = lib.el_scan_batches(block, len(data), scan)
+    indexes.add(block, scan.valid_bytes, scan.batch_count)
+    is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
+    if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
+        raise CorruptLogError(path, indexes.tail.position, ffi.string(lib.el_codec_status_text(status)).decode())

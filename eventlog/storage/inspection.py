@@ -19,6 +19,7 @@ from eventlog.errors import CorruptLogError, EventLogError, InvalidArgumentError
 from eventlog.records.compression import CODEC_NAMES, decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
+from eventlog.storage.checkpoints import checked_checkpoint
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.reader import new_native_reader
 
@@ -264,30 +265,49 @@ def verify_partition(
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
     next_offset = bases[0] if bases else 0
-    for base in bases:
+    for base, following in zip(bases, [*bases[1:], None], strict=True):
         path = names.segment_file(directory, base)
         report.segments += 1
         if base < next_offset or (base > next_offset and not may_have_gaps):
             report.problems.append(Problem(path, 0, f"it begins at offset {base}, but the one before it ends at {next_offset}"))
         next_offset = max(next_offset, base)
         if end_offset is None or base < end_offset:
-            next_offset = _verify_segment(report, path, base, end_offset, may_have_gaps)
+            next_offset = _verify_segment(report, path, range(base, following or sys.maxsize), end_offset, may_have_gaps)
+    report.problems += _checkpoint_problems(directory)
     is_log_wrong = any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
     if end_offset is not None and next_offset < end_offset and not is_log_wrong:
         report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
     return report
 
 
+def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
+    for check, name in (
+        (checked_checkpoint, names.START_CHECKPOINT),
+        (checked_checkpoint, names.CLEANER_CHECKPOINT),
+        (lambda path: list(iterate_epochs(path)), names.EPOCH_CHECKPOINT),
+    ):
+        try:
+            check(directory / name)
+        except FileNotFoundError:
+            continue
+        except CorruptLogError as error:
+            yield Problem(error.path, error.position, error.reason)
+
+
 def _verify_segment(
-    report: VerifyReport, path: Path, base: int, end_offset: int | None, may_have_gaps: bool
+    report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool
 ) -> int:
-    next_offset = base
+    base = next_offset = offsets.start
     batches: dict[int, BatchInfo] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
     try:
         for info, data in iterate_raw_batches(path):
             if info.base_offset < next_offset or (info.base_offset > next_offset and not may_have_gaps):
                 raise CorruptLogError(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
+            if info.last_offset >= offsets.stop:
+                raise CorruptLogError(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
+            if end_offset is not None and info.base_offset >= end_offset:
+                break  # perhaps an append under way
             if not info.crc_valid:
                 report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))
             else:

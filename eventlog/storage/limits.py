@@ -38,6 +38,6 @@ def change_settings_of(
     store: Path, signals: Signals, topic: str, partition: int, settings: TopicConfig, timeout_ms: int
 ) -> None:
     """The same for a partition that this process need not have open; one that nobody has opened yet will load them then."""
-    with trusted_head(store, topic, partition) as head:
+    with trusted_head(store, topic, partition, change=True) as head:
         if head is not None:
             change_settings(head, signals, settings, timeout_ms)

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -33,6 +34,8 @@ CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"
 
 _OFFSET_MAX = 2**63 - 1  # what 20 digits can say beyond it is no offset
+_NAME_BYTES_MAX = 255
+_DIGEST_CHARACTERS = 32
 
 _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})")
 _SWAP = re.compile(r"([0-9]{20})\.compaction")
@@ -59,6 +62,14 @@ def catalog_directory(store: Path) -> Path:
     return store / "meta"
 
 
+def _fitting(name: str, suffix: str) -> str:
+    """A name with a suffix; of one too long for a file system the beginning and, behind a character of its own, a hash."""
+    if len(name) + len(suffix) <= _NAME_BYTES_MAX:
+        return name + suffix
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: _NAME_BYTES_MAX - len(suffix) - len(digest) - 1]}~{digest}{suffix}"
+
+
 def partition_directory(store: Path, topic: str, partition: int) -> Path:
     """The directory of a partition's segments."""
     return logs_directory(store) / f"{topic}-{partition}"
@@ -66,7 +77,7 @@ def partition_directory(store: Path, topic: str, partition: int) -> Path:
 
 def head_file(store: Path, topic: str, partition: int) -> Path:
     """The mapped head of a partition."""
-    return shared_directory(store) / f"{topic}-{partition}.head"
+    return shared_directory(store) / _fitting(f"{topic}-{partition}", ".head")
 
 
 def acks_file(store: Path, group: str) -> Path:
@@ -106,7 +117,7 @@ def removed_directory(store: Path, topic: str, partition: int) -> Path:
 
 def deleted_directory(store: Path, topic: str, partition: int) -> Path:
     """Where the files of a deleted topic's partition stand until they are gone."""
-    return store / "removed" / f"{topic}-{partition}.deleted"
+    return store / "removed" / _fitting(f"{topic}-{partition}", ".deleted")
 
 
 def maintenance_file(store: Path) -> Path:

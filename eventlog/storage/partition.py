@@ -35,6 +35,7 @@ from eventlog.storage.limits import change_settings, native_limits
 from eventlog.storage.parts import Parts
 from eventlog.storage.poison import DAMAGED, DELETED
 from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.rebuilding import rebuild_lying_indexes
 from eventlog.storage.recovery import RecoveryReport, recover
 from eventlog.storage.search import Query
 from eventlog.storage.timestamps import offset_for_time
@@ -100,8 +101,8 @@ class Partition:
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, self.recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), limits, first, may_have_gaps=settings.may_have_gaps,
-            lock_timeout_ms=self._lock_timeout_ms,
+            names.head_file(store, self.topic, self.partition), self.directory, limits, first,
+            may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self._lock_timeout_ms,
         )  # fmt: skip
         try:
             self._use_head(settings, removed, limits)
@@ -118,7 +119,7 @@ class Partition:
             self.recovery = recover(
                 self.directory, removed, checkpoint, limits.index_interval_bytes, change=False
             ).report
-        self._segments = SegmentList(self.directory, self._head)
+        self._segments = SegmentList(self.directory, self._head, self._rebuild_indexes)
         self._appender = Appender(
             self.directory,
             self._head,
@@ -379,6 +380,9 @@ class Partition:
     def _check_still_there(self, offset: int) -> None:
         if offset < self.start_offset:
             self._check_offset(offset)  # raises that it was deleted meanwhile
+
+    def _rebuild_indexes(self, base_offset: int) -> None:
+        rebuild_lying_indexes(self.directory, base_offset, self._settings.number("index.interval.bytes"))
 
     def _reader_of_its_own(self, block_bytes: int) -> LogReader:
         return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)

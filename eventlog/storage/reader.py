@@ -40,11 +40,14 @@ class _Head(Protocol):
 class SegmentList:
     """The base offsets of a partition's segments, listed again when one was added or deleted.
 
-    Offsets follow one another without a gap unless the head says that there may be gaps."""
+    Offsets follow one another without a gap unless the head says that there may be gaps. `rebuild_indexes` gets the base offset
+    of a segment with an index that was found to lie."""
 
-    def __init__(self, directory: Path, head: _Head) -> None:
+    def __init__(self, directory: Path, head: _Head, rebuild_indexes: Callable[[int], None] | None = None) -> None:
         self._directory = directory
         self._head = head
+        self._rebuild_indexes = rebuild_indexes
+        self._lying: set[int] = set()
         self._version = -1
         self._bases: list[int] = []
 
@@ -78,6 +81,12 @@ class SegmentList:
     def list_again(self) -> None:
         """Somebody is about to delete or replace segments, or has just done so: what was listed may not hold any more."""
         self._version = -1
+
+    def index_lies(self, base_offset: int) -> None:
+        """An entry of an index names no batch: have the indexes of the segment made anew, once."""
+        if self._rebuild_indexes is not None and base_offset not in self._lying:
+            self._lying.add(base_offset)
+            self._rebuild_indexes(base_offset)
 
     def holding(self, offset: int) -> int | None:
         """The base offset of the segment that an offset falls into; None if it would have to stand before the first."""
@@ -258,6 +267,8 @@ class LogReader:
         lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
         points_right = batch.size_bytes > 0 and batch.base_offset + batch.last_offset_delta == entry.offset
         is_before = points_right and base_offset <= batch.base_offset <= offset
+        if not points_right:
+            self._segments.index_lies(base_offset)
         return (entry.position, batch.base_offset) if is_before else (0, base_offset)
 
     def _load(self, stop: int) -> bool:

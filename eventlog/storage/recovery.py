@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file, refuse_link
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
@@ -213,14 +214,14 @@ def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
 
 def _cut(scan: _Scan) -> None:
     """Cut the segment and its indexes behind the last right batch, with the indexes complete up to there."""
-    with open(scan.path, "r+b") as file:
+    with open(open_file(scan.path, os.O_RDWR), "r+b") as file:
         file.truncate(scan.tail.position)
         os.fsync(file.fileno())
     for suffix, end, added in (
         (names.INDEX_SUFFIX, scan.tail.index_bytes, scan.indexes.entries),
         (names.TIME_INDEX_SUFFIX, scan.tail.time_index_bytes, scan.indexes.time_entries),
     ):
-        descriptor = os.open(scan.path.with_suffix(suffix), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+        descriptor = open_file(scan.path.with_suffix(suffix))
         with open(descriptor, "r+b") as file:
             file.truncate(end - len(added))
             file.seek(end - len(added))
@@ -254,7 +255,8 @@ def begin_epoch(directory: Path, start_offset: int) -> None:
 
 
 def is_created(directory: Path) -> bool:
-    """Did `create_partition` come to its end here, or did somebody else put segments here?"""
+    """Did `create_partition` come to its end here, or did somebody else put segments here? Links are refused."""
+    refuse_link(directory)
     is_whole = files.is_there(directory / names.EPOCH_CHECKPOINT)
     return is_whole or (files.is_there(directory) and bool(files.segment_bases(directory)))
 
@@ -265,7 +267,7 @@ def create_partition(directory: Path) -> None:
     if files.segment_bases(directory):
         return
     for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
-        names.segment_file(directory, 0, suffix).touch(mode=files.FILE_MODE)
+        os.close(open_file(names.segment_file(directory, 0, suffix)))
     files.sync_directory(directory)  # a checkpoint without a segment would be a partition that has lost its last one
     write_epochs(directory, [(0, 0)])
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file
 from eventlog.storage import files, names
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
@@ -19,7 +20,7 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int) 
     it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: else, after
     a power cut, a topic that was made anew would be held to what this one had on disk."""
     head_file = names.head_file(store, topic, partition)
-    descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+    descriptor = open_file(head_file)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for whoever is initialising it right now
         _poison(descriptor, signals)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_file
 from eventlog.errors import EventLogError
 from eventlog.records.compression import decompress
 from eventlog.storage import files, names
@@ -220,14 +221,14 @@ def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
 def create_active_segment(directory: Path, base_offset: int) -> None:
     """Make an empty segment, durably, which takes the appends from now on."""
     for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
-        names.segment_file(directory, base_offset, suffix).touch(mode=files.FILE_MODE)
+        os.close(open_file(names.segment_file(directory, base_offset, suffix)))
     files.sync_directory(directory)
 
 
 @contextmanager
 def partition_closed_by_all(head_file: Path, what: str) -> Iterator[None]:
     """Keep everybody from opening a partition. Raises `EventLogError`, which names them, while others have it open."""
-    descriptor = os.open(head_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+    descriptor = open_file(head_file)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi
+from eventlog.access import open_file
 from eventlog.errors import tells_failures
 from eventlog.storage import files
 from eventlog.storage.file_locks import lock_within
@@ -39,6 +40,7 @@ class SharedFile(ABC):
         self.pointer: Any = None
         self._descriptor = -1
         self._process_id = os.getpid()
+        self._has_joined = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
@@ -67,18 +69,28 @@ class SharedFile(ABC):
     def _initialise(self) -> None:
         """Fill it in anew; nobody else has it mapped."""
 
+    @abstractmethod
+    def _seal(self) -> None:
+        """Nobody has it mapped any more: let whoever comes next see whether a bit of it has changed."""
+
+    @abstractmethod
+    def _unseal(self) -> None:
+        """It is about to change."""
+
     def join(self) -> bool:
         """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted.
 
         Raises `LockTimeoutError` if another process does not get done with that."""
         while True:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+            self._descriptor = open_file(self.path)
             try:
                 was_trusted = self._join()
             except BaseException:
                 self.close()
                 raise
             if was_trusted is not None:
+                self._unseal()
+                self._has_joined = True
                 return was_trusted
             self.close()  # the process that was initialising it died, or it was deleted: try to be the first
 
@@ -140,7 +152,10 @@ class SharedFile(ABC):
         return True
 
     def close(self) -> None:
-        """Unmap the file and give the lock back."""
+        """Unmap the file and give the lock back; the last one to do so seals it."""
+        if self._has_joined and self._process_id == os.getpid() and self.try_exclusive():
+            self._seal()
+        self._has_joined = False
         self.pointer = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

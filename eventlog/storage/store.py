@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eventlog.access import refuse_link, refuse_strangers_store
 from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
 from eventlog.storage import files, names
 
@@ -21,11 +22,16 @@ def prepare_store(path: Path, *, create: bool) -> bool:
 
     Raises `StoreOpenError` or `DiskFullError`."""
     with failures_named(path):
+        if path.is_dir():
+            refuse_strangers_store(path)
         is_new = not _is_store(path, create)
         if is_new:
             _make_directories(path)
         else:
             _check_version(path)
+    with failures_named(path):
+        for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
+            refuse_link(directory)
     for directory in (path, names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
         if not os.access(directory, _READ_WRITE):
             raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
@@ -48,7 +54,8 @@ def failures_named(path: Path) -> Iterator[None]:
     except OSError as error:
         if is_disk_full(error.errno):
             raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
-        raise StoreOpenError(f"{path} cannot be opened as a store: {error.strerror}") from error
+        where = f"{error.filename}: " if error.filename and str(error.filename) != str(path) else ""
+        raise StoreOpenError(f"{path} cannot be opened as a store: {where}{error.strerror}") from error
 
 
 def _is_store(path: Path, create: bool) -> bool:
@@ -75,8 +82,7 @@ def _may_stand_in_a_new_store(name: str) -> bool:
 
 
 def _make_directories(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.make_directory(path)
+    files.make_private_directory(path)
     files.refuse_network_file_system(path)
     for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
         files.make_directory(directory)
@@ -104,7 +110,7 @@ def existing_partitions(path: Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name in os.listdir(names.logs_directory(path)):
         parsed = names.parse_partition_directory(name)
-        if parsed is not None:
+        if parsed is not None and not (names.logs_directory(path) / name).is_symlink():
             topic, partition = parsed
             counts[topic] = max(counts.get(topic, 0), partition + 1)
     return counts

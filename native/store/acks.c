@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../codec/crc32c.h"
 #include "fault.h"
 #include "mutex.h"
 
@@ -24,10 +25,30 @@ void el_group_unmap(el_group *group) {
     munmap(group, EL_GROUP_BYTES_MAX);
 }
 
+static uint32_t seal_of(const el_group *group, size_t length) {
+    uint32_t header = el_crc32c(EL_GROUP_LAYOUT, group, offsetof(el_group, seal));
+    uint32_t seal = el_crc32c(header, group->seats, length - offsetof(el_group, seats));
+    return seal != 0 ? seal : 1;
+}
+
+static int is_as_sealed(const el_group *group, size_t length) {
+    uint32_t seal = atomic_load(&group->seal);
+    return seal == 0 || seal == seal_of(group, length);
+}
+
 int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
-                        int64_t incarnation) {
+                        int64_t incarnation, size_t length) {
     return group->magic == EL_GROUP_MAGIC && group->layout == EL_GROUP_LAYOUT && group->device == device &&
-           group->inode == inode && group->incarnation == incarnation && memcmp(group->boot_id, boot_id, 16) == 0 && atomic_load(&group->is_ready) == 1;
+           group->inode == inode && group->incarnation == incarnation && memcmp(group->boot_id, boot_id, 16) == 0 &&
+           atomic_load(&group->is_ready) == 1 && is_as_sealed(group, length);
+}
+
+void el_group_seal(el_group *group, size_t length) {
+    atomic_store(&group->seal, seal_of(group, length));
+}
+
+void el_group_unseal(el_group *group) {
+    atomic_store(&group->seal, 0);
 }
 
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,

@@ -2,6 +2,7 @@
  *
  *   byte     0  identity        who initialised this file, in which boot, in which file
  *           64  generation      what members wait for between commits
+ *         4088  seal            once the last process has closed the group, a checksum of all the rest
  *         4096  seats           when each member was last seen at work: the lease of a member that hangs
  *        20480  slots           128 bytes a partition:
  *
@@ -33,7 +34,7 @@
 #include "status.h"
 
 #define EL_GROUP_MAGIC UINT64_C(0x314b4341564c45) /* "ELVACK1" in memory order */
-#define EL_GROUP_LAYOUT 1
+#define EL_GROUP_LAYOUT 2
 #define EL_SEATS 1024
 #define EL_SLOTS_MAX 131072
 #define EL_SLOT_BYTES 128
@@ -74,7 +75,9 @@ typedef struct el_group {
     el_watch watch;          /* of those who wait for changes */
     _Atomic int64_t persist_begun_ms; /* CLOCK_MONOTONIC: when somebody last began to bring slots to the catalog */
     _Atomic uint32_t is_deleted;
-    uint8_t pad_header[3996];
+    uint8_t pad_header[3988];
+    _Atomic uint32_t seal; /* 0: the group is in use, or whoever used it was killed */
+    uint32_t pad_seal;
 
     el_seat seats[EL_SEATS];
     el_ack_slot slots[];
@@ -83,6 +86,7 @@ typedef struct el_group {
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in a slot");
 _Static_assert(sizeof(el_ack_slot) == EL_SLOT_BYTES, "a slot is two cache lines");
 _Static_assert(offsetof(el_group, generation) == 64, "what members wait for has a cache line of its own");
+_Static_assert(offsetof(el_group, seal) == 4088, "seal");
 _Static_assert(offsetof(el_group, seats) == 4096, "seats");
 _Static_assert(offsetof(el_group, slots) == EL_SLOTS_START, "slots");
 
@@ -91,9 +95,15 @@ _Static_assert(offsetof(el_group, slots) == EL_SLOTS_START, "slots");
 el_group *el_group_map(int fd);
 void el_group_unmap(el_group *group);
 
-/* Was this file initialised in this boot, for this group, and is it this very file? */
+/* Was this file of `length` bytes initialised in this boot, for this group, is it this very file, and if it is sealed, what it
+ * was then? */
 int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
-                        int64_t incarnation);
+                        int64_t incarnation, size_t length);
+
+/* Let everybody who comes later see whether a bit of the file has changed. The caller holds its exclusive lock. */
+void el_group_seal(el_group *group, size_t length);
+/* The file is about to change. */
+void el_group_unseal(el_group *group);
 
 /* Begin a new page. The caller is the only one that has it mapped, fills in the slots, and says when it is ready. */
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,

@@ -24,9 +24,35 @@ static int is_same_file(const el_head *head, uint64_t device, uint64_t inode) {
            head->inode == inode;
 }
 
+static uint32_t seal_of(const el_head *head) {
+    uint32_t seal = el_crc32c(EL_HEAD_LAYOUT, head, offsetof(el_head, checkpoint));
+    return seal != 0 ? seal : 1;
+}
+
+static int is_as_sealed(const el_head *head) {
+    uint32_t seal = atomic_load(&head->seal);
+    return seal == 0 || seal == seal_of(head);
+}
+
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode) {
     return is_same_file(head, device, inode) && memcmp(head->boot_id, boot_id, 16) == 0 &&
-           atomic_load(&head->is_ready) == 1 && atomic_load(&head->poison) == 0;
+           atomic_load(&head->is_ready) == 1 && atomic_load(&head->poison) == 0 && is_as_sealed(head);
+}
+
+void el_head_seal(el_head *head) {
+    atomic_store(&head->seal, seal_of(head));
+}
+
+int el_head_is_sealed(const el_head *head) {
+    return atomic_load(&head->seal) != 0;
+}
+
+void el_head_unseal(el_head *head) {
+    atomic_store(&head->seal, 0);
+}
+
+void el_head_peek(const el_head *head, el_tail *tail) {
+    *tail = atomic_load(&head->next_is_complete) ? head->next : head->tail;
 }
 
 static uint32_t checkpoint_checksum(const el_checkpoint *checkpoint) {
@@ -42,6 +68,7 @@ int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t ino
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
                         const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
                         int keep_checkpoint) {
+    atomic_store(&head->seal, 0);
     memset(head, 0, offsetof(el_head, checkpoint));
     EL_FAULT_POINT("initialise.cleared");
     head->magic = EL_HEAD_MAGIC;

@@ -9,6 +9,7 @@
  *         384  tail             the state an append continues from
  *         512  next             the tail that an append is about to publish
  *         640  checkpoint       the last durable position, with a checksum: survives a reboot
+ *         672  seal             once the last process has closed the partition, a checksum of all before the checkpoint
  *
  * Crash safety within one boot rests on the order of stores. An append sets `writing`, writes its
  * bytes, fills in `next`, sets `next_is_complete`, copies next to tail, publishes the end offset, and
@@ -30,7 +31,7 @@
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 2
+#define EL_HEAD_LAYOUT 3
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -106,6 +107,7 @@ typedef struct el_head {
     el_tail next;
     uint8_t pad_next[48];
     el_checkpoint checkpoint;
+    _Atomic uint32_t seal; /* 0: the partition is in use, or whoever used it was killed */
 } el_head;
 
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in the head");
@@ -117,14 +119,26 @@ _Static_assert(offsetof(el_head, append_holder) == 320, "holders and limits");
 _Static_assert(offsetof(el_head, tail) == 384, "tail");
 _Static_assert(offsetof(el_head, next) == 512, "next tail");
 _Static_assert(offsetof(el_head, checkpoint) == 640, "checkpoint");
+_Static_assert(offsetof(el_head, seal) == 672, "seal");
 _Static_assert(sizeof(el_head) <= EL_HEAD_BYTES, "the head is one page");
 
 /* Map the head file behind `fd` (EL_HEAD_BYTES long). NULL with errno set on failure. */
 el_head *el_head_map(int fd);
 void el_head_unmap(el_head *head);
 
-/* Was this page initialised in this boot, in this very file, and is it unharmed by an I/O failure? */
+/* Was this page initialised in this boot, in this very file, is it unharmed by an I/O failure, and if it is sealed, what it was
+ * then? */
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
+
+/* Let everybody who comes later see whether a bit of the page has changed. The caller holds the head file's exclusive lock. */
+void el_head_seal(el_head *head);
+int el_head_is_sealed(const el_head *head);
+/* The page is about to change. */
+void el_head_unseal(el_head *head);
+
+/* The tail that the next append will continue from, as far as that can be told without the append mutex: nobody else has the
+ * page mapped. */
+void el_head_peek(const el_head *head, el_tail *tail);
 
 /* The last durable position that a former boot left, if its checksum and the file's identity hold. */
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);

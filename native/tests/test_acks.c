@@ -10,6 +10,7 @@
 #include "check.h"
 
 #define SLOTS 4
+#define BYTES (EL_SLOTS_START + SLOTS * EL_SLOT_BYTES)
 
 static const uint8_t this_boot[16] = "this very boot 1";
 static const uint8_t another_boot[16] = "an earlier boot!";
@@ -17,7 +18,7 @@ static el_signals *signals;
 
 static el_group *new_group(void) {
     int fd = memfd_create("acks", 0);
-    CHECK(fd >= 0 && ftruncate(fd, EL_SLOTS_START + SLOTS * EL_SLOT_BYTES) == 0);
+    CHECK(fd >= 0 && ftruncate(fd, BYTES) == 0);
     el_group *group = el_group_map(fd);
     CHECK(group != NULL);
     close(fd);
@@ -35,13 +36,30 @@ static el_ack member(el_group *group, uint32_t slot, int64_t epoch) {
 
 static void test_only_the_same_boot_file_and_group_are_trusted(void) {
     el_group *group = new_group();
-    CHECK(el_group_is_trusted(group, this_boot, 1, 2, 3));
-    CHECK(!el_group_is_trusted(group, another_boot, 1, 2, 3));
-    CHECK(!el_group_is_trusted(group, this_boot, 9, 2, 3));
-    CHECK(!el_group_is_trusted(group, this_boot, 1, 9, 3));
-    CHECK(!el_group_is_trusted(group, this_boot, 1, 2, 9));
+    CHECK(el_group_is_trusted(group, this_boot, 1, 2, 3, BYTES));
+    CHECK(!el_group_is_trusted(group, another_boot, 1, 2, 3, BYTES));
+    CHECK(!el_group_is_trusted(group, this_boot, 9, 2, 3, BYTES));
+    CHECK(!el_group_is_trusted(group, this_boot, 1, 9, 3, BYTES));
+    CHECK(!el_group_is_trusted(group, this_boot, 1, 2, 9, BYTES));
     el_group_initialise(group, this_boot, 1, 2, 3, 10);
-    CHECK(!el_group_is_trusted(group, this_boot, 1, 2, 3)); /* not ready */
+    CHECK(!el_group_is_trusted(group, this_boot, 1, 2, 3, BYTES)); /* not ready */
+    el_group_unmap(group);
+}
+
+static void test_a_bit_of_a_sealed_file_that_changes_is_seen(void) {
+    el_group *group = new_group();
+    el_group_seal(group, BYTES);
+    CHECK(el_group_is_trusted(group, this_boot, 1, 2, 3, BYTES));
+    for (size_t bit = 0; bit < 8 * BYTES; bit += bit < 8 * 64 ? 1 : 13) {
+        if (bit / 8 >= offsetof(el_group, pad_seal) && bit / 8 < offsetof(el_group, seats))
+            continue;
+        ((uint8_t *)group)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        CHECK(!el_group_is_trusted(group, this_boot, 1, 2, 3, BYTES));
+        ((uint8_t *)group)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    el_group_unseal(group);
+    group->slots[1].committed++;
+    CHECK(el_group_is_trusted(group, this_boot, 1, 2, 3, BYTES));
     el_group_unmap(group);
 }
 
@@ -180,6 +198,7 @@ int main(void) {
     CHECK(fd >= 0 && ftruncate(fd, EL_SIGNALS_BYTES) == 0);
     signals = el_signals_map(fd);
     test_only_the_same_boot_file_and_group_are_trusted();
+    test_a_bit_of_a_sealed_file_that_changes_is_seen();
     test_only_the_owner_commits_and_never_back();
     test_a_reset_sets_any_offset_and_fences_the_owner();
     test_a_commit_of_several_slots_is_all_or_nothing();

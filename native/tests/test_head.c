@@ -38,6 +38,22 @@ static void test_only_the_same_boot_and_file_are_trusted(void) {
     el_head_unmap(head);
 }
 
+static void test_a_bit_of_a_sealed_page_that_changes_is_seen(void) {
+    el_head *head = new_head();
+    el_head_seal(head);
+    CHECK(el_head_is_sealed(head) && el_head_is_trusted(head, this_boot, 1, 2));
+    for (size_t bit = 0; bit < 8 * offsetof(el_head, checkpoint); bit++) {
+        ((uint8_t *)head)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        CHECK(!el_head_is_trusted(head, this_boot, 1, 2));
+        ((uint8_t *)head)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    head->seal ^= 1;
+    CHECK(!el_head_is_trusted(head, this_boot, 1, 2));
+    el_head_unseal(head);
+    head->tail.position++;
+    CHECK(!el_head_is_sealed(head) && el_head_is_trusted(head, this_boot, 1, 2));
+}
+
 static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void) {
     el_head *head = new_head();
     el_checkpoint found;
@@ -140,6 +156,7 @@ static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
 
 int main(void) {
     test_only_the_same_boot_and_file_are_trusted();
+    test_a_bit_of_a_sealed_page_that_changes_is_seen();
     test_the_checkpoint_survives_and_a_damaged_one_is_not_believed();
     test_a_published_tail_is_seen();
     test_a_dead_holders_append_is_finished_or_dropped();

@@ -18,6 +18,7 @@ _FLUSH_MUTEX_AT = 256
 _APPEND_MUTEX_AT = 192
 _CHECKPOINT_AT = 640
 _CHECKPOINT_BYTES = 32
+_SEAL_AT = 672
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +76,13 @@ def forget_durable_position(head_file: Path) -> None:
     with open(head_file, "r+b") as file:
         file.seek(_CHECKPOINT_AT)
         file.write(bytes(_CHECKPOINT_BYTES))
+
+
+def break_seal(head_file: Path) -> None:
+    """Make the head one whose last process was killed. No process may have the partition open."""
+    with open(head_file, "r+b") as file:
+        file.seek(_SEAL_AT)
+        file.write(bytes(4))
 
 
 class MappedHead:

@@ -342,7 +342,7 @@ def what_is_raised(use: Callable[..., Any], *handles: Any) -> str:
         return type(error).__name__
 
 
-_SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT = 20480, 128, 104  # native/store/acks.h
+_SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT, _SEAL_AT = 20480, 128, 104, 4088  # native/store/acks.h
 
 
 def hold_slot_mutex(connection: Connection, store: Path, group: str, slot: int) -> None:
@@ -350,6 +350,7 @@ def hold_slot_mutex(connection: Connection, store: Path, group: str, slot: int) 
     libc = ctypes.CDLL(None)
     with open(store / "shared" / f"{group}.acks", "r+b") as file:
         mapped = mmap.mmap(file.fileno(), 0)
+    mapped[_SEAL_AT : _SEAL_AT + 4] = bytes(4)  # as everybody does who begins to use the file
     at = _SLOTS_AT + slot * _SLOT_BYTES
     mutex = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(mapped, at)))
     assert libc.pthread_mutex_lock(mutex) == 0

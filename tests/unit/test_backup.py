@@ -194,7 +194,7 @@ def test_a_backup_of_a_newer_version_is_refused(filled: Path) -> None:
 
 
 def test_a_manifest_cannot_name_files_elsewhere(filled: Path) -> None:
-    from eventlog.storage.copying import checksum_of  # a forger can compute it, too
+    from eventlog.records.checksum import checksum_of  # a forger can compute it, too
 
     backup = _back_up(filled)
     manifest = backup / "backup.json"

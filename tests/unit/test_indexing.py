@@ -61,3 +61,61 @@ def test_where_the_log_is_damaged_the_indexes_stay_and_the_place_is_told(tmp_pat
         rebuild_indexes(path.parent, 0, _INTERVAL_BYTES)
     assert raised.value.path == path and 0 < raised.value.position < len(data)
     assert path.with_suffix(".index").read_bytes() == before
+
+
+def _filled(store: Path) -> list[Path]:
+    stores.create(store / "rotten", segment_bytes=4096, index_interval_bytes=128)
+    with eventlog.open(store / "rotten") as log:
+        for number in range(100):
+            stores.open_partition(log).append(b"%d " % number * 20, timestamp=2**42 + number)
+    return stores.segments(store / "rotten")
+
+
+@pytest.mark.parametrize("suffix", [".index", ".timeindex"])
+def test_an_index_that_is_found_to_lie_is_made_anew(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_file = _filled(tmp_path)[1]
+    path = log_file.with_suffix(suffix)
+    good = path.read_bytes()
+    entry_bytes = 8 if suffix == ".index" else 12
+    lying = bytearray(good)
+    for at in range(entry_bytes - 1, len(lying), entry_bytes):
+        lying[at] ^= 1
+    path.write_bytes(lying)
+    with eventlog.open(tmp_path / "rotten") as log:
+        partition = stores.open_partition(log)
+        last = int(stores.segments(tmp_path / "rotten")[2].stem) - 1
+        assert partition.read(last, 1)[0].offset == last and partition.offset_for_time(2**42 + last) == last
+        assert path.read_bytes() == good and path.name.split(".")[0] in caplog.text
+        assert [report.problems for report in log.verify()] == [[]]
+
+
+def test_indexes_of_a_segment_that_is_wrong_itself_are_left_alone(tmp_path: Path) -> None:
+    log_file = _filled(tmp_path)[1]
+    data = bytearray(log_file.read_bytes())
+    data[23] ^= 0x40  # the last offset of the first batch
+    log_file.write_bytes(data)
+    before = [log_file.with_suffix(suffix).read_bytes() for suffix in (".index", ".timeindex")]
+    with pytest.raises(CorruptLogError):
+        rebuild_indexes(log_file.parent, int(log_file.stem), 128)
+    assert before == [log_file.with_suffix(suffix).read_bytes() for suffix in (".index", ".timeindex")]
+
+
+def test_housekeeping_makes_missing_and_torn_indexes_and_rotten_checkpoints_anew(tmp_path: Path) -> None:
+    log_file = _filled(tmp_path)[1]
+    index, time_index = log_file.with_suffix(".index"), log_file.with_suffix(".timeindex")
+    good = index.read_bytes(), time_index.read_bytes()
+    checkpoint = log_file.parent / "log-start-offset-checkpoint"
+    with eventlog.open(tmp_path / "rotten") as log:
+        log.alter_topic(stores.TOPIC, config={"retention.ms": -1})
+        stores.open_partition(log).delete_records(3)
+        noted = checkpoint.read_bytes()
+        index.unlink()
+        time_index.write_bytes(good[1][:-1])
+        checkpoint.write_bytes(noted.replace(b"events 0 3", b"events 0 7"))
+        assert checkpoint in {problem.path for problem in log.verify()[0].problems}
+        [done] = log.maintain().partitions
+        assert set(done.rebuilt) == {index, time_index, checkpoint}
+        assert (index.read_bytes(), time_index.read_bytes(), checkpoint.read_bytes()) == (*good, noted)
+        assert log.maintain().partitions == [] and log.verify()[0].problems == []

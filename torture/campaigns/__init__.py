@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torture.campaign import Campaign
-from torture.campaigns import disks, ext4, hostile, kills, model, power, time
+from torture.campaigns import disks, ext4, hostile, kills, model, power, rot, time
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     kills.CAMPAIGN,
@@ -11,6 +11,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     power.CAMPAIGN,
     ext4.CAMPAIGN,
     disks.CAMPAIGN,
+    rot.CAMPAIGN,
     hostile.CAMPAIGN,
     model.CAMPAIGN,
 )

@@ -1,0 +1,83 @@
+"""Who may get at a store's files: their modes, their owner, and no way out of the store by symbolic links.
+
+A store is made 0700 less the umask. What is made in it later goes by the mode of the directory that it is made in, whatever the
+umask is then, as SQLite does it: so `chmod` of a store and all that is in it lets a group share it, and a stricter mode stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from eventlog.errors import EventLogError, StoreOpenError
+
+PRIVATE_MODE = 0o700
+
+_FILE_BITS = 0o666
+_ALL_BITS = 0o777
+_OF_GROUP, _OF_OTHERS = 0o070, 0o007
+
+
+def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """Open a file of a store for reading and writing; one that is made goes by the mode of its directory.
+
+    A symbolic link is not followed: `EventLogError`. Raises `OSError`."""
+    flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        if not flags & os.O_EXCL:
+            try:
+                return os.open(path, flags & ~os.O_CREAT)
+            except FileNotFoundError:
+                if not flags & os.O_CREAT:
+                    raise
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    refuse_link(path)
+                raise
+        try:
+            return _create(path, flags | os.O_EXCL)
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise  # else somebody else was faster, and it is opened
+
+
+def _create(path: Path, flags: int) -> int:
+    mode = stat.S_IMODE(path.parent.stat().st_mode) & _FILE_BITS
+    descriptor = os.open(path, flags, mode)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+        os.fchmod(descriptor, mode)  # the umask took away what the directory allows
+    return descriptor
+
+
+def make_directory_in_store(directory: Path) -> None:
+    """Make a directory that goes by the mode of the one that it is made in. Raises `FileExistsError`, `OSError`."""
+    mode = stat.S_IMODE(directory.parent.stat().st_mode) & _ALL_BITS
+    directory.mkdir(mode=mode)
+    made = stat.S_IMODE(directory.stat().st_mode)
+    if made & _ALL_BITS != mode:
+        directory.chmod(made & ~_ALL_BITS | mode)  # with the bit that hands the group down, if it has that
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `EventLogError` if a symbolic link stands there, where something of a store is to be."""
+    if path.is_symlink():
+        raise EventLogError(f"{path} is a symbolic link; nothing in a store may be one, because it leads out of it")
+
+
+def refuse_strangers_store(path: Path) -> None:
+    """Raise `StoreOpenError` if a directory belongs to somebody else and was not made to be shared with this user.
+
+    Root, too, is refused: what it makes in a private store its owner could not open any more."""
+    status = path.stat()
+    user = os.geteuid()
+    if status.st_uid == user:
+        return
+    groups = {os.getegid(), *os.getgroups()}
+    by_group = status.st_mode & _OF_GROUP == _OF_GROUP and status.st_gid in groups
+    if not by_group and status.st_mode & _OF_OTHERS != _OF_OTHERS:
+        raise StoreOpenError(
+            f"{path} belongs to user {status.st_uid}, and this process runs as user {user}: run it as that user, or let a "
+            "group that both are in share the store (docs/guarantees.md, Access)"
+        )

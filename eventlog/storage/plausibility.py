@@ -1,0 +1,47 @@
+"""Does a head that nobody sealed agree with the files? Its processes were killed, or a bit of it has changed.
+
+What is looked at costs a few system calls, however large the partition is: the end of the last batch, and where the log starts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError
+from eventlog.storage import files, names
+from eventlog.storage.checkpoints import read_start
+from eventlog.storage.headers import offset_behind
+from eventlog.storage.inspection import position_near
+
+
+def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> bool:
+    """Can the native `el_head` be right? Nobody else has it mapped, and no durable offset may be promised that is not there."""
+    tail, checkpoint = ffi.new("el_tail *"), ffi.new("el_checkpoint *")
+    lib.el_head_peek(head, tail)
+    bases = files.segment_bases(directory)
+    if not bases or not lib.el_head_former_checkpoint(head, *identity, checkpoint):
+        return False
+    start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
+    are_in_order = start <= lib.el_head_end_offset(head) <= tail.end_offset and durable <= checkpoint.offset <= tail.end_offset
+    starts_right = start == max(bases[0], min(read_start(directory), tail.end_offset))
+    # Behind the segment that takes appends, its successor may stand already.
+    is_last = tail.segment_base == bases[-1] or (lib.el_head_is_sealing(head) and tail.segment_base in bases)
+    return are_in_order and starts_right and is_last and _ends_there(directory, tail)
+
+
+def _ends_there(directory: Path, tail: Any) -> bool:
+    """Does a batch with the offset before the end offset end where the tail says, or is the segment empty?"""
+    if tail.position == 0:
+        return bool(tail.end_offset == tail.segment_base)
+    path = names.segment_file(directory, tail.segment_base)
+    sizes = [files.size_of(path.with_suffix(suffix)) for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)]
+    if not 0 < tail.position <= files.size_of(path):
+        return False
+    if not (0 <= tail.index_bytes <= sizes[0] and 0 <= tail.time_index_bytes <= sizes[1]):
+        return False
+    try:
+        return bool(offset_behind(path, position_near(path, tail.end_offset - 1), tail.position) == tail.end_offset)
+    except (OSError, CorruptLogError):
+        return False

@@ -1,0 +1,60 @@
+"""What of a partition's directory can be made anew when it is rotten: the indexes of sealed segments, and the checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from eventlog._native import lib
+from eventlog.errors import CorruptLogError, LockTimeoutError
+from eventlog.storage import files, names
+from eventlog.storage.checkpoints import checked_checkpoint, write_checkpoint
+from eventlog.storage.examination import wrong_indexes
+from eventlog.storage.indexing import rebuild_indexes
+from eventlog.storage.parts import Parts
+from eventlog.storage.segments_lock import segments_locked
+
+_log = logging.getLogger("eventlog")
+
+_READER_TIMEOUT_MS = 1  # a reader waits for nobody: it reads without an index as well
+
+
+def rebuild_rotten(parts: Parts, interval_bytes: int) -> list[Path]:
+    """Make missing and torn indexes of sealed segments anew, and checkpoints that are not what was written: which files.
+
+    Raises `LockTimeoutError`, `CorruptLogError`."""
+    with parts.locked():
+        indexes, checkpoints = wrong_indexes(parts.directory), _wrong_checkpoints(parts.directory)
+        for base in sorted({int(path.stem) for path in indexes}):
+            rebuild_indexes(parts.directory, base, interval_bytes)
+        for path in checkpoints:
+            if path.name == names.START_CHECKPOINT:
+                start_offset = int(lib.el_head_start_offset(parts.head.pointer))
+                write_checkpoint(path, parts.topic, parts.partition, start_offset)
+            else:
+                path.unlink(missing_ok=True)  # compaction begins anew
+    return [*indexes, *checkpoints]
+
+
+def _wrong_checkpoints(directory: Path) -> list[Path]:
+    wrong = []
+    for path in (directory / names.START_CHECKPOINT, directory / names.CLEANER_CHECKPOINT):
+        try:
+            checked_checkpoint(path)
+        except CorruptLogError:
+            wrong.append(path)
+    return wrong
+
+
+def rebuild_lying_indexes(directory: Path, base_offset: int, interval_bytes: int) -> None:
+    """Make the indexes of a segment anew of which an entry was found that names no batch, if it is a sealed one.
+
+    If somebody has the segments locked, or the segment itself is not right, they stay as they are."""
+    try:
+        with segments_locked(directory, _READER_TIMEOUT_MS):
+            if base_offset in files.segment_bases(directory)[:-1]:
+                rebuild_indexes(directory, base_offset, interval_bytes)
+                path = names.segment_file(directory, base_offset, names.INDEX_SUFFIX)
+                _log.warning("%s or the index of times beside it was rotten: both were made anew from the segment", path)
+    except (OSError, LockTimeoutError, CorruptLogError):
+        return
