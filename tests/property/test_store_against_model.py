@@ -8,7 +8,7 @@ from tests.support.machine.store import StoreMachine
 
 TestStoreAgainstModel = StoreMachine.TestCase
 TestStoreAgainstModel.settings = settings(
-    max_examples=8,
+    max_examples=5,
     stateful_step_count=30,
     derandomize=True,  # `python -m torture model` goes on from there, at random
     deadline=None,
