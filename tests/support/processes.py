@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +81,8 @@ class Worker:
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""
         if self._process.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ends by itself at this moment
+                os.kill(self.pid, signal.SIGKILL)
         self._process.join()
 
     def stop(self) -> None:
