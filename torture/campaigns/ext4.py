@@ -22,7 +22,7 @@ from typing import Any
 import eventlog
 from eventlog import TopicPartition
 from tests.support import heads, stores
-from tests.support.processes import REPLY_SECONDS_MAX, Worker
+from tests.support.processes import REPLY_SECONDS_MAX, Interpreter, Worker
 from torture.campaign import Campaign, Run
 from torture.campaigns.power.examination import examine
 from torture.campaigns.power.promises import Content, Journal, Note, Promises, after
@@ -42,7 +42,7 @@ _STOPPED_OR_IN_A_CALL = frozenset("TD")  # a call that cannot be interrupted end
 def _why_not() -> str | None:
     if os.geteuid() != 0:
         return "mounting a file system needs root"
-    missing = [program for program in ("mkfs.ext4", "losetup", "mount", "umount") if shutil.which(program) is None]
+    missing = [program for program in ("mkfs.ext4", "losetup", "mount", "umount", "unshare") if shutil.which(program) is None]
     if missing:
         return f"{', '.join(missing)} is not installed"
     with tempfile.TemporaryDirectory() as directory:
@@ -216,8 +216,9 @@ def _notes_of(worker: Worker) -> list[Note]:
         return list(iter(worker.receive, None))
 
 
-def _live_through(run: Run, device: Path, mount: Path, options: str) -> None:
-    """Make a store, and let the power fail again and again while it is at work."""
+def _live_through(run: Run, device: Path, options: str) -> Iterator[None]:
+    """Make a store, and let the power fail again and again while it is at work; each time it was recovered from is a turn."""
+    mount = run.directory / "mount"
     store = mount / "store"
     config = {"segment.bytes": run.random.choice((131_072, 262_144, 2**20)), "index.interval.bytes": 1024}
     with _mounted(device, mount, options):
@@ -232,6 +233,7 @@ def _live_through(run: Run, device: Path, mount: Path, options: str) -> None:
         run.count("records recovered", sum(ends.values()))
         run.count("lost that were not synced", sum(_appended(promises, *place) - end for place, end in ends.items()))
         promises = after(notes, promises)
+        yield
 
 
 def _appended(promises: Promises, topic: str, number: int) -> int:
@@ -239,11 +241,22 @@ def _appended(promises: Promises, topic: str, number: int) -> int:
     return max(promises.topics[topic].log(number).ends)
 
 
-def _run(run: Run) -> None:
+def cut_the_power(connection: Connection, run: Run) -> None:
+    """Do it all, and report what was counted after each time."""
     for _ in range(run.amount(1, 8)):
         with _device(run.directory, run.random.choice(_BLOCK_BYTES)) as device:
             for _ in range(run.amount(5, 16)):
-                _live_through(run, device, run.directory / "mount", run.random.choice(_MOUNT_OPTIONS))
+                for _ in _live_through(run, device, run.random.choice(_MOUNT_OPTIONS)):
+                    connection.send(run.counts)
+                    run.counts.clear()
+    connection.send(None)
+
+
+def _run(run: Run) -> None:
+    # A process that is started elsewhere with mounts of its own would have a copy of ours, and keep what was shut down alive.
+    with Interpreter(cut_the_power, run, prefix=["unshare", "--mount"]) as process:
+        for counts in iter(process.receive, None):
+            run.counts.update(counts)
 
 
 CAMPAIGN = Campaign(

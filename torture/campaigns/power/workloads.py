@@ -95,7 +95,8 @@ def closing(journal: Journal, root: Path, choice: random.Random) -> None:
 def group_commits(journal: Journal, root: Path, choice: random.Random) -> None:
     """commit(sync=True) is on disk when it returns, and no commit ever points behind the log."""
     place = TopicPartition(TOPIC, 0)
-    with eventlog.open(store_in(root), fsync_interval_ms=_NEVER_MS) as log:
+    fsync = choice.choice(("interval", "never"))
+    with eventlog.open(store_in(root), fsync=fsync, fsync_interval_ms=_NEVER_MS) as log:
         partition = _create(journal, log, choice)
         with log.consumer(TOPIC, group=GROUP) as consumer:
             for _ in range(6):
@@ -104,7 +105,9 @@ def group_commits(journal: Journal, root: Path, choice: random.Random) -> None:
                 while place not in consumer.assignment() or consumer.position(place) < end:
                     consumer.poll(1.0)
                 _commit(journal, consumer, place, end, sync=choice.random() < 0.6)
-        _commit_at_close(journal, log, place, end)
+    if fsync == "interval":  # closing brings every commit to the disk, together with what was committed
+        journal.note("committed_durably", GROUP, place, end)
+        journal.note("durable", *place, end)
 
 
 def _commit(journal: Journal, consumer: eventlog.Consumer, place: TopicPartition, end: int, *, sync: bool) -> None:
@@ -113,13 +116,6 @@ def _commit(journal: Journal, consumer: eventlog.Consumer, place: TopicPartition
     if sync:
         journal.note("committed_durably", GROUP, place, end)
         journal.note("durable", *place, end)
-
-
-def _commit_at_close(journal: Journal, log: eventlog.EventLog, place: TopicPartition, end: int) -> None:
-    """Closing a store brings every commit to the disk, together with what was committed."""
-    log.close()
-    journal.note("committed_durably", GROUP, place, end)
-    journal.note("durable", *place, end)
 
 
 def topics(journal: Journal, root: Path, choice: random.Random) -> None:
@@ -152,8 +148,10 @@ def compaction(journal: Journal, root: Path, choice: random.Random) -> None:
         for _ in range(4):
             _append_some(journal, partition, choice, 8)
             journal.flush(partition)
+            journal.alter_topic(log, TOPIC, 1, {"segment.bytes": choice.choice((3000, 16384))})  # neighbours are merged
             report = log.maintain(compact_all=True)
             assert not report.failures, report
+            journal.alter_topic(log, TOPIC, 1, {"segment.bytes": 3000})
 
 
 def backup(journal: Journal, root: Path, choice: random.Random) -> None:
