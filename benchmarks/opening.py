@@ -9,6 +9,7 @@ from pathlib import Path
 import eventlog
 from benchmarks.figures import Figure
 from benchmarks.run import Run, timed
+from benchmarks.targets import ALMOST_EMPTY
 from benchmarks.workloads import LARGE, SMALL
 from tests.support.heads import simulate_reboot
 from tests.support.processes import Worker
@@ -87,7 +88,7 @@ def fill(store: Path, gibibytes: float) -> None:
 def run_opening(run: Run) -> None:
     """An almost empty store and a large one, left in each way, are opened."""
     with run.fresh_directory() as directory:
-        stores = {"almost empty": directory / "small", f"{run.growth_gib:g} GiB": directory / "large"}
+        stores = {ALMOST_EMPTY: directory / "small", f"{run.growth_gib:g} GiB": directory / "large"}
         fill(directory / "small", 0)
         fill(directory / "large", run.growth_gib)
         for number in range(1, run.rounds + 1):

@@ -10,6 +10,7 @@ import matplotlib
 
 from benchmarks import growth, latency, scaling, throughput
 from benchmarks.figures import SHARES, Figure, Subject, Summary, summarize
+from benchmarks.targets import ALMOST_EMPTY
 from benchmarks.workloads import PARTITIONS, PROCESSES
 
 matplotlib.use("svg")
@@ -127,7 +128,7 @@ def _growth(summaries: Summaries) -> None:
     lineups = list(dict.fromkeys(subject.lineup for subject in summaries))
     for bench in dict.fromkeys(subject.bench for subject in summaries):
         there = [subject for subject in summaries if subject.bench == bench and subject.peer == "grown"]
-        shares = [summaries[s].median / summaries[s._replace(peer="almost empty")].median for s in there]
+        shares = [summaries[s].median / summaries[s._replace(peer=ALMOST_EMPTY)].median for s in there]
         axes.plot([lineups.index(subject.lineup) for subject in there], shares, "o-", label=bench)
     axes.axhline(1, color=_OTHERS, linewidth=0.8)
     axes.set_xticks(range(len(lineups)), lineups)
