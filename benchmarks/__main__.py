@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import time
 import traceback
@@ -71,6 +72,7 @@ def _describe_peers(names: list[str]) -> dict[str, dict[str, object]]:
 def main() -> None:
     """Run suites, each into a file of its own in build/bench/, and print the targets that they have figures for."""
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers are stopped
     seed = arguments.seed if arguments.seed is not None else random.randrange(10**6)
     arguments.directory.mkdir(parents=True, exist_ok=True)
     about = {**machine.describe(arguments.directory), "seed": seed, "rounds": arguments.rounds, "is_short": arguments.short}
