@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from benchmarks.peers import server
 from benchmarks.peers.peer import Peer, Session, Stream
 from benchmarks.workloads import Events
 
 _PROJECT = Path(__file__).with_name("chronicle_queue")
+_SOURCE = _PROJECT / "src" / "main" / "java" / "Workloads.java"
 _CLASSES = _PROJECT / "target" / "classes"
 _JARS = _PROJECT / "target" / "dependency"
 _BUILD_SECONDS_MAX = 600
@@ -40,7 +41,8 @@ def _build() -> str | None:
     for program in ("java", "javac", "mvn"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    if (_CLASSES / "Workloads.class").exists() and list(_JARS.glob("chronicle-queue-*.jar")):
+    compiled = _CLASSES / "Workloads.class"
+    if compiled.exists() and compiled.stat().st_mtime > _SOURCE.stat().st_mtime and list(_JARS.glob("chronicle-queue-*.jar")):
         return None
     command = ["mvn", "--quiet", "--batch-mode", "--file", str(_PROJECT / "pom.xml"), "package"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS_MAX, check=False)
@@ -54,8 +56,7 @@ class _Session(Session):
         self._java = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
         )
-        self._receive()
-        self._ask("append", 1000, self._value_bytes)  # a first use compiles, and maps the file
+        self._receive()  # once it has warmed up
 
     def _receive(self) -> str:
         assert self._java.stdout is not None
@@ -120,8 +121,10 @@ class Contender(Peer):
 
     def versions(self) -> dict[str, str]:
         jar = next(_JARS.glob("chronicle-queue-*.jar"))
-        java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr
-        return {"Chronicle Queue": jar.stem.removeprefix("chronicle-queue-"), "Java": re.findall(r'"(.+?)"', java)[0]}
+        return {
+            "Chronicle Queue": jar.stem.removeprefix("chronicle-queue-"),
+            "Java": server.version_in("java", "-version"),
+        }
 
     def open(self, stream: Stream, partition: int = 0) -> Session:
         return _Session(stream)

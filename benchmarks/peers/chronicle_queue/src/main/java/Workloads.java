@@ -3,6 +3,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Collectors;
 import net.openhft.chronicle.bytes.Bytes;
@@ -16,6 +17,9 @@ import net.openhft.chronicle.queue.ExcerptTailer;
  * by one line: "ok", or the nanoseconds that each append took, separated by spaces.
  */
 public final class Workloads {
+    /** So many that Java has compiled what is measured. */
+    private static final int WARM_UP_EVENTS = 20_000;
+
     private final ChronicleQueue queue;
     private final ExcerptAppender appender;
     private final Bytes<?> scratch = Bytes.allocateElasticDirect();
@@ -27,7 +31,13 @@ public final class Workloads {
     }
 
     public static void main(String[] arguments) throws IOException {
-        Workloads workloads = new Workloads(Path.of(arguments[0]));
+        Path directory = Path.of(arguments[0]);
+        Workloads unmeasured = new Workloads(directory.resolve("warm-up"));
+        for (String operation : List.of("append", "read", "consume", "append_timed", "seek")) {
+            unmeasured.perform(operation, WARM_UP_EVENTS, operation.equals("seek") ? WARM_UP_EVENTS : 100);
+        }
+        unmeasured.queue.close();
+        Workloads workloads = new Workloads(directory.resolve("queue"));
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         System.out.println("ok");
         for (String line; (line = input.readLine()) != null; ) {
