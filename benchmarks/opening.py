@@ -9,6 +9,7 @@ from pathlib import Path
 import eventlog
 from benchmarks.figures import Figure
 from benchmarks.run import Run, timed
+from benchmarks.targets import ALMOST_EMPTY
 from benchmarks.workloads import LARGE, SMALL
 from tests.support.heads import simulate_reboot
 from tests.support.processes import Worker
@@ -16,6 +17,8 @@ from tests.support.stores import TOPIC, create, head_file
 
 SUITE = "opening"
 _UNDURABLE_RECORDS = 20_000
+
+Leave = Callable[[Path], None]
 
 
 def _append_and_wait(connection: Connection, store: str) -> None:
@@ -49,23 +52,31 @@ def _after_power_cut(store: Path) -> None:
     simulate_reboot(head_file(store))
 
 
-BEFORE: dict[str, Callable[[Path], None]] = {
+BEFORE: dict[str, Leave] = {
     "after close": _after_close,
     "after kill -9": _after_kill,
     "after a power cut": _after_power_cut,
 }
 
 
-def _open(store: Path) -> None:
+_opened: list[eventlog.EventLog] = []
+
+
+def open_store(store: Path) -> None:
+    """Open a store and its partition. What was opened is closed by `close_opened`, so that closing is not measured."""
     log = eventlog.open(store, fsync="never")
     log.partition(TOPIC, 0)
     _opened.append(log)
 
 
-_opened: list[eventlog.EventLog] = []
+def close_opened() -> None:
+    """Close what `open_store` opened."""
+    while _opened:
+        _opened.pop().close()
 
 
-def _fill(store: Path, gibibytes: float) -> None:
+def fill(store: Path, gibibytes: float) -> None:
+    """A new store with about so much in it, and a thousand records at least."""
     create(store)
     unit = LARGE.events(1000, 1).values
     with eventlog.open(store, fsync="never") as log:
@@ -77,14 +88,14 @@ def _fill(store: Path, gibibytes: float) -> None:
 def run_opening(run: Run) -> None:
     """An almost empty store and a large one, left in each way, are opened."""
     with run.fresh_directory() as directory:
-        stores = {"almost empty": directory / "small", f"{run.growth_gib:g} GiB": directory / "large"}
-        _fill(directory / "small", 0)
-        _fill(directory / "large", run.growth_gib)
+        stores = {ALMOST_EMPTY: directory / "small", f"{run.growth_gib:g} GiB": directory / "large"}
+        fill(directory / "small", 0)
+        fill(directory / "large", run.growth_gib)
         for number in range(1, run.rounds + 1):
             for bench, leave in BEFORE.items():
                 for name, store in stores.items():
                     leave(store)
-                    milliseconds = timed(lambda store=store: _open(store)) * 1000  # type: ignore[misc]
-                    _opened.pop().close()
+                    milliseconds = timed(lambda store=store: open_store(store)) * 1000  # type: ignore[misc]
+                    close_opened()
                     figure = Figure(SUITE, "embedded", name, f"open {bench}", "process", "time", "ms", milliseconds, number)
                     run.add(figure)

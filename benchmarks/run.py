@@ -62,11 +62,13 @@ class Run:
         """Use fresh memory once: on a virtual machine each page that the kernel has never had costs a fault in the host."""
         block = bytes(2**20)
         with tempfile.TemporaryFile(dir=self.directory) as file:
-            for _ in range(self.amount(64, 1024)):
+            for _ in range(self.amount(1, 1024)):
                 file.write(block)
 
     def calibrate(self, measure: Callable[[int], float], first: int, limit: int) -> int:
         """How many events one measurement takes to last about as long as it should; a multiple of `first`, at most `limit`."""
+        if self.is_short:
+            return first
         count = first
         while True:
             seconds = max(measure(count), 1e-6)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from benchmarks.figures import Figure, Subject, Summary, summarize
 
+ALMOST_EMPTY = "almost empty"  # the name of the store that large ones are set beside
+
 
 class Key(NamedTuple):
     """A figure of a line-up, as a target names it."""
@@ -46,11 +48,12 @@ class Answer(NamedTuple):
         """Ours, theirs, the ratio and the goal, as text."""
         verdict = {None: "", True: ", reached", False: ", MISSED"}[self.is_reached]
         goal = "-" if self.target.goal is None else f"{self.target.goal:g}{verdict}"
-        return _text(self.target.ours), _text(self.target.theirs), f"{self.ratio:.2f}", goal
+        where = "" if self.target.lineup == "embedded" else f"{self.target.lineup}, "
+        return where + _text(self.target.ours), _text(self.target.theirs), f"{self.ratio:.2f}", goal
 
 
 def _text(key: Key) -> str:
-    statistic = "" if key.statistic == "rate" else f" {key.statistic}"
+    statistic = f" {key.statistic}" if key.statistic.startswith("p") else ""
     return f"{key.peer}: {key.bench}{statistic}" + (" (disk)" if key.durability == "disk" else "")
 
 
@@ -58,6 +61,11 @@ def _beside(
     bench: str, peer: str, goal: float | None, *, theirs: str = "", lineup: str = "embedded", durability: str = "process"
 ) -> Target:
     return Target(Key("eventlog", bench, durability), Key(peer, theirs or bench, durability), goal, lineup)
+
+
+def _of_writers(durability: str, ours: str, peer: str, theirs: str) -> Target:
+    keys = Key("eventlog", f"append 100 B, {ours}", durability), Key(peer, f"append 100 B, {theirs}", durability)
+    return Target(*keys, None, suite="scaling")
 
 
 TARGETS = [
@@ -78,14 +86,33 @@ TARGETS = [
     _beside("consume, commit every 1,000", "eventlog", 0.9, theirs="consume"),
     _beside("send, many in flight", "kafka", None, lineup="kafka"),
     _beside("append 100 B", "kafka", None, lineup="kafka"),
+    Target(Key("eventlog", "send, many in flight"), Key("kafka", "append 100 B"), None, "kafka"),
     _beside("append 100 B", "files", None, durability="disk"),
-]
+    *(_of_writers("process", "2 processes, a partition each", "eventlog", "1 process, a partition each"),
+      _of_writers("disk", "1 process, one partition", "files", "1 process, one partition"),
+      _of_writers("disk", "16 threads, one partition", "files", "1 process, one partition"),
+      _of_writers("disk", "8 processes, one partition", "files", "1 process, one partition")),
+    *(Target(Key("eventlog", bench, statistic=statistic), Key("futex", "append to receive", statistic=statistic), None,
+             suite="wakeups") for bench in ("append to receive", "send to poll") for statistic in ("p50", "p99")),
+    Target(Key("eventlog", "start and import", statistic="time"), Key("sqlite", "start and import", statistic="time"), None,
+           suite="footprint"),
+    Target(Key("eventlog", "private memory of a writer", statistic="memory"),
+           Key("lmdb", "private memory of a writer", statistic="memory"), None, suite="footprint"),
+]  # fmt: skip
+
+
+def _beside_almost_empty(subjects: Iterable[Subject]) -> Iterator[Target]:
+    """A large store beside an almost empty one, whatever makes it large."""
+    for subject in subjects:
+        if subject.suite in ("growth", "opening") and subject.peer != ALMOST_EMPTY:
+            ours = Key(subject.peer, subject.bench, subject.durability, subject.statistic)
+            yield Target(ours, ours._replace(peer=ALMOST_EMPTY), None, subject.lineup, subject.suite)
 
 
 def answers(figures: Iterable[Figure]) -> Iterator[Answer]:
     """The targets that there are figures for."""
     summaries = summarize(figures)
-    for target in TARGETS:
+    for target in (*TARGETS, *_beside_almost_empty(summaries)):
         ours, theirs = (
             summaries.get(Subject(target.suite, target.lineup, key.peer, key.bench, key.durability, key.statistic))
             for key in (target.ours, target.theirs)

@@ -151,7 +151,7 @@ def _add(run: Run, lineup: str, name: str, bench: str, number: int, times: list[
 
 def run_wakeups(run: Run) -> None:
     """A bare futex, eventlog in two ways, and each contender that can wake somebody."""
-    trips = run.amount(200, 5000)
+    trips = run.amount(200, 2000)
     embedded = [peer for peer in run.found(SUITE, peers.EMBEDDED) if _can_wake(run, peer)]
     for number in range(1, run.rounds + 1):
         with ExitStack() as stack:

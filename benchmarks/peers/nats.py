@@ -120,7 +120,7 @@ class Contender(Peer):
         return None if shutil.which("nats-server") else "nats-server is not installed"
 
     def versions(self) -> dict[str, str]:
-        return {**super().versions(), "NATS": server.first_line("nats-server", "--version")}
+        return {**super().versions(), "NATS": server.version_in("nats-server", "--version")}
 
     @contextmanager
     def running(self, directory: Path, durability: Durability) -> Iterator[str]:

@@ -175,7 +175,7 @@ class Contender(Peer):
         return None if Path(_PROGRAM).exists() else "rabbitmq-server is not installed as Debian does it"
 
     def versions(self) -> dict[str, str]:
-        return {**super().versions(), "RabbitMQ": server.first_line("dpkg-query", "-Wf${Version}", "rabbitmq-server")}
+        return {**super().versions(), "RabbitMQ": server.version_in("dpkg-query", "-Wf${Version}", "rabbitmq-server")}
 
     @contextmanager
     def running(self, directory: Path, durability: Durability) -> Iterator[str]:

@@ -91,7 +91,7 @@ class Contender(Peer):
         return None if shutil.which("redis-server") else "redis-server is not installed"
 
     def versions(self) -> dict[str, str]:
-        return {**super().versions(), "Redis": server.first_line("redis-server", "--version")}
+        return {**super().versions(), "Redis": server.version_in("redis-server", "--version")}
 
     @contextmanager
     def running(self, directory: Path, durability: Durability) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,7 +62,8 @@ def connect_unix(path: str) -> None:
         client.connect(path)
 
 
-def first_line(*command: str) -> str:
-    """The first line that a command prints: for versions."""
+def version_in(*command: str) -> str:
+    """The first version number that a command prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return (done.stdout or done.stderr).splitlines()[0]
+    versions: list[str] = re.findall(r"\d+(?:\.\d+)+", done.stdout + done.stderr)
+    return versions[0]

@@ -97,7 +97,8 @@ def _throughput(summaries: dict[Subject, Summary], drawn: dict[str, str]) -> str
         return ""
     parts = ["## Throughput\n\nEvents a second.\n\n" + _plot("Throughput by contender", drawn.get("throughput")).strip()]
     for durability in ("process", "disk"):
-        for lineup in dict.fromkeys(subject.lineup for subject in found if subject.durability == durability):
+        lineups = dict.fromkeys(subject.lineup for subject in found if subject.durability == durability)
+        for lineup in sorted(lineups, key=lambda name: name != "embedded"):
             chosen = {s: found[s] for s in found if (s.lineup, s.durability) == (lineup, durability)}
             heading = "in this process" if lineup == "embedded" else f"beside {lineup}"
             parts.append(f"### {heading}, durability: {durability}\n\n" + _by_bench(chosen))
@@ -150,5 +151,8 @@ def _contenders(results: Results) -> str:
 
 
 def _left_out(results: Results) -> str:
-    rows = dict.fromkeys((skip.peer, skip.bench or "everything", skip.reason) for skip in results.skips)
-    return "## What was left out, and why\n\n" + _table(["contender", "what", "why"], rows) if rows else ""
+    rows: dict[tuple[str, str], dict[str, None]] = {}
+    for skip in results.skips:
+        rows.setdefault((skip.peer, skip.reason), {})[skip.bench or "everything"] = None
+    lines = [[peer, ", ".join(benches), reason] for (peer, reason), benches in sorted(rows.items())]
+    return "## What was left out, and why\n\n" + _table(["contender", "what", "why"], lines) if lines else ""

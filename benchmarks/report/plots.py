@@ -10,11 +10,13 @@ import matplotlib
 
 from benchmarks import growth, latency, scaling, throughput
 from benchmarks.figures import SHARES, Figure, Subject, Summary, summarize
+from benchmarks.targets import ALMOST_EMPTY
 from benchmarks.workloads import PARTITIONS, PROCESSES
 
 matplotlib.use("svg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 _OURS, _OTHERS = "#c2410c", "#64748b"
 _PANELS = [
@@ -56,14 +58,16 @@ def _throughput(summaries: Summaries) -> None:
     for axes, (bench, durability) in zip(panels.flat, _PANELS, strict=True):
         found: dict[str, Summary] = {}
         for subject, summary in summaries.items():
-            if (subject.bench, subject.durability) == (bench, durability):
-                found.setdefault(subject.peer, summary)  # eventlog's own is that of the first line-up
+            is_chosen = subject.lineup == "embedded" or subject.peer not in found  # eventlog is in every line-up
+            if (subject.bench, subject.durability) == (bench, durability) and is_chosen:
+                found[subject.peer] = summary
         names = sorted(found, key=lambda name: found[name].median)
         medians = [found[name].median for name in names]
         errors = [[found[n].median - found[n].low for n in names], [found[n].high - found[n].median for n in names]]
         axes.barh(names, medians, xerr=errors, color=[_OURS if name == "eventlog" else _OTHERS for name in names],
                   error_kw={"elinewidth": 1})  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(left=10 ** math.floor(math.log10(min(medians, default=1)) - 0.3))
         axes.set_title(f"{bench}, {durability}" if durability == "disk" else bench)
         axes.set_xlabel("events a second")
@@ -90,7 +94,8 @@ def _latency(summaries: Summaries) -> None:
         axes.set_yscale("log")
         axes.set_title(f"one append, durability: {durability}")
         axes.set_ylabel("microseconds")
-        axes.legend(fontsize=8)
+        if drawn:
+            axes.legend(fontsize=8)
 
 
 def _scaling(summaries: Summaries) -> None:
@@ -127,7 +132,7 @@ def _growth(summaries: Summaries) -> None:
     lineups = list(dict.fromkeys(subject.lineup for subject in summaries))
     for bench in dict.fromkeys(subject.bench for subject in summaries):
         there = [subject for subject in summaries if subject.bench == bench and subject.peer == "grown"]
-        shares = [summaries[s].median / summaries[s._replace(peer="almost empty")].median for s in there]
+        shares = [summaries[s].median / summaries[s._replace(peer=ALMOST_EMPTY)].median for s in there]
         axes.plot([lineups.index(subject.lineup) for subject in there], shares, "o-", label=bench)
     axes.axhline(1, color=_OTHERS, linewidth=0.8)
     axes.set_xticks(range(len(lineups)), lineups)
