@@ -67,6 +67,7 @@ class _Session(Session):
                 consumer.commit()
 
     def commit(self, count: int) -> None:
+        next(iter(self._consumer))  # as those do who commit after each record
         commit = self._consumer.commit
         for _ in range(count):
             commit()
