@@ -83,6 +83,6 @@ class Gate(SharedFile):
                 return
             if remaining_ms == 0:
                 raise LockTimeoutError(
-                    f"process {holder[0]} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue "
+                    f"process {holder[0] or '(unknown)'} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue "
                     "or kill it"
                 )

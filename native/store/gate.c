@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "mutex.h"
 
 el_gate *el_gate_map(int fd) {
@@ -38,6 +39,7 @@ int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder) {
         return EL_LOCK_TIMEOUT;
     }
     atomic_store(&gate->holder, getpid());
+    EL_FAULT_POINT("gate.entered");
     return EL_DONE;
 }
 

@@ -18,7 +18,7 @@ def test_housekeeping_passes_over_a_topic_that_is_deleted_just_then(tmp_path: Pa
         for topic in ("first", "second"):
             log.create_topic(topic)
             log.partition(topic, 0).append(b"x")
-        fault = Fault("mutex.taken", action="stop")
+        fault = Fault("mutex.taken", 2, action="stop")  # the first mutex is the gate of the catalog
         with interpreter(workers.maintain_once, store, report=tmp_path / "report", fault=fault) as maintainer:
             maintainer.wait_until_stopped()
             fault = Fault("catalog.changed")  # not in the catalog any more, and its files are still there
