@@ -82,7 +82,7 @@ class Gate(SharedFile):
             if lib.el_gate_enter(pointer, min(remaining_ms, _LOOK_AGAIN_MS), holder) == lib.EL_DONE:
                 return
             if remaining_ms == 0:
+                who = f"process {holder[0]}" if holder[0] else "another process"
                 raise LockTimeoutError(
-                    f"process {holder[0] or '(unknown)'} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue "
-                    "or kill it"
+                    f"{who} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"
                 )
