@@ -46,8 +46,12 @@ def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
 def _create(path: Path, flags: int) -> int:
     mode = stat.S_IMODE(path.parent.stat().st_mode) & _FILE_BITS
     descriptor = os.open(path, flags, mode)
-    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-        os.fchmod(descriptor, mode)  # the umask took away what the directory allows
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.fchmod(descriptor, mode)  # the umask took away what the directory allows
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -228,7 +228,8 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         store.note_gaps(plan.topic)
         with_gaps = store.topics.find(plan.topic).settings()
         # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
-        change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, store.lock_timeout_ms)
+        timeout_ms = store.lock_timeout_ms
+        change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
         store.signals.catalog_changed()
     if findings.needs_segment:
         create_active_segment(directory, plan.end_offset)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, names
+from eventlog.storage.file_locks import lock_within
 from eventlog.storage.shared import boot_id
 
 
@@ -67,28 +68,59 @@ def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> in
 
 
 @contextmanager
-def trusted_head(store: Path, topic: str, partition: int, *, change: bool = False) -> Iterator[Any | None]:
-    """The head of a partition, mapped for the length of a block; None if there is none that can be believed.
+def trusted_head(store: Path, topic: str, partition: int) -> Iterator[Any | None]:
+    """The head of a partition, mapped for the length of a block; None if there is none that can be believed."""
+    with _opened(store, topic, partition) as descriptor, _trusted(descriptor) as head:
+        yield head
 
-    Who is going to `change` it counts among its users for so long, and it is not sealed any more."""
+
+@contextmanager
+def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Iterator[Any | None]:
+    """The same for who is going to change it: it is not sealed any more, and its users are one more for so long.
+
+    With None the caller is the only one, and has the exclusive lock of the file. Raises `LockTimeoutError`."""
+    what = f"{topic}-{partition}"
+    opened = _opened(store, topic, partition)
+    with opened as descriptor, _shared(descriptor, lock_timeout_ms, what), _trusted(descriptor) as head:
+        if head is not None:
+            lib.el_head_unseal(head)
+        yield head
+
+
+@contextmanager
+def _shared(descriptor: int | None, lock_timeout_ms: int | None, what: str) -> Iterator[None]:
+    if descriptor is None or lock_timeout_ms is None:
+        yield
+        return
+    lock_within(descriptor, fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {what}")
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # in words: a child that was forked meanwhile has a copy
+
+
+@contextmanager
+def _opened(store: Path, topic: str, partition: int) -> Iterator[int | None]:
     try:
         descriptor = os.open(names.head_file(store, topic, partition), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         yield None
         return
     try:
-        if change:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-        with _mapped(descriptor) as head:
-            status = os.fstat(descriptor)
-            is_trusted = head is not None and lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino)
-            if is_trusted and change:
-                lib.el_head_unseal(head)
-            yield head if is_trusted else None
+        yield descriptor
     finally:
-        if change:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # in words: a child that was forked meanwhile has a copy
         files.close(descriptor)
+
+
+@contextmanager
+def _trusted(descriptor: int | None) -> Iterator[Any | None]:
+    if descriptor is None:
+        yield None
+        return
+    with _mapped(descriptor) as head:
+        status = os.fstat(descriptor)
+        is_trusted = head is not None and lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino)
+        yield head if is_trusted else None
 
 
 @contextmanager

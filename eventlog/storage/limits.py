@@ -8,7 +8,7 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import LockTimeoutError
 from eventlog.options import TopicConfig
-from eventlog.storage.glance import trusted_head
+from eventlog.storage.glance import head_to_change
 from eventlog.waiting import Signals
 
 
@@ -35,9 +35,11 @@ def change_settings(head: Any, signals: Signals, settings: TopicConfig, timeout_
 
 
 def change_settings_of(
-    store: Path, signals: Signals, topic: str, partition: int, settings: TopicConfig, timeout_ms: int
+    store: Path, signals: Signals, topic: str, partition: int, settings: TopicConfig, timeout_ms: int, *, is_alone: bool = False
 ) -> None:
-    """The same for a partition that this process need not have open; one that nobody has opened yet will load them then."""
-    with trusted_head(store, topic, partition, change=True) as head:
+    """The same for a partition that this process need not have open; one that nobody has opened yet will load them then.
+
+    `is_alone`: the caller keeps everybody else from opening it."""
+    with head_to_change(store, topic, partition, lock_timeout_ms=None if is_alone else timeout_ms) as head:
         if head is not None:
             change_settings(head, signals, settings, timeout_ms)

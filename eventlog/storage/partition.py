@@ -211,10 +211,14 @@ class Partition:
             (lib.el_new_append_many_function, self.append_many),
         ):
             made: list[Any] = []
-            state = (address, method, self._native)
+            state = (address, method, self._resolve, self._native)
             if not new_function(id(made), id(state)):
                 raise MemoryError("memory ran out while a partition was opened")
             self.__dict__[method.__name__] = made[0]
+
+    def _resolve(self, status: int) -> None:
+        self._mapped()  # another thread may have closed the partition meanwhile
+        self._appender.resolve(status)
 
     def _lengthen_appends(self) -> None:
         """Take the built-in functions away again."""
@@ -268,11 +272,11 @@ class Partition:
                     return range(0)
                 native = self._native
                 while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
-                    self._mapped()  # another thread may have closed the partition meanwhile
                     if offset == lib.EL_SETTINGS_CHANGED:
+                        self._mapped()
                         self._reload_settings()
                         return None
-                    self._appender.resolve(offset)
+                    self._resolve(offset)
                 return range(offset, offset + pack.count)
         except (InvalidArgumentError, RecordTooLargeError):
             if self._native is None or lib.el_head_settings_version(self._mapped()) == self._native.settings_version:

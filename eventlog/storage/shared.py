@@ -85,11 +85,12 @@ class SharedFile(ABC):
             self._descriptor = open_file(self.path)
             try:
                 was_trusted = self._join()
+                if was_trusted is not None:
+                    self._unseal()
             except BaseException:
                 self.close()
                 raise
             if was_trusted is not None:
-                self._unseal()
                 self._has_joined = True
                 return was_trusted
             self.close()  # the process that was initialising it died, or it was deleted: try to be the first
@@ -153,12 +154,14 @@ class SharedFile(ABC):
 
     def close(self) -> None:
         """Unmap the file and give the lock back; the last one to do so seals it."""
-        if self._has_joined and self._process_id == os.getpid() and self.try_exclusive():
-            self._seal()
-        self._has_joined = False
-        self.pointer = None
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            # Anything that keeps the file mapped would keep the lock, too; in a forked child it is the parent's.
-            is_ours = self._process_id == os.getpid()
-            files.unlock_and_close(descriptor) if is_ours else files.close(descriptor)
+        is_ours = self._process_id == os.getpid()
+        try:
+            if self._has_joined and is_ours and self.try_exclusive():
+                self._seal()
+        finally:
+            self._has_joined = False
+            self.pointer = None
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                # Anything that keeps the file mapped would keep the lock, too; in a forked child it is the parent's.
+                files.unlock_and_close(descriptor) if is_ours else files.close(descriptor)

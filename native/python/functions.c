@@ -99,27 +99,51 @@ static PyObject *call_python(PyObject *function, PyObject *const *arguments, Py_
     return result;
 }
 
-static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
-    PyObject *parameters[PARAMETERS] = {NULL};
-    if (sort_arguments(arguments, count, keywords, parameters)) {
-        int is_plain;
-        int64_t offset = append_plain(PyLong_AsVoidPtr(PyTuple_GetItem(state, 0)), parameters, &is_plain);
-        if (is_plain && offset >= 0)
-            return PyLong_FromLongLong(offset);
-    }
-    return call_python(PyTuple_GetItem(state, 1), arguments, count, keywords);
+enum { APPENDER, IN_PYTHON, RESOLVE }; /* places in the state of the functions that append */
+
+/* Let Python act on a status, so that the call can be made again; 0 with an exception set if it cannot. */
+static int is_resolved(PyObject *state, int64_t status) {
+    PyObject *number = PyLong_FromLongLong(status);
+    PyObject *answer = number == NULL ? NULL : PyObject_CallFunctionObjArgs(PyTuple_GetItem(state, RESOLVE), number, NULL);
+    Py_XDECREF(number);
+    Py_XDECREF(answer);
+    return answer != NULL;
 }
 
-/* The first offset, or a negative number: the list is for Python to look at. */
-static int64_t append_list(el_appender *appender, PyObject *values, int64_t *count) {
+/* Whether to encode otherwise, or what was wrong with the record, the Python function finds out by itself. */
+static int is_for_python(int64_t status) {
+    return status == EL_SETTINGS_CHANGED || status == EL_RECORD_TOO_LARGE || status == EL_NO_MEMORY;
+}
+
+static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *parameters[PARAMETERS] = {NULL};
+    int is_plain = sort_arguments(arguments, count, keywords, parameters);
+    while (is_plain) {
+        int64_t offset = append_plain(PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), parameters, &is_plain);
+        if (is_plain && offset >= 0)
+            return PyLong_FromLongLong(offset);
+        if (is_plain && is_for_python(offset))
+            break;
+        if (is_plain && !is_resolved(state, offset))
+            return NULL;
+    }
+    return call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+}
+
+/* The first offset; or a negative number, with an exception set unless the list is for Python to look at. */
+static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
+    el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     el_pack pack;
-    int64_t offset = -1;
+    int64_t offset = EL_SETTINGS_CHANGED;
     memset(&pack, 0, sizeof pack);
-    if (!appender->refuses_plain && el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max,
-                                                   appender->attributes != 0) == EL_PACK_DONE) {
+    int is_packed = !appender->refuses_plain && el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max,
+                                                               appender->attributes != 0) == EL_PACK_DONE;
+    while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
         offset = el_append_unit(appender, pack.data, pack.length);
         Py_END_ALLOW_THREADS
+        if (offset >= 0 || is_for_python(offset) || !is_resolved(state, offset))
+            break;
     }
     *count = pack.count;
     el_pack_free(&pack);
@@ -130,11 +154,13 @@ static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssi
     int is_plain = count == 1 && (keywords == NULL || PyTuple_Size(keywords) == 0) && PyList_CheckExact(arguments[0]);
     if (is_plain && PyList_Size(arguments[0]) > 0) {
         int64_t records;
-        int64_t offset = append_list(PyLong_AsVoidPtr(PyTuple_GetItem(state, 0)), arguments[0], &records);
+        int64_t offset = append_list(state, arguments[0], &records);
         if (offset >= 0)
             return PyObject_CallFunction((PyObject *)&PyRange_Type, "LL", offset, offset + records);
+        if (PyErr_Occurred())
+            return NULL;
     }
-    return call_python(PyTuple_GetItem(state, 1), arguments, count, keywords);
+    return call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
 static PyObject *commit(PyObject *state, PyObject *offset_object) {

@@ -9,8 +9,14 @@
 
 #include <stdint.h>
 
-/* Append to a list the function append(value, key=None, headers=None, timestamp=None) of one partition. `state` is a tuple: the
- * address of an el_appender, the Python function that has the last word, and whatever has to live as long. 0 on failure. */
+/* Append to a list the function append(value, key=None, headers=None, timestamp=None) of one partition. `state` is a tuple:
+ *
+ *   the address of an el_appender
+ *   the Python function for all that is not plain
+ *   resolve(status): acts on a negative status of the appender, so that the call can be made again, or raises what it means
+ *   whatever has to live as long
+ *
+ * 0 on failure. */
 int el_new_append_function(uintptr_t list, uintptr_t state);
 
 /* The same for append_many(values, ...). */
