@@ -19,7 +19,7 @@ from tests.support.kafka_format import ParsedBatch, ParsedRecord, parse_batch, p
 
 _SLOTS_AT, _SLOT_BYTES, _COMMITTED_AT = 20480, 128, 64  # native/store/acks.h
 _READY_AT = 12
-_STORED_OFFSET = struct.Struct(">qqI")
+_STORED_OFFSET = struct.Struct(">qqI4x")  # a checksum stands behind it
 
 
 class Bounds(NamedTuple):

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import eventlog
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.support.workers", "tests.support.programs"])
 
@@ -46,9 +48,10 @@ class Failure:
 
 @cache
 def _start_fork_server() -> None:
-    """Start it where it finds what it is to import: only in the working directory it looks for that, and says nothing."""
+    """Start it where it finds the `eventlog` that this process has: only in the working directory it looks for what it is to
+    import, and says nothing."""
     before = Path.cwd()
-    os.chdir(_ROOT)
+    os.chdir(Path(eventlog.__file__).parents[1])
     try:
         forkserver.ensure_running()
     finally:
