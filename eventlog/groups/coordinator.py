@@ -147,7 +147,9 @@ def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) 
         if len(present) < len(before.members):
             after = _reassign(change, before, present)
         elif present != list(before.members.values()):
-            after = before._replace(members={member.epoch: member for member in present})
+            # A new generation, because others may now take what a member that is away had yet to give up.
+            members = {member.epoch: member for member in present}
+            after = before._replace(members=members, generation=before.generation + 1)
         if after is not before:
             change.store(after)
     if after.generation != before.generation:

@@ -110,9 +110,12 @@ class Membership:
                 self.owned[partition] = ack
 
     def _may_be_taken_from(self, owner: int, state: GroupState) -> bool:
-        """Is there no owner, or is it no member any more? One that this state does not know may have joined since: so the
-        catalog is asked anew, which knows every member that has ever owned anything, unless it is gone."""
-        return owner == NOBODY or (owner not in state.members and owner not in self.group.state().members)
+        """Is there no owner, or none that could give the partition up? A static member that is away never will. One that this
+        state does not know may have joined since: so the catalog is asked anew, which knows every member that has ever owned
+        anything, unless it is gone."""
+        if owner in state.members:
+            return not self._groups.locks.is_alive(owner)
+        return owner == NOBODY or owner not in self.group.state().members
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Change the subscription, or take account of what has become of its topics."""

@@ -58,6 +58,15 @@ def consume(connection: Connection, store: Path, group: str, options: dict[str, 
     connection.send("left")
 
 
+def own_everything(connection: Connection, store: Path, group: str, instance_id: str) -> None:
+    """Be the only member of a group; report its partitions, and poll no more until a message."""
+    options = {"instance_id": instance_id, "session_timeout_ms": 600_000}
+    with eventlog.open(store) as log, log.consumer(TOPIC, group=group, **options) as consumer:
+        consumer.poll(timeout=0)
+        connection.send(len(consumer.assignment()))
+        connection.recv()
+
+
 def spans_of(records: Sequence[Record]) -> list[tuple[int, int, int]]:
     """Records as (partition, first, stop), after a check that each partition's follow one another."""
     spans: dict[int, list[int]] = {}

@@ -14,7 +14,7 @@ import pytest
 import eventlog
 from eventlog import Consumer, EventLog, OffsetChange, RebalanceListener, Record, StaleMemberError, TopicPartition
 from eventlog.clock import now_ms
-from tests.support import heads, workers
+from tests.support import heads, members, workers
 from tests.support.processes import Worker
 
 TOPIC = "events"
@@ -174,6 +174,18 @@ def test_a_static_member_that_stays_away_too_long_loses_its_partitions(log: Even
         away.close()
         while len(other.assignment()) < PARTITIONS:
             other.poll(timeout=0.1)
+
+
+def test_what_a_static_member_had_yet_to_give_up_when_it_died_goes_to_the_new_owner(store: Path, log: EventLog) -> None:
+    with Worker(members.own_everything, store, GROUP, "away") as away:
+        assert away.receive() == PARTITIONS
+        with log.consumer(TOPIC, group=GROUP, auto_offset_reset="earliest") as consumer:
+            assert consumer.poll(timeout=0) == []
+            assert consumer.assignment() == set()
+            away.kill()
+            fill(log, 1)
+            assert consumer.poll(timeout=30), "its session lasts for longer"
+            assert 0 < len(consumer.assignment()) < PARTITIONS, "what it is to have itself is kept for it"
 
 
 def test_a_second_consumer_with_the_same_instance_id_fences_the_first(log: EventLog) -> None:
