@@ -81,16 +81,15 @@ class Log:
             self._gate = Gate(
                 names.catalog_gate_file(path), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
             )
-        self._environment = self._open_catalog(is_new)
-        self._topics = TopicCatalog(self._environment)
-        try:
+        with ExitStack() as opened:  # closed again unless all of it succeeds
+            opened.callback(self._gate.close)
+            self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new, gate=self._gate.passed)
+            opened.callback(self._environment.close)
+            self._topics = TopicCatalog(self._environment)
             if is_new:
                 complete_store(path)
             self._adopt()
-        except BaseException:
-            self._environment.close()
-            self._gate.close()
-            raise
+            opened.pop_all()
         self._internals = Internals(
             path,
             self._signals,
@@ -111,13 +110,6 @@ class Log:
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":
             self._flusher.start()
-
-    def _open_catalog(self, is_new: bool) -> CatalogEnvironment:
-        try:
-            return CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
-        except BaseException:
-            self._gate.close()
-            raise
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from eventlog.access import open_file
+from eventlog.access import open_file, refuse_link
 from eventlog.errors import (
     DiskFullError,
     EventLogError,
@@ -335,13 +335,11 @@ def _make_whole(path: Path) -> None:
 
 def _prepare_files(directory: Path) -> None:
     """LMDB makes a lock file with holes and maps it: on a full disk touching a hole would be a SIGBUS. And it follows links."""
+    refuse_link(directory / _DATA_FILE)
     descriptor = open_file(directory / _LOCK_FILE)
     try:
         if os.fstat(descriptor).st_size < _LOCK_BYTES:
             os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
-        opened = open_file(directory / _DATA_FILE, os.O_RDWR)
-        with suppress(OSError):
-            os.close(opened)
     finally:
         with suppress(OSError):
             os.close(descriptor)

@@ -20,11 +20,10 @@ from eventlog.storage.checkpoints import read_start
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.limits import change_settings_of
-from eventlog.storage.recovery import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.recovery import begin_epoch, create_segment, read_epochs, write_epochs
 from eventlog.storage.repairing import (
     HeadState,
     SegmentScan,
-    create_active_segment,
     keep_aside,
     look_at_head,
     partition_closed_by_all,
@@ -33,7 +32,6 @@ from eventlog.storage.repairing import (
 )
 from eventlog.storage.segments_lock import segments_locked
 
-_OFFSET_MAX = 2**63 - 1
 _INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
 
 
@@ -148,11 +146,11 @@ def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) ->
         path = names.segment_file(directory, base)
         size, is_last = files.size_of(path), following is None
         is_end_known = head.end_offset is not None and known_end > base
-        stop = following if following is not None else known_end if is_end_known else _OFFSET_MAX
+        stop = following if following is not None else known_end if is_end_known else names.OFFSET_MAX
         if head.end_offset is not None and base == head.segment_base:
             size = min(size, head.segment_bytes)
         bounds = range(max(base, next_offset), stop)
-        scan = scan_segment(path, base, bounds, size, is_last=is_last, known_end=known_end if is_last else _OFFSET_MAX)
+        scan = scan_segment(path, base, bounds, size, is_last=is_last, known_end=known_end if is_last else names.OFFSET_MAX)
         next_offset = scan.batches[-1].next_offset if scan.batches else next_offset
         scans.append(scan)
     return scans
@@ -232,7 +230,7 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
         store.signals.catalog_changed()
     if findings.needs_segment:
-        create_active_segment(directory, plan.end_offset)
+        create_segment(directory, plan.end_offset)
     last = max((scan.base_offset for scan in findings.scans), default=0)
     for scan in findings.scans:
         if scan.wrong:

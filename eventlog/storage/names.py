@@ -33,7 +33,7 @@ CHECKPOINT_SUFFIX = "-checkpoint"
 CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"
 
-_OFFSET_MAX = 2**63 - 1  # what 20 digits can say beyond it is no offset
+OFFSET_MAX = 2**63 - 1  # what 20 digits can say beyond it is no offset
 _NAME_BYTES_MAX = 255
 _DIGEST_CHARACTERS = 32
 
@@ -144,7 +144,7 @@ def swap_file(directory: Path, base_offset: int) -> Path:
 def parse_swap_file(name: str) -> int | None:
     """The base offset of such a file, or None for another name."""
     match = _SWAP.fullmatch(name)
-    return int(match[1]) if match and int(match[1]) <= _OFFSET_MAX else None
+    return int(match[1]) if match and int(match[1]) <= OFFSET_MAX else None
 
 
 def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:
@@ -155,4 +155,4 @@ def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) ->
 def parse_segment(name: str) -> int | None:
     """The base offset of a .log file name, or None for another name."""
     match = _SEGMENT.fullmatch(name)
-    return int(match[1]) if match and int(match[1]) <= _OFFSET_MAX else None
+    return int(match[1]) if match and int(match[1]) <= OFFSET_MAX else None

@@ -266,10 +266,15 @@ def create_partition(directory: Path) -> None:
     files.make_directory(directory)
     if files.segment_bases(directory):
         return
-    for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
-        os.close(open_file(names.segment_file(directory, 0, suffix)))
-    files.sync_directory(directory)  # a checkpoint without a segment would be a partition that has lost its last one
+    create_segment(directory, 0)  # first: a checkpoint without a segment would be a partition that has lost its last one
     write_epochs(directory, [(0, 0)])
+
+
+def create_segment(directory: Path, base_offset: int) -> None:
+    """Make an empty segment, durably, which takes the appends from now on."""
+    for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
+        os.close(open_file(names.segment_file(directory, base_offset, suffix)))
+    files.sync_directory(directory)
 
 
 def _damage(scan: _Scan, durable_position: int, good_batch: int | None) -> CorruptLogError:

@@ -25,7 +25,6 @@ from eventlog.storage.recovery import find_batch, find_data_end
 from eventlog.storage.shared import boot_id
 
 _BLOCK_BYTES = 8 * 2**20
-_OFFSET_MAX = 2**63 - 1
 _COMPRESSION = 0x07
 _GOES_BACK = "its offsets come before those of the batch in front of it"
 _LEAPS = "its offsets lie behind those of what follows"
@@ -70,7 +69,7 @@ class SegmentScan:
 
 
 def scan_segment(
-    path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool, known_end: int = _OFFSET_MAX
+    path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool, known_end: int = names.OFFSET_MAX
 ) -> SegmentScan:
     """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
 
@@ -218,23 +217,17 @@ def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
     return kept
 
 
-def create_active_segment(directory: Path, base_offset: int) -> None:
-    """Make an empty segment, durably, which takes the appends from now on."""
-    for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
-        os.close(open_file(names.segment_file(directory, base_offset, suffix)))
-    files.sync_directory(directory)
-
-
 @contextmanager
 def partition_closed_by_all(head_file: Path, what: str) -> Iterator[None]:
     """Keep everybody from opening a partition. Raises `EventLogError`, which names them, while others have it open."""
     descriptor = open_file(head_file)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
+            raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
         yield
-    except BlockingIOError:
-        holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
-        raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
     finally:
         files.unlock_and_close(descriptor)
 

@@ -107,10 +107,15 @@ static void check_end(const el_reader *reader, int result) {
             CLAIM(found.data[at] == 0); /* only a tail of zeros is an end */
 }
 
-static void check_reading(int fd, size_t block_bytes, int64_t first) {
+static el_reader *reader_at(int fd, size_t block_bytes, int64_t first) {
     el_reader *reader = el_reader_new(block_bytes);
     reader->allow_gaps = found.allow_gaps;
     el_reader_seek(reader, fd, 0, found.base_offset, first);
+    return reader;
+}
+
+static void check_reading(int fd, size_t block_bytes, int64_t first) {
+    el_reader *reader = reader_at(fd, block_bytes, first);
     size_t next = 0;
     int result;
     while ((result = load(reader, found.stop)) > 0) {
@@ -129,9 +134,7 @@ static void check_reading(int fd, size_t block_bytes, int64_t first) {
 }
 
 static void check_searching(int fd, size_t block_bytes, int64_t first, const el_needle *needle, unsigned fields) {
-    el_reader *reader = el_reader_new(block_bytes);
-    reader->allow_gaps = found.allow_gaps;
-    el_reader_seek(reader, fd, 0, found.base_offset, first);
+    el_reader *reader = reader_at(fd, block_bytes, first);
     size_t next = 0;
     int result;
     while ((result = load(reader, found.stop)) > 0) {
