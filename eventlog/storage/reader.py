@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from bisect import bisect_right
@@ -193,23 +194,24 @@ class LogReader:
 
     def _iterator(self, new_iterator: Any, start: int, stop: int, check: Callable[[], object]) -> Any:
         self._native.next_offset = start
-
-        def load(status: int) -> bool:
-            self._took(status)
-            if self.next_offset >= stop:
-                self.close()
-                return False
-            check()
-            if self._base_offset < 0:
-                self._go_to(self.next_offset)
-            return self._load(stop)
-
+        load = functools.partial(self.go_on, stop, check)
         made: list[Any] = []
         address = int(ffi.cast("uintptr_t", self._native))
         state = (address, load, Record, _MAKE, self._topic, self._partition, self._native)
         if not new_iterator(id(made), id(state), stop):
             raise MemoryError("memory ran out while reading began")
         return made[0]
+
+    def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
+        """What an iterator calls with the status of its last taking, for more records below `stop`; False when there are none."""
+        self._took(status)
+        if self.next_offset >= stop:
+            self.close()
+            return False
+        check()
+        if self._base_offset < 0:
+            self._go_to(self.next_offset)
+        return self._load(stop)
 
     def records(self, count_max: int, stop: int) -> list[Record]:
         """Up to `count_max` records below `stop`; [] only when `stop` is reached."""

@@ -35,7 +35,7 @@ def both(shop: CommandLine, *arguments: str) -> list[tuple[int, bytes, bytes]]:
 
 
 def without_numbers(text: bytes) -> bytes:
-    return re.sub(rb"[0-9.]+( [a-z]+)?| +", b"#", text)
+    return re.sub(rb"(?:[0-9.,]+(?: [a-zA-Z]+)?|\s)+", b"#", text)
 
 
 @every_leaf
