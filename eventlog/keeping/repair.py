@@ -20,6 +20,7 @@ from eventlog.storage.checkpoints import read_start
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.limits import change_settings_of
+from eventlog.storage.partition import parts
 from eventlog.storage.recovery import begin_epoch, create_segment, read_epochs, write_epochs
 from eventlog.storage.repairing import (
     HeadState,
@@ -99,9 +100,10 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
         store.close_partition(topic, partition)
     opened = store.separate_partition(topic, partition)  # recovery comes first, and does what it may do by itself
     try:
-        start_offset = opened.start_offset
-        if not execute:
-            return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
+        with parts(opened).locked():  # which ends what a killed compaction began: two segments may hold the same offsets till then
+            start_offset = opened.start_offset
+            if not execute:
+                return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
     finally:
         opened.close()
     head_file = names.head_file(store.path, topic, partition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,38 @@ def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, 
         if keeper.exit_status == 0:
             break  # it makes fewer calls: at every later point it would not be killed either
     assert kills, f"a repair never calls {system_call}"
+
+
+@pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
+def test_a_repair_ends_what_a_killed_compaction_began_and_takes_none_of_its_segments_for_wrong(tmp_path: Path) -> None:
+    half_swapped = 0
+    for point in range(1, 9):
+        store = tmp_path / str(point)
+        latest = _fill_compacted_topic(store)
+        with Interpreter(keepers.compact, store, prefix=tracing.killing("unlink", point)) as keeper:
+            keeper.drain()
+        directory = stores.partition_directory(store)
+        half_swapped += any(directory.glob("*.compaction"))
+        (directory / "leader-epoch-checkpoint").unlink()
+        with eventlog.open(store) as log:
+            plan = log.repair(TOPIC, 0)
+            assert plan.is_needed and not plan.removals and not plan.lost
+            assert log.repair(TOPIC, 0, execute=True) == replace(plan, was_executed=True)
+            log.maintain(compact_all=True)
+            assert {record.key: record.value for record in log.partition(TOPIC, 0).records()} == latest
+    assert half_swapped, "no compaction was killed while it put a segment in the place of others"
+
+
+def _fill_compacted_topic(store: Path) -> dict[bytes, bytes]:
+    """Small segments that compaction merges; the latest value of each key is returned."""
+    with eventlog.open(store, fsync="never") as log:
+        log.create_topic(TOPIC, config={"cleanup.policy": "compact", "segment.bytes": 3000})
+        partition = log.partition(TOPIC, 0)
+        for number in range(60):
+            partition.append(b"%d" % number, key=b"%d" % (number % 7) + b"k" * 200)
+        latest = {record.key: record.value for record in partition.records()}
+        log.alter_topic(TOPIC, config={"segment.bytes": 20000})
+    return latest
 
 
 def test_bad_input_is_refused(filled: Store) -> None:

@@ -34,3 +34,9 @@ def repair(connection: Connection, store: Path) -> None:
     """Repair partition 0, and report whether there was anything to do."""
     with eventlog.open(store) as log:
         connection.send(log.repair(TOPIC, 0, execute=True).was_executed)
+
+
+def compact(connection: Connection, store: Path) -> None:
+    """Compact everything that may be compacted, and report what failed."""
+    with eventlog.open(store) as log:
+        connection.send(log.maintain(compact_all=True).failures)
