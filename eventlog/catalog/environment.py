@@ -35,6 +35,7 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
+_OTHERS_SECONDS_MAX = 10.0  # as long as others wait for a lock
 _FREE_BYTES_MIN = 2**20  # more than a transaction writes at once
 
 
@@ -95,6 +96,7 @@ class _Environments:
         self.users: dict[tuple[int, int], int] = {}
         self.opened: dict[tuple[int, int], _Opened] = {}
         self.transactions = 0
+        self.renewing = 0
 
     def share(self, directory: Path, create: bool, read_only: bool) -> tuple[int, int]:
         """Open the environment of a directory, or take part in the one that is open; who writes waits for who only reads."""
@@ -121,16 +123,24 @@ class _Environments:
     def renew(self, key: tuple[int, int], directory: Path, failed: _Opened) -> bool:
         """Open an environment anew that does nothing more since a write has failed; another thread may have done so already.
 
-        The caller's transaction has to be the only one: False tells that others have to end first."""
+        The caller has begun a transaction that LMDB refused, and waits for those of others, unless they wait here, too: LMDB
+        may not close what is in use. False tells that one did not end in time."""
         with self.changed:
-            if self.opened.get(key) is not failed:
+            self.renewing += 1
+            try:
+                if not self.changed.wait_for(lambda: self._is_renewable(key, failed), _OTHERS_SECONDS_MAX):
+                    return False
+                if self.opened.get(key) is failed:
+                    failed.environment.close()
+                    del self.opened[key]
+                    self.opened[key] = _open(directory, create=False)
                 return True
-            if self.transactions > 1:
-                return False
-            failed.environment.close()
-            del self.opened[key]
-            self.opened[key] = _open(directory, create=False)
-            return True
+            finally:
+                self.renewing -= 1
+                self.changed.notify_all()
+
+    def _is_renewable(self, key: tuple[int, int], failed: _Opened) -> bool:
+        return self.opened.get(key) is not failed or self.transactions == self.renewing
 
     def give_back(self, key: tuple[int, int]) -> None:
         """Close the environment if this was its last user."""

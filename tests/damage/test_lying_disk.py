@@ -7,7 +7,10 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -154,6 +157,37 @@ def _fail_in_catalog(disk: Faults, store: Path, error_number: int) -> None:
 def test_a_catalog_that_could_not_be_written_takes_the_next_change(library: Path, tmp_path: Path, error_number: int) -> None:
     """One of its writes says which transaction was the last; LMDB does nothing more in an environment where that has failed."""
     _run(library, _fail_in_catalog, tmp_path / "store", error_number)
+
+
+def _read_meanwhile(disk: Faults, store: Path) -> None:
+    stores.create(store)
+    sys.setswitchinterval(1e-6)  # so that threads meet inside their transactions
+    ended = threading.Event()
+    with eventlog.open(store) as log, ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(_look_until, ended, log) for _ in range(4)]
+        number = hits = 0
+        while number == 0 or disk.hits:
+            number += 1
+            disk.arm(_on(Call.WRITE, number, part=Part.ONE_BYTE))
+            with suppress(EventLogError):
+                log.create_topic(f"topic-{number}")
+            hits += disk.hits
+        disk.disarm()
+        ended.set()
+        assert hits > 1 and all(reader.result() for reader in readers)
+
+
+def _look_until(ended: threading.Event, log: eventlog.EventLog) -> int:
+    looks = 0
+    while not ended.is_set():
+        assert TOPIC in log.topics()
+        looks += 1
+    return looks
+
+
+def test_who_reads_the_catalog_while_a_change_of_it_is_cut_off_reads_on(library: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        _run(library, _read_meanwhile, tmp_path / str(number))
 
 
 def _compact_again_and_again(disk: Faults, store: Path, call: Call, error_number: int) -> None:
