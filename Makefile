@@ -20,7 +20,7 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka'
+	$(BIN)/python -m pytest -m 'not kafka' --numprocesses 2 --dist worksteal
 
 # The C side alone, under sanitizers that end a test at the first wrong read, leak or overflow.
 NATIVE_TESTS := $(patsubst native/tests/%.c,build/native-tests/%,$(wildcard native/tests/test_*.c))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -41,7 +42,8 @@ class Outcome:
 
 def _row(outcome: Outcome) -> str:
     result = f"skipped: {outcome.skipped}" if outcome.skipped else outcome.tried()
-    return f"| `{outcome.campaign.name}` | {outcome.campaign.shows} | {result} | {outcome.seconds:.0f} s |"
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    return f"| `{outcome.campaign.name}` | {outcome.campaign.shows} | {result} | {outcome.seconds:.0f} s | {today}, {outcome.seed} |"
 
 
 def record(outcomes: Sequence[Outcome]) -> None:
@@ -53,9 +55,8 @@ def record(outcomes: Sequence[Outcome]) -> None:
     old, after = rest.split(_END)
     rows = {name: row for row, name in re.findall(r"^(\| `([^`]+)` \|.*)$", old, re.MULTILINE)}
     rows |= {outcome.campaign.name: _row(outcome) for outcome in outcomes}
-    today = datetime.datetime.now(datetime.timezone.utc).date()
     head = (
-        f"Last run: {today}, seed {outcomes[0].seed}, Linux {platform.release()}.\n\n"
-        "| campaign | shows | tried, without a failure | time |\n| --- | --- | --- | --- |"
+        f"The last full run of each campaign, on Linux {platform.release()}, {os.cpu_count()} processors.\n\n"
+        "| campaign | shows | tried, without a failure | time | day, seed |\n| --- | --- | --- | --- | --- |"
     )
     PAGE.write_text(f"{before}{_BEGIN}\n{head}\n" + "\n".join(rows.values()) + f"\n{_END}{after}", "utf-8")
