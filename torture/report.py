@@ -43,7 +43,8 @@ class Outcome:
 def _row(outcome: Outcome) -> str:
     result = f"skipped: {outcome.skipped}" if outcome.skipped else outcome.tried()
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    return f"| `{outcome.campaign.name}` | {outcome.campaign.shows} | {result} | {outcome.seconds:.0f} s | {today}, {outcome.seed} |"
+    cells = f"`{outcome.campaign.name}`", outcome.campaign.shows, result, f"{outcome.seconds:.0f} s", f"{today}, {outcome.seed}"
+    return f"| {' | '.join(cells)} |"
 
 
 def record(outcomes: Sequence[Outcome]) -> None:

@@ -100,7 +100,7 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
         store.close_partition(topic, partition)
     opened = store.separate_partition(topic, partition)  # recovery comes first, and does what it may do by itself
     try:
-        with parts(opened).locked():  # which ends what a killed compaction began: two segments may hold the same offsets till then
+        with parts(opened).locked():  # which ends what a killed compaction began: till then offsets may stand twice
             start_offset = opened.start_offset
             if not execute:
                 return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
