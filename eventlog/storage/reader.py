@@ -203,7 +203,7 @@ class LogReader:
         return made[0]
 
     def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
-        """What an iterator calls, with the status of its last taking, for more records below `stop`; False if there are none."""
+        """What an iterator calls, with the status of its last taking, for more records below `stop`; False: there are none."""
         self._took(status)
         if self.next_offset >= stop:
             self.close()
