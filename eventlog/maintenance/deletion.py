@@ -46,7 +46,9 @@ def _being_deleted(internals: Internals, name: str) -> TopicDescription | None:
 def _remove(groups: Groups, topic: TopicDescription) -> None:
     for partition in range(topic.partitions):
         try:
-            remove_partition(groups.internals.path, groups.internals.signals, topic.name, partition)
+            remove_partition(
+                groups.internals.path, groups.internals.signals, topic.name, partition, groups.internals.lock_timeout_ms
+            )
         except OSError as error:
             raise failure_of(f"partition {partition} of topic {topic.name!r} cannot be removed", error) from error
     forget_topic(groups, topic.name)

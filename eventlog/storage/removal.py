@@ -9,20 +9,22 @@ from pathlib import Path
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
 from eventlog.storage import files, names
+from eventlog.storage.file_locks import lock_within
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
 
 
-def remove_partition(store: Path, signals: Signals, topic: str, partition: int) -> None:
+def remove_partition(store: Path, signals: Signals, topic: str, partition: int, timeout_ms: int) -> None:
     """Remove a partition of a topic that is not in the catalog any more; what is not there is passed over.
 
     Its head is poisoned for everybody who has it mapped, and is there, poisoned, for those who are about to open it; only then
     it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: else, after
-    a power cut, a topic that was made anew would be held to what this one had on disk."""
+    a power cut, a topic that was made anew would be held to what this one had on disk. Raises `LockTimeoutError` if somebody
+    opens it for longer than `timeout_ms`."""
     head_file = names.head_file(store, topic, partition)
     descriptor = open_file(head_file)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for whoever is initialising it right now
+        lock_within(descriptor, fcntl.LOCK_SH, timeout_ms, f"has been opening {topic}/{partition}")
         _poison(descriptor, signals)
         files.delete_directory(_out_of_the_way(store, topic, partition))
         head_file.unlink(missing_ok=True)

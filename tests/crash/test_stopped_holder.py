@@ -116,3 +116,16 @@ def test_a_first_opener_that_is_stopped_stops_others_for_a_bounded_time(store: P
         holder.kill()
         with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log:
             assert stores.open_partition(log).append(b"after") == 0
+
+
+def test_a_first_opener_that_is_stopped_stops_the_deletion_of_the_topic_for_a_bounded_time(store: Path) -> None:
+    with Interpreter(workers.hold_head_alone, store) as holder:
+        assert holder.receive() == "held"
+        holder.stop()
+        with eventlog.open(store, lock_timeout_ms=_LOCK_TIMEOUT_MS) as log:
+            with pytest.raises(LockTimeoutError, match=rf"\b{holder.pid}\b"):
+                log.delete_topic(stores.TOPIC)
+            assert log.topics() == []
+            holder.kill()
+            assert log.maintain().failures == []
+            assert not stores.partition_directory(store).exists()
