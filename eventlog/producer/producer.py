@@ -73,7 +73,7 @@ class Producer:
         if compression is not None:
             codec_number(compression)  # raises what is wrong with it
         self._compression = compression
-        self._linger_ms = check_number("linger_ms", linger_ms, 0, 2**31 - 1)
+        check_number("linger_ms", linger_ms, 0, 2**31 - 1)
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = threading.Lock()
