@@ -25,6 +25,7 @@ from eventlog.errors import (
 )
 from eventlog.options import TopicConfig, check_bool, check_timeout
 from eventlog.records.batch import Headers, encoded
+from eventlog.records.columns import Columns
 from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 from eventlog.records.record import Record
 from eventlog.storage import files, names
@@ -341,6 +342,21 @@ class Partition:
         start, end = self._range(start, stop)
         reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
         return reader.record_iterator(start, end, lambda: self._check_still_there(reader.next_offset))
+
+    def columns(
+        self, start: int | None = None, stop: int | None = None, *, count_max: int = 65_536, durable: bool = False
+    ) -> Iterator[Columns]:
+        """The same records as buffers, for programs that compute: offsets, timestamps, keys and values of up to `count_max` records each.
+
+        Fewer stand together where a block of the log ends (256 KiB, or one batch that is compressed or larger), and never none. They
+        are copies, which stay valid after the next ones were made and after the partition was closed. With `durable` only what is
+        on disk. Headers are left out. Raises what `values` raises, `InvalidTypeError` and `InvalidArgumentError`."""
+        _check_int("count_max", count_max, 1)
+        start, end = self._range(start, stop)
+        if check_bool("durable", durable):
+            end = min(end, self.durable_offset)
+        reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
+        return reader.columns(start, end, count_max, lambda: self._check_still_there(reader.next_offset))
 
     def search(
         self,
