@@ -7,6 +7,8 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.records.columns import BytesColumn, Columns
 
+_new = ffi.new_allocator(should_clear_after_alloc=False)  # every byte is written
+
 
 def take_columns(reader: Any, count_max: int, stop: int) -> tuple[Columns | None, int]:
     """Up to `count_max` checked records of a native reader below `stop`, and 0; without any, None and the reader's status."""
@@ -23,9 +25,8 @@ def take_columns(reader: Any, count_max: int, stop: int) -> tuple[Columns | None
 
 
 def _numbers(count: int) -> tuple[memoryview, Any]:
-    """Room for numbers, to read and for the C library to fill."""
-    memory = bytearray(8 * count)
-    return memoryview(memory).cast("q").toreadonly(), ffi.from_buffer("int64_t[]", memory)
+    memory = _new("int64_t[]", count)
+    return memoryview(ffi.buffer(memory)).cast("q").toreadonly(), memory
 
 
 def _bytes_column(column: Any, count: int) -> BytesColumn:
@@ -39,5 +40,5 @@ def _bytes_column(column: Any, count: int) -> BytesColumn:
 
 
 def _room(size: int) -> tuple[memoryview, Any]:
-    memory = bytearray(size)
-    return memoryview(memory).toreadonly(), ffi.from_buffer("uint8_t[]", memory)
+    memory = _new("uint8_t[]", size)
+    return memoryview(ffi.buffer(memory)).toreadonly(), memory

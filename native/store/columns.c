@@ -21,6 +21,12 @@ __attribute__((flatten)) void el_columns_measure(const el_reader *reader, int64_
     }
 }
 
+static void begin(el_bytes_column *column, int64_t count) {
+    column->ends[0] = 0;
+    if (column->validity != NULL)
+        memset(column->validity, 0, (size_t)(count + 7) / 8);
+}
+
 static inline void put(el_bytes_column *column, int64_t at, const uint8_t *bytes, int32_t length) {
     int64_t end = column->ends[at];
     if (length >= 0) {
@@ -36,7 +42,8 @@ __attribute__((flatten)) int el_columns_fill(el_reader *reader, int64_t stop_off
     el_record record;
     if (columns->count == 0)
         return el_reader_next(reader, stop_offset, &record);
-    columns->keys.ends[0] = columns->values.ends[0] = 0;
+    begin(&columns->keys, columns->count);
+    begin(&columns->values, columns->count);
     for (int64_t at = 0; at < columns->count; at++) {
         el_reader_next(reader, stop_offset, &record);
         columns->offsets[at] = reader->batch.base_offset + record.offset_delta;

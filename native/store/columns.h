@@ -16,7 +16,7 @@ typedef struct el_bytes_column {
     int64_t null_count;
     uint8_t *data;     /* data_bytes */
     int64_t *ends;     /* count + 1 */
-    uint8_t *validity; /* a bit for each record, the lowest first, all of them zero before; NULL where nothing is null */
+    uint8_t *validity; /* a bit for each record, the lowest first; NULL where nothing is null */
 } el_bytes_column;
 
 typedef struct el_columns {
