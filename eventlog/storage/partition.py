@@ -44,6 +44,7 @@ from eventlog.waiting import Awaited, Signals, wait_for_any
 
 _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
+_COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
 _IDLE_READERS_MAX = 4
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
@@ -346,16 +347,16 @@ class Partition:
     def columns(
         self, start: int | None = None, stop: int | None = None, *, count_max: int = 65_536, durable: bool = False
     ) -> Iterator[Columns]:
-        """The same records as buffers, for programs that compute: offsets, timestamps, keys and values of up to `count_max` records each.
+        """The same records as buffers, for programs that compute: their offsets, timestamps, keys and values.
 
-        Fewer stand together where a block of the log ends (256 KiB, or one batch that is compressed or larger), and never none. They
-        are copies, which stay valid after the next ones were made and after the partition was closed. With `durable` only what is
+        Each item has up to `count_max` records; fewer where a block of the log ends (512 KiB, or one batch that is compressed or
+        larger), and never none. The buffers are copies, which stay valid after the next ones were made and after the partition was closed. With `durable` only what is
         on disk. Headers are left out. Raises what `values` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         _check_int("count_max", count_max, 1)
         start, end = self._range(start, stop)
         if check_bool("durable", durable):
             end = min(end, self.durable_offset)
-        reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
+        reader = self._reader_of_its_own(_COLUMNS_BLOCK_BYTES)
         return reader.columns(start, end, count_max, lambda: self._check_still_there(reader.next_offset))
 
     def search(
