@@ -349,9 +349,10 @@ class Partition:
     ) -> Iterator[Columns]:
         """The same records as buffers, for programs that compute: their offsets, timestamps, keys and values.
 
-        Each item has up to `count_max` records; fewer where a block of the log ends (512 KiB, or one batch that is compressed or
-        larger), and never none. The buffers are copies, which stay valid after the next ones were made and after the partition was closed. With `durable` only what is
-        on disk. Headers are left out. Raises what `values` raises, `InvalidTypeError` and `InvalidArgumentError`."""
+        Each item has up to `count_max` records; fewer where a block of the log ends (512 KiB, or one batch that is compressed
+        or larger), and never none. The buffers are copies, which stay valid after the next ones were made and after the
+        partition was closed. Headers are left out. With `durable` only what is on disk. Raises what `values` raises,
+        `InvalidTypeError` and `InvalidArgumentError`."""
         _check_int("count_max", count_max, 1)
         start, end = self._range(start, stop)
         if check_bool("durable", durable):

@@ -214,7 +214,7 @@ class LogReader:
                 yield columns
 
     def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
-        """What an iterator calls, with the status of its last taking, for more records below `stop`; False if there are none."""
+        """What an iterator calls, with the status of its last taking, for more records below `stop`; False if there is none."""
         self._took(status)
         if self.next_offset >= stop:
             self.close()

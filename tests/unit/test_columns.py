@@ -13,8 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import eventlog
-from eventlog import Columns, CorruptLogError, EventLog, EventLogError, InvalidArgumentError, InvalidTypeError
-from eventlog import OffsetOutOfRangeError, Partition, StoreClosedError
+from eventlog import (
+    Columns,
+    CorruptLogError,
+    EventLog,
+    EventLogError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    OffsetOutOfRangeError,
+    Partition,
+    StoreClosedError,
+)
 from tests.support import stores
 
 Row = tuple[int, int, bytes | None, bytes | None]
