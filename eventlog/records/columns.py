@@ -81,7 +81,7 @@ class Columns:
         return arrays
 
     def arrow(self) -> Any:
-        """A `pyarrow.RecordBatch` over the same memory: offset, timestamp, key, value. Raises `EventLogError` without pyarrow."""
+        """A `pyarrow.RecordBatch` over this memory: offset, timestamp, key, value. Raises `EventLogError` without pyarrow."""
         arrow = _library("pyarrow")
         count = len(self)
 
