@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from eventlog.producer.acks import Ack
     from eventlog.producer.producer import Producer
     from eventlog.producer.receipt import Receipt
+    from eventlog.records.columns import BytesColumn, Columns
     from eventlog.records.record import Record, TopicPartition
     from eventlog.storage.compaction import Compacted
     from eventlog.storage.glance import PartitionOffsets, PartitionSize
@@ -74,6 +75,7 @@ _MODULES = {
     "producer.acks": ("Ack",),
     "producer.producer": ("Producer",),
     "producer.receipt": ("Receipt",),
+    "records.columns": ("BytesColumn", "Columns"),
     "records.record": ("Record", "TopicPartition"),
     "storage.compaction": ("Compacted",),
     "storage.glance": ("PartitionOffsets", "PartitionSize"),
@@ -93,6 +95,8 @@ __all__ = [
     "Activity",
     "BackupError",
     "BackupReport",
+    "BytesColumn",
+    "Columns",
     "Compacted",
     "ConcurrentUseError",
     "Consumer",

@@ -33,6 +33,7 @@ def _builder(sources: list[str], include_directory: str, macros: list[tuple[str,
         #include "codec/search.h"
         #include "store/acks.h"
         #include "store/appender.h"
+        #include "store/columns.h"
         #include "store/gate.h"
         #include "store/head.h"
         #include "store/index.h"

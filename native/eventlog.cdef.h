@@ -232,6 +232,16 @@ int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t leng
 void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length);
 int64_t el_reader_batch_position(const el_reader *reader);
 
+/* store/columns.h */
+typedef struct el_bytes_column {
+    int64_t data_bytes; int64_t null_count; uint8_t *data; int64_t *ends; uint8_t *validity;
+} el_bytes_column;
+typedef struct el_columns {
+    int64_t count; int64_t *offsets; int64_t *timestamps; el_bytes_column keys; el_bytes_column values;
+} el_columns;
+void el_columns_measure(const el_reader *reader, int64_t max_records, int64_t stop_offset, el_columns *columns);
+int el_columns_fill(el_reader *reader, int64_t stop_offset, el_columns *columns);
+
 /* python/objects.h */
 #define EL_PACK_DONE ...
 #define EL_PACK_BAD_VALUE ...

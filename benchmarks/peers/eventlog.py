@@ -44,6 +44,9 @@ class _Session(Session):
     def read_records(self, count: int) -> None:
         deque(self._partition.records(0, count), maxlen=0)
 
+    def read_columns(self, count: int) -> None:
+        deque(self._partition.columns(0, count), maxlen=0)
+
     def seek(self, offsets: Sequence[int]) -> None:
         read = self._partition.read
         for offset in offsets:

@@ -82,6 +82,10 @@ class Session(ABC):
         """Go through the first `count` events with everything that belongs to them."""
         raise NotImplementedError
 
+    def read_columns(self, count: int) -> None:
+        """Go through the first `count` events as columns: for the suites alone, no other peer has them."""
+        raise NotImplementedError
+
     def seek(self, offsets: Sequence[int]) -> None:
         """Read one event at each of these places."""
         raise NotImplementedError

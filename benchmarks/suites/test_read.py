@@ -25,6 +25,11 @@ def test_read_records(benchmark: BenchmarkFixture, open_session: MakeSession, wo
     benchmark(open_session(workload, _STOCK).read_records, _STOCK)
 
 
+@every_workload
+def test_read_columns(benchmark: BenchmarkFixture, open_session: MakeSession, workload: Workload) -> None:
+    benchmark(open_session(workload, _STOCK).read_columns, _STOCK)
+
+
 def test_seek_among_batches(benchmark: BenchmarkFixture, open_session: MakeSession) -> None:
     benchmark(open_session(SMALL, _STOCK).seek, random.Random(SEED).choices(range(_STOCK), k=100))
 

@@ -25,6 +25,7 @@ from eventlog.errors import (
 )
 from eventlog.options import TopicConfig, check_bool, check_timeout
 from eventlog.records.batch import Headers, encoded
+from eventlog.records.columns import Columns
 from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 from eventlog.records.record import Record
 from eventlog.storage import files, names
@@ -43,6 +44,7 @@ from eventlog.waiting import Awaited, Signals, wait_for_any
 
 _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
+_COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
 _IDLE_READERS_MAX = 4
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
@@ -341,6 +343,22 @@ class Partition:
         start, end = self._range(start, stop)
         reader = self._reader_of_its_own(_LARGE_BLOCK_BYTES)
         return reader.record_iterator(start, end, lambda: self._check_still_there(reader.next_offset))
+
+    def columns(
+        self, start: int | None = None, stop: int | None = None, *, count_max: int = 65_536, durable: bool = False
+    ) -> Iterator[Columns]:
+        """The same records as buffers, for programs that compute: their offsets, timestamps, keys and values.
+
+        Each item has up to `count_max` records; fewer where a block of the log ends (512 KiB, or one batch that is compressed
+        or larger), and never none. The buffers are copies, which stay valid after the next ones were made and after the
+        partition was closed. Headers are left out. With `durable` only what is on disk. Raises what `values` raises,
+        `InvalidTypeError` and `InvalidArgumentError`."""
+        _check_int("count_max", count_max, 1)
+        start, end = self._range(start, stop)
+        if check_bool("durable", durable):
+            end = min(end, self.durable_offset)
+        reader = self._reader_of_its_own(_COLUMNS_BLOCK_BYTES)
+        return reader.columns(start, end, count_max, lambda: self._check_still_there(reader.next_offset))
 
     def search(
         self,

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError, tells_failures
+from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
+from eventlog.storage.columns import take_columns
 from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
 
@@ -201,6 +203,15 @@ class LogReader:
         if not new_iterator(id(made), id(state), stop):
             raise MemoryError("memory ran out while reading began")
         return made[0]
+
+    def columns(self, start: int, stop: int, count_max: int, check: Callable[[], object]) -> Iterator[Columns]:
+        """The same as columns, of `count_max` records at most."""
+        self._native.next_offset = start
+        status = 0
+        while self.go_on(stop, check, status):
+            columns, status = take_columns(self._native, count_max, stop)
+            if columns is not None:
+                yield columns
 
     def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
         """What an iterator calls, with the status of its last taking, for more records below `stop`; False: there are none."""

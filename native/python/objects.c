@@ -323,9 +323,7 @@ static int are_items_inline(void) {
 
 /* New references, NULL where one could not be had: then an exception is set. */
 static int make_fields(record_maker *maker, const el_reader *reader, const el_record *source, PyObject **fields) {
-    int64_t timestamp = reader->batch.attributes & EL_ATTRIBUTE_LOG_APPEND_TIME
-                            ? reader->batch.max_timestamp
-                            : (int64_t)((uint64_t)reader->batch.base_timestamp + (uint64_t)source->timestamp_delta);
+    int64_t timestamp = el_reader_timestamp(reader, source);
     Py_INCREF(maker->topic);
     Py_INCREF(maker->partition);
     fields[0] = maker->topic;

@@ -76,6 +76,13 @@ int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record);
  * elsewhere in it. Records that are passed over so are not checked beyond their batch's checksum. */
 int el_reader_search(el_reader *reader, int64_t stop_offset, const el_needle *needle, unsigned fields, el_record *record);
 
+/* The timestamp of the record that was decoded last. */
+static inline int64_t el_reader_timestamp(const el_reader *reader, const el_record *record) {
+    return (reader->batch.attributes & EL_ATTRIBUTE_LOG_APPEND_TIME) != 0
+               ? reader->batch.max_timestamp
+               : (int64_t)((uint64_t)reader->batch.base_timestamp + (uint64_t)record->timestamp_delta);
+}
+
 /* File position of the batch that is being decoded, or will be next. */
 int64_t el_reader_batch_position(const el_reader *reader);
 

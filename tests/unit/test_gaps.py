@@ -40,4 +40,5 @@ def test_a_range_that_ends_in_a_gap_ends(partition: Partition, start: int, stop:
     expected = [offset for offset in KEPT if start <= offset < stop]
     assert [record.offset for record in partition.records(start, stop)] == expected
     assert len(list(partition.values(start, stop))) == len(expected)
+    assert [offset for columns in partition.columns(start, stop) for offset in columns.offsets] == expected
     assert [record.offset for record in partition.search(b"o", start, stop)] == expected
