@@ -300,6 +300,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "read": lambda log, partition: partition.read(0),
     "values": lambda log, partition: list(partition.values()),
     "records": lambda log, partition: list(partition.records()),
+    "columns": lambda log, partition: list(partition.columns()),
     "search": lambda log, partition: list(partition.search(b"x")),
     "offset_for_time": lambda log, partition: partition.offset_for_time(0),
     "bytes_from": lambda log, partition: partition.bytes_from(0),
