@@ -32,6 +32,7 @@ from eventlog.storage.repairing import (
     scan_segment,
 )
 from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.swap import finish_swaps
 
 _INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
 
@@ -100,14 +101,15 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
         store.close_partition(topic, partition)
     opened = store.separate_partition(topic, partition)  # recovery comes first, and does what it may do by itself
     try:
-        with parts(opened).locked():  # which ends what a killed compaction began: till then offsets may stand twice
-            start_offset = opened.start_offset
-            if not execute:
+        start_offset = opened.start_offset
+        if not execute:
+            with parts(opened).locked():  # which ends what a killed compaction began: till then offsets may stand twice
                 return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
     finally:
         opened.close()
     head_file = names.head_file(store.path, topic, partition)
     with partition_closed_by_all(head_file, f"{topic}/{partition}"), segments_locked(directory, store.lock_timeout_ms):
+        finish_swaps(directory)  # here, where nobody can begin another one
         findings = _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed)
         return _carry_out(store, findings, settings) if findings.plan.is_needed else findings.plan
 

@@ -251,7 +251,10 @@ def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, 
 
 
 @pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
-def test_a_repair_ends_what_a_killed_compaction_began_and_takes_none_of_its_segments_for_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_a_repair_ends_what_a_killed_compaction_began_and_takes_none_of_its_segments_for_wrong(
+    tmp_path: Path, is_planned: bool
+) -> None:
     half_swapped = 0
     for point in range(1, 9):
         store = tmp_path / str(point)
@@ -262,9 +265,10 @@ def test_a_repair_ends_what_a_killed_compaction_began_and_takes_none_of_its_segm
         half_swapped += any(directory.glob("*.compaction"))
         (directory / "leader-epoch-checkpoint").unlink()
         with eventlog.open(store) as log:
-            plan = log.repair(TOPIC, 0)
-            assert plan.is_needed and not plan.removals and not plan.lost
-            assert log.repair(TOPIC, 0, execute=True) == replace(plan, was_executed=True)
+            plan = log.repair(TOPIC, 0) if is_planned else None
+            done = log.repair(TOPIC, 0, execute=True)
+            assert done.is_needed and not done.removals and not done.lost
+            assert plan is None or done == replace(plan, was_executed=True)
             log.maintain(compact_all=True)
             assert {record.key: record.value for record in log.partition(TOPIC, 0).records()} == latest
     assert half_swapped, "no compaction was killed while it put a segment in the place of others"
