@@ -96,7 +96,7 @@ torture: build
 	$(BIN)/python -m torture
 
 torture-short: build
-	$(BIN)/python -m torture --short $(CAMPAIGNS)
+	$(BIN)/python -m torture --short
 
 interop: build
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop

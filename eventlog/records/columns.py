@@ -71,7 +71,7 @@ class Columns:
         numpy = _library("numpy")
 
         def array(buffer: memoryview | None) -> Any:
-            return None if buffer is None else numpy.frombuffer(buffer, "int64" if buffer.format == "q" else "uint8")
+            return None if buffer is None else numpy.asarray(buffer)
 
         arrays = {"offsets": array(self.offsets), "timestamps": array(self.timestamps)}
         for name, column in (("key", self.keys), ("value", self.values)):
@@ -93,13 +93,12 @@ class Columns:
             buffers = [validity, arrow.py_buffer(column.ends), arrow.py_buffer(column.data)]
             return arrow.Array.from_buffers(arrow.large_binary(), count, buffers, null_count=column.null_count)
 
-        columns = {
+        return arrow.record_batch({
             "offset": numbers(arrow.int64(), self.offsets),
             "timestamp": numbers(arrow.timestamp("ms", tz="UTC"), self.timestamps),
             "key": strings(self.keys),
             "value": strings(self.values),
-        }
-        return arrow.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        })  # fmt: skip
 
 
 def _library(name: str) -> Any:

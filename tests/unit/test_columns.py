@@ -32,21 +32,8 @@ VALUES = [b"one", b"", None, b"x" * 300, b"five", None, b"seven", b"", b"nine"]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    stores.create(tmp_path / "store")
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def log(store: Path) -> Iterator[EventLog]:
-    with eventlog.open(store) as log:
-        yield log
-
-
-@pytest.fixture
-def partition(log: EventLog) -> Partition:
+def partition(partition: Partition) -> Partition:
     """Two batches of nine records with keys, nulls, empty values and headers, then one without."""
-    partition = stores.open_partition(log)
     for start in (1000, 5000):
         partition.append_many(
             VALUES, keys=KEYS, headers=[(("name", b"x"),)] * 9, timestamps=[start - number for number in range(9)]
