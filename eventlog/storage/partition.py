@@ -145,7 +145,8 @@ class Partition:
         native = self._appender.pointer
         native.batch_bytes_max = self._batch_bytes_max
         native.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if self._log_append_time else 0
-        native.refuses_plain = self._codec != NO_CODEC or self._needs_keys
+        native.compresses = self._codec != NO_CODEC
+        native.needs_keys = self._needs_keys
         native.settings_version = version
 
     recovery: RecoveryReport
@@ -205,8 +206,6 @@ class Partition:
 
     def _shorten_appends(self) -> None:
         """Put built-in functions in front of `append` and `append_many`: they call these for all that is not plain."""
-        if self._flush_always:
-            return
         address = int(ffi.cast("uintptr_t", self._native))
         for new_function, method in (
             (lib.el_new_append_function, self.append),

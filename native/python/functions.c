@@ -6,6 +6,7 @@
 
 #include "functions.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../store/acks.h"
@@ -36,7 +37,7 @@ static int sort_arguments(PyObject *const *arguments, Py_ssize_t count, PyObject
 }
 
 /* bytes, or None for null; 0 for anything else. */
-static int view_exactly(PyObject *object, const char **data, int64_t *length) {
+static int view_exactly(PyObject *object, const uint8_t **data, int64_t *length) {
     if (object == NULL || object == Py_None) {
         *data = NULL;
         *length = -1;
@@ -44,7 +45,7 @@ static int view_exactly(PyObject *object, const char **data, int64_t *length) {
     }
     if (!PyBytes_CheckExact(object))
         return 0;
-    *data = PyBytes_AsString(object);
+    *data = (const uint8_t *)PyBytes_AsString(object);
     *length = PyBytes_Size(object);
     return 1;
 }
@@ -62,19 +63,30 @@ static int read_time(PyObject *object, int64_t *timestamp) {
     return 0;
 }
 
-/* The offset, or a negative status, or 0 with *is_plain == 0: the arguments are for Python to look at. */
-static int64_t append_plain(el_appender *appender, PyObject **parameters, int *is_plain) {
-    const char *value, *key;
-    int64_t value_length, key_length, timestamp;
-    *is_plain = view_exactly(parameters[VALUE], &value, &value_length) && view_exactly(parameters[KEY], &key, &key_length) &&
-                (parameters[HEADERS] == NULL || parameters[HEADERS] == Py_None) &&
-                read_time(parameters[TIMESTAMP], &timestamp);
-    if (!*is_plain)
-        return 0;
-    int64_t offset = el_append_record(appender, value, value_length, key, key_length, timestamp, 0);
+static int read_headers(PyObject *object, encoded_headers *encoded, el_new_record *record) {
+    if (object == NULL || object == Py_None)
+        return 1;
+    int is_done = el_encode_headers(encoded, object) == EL_PACK_DONE;
+    PyErr_Clear();
+    record->headers = encoded->data;
+    record->headers_length = encoded->length;
+    record->header_count = encoded->count;
+    return is_done;
+}
+
+/* 0 if the parameters are for Python to look at. What the record refers to belongs to them and to `headers`. */
+static int read_record(PyObject **parameters, encoded_headers *headers, el_new_record *record) {
+    return view_exactly(parameters[VALUE], &record->value, &record->value_length) &&
+           view_exactly(parameters[KEY], &record->key, &record->key_length) &&
+           read_time(parameters[TIMESTAMP], &record->timestamp) && read_headers(parameters[HEADERS], headers, record);
+}
+
+/* The offset, or a negative status. */
+static int64_t append_one(el_appender *appender, const el_new_record *record) {
+    int64_t offset = el_append_record(appender, record, 0);
     if (offset == EL_LOCK_TIMEOUT) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_record(appender, value, value_length, key, key_length, timestamp, 1);
+        offset = el_append_record(appender, record, 1);
         Py_END_ALLOW_THREADS
     }
     return offset;
@@ -115,19 +127,44 @@ static int is_for_python(int64_t status) {
     return status == EL_SETTINGS_CHANGED || status == EL_RECORD_TOO_LARGE || status == EL_NO_MEMORY;
 }
 
+/* Wait for the disk, where each append does; 0 with an exception set on failure. */
+static int is_flushed(PyObject *state, el_appender *appender, int64_t end_offset) {
+    while (appender->flush_always) {
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = el_flush(appender, end_offset);
+        Py_END_ALLOW_THREADS
+        if (status == EL_DONE)
+            break;
+        if (!is_resolved(state, status))
+            return 0;
+    }
+    return 1;
+}
+
+/* The offset; or a negative number, with an exception set unless the record is for Python to look at. */
+static int64_t append_record(PyObject *state, const el_new_record *record) {
+    el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
+    for (;;) {
+        int64_t offset = append_one(appender, record);
+        if (offset >= 0)
+            return is_flushed(state, appender, offset + 1) ? offset : -1;
+        if (is_for_python(offset) || !is_resolved(state, offset))
+            return offset;
+    }
+}
+
 static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
     PyObject *parameters[PARAMETERS] = {NULL};
-    int is_plain = sort_arguments(arguments, count, keywords, parameters);
-    while (is_plain) {
-        int64_t offset = append_plain(PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), parameters, &is_plain);
-        if (is_plain && offset >= 0)
-            return PyLong_FromLongLong(offset);
-        if (is_plain && is_for_python(offset))
-            break;
-        if (is_plain && !is_resolved(state, offset))
-            return NULL;
-    }
-    return call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+    encoded_headers headers = {0};
+    el_new_record record = {0};
+    int64_t offset = -1;
+    if (sort_arguments(arguments, count, keywords, parameters) && read_record(parameters, &headers, &record))
+        offset = append_record(state, &record);
+    free(headers.data);
+    if (offset >= 0)
+        return PyLong_FromLongLong(offset);
+    return PyErr_Occurred() ? NULL : call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
 /* The first offset; or a negative number, with an exception set unless the list is for Python to look at. */
@@ -136,8 +173,9 @@ static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
     el_pack pack;
     int64_t offset = EL_SETTINGS_CHANGED;
     memset(&pack, 0, sizeof pack);
-    int is_packed = !appender->refuses_plain && el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max,
-                                                               appender->attributes != 0) == EL_PACK_DONE;
+    int is_packed = !appender->compresses && !appender->needs_keys &&
+                    el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max, appender->attributes != 0) ==
+                        EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
         offset = el_append_unit(appender, pack.data, pack.length);
@@ -147,7 +185,7 @@ static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
     }
     *count = pack.count;
     el_pack_free(&pack);
-    return offset;
+    return offset < 0 || is_flushed(state, appender, offset + *count) ? offset : -1;
 }
 
 static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {

@@ -22,6 +22,18 @@ PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source);
 void el_maker_clear(record_maker *maker);
 
+/* Headers as they stand in a record; the caller frees `data`, and may use it for one record after the other. */
+typedef struct encoded_headers {
+    uint8_t *data;
+    size_t length;
+    size_t capacity;
+    int32_t count;
+} encoded_headers;
+
+/* A list or tuple of (str, bytes or None) pairs, or None. Returns an el_pack_status, perhaps with an exception set. What a subclass
+ * says of itself is not asked: no Python code may run here, where everything is borrowed. */
+int el_encode_headers(encoded_headers *out, PyObject *headers);
+
 /* As el_pack_lists, for a list of values alone, with the interpreter lock held. */
 int el_pack_values(el_pack *pack, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time);
 

@@ -33,13 +33,6 @@ static PyObject *item(PyObject *list, Py_ssize_t index) {
     return list == Py_None ? Py_None : PyList_GetItem(list, index);
 }
 
-typedef struct encoded_headers {
-    uint8_t *data;
-    size_t length;
-    size_t capacity;
-    int32_t count;
-} encoded_headers;
-
 static int encode_header(encoded_headers *out, PyObject *pair) {
     const uint8_t *value;
     int64_t value_length;
@@ -64,9 +57,7 @@ static int encode_header(encoded_headers *out, PyObject *pair) {
     return EL_PACK_DONE;
 }
 
-/* A list or tuple of (str, bytes or None) pairs, or None. What a subclass says of itself is not asked: no Python code may run here,
- * where everything is borrowed. */
-static int encode_headers(encoded_headers *out, PyObject *headers) {
+int el_encode_headers(encoded_headers *out, PyObject *headers) {
     out->length = 0;
     out->count = 0;
     if (headers == Py_None)
@@ -191,7 +182,7 @@ static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *
         if (timestamps != Py_None)
             status = read_timestamp(item(timestamps, i), now, &timestamp);
         if (status == EL_PACK_DONE && headers != Py_None)
-            status = encode_headers(&encoded, item(headers, i));
+            status = el_encode_headers(&encoded, item(headers, i));
         if (status == EL_PACK_DONE)
             status = add_record(packer, packer->attributes ? now : timestamp, item(keys, i), PyList_GetItem(values, i),
                                 &encoded);

@@ -222,10 +222,9 @@ static int cover(el_appender *appender, int64_t position) {
     return 1;
 }
 
-/* Faulting pages in one by one costs more than the copy itself; a run of them in one call is several times cheaper. With
- * flush_always each page would be cleaned again before it is used. */
+/* Faulting pages in one by one costs more than the copy itself; a run of them in one call is several times cheaper. */
 static void populate(el_appender *appender, int64_t position, int64_t end) {
-    if (end <= appender->populated || appender->flush_always)
+    if (end <= appender->populated)
         return;
     int64_t start = (position > appender->populated ? position : appender->populated) & ~INT64_C(4095);
     int64_t stop = (end + POPULATE_BYTES) & ~INT64_C(4095);
@@ -252,10 +251,11 @@ static int copy_into_map(el_appender *appender, const uint8_t *data, size_t leng
     return 0;
 }
 
-/* Without preallocation a full disk shows only here; the bytes were not published and are cut off. */
+/* Each flush leaves its pages to be faulted in again: then a pwrite is cheaper, however small. Without preallocation a full disk
+ * shows only here; the bytes were not published and are cut off. */
 static int write_batches(el_appender *appender, const uint8_t *batches, size_t length) {
     int64_t position = appender->head->tail.position;
-    int error_number = appender->can_map && length <= MAPPED_UNIT_BYTES_MAX
+    int error_number = appender->can_map && !appender->flush_always && length <= MAPPED_UNIT_BYTES_MAX
                            ? copy_into_map(appender, batches, length, position)
                            : write_fully(appender->log_fd, batches, length, position);
     if (error_number == 0)
@@ -401,15 +401,21 @@ static int is_too_large(const el_appender *appender, size_t bytes) {
     return (int64_t)bytes + EL_BATCH_HEADER_BYTES > appender->batch_bytes_max;
 }
 
-int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp, int may_wait) {
+static size_t content_bytes(const el_new_record *record) {
+    size_t value_length = record->value_length > 0 ? (size_t)record->value_length : 0;
+    size_t key_length = record->key_length > 0 ? (size_t)record->key_length : 0;
+    return value_length + key_length + record->headers_length;
+}
+
+int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
-    if (appender->refuses_plain)
+    if (appender->compresses || (appender->needs_keys && record->key_length < 0))
         return EL_SETTINGS_CHANGED;
-    size_t capacity = EL_BATCH_HEADER_BYTES + el_record_size_max(key_length, value_length, 0);
+    size_t capacity =
+        EL_BATCH_HEADER_BYTES + el_record_size_max(record->key_length, record->value_length, record->headers_length);
     uint8_t *data = on_stack;
     if (capacity > sizeof on_stack) {
-        if (is_too_large(appender, (size_t)((value_length > 0 ? value_length : 0) + (key_length > 0 ? key_length : 0))))
+        if (is_too_large(appender, content_bytes(record)))
             return EL_RECORD_TOO_LARGE;
         data = malloc(capacity);
         if (data == NULL)
@@ -417,8 +423,9 @@ int64_t el_append_record(el_appender *appender, const char *value, int64_t value
     }
     el_batch_writer writer;
     el_batch_begin(&writer, data, capacity);
-    int64_t now = timestamp < 0 || appender->attributes ? el_now_ms() : timestamp;
-    el_batch_add(&writer, now, (const uint8_t *)key, key_length, (const uint8_t *)value, value_length, NULL, 0, 0);
+    int64_t timestamp = record->timestamp < 0 || appender->attributes ? el_now_ms() : record->timestamp;
+    el_batch_add(&writer, timestamp, record->key, record->key_length, record->value, record->value_length, record->headers,
+                 record->headers_length, record->header_count);
     size_t length = el_batch_finish(&writer, appender->attributes);
     int64_t offset = (int64_t)length > appender->batch_bytes_max
                          ? EL_RECORD_TOO_LARGE

@@ -28,12 +28,12 @@ typedef struct el_appender {
     int process_id;
     _Atomic int is_retired;
     int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
-    int flush_always;
+    int flush_always;    /* each append is followed by a flush */
     int16_t attributes; /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
-    int16_t refuses_plain; /* el_append_record is not enough for the topic's settings: it answers EL_SETTINGS_CHANGED */
+    int16_t compresses; /* el_append_record is not enough for the topic's settings: it answers EL_SETTINGS_CHANGED */
+    int16_t needs_keys; /* and so it does to a record without one */
     uint32_t settings_version; /* of the head, when the settings above were loaded */
     int64_t lock_timeout_ms;
-    /* The topic.s settings, filled in by the caller. */
     int64_t batch_bytes_max; /* a larger batch is split, a larger record refused */
     /* What went wrong last, for the error message. */
     int error_number;
@@ -50,10 +50,21 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
  * first offset, or a negative el_status with nothing appended. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
 
-/* Encode one record without headers as a batch of its own and append it. Lengths of -1 mean null; timestamp -1: now. Without
- * may_wait the answer is EL_LOCK_TIMEOUT when somebody else has the mutex. */
-int64_t el_append_record(el_appender *appender, const char *value, int64_t value_length, const char *key,
-                         int64_t key_length, int64_t timestamp, int may_wait);
+/* What a caller wants to append. Lengths of -1 mean null; timestamp -1: now. Headers are encoded with el_header_write. */
+typedef struct el_new_record {
+    const uint8_t *value;
+    const uint8_t *key;
+    const uint8_t *headers;
+    int64_t value_length;
+    int64_t key_length;
+    size_t headers_length;
+    int64_t timestamp;
+    int32_t header_count;
+} el_new_record;
+
+/* Encode one record as a batch of its own and append it. Without may_wait the answer is EL_LOCK_TIMEOUT when somebody else has the
+ * mutex. */
+int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait);
 
 /* Append nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append. */
 int el_appender_retire(el_appender *appender);

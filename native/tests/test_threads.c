@@ -54,12 +54,14 @@ static el_appender *attach(const shared_log *log) {
 /* Values that say which of this writer's records they are, in lengths that take both ways to write them. */
 static void *append_all(void *argument) {
     el_appender *appender = attach(argument);
-    static const char filler[2000];
+    static const uint8_t filler[2000];
     for (int64_t number = 0; number < RECORDS; number++) {
-        char value[sizeof number + sizeof filler] = {0};
+        uint8_t value[sizeof number + sizeof filler] = {0};
         size_t length = sizeof number + (size_t)(number % (int64_t)sizeof filler);
         memcpy(value, &number, sizeof number);
-        CHECK(el_append_record(appender, value, (int64_t)length, filler, 0, 1000 + number, 1) >= 0);
+        el_new_record record = {
+            .value = value, .value_length = (int64_t)length, .key = filler, .key_length = 0, .timestamp = 1000 + number};
+        CHECK(el_append_record(appender, &record, 1) >= 0);
         if (number % 64 == 0)
             CHECK(el_flush(appender, el_head_end_offset(appender->head)) == EL_DONE);
     }
