@@ -187,6 +187,7 @@ int el_ack_release(el_ack *ack);
 int el_ack_reset(el_ack *ack, int64_t offset);
 
 /* store/index.h */
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry);
 void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
                       uint8_t *time_index);
 
@@ -226,6 +227,7 @@ typedef struct el_reader {
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
 void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
+int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset);
 int el_reader_load(el_reader *reader, int64_t end_offset);
 const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from eventlog._native import ffi, lib
 from eventlog.storage import files
 
 ENTRY = struct.Struct(">ii")
@@ -68,38 +68,29 @@ def sound_time_entries(entries: list[TimeIndexEntry], offset_max: int) -> list[T
     return entries
 
 
-def _search(path: Path, entry: struct.Struct, is_before: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...] | None:
-    """The last entry for which `is_before` holds, in a file whose entries rise."""
+def _floor(path: Path, entry: struct.Struct, key_bytes: int, key: int) -> tuple[int, ...] | None:
+    """The last entry with a first number of at most `key`, in a file whose entries rise."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        low, high = 0, os.fstat(descriptor).st_size // entry.size
-        found = None
-        while low < high:
-            middle = (low + high) // 2
-            data = files.read_at(descriptor, entry.size, middle * entry.size)
-            if len(data) < entry.size:
-                high = middle  # cut meanwhile
-            elif is_before(candidate := entry.unpack(data)):
-                found, low = candidate, middle + 1
-            else:
-                high = middle
-        return found
+        found = ffi.new("uint8_t[]", entry.size)
+        is_there = lib.el_index_floor(descriptor, entry.size, key_bytes, key, found)
     finally:
         files.close(descriptor)
+    return entry.unpack(ffi.buffer(found)) if is_there else None
 
 
 def floor_entry(path: Path, base_offset: int, offset: int) -> IndexEntry | None:
     """The last entry whose batch ends before or at `offset`."""
-    found = _search(path, ENTRY, lambda entry: base_offset + entry[0] <= offset)
+    found = _floor(path, ENTRY, 4, offset - base_offset)
     return IndexEntry(base_offset + found[0], found[1]) if found else None
 
 
 def floor_time_entry(path: Path, base_offset: int, timestamp: int) -> TimeIndexEntry | None:
     """The last entry with a timestamp below `timestamp`: everything up to its offset is older."""
-    found = _search(path, TIME_ENTRY, lambda entry: entry[0] < timestamp)
+    found = _floor(path, TIME_ENTRY, 8, timestamp - 1)
     return TimeIndexEntry(found[0], base_offset + found[1]) if found else None
 
 

@@ -15,7 +15,7 @@ from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeErro
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
-from eventlog.storage import files, index, names
+from eventlog.storage import files, names
 from eventlog.storage.columns import take_columns
 from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
@@ -69,9 +69,14 @@ class SegmentList:
         head = self._head.pointer
         return int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
 
+    @property
+    def version(self) -> int:
+        """Grows whenever a segment is added, deleted or replaced."""
+        return int(lib.el_head_segments_version(self._head.pointer))
+
     def bases(self) -> list[int]:
         """All base offsets, in order."""
-        version = lib.el_head_segments_version(self._head.pointer)
+        version = self.version
         if version != self._version:
             try:
                 self._bases = files.segment_bases(self._directory)
@@ -126,6 +131,7 @@ class LogReader:
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._base_offset = -1
+        self._version = -1
         self._directory = directory
         self._segments = segments
         self._topic = topic
@@ -168,8 +174,7 @@ class LogReader:
                 raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
             if base == missing and not files.is_there(names.segment_file(self._directory, base)):
                 raise CorruptLogError(names.segment_file(self._directory, base), 0, "the segment is missing")
-        position, batch_base = self._place_of(base, offset)
-        lib.el_reader_seek(self._native, self._descriptor, position, batch_base, offset)
+        self._find(base, offset)
 
     def _check_not_deleted(self, offset: int) -> None:
         self._segments.check_topic()
@@ -257,32 +262,34 @@ class LogReader:
 
     def _open(self, base_offset: int) -> bool:
         """Open a segment; False if it is not there."""
+        version = self._segments.version  # before the file is opened, which may be replaced just then
+        if base_offset == self._base_offset and version == self._version:
+            return True
         self.close()
-        path = names.segment_file(self._directory, base_offset)
+        path = names.segment_path(self._directory, base_offset)
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         self._base_offset = base_offset
+        self._version = version
         self._native.allow_gaps = self._segments.may_have_gaps
         return True
 
-    def _place_of(self, base_offset: int, offset: int) -> tuple[int, int]:
-        """Where to begin in a segment, and the base offset of the batch there.
-
-        The index is a hint: it is believed only if it points at the batch it names."""
-        path = names.segment_file(self._directory, base_offset, names.INDEX_SUFFIX)
-        entry = index.floor_entry(path, base_offset, offset)
-        if entry is None:
-            return 0, base_offset
-        batch = ffi.new("el_batch *")
-        data = files.read_at(self._descriptor, lib.EL_BATCH_HEADER_BYTES, entry.position) if entry.position >= 0 else b""
-        lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-        points_right = batch.size_bytes > 0 and batch.base_offset + batch.last_offset_delta == entry.offset
-        is_before = points_right and base_offset <= batch.base_offset <= offset
-        if not points_right:
+    def _find(self, base_offset: int, offset: int) -> None:
+        """Read on at an offset of the segment that is open, by its index if it has one."""
+        path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            descriptor = -1
+        try:
+            is_sound = lib.el_reader_find(self._native, self._descriptor, descriptor, base_offset, offset)
+        finally:
+            if descriptor >= 0:
+                files.close(descriptor)
+        if not is_sound:
             self._segments.index_lies(base_offset)
-        return (entry.position, batch.base_offset) if is_before else (0, base_offset)
 
     def _load(self, stop: int) -> bool:
         """Have checked records below `stop` ready; False when there are none."""
@@ -303,6 +310,7 @@ class LogReader:
     def _next_segment(self, stop: int) -> bool:
         """Go on in the segment behind; False if there is nothing below `stop`."""
         if self._segments.may_have_gaps and self._was_replaced():
+            self.close()
             self._go_to(self.next_offset)
             return True
         following = self._segments.after(self._base_offset)

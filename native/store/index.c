@@ -1,6 +1,11 @@
 #include "index.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PAGE_BYTES 4096
 
 static void store_be32(uint8_t *out, uint32_t value) {
     value = __builtin_bswap32(value);
@@ -37,6 +42,67 @@ int el_time_index_due(el_tail *tail, uint8_t *entry) {
     store_be64(entry, (uint64_t)tail->max_timestamp);
     store_be32(entry + 8, (uint32_t)(tail->max_timestamp_offset - tail->segment_base));
     tail->indexed_timestamp = tail->max_timestamp;
+    return 1;
+}
+
+static int32_t load_be32(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return (int32_t)__builtin_bswap32(value);
+}
+
+static int64_t load_be64(const uint8_t *at) {
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return (int64_t)__builtin_bswap64(value);
+}
+
+el_index_entry el_index_read(const uint8_t *bytes) {
+    return (el_index_entry){.relative_offset = load_be32(bytes), .position = load_be32(bytes + 4)};
+}
+
+static int64_t load_key(const uint8_t *entry, size_t key_bytes) {
+    return key_bytes == sizeof(int32_t) ? load_be32(entry) : load_be64(entry);
+}
+
+/* How many whole entries could be read. */
+static size_t read_entries(int fd, uint8_t *entries, size_t count, size_t entry_bytes, size_t first) {
+    size_t length = count * entry_bytes, filled = 0;
+    while (filled < length) {
+        ssize_t got = pread(fd, entries + filled, length - filled, (off_t)(first * entry_bytes + filled));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        filled += (size_t)got;
+    }
+    return filled / entry_bytes;
+}
+
+/* A binary search that reads single entries until the rest fits into a page. */
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry) {
+    uint8_t page[PAGE_BYTES];
+    struct stat file;
+    if (fstat(fd, &file) != 0)
+        return 0;
+    size_t low = 0, high = (size_t)file.st_size / entry_bytes; /* whatever stands before `low` is small enough */
+    while (high - low > PAGE_BYTES / entry_bytes) {
+        size_t middle = low + (high - low) / 2;
+        if (read_entries(fd, page, 1, entry_bytes, middle) == 1 && load_key(page, key_bytes) <= key)
+            low = middle;
+        else
+            high = middle; /* or it was cut meanwhile */
+    }
+    size_t count = read_entries(fd, page, high - low, entry_bytes, low), found = 0;
+    for (size_t size = count; size > 0;) {
+        size_t half = (size + 1) / 2;
+        int is_small = load_key(page + (found + half - 1) * entry_bytes, key_bytes) <= key;
+        found += is_small ? half : 0;
+        size = is_small ? size - half : half - 1;
+    }
+    if (found == 0)
+        return 0;
+    memcpy(entry, page + (found - 1) * entry_bytes, entry_bytes);
     return 1;
 }
 

@@ -13,11 +13,22 @@
 #define EL_INDEX_ENTRY_BYTES 8
 #define EL_TIME_INDEX_ENTRY_BYTES 12
 
+typedef struct el_index_entry {
+    int32_t relative_offset;
+    int32_t position;
+} el_index_entry;
+
+el_index_entry el_index_read(const uint8_t *bytes);
+
 /* Note a batch that stands at tail->position and ends with last_offset. Returns 1 when it gets an index entry. */
 int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int64_t interval_bytes, uint8_t *entry);
 
 /* The time index entry that is due now, if the largest timestamp has grown since the last one. */
 int el_time_index_due(el_tail *tail, uint8_t *entry);
+
+/* The last entry of a file whose key, the big-endian number in its first `key_bytes` (4 or 8), is at most `key`. 1 with the entry
+ * filled in, or 0 if there is none: a file that cannot be read is as good as none. */
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry);
 
 /* Rebuild: note every batch of `length` bytes of whole, checked batches that stand at tail->position. Entries are stored at
  * index and time_index, which have room for one entry per batch; their sizes are added to the tail. */

@@ -7,6 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "index.h"
+
+#define AHEAD_BYTES_MIN 4096
+#define AHEAD_GROWTH 4
+
 el_reader *el_reader_new(size_t block_bytes) {
     el_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
@@ -26,6 +31,15 @@ void el_reader_free(el_reader *reader) {
     free(reader);
 }
 
+static void look_little_ahead(el_reader *reader) {
+    reader->ahead = AHEAD_BYTES_MIN < reader->block_bytes ? AHEAD_BYTES_MIN : reader->block_bytes;
+}
+
+static void look_further_ahead(el_reader *reader) {
+    size_t further = reader->ahead * AHEAD_GROWTH;
+    reader->ahead = further < reader->block_bytes ? further : reader->block_bytes;
+}
+
 void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset) {
     reader->fd = fd;
     reader->position = position;
@@ -34,6 +48,32 @@ void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_of
     reader->filled = reader->verified = reader->cursor = 0;
     reader->settled_offset = 0;
     reader->records = reader->records_end = NULL;
+    look_little_ahead(reader);
+}
+
+/* The base offset of the batch that stands at `position` and ends with `last`; -1 if none does. */
+static int64_t base_of_named(int fd, int64_t position, int64_t last) {
+    uint8_t header[EL_BATCH_HEADER_BYTES];
+    el_batch batch = {0};
+    ssize_t length;
+    do
+        length = position < 0 ? 0 : pread(fd, header, sizeof header, position);
+    while (length < 0 && errno == EINTR);
+    el_batch_parse(header, length > 0 ? (size_t)length : 0, &batch);
+    return batch.size_bytes > 0 && batch.base_offset == last - batch.last_offset_delta ? batch.base_offset : -1;
+}
+
+int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset) {
+    uint8_t bytes[EL_INDEX_ENTRY_BYTES];
+    el_reader_seek(reader, fd, 0, segment_base, offset);
+    if (index_fd < 0 || !el_index_floor(index_fd, sizeof bytes, sizeof(int32_t), offset - segment_base, bytes))
+        return 1;
+    el_index_entry entry = el_index_read(bytes);
+    int64_t base_offset = base_of_named(fd, entry.position, segment_base + entry.relative_offset);
+    if (base_offset < segment_base || base_offset > offset)
+        return base_offset >= 0;
+    el_reader_seek(reader, fd, entry.position, base_offset, offset);
+    return 1;
 }
 
 static int corrupt(el_reader *reader, int codec_status, size_t at) {
@@ -62,6 +102,7 @@ static int fill(el_reader *reader, size_t needed) {
     }
     needed = bounded_by_file(reader, needed);
     size_t wanted = needed > reader->block_bytes ? needed : reader->block_bytes;
+    size_t target = needed > reader->ahead ? needed : reader->ahead;
     if (wanted > reader->capacity || (wanted < reader->capacity && rest <= wanted)) {
         /* A batch larger than a block gets its room, and gives it back afterwards. */
         uint8_t *buffer = realloc(reader->buffer, wanted);
@@ -71,7 +112,7 @@ static int fill(el_reader *reader, size_t needed) {
         reader->capacity = wanted;
     }
     while (reader->filled < needed) {
-        ssize_t got = pread(reader->fd, reader->buffer + reader->filled, reader->capacity - reader->filled,
+        ssize_t got = pread(reader->fd, reader->buffer + reader->filled, target - reader->filled,
                             reader->position + (int64_t)reader->filled);
         if (got < 0 && errno == EINTR)
             continue;
@@ -83,6 +124,7 @@ static int fill(el_reader *reader, size_t needed) {
             break;
         reader->filled += (size_t)got;
     }
+    look_further_ahead(reader);
     return EL_READ_READY;
 }
 
@@ -165,6 +207,8 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
         return EL_READ_READY;
     if (end_offset > reader->settled_offset) {
         /* Bytes read ahead of the end offset of then may have been half written, or never published at all. */
+        if (reader->filled > reader->verified)
+            look_little_ahead(reader);
         reader->filled = reader->verified;
         reader->settled_offset = end_offset;
     }

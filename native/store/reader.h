@@ -34,6 +34,7 @@ typedef struct el_reader {
     size_t verified;
     size_t cursor;
     size_t block_bytes;
+    size_t ahead; /* how much the next read asks for: little behind a seek, and more and more up to a block */
     int64_t position;
     int64_t next_offset; /* records before it are skipped */
     int64_t settled_offset; /* what was read ahead is final only below this offset */
@@ -56,6 +57,10 @@ void el_reader_free(el_reader *reader);
 /* Go on at a batch boundary of another file, or elsewhere in this one, where a batch with `base_offset` stands. The
  * descriptor stays the caller's. */
 void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
+
+/* Go on at `offset` in a segment, at the batch that its open index (-1: none) names, or at the first one. The index is a hint: it is
+ * believed only if the batch stands there; 0 if it does not. */
+int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset);
 
 /* Make checked batches with records from next_offset on stand at the cursor. Batches at or behind end_offset are not looked
  * at: they may be half written. */
