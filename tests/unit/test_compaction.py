@@ -67,6 +67,15 @@ def test_every_offset_can_be_sought_afterwards_and_gives_the_next_record(log: Ev
         assert partition.read(offset, max_records=1) == [next(record for record in after if record.offset >= offset)]
 
 
+def test_a_record_that_was_read_just_now_is_not_read_again_from_the_file_that_was_replaced(log: EventLog) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 30)
+    partition.read(5, max_records=1)
+    assert partition.read(0, max_records=1)[0].offset == 0
+    log.maintain()
+    assert partition.read(0, max_records=1)[0].offset == next(partition.records()).offset > 0
+
+
 def test_it_is_still_so_after_a_reopening_and_a_reboot(store: Path) -> None:
     with eventlog.open(store) as log:
         fill(stores.open_partition(log), 1000, 30)
