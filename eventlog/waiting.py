@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,9 +14,6 @@ from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
-
-# A process that is killed between a change and the wake-up takes the wake-up with it; so a waiter looks again at times.
-_LOOK_AGAIN_MS = 1000
 
 _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
 
@@ -38,16 +34,7 @@ class Signals:
                 os.close(descriptor)
         # Unmapped once nobody refers to it: a thread may be asleep in it while another one closes.
         self.pointer: Any = ffi.gc(pointer, lib.el_signals_unmap)
-        self._threads = threading.local()
         self._numbers = memoryview(ffi.buffer(self.pointer, lib.EL_SIGNALS_BYTES)).cast("q")
-
-    @property
-    def bell(self) -> int:
-        """The bell that the calling thread sleeps on."""
-        bell: int | None = getattr(self._threads, "bell", None)
-        if bell is None:
-            bell = self._threads.bell = lib.el_signals_take_bell(self.pointer)
-        return bell
 
     @property
     def catalog_version(self) -> int:
@@ -121,13 +108,15 @@ def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look
 
     Signal handlers run while it waits. `look` is called after every wake-up and at least once a second; it raises where the
     wait must end, because a handle was closed, and true from it ends the wait with True."""
+    bells = signals.pointer
+    bell = lib.el_signals_bell(bells)
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        slice_ms = _LOOK_AGAIN_MS
+        slice_ms = lib.EL_AWAIT_MS_MAX
         if deadline is not None:
             remaining_ms = max(0, int((deadline - time.monotonic()) * 1000 + 0.999))
             slice_ms = min(slice_ms, remaining_ms)
-        if lib.el_await_any(signals.pointer, signals.bell, awaited.entries, awaited.count, slice_ms) == lib.EL_DONE:
+        if lib.el_await_any(bells, bell, awaited.entries, awaited.count, slice_ms) == lib.EL_DONE:
             return True
         if look():
             return True

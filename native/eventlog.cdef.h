@@ -79,7 +79,8 @@ int64_t el_flag_raised(const el_flag *flag);
 void el_flag_await(el_flag *flag, int64_t known, el_awaited *awaited);
 el_signals *el_signals_map(int fd);
 void el_signals_unmap(el_signals *signals);
-uint32_t el_signals_take_bell(el_signals *signals);
+#define EL_AWAIT_MS_MAX ...
+uint32_t el_signals_bell(el_signals *signals);
 int64_t el_signals_catalog_version(const el_signals *signals);
 void el_signals_catalog_changed(el_signals *signals);
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
@@ -268,6 +269,7 @@ int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, 
 
 /* python/functions.h */
 int el_new_append_function(uintptr_t list, uintptr_t state);
+int el_new_wait_function(uintptr_t list, uintptr_t state);
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 int el_new_commit_function(uintptr_t list, uintptr_t state);
 

@@ -136,7 +136,7 @@ class Partition:
             # They were altered while it was opened.
             change_settings(self._head.pointer, self._signals, self._settings, self._lock_timeout_ms)
             self._reload_settings()
-        self._shorten_appends()
+        self._shorten_calls()
 
     def _reload_settings(self) -> None:
         """Go by the topic's settings as they are now."""
@@ -204,12 +204,13 @@ class Partition:
         `UnsupportedCodecError` (the topic's compression.type needs a library)."""
         return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
 
-    def _shorten_appends(self) -> None:
-        """Put built-in functions in front of `append` and `append_many`: they call these for all that is not plain."""
+    def _shorten_calls(self) -> None:
+        """Put built-in functions in front of methods: they call these for all that is not plain."""
         address = int(ffi.cast("uintptr_t", self._native))
         for new_function, method in (
             (lib.el_new_append_function, self.append),
             (lib.el_new_append_many_function, self.append_many),
+            (lib.el_new_wait_function, self.wait),
         ):
             made: list[Any] = []
             state = (address, method, self._resolve, self._native)
@@ -221,9 +222,9 @@ class Partition:
         self._mapped()  # another thread may have closed the partition meanwhile
         self._appender.resolve(status)
 
-    def _lengthen_appends(self) -> None:
+    def _lengthen_calls(self) -> None:
         """Take the built-in functions away again."""
-        for name in ("append", "append_many"):
+        for name in ("append", "append_many", "wait"):
             self.__dict__.pop(name, None)
 
     def append_many(
@@ -417,8 +418,10 @@ class Partition:
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):
             raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
-        start_offset, end_offset = self.start_offset, self.end_offset
-        self._segments.check_topic()
+        head = self._mapped()  # asked itself, for the properties would take as long as a short read
+        start_offset, end_offset = int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
+        if lib.el_head_poison(head) == DELETED:
+            self._segments.check_topic()
         if not start_offset <= offset <= end_offset:
             raise OffsetOutOfRangeError(f"{self.topic}-{self.partition}", offset, start_offset, end_offset)
 
@@ -468,7 +471,7 @@ class Partition:
 
     def _release(self) -> None:
         native, self._native = self._native, None
-        self._lengthen_appends()
+        self._lengthen_calls()
         lib.el_appender_retire(native)  # whoever still has the built-in function appends nothing any more
         # Threads of this process that wait find out that it is closed.
         lib.el_head_wake(self._head.pointer, self._signals.pointer)
@@ -482,7 +485,7 @@ class Partition:
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used, unlocked or trimmed."""
-        self._lengthen_appends()
+        self._lengthen_calls()
         if self._native is not None:
             self._native.is_retired = 1
         self._native = None

@@ -6,34 +6,39 @@
 
 #include "functions.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../store/acks.h"
 #include "../store/appender.h"
 #include "making.h"
 
-enum { VALUE, KEY, HEADERS, TIMESTAMP, PARAMETERS };
+enum { VALUE, KEY, HEADERS, TIMESTAMP, APPEND_PARAMETERS };
+enum { OFFSET, TIMEOUT, DURABLE, WAIT_PARAMETERS };
 
-static const char *const parameter_names[PARAMETERS] = {"value", "key", "headers", "timestamp"};
+static const char *const append_names[APPEND_PARAMETERS] = {"value", "key", "headers", "timestamp"};
+static const char *const wait_names[WAIT_PARAMETERS] = {"offset", "timeout", "durable"};
 
-/* Sort arguments into parameters. 0 if they do not fit; the Python function then says why. */
-static int sort_arguments(PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, PyObject **parameters) {
-    if (count > PARAMETERS)
+/* Sort arguments into `parameter_count` parameters, of which the first is needed. 0 if they do not fit; the Python function then says
+ * why. */
+static int sort_arguments(const char *const *names, int parameter_count, PyObject *const *arguments, Py_ssize_t count,
+                          PyObject *keywords, PyObject **parameters) {
+    if (count > parameter_count)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++)
         parameters[i] = arguments[i];
     Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
     for (Py_ssize_t i = 0; i < named; i++) {
         int at = 0;
-        while (at < PARAMETERS &&
-               PyUnicode_CompareWithASCIIString(PyTuple_GetItem(keywords, i), parameter_names[at]) != 0)
+        while (at < parameter_count && PyUnicode_CompareWithASCIIString(PyTuple_GetItem(keywords, i), names[at]) != 0)
             at++;
-        if (at == PARAMETERS || parameters[at] != NULL)
+        if (at == parameter_count || parameters[at] != NULL)
             return 0;
         parameters[at] = arguments[count + i];
     }
-    return parameters[VALUE] != NULL;
+    return parameters[0] != NULL;
 }
 
 /* bytes, or None for null; 0 for anything else. */
@@ -50,17 +55,19 @@ static int view_exactly(PyObject *object, const uint8_t **data, int64_t *length)
     return 1;
 }
 
-static int read_time(PyObject *object, int64_t *timestamp) {
-    *timestamp = -1;
-    if (object == NULL || object == Py_None)
-        return 1;
+/* An exact int from 0 to 2^63 - 1; 0 for anything else. */
+static int read_number(PyObject *object, int64_t *number) {
     if (!PyLong_CheckExact(object))
         return 0;
-    *timestamp = PyLong_AsLongLong(object);
-    if (*timestamp >= 0)
-        return 1;
-    PyErr_Clear();
-    return 0;
+    *number = PyLong_AsLongLong(object);
+    if (*number < 0)
+        PyErr_Clear();
+    return *number >= 0;
+}
+
+static int read_time(PyObject *object, int64_t *timestamp) {
+    *timestamp = -1;
+    return object == NULL || object == Py_None || read_number(object, timestamp);
 }
 
 static int read_headers(PyObject *object, encoded_headers *encoded, el_new_record *record) {
@@ -155,11 +162,12 @@ static int64_t append_record(PyObject *state, const el_new_record *record) {
 }
 
 static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
-    PyObject *parameters[PARAMETERS] = {NULL};
+    PyObject *parameters[APPEND_PARAMETERS] = {NULL};
     encoded_headers headers = {0};
     el_new_record record = {0};
     int64_t offset = -1;
-    if (sort_arguments(arguments, count, keywords, parameters) && read_record(parameters, &headers, &record))
+    if (sort_arguments(append_names, APPEND_PARAMETERS, arguments, count, keywords, parameters) &&
+        read_record(parameters, &headers, &record))
         offset = append_record(state, &record);
     free(headers.data);
     if (offset >= 0)
@@ -201,6 +209,69 @@ static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssi
     return call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
+/* Seconds of an exact float or int that is not negative; None: more than one sleep. 0 for anything else. */
+static int read_timeout(PyObject *object, double *seconds) {
+    *seconds = EL_AWAIT_MS_MAX;
+    if (object == NULL || object == Py_None)
+        return 1;
+    if (!PyFloat_CheckExact(object) && !PyLong_CheckExact(object))
+        return 0;
+    *seconds = PyFloat_AsDouble(object);
+    PyErr_Clear();
+    return *seconds >= 0 && isfinite(*seconds);
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Look, and sleep once; 1 if there is a record then. */
+static int sleep_once(el_appender *appender, int64_t offset, int durable, double seconds) {
+    el_awaited awaited;
+    int64_t milliseconds = seconds * 1000 < EL_AWAIT_MS_MAX ? (int64_t)(seconds * 1000 + 0.999) : EL_AWAIT_MS_MAX;
+    el_head_await(appender->head, offset, durable, &awaited);
+    if (atomic_load(&appender->is_retired))
+        return 0;
+    if (el_first_ready(&awaited, 1, 0) == 0)
+        return 1;
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = el_await_any(appender->signals, el_signals_bell(appender->signals), &awaited, 1, milliseconds);
+    Py_END_ALLOW_THREADS
+    return status == EL_DONE;
+}
+
+/* Go on waiting in Python, which finds out what has happened: for what is left of the time, if there is a limit. */
+static PyObject *wait_on(PyObject *function, PyObject **parameters, double seconds) {
+    int has_limit = parameters[TIMEOUT] != NULL && parameters[TIMEOUT] != Py_None;
+    PyObject *rest = has_limit ? PyFloat_FromDouble(seconds > 0 ? seconds : 0) : Py_BuildValue("");
+    PyObject *durable = parameters[DURABLE] == NULL ? Py_False : parameters[DURABLE];
+    PyObject *positional = rest == NULL ? NULL : PyTuple_Pack(2, parameters[OFFSET], rest);
+    PyObject *named = Py_BuildValue("{s:O}", "durable", durable);
+    PyObject *result = positional == NULL || named == NULL ? NULL : PyObject_Call(function, positional, named);
+    Py_XDECREF(rest);
+    Py_XDECREF(positional);
+    Py_XDECREF(named);
+    return result;
+}
+
+static PyObject *wait(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *parameters[WAIT_PARAMETERS] = {NULL}, *function = PyTuple_GetItem(state, IN_PYTHON);
+    int64_t offset;
+    double seconds;
+    int is_plain = count < DURABLE + 1 && sort_arguments(wait_names, WAIT_PARAMETERS, arguments, count, keywords, parameters) &&
+                   read_number(parameters[OFFSET], &offset) && read_timeout(parameters[TIMEOUT], &seconds) &&
+                   (parameters[DURABLE] == NULL || PyBool_Check(parameters[DURABLE]));
+    if (!is_plain)
+        return call_python(function, arguments, count, keywords);
+    double start = seconds_now();
+    if (sleep_once(PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), offset, parameters[DURABLE] == Py_True, seconds))
+        return PyBool_FromLong(1);
+    return wait_on(function, parameters, seconds - (seconds_now() - start));
+}
+
 static PyObject *commit(PyObject *state, PyObject *offset_object) {
     el_ack *ack = PyLong_AsVoidPtr(PyTuple_GetItem(state, 0));
     int64_t offset = PyLong_AsLongLong(offset_object);
@@ -224,6 +295,9 @@ static PyMethodDef append_many_definition = {
     "append_many($module, /, values, *, keys=None, headers=None, timestamps=None, compression=None)\n--\n\n"
     "As Partition.append_many."};
 
+static PyMethodDef wait_definition = {"wait", (PyCFunction)(void (*)(void))wait, METH_FASTCALL | METH_KEYWORDS,
+                                      "wait($module, /, offset, timeout=None, *, durable=False)\n--\n\nAs Partition.wait."};
+
 static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($module, offset, /)\n--\n\nAs Ack.commit."};
 
 static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
@@ -242,6 +316,10 @@ int el_new_append_function(uintptr_t list, uintptr_t state) {
 
 int el_new_append_many_function(uintptr_t list, uintptr_t state) {
     return append_function(list, &append_many_definition, state);
+}
+
+int el_new_wait_function(uintptr_t list, uintptr_t state) {
+    return append_function(list, &wait_definition, state);
 }
 
 int el_new_commit_function(uintptr_t list, uintptr_t state) {

@@ -22,6 +22,9 @@ int el_new_append_function(uintptr_t list, uintptr_t state);
 /* The same for append_many(values, ...). */
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 
+/* The same for wait(offset, timeout=None, *, durable=False). */
+int el_new_wait_function(uintptr_t list, uintptr_t state);
+
 /* Append to a list the function commit(offset) -> status of one slot; `state`: the address of an el_ack, and what has to live as
  * long. */
 int el_new_commit_function(uintptr_t list, uintptr_t state);

@@ -20,8 +20,14 @@ void el_signals_unmap(el_signals *signals) {
     munmap(signals, EL_SIGNALS_BYTES);
 }
 
-uint32_t el_signals_take_bell(el_signals *signals) {
-    return atomic_fetch_add(&signals->next_bell, 1) % EL_BELLS;
+uint32_t el_signals_bell(el_signals *signals) {
+    static _Thread_local const el_signals *last_used;
+    static _Thread_local uint32_t bell;
+    if (last_used != signals) {
+        last_used = signals;
+        bell = atomic_fetch_add(&signals->next_bell, 1) % EL_BELLS;
+    }
+    return bell;
 }
 
 int64_t el_signals_catalog_version(const el_signals *signals) {
@@ -83,8 +89,6 @@ static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* A process that is killed between storing a number and ringing takes the wake-up with it. So callers look again after a
- * second at the latest; this is the only reason for the bound. */
 int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *awaited, int count, int64_t timeout_ms) {
     el_bell *bell = &signals->bells[bell_number % EL_BELLS];
     uint32_t rung = atomic_load(&bell->rung); /* before the bits: a ring after this makes the sleep return */

@@ -71,8 +71,8 @@ void el_flag_await(el_flag *flag, int64_t known, el_awaited *awaited);
 el_signals *el_signals_map(int fd);
 void el_signals_unmap(el_signals *signals);
 
-/* A bell for a thread. */
-uint32_t el_signals_take_bell(el_signals *signals);
+/* The bell that the calling thread sleeps on. */
+uint32_t el_signals_bell(el_signals *signals);
 
 int64_t el_signals_catalog_version(const el_signals *signals);
 void el_signals_catalog_changed(el_signals *signals);
@@ -84,8 +84,12 @@ void el_watch_ring(el_watch *watch, el_signals *signals);
 /* The first that is ready, looking from `start` on and then from the beginning; -1 if none is. */
 int el_first_ready(const el_awaited *awaited, int count, int start);
 
+/* A process that is killed between storing a number and ringing takes the wake-up with it. So who waits looks again after a second
+ * at the latest. */
+#define EL_AWAIT_MS_MAX 1000
+
 /* Sleep until one of them is ready. EL_DONE, EL_TIMED_OUT, or EL_INTERRUPTED. EL_TIMED_OUT may come early, when the bell
- * was rung for somebody else; timeout_ms is at most a second, see the note on lost wake-ups in signals.c. */
+ * was rung for somebody else; timeout_ms is at most EL_AWAIT_MS_MAX. */
 int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
 
 #endif

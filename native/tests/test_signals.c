@@ -37,10 +37,20 @@ static void test_what_is_ready_ends_the_wait_at_once(void) {
     el_signals_unmap(signals);
 }
 
-static void test_bells_are_taken_in_turn(void) {
+static void *take_bell(void *signals) {
+    uint32_t bell = el_signals_bell(signals);
+    CHECK(el_signals_bell(signals) == bell);
+    return (void *)(uintptr_t)bell;
+}
+
+static void test_each_thread_has_a_bell_and_they_are_taken_in_turn(void) {
     el_signals *signals = new_signals();
-    for (uint32_t i = 0; i < 3 * EL_BELLS; i++)
-        CHECK(el_signals_take_bell(signals) == i % EL_BELLS);
+    for (uintptr_t i = 0; i < 2 * EL_BELLS; i++) {
+        pthread_t thread;
+        void *bell;
+        CHECK(pthread_create(&thread, NULL, take_bell, signals) == 0 && pthread_join(thread, &bell) == 0);
+        CHECK((uintptr_t)bell == i % EL_BELLS);
+    }
     el_signals_unmap(signals);
 }
 
@@ -109,7 +119,7 @@ static void play(uint32_t bell_here, uint32_t bell_there) {
 
 int main(void) {
     test_what_is_ready_ends_the_wait_at_once();
-    test_bells_are_taken_in_turn();
+    test_each_thread_has_a_bell_and_they_are_taken_in_turn();
     test_only_watched_bells_ring_and_only_once();
     play(1, 2);
     play(7, 7); /* a bell that two share rings for both */

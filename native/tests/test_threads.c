@@ -83,7 +83,7 @@ static void *read_all(void *argument) {
     el_reader *reader = el_reader_new(16384);
     CHECK(reader != NULL);
     el_reader_seek(reader, log->files[0], 0, 0, 0);
-    uint32_t bell = el_signals_take_bell(signals);
+    uint32_t bell = el_signals_bell(signals);
     int64_t found = 0;
     while (found < WRITERS * RECORDS) {
         el_awaited awaited;

@@ -69,6 +69,15 @@ def test_idle_waiting_costs_no_cpu(store: Path) -> None:
         assert cpu_seconds < _CPU_SECONDS_MAX, f"{cpu_seconds} s of CPU time for 3 s of waiting"
 
 
+def test_a_kept_wait_is_refused_once_the_store_is_closed(log: EventLog, partition: Partition) -> None:
+    partition.append(b"a")
+    wait = partition.wait
+    log.close()
+    for offset in (0, 1):
+        with pytest.raises(StoreClosedError):
+            wait(offset)
+
+
 def test_closing_the_store_ends_the_waits_of_other_threads(store: Path) -> None:
     with Worker(_close_while_waiting, store) as worker:
         assert worker.receive() == StoreClosedError.__name__
