@@ -65,6 +65,7 @@ BENCHES = [
     Bench("send with key, many in flight", "send", KEYED),
     Bench("read values", "read", SMALL, is_for_servers=True),
     Bench("read records", "read_records", SMALL),
+    Bench("read columns", "read_columns", SMALL),
     Bench("seek", "seek", SMALL, is_for_servers=True),
     Bench("consume", "consume", SMALL),
     Bench("consume, commit every 1,000", "consume", SMALL, commit_every=BATCH_EVENTS, is_for_servers=True),

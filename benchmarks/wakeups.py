@@ -1,4 +1,5 @@
-"""How long it takes until a process that sleeps has the event that another one appends: half of each round trip.
+"""How long it takes until a process that sleeps knows of the event that another one appends, and until it has the event: half
+of each round trip.
 
 Beside it, in the same rounds, a bare futex between two processes: what any wake-up costs at least.
 """
@@ -101,6 +102,41 @@ def _peer_us(peer: Peer, address: str, trips: int) -> list[float]:
         return times
 
 
+# --- eventlog's partitions ---------------------------------------------------------------------------------
+
+
+def _wait_for(partition: eventlog.Partition, offset: int) -> None:
+    if not partition.wait(offset, RECEIVE_SECONDS_MAX):
+        raise TimeoutError("no event came")
+
+
+def _echo_waits(connection: Connection, store: str, trips: int) -> None:
+    with eventlog.open(store, fsync="never") as log:
+        questions, answers = log.partition("questions", 0), log.partition("answers", 0)
+        connection.send("ready")
+        for number in range(trips):
+            _wait_for(questions, number)
+            answers.append(_VALUE)
+
+
+def _waits_us(directory: Path, trips: int) -> list[float]:
+    store = str(directory / "waits")
+    with eventlog.open(store, fsync="never") as log:
+        log.create_topic("questions")
+        log.create_topic("answers")
+        questions, answers = log.partition("questions", 0), log.partition("answers", 0)
+        with Worker(_echo_waits, store, trips) as worker:
+            worker.receive()
+
+            def trip(number: int) -> None:
+                questions.append(_VALUE)
+                _wait_for(answers, number)
+
+            times = _half_trips_us(trips, trip)
+            worker.join()
+            return times
+
+
 # --- eventlog's producer and consumer ----------------------------------------------------------------------
 
 
@@ -150,13 +186,14 @@ def _add(run: Run, lineup: str, name: str, bench: str, number: int, times: list[
 
 
 def run_wakeups(run: Run) -> None:
-    """A bare futex, eventlog in two ways, and each contender that can wake somebody."""
+    """A bare futex, eventlog in three ways, and each contender that can wake somebody."""
     trips = run.amount(200, 2000)
     embedded = [peer for peer in run.found(SUITE, peers.EMBEDDED) if _can_wake(run, peer)]
     for number in range(1, run.rounds + 1):
         with ExitStack() as stack:
             directory = stack.enter_context(run.fresh_directory())
-            _add(run, "embedded", "futex", "append to receive", number, _futex_us(directory, trips))
+            _add(run, "embedded", "futex", "futex to wake", number, _futex_us(directory, trips))
+            _add(run, "embedded", "eventlog", "append to wake", number, _waits_us(directory, trips))
             _add(run, "embedded", "eventlog", "send to poll", number, _clients_us(directory, trips))
             for peer in embedded:
                 address = stack.enter_context(peer.running(directory / peer.name, "process"))

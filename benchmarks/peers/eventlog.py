@@ -93,6 +93,7 @@ class Contender(Peer):
 
     name = "eventlog"
     packages = ("eventlog",)
+    has_columns = True
     settings: ClassVar = {"process": 'fsync="never"', "disk": 'fsync="always"'}
 
     def create(self, stream: Stream) -> None:

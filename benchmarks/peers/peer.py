@@ -83,7 +83,7 @@ class Session(ABC):
         raise NotImplementedError
 
     def read_columns(self, count: int) -> None:
-        """Go through the first `count` events as columns: for the suites alone, no other peer has them."""
+        """Go through the first `count` events as columns: buffers with many values each."""
         raise NotImplementedError
 
     def seek(self, offsets: Sequence[int]) -> None:
@@ -130,6 +130,7 @@ class Peer(ABC):
     # Operations (to consume and commit is "commit_each" or "commit_many"), "keys", "headers", "compression", "threads",
     # "processes", or a durability; and why there is none.
     lacks: ClassVar[dict[str, str]] = {}
+    has_columns: ClassVar[bool] = False
 
     def why_not(self) -> str | None:
         """Why it cannot be run here, or None. That its packages are there is known before."""
@@ -160,4 +161,6 @@ class Peer(ABC):
 
     def why_lacking(self, *needs: str) -> str | None:
         """The reason why it has not all of these; None if it has."""
+        if "read_columns" in needs and not self.has_columns:
+            return "it gives one event at a time"
         return next((self.lacks[need] for need in needs if need in self.lacks), None)

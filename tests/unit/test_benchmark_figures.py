@@ -52,8 +52,21 @@ def test_a_target_is_answered_from_one_lineup(rate: float, verdict: str) -> None
     figures = [figure("eventlog", "append 100 B", rate), figure("files", "append 100 B", 10.0)]
     elsewhere = figure("lmdb", "append 100 B", 1.0, lineup="elsewhere")
     (answer,) = targets.answers([*figures, elsewhere])
-    assert answer.ratio == rate / 10
+    assert answer.found == rate / 10
     assert verdict in targets.table(figures)
+
+
+@pytest.mark.parametrize(("milliseconds", "verdict"), [(59.0, "59 ms  60, reached"), (61.0, "61 ms  60, MISSED")])
+def test_a_target_without_a_peer_is_for_the_figure_itself(milliseconds: float, verdict: str) -> None:
+    found = Figure("footprint", "embedded", "eventlog", "import", "process", "time", "ms", milliseconds, 1)
+    assert verdict in targets.table([found])
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(91.0, "0.91   0.9, reached"), (89.0, "0.89   0.9, MISSED")])
+def test_a_large_store_is_set_beside_an_almost_empty_one(rate: float, verdict: str) -> None:
+    small = Figure("growth", "10 GiB", targets.ALMOST_EMPTY, "seek", "process", "rate", "/s", 100.0, 1)
+    large = Figure("growth", "10 GiB", "grown", "seek", "process", "rate", "/s", rate, 1)
+    assert verdict in targets.table([small, large])
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
