@@ -15,7 +15,9 @@ static inline uint64_t el_zigzag(int64_t value) {
 }
 
 static inline size_t el_varint_size(int64_t value) {
-    uint64_t bits = el_zigzag(value) | 1;
+    uint64_t bits = el_zigzag(value);
+    if (bits < 1 << 14) /* as nearly all are: two comparisons that are guessed right cost less than a division */
+        return bits < 1 << 7 ? 1 : 2;
     return (size_t)((63 - __builtin_clzll(bits)) / 7 + 1);
 }
 
