@@ -32,13 +32,15 @@ test-native: $(NATIVE_TESTS)
 NATIVE_TEST_SOURCES := $(wildcard native/codec/*.c native/store/*.c)
 # One of them lets each allocation fail in turn.
 build/%/test_no_memory: LINKED_WITH := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# And one counts how often the disk is asked.
+build/%/test_group_commit: LINKED_WITH := -Wl,--wrap=fdatasync
 
 build/native-tests/%: native/tests/%.c $(SOURCES)
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
 
 # What processes share, shared by threads, under the sanitizer that finds races.
-THREAD_TESTS := $(addprefix build/native-threads/test_,threads signals)
+THREAD_TESTS := $(addprefix build/native-threads/test_,threads signals group_commit)
 
 test-native-threads: $(THREAD_TESTS)
 	@for test in $^; do ./$$test || exit 1; done
@@ -46,10 +48,10 @@ test-native-threads: $(THREAD_TESTS)
 build/native-threads/%: native/tests/%.c native/tests/thread_sanitizer.c $(SOURCES)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=%,$(SANITIZE)) -fsanitize=thread -Wno-tsan -o $@ $< native/tests/thread_sanitizer.c \
-		$(NATIVE_TEST_SOURCES) -Wl,--wrap=pthread_mutex_clocklock
+		$(NATIVE_TEST_SOURCES) -Wl,--wrap=pthread_mutex_clocklock $(LINKED_WITH)
 
 # What no sanitizer sees: decisions by bytes that nobody wrote. The threads take minutes there, and show nothing new.
-VALGRIND_TESTS := $(filter-out %/test_threads %/test_signals,$(patsubst native/tests/%.c,build/native-plain/%,$(wildcard native/tests/test_*.c)))
+VALGRIND_TESTS := $(filter-out %/test_threads %/test_signals %/test_group_commit,$(patsubst native/tests/%.c,build/native-plain/%,$(wildcard native/tests/test_*.c)))
 
 test-native-valgrind: $(VALGRIND_TESTS)
 	@for test in $^; do valgrind --quiet --error-exitcode=9 --leak-check=full --trace-children=no ./$$test || exit 1; done

@@ -107,7 +107,7 @@ class Appender:
         try:
             yield
         finally:
-            lib.el_head_unlock_flush(self._head.pointer)
+            lib.el_head_unlock_flush(self._head.pointer, self._signals)
 
     def tail(self) -> Any:
         """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""

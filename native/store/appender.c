@@ -22,6 +22,7 @@
 #define ALLOCATE_BYTES_MAX (16 * 1024 * 1024)
 #define INDEX_BYTES_MAX (10 * 1024 * 1024) /* Kafka's segment.index.bytes */
 #define STACK_BATCH_BYTES 4096
+#define FLUSH_SLICE_MS 100 /* how late it is noticed that whoever flushed has died */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -455,18 +456,35 @@ int el_flush_locked(el_appender *appender) {
     return EL_DONE;
 }
 
+static int64_t monotonic_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Group commit. One flushes for all who have appended before it began. The others do not queue for the mutex, in which each would
+ * have to have its turn only to find that it has nothing to do: they sleep until the flush has ended, all wake, and one of those whose
+ * records it did not cover flushes next. A process that dies in between wakes nobody; hence the bound on the sleep. */
 int el_flush(el_appender *appender, int64_t offset) {
     el_head *head = appender->head;
-    if (el_head_durable_offset(head) >= offset)
-        return EL_DONE;
-    int status = el_head_lock_flush(head, appender->lock_timeout_ms, &appender->holder);
-    if (status != EL_DONE)
-        return status;
-    EL_FAULT_POINT("flush.locked");
-    if (el_head_durable_offset(head) < offset)
-        status = el_flush_locked(appender);
-    el_head_unlock_flush(head);
-    return status;
+    int64_t deadline = -1;
+    while (el_head_durable_offset(head) < offset) {
+        int64_t flushes = atomic_load(&head->flushes);
+        int status = el_head_lock_flush(head, 0, &appender->holder);
+        if (status == EL_DONE) {
+            EL_FAULT_POINT("flush.locked");
+            status = el_head_durable_offset(head) < offset ? el_flush_locked(appender) : EL_DONE;
+            el_head_unlock_flush(head, appender->signals);
+            return status;
+        }
+        if (deadline < 0)
+            deadline = monotonic_ms() + appender->lock_timeout_ms;
+        int64_t remaining = deadline - monotonic_ms();
+        if (remaining <= 0)
+            return status;
+        el_head_await_flush(head, appender->signals, flushes, remaining < FLUSH_SLICE_MS ? remaining : FLUSH_SLICE_MS);
+    }
+    return EL_DONE;
 }
 
 /* With the append mutex held. The tail changes as a whole: a process that is killed here leaves a last entry of the time index

@@ -2,7 +2,7 @@
  *
  *   byte    0  identity         who initialised this page, in which boot, in which file
  *          64  published        what readers see: written last, read without a lock
- *         128  watch            the bells of those who wait for the published offsets
+ *         128  watches          the bells of those who wait for the published offsets, or for the end of a flush
  *         192  append mutex     robust and process-shared; guards everything from byte 384
  *         256  flush mutex      robust and process-shared; held across fdatasync and a roll
  *         320  holders, limits  who holds a mutex (for error messages); the topic's settings
@@ -31,7 +31,7 @@
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 3
+#define EL_HEAD_LAYOUT 4
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -82,7 +82,9 @@ typedef struct el_head {
     uint8_t pad_published[24];
 
     el_watch watch;
-    uint8_t pad_watch[56];
+    el_watch flush_watch;
+    _Atomic int64_t flushes; /* counts how often the flush mutex was given back */
+    uint8_t pad_watches[40];
 
     union {
         pthread_mutex_t mutex;
@@ -112,7 +114,7 @@ typedef struct el_head {
 
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in the head");
 _Static_assert(offsetof(el_head, end_offset) == 64, "published state has a cache line of its own");
-_Static_assert(offsetof(el_head, watch) == 128, "the watch has a cache line of its own");
+_Static_assert(offsetof(el_head, watch) == 128, "the watches have a cache line of their own");
 _Static_assert(offsetof(el_head, append) == 192, "append mutex");
 _Static_assert(offsetof(el_head, flush) == 256, "flush mutex");
 _Static_assert(offsetof(el_head, append_holder) == 320, "holders and limits");
@@ -164,7 +166,11 @@ int el_head_is_sealing(const el_head *head);
 int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_append(el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
-void el_head_unlock_flush(el_head *head);
+void el_head_unlock_flush(el_head *head, el_signals *signals);
+
+/* Wait for the end of a flush after `flushes` of them, at most timeout_ms: a number of el_head.flushes that was read before the flush
+ * mutex was found taken. */
+void el_head_await_flush(el_head *head, el_signals *signals, int64_t flushes, int64_t timeout_ms);
 
 /* Store the tail for everybody to see. Call with the append mutex held. */
 void el_head_publish(el_head *head, const el_tail *next);
