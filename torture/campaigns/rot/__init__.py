@@ -23,15 +23,16 @@ _THOROUGH = 16  # one case of so many is looked at by the doctor, too
 class _Flipper:
     """A worker that flips bits in a store of its own; a new one, with a new store, takes the place of one that died."""
 
-    def __init__(self, run: Run, number: int) -> None:
+    def __init__(self, run: Run, number: int, is_large: bool) -> None:
         self._run = run
         self._number = number
+        self._is_large = is_large
         self._lives = 0
         self._start()
 
     def _start(self) -> None:
-        directory = self._run.directory / f"store-{self._number}-{self._lives}"
-        self._worker = Worker(flip_bits, directory, self._run.seed)
+        directory = self._run.directory / f"{'large' if self._is_large else 'store'}-{self._number}-{self._lives}"
+        self._worker = Worker(flip_bits, directory, self._run.seed, self._is_large)
         self.sizes: dict[str, int] = self._worker.receive()
         self._lives += 1
 
@@ -64,32 +65,45 @@ def _moments(name: str) -> tuple[str, ...]:
 
 
 def _bits(run: Run, name: str, size: int) -> list[int]:
-    """The bits of a file to be flipped: every one of a file of the log in the long form, and some of what is mostly zeros."""
+    """The bits of a file to be flipped: in the long form every one of a file of the log, and some of all others."""
     used = 8 * (min(size, _HEAD_BYTES_USED) if name.endswith(".head") else size)
-    wanted = run.amount(14, used if name.startswith("logs/") or name.endswith(".head") else 3000)
+    wanted = run.amount(28, used if name.startswith("logs/") else 3000)
     return sorted(run.random.sample(range(used), min(wanted, used)))
 
 
 def _cases(run: Run, sizes: dict[str, int]) -> Iterator[Case]:
     for name, size in sorted(sizes.items()):
         if name != _LOCKS:
-            for moment in _moments(name):
-                for number, bit in enumerate(_bits(run, name, size)):
-                    yield Case(name, bit, moment, number % _THOROUGH == 0 and name != _CATALOG)
+            for number, bit in enumerate(_bits(run, name, size)):
+                moment = run.random.choice(_moments(name))
+                yield Case(name, bit, moment, number % _THOROUGH == 0 and name != _CATALOG)
+
+
+def _cases_of_large(run: Run, sizes: dict[str, int]) -> Iterator[Case]:
+    """Some bits of each file of a log that is as long as logs are."""
+    for name, size in sorted(sizes.items()):
+        if name.startswith("logs/"):
+            for number in range(run.amount(1, 24)):
+                yield Case(name, run.random.randrange(8 * size), (REOPENED, REBOOTED)[number % 2], number % _THOROUGH == 0)
 
 
 def run(run: Run) -> None:
-    """Flip bits in all files, with several workers."""
-    flippers = [_Flipper(run, number) for number in range(_WORKERS)]
+    """Flip bits in all files of a small store, then some in a large one."""
+    _flip(run, is_large=False)
+    _flip(run, is_large=True)
+
+
+def _flip(run: Run, *, is_large: bool) -> None:
+    flippers = [_Flipper(run, number, is_large) for number in range(_WORKERS)]
     try:
-        cases = _cases(run, flippers[0].sizes)
+        cases = (_cases_of_large if is_large else _cases)(run, flippers[0].sizes)
         for flipper, case in zip(flippers, cases, strict=False):
             flipper.begin(case)
         busy = [*flippers]
         while busy:
             flipper = busy.pop(0)
             outcome = flipper.finish()
-            run.count("bits flipped")
+            run.count("bits of a large log flipped" if is_large else "bits flipped")
             run.count(outcome)
             for case in islice(cases, 1):
                 flipper.begin(case)

@@ -1,4 +1,5 @@
-"""A small store in which everything occurs that can rot, what it holds, and ways to bring it back to that."""
+"""A small store in which everything occurs that can rot, and one that is large; what they hold, and ways to bring them back to
+that."""
 
 from __future__ import annotations
 
@@ -17,15 +18,19 @@ EVENTS, TABLE, GROUP = "events", "table", "readers"
 LEADER_EPOCH = range(12, 16)  # says nothing about a record
 BASE_OFFSET = range(8)  # guarded by the order of batches; not where compaction leaves gaps between them
 _LENGTH = struct.Struct(">qi")  # the base offset, and how many bytes of a batch come behind these
-_MANY = 18
+_MANY, _FEW = 18, 6
+_LARGE_RECORDS, _LARGE_BATCH, _LARGE_VALUE_BYTES = 32_000, 125, 1024
+_SOUGHT_MAX = 60
 
 
 @dataclass
 class Filled:
-    """A closed store, and what it held: `records` by partition, and the bytes of every file by its path in the store."""
+    """A closed store, and what it held: `records` by partition, those to be `sought` alone, and the bytes of every file by its
+    path in the store."""
 
     path: Path
     records: dict[TopicPartition, list[Record]] = field(default_factory=dict)
+    sought: dict[TopicPartition, list[Record]] = field(default_factory=dict)
     bounds: dict[TopicPartition, tuple[int, int]] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     content: dict[str, bytes] = field(default_factory=dict)
@@ -62,25 +67,18 @@ class Filled:
             heads.break_seal(path)
 
 
-def fill(path: Path, random: random.Random) -> Filled:
-    """Make the store: sealed segments and active ones, plain and compressed batches, keys, headers, nulls, deleted records, a
-    compacted topic, and a group."""
+def fill(path: Path, random: random.Random, is_large: bool) -> Filled:
+    """Make a store."""
     store = Filled(path)
     with eventlog.open(path) as log:
-        log.create_topic(EVENTS, 2, {"segment.bytes": 1500, "index.interval.bytes": 128, "retention.ms": -1})
-        log.create_topic(TABLE, 1, {"segment.bytes": 1024, "index.interval.bytes": 128, "cleanup.policy": "compact"})
-        for partition in range(2):
-            _fill_events(log, partition, random)
-        for number in range(40):
-            log.partition(TABLE, 0).append(b"row %d" % number, b"key %d" % (number % 7), timestamp=1000 + number)
-        log.maintain(compact_all=True)
-        log.partition(EVENTS, 0).delete_records(5)
-        with log.consumer([EVENTS, TABLE], group=GROUP, auto_offset_reset="earliest") as consumer:
+        committed = (_fill_with_much if is_large else _fill_with_everything)(log, random)
+        with log.consumer(list(log.topics()), group=GROUP, auto_offset_reset="earliest") as consumer:
             consumer.poll(max_records=1000)
-            consumer.commit({TopicPartition(EVENTS, 0): 11, TopicPartition(EVENTS, 1): 7, TopicPartition(TABLE, 0): 39})
-        for place in (TopicPartition(EVENTS, 0), TopicPartition(EVENTS, 1), TopicPartition(TABLE, 0)):
+            consumer.commit(committed)
+        for place in committed:
             opened = log.partition(*place)
-            store.records[place] = list(opened.records())
+            store.records[place] = records = list(opened.records())
+            store.sought[place] = records if len(records) <= _SOUGHT_MAX else random.sample(records, _SOUGHT_MAX)
             store.bounds[place] = opened.start_offset, opened.end_offset
         store.committed = dict(log.group(GROUP).committed())
     store.content = {str(found.relative_to(path)): found.read_bytes() for found in path.rglob("*") if found.is_file()}
@@ -93,6 +91,35 @@ def fill(path: Path, random: random.Random) -> Filled:
     return store
 
 
+def _fill_with_everything(log: EventLog, random: random.Random) -> dict[TopicPartition, int]:
+    """Sealed segments and active ones, plain and compressed batches, keys, headers, nulls, deleted records, a compacted topic.
+
+    Returns what is to be committed, for each partition."""
+    log.create_topic(EVENTS, 2, {"segment.bytes": 1500, "index.interval.bytes": 128, "retention.ms": -1})
+    log.create_topic(TABLE, 1, {"segment.bytes": 1024, "index.interval.bytes": 128, "cleanup.policy": "compact"})
+    _fill_events(log, 0, random, _MANY)
+    _fill_events(log, 1, random, _FEW)
+    for number in range(40):
+        log.partition(TABLE, 0).append(b"row %d" % number, b"key %d" % (number % 7), timestamp=1000 + number)
+    log.maintain(compact_all=True)
+    log.partition(EVENTS, 0).delete_records(5)
+    return {TopicPartition(EVENTS, 0): 11, TopicPartition(EVENTS, 1): 7, TopicPartition(TABLE, 0): 39}
+
+
+def _fill_with_much(log: EventLog, random: random.Random) -> dict[TopicPartition, int]:
+    """Eight segments, larger than any block that is read, in batches of which every fourth is compressed."""
+    log.create_topic(EVENTS, 1, {"segment.bytes": 4 * 2**20, "retention.ms": -1})
+    partition = log.partition(EVENTS, 0)
+    for first in range(0, _LARGE_RECORDS, _LARGE_BATCH):
+        is_compressed = first // _LARGE_BATCH % 4 == 3
+        offsets = range(first, first + _LARGE_BATCH)
+        values = [b"%d same " % offset * 128 if is_compressed else random.randbytes(_LARGE_VALUE_BYTES) for offset in offsets]
+        partition.append_many(
+            values, timestamps=[1000 + offset for offset in offsets], compression="zstd" if is_compressed else "none"
+        )
+    return {TopicPartition(EVENTS, 0): 1000}
+
+
 def _positions(log: bytes) -> Iterator[int]:
     """Where the batches of a .log file begin."""
     position = 0
@@ -101,9 +128,9 @@ def _positions(log: bytes) -> Iterator[int]:
         position += _LENGTH.unpack_from(log, position)[1] + _LENGTH.size
 
 
-def _fill_events(log: EventLog, number: int, random: random.Random) -> None:
+def _fill_events(log: EventLog, number: int, random: random.Random, records: int) -> None:
     partition = log.partition(EVENTS, number)
-    for place in range(0, _MANY, 3):
+    for place in range(0, records, 3):
         values = [payloads.value(number, place + step, place, step, 3, random.randrange(80)) for step in range(3)]
         codec = ("none", "gzip", "zstd", "lz4", "snappy", "none")[place // 3]
         timestamps = [1000 + place + step for step in range(4)]

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import eventlog
 from eventlog import CorruptLogError, EventLog, EventLogError, Partition, TopicPartition
@@ -35,10 +36,10 @@ class Seen:
     refusals: list[str] = field(default_factory=list)
 
 
-def flip_bits(connection: Connection, directory: Path, seed: int) -> None:
+def flip_bits(connection: Connection, directory: Path, seed: int, is_large: bool) -> None:
     """The role of a worker: tell the sizes of the files, and then what came of each case that is sent."""
     logging.getLogger("eventlog").setLevel(logging.ERROR)  # a rotten index is told each time
-    store = fill(directory, random.Random(seed))
+    store = fill(directory, random.Random(seed), is_large)
     connection.send({name: len(content) for name, content in store.content.items()})
     check(store, Case("store.json", 0, REOPENED), look(store, Case("store.json", 0, REOPENED)))  # nothing is flipped yet
     store.restore()
@@ -124,13 +125,12 @@ def _look_at_partition(store: Filled, log: EventLog, place: TopicPartition, seen
 def _read_all(store: Filled, partition: Partition, place: TopicPartition, seen: Seen) -> None:
     """Every record that is handed out is right; if some are not handed out, an error says so."""
     records = store.records[place]
-    by_offset = {record.offset: record for record in records}
     start, end = partition.start_offset, partition.end_offset
     if partition.recovery.damage is None:
         assert (start, end) == store.bounds[place] or (start < store.bounds[place][0] and end == store.bounds[place][1]), (
             f"{place} has offsets from {start} to {end}, not {store.bounds[place]}"
         )
-    for record in records:
+    for record in store.sought[place]:
         if start <= record.offset < end:
             try:
                 found = partition.read(record.offset, 1)
@@ -154,8 +154,12 @@ def _read_all(store: Filled, partition: Partition, place: TopicPartition, seen: 
             is_whole = False
         if start < store.bounds[place][0]:  # records that were deleted are there again
             got = got[-len(right) :] if is_whole else [each for each in got if each in right]
-        assert (got == right) if is_whole else (got == right[: len(got)]), f"{place}: {got} was read instead of {right}"
-    assert by_offset
+        assert (got == right) if is_whole else (got == right[: len(got)]), _difference(place, got, right)
+
+
+def _difference(place: TopicPartition, got: list[Any], right: list[Any]) -> str:
+    at = next((at for at, (one, other) in enumerate(zip(got, right, strict=False)) if one != other), min(len(got), len(right)))
+    return f"{place}: {len(got)} were read, not {len(right)}; number {at} is {got[at:at + 1]} instead of {right[at:at + 1]}"
 
 
 def _look_at_group(store: Filled, log: EventLog, seen: Seen) -> None:
