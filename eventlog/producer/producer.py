@@ -81,6 +81,7 @@ class Producer:
         self._catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
+        self._loss: EventLogError | None = None  # of records that waited for a topic when it was deleted
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
         _producers.add(self)
@@ -180,7 +181,10 @@ class Producer:
         for topic, lanes in list(self._topics.items()):
             if any(lane.log.is_deleted for lane in lanes.lanes):
                 self._topics.pop(topic, None)
-                _do_in_all(lanes.lanes, Lane.end)
+                try:
+                    _do_in_all(lanes.lanes, Lane.end)
+                except EventLogError as error:  # not the business of whoever sends a record to some other topic just now
+                    self._loss = self._loss or error
             else:
                 self._open_topic(topic)
         self._catalog_version = version
@@ -211,12 +215,19 @@ class Producer:
     def flush(self) -> None:
         """Append what is waiting, and return once everything that was sent is on disk, except for topics that were deleted.
 
-        What is wrong in one partition is raised when all others are done. What was waiting there goes on waiting, unless its
-        topic was deleted: the call may be repeated."""
+        What is wrong in one partition is raised when all others are done. What was waiting there goes on waiting: the call may
+        be repeated. Records that waited for a topic when it was deleted are lost; that is raised once, here or by `close`."""
         if self._why_unusable is not None:
             self._refuse()
         _do_in_all(self._lanes(), Lane.append_waiting)
         _do_in_all(self._lanes(), Lane.flush)
+        self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        """Tell, once, what was lost, and then of a callback that has failed."""
+        loss, self._loss = self._loss, None
+        if loss is not None:
+            raise loss
         if self._notifier is not None:
             self._notifier.raise_failure()
 
@@ -234,8 +245,7 @@ class Producer:
         finally:
             if self._notifier is not None:
                 self._notifier.stop()
-        if self._notifier is not None:
-            self._notifier.raise_failure()
+        self._raise_failures()
 
     def close_with_store(self, timeout: float) -> None:
         """Close; `timeout` is for consumers."""

@@ -165,16 +165,23 @@ def _read_meanwhile(disk: Faults, store: Path) -> None:
     ended = threading.Event()
     with eventlog.open(store) as log, ThreadPoolExecutor(4) as pool:
         readers = [pool.submit(_look_until, ended, log) for _ in range(4)]
-        number = hits = 0
-        while number == 0 or disk.hits:
-            number += 1
-            disk.arm(_on(Call.WRITE, number, part=Part.ONE_BYTE))
-            with suppress(EventLogError):
-                log.create_topic(f"topic-{number}")
-            hits += disk.hits
-        disk.disarm()
-        ended.set()
+        try:
+            hits = _cut_changes_off(disk, log)
+        finally:
+            ended.set()
         assert hits > 1 and all(reader.result() for reader in readers)
+
+
+def _cut_changes_off(disk: Faults, log: eventlog.EventLog) -> int:
+    number = hits = 0
+    while number == 0 or disk.hits:
+        number += 1
+        disk.arm(_on(Call.WRITE, number, part=Part.ONE_BYTE))
+        with suppress(EventLogError):
+            log.create_topic(f"topic-{number}")
+        hits += disk.hits
+    disk.disarm()
+    return hits
 
 
 def _look_until(ended: threading.Event, log: eventlog.EventLog) -> int:

@@ -167,8 +167,23 @@ def test_a_deletion_that_was_cut_short_is_finished_by_whoever_creates_the_topic(
 
 def test_waiting_records_of_a_deleted_topic_are_not_lost_silently(log: EventLog, other: EventLog) -> None:
     producer = other.producer(linger_ms=60_000, auto_create_topics=False)
+    log.create_topic("other")
+    lost = producer.send(stores.TOPIC, b"waiting")
+    log.delete_topic(stores.TOPIC)
+    assert producer.send("other", b"more").offset == 0
+    with pytest.raises(TopicNotFoundError, match="'events'"):
+        producer.send(stores.TOPIC, b"more")
+    for tells in (producer.flush, lambda: lost.offset):
+        with pytest.raises(TopicNotFoundError, match="1 records for events-0 were waiting"):
+            tells()
+    producer.close()
+
+
+def test_closing_a_producer_tells_what_a_deleted_topic_has_taken(log: EventLog, other: EventLog) -> None:
+    producer = other.producer(linger_ms=60_000)
     producer.send(stores.TOPIC, b"waiting")
     log.delete_topic(stores.TOPIC)
+    assert producer.send("other", b"more").offset == 0
     with pytest.raises(TopicNotFoundError, match="1 records for events-0 were waiting"):
-        producer.send(stores.TOPIC, b"more")
+        producer.close()
     producer.close()
