@@ -1,59 +1,24 @@
 /* What processes share, shared by threads, so that a sanitizer sees every access: no record, commit or look at the head is half done. */
 
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../store/acks.h"
-#include "../store/appender.h"
 #include "../store/reader.h"
-#include "check.h"
+#include "log_in_memory.h"
 
 #define WRITERS 3
 #define RECORDS 2000
-#define SEGMENT_BYTES (1 << 24)
 #define COMMITS 5000
 
 static const uint8_t this_boot[16] = "this very boot 1";
 static el_signals *signals;
 
-static int new_file(const char *name, size_t bytes) {
-    int fd = memfd_create(name, 0);
-    CHECK(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0);
-    return fd;
-}
-
-typedef struct shared_log {
-    el_head *head;
-    int files[3]; /* log, index, time index */
-} shared_log;
-
-static shared_log new_log(void) {
-    shared_log log = {.files = {new_file("log", 0), new_file("index", 0), new_file("time index", 0)}};
-    int fd = new_file("head", EL_HEAD_BYTES);
-    log.head = el_head_map(fd);
-    CHECK(log.head != NULL);
-    close(fd);
-    el_tail tail = {.max_timestamp = -1, .max_timestamp_offset = -1, .indexed_timestamp = -1, .first_timestamp = -1};
-    el_limits limits = {.segment_bytes = SEGMENT_BYTES, .segment_ms = INT64_MAX, .index_interval_bytes = 4096};
-    el_head_initialise(log.head, this_boot, 1, 2, &tail, &limits, 0, 0, 0, 0);
-    return log;
-}
-
-static el_appender *attach(const shared_log *log) {
-    el_appender *appender = el_appender_new(log->head, signals, 10000, 0);
-    CHECK(appender != NULL);
-    appender->batch_bytes_max = 1 << 20;
-    CHECK(el_appender_attach(appender, 0, dup(log->files[0]), dup(log->files[1]), dup(log->files[2])) == EL_DONE);
-    return appender;
-}
-
 /* Values that say which of this writer's records they are, in lengths that take both ways to write them. */
 static void *append_all(void *argument) {
-    el_appender *appender = attach(argument);
+    el_appender *appender = attach(argument, 0);
     static const uint8_t filler[2000];
     for (int64_t number = 0; number < RECORDS; number++) {
         uint8_t value[sizeof number + sizeof filler] = {0};
@@ -79,7 +44,7 @@ static void look_at_head(const el_head *head, int64_t seen) {
 }
 
 static void *read_all(void *argument) {
-    const shared_log *log = argument;
+    const log_in_memory *log = argument;
     el_reader *reader = el_reader_new(16384);
     CHECK(reader != NULL);
     el_reader_seek(reader, log->files[0], 0, 0, 0);
@@ -105,7 +70,7 @@ static void *read_all(void *argument) {
 }
 
 static void test_appends_of_threads_are_read_whole_and_in_order(void) {
-    shared_log log = new_log();
+    log_in_memory log = new_log(signals);
     pthread_t threads[WRITERS + 2];
     for (int i = 0; i < WRITERS + 2; i++)
         CHECK(pthread_create(&threads[i], NULL, i < WRITERS ? append_all : read_all, &log) == 0);
@@ -177,10 +142,7 @@ static void test_commits_of_threads_never_go_back_nor_overlap(void) {
 }
 
 int main(void) {
-    int fd = new_file("signals", EL_SIGNALS_BYTES);
-    signals = el_signals_map(fd);
-    CHECK(signals != NULL);
-    close(fd);
+    signals = new_signals();
     test_appends_of_threads_are_read_whole_and_in_order();
     test_commits_of_threads_never_go_back_nor_overlap();
     return DONE();
