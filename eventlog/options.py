@@ -14,6 +14,7 @@ FSYNC_POLICIES = ("always", "interval", "never")
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _INT32_MAX = 2**31 - 1
+_SECONDS_END = 2**53  # what a clock's float tells apart from a second more
 _INT64_MAX = 2**63 - 1
 _PARTITIONS_MAX = 100_000
 
@@ -194,11 +195,11 @@ def check_offset(offset: object) -> int:
 
 
 def check_timeout(timeout: object) -> float | None:
-    """A finite number of seconds to wait, or None: without an end."""
+    """A number of seconds to wait, or None: without an end."""
     if timeout is not None and (not isinstance(timeout, (int, float)) or isinstance(timeout, bool)):
         raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
-    if timeout is not None and not math.isfinite(timeout):
-        raise InvalidArgumentError(f"timeout is {timeout}, but must be finite; None waits without an end")
+    if timeout is not None and not abs(timeout) < _SECONDS_END:
+        raise InvalidArgumentError(f"timeout is {timeout} s, but must be below 2**53; None waits without an end")
     return timeout
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from eventlog.consumer.lane import Lane
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
@@ -39,14 +41,16 @@ class Assigned:
         self._awaited = Awaited(len(self._order) + _OTHERS)
         self._turn = 0
 
-    def fetch(self, records_max: int, reset: str) -> tuple[Lane | None, list[Record]]:
-        """Records of the next partition that has some; (None, []) when none has."""
-        for place in range(len(self._order)):
-            lane = self._order[(self._turn + place) % len(self._order)]
+    def fetched(self, records_max: int, reset: str) -> Iterator[tuple[Lane, list[Record]]]:
+        """The records of one partition after the other, of each once, until there are enough of them."""
+        order = self._order[self._turn :] + self._order[: self._turn]
+        for place, lane in enumerate(order, self._turn + 1):
             if not lane.is_paused and (records := lane.fetch(records_max, reset)):
-                self._turn = (self._turn + place + 1) % len(self._order)
-                return lane, records
-        return None, []
+                self._turn = place % len(order)
+                yield lane, records
+                records_max -= len(records)
+                if records_max == 0:
+                    return
 
     def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""

@@ -36,12 +36,13 @@ from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
-from eventlog.options import check_offset, check_timeout
+from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.acks import NOBODY, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500
+_RECORDS_MAX = 2**63 - 1
 
 _consumers: weakref.WeakSet[Consumer] = weakref.WeakSet()
 
@@ -145,8 +146,7 @@ class Consumer:
         `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, `TopicNotFoundError` when the topic of an
         assigned partition was deleted, and `StaleMemberError` when another process took over this static member."""
         check_timeout(timeout)
-        if not isinstance(max_records, int) or isinstance(max_records, bool) or max_records < 1:
-            raise InvalidArgumentError(f"max_records is {max_records!r}, but must be an int of at least 1")
+        check_number("max_records", max_records, 1, _RECORDS_MAX)
         with self._exclusively():
             deadline = None if timeout is None else time.monotonic() + timeout
             self._settle()
@@ -183,7 +183,7 @@ class Consumer:
                 self._attend()
                 if lane is not None and lane is self._lane and operator.length_hint(self._chunk):
                     break
-                lane, records = self._assigned.fetch(_CHUNK_RECORDS, self._reset)
+                lane, records = next(self._assigned.fetched(_CHUNK_RECORDS, self._reset), (None, []))
                 if lane is not None and self._is_undisturbed():
                     self._lane = lane
                     self._chunk = iter(records)
@@ -236,17 +236,12 @@ class Consumer:
             records_max -= len(records)
         else:
             self._lane = None
-        while records_max > 0:
+        if records_max > 0:
             try:
-                lane, records = self._assigned.fetch(records_max, self._reset)
-            except EventLogError:
+                taken.extend(self._assigned.fetched(records_max, self._reset))
+            except EventLogError:  # raised again by the next poll; what was read before it must not be lost
                 if not taken:
                     raise
-                break  # raised again by the next poll; what was read before it must not be lost
-            if lane is None:
-                break
-            taken.append((lane, records))
-            records_max -= len(records)
         return taken
 
     def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record]:

@@ -6,7 +6,6 @@
 
 #include "functions.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +13,8 @@
 #include "../store/acks.h"
 #include "../store/appender.h"
 #include "making.h"
+
+#define SECONDS_END 0x1p53 /* Python's check refuses from there on */
 
 enum { VALUE, KEY, HEADERS, TIMESTAMP, APPEND_PARAMETERS };
 enum { OFFSET, TIMEOUT, DURABLE, WAIT_PARAMETERS };
@@ -218,7 +219,7 @@ static int read_timeout(PyObject *object, double *seconds) {
         return 0;
     *seconds = PyFloat_AsDouble(object);
     PyErr_Clear();
-    return *seconds >= 0 && isfinite(*seconds);
+    return *seconds >= 0 && *seconds < SECONDS_END;
 }
 
 static double seconds_now(void) {

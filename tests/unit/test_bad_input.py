@@ -64,6 +64,14 @@ def _many(*arguments: Any, **lists: Any) -> Use:
     return lambda log, p: p.append_many(*arguments, **lists)
 
 
+def _poll(*arguments: Any) -> Use:
+    def use(log: EventLog, p: Partition) -> object:
+        with log.consumer("events") as consumer:
+            return consumer.poll(*arguments)
+
+    return use
+
+
 _HEADERS_TEXT = "headers of record 0 are a list of (str, bytes or None) tuples"
 _LIST_TEXT = "is a list with one item a record"
 
@@ -118,12 +126,17 @@ OUT_OF_RANGE: dict[str, Case] = {
     "max_records of 0": (lambda log, p: p.read(0, 0), InvalidArgumentError, "max_records is 0"),
     "max_records below 0": (lambda log, p: p.read(0, -1), InvalidArgumentError, "max_records is -1"),
     "max_records of 2**63": (lambda log, p: p.read(0, 2**63), InvalidArgumentError, "max_records is"),
+    "a max_records of 0 to poll": (_poll(0, 0), InvalidArgumentError, "max_records is 0"),
+    "a max_records of 2**63 to poll": (_poll(0, 2**63), InvalidArgumentError, "max_records is"),
+    "a timeout of 2**53 s to poll": (_poll(2**53), InvalidArgumentError, "None waits without an end"),
     "a negative stop": (lambda log, p: list(p.values(0, -1)), InvalidArgumentError, "stop is -1"),
     "a negative time to look for": (lambda log, p: p.offset_for_time(-1), InvalidArgumentError, "timestamp is -1"),
     "a time of 2**63 to look for": (lambda log, p: p.offset_for_time(2**63), InvalidArgumentError, "below 2**63"),
     "waiting for a negative offset": (lambda log, p: p.wait(-1, timeout=0), InvalidArgumentError, "offset is -1"),
     "waiting for offset 2**63": (lambda log, p: p.wait(2**63, timeout=0), InvalidArgumentError, "below 2**63"),
     "a timeout that is not a number": (lambda log, p: p.wait(9, float("nan")), InvalidArgumentError, "timeout is nan"),
+    "a timeout of 2**53 s": (lambda log, p: p.wait(9, 2**53), InvalidArgumentError, "None waits without an end"),
+    "a timeout of 10**400 s": (lambda log, p: p.wait(9, 10**400), InvalidArgumentError, "None waits without an end"),
     "an infinite timeout": (lambda log, p: p.wait(9, float("inf")), InvalidArgumentError, "None waits without an end"),
 }
 
@@ -139,6 +152,7 @@ WRONG_TYPES_OF_READING: dict[str, Case] = {
     },
     "None as an offset to read": (lambda log, p: p.read(None), InvalidTypeError, "an offset is an int"),
     "a float as max_records": (lambda log, p: p.read(0, 1.0), InvalidTypeError, "max_records is an int, not float"),
+    "a str as max_records to poll": (_poll(0, "1"), InvalidTypeError, "max_records is an int, not str"),
     "a bool as max_records": (lambda log, p: p.read(0, True), InvalidTypeError, "max_records is an int, not bool"),
     "a str as stop": (lambda log, p: list(p.records(0, "1")), InvalidTypeError, "stop is an int, not str"),
     "a float as time": (lambda log, p: p.offset_for_time(1.0), InvalidTypeError, "timestamp is an int, not float"),

@@ -63,7 +63,7 @@ def run(fuzzer: Fuzzer, found: Path, seconds: int, seed: int) -> int:
     Raises `AssertionError` with the end of its report, which names the input that it failed for."""
     command = [
         *fuzzer.command, str(found), f"-max_total_time={seconds}", f"-seed={seed % 2**32 or 1}",
-        f"-max_len={_INPUT_BYTES_MAX}", f"-rss_limit_mb={_MEMORY_MIB_MAX}", "-timeout=20", "-close_fd_mask=1",
+        f"-max_len={_INPUT_BYTES_MAX}", f"-rss_limit_mb={_MEMORY_MIB_MAX}", "-timeout=20",
         f"-artifact_prefix={found.parent}/{fuzzer.name}-",
     ]  # fmt: skip
     in_memory = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
