@@ -20,7 +20,9 @@ _SOURCES = sorted(
 )
 
 
-def _builder(sources: list[str], include_directory: str, macros: list[tuple[str, str | None]]) -> FFI:
+def _builder(
+    sources: list[str], include_directory: str, macros: list[tuple[str, str | None]], optimization: list[str]
+) -> FFI:
     builder = FFI()
     builder.cdef((_HERE / "eventlog.cdef.h").read_text())
     builder.set_source(
@@ -47,21 +49,21 @@ def _builder(sources: list[str], include_directory: str, macros: list[tuple[str,
         include_dirs=[include_directory],
         define_macros=macros,
         depends=sorted(str(path.relative_to(_ROOT)) for path in _HERE.rglob("*.h")),
-        extra_compile_args=["-std=gnu11", "-O3", "-flto", "-pthread", "-fvisibility=hidden"],
-        extra_link_args=["-O3", "-flto", "-pthread"],
+        extra_compile_args=["-std=gnu11", *optimization, "-pthread", "-fvisibility=hidden"],
+        extra_link_args=[*optimization, "-pthread"],
         py_limited_api=True,
     )
     return builder
 
 
-ffibuilder = _builder(_SOURCES, "native", [])
+ffibuilder = _builder(_SOURCES, "native", [], ["-O3", "-flto"])
 
 
 def _build_with_fault_points(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)  # objects go to where the compiler is started
     sources = [str(_ROOT / source) for source in _SOURCES]
-    _builder(sources, str(_HERE), [("EVENTLOG_FAULT_POINTS", None)]).compile(str(directory))
+    _builder(sources, str(_HERE), [("EVENTLOG_FAULT_POINTS", None)], ["-O1"]).compile(str(directory))
 
 
 if __name__ == "__main__":

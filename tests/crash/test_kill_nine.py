@@ -15,7 +15,7 @@ import eventlog
 from tests.support import stores
 from tests.support.crowd import Crowd
 
-_KILLS = 30
+_KILLS = 20
 _SECONDS = float(os.environ.get("EVENTLOG_CRASH_SECONDS", "0"))
 _SEED = int(os.environ.get("EVENTLOG_CRASH_SEED", str(random.SystemRandom().randrange(2**32))))
 _GROUPS_PER_WRITER = 50

@@ -226,7 +226,7 @@ def _bytes_of(event: Event) -> int:
 
 
 _SETTINGS = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=40,
     deadline=None,
     print_blob=True,

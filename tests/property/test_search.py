@@ -34,7 +34,7 @@ def _texts(record: Record, fields: list[str]) -> list[bytes]:
     return [text for text in texts if text is not None]
 
 
-@settings(max_examples=300, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     _units,
     st.sampled_from(["none", "gzip", "snappy", "lz4", "zstd"]),
