@@ -261,7 +261,7 @@ def _run(run: Run) -> None:
 
 CAMPAIGN = Campaign(
     "ext4",
-    "What was promised to be on disk is there after an ext4 was cut off in the middle of its work",
+    "What was promised to be on disk is there after an ext4 was cut off in the middle of its work.",
     _run,
     _why_not,
 )

@@ -72,7 +72,7 @@ def _count(run: Run, tried: Tried) -> None:
 
 CAMPAIGN = Campaign(
     "disks",
-    "whatever system call fails, and however: nothing acknowledged is lost, errors tell what failed, and work goes on",
+    "Whatever system call fails, and however: nothing acknowledged is lost, errors tell what failed, and work goes on.",
     _run,
     faults.why_not,
 )

@@ -64,7 +64,7 @@ def _work_off(worker: Interpreter, remaining: deque[Order]) -> Counter[str]:
 
 CAMPAIGN = Campaign(
     "power",
-    "After a power cut everything that was promised to be on disk is there, and nothing that is wrong",
+    "After a power cut everything that was promised to be on disk is there, and nothing that is wrong.",
     _run,
     lambda: None if shutil.which("gcc") else "gcc is not installed",
 )

@@ -115,6 +115,6 @@ def _flip(run: Run, *, is_large: bool) -> None:
 
 CAMPAIGN = Campaign(
     "rot",
-    "a flipped bit anywhere in a store gives no wrong record, no crash and no error but ours, and damage to a log is reported",
+    "A flipped bit anywhere in a store gives no wrong record, no crash and no error but ours, and damage to a log is reported.",
     run,
 )
