@@ -67,6 +67,7 @@ int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions)
 #define EL_NO_MEMORY ...
 #define EL_RECORD_TOO_LARGE ...
 #define EL_SETTINGS_CHANGED ...
+#define EL_HELD_ALREADY ...
 #define EL_STALE_MEMBER ...
 
 /* store/signals.h */
@@ -118,7 +119,7 @@ uint32_t el_head_settings_version(const el_head *head);
 void el_head_seal(el_head *head);
 int el_head_is_sealed(const el_head *head);
 void el_head_unseal(el_head *head);
-void el_head_peek(const el_head *head, el_tail *tail);
+int el_head_peek(const el_head *head, el_tail *tail);
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
 void el_head_segments_changed(el_head *head);
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
@@ -198,7 +199,7 @@ typedef struct el_appender { int64_t segment_base; int64_t batch_bytes_max; int1
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 int el_appender_retire(el_appender *appender);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);

@@ -6,6 +6,7 @@ The native appender does the work and answers with a status; here the rare ones 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,15 @@ from eventlog.errors import (
     LockTimeoutError,
     PoisonedError,
     RecordTooLargeError,
+    StoreClosedError,
     TopicNotFoundError,
 )
 from eventlog.storage import files, names
 from eventlog.storage.head import SharedHead
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
+
+_SLICE_MS = 1000  # between two slices of a wait Python runs its signal handlers
 
 
 @contextmanager
@@ -59,19 +63,29 @@ class Appender:
         damage: CorruptLogError | None,
     ) -> None:
         self._directory = directory
-        self._head = head
+        # Of its own: the head forgets its map when it is closed, and a thread may be inside then that has to give a mutex back.
+        self._mapped = head.pointer
         self._signals = signals.pointer
         self._damage = damage
         self._lock_timeout_ms = lock_timeout_ms
-        mapped = head.pointer
-        pointer = lib.el_appender_new(mapped, signals.pointer, lock_timeout_ms, flush_always)
+        pointer = lib.el_appender_new(self._mapped, signals.pointer, lock_timeout_ms, flush_always)
         if pointer == ffi.NULL:
             raise EventLogError("memory ran out while a partition was opened")
 
-        def free(pointer: Any, _keeps_alive: Any = (mapped, signals)) -> None:
+        def free(pointer: Any, _keeps_alive: Any = (self._mapped, signals)) -> None:
             lib.el_appender_free(pointer)
 
-        self.pointer = ffi.gc(pointer, free)
+        self.pointer: Any = ffi.gc(pointer, free)
+
+    @property
+    def _poison(self) -> int:
+        return int(lib.el_head_poison(self._mapped))
+
+    def _open_pointer(self) -> Any:
+        pointer = self.pointer
+        if pointer is None:
+            raise StoreClosedError(f"the partition in {self._directory} is closed")
+        return pointer
 
     def resolve(self, status: int) -> None:
         """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
@@ -84,16 +98,18 @@ class Appender:
 
     def flush(self, offset: int) -> None:
         """Return once all records before `offset` are on disk."""
-        while (status := lib.el_flush(self.pointer, offset)) != lib.EL_DONE:
+        while (status := lib.el_flush(self._open_pointer(), offset)) != lib.EL_DONE:
             self.resolve(status)
 
     def trim(self) -> None:
         """Cut off the preallocated tail. The caller is the only process that has the partition open."""
-        if self._head.poison != 0:
+        if self._poison != 0:
             return
-        self._attach()
-        if self.pointer.segment_base >= 0:
-            self._check(lib.el_trim(self.pointer))
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._attach_locked(pointer)
+        if pointer.segment_base >= 0:
+            self._check(lib.el_trim(pointer))
 
     def close(self) -> None:
         """Close the segment's files, once no thread is inside a native call."""
@@ -101,54 +117,79 @@ class Appender:
 
     @contextmanager
     def _flush_mutex(self) -> Iterator[None]:
-        holder = ffi.new("int32_t *")
-        if lib.el_head_lock_flush(self._head.pointer, self._lock_timeout_ms, holder) != lib.EL_DONE:
-            raise self._lock_timeout(holder[0])
+        """Hold it for the length of a block.
+
+        A signal's handler may raise as soon as the call that takes it has returned: the cell says whether it was taken."""
+        holder = ffi.new("int32_t *", -1)
         try:
+            self._lock_flush(holder)
             yield
         finally:
-            lib.el_head_unlock_flush(self._head.pointer, self._signals)
+            if holder[0] == 0:
+                lib.el_head_unlock_flush(self._mapped, self._signals)
+
+    def _lock_flush(self, holder: Any) -> None:
+        deadline = time.monotonic() + self._lock_timeout_ms / 1000
+        while True:
+            remaining_ms = max(0, int((deadline - time.monotonic()) * 1000))
+            status = lib.el_head_lock_flush(self._mapped, min(remaining_ms, _SLICE_MS), holder)
+            if status == lib.EL_DONE:
+                return
+            if status == lib.EL_HELD_ALREADY or remaining_ms == 0:
+                raise self._error(status, holder[0])
+
+    @contextmanager
+    def _alone(self) -> Iterator[Any]:
+        """The flush mutex for who may change segments: nobody once the partition is closed, when others may be at work here."""
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            if pointer.is_retired:
+                raise StoreClosedError(f"the partition in {self._directory} is being closed")
+            yield pointer
 
     def tail(self) -> Any:
         """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""
         tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
-        if lib.el_head_snapshot(self._head.pointer, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
+        if lib.el_head_snapshot(self._mapped, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
             raise self._lock_timeout(holder[0])
         return tail
 
     def _attach(self) -> None:
         """Use the active segment's files. A roll that its process did not finish is finished here."""
-        with self._flush_mutex():
-            self._attach_to(self.tail().segment_base)
-            if lib.el_head_is_sealing(self._head.pointer):
-                self._roll_locked()
+        with self._alone() as pointer:
+            self._attach_locked(pointer)
 
-    def _attach_to(self, base_offset: int) -> None:
-        if self.pointer.segment_base == base_offset:
+    def _attach_locked(self, pointer: Any) -> None:
+        self._attach_to(pointer, self.tail().segment_base)
+        if lib.el_head_is_sealing(self._mapped):
+            self._roll_locked(pointer)
+
+    def _attach_to(self, pointer: Any, base_offset: int) -> None:
+        if pointer.segment_base == base_offset:
             return
         with files.failures_told("a segment cannot be opened"), _opened_segment(self._directory, base_offset) as descriptors:
-            self._check(lib.el_appender_attach(self.pointer, base_offset, *descriptors))
+            self._check(lib.el_appender_attach(pointer, base_offset, *descriptors))
 
     def roll(self) -> None:
         """Begin a new segment, unless the active one is empty."""
         self._attach()
-        with self._flush_mutex():
+        with self._alone() as pointer:
             tail = self.tail()
-            if tail.segment_base == self.pointer.segment_base and tail.position > 0:
-                self._roll_locked()
+            if tail.segment_base == pointer.segment_base and tail.position > 0:
+                self._roll_locked(pointer)
 
     def _roll(self) -> None:
-        sealed = self.pointer.segment_base
-        with self._flush_mutex():
+        sealed = self._open_pointer().segment_base
+        with self._alone() as pointer:
             if self.tail().segment_base == sealed:
-                self._roll_locked()
+                self._roll_locked(pointer)
             else:
-                self._attach_to(self.tail().segment_base)
+                self._attach_to(pointer, self.tail().segment_base)
 
-    def _roll_locked(self) -> None:
+    def _roll_locked(self, pointer: Any) -> None:
         """Seal the segment, sync it, and only then let its successor take records."""
         sealed = ffi.new("el_tail *")
-        self._check(lib.el_roll_begin(self.pointer, sealed))
+        self._check(lib.el_roll_begin(pointer, sealed))
         successor = sealed.end_offset
         with (
             files.failures_told(f"no new segment can be made in {self._directory}"),
@@ -156,27 +197,33 @@ class Appender:
             _opened_segment(self._directory, successor) as descriptors,
         ):
             self._sync(directory)
-            self._check(lib.el_roll_finish(self.pointer, successor))
-            self._check(lib.el_appender_attach(self.pointer, successor, *descriptors))
+            self._check(lib.el_roll_finish(pointer, successor))
+            self._check(lib.el_appender_attach(pointer, successor, *descriptors))
 
     def _sync(self, directory: int) -> None:
         """Make the names of new files durable. If that fails nobody may try again, as with any sync."""
         try:
             os.fsync(directory)
         except OSError as error:
-            lib.el_head_set_poison(self._head.pointer, error.errno)
+            lib.el_head_set_poison(self._mapped, error.errno)
             raise self._poisoned() from error
 
     def _check(self, status: int) -> None:
         if status != lib.EL_DONE:
             raise self._error(status)
 
-    def _error(self, status: int) -> EventLogError:
-        reason = os.strerror(self.pointer.error_number) if self.pointer.error_number else "unknown reason"
+    def _error(self, status: int, holder: int | None = None) -> EventLogError:
+        pointer = self._open_pointer()
+        reason = os.strerror(pointer.error_number) if pointer.error_number else "unknown reason"
         if status == lib.EL_POISONED:
             return self._poisoned()
         if status == lib.EL_LOCK_TIMEOUT:
-            return self._lock_timeout(self.pointer.holder)
+            return self._lock_timeout(pointer.holder if holder is None else holder)
+        if status == lib.EL_HELD_ALREADY:
+            return LockTimeoutError(
+                f"this thread is at work on the segments of {self._directory} already: a signal's handler must not append or "
+                "flush where what it has interrupted does"
+            )
         if status == lib.EL_DISK_FULL:
             return DiskFullError(f"no space left in {self._directory}: {reason}; nothing was written")
         if status == lib.EL_UNIT_TOO_LARGE:
@@ -193,12 +240,12 @@ class Appender:
         )
 
     def _poisoned(self) -> EventLogError:
-        if self._head.poison == DELETED:
+        if self._poison == DELETED:
             return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
         if self._damage is not None:
             return CorruptLogError(self._damage.path, self._damage.position, self._damage.reason)
         return PoisonedError(
-            f"{self._directory} takes no writes since one failed ({os.strerror(self._head.poison)}): close the "
+            f"{self._directory} takes no writes since one failed ({os.strerror(self._poison)}): close the "
             "partition in every process, and open it again to recover it"
         )
 

@@ -147,7 +147,7 @@ class Partition:
         native.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if self._log_append_time else 0
         native.compresses = self._codec != NO_CODEC
         native.needs_keys = self._needs_keys
-        native.settings_version = version
+        native.settings_version = self._settings_version = version
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
@@ -257,6 +257,7 @@ class Partition:
         compression: str | None,
     ) -> range | None:
         """Append a unit; None if the topic was altered meanwhile, so that its settings were loaded and are to be tried."""
+        version = self._settings_version  # before they are gone by: another thread may load others meanwhile
         codec = self._codec if compression is None else self._codec_for(compression)
         try:
             if self._needs_keys and values:
@@ -273,7 +274,7 @@ class Partition:
                 if pack.count == 0:
                     return range(0)
                 native = self._native
-                while (offset := lib.el_append_unit(native, pack.data, pack.length)) < 0:
+                while (offset := lib.el_append_unit(native, pack.data, pack.length, version)) < 0:
                     if offset == lib.EL_SETTINGS_CHANGED:
                         self._mapped()
                         self._reload_settings()
@@ -455,6 +456,7 @@ class Partition:
             self._segments.check_topic()
             return False
 
+        look()  # what happened just before would wake nobody any more
         return wait_for_any(self._signals, awaited, timeout, look)
 
     # --- life --------------------------------------------------------------------------------------------

@@ -19,12 +19,13 @@ from eventlog.storage.inspection import position_near
 def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> bool:
     """Can the native `el_head` be right? Nobody else has it mapped, and no durable offset may be promised that is not there."""
     tail, checkpoint = ffi.new("el_tail *"), ffi.new("el_checkpoint *")
-    lib.el_head_peek(head, tail)
+    is_under_way = lib.el_head_peek(head, tail)
     bases = files.segment_bases(directory)
     if not bases or not lib.el_head_former_checkpoint(head, *identity, checkpoint):
         return False
-    start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
-    are_in_order = start <= lib.el_head_end_offset(head) <= tail.end_offset and durable <= checkpoint.offset <= tail.end_offset
+    start, durable, end = lib.el_head_start_offset(head), lib.el_head_durable_offset(head), lib.el_head_end_offset(head)
+    is_published = start <= end <= tail.end_offset if is_under_way else start <= end == tail.end_offset
+    are_in_order = is_published and durable <= checkpoint.offset <= tail.end_offset
     starts_right = start == max(bases[0], min(read_start(directory), tail.end_offset))
     # Behind the segment that takes appends, its successor may stand already.
     is_last = tail.segment_base == bases[-1] or (lib.el_head_is_sealing(head) and tail.segment_base in bases)

@@ -84,6 +84,7 @@ class SegmentList:
                 self.check_topic()
                 raise CorruptLogError(self._directory, 0, "the partition's directory is missing") from error
             self._version = version
+            self._lying.clear()
         return self._bases
 
     def list_again(self) -> None:
@@ -314,6 +315,8 @@ class LogReader:
             self._go_to(self.next_offset)
             return True
         following = self._segments.after(self._base_offset)
+        if following is not None:
+            self._check_whole()
         is_gap = following != self._native.following_base and not self._segments.may_have_gaps
         if following is None or is_gap:
             self._check_not_deleted(self.next_offset)
@@ -330,6 +333,13 @@ class LogReader:
         else:
             self._go_to(self.next_offset)
         return True
+
+    def _check_whole(self) -> None:
+        """A segment with another one behind it was cut off at its last batch: zeros do not end it, however many they are."""
+        position = lib.el_reader_batch_position(self._native)
+        if os.fstat(self._descriptor).st_size > position:
+            path = names.segment_file(self._directory, self._base_offset)
+            raise CorruptLogError(path, position, "zeros stand where a batch should, and the segment goes on")
 
     def _was_replaced(self) -> bool:
         """Does the next offset stand in another file than the one that was read to its end? Compaction may have merged the

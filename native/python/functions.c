@@ -181,13 +181,14 @@ static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
     el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     el_pack pack;
     int64_t offset = EL_SETTINGS_CHANGED;
+    uint32_t settings_version = appender->settings_version;
     memset(&pack, 0, sizeof pack);
     int is_packed = !appender->compresses && !appender->needs_keys &&
                     el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max, appender->attributes != 0) ==
                         EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_unit(appender, pack.data, pack.length);
+        offset = el_append_unit(appender, pack.data, pack.length, settings_version);
         Py_END_ALLOW_THREADS
         if (offset >= 0 || is_for_python(offset) || !is_resolved(state, offset))
             break;

@@ -332,13 +332,13 @@ static int check_room(const el_appender *appender, const uint8_t *batches, size_
     return is_full || is_far || is_old ? EL_ROLL_NEEDED : EL_DONE;
 }
 
-static int check_may_append(const el_appender *appender) {
+static int check_may_append(const el_appender *appender, uint32_t settings_version) {
     const el_head *head = appender->head;
     if (atomic_load_explicit(&head->poison, memory_order_relaxed) != 0)
         return EL_POISONED;
     if (atomic_load_explicit(&appender->is_retired, memory_order_relaxed) != 0)
         return EL_SEGMENT_CHANGED;
-    if (atomic_load_explicit(&head->settings_version, memory_order_relaxed) != appender->settings_version)
+    if (atomic_load_explicit(&head->settings_version, memory_order_relaxed) != settings_version)
         return EL_SETTINGS_CHANGED;
     if (head->tail.segment_base != appender->segment_base || atomic_load_explicit(&head->sealing, memory_order_relaxed))
         return EL_SEGMENT_CHANGED;
@@ -346,9 +346,10 @@ static int check_may_append(const el_appender *appender) {
 }
 
 /* With the append mutex held. */
-static int append_locked(el_appender *appender, uint8_t *batches, size_t length, int64_t *first_offset) {
+static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version,
+                         int64_t *first_offset) {
     el_head *head = appender->head;
-    int status = check_may_append(appender);
+    int status = check_may_append(appender, settings_version);
     if (status == EL_DONE && atomic_load_explicit(&head->writing, memory_order_relaxed))
         status = discard_unpublished(appender);
     if (status == EL_DONE)
@@ -371,13 +372,14 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     return status;
 }
 
-static int64_t append_within(el_appender *appender, uint8_t *batches, size_t length, int64_t timeout_ms) {
+static int64_t append_within(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version,
+                             int64_t timeout_ms) {
     int64_t first_offset = -1;
     int status = lock_append_within(appender, timeout_ms);
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("append.locked");
-    status = append_locked(appender, batches, length, &first_offset);
+    status = append_locked(appender, batches, length, settings_version, &first_offset);
     el_head_unlock_append(appender->head);
     if (status != EL_DONE)
         return status;
@@ -386,8 +388,8 @@ static int64_t append_within(el_appender *appender, uint8_t *batches, size_t len
     return first_offset;
 }
 
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length) {
-    return append_within(appender, batches, length, appender->lock_timeout_ms);
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
+    return append_within(appender, batches, length, settings_version, appender->lock_timeout_ms);
 }
 
 int el_appender_retire(el_appender *appender) {
@@ -395,6 +397,8 @@ int el_appender_retire(el_appender *appender) {
     int status = lock_append(appender);
     if (status == EL_DONE)
         el_head_unlock_append(appender->head);
+    if (el_head_lock_flush(appender->head, appender->lock_timeout_ms, &appender->holder) == EL_DONE)
+        el_head_unlock_flush(appender->head, appender->signals);
     return status;
 }
 
@@ -410,6 +414,7 @@ static size_t content_bytes(const el_new_record *record) {
 
 int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
+    uint32_t settings_version = appender->settings_version; /* before they are gone by: another thread may load others meanwhile */
     if (appender->compresses || (appender->needs_keys && record->key_length < 0))
         return EL_SETTINGS_CHANGED;
     size_t capacity =
@@ -430,7 +435,8 @@ int64_t el_append_record(el_appender *appender, const el_new_record *record, int
     size_t length = el_batch_finish(&writer, appender->attributes);
     int64_t offset = (int64_t)length > appender->batch_bytes_max
                          ? EL_RECORD_TOO_LARGE
-                         : append_within(appender, data, length, may_wait ? appender->lock_timeout_ms : 0);
+                         : append_within(appender, data, length, settings_version,
+                                           may_wait ? appender->lock_timeout_ms : 0);
     if (data != on_stack)
         free(data);
     return offset;
@@ -473,10 +479,14 @@ int el_flush(el_appender *appender, int64_t offset) {
         int status = el_head_lock_flush(head, 0, &appender->holder);
         if (status == EL_DONE) {
             EL_FAULT_POINT("flush.locked");
-            status = el_head_durable_offset(head) < offset ? el_flush_locked(appender) : EL_DONE;
+            status = atomic_load(&appender->is_retired)           ? EL_SEGMENT_CHANGED
+                     : el_head_durable_offset(head) < offset ? el_flush_locked(appender)
+                                                             : EL_DONE;
             el_head_unlock_flush(head, appender->signals);
             return status;
         }
+        if (status == EL_HELD_ALREADY)
+            return status;
         if (deadline < 0)
             deadline = monotonic_ms() + appender->lock_timeout_ms;
         int64_t remaining = deadline - monotonic_ms();

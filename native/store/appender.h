@@ -47,8 +47,9 @@ void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 
 /* Append a unit: `length` bytes of whole batches, to be visible all at once. Their base offsets are filled in. Returns the
- * first offset, or a negative el_status with nothing appended. */
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length);
+ * first offset, or a negative el_status with nothing appended; EL_SETTINGS_CHANGED if the topic's settings are not any more those of the
+ * version by which they were encoded. */
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
 /* What a caller wants to append. Lengths of -1 mean null; timestamp -1: now. Headers are encoded with el_header_write. */
 typedef struct el_new_record {
@@ -66,7 +67,8 @@ typedef struct el_new_record {
  * mutex. */
 int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait);
 
-/* Append nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append. */
+/* Append and flush nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append, a
+ * flush or a roll. */
 int el_appender_retire(el_appender *appender);
 
 /* Milliseconds since the epoch. */

@@ -24,8 +24,11 @@ static int is_same_file(const el_head *head, uint64_t device, uint64_t inode) {
            head->inode == inode;
 }
 
+/* Any content of the watches is as good as zeros, and a thread that was late with its wake-up may still change them. */
 static uint32_t seal_of(const el_head *head) {
-    uint32_t seal = el_crc32c(EL_HEAD_LAYOUT, head, offsetof(el_head, checkpoint));
+    size_t behind_watches = offsetof(el_head, append);
+    uint32_t seal = el_crc32c(EL_HEAD_LAYOUT, head, offsetof(el_head, watch));
+    seal = el_crc32c(seal, &head->append, offsetof(el_head, checkpoint) - behind_watches);
     return seal != 0 ? seal : 1;
 }
 
@@ -51,8 +54,10 @@ void el_head_unseal(el_head *head) {
     atomic_store(&head->seal, 0);
 }
 
-void el_head_peek(const el_head *head, el_tail *tail) {
-    *tail = atomic_load(&head->next_is_complete) ? head->next : head->tail;
+int el_head_peek(const el_head *head, el_tail *tail) {
+    int is_under_way = atomic_load(&head->next_is_complete) != 0;
+    *tail = is_under_way ? head->next : head->tail;
+    return is_under_way;
 }
 
 static uint32_t checkpoint_checksum(const el_checkpoint *checkpoint) {
@@ -170,13 +175,15 @@ void el_head_unlock_append(el_head *head) {
 }
 
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder) {
-    int result = el_mutex_lock(&head->flush.mutex, timeout_ms);
+    int result = timeout_ms > 0 ? el_mutex_lock(&head->flush.mutex, timeout_ms) : el_mutex_try(&head->flush.mutex);
     if (result == EOWNERDEAD)
         pthread_mutex_consistent(&head->flush.mutex); /* a flush or a roll is simply done again */
     else if (result != 0) {
-        *holder = atomic_load_explicit(&head->flush_holder, memory_order_relaxed);
-        return EL_LOCK_TIMEOUT;
+        int32_t process = atomic_load_explicit(&head->flush_holder, memory_order_relaxed);
+        *holder = process != 0 ? process : -1;
+        return result == EDEADLK ? EL_HELD_ALREADY : EL_LOCK_TIMEOUT;
     }
+    *holder = 0;
     atomic_store_explicit(&head->flush_holder, (int32_t)getpid(), memory_order_relaxed);
     return EL_DONE;
 }

@@ -9,7 +9,7 @@
  *         384  tail             the state an append continues from
  *         512  next             the tail that an append is about to publish
  *         640  checkpoint       the last durable position, with a checksum: survives a reboot
- *         672  seal             once the last process has closed the partition, a checksum of all before the checkpoint
+ *         672  seal             once the last process has closed the partition, a checksum of all before the checkpoint but the watches
  *
  * Crash safety within one boot rests on the order of stores. An append sets `writing`, writes its
  * bytes, fills in `next`, sets `next_is_complete`, copies next to tail, publishes the end offset, and
@@ -139,8 +139,8 @@ int el_head_is_sealed(const el_head *head);
 void el_head_unseal(el_head *head);
 
 /* The tail that the next append will continue from, as far as that can be told without the append mutex: nobody else has the
- * page mapped. */
-void el_head_peek(const el_head *head, el_tail *tail);
+ * page mapped. 1 if its publication was begun and not completed: the end offset may still be the one before. */
+int el_head_peek(const el_head *head, el_tail *tail);
 
 /* The last durable position that a former boot left, if its checksum and the file's identity hold. */
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
@@ -165,6 +165,7 @@ int el_head_is_sealing(const el_head *head);
  * that died is noticed by the kernel and its half-done work completed or discarded. */
 int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_append(el_head *head);
+/* The same, or EL_HELD_ALREADY. *holder is 0 once the mutex is taken, so that a caller that is interrupted knows whether it is. */
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head, el_signals *signals);
 

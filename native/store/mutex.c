@@ -16,6 +16,15 @@ void el_mutex_initialise(pthread_mutex_t *mutex, int type) {
     pthread_mutexattr_destroy(&attributes);
 }
 
+int el_mutex_try(pthread_mutex_t *mutex) {
+    static const struct timespec past = {0, 0};
+    int result = pthread_mutex_trylock(mutex);
+    if (result != EBUSY)
+        return result;
+    result = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &past);
+    return result == ETIMEDOUT ? EBUSY : result;
+}
+
 /* The common case is one compare-and-swap.
  *
  * Giving a mutex back wakes one waiter. If that one is killed before it runs, and somebody else took the mutex meanwhile,

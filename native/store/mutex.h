@@ -13,4 +13,7 @@ void el_mutex_initialise(pthread_mutex_t *mutex, int type);
  * pthread_mutex_consistent), or another errno: not locked. */
 int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms);
 
+/* The same without waiting: EBUSY, or EDEADLK where the mutex checks for errors and this thread has it. */
+int el_mutex_try(pthread_mutex_t *mutex);
+
 #endif

@@ -68,20 +68,42 @@ static void test_all_who_waited_share_one_sync(void) {
     CHECK(syncs == 1 && el_head_durable_offset(log.head) == THREADS);
 }
 
-static void test_a_mutex_that_nobody_gives_back_is_a_timeout(void) {
-    log_in_memory log = new_log(new_signals());
-    int32_t holder;
-    el_appender *appender = attach(&log, 1);
-    append_durably(appender);
-    appender->lock_timeout_ms = 20;
+static void append_one_more(el_appender *appender) {
     static const uint8_t value[] = "value";
     el_new_record record = {.value = value, .value_length = sizeof value, .key_length = -1, .timestamp = 1000};
     CHECK(el_append_record(appender, &record, 1) == 1);
-    CHECK(el_head_lock_flush(log.head, 1000, &holder) == EL_DONE);
+    appender->lock_timeout_ms = 20;
+}
+
+static void *flush_in_vain(void *argument) {
+    el_appender *appender = argument;
     CHECK(el_flush(appender, 1) == EL_DONE); /* which is durable already */
     CHECK(el_flush(appender, 2) == EL_LOCK_TIMEOUT && appender->holder == getpid());
+    return NULL;
+}
+
+static void test_a_mutex_that_nobody_gives_back_is_a_timeout(void) {
+    log_in_memory log = new_log(new_signals());
+    pthread_t thread;
+    int32_t holder = -1;
+    el_appender *appender = attach(&log, 1);
+    append_durably(appender);
+    append_one_more(appender);
+    CHECK(el_head_lock_flush(log.head, 1000, &holder) == EL_DONE && holder == 0);
+    CHECK(pthread_create(&thread, NULL, flush_in_vain, appender) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(el_flush(appender, 2) == EL_HELD_ALREADY); /* by this thread, in which a signal handler may have come in */
     el_head_unlock_flush(log.head, log.signals);
     CHECK(el_flush(appender, 2) == EL_DONE);
+    el_appender_free(appender);
+}
+
+static void test_a_retired_appender_flushes_nothing(void) {
+    log_in_memory log = new_log(new_signals());
+    el_appender *appender = attach(&log, 1);
+    append_durably(appender);
+    append_one_more(appender);
+    CHECK(el_appender_retire(appender) == EL_DONE);
+    CHECK(el_flush(appender, 2) == EL_SEGMENT_CHANGED && el_head_durable_offset(log.head) == 1);
     el_appender_free(appender);
 }
 
@@ -96,6 +118,7 @@ static void test_many_threads_flush_all_that_they_append(void) {
 int main(void) {
     test_all_who_waited_share_one_sync();
     test_a_mutex_that_nobody_gives_back_is_a_timeout();
+    test_a_retired_appender_flushes_nothing();
     test_many_threads_flush_all_that_they_append();
     return DONE();
 }
