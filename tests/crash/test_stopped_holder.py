@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 import eventlog
-from eventlog import LockTimeoutError
+from eventlog import LockTimeoutError, StoreClosedError
+from eventlog.access import open_file
+from eventlog.storage import appender
 from tests.support import heads, kafka_format, stores, workers
 from tests.support.processes import Interpreter
 
@@ -55,6 +62,66 @@ def test_a_holder_killed_with_the_mutex_is_no_obstacle(store: Path, mutex: str) 
             holder.kill()
         assert partition.append(b"after") == 1
         assert list(partition.values()) == [b"before", b"after"]
+
+
+def test_a_handler_that_raises_as_a_roll_begins_leaves_no_mutex_behind(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    stores.create(store, segment_bytes=1024)
+    with (
+        eventlog.open(store, fsync="never") as log,
+        Interpreter(workers.hold_mutex, store, "flush") as holder,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        partition = stores.open_partition(log)
+        partition.append(bytes(600))
+        assert holder.receive() == "held"
+        alarmed, noted = os.pipe()
+        os.set_blocking(noted, False)
+        former = signal.signal(signal.SIGALRM, _raise), signal.set_wakeup_fd(noted)
+        try:
+            giving_back = pool.submit(lambda: (os.read(alarmed, 1), holder.send("give it back")))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(ZeroDivisionError):
+                partition.append(bytes(600))  # asks for a roll, and waits for the mutex when the signal comes
+            giving_back.result()
+        finally:
+            signal.signal(signal.SIGALRM, former[0])
+            signal.set_wakeup_fd(former[1])
+            os.close(alarmed)
+            os.close(noted)
+        assert holder.receive() == "given back"
+        pool.submit(partition.flush).result()
+        assert partition.append(bytes(600)) == 1
+
+
+def _raise(*_: object) -> NoReturn:
+    raise ZeroDivisionError
+
+
+def test_a_thread_that_is_at_work_on_segments_when_they_are_closed_leaves_no_mutex_behind(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(store, fsync="never", lock_timeout_ms=_LOCK_TIMEOUT_MS) as log, ThreadPoolExecutor(1) as pool:
+        partition = stores.open_partition(log)
+        partition.append(b"before")
+        other = eventlog.open(store, fsync="never", lock_timeout_ms=_LOCK_TIMEOUT_MS)
+        is_inside, may_go_on = threading.Event(), threading.Event()
+
+        def open_late(path: Path) -> int:
+            is_inside.set()
+            may_go_on.wait()
+            return open_file(path)
+
+        monkeypatch.setattr(appender, "open_file", open_late)
+        appending = pool.submit(stores.open_partition(other).append, b"late")
+        is_inside.wait()
+        other.close()
+        may_go_on.set()
+        with pytest.raises(StoreClosedError):
+            appending.result()
+        monkeypatch.undo()
+        partition.flush()
+        assert partition.append(b"after") == 1
 
 
 @pytest.mark.parametrize("next_is_complete", [True, False])

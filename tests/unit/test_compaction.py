@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import EventLog, InvalidArgumentError, Partition, Record, TopicPartition
+from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition
 from eventlog.storage import compaction
-from tests.support import stores
+from tests.support import kafka_format, stores
 from tests.support.heads import simulate_reboot
 
 DAY_MS = 86_400_000
@@ -170,6 +170,24 @@ def test_damage_is_reported_and_never_written_anew(log: EventLog, store: Path) -
     report = log.maintain()
     assert damaged.name in report.failures[0][1]
     assert {path.name: path.read_bytes() for path in damaged.parent.iterdir()} == files
+
+
+@pytest.mark.parametrize("length", [512, 4096, 8192])
+def test_zeros_in_a_sealed_segment_are_damage_however_many_they_are(log: EventLog, store: Path, length: int) -> None:
+    partition = stores.open_partition(log)
+    log.alter_topic(stores.TOPIC, config={"segment.bytes": 32768})
+    fill(partition, 3000, 1000)
+    log.maintain(compact_all=True)
+    segment = stores.segments(store)[0]
+    batches = [batch for batch in kafka_format.parse_log(segment) if batch.position > 0]
+    batch = batches[len(batches) // 3]
+    with segment.open("r+b") as file:
+        file.seek(batch.position)
+        file.write(bytes(min(length, segment.stat().st_size - batch.position)))
+    for read in (partition.values, partition.records, lambda: partition.read(batches[len(batches) // 3 - 1].base_offset, 500)):
+        with pytest.raises(CorruptLogError) as raised:
+            list(read())
+        assert (raised.value.path, raised.value.position) == (segment, batch.position)
 
 
 def test_a_consumer_that_is_in_the_middle_reads_on_without_a_gap(log: EventLog, store: Path) -> None:

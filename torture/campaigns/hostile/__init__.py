@@ -16,6 +16,7 @@ from torture.campaign import Campaign, Run
 from torture.campaigns.hostile import fuzzing
 
 _FUZZERS_AT_ONCE = 2
+_ALLOCATIONS = 150  # of one worker, which says nothing before it has tried them
 
 
 def _fuzz(run: Run) -> None:
@@ -39,9 +40,11 @@ def _run_out_of_memory(run: Run) -> None:
     if importlib.util.find_spec("_testcapi") is None:
         return
     for use in out_of_memory.USES:
-        first = run.random.randrange(run.amount(1000, 1))
-        with Worker(out_of_memory.let_each_fail, run.directory / use, use, first, first + run.amount(30, 1500)) as worker:
-            run.count("failed allocations", worker.receive())
+        begin = run.random.randrange(run.amount(1000, 1))
+        for first in range(begin, begin + run.amount(30, 1500), _ALLOCATIONS):
+            last = first + min(run.amount(30, 1500), _ALLOCATIONS)
+            with Worker(out_of_memory.let_each_fail, run.directory / f"{use}-{first}", use, first, last) as worker:
+                run.count("failed allocations", worker.receive())
 
 
 def _run_sanitized(run: Run) -> None:
