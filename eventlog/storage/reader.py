@@ -21,6 +21,7 @@ from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
 
 _COMPRESSION = 0x07
+_BLANK_BLOCK_BYTES = 65536
 _RAISED = -3  # the last item of the list is what the expression's function has raised
 
 # A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
@@ -335,11 +336,14 @@ class LogReader:
         return True
 
     def _check_whole(self) -> None:
-        """A segment with another one behind it was cut off at its last batch: zeros do not end it, however many they are."""
-        position = lib.el_reader_batch_position(self._native)
-        if os.fstat(self._descriptor).st_size > position:
-            path = names.segment_file(self._directory, self._base_offset)
-            raise CorruptLogError(path, position, "zeros stand where a batch should, and the segment goes on")
+        """Zeros are the end of a segment that has another one behind it only if nothing else stands behind them."""
+        end = lib.el_reader_batch_position(self._native)
+        position = end
+        while block := files.read_at(self._descriptor, _BLANK_BLOCK_BYTES, position):
+            if block.count(0) < len(block):
+                path = names.segment_file(self._directory, self._base_offset)
+                raise CorruptLogError(path, end, "zeros stand where a batch should, and the segment goes on behind them")
+            position += len(block)
 
     def _was_replaced(self) -> bool:
         """Does the next offset stand in another file than the one that was read to its end? Compaction may have merged the

@@ -176,14 +176,15 @@ def test_damage_is_reported_and_never_written_anew(log: EventLog, store: Path) -
 def test_zeros_in_a_sealed_segment_are_damage_however_many_they_are(log: EventLog, store: Path, length: int) -> None:
     partition = stores.open_partition(log)
     log.alter_topic(stores.TOPIC, config={"segment.bytes": 32768})
-    fill(partition, 3000, 1000)
+    fill(partition, 3000, 3000)
     log.maintain(compact_all=True)
     segment = stores.segments(store)[0]
     batches = [batch for batch in kafka_format.parse_log(segment) if batch.position > 0]
     batch = batches[len(batches) // 3]
     with segment.open("r+b") as file:
         file.seek(batch.position)
-        file.write(bytes(min(length, segment.stat().st_size - batch.position)))
+        file.write(bytes(length))
+    assert batch.position + length < batches[-1].position, "there has to be something behind the zeros"
     for read in (partition.values, partition.records, lambda: partition.read(batches[len(batches) // 3 - 1].base_offset, 500)):
         with pytest.raises(CorruptLogError) as raised:
             list(read())
