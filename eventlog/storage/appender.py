@@ -6,9 +6,8 @@ The native appender does the work and answers with a status; here the rare ones 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,9 @@ from eventlog.errors import (
 )
 from eventlog.storage import files, names
 from eventlog.storage.head import SharedHead
+from eventlog.storage.mutexes import held
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
-
-_SLICE_MS = 1000  # between two slices of a wait Python runs its signal handlers
 
 
 @contextmanager
@@ -115,28 +113,14 @@ class Appender:
         """Close the segment's files, once no thread is inside a native call."""
         self.pointer = None
 
-    @contextmanager
-    def _flush_mutex(self) -> Iterator[None]:
-        """Hold it for the length of a block.
-
-        A signal's handler may raise as soon as the call that takes it has returned: the cell says whether it was taken."""
-        holder = ffi.new("int32_t *", -1)
-        try:
-            self._lock_flush(holder)
-            yield
-        finally:
-            if holder[0] == 0:
-                lib.el_head_unlock_flush(self._mapped, self._signals)
-
-    def _lock_flush(self, holder: Any) -> None:
-        deadline = time.monotonic() + self._lock_timeout_ms / 1000
-        while True:
-            remaining_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            status = lib.el_head_lock_flush(self._mapped, min(remaining_ms, _SLICE_MS), holder)
-            if status == lib.EL_DONE:
-                return
-            if status == lib.EL_HELD_ALREADY or remaining_ms == 0:
-                raise self._error(status, holder[0])
+    def _flush_mutex(self) -> AbstractContextManager[None]:
+        """Hold it for the length of a block."""
+        return held(
+            lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
+            lambda: lib.el_head_unlock_flush(self._mapped, self._signals),
+            self._lock_timeout_ms,
+            self._error,
+        )
 
     @contextmanager
     def _alone(self) -> Iterator[Any]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from eventlog._native import ffi, lib
+from eventlog._native import lib
 from eventlog.errors import LockTimeoutError
+from eventlog.storage.mutexes import held
 from eventlog.storage.shared import SharedFile
 
 _HOLDER = struct.Struct("=8xi")  # native/store/gate.h
-_LOOK_AGAIN_MS = 1000  # between two slices of a wait Python runs its signal handlers
 
 
 def gate_holder(path: Path) -> int | None:
@@ -62,27 +60,20 @@ class Gate(SharedFile):
     def _unseal(self) -> None:
         """It was never sealed."""
 
-    @contextmanager
-    def passed(self) -> Iterator[None]:
+    def passed(self) -> AbstractContextManager[None]:
         """Be the only one inside for the length of a block. Not to be entered twice by one thread.
 
         Raises `LockTimeoutError`, which names the process that is inside."""
         pointer = self.pointer
-        self._enter(pointer)
-        try:
-            yield
-        finally:
-            lib.el_gate_leave(pointer)
+        return held(
+            lambda timeout_ms, holder: int(lib.el_gate_enter(pointer, timeout_ms, holder)),
+            lambda: lib.el_gate_leave(pointer),
+            self._lock_timeout_ms,
+            self._refusal,
+        )
 
-    def _enter(self, pointer: Any) -> None:
-        deadline = time.monotonic() + self._lock_timeout_ms / 1000
-        holder = ffi.new("int32_t *")
-        while True:
-            remaining_ms = max(0, int((deadline - time.monotonic()) * 1000))
-            if lib.el_gate_enter(pointer, min(remaining_ms, _LOOK_AGAIN_MS), holder) == lib.EL_DONE:
-                return
-            if remaining_ms == 0:
-                who = f"process {holder[0]}" if holder[0] else "another process"
-                raise LockTimeoutError(
-                    f"{who} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"
-                )
+    def _refusal(self, _: int, holder: int) -> LockTimeoutError:
+        who = f"process {holder}" if holder > 0 else "another process"
+        return LockTimeoutError(
+            f"{who} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"
+        )

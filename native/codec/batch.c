@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "big_endian.h"
 #include "crc32c.h"
 #include "varint.h"
 
@@ -32,39 +33,6 @@ const char *el_codec_status_text(int status) {
 #define SMALL_RECORD_BYTES_MIN 12 /* so many can be looked at without asking where the bytes end */
 #define SMALL_MAX 0x3fff          /* the largest number in a varint of two bytes */
 
-static uint16_t load_16(const uint8_t *at) {
-    uint16_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap16(value);
-}
-
-static uint32_t load_32(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap32(value);
-}
-
-static uint64_t load_64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return __builtin_bswap64(value);
-}
-
-static void store_16(uint8_t *at, uint16_t value) {
-    value = __builtin_bswap16(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static void store_32(uint8_t *at, uint32_t value) {
-    value = __builtin_bswap32(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static void store_64(uint8_t *at, uint64_t value) {
-    value = __builtin_bswap64(value);
-    memcpy(at, &value, sizeof value);
-}
-
 static int is_zero(const uint8_t *data, size_t length) {
     for (size_t i = 0; i < length; i++)
         if (data[i] != 0)
@@ -73,7 +41,7 @@ static int is_zero(const uint8_t *data, size_t length) {
 }
 
 static int check_header(const uint8_t *data, el_batch *batch) {
-    int32_t batch_length = (int32_t)load_32(data + 8);
+    int32_t batch_length = (int32_t)el_load_32(data + 8);
     if (batch_length < EL_BATCH_HEADER_BYTES - EL_BATCH_LENGTH_END)
         return is_zero(data, EL_BATCH_HEADER_BYTES) ? EL_CODEC_ZEROS : EL_CODEC_BAD_LENGTH;
     if (data[16] != EL_MAGIC)
@@ -96,17 +64,17 @@ int el_batch_parse(const uint8_t *data, size_t available, el_batch *batch) {
     batch->size_bytes = 0;
     if (available < EL_BATCH_HEADER_BYTES)
         return EL_CODEC_INCOMPLETE;
-    batch->base_offset = (int64_t)load_64(data);
-    batch->leader_epoch = (int32_t)load_32(data + 12);
-    batch->crc = load_32(data + 17);
-    batch->attributes = (int16_t)load_16(data + 21);
-    batch->last_offset_delta = (int32_t)load_32(data + 23);
-    batch->base_timestamp = (int64_t)load_64(data + 27);
-    batch->max_timestamp = (int64_t)load_64(data + 35);
-    batch->producer_id = (int64_t)load_64(data + 43);
-    batch->producer_epoch = (int16_t)load_16(data + 51);
-    batch->base_sequence = (int32_t)load_32(data + 53);
-    batch->record_count = (int32_t)load_32(data + 57);
+    batch->base_offset = (int64_t)el_load_64(data);
+    batch->leader_epoch = (int32_t)el_load_32(data + 12);
+    batch->crc = el_load_32(data + 17);
+    batch->attributes = (int16_t)el_load_16(data + 21);
+    batch->last_offset_delta = (int32_t)el_load_32(data + 23);
+    batch->base_timestamp = (int64_t)el_load_64(data + 27);
+    batch->max_timestamp = (int64_t)el_load_64(data + 35);
+    batch->producer_id = (int64_t)el_load_64(data + 43);
+    batch->producer_epoch = (int16_t)el_load_16(data + 51);
+    batch->base_sequence = (int32_t)el_load_32(data + 53);
+    batch->record_count = (int32_t)el_load_32(data + 57);
     int status = check_header(data, batch);
     if (status != EL_CODEC_OK)
         return status;
@@ -336,24 +304,24 @@ size_t el_batch_finish(el_batch_writer *writer, int16_t attributes) {
 }
 
 void el_batch_seal(uint8_t *data, el_batch *batch) {
-    store_32(data + 8, (uint32_t)(batch->size_bytes - EL_BATCH_LENGTH_END));
+    el_store_32(data + 8, (uint32_t)(batch->size_bytes - EL_BATCH_LENGTH_END));
     data[16] = EL_MAGIC;
-    store_16(data + 21, (uint16_t)batch->attributes);
-    store_32(data + 23, (uint32_t)batch->last_offset_delta);
-    store_64(data + 27, (uint64_t)batch->base_timestamp);
-    store_64(data + 35, (uint64_t)batch->max_timestamp);
-    store_64(data + 43, (uint64_t)batch->producer_id);
-    store_16(data + 51, (uint16_t)batch->producer_epoch);
-    store_32(data + 53, (uint32_t)batch->base_sequence);
-    store_32(data + 57, (uint32_t)batch->record_count);
+    el_store_16(data + 21, (uint16_t)batch->attributes);
+    el_store_32(data + 23, (uint32_t)batch->last_offset_delta);
+    el_store_64(data + 27, (uint64_t)batch->base_timestamp);
+    el_store_64(data + 35, (uint64_t)batch->max_timestamp);
+    el_store_64(data + 43, (uint64_t)batch->producer_id);
+    el_store_16(data + 51, (uint16_t)batch->producer_epoch);
+    el_store_32(data + 53, (uint32_t)batch->base_sequence);
+    el_store_32(data + 57, (uint32_t)batch->record_count);
     batch->crc = el_crc32c(0, data + CHECKSUM_START, (size_t)batch->size_bytes - CHECKSUM_START);
-    store_32(data + 17, batch->crc);
+    el_store_32(data + 17, batch->crc);
     el_batch_place(data, batch->base_offset, batch->leader_epoch);
 }
 
 void el_batch_place(uint8_t *data, int64_t base_offset, int32_t leader_epoch) {
-    store_64(data, (uint64_t)base_offset);
-    store_32(data + 12, (uint32_t)leader_epoch);
+    el_store_64(data, (uint64_t)base_offset);
+    el_store_32(data + 12, (uint32_t)leader_epoch);
 }
 
 void el_scan_begin(el_scan *scan, int64_t next_offset) {

@@ -263,7 +263,7 @@ static PyObject *wait(PyObject *state, PyObject *const *arguments, Py_ssize_t co
     PyObject *parameters[WAIT_PARAMETERS] = {NULL}, *function = PyTuple_GetItem(state, IN_PYTHON);
     int64_t offset;
     double seconds;
-    int is_plain = count < DURABLE + 1 && sort_arguments(wait_names, WAIT_PARAMETERS, arguments, count, keywords, parameters) &&
+    int is_plain = count <= DURABLE && sort_arguments(wait_names, WAIT_PARAMETERS, arguments, count, keywords, parameters) &&
                    read_number(parameters[OFFSET], &offset) && read_timeout(parameters[TIMEOUT], &seconds) &&
                    (parameters[DURABLE] == NULL || PyBool_Check(parameters[DURABLE]));
     if (!is_plain)

@@ -35,9 +35,11 @@ int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder) {
         result = 0;
     }
     if (result != 0) {
-        *holder = atomic_load(&gate->holder);
-        return EL_LOCK_TIMEOUT;
+        int32_t process = atomic_load(&gate->holder);
+        *holder = process != 0 ? process : -1;
+        return result == EDEADLK ? EL_HELD_ALREADY : EL_LOCK_TIMEOUT;
     }
+    *holder = 0;
     atomic_store(&gate->holder, getpid());
     EL_FAULT_POINT("gate.entered");
     return EL_DONE;

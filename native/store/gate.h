@@ -32,7 +32,8 @@ void el_gate_unmap(el_gate *gate);
 void el_gate_initialise(el_gate *gate);
 int el_gate_is_ready(const el_gate *gate);
 
-/* EL_DONE, or EL_LOCK_TIMEOUT; *holder is then the process that is inside. Leave in the same thread. */
+/* EL_DONE, EL_LOCK_TIMEOUT or EL_HELD_ALREADY; *holder is then the process that is inside, -1 if that is not known. It is 0 once the
+ * gate is entered, so that a caller that is interrupted knows whether it is. Leave in the same thread. */
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
 void el_gate_leave(el_gate *gate);
 

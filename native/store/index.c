@@ -1,21 +1,12 @@
 #include "index.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "../codec/big_endian.h"
+#include "read.h"
 
 #define PAGE_BYTES 4096
-
-static void store_be32(uint8_t *out, uint32_t value) {
-    value = __builtin_bswap32(value);
-    memcpy(out, &value, 4);
-}
-
-static void store_be64(uint8_t *out, uint64_t value) {
-    value = __builtin_bswap64(value);
-    memcpy(out, &value, 8);
-}
 
 /* Kafka's rule (LogSegment.append): once more than the interval has gone by since the last entry, the batch that is
  * appended now gets one. */
@@ -28,8 +19,8 @@ int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int
         tail->first_timestamp = batch->max_timestamp;
     int is_due = tail->bytes_since_index > interval_bytes;
     if (is_due) {
-        store_be32(entry, (uint32_t)(last_offset - tail->segment_base));
-        store_be32(entry + 4, (uint32_t)tail->position);
+        el_store_32(entry, (uint32_t)(last_offset - tail->segment_base));
+        el_store_32(entry + 4, (uint32_t)tail->position);
         tail->bytes_since_index = 0;
     }
     tail->bytes_since_index += batch->size_bytes;
@@ -39,44 +30,23 @@ int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int
 int el_time_index_due(el_tail *tail, uint8_t *entry) {
     if (tail->max_timestamp <= tail->indexed_timestamp)
         return 0;
-    store_be64(entry, (uint64_t)tail->max_timestamp);
-    store_be32(entry + 8, (uint32_t)(tail->max_timestamp_offset - tail->segment_base));
+    el_store_64(entry, (uint64_t)tail->max_timestamp);
+    el_store_32(entry + 8, (uint32_t)(tail->max_timestamp_offset - tail->segment_base));
     tail->indexed_timestamp = tail->max_timestamp;
     return 1;
 }
 
-static int32_t load_be32(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return (int32_t)__builtin_bswap32(value);
-}
-
-static int64_t load_be64(const uint8_t *at) {
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return (int64_t)__builtin_bswap64(value);
-}
-
 el_index_entry el_index_read(const uint8_t *bytes) {
-    return (el_index_entry){.relative_offset = load_be32(bytes), .position = load_be32(bytes + 4)};
+    return (el_index_entry){.relative_offset = (int32_t)el_load_32(bytes), .position = (int32_t)el_load_32(bytes + 4)};
 }
 
 static int64_t load_key(const uint8_t *entry, size_t key_bytes) {
-    return key_bytes == sizeof(int32_t) ? load_be32(entry) : load_be64(entry);
+    return key_bytes == sizeof(int32_t) ? (int32_t)el_load_32(entry) : (int64_t)el_load_64(entry);
 }
 
 /* How many whole entries could be read. */
 static size_t read_entries(int fd, uint8_t *entries, size_t count, size_t entry_bytes, size_t first) {
-    size_t length = count * entry_bytes, filled = 0;
-    while (filled < length) {
-        ssize_t got = pread(fd, entries + filled, length - filled, (off_t)(first * entry_bytes + filled));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        filled += (size_t)got;
-    }
-    return filled / entry_bytes;
+    return el_read_at(fd, entries, count * entry_bytes, (int64_t)(first * entry_bytes)) / entry_bytes;
 }
 
 /* A binary search that reads single entries until the rest fits into a page. */

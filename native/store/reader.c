@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "index.h"
+#include "read.h"
 
 #define AHEAD_BYTES_MIN 4096
 #define AHEAD_GROWTH 4
@@ -55,11 +56,7 @@ void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_of
 static int64_t base_of_named(int fd, int64_t position, int64_t last) {
     uint8_t header[EL_BATCH_HEADER_BYTES];
     el_batch batch = {0};
-    ssize_t length;
-    do
-        length = position < 0 ? 0 : pread(fd, header, sizeof header, position);
-    while (length < 0 && errno == EINTR);
-    el_batch_parse(header, length > 0 ? (size_t)length : 0, &batch);
+    el_batch_parse(header, position < 0 ? 0 : el_read_at(fd, header, sizeof header, position), &batch);
     return batch.size_bytes > 0 && batch.base_offset == last - batch.last_offset_delta ? batch.base_offset : -1;
 }
 

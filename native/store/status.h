@@ -17,8 +17,8 @@ enum el_status {
     EL_NO_MEMORY = -10,
     EL_RECORD_TOO_LARGE = -11,
     EL_STALE_MEMBER = -12, /* somebody else owns the partition */
-    EL_HELD_ALREADY = -14, /* by this very thread: a signal handler has come in again */
     EL_SETTINGS_CHANGED = -13, /* the topic was altered: load its settings, and encode the records anew */
+    EL_HELD_ALREADY = -14, /* by this very thread: a signal handler has come in again */
 };
 
 #endif

@@ -20,10 +20,14 @@ int __wrap_fdatasync(int fd) {
     return __real_fdatasync(fd);
 }
 
-static void append_durably(el_appender *appender) {
+static int64_t append(el_appender *appender) {
     static const uint8_t value[] = "value";
     el_new_record record = {.value = value, .value_length = sizeof value, .key_length = -1, .timestamp = 1000};
-    int64_t offset = el_append_record(appender, &record, 1);
+    return el_append_record(appender, &record, 1);
+}
+
+static void append_durably(el_appender *appender) {
+    int64_t offset = append(appender);
     CHECK(offset >= 0 && el_flush(appender, offset + 1) == EL_DONE);
     CHECK(el_head_durable_offset(appender->head) > offset);
 }
@@ -69,9 +73,7 @@ static void test_all_who_waited_share_one_sync(void) {
 }
 
 static void append_one_more(el_appender *appender) {
-    static const uint8_t value[] = "value";
-    el_new_record record = {.value = value, .value_length = sizeof value, .key_length = -1, .timestamp = 1000};
-    CHECK(el_append_record(appender, &record, 1) == 1);
+    CHECK(append(appender) == 1);
     appender->lock_timeout_ms = 20;
 }
 

@@ -41,9 +41,10 @@ def _run_out_of_memory(run: Run) -> None:
         return
     for use in out_of_memory.USES:
         begin = run.random.randrange(run.amount(1000, 1))
-        for first in range(begin, begin + run.amount(30, 1500), _ALLOCATIONS):
-            last = first + min(run.amount(30, 1500), _ALLOCATIONS)
-            with Worker(out_of_memory.let_each_fail, run.directory / f"{use}-{first}", use, first, last) as worker:
+        end = begin + run.amount(30, 1500)
+        for first in range(begin, end, _ALLOCATIONS):
+            stop = min(first + _ALLOCATIONS, end)
+            with Worker(out_of_memory.let_each_fail, run.directory / f"{use}-{first}", use, first, stop) as worker:
                 run.count("failed allocations", worker.receive())
 
 
