@@ -20,7 +20,7 @@ from eventlog.access import open_file
 from eventlog.errors import CorruptLogError
 from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
-from eventlog.storage import files, names
+from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
 from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
@@ -34,7 +34,6 @@ _KEY_BYTES = int(ffi.sizeof("el_key_offset"))
 _RECORD_BYTES_MIN = 8  # a keyed record takes more
 _TIME_MAX = 2**63 - 1
 _KEYS_MIN = 64  # el_offset_map wants at least 8
-_OFFSETS_MAX = 2**31 - 1  # an index entry's offset is relative, and has 31 bits
 _COMPRESSION = 0x07
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 
@@ -261,7 +260,7 @@ class _Compaction:
         changed_before = self.native.batches_changed
         group: list[Segment] = []
         for segment in segments:
-            is_far = segment.end_offset - segments[0].base_offset > _OFFSETS_MAX
+            is_far = segment.end_offset - segments[0].base_offset > index.OFFSETS_MAX
             if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
                 break
             _go_through(segment.path, *self._writers(cleaned))

@@ -13,6 +13,8 @@ from eventlog.storage import files
 ENTRY = struct.Struct(">ii")
 TIME_ENTRY = struct.Struct(">qi")
 
+OFFSETS_MAX = 2**31 - 1  # that a segment may span: an entry's offset is relative, and has 31 bits
+
 
 class IndexEntry(NamedTuple):
     """The last offset of a batch, and the batch's position in the .log file."""

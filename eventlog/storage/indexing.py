@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
-from eventlog.storage import files, names
+from eventlog.storage import files, index, names
 from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
@@ -22,17 +22,14 @@ def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = IND
     Nobody may replace the segment meanwhile: see `segments_locked`. Raises `CorruptLogError`, and then nothing was changed, if
     the segment is not right: indexes of what is wrong would be believed."""
     path = names.segment_file(directory, base_offset)
-    indexes = _build_indexes(path, base_offset, interval_bytes)
     following = min((base for base in files.segment_bases(directory) if base > base_offset), default=sys.maxsize)
-    if indexes.tail.end_offset > following:
-        reason = f"it ends at offset {indexes.tail.end_offset}, but the segment behind begins at {following}"
-        raise CorruptLogError(path, 0, reason)
+    indexes = _build_indexes(path, base_offset, following, interval_bytes)
     files.replace_file(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), [bytes(indexes.entries)])
     files.replace_file(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), [bytes(indexes.time_entries)])
 
 
-def _build_indexes(path: Path, base_offset: int, interval_bytes: int) -> IndexBuilder:
-    """The indexes that a sealed .log file is to have, and its tail. Raises `CorruptLogError`."""
+def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes: int) -> IndexBuilder:
+    """The indexes that a sealed .log file is to have, behind which another one begins. Raises `CorruptLogError`."""
     indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
     tail, block_bytes = indexes.tail, _BLOCK_BYTES
     with open(path, "rb") as file:
@@ -47,6 +44,9 @@ def _build_indexes(path: Path, base_offset: int, interval_bytes: int) -> IndexBu
                 break  # as for a reader, zeros are the end
             else:
                 block_bytes = needed_bytes(path, data, before, size)
+    # No checksum guards where a batch says that it begins.
+    if tail.end_offset > min(following, base_offset + index.OFFSETS_MAX):
+        raise CorruptLogError(path, 0, f"it ends at offset {tail.end_offset}, but the segment behind begins at {following}")
     indexes.seal()
     return indexes
 

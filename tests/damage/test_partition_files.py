@@ -111,6 +111,25 @@ def test_two_segments_swapped_are_told_and_give_no_wrong_record(filled: Store, i
         check_other_partition(log, filled)
 
 
+@pytest.mark.parametrize("byte", range(8))
+def test_indexes_are_not_made_anew_from_a_segment_whose_batch_says_that_it_begins_far_away(tmp_path: Path, byte: int) -> None:
+    store = tmp_path / "store"
+    stores.create(store, **{"segment.bytes": 4096})
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        for number in range(3):
+            partition.append(bytes(3000), timestamp=1000 * number)
+    path = stores.segments(store)[0]
+    good = path.read_bytes()
+    path.write_bytes(good[:byte] + bytes([good[byte] ^ 0x40]) + good[byte + 1 :])
+    before = path.with_suffix(".timeindex").read_bytes()
+    with eventlog.open(store) as log:
+        with pytest.raises(CorruptLogError) as raised:
+            stores.open_partition(log).offset_for_time(1500)
+        assert raised.value.path == path
+    assert path.with_suffix(".timeindex").read_bytes() == before
+
+
 def test_every_flipped_bit_of_a_small_log_is_noticed(tmp_path: Path) -> None:
     store = tmp_path / "store"
     stores.create(store)
