@@ -9,8 +9,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from eventlog._native import ffi, lib
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -24,35 +25,47 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
-from eventlog.producer.lane import Lane
+from eventlog.producer.lane import Append, Lane
 from eventlog.producer.linger import Lingerer
-from eventlog.producer.receipt import PendingReceipt, Receipt
+from eventlog.producer.receipt import AppendedReceipt, PendingReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
 from eventlog.records.partitioning import partition_for_key
+from eventlog.records.record import TUPLE_MAKER
 
 _BATCH_BYTES_MAX = 2**24
 
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
 
-class _TopicLanes:
+class _TopicLanes(NamedTuple):
     """A topic's partitions, and which of them gets records without a key: the same one for a batch's worth of bytes, as
-    Kafka's sticky partitioner does (KIP-794)."""
+    Kafka's sticky partitioner does (KIP-794). Native code knows the order of the first three fields."""
 
-    def __init__(self, lanes: list[Lane], batch_bytes: int) -> None:
-        self.lanes = lanes
-        self._batch_bytes = batch_bytes
-        self._left = 0
-        self._current = lanes[0]
+    address: int  # of `choice`, the native el_choice
+    lanes: tuple[Lane, ...]
+    appends: tuple[Append, ...]
+    choice: Any
+    batch_bytes: int
+
+    @classmethod
+    def of(cls, lanes: Iterable[Lane], batch_bytes: int) -> _TopicLanes:
+        """The partitions have been opened."""
+        lanes = tuple(lanes)
+        choice = ffi.new("el_choice *", {"partition_count": len(lanes), "sets_timestamps": lanes[0].sets_timestamps})
+        address = int(ffi.cast("uintptr_t", choice))
+        return cls(address, lanes, tuple(lane.append for lane in lanes), choice, batch_bytes)
 
     def sticky(self, value: bytes | None) -> Lane:
         """The lane for the next record without a key."""
-        if self._left <= 0:
-            self._current = random.choice(self.lanes)
-            self._left = self._batch_bytes
-        self._left -= len(value) if isinstance(value, bytes) and value else 1
-        return self._current
+        choice = self.choice
+        left_bytes = choice.left_bytes
+        if left_bytes <= 0:
+            choice.current = random.randrange(len(self.lanes))
+            left_bytes = self.batch_bytes
+        choice.left_bytes = left_bytes - (len(value) if isinstance(value, bytes) and value else 1)
+        current: int = choice.current
+        return self.lanes[current]
 
 
 class Producer:
@@ -78,13 +91,30 @@ class Producer:
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = threading.Lock()
         self._signals = internals(log).signals
-        self._catalog_version = self._signals.catalog_version
+        self._native: Any = ffi.new("el_sender *", {"signals": self._signals.pointer})
+        self._native.catalog_version = self._catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
         self._loss: EventLogError | None = None  # of records that waited for a topic when it was deleted
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
+        if self._lingerer is None and compression is None:
+            self._shorten_calls()
         _producers.add(self)
+
+    def _shorten_calls(self) -> None:
+        """Put a built-in function in front of `send`: it calls the method for all that is not plain."""
+        made: list[Any] = []
+        address = int(ffi.cast("uintptr_t", self._native))
+        keep = (self._native, self._signals.pointer)
+        state = (address, self.send, self._topics, AppendedReceipt, TUPLE_MAKER, self._note, "last_offset", keep)
+        if not lib.el_new_send_function(id(made), id(state)):
+            raise MemoryError("memory ran out while a producer was made")
+        self.__dict__["send"] = made[0]
+
+    def _note(self, lane: Lane, offset: int) -> None:
+        assert self._notifier is not None
+        self._notifier.note(lane, offset)
 
     def __enter__(self) -> Producer:
         return self
@@ -130,9 +160,9 @@ class Producer:
             receipt: Receipt = PendingReceipt(lane, batch, place, None if lane.sets_timestamps else timestamp)
         else:
             offset = lane.append(value, key, headers, timestamp)
-            receipt = Receipt(lane, offset, None if lane.sets_timestamps else timestamp)
+            receipt = AppendedReceipt((lane, offset, None if lane.sets_timestamps else timestamp))
         if self._notifier is not None:
-            self._notifier.note(lane, offset)
+            self._note(lane, offset)
         elif self._lingerer is None:
             lane.last_offset = offset
         return receipt
@@ -159,10 +189,10 @@ class Producer:
         with self._lock:
             if self._why_unusable is not None:
                 self._refuse()
-            known = self._topics[topic].lanes if topic in self._topics else []
+            known = self._topics[topic].lanes if topic in self._topics else ()
             for lane in known:
                 lane.take_settings(description.settings())
-            lanes = known + [
+            added = (
                 Lane(
                     self._groups,
                     self._log.partition(topic, number),
@@ -171,8 +201,8 @@ class Producer:
                     batch_bytes=self._batch_bytes,
                 )
                 for number in range(len(known), description.partitions)
-            ]
-            self._topics[topic] = _TopicLanes(lanes, self._batch_bytes)
+            )
+            self._topics[topic] = _TopicLanes.of((*known, *added), self._batch_bytes)
             return self._topics[topic]
 
     def _look_at_catalog(self) -> None:
@@ -187,7 +217,7 @@ class Producer:
                     self._loss = self._loss or error
             else:
                 self._open_topic(topic)
-        self._catalog_version = version
+        self._native.catalog_version = self._catalog_version = version
 
     def _refuse(self) -> NoReturn:
         assert self._why_unusable is not None
@@ -210,6 +240,7 @@ class Producer:
             if self._notifier is None:
                 self._notifier = AckNotifier(self._groups)
                 self._notifier.start()
+                self._native.has_notifier = True
             self._notifier.subscribe(group, callback)
 
     def flush(self) -> None:
@@ -253,7 +284,7 @@ class Producer:
 
     def _end(self, why: EventLogError) -> None:
         self._why_unusable = why
-        self._topics = {}
+        self._topics.clear()
 
 
 def _do_in_all(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
@@ -14,12 +15,9 @@ if TYPE_CHECKING:
 class Receipt:
     """A record's place in the log. With `linger_ms` the record may still be waiting: `is_resolved` tells."""
 
-    __slots__ = ("_lane", "_offset", "_timestamp")
-
-    def __init__(self, lane: Lane, offset: int, timestamp: int | None) -> None:
-        self._lane = lane
-        self._offset = offset
-        self._timestamp = timestamp
+    __slots__ = ()
+    _lane: Lane
+    _timestamp: int | None  # None: it stands in the log
 
     def __repr__(self) -> str:
         where = self.offset if self.is_resolved else "not appended yet"
@@ -37,20 +35,19 @@ class Receipt:
 
     @property
     def is_resolved(self) -> bool:
-        """Is the record in the log?"""
-        return True
+        """Is the record in the log? Readers may see it a moment before this tells."""
+        raise NotImplementedError
 
     @property
     def offset(self) -> int:
         """The record's offset. A record that is still waiting is appended now; raises what appending raises."""
-        return self._offset
+        raise NotImplementedError
 
     @property
     def timestamp(self) -> int:
         """The record's timestamp, in milliseconds since the epoch. Read from the log unless it was given and counts."""
-        if self._timestamp is None:
-            self._timestamp = self._lane.log.read(self.offset, max_records=1)[0].timestamp
-        return self._timestamp
+        given = self._timestamp
+        return self._lane.log.read(self.offset, max_records=1)[0].timestamp if given is None else given
 
     def is_acked(self, group: str) -> bool:
         """Has this group committed past the record? Raises `TopicNotFoundError` if the topic was deleted."""
@@ -66,28 +63,43 @@ class Receipt:
         return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)
 
 
-class PendingReceipt(Receipt):
-    """A receipt of a record that waits to be appended together with others."""
+class AppendedReceipt(Receipt, tuple[Any, ...]):
+    """A receipt of a record that is in the log: a tuple of lane, offset and timestamp, as native code makes it."""
 
-    __slots__ = ("_batch",)
-
-    def __init__(self, lane: Lane, batch: Batch, place: int, timestamp: int | None) -> None:
-        self._lane = lane
-        self._offset = place
-        self._timestamp = timestamp
-        self._batch = batch
+    __slots__ = ()
+    _lane = property(itemgetter(0))
+    _timestamp = property(itemgetter(2))
 
     @property
     def is_resolved(self) -> bool:
-        """Is the record in the log? Readers may see it a moment before this tells."""
+        return True
+
+    @property
+    def offset(self) -> int:
+        offset: int = self[1]
+        return offset
+
+
+class PendingReceipt(Receipt):
+    """A receipt of a record that waits to be appended together with others."""
+
+    __slots__ = ("_batch", "_lane", "_place", "_timestamp")
+
+    def __init__(self, lane: Lane, batch: Batch, place: int, timestamp: int | None) -> None:
+        self._lane = lane
+        self._batch = batch
+        self._place = place
+        self._timestamp = timestamp
+
+    @property
+    def is_resolved(self) -> bool:
         return self._batch.first_offset is not None
 
     @property
     def offset(self) -> int:
-        """The record's offset. A record that is still waiting is appended now; raises what appending raises."""
         if self._batch.loss is not None:
             raise type(self._batch.loss)(*self._batch.loss.args)
         if self._batch.first_offset is None:
             self._lane.append_waiting()
         assert self._batch.first_offset is not None
-        return self._batch.first_offset + self._offset
+        return self._batch.first_offset + self._place

@@ -11,21 +11,17 @@
 #include <time.h>
 
 #include "../store/acks.h"
-#include "../store/appender.h"
-#include "making.h"
+#include "calls.h"
 
 #define SECONDS_END 0x1p53 /* Python's check refuses from there on */
 
-enum { VALUE, KEY, HEADERS, TIMESTAMP, APPEND_PARAMETERS };
 enum { OFFSET, TIMEOUT, DURABLE, WAIT_PARAMETERS };
 
-static const char *const append_names[APPEND_PARAMETERS] = {"value", "key", "headers", "timestamp"};
+static const char *const append_names[EL_RECORD_PARAMETERS] = {"value", "key", "headers", "timestamp"};
 static const char *const wait_names[WAIT_PARAMETERS] = {"offset", "timeout", "durable"};
 
-/* Sort arguments into `parameter_count` parameters, of which the first is needed. 0 if they do not fit; the Python function then says
- * why. */
-static int sort_arguments(const char *const *names, int parameter_count, PyObject *const *arguments, Py_ssize_t count,
-                          PyObject *keywords, PyObject **parameters) {
+int el_sort_arguments(const char *const *names, int parameter_count, PyObject *const *arguments, Py_ssize_t count,
+                      PyObject *keywords, PyObject **parameters) {
     if (count > parameter_count)
         return 0;
     for (Py_ssize_t i = 0; i < count; i++)
@@ -56,8 +52,7 @@ static int view_exactly(PyObject *object, const uint8_t **data, int64_t *length)
     return 1;
 }
 
-/* An exact int from 0 to 2^63 - 1; 0 for anything else. */
-static int read_number(PyObject *object, int64_t *number) {
+int el_read_number(PyObject *object, int64_t *number) {
     if (!PyLong_CheckExact(object))
         return 0;
     *number = PyLong_AsLongLong(object);
@@ -68,7 +63,7 @@ static int read_number(PyObject *object, int64_t *number) {
 
 static int read_time(PyObject *object, int64_t *timestamp) {
     *timestamp = -1;
-    return object == NULL || object == Py_None || read_number(object, timestamp);
+    return object == NULL || object == Py_None || el_read_number(object, timestamp);
 }
 
 static int read_headers(PyObject *object, encoded_headers *encoded, el_new_record *record) {
@@ -82,11 +77,10 @@ static int read_headers(PyObject *object, encoded_headers *encoded, el_new_recor
     return is_done;
 }
 
-/* 0 if the parameters are for Python to look at. What the record refers to belongs to them and to `headers`. */
-static int read_record(PyObject **parameters, encoded_headers *headers, el_new_record *record) {
-    return view_exactly(parameters[VALUE], &record->value, &record->value_length) &&
-           view_exactly(parameters[KEY], &record->key, &record->key_length) &&
-           read_time(parameters[TIMESTAMP], &record->timestamp) && read_headers(parameters[HEADERS], headers, record);
+int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new_record *record) {
+    return view_exactly(parameters[EL_VALUE], &record->value, &record->value_length) &&
+           view_exactly(parameters[EL_KEY], &record->key, &record->key_length) &&
+           read_time(parameters[EL_TIMESTAMP], &record->timestamp) && read_headers(parameters[EL_HEADERS], headers, record);
 }
 
 /* The offset, or a negative status. */
@@ -100,7 +94,7 @@ static int64_t append_one(el_appender *appender, const el_new_record *record) {
     return offset;
 }
 
-static PyObject *call_python(PyObject *function, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+PyObject *el_call_python(PyObject *function, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
     PyObject *positional = PyTuple_New(count);
     PyObject *named = PyDict_New();
     PyObject *result = NULL;
@@ -150,8 +144,7 @@ static int is_flushed(PyObject *state, el_appender *appender, int64_t end_offset
     return 1;
 }
 
-/* The offset; or a negative number, with an exception set unless the record is for Python to look at. */
-static int64_t append_record(PyObject *state, const el_new_record *record) {
+int64_t el_append_with(PyObject *state, const el_new_record *record) {
     el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     for (;;) {
         int64_t offset = append_one(appender, record);
@@ -163,17 +156,17 @@ static int64_t append_record(PyObject *state, const el_new_record *record) {
 }
 
 static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
-    PyObject *parameters[APPEND_PARAMETERS] = {NULL};
+    PyObject *parameters[EL_RECORD_PARAMETERS] = {NULL};
     encoded_headers headers = {0};
     el_new_record record = {0};
     int64_t offset = -1;
-    if (sort_arguments(append_names, APPEND_PARAMETERS, arguments, count, keywords, parameters) &&
-        read_record(parameters, &headers, &record))
-        offset = append_record(state, &record);
+    if (el_sort_arguments(append_names, EL_RECORD_PARAMETERS, arguments, count, keywords, parameters) &&
+        el_read_record(parameters, &headers, &record))
+        offset = el_append_with(state, &record);
     free(headers.data);
     if (offset >= 0)
         return PyLong_FromLongLong(offset);
-    return PyErr_Occurred() ? NULL : call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+    return PyErr_Occurred() ? NULL : el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
 /* The first offset; or a negative number, with an exception set unless the list is for Python to look at. */
@@ -208,7 +201,7 @@ static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssi
         if (PyErr_Occurred())
             return NULL;
     }
-    return call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+    return el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
 /* Seconds of an exact float or int that is not negative; None: more than one sleep. 0 for anything else. */
@@ -263,11 +256,11 @@ static PyObject *wait(PyObject *state, PyObject *const *arguments, Py_ssize_t co
     PyObject *parameters[WAIT_PARAMETERS] = {NULL}, *function = PyTuple_GetItem(state, IN_PYTHON);
     int64_t offset;
     double seconds;
-    int is_plain = count <= DURABLE && sort_arguments(wait_names, WAIT_PARAMETERS, arguments, count, keywords, parameters) &&
-                   read_number(parameters[OFFSET], &offset) && read_timeout(parameters[TIMEOUT], &seconds) &&
+    int is_plain = count <= DURABLE && el_sort_arguments(wait_names, WAIT_PARAMETERS, arguments, count, keywords, parameters) &&
+                   el_read_number(parameters[OFFSET], &offset) && read_timeout(parameters[TIMEOUT], &seconds) &&
                    (parameters[DURABLE] == NULL || PyBool_Check(parameters[DURABLE]));
     if (!is_plain)
-        return call_python(function, arguments, count, keywords);
+        return el_call_python(function, arguments, count, keywords);
     double start = seconds_now();
     if (sleep_once(PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), offset, parameters[DURABLE] == Py_True, seconds))
         return PyBool_FromLong(1);
@@ -302,7 +295,7 @@ static PyMethodDef wait_definition = {"wait", (PyCFunction)(void (*)(void))wait,
 
 static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($module, offset, /)\n--\n\nAs Ack.commit."};
 
-static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
+int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
     PyGILState_STATE lock = PyGILState_Ensure();
     PyObject *function = PyCFunction_NewEx(definition, (PyObject *)state, NULL);
     int is_done = function != NULL && PyList_Append((PyObject *)list, function) == 0;
@@ -313,17 +306,17 @@ static int append_function(uintptr_t list, PyMethodDef *definition, uintptr_t st
 }
 
 int el_new_append_function(uintptr_t list, uintptr_t state) {
-    return append_function(list, &append_definition, state);
+    return el_append_function(list, &append_definition, state);
 }
 
 int el_new_append_many_function(uintptr_t list, uintptr_t state) {
-    return append_function(list, &append_many_definition, state);
+    return el_append_function(list, &append_many_definition, state);
 }
 
 int el_new_wait_function(uintptr_t list, uintptr_t state) {
-    return append_function(list, &wait_definition, state);
+    return el_append_function(list, &wait_definition, state);
 }
 
 int el_new_commit_function(uintptr_t list, uintptr_t state) {
-    return append_function(list, &commit_definition, state);
+    return el_append_function(list, &commit_definition, state);
 }

@@ -18,6 +18,10 @@ typedef struct record_maker {
 /* bytes, or None for a length below 0. NULL with an exception set. */
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 
+/* An instance of a subclass of tuple with these fields, whose references it takes. `make` is tuple.__new__, or None where an instance
+ * may be filled in place. NULL with an exception set, as soon as a field is NULL. */
+PyObject *el_make_tuple(PyTypeObject *type, PyObject *make, PyObject **fields, int count);
+
 /* NULL with an exception set: MemoryError, or anything else for a malformed record. */
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source);
 void el_maker_clear(record_maker *maker);

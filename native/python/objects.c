@@ -312,42 +312,43 @@ static int are_items_inline(void) {
     return answer;
 }
 
-/* New references, NULL where one could not be had: then an exception is set. */
-static int make_fields(record_maker *maker, const el_reader *reader, const el_record *source, PyObject **fields) {
-    int64_t timestamp = el_reader_timestamp(reader, source);
-    Py_INCREF(maker->topic);
-    Py_INCREF(maker->partition);
-    fields[0] = maker->topic;
-    fields[1] = maker->partition;
-    fields[2] = PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta);
-    fields[3] = timestamp_object(maker, timestamp);
-    fields[4] = el_make_bytes(source->key, source->key_length);
-    fields[5] = el_make_bytes(source->value, source->value_length);
-    fields[6] = decode_headers(source);
-    return fields[2] != NULL && fields[3] != NULL && fields[4] != NULL && fields[5] != NULL && fields[6] != NULL;
+PyObject *el_make_tuple(PyTypeObject *type, PyObject *make, PyObject **fields, int count) {
+    int in_place = make == Py_None, is_whole = 1;
+    PyObject *made = NULL;
+    for (int i = 0; i < count; i++)
+        is_whole &= fields[i] != NULL;
+    if (is_whole)
+        made = in_place ? PyType_GenericAlloc(type, count) : PyTuple_New(count);
+    if (made != NULL && in_place && are_items_inline()) {
+        memcpy((PyVarObject *)made + 1, fields, (size_t)count * sizeof *fields);
+        return made;
+    }
+    for (int i = 0; i < count; i++)
+        if (made != NULL)
+            PyTuple_SetItem(made, i, fields[i]);
+        else
+            Py_XDECREF(fields[i]);
+    if (made == NULL || in_place)
+        return made;
+    PyObject *instance = PyObject_CallFunctionObjArgs(make, type, made, NULL);
+    Py_DECREF(made);
+    return instance;
 }
 
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
-    int in_place = maker->make == Py_None;
-    PyObject *fields[RECORD_FIELDS];
-    int is_whole = make_fields(maker, reader, source, fields);
-    PyObject *record = NULL;
-    if (is_whole)
-        record = in_place ? PyType_GenericAlloc(maker->type, RECORD_FIELDS) : PyTuple_New(RECORD_FIELDS);
-    if (record != NULL && in_place && are_items_inline()) {
-        memcpy((PyVarObject *)record + 1, fields, sizeof fields);
-        return record;
-    }
-    for (int i = 0; i < RECORD_FIELDS; i++)
-        if (record != NULL)
-            PyTuple_SetItem(record, i, fields[i]);
-        else
-            Py_XDECREF(fields[i]);
-    if (record == NULL || in_place)
-        return record;
-    PyObject *made = PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
-    Py_DECREF(record);
-    return made;
+    int64_t timestamp = el_reader_timestamp(reader, source);
+    Py_INCREF(maker->topic);
+    Py_INCREF(maker->partition);
+    PyObject *fields[] = {
+        maker->topic,
+        maker->partition,
+        PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta),
+        timestamp_object(maker, timestamp),
+        el_make_bytes(source->key, source->key_length),
+        el_make_bytes(source->value, source->value_length),
+        decode_headers(source),
+    };
+    return el_make_tuple(maker->type, maker->make, fields, RECORD_FIELDS);
 }
 
 /* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
