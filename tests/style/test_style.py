@@ -30,7 +30,7 @@ LAYERS = {
     "groups": {"log", "storage", "catalog", "records"},
     "maintenance": {"groups", "log", "storage", "catalog", "records"},
     "keeping": {"groups", "log", "storage", "catalog", "records"},
-    "producer": {"groups", "log", "storage", "records"},
+    "producer": {"groups", "log", "storage", "records", "_native"},
     "consumer": {"groups", "log", "storage", "records"},
     "views": {"groups", "log", "storage", "catalog", "records"},
     "api": {"keeping", "maintenance", "views", "producer", "consumer", "groups", "log", "catalog", "records"},

@@ -350,3 +350,48 @@ def test_flush_goes_on_to_other_topics_where_one_was_deleted(log: EventLog, opti
         producer.flush()
         log.flush()
         assert log.partition(TOPIC, 0).durable_offset == 1
+
+
+@pytest.mark.parametrize("arguments", [{}, {"key": b"k"}, {"partition": 1}], ids=["sticky", "by key", "by number"])
+def test_a_send_that_is_held_on_to_goes_by_what_the_topic_is_now(log: EventLog, arguments: dict[str, Any]) -> None:
+    with log.producer() as producer:
+        send = producer.send
+        for number in range(10):
+            assert send(TOPIC, b"%d" % number, **arguments).is_resolved
+        log.alter_topic(TOPIC, config={"message.timestamp.type": "LogAppendTime"})
+        assert send(TOPIC, b"x", timestamp=5, **arguments).timestamp > 10**12
+        log.alter_topic(TOPIC, partitions=64)
+        assert {send(TOPIC, b"x", key=b"%d" % number).partition for number in range(1000)} > set(range(4, 60))
+        log.delete_topic(TOPIC)
+        log.create_topic(TOPIC, 2)
+        assert send(TOPIC, b"first", **arguments).offset == 0
+        with pytest.raises(eventlog.PartitionNotFoundError, match="it has 0 to 1"):
+            send(TOPIC, b"x", partition=2)
+    with pytest.raises(eventlog.StoreClosedError):
+        send(TOPIC, b"x", **arguments)
+
+
+def test_records_without_a_key_change_partitions_with_every_batch_of_bytes(log: EventLog) -> None:
+    with log.producer(batch_bytes=1000) as producer:
+        places = [producer.send(TOPIC, bytes(100)).partition for _ in range(1000)]
+    runs = [places[start : start + 10] for start in range(0, 1000, 10)]
+    assert all(len(set(run)) == 1 for run in runs) and set(places) == set(range(4))
+
+
+def test_a_send_reports_bad_arguments_as_the_method_does(log: EventLog) -> None:
+    with log.producer() as producer:
+        producer.send(TOPIC, b"x")
+        for arguments in ((), (TOPIC,), (TOPIC, b"x", None, None, None, None, None)):
+            with pytest.raises(TypeError, match=r"send\(\)"):
+                producer.send(*arguments)  # type: ignore[arg-type,call-arg]
+        with pytest.raises(TypeError, match="surprise"):
+            producer.send(TOPIC, b"x", surprise=1)  # type: ignore[call-arg]
+        for topic in (None, [], "a/b"):
+            with pytest.raises((eventlog.InvalidTypeError, eventlog.InvalidArgumentError)):
+                producer.send(topic, b"x")  # type: ignore[arg-type]
+        for bad in ({"value": "text"}, {"key": "text"}, {"headers": [("a", 1)]}, {"partition": True}, {"timestamp": 1.5}):
+            with pytest.raises(eventlog.InvalidTypeError):
+                producer.send(TOPIC, **{"value": b"x", **bad})  # type: ignore[arg-type]
+        with pytest.raises(eventlog.PartitionNotFoundError):
+            producer.send(TOPIC, b"x", partition=-1)
+    assert everything(log) == [b"x"]
