@@ -127,7 +127,7 @@ int el_head_change_settings(el_head *head, el_signals *signals, const el_limits 
                             int32_t *holder);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
-void el_head_unlock_flush(el_head *head, el_signals *signals);
+void el_head_unlock_flush(el_head *head);
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
 void el_head_set_deleted(el_head *head, int error_number);

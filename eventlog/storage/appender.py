@@ -117,7 +117,7 @@ class Appender:
         """Hold it for the length of a block."""
         return held(
             lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
-            lambda: lib.el_head_unlock_flush(self._mapped, self._signals),
+            lambda: lib.el_head_unlock_flush(self._mapped),
             self._lock_timeout_ms,
             self._error,
         )

@@ -398,7 +398,7 @@ int el_appender_retire(el_appender *appender) {
     if (status == EL_DONE)
         el_head_unlock_append(appender->head);
     if (el_head_lock_flush(appender->head, appender->lock_timeout_ms, &appender->holder) == EL_DONE)
-        el_head_unlock_flush(appender->head, appender->signals);
+        el_head_unlock_flush(appender->head);
     return status;
 }
 
@@ -442,6 +442,12 @@ int64_t el_append_record(el_appender *appender, const el_new_record *record, int
     return offset;
 }
 
+static int64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* With the flush mutex held. */
 int el_flush_locked(el_appender *appender) {
     el_head *head = appender->head;
@@ -455,44 +461,47 @@ int el_flush_locked(el_appender *appender) {
         return EL_DONE;
     if (tail.segment_base != appender->segment_base)
         return EL_SEGMENT_CHANGED;
+    int64_t start = monotonic_ns();
     if (synced(appender->log_fd, fdatasync) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("flush.synced");
+    el_group_commit_synced(&head->group, monotonic_ns() - start);
     el_head_store_durable(head, appender->signals, tail.segment_base, tail.position, tail.end_offset);
     return EL_DONE;
 }
 
-static int64_t monotonic_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+/* With the flush mutex held, which is given back. */
+static int flush_for_all(el_appender *appender, int64_t offset) {
+    el_head *head = appender->head;
+    int status = EL_DONE;
+    EL_FAULT_POINT("flush.locked");
+    if (atomic_load(&appender->is_retired))
+        status = EL_SEGMENT_CHANGED;
+    else if (el_head_durable_offset(head) < offset) {
+        el_group_commit_gather(&head->group);
+        status = el_flush_locked(appender);
+    }
+    el_head_unlock_flush(head);
+    return status;
 }
 
-/* Group commit. One flushes for all who have appended before it began. The others do not queue for the mutex, in which each would
- * have to have its turn only to find that it has nothing to do: they sleep until the flush has ended, all wake, and one of those whose
- * records it did not cover flushes next. A process that dies in between wakes nobody; hence the bound on the sleep. */
 int el_flush(el_appender *appender, int64_t offset) {
     el_head *head = appender->head;
     int64_t deadline = -1;
     while (el_head_durable_offset(head) < offset) {
-        int64_t flushes = atomic_load(&head->flushes);
+        uint32_t ended = el_group_commit_ended(&head->group);
         int status = el_head_lock_flush(head, 0, &appender->holder);
-        if (status == EL_DONE) {
-            EL_FAULT_POINT("flush.locked");
-            status = atomic_load(&appender->is_retired)           ? EL_SEGMENT_CHANGED
-                     : el_head_durable_offset(head) < offset ? el_flush_locked(appender)
-                                                             : EL_DONE;
-            el_head_unlock_flush(head, appender->signals);
-            return status;
-        }
+        if (status == EL_DONE)
+            return flush_for_all(appender, offset);
         if (status == EL_HELD_ALREADY)
             return status;
+        int64_t now = monotonic_ns() / 1000000;
         if (deadline < 0)
-            deadline = monotonic_ms() + appender->lock_timeout_ms;
-        int64_t remaining = deadline - monotonic_ms();
-        if (remaining <= 0)
+            deadline = now + appender->lock_timeout_ms;
+        if (now >= deadline)
             return status;
-        el_head_await_flush(head, appender->signals, flushes, remaining < FLUSH_SLICE_MS ? remaining : FLUSH_SLICE_MS);
+        int64_t remaining = deadline - now;
+        el_group_commit_await(&head->group, ended, remaining < FLUSH_SLICE_MS ? remaining : FLUSH_SLICE_MS);
     }
     return EL_DONE;
 }

@@ -188,18 +188,10 @@ int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder) {
     return EL_DONE;
 }
 
-/* Who waits reads the number before it tries to take the mutex; so either it gets that, or it sees the number grow. */
-void el_head_unlock_flush(el_head *head, el_signals *signals) {
+void el_head_unlock_flush(el_head *head) {
     pthread_mutex_unlock(&head->flush.mutex);
     EL_FAULT_POINT("flush.unlocked");
-    atomic_fetch_add(&head->flushes, 1);
-    EL_FAULT_POINT("flush.counted");
-    el_watch_ring(&head->flush_watch, signals);
-}
-
-void el_head_await_flush(el_head *head, el_signals *signals, int64_t flushes, int64_t timeout_ms) {
-    el_awaited awaited = {&head->flushes, &head->flush_watch, flushes};
-    el_await_any(signals, el_signals_bell(signals), &awaited, 1, timeout_ms);
+    el_group_commit_end(&head->group);
 }
 
 void el_head_publish(el_head *head, const el_tail *next) {

@@ -2,7 +2,7 @@
  *
  *   byte    0  identity         who initialised this page, in which boot, in which file
  *          64  published        what readers see: written last, read without a lock
- *         128  watches          the bells of those who wait for the published offsets, or for the end of a flush
+ *         128  watches          the bells of those who wait for the published offsets; how flushes are shared
  *         192  append mutex     robust and process-shared; guards everything from byte 384
  *         256  flush mutex      robust and process-shared; held across fdatasync and a roll
  *         320  holders, limits  who holds a mutex (for error messages); the topic's settings
@@ -26,12 +26,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "group_commit.h"
 #include "signals.h"
 #include "status.h"
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 4
+#define EL_HEAD_LAYOUT 5
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -82,9 +83,8 @@ typedef struct el_head {
     uint8_t pad_published[24];
 
     el_watch watch;
-    el_watch flush_watch;
-    _Atomic int64_t flushes; /* counts how often the flush mutex was given back */
-    uint8_t pad_watches[40];
+    el_group_commit group;
+    uint8_t pad_watches[32];
 
     union {
         pthread_mutex_t mutex;
@@ -167,11 +167,7 @@ int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, 
 void el_head_unlock_append(el_head *head);
 /* The same, or EL_HELD_ALREADY. *holder is 0 once the mutex is taken, so that a caller that is interrupted knows whether it is. */
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
-void el_head_unlock_flush(el_head *head, el_signals *signals);
-
-/* Wait for the end of a flush after `flushes` of them, at most timeout_ms: a number of el_head.flushes that was read before the flush
- * mutex was found taken. */
-void el_head_await_flush(el_head *head, el_signals *signals, int64_t flushes, int64_t timeout_ms);
+void el_head_unlock_flush(el_head *head);
 
 /* Store the tail for everybody to see. Call with the append mutex held. */
 void el_head_publish(el_head *head, const el_tail *next);

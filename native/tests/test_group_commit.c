@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log_in_memory.h"
@@ -67,7 +68,7 @@ static void test_all_who_waited_share_one_sync(void) {
         sched_yield();
     CHECK(el_head_durable_offset(log.head) == 0);
     syncs = 0;
-    el_head_unlock_flush(log.head, log.signals);
+    el_head_unlock_flush(log.head);
     join(threads);
     CHECK(syncs == 1 && el_head_durable_offset(log.head) == THREADS);
 }
@@ -94,7 +95,7 @@ static void test_a_mutex_that_nobody_gives_back_is_a_timeout(void) {
     CHECK(el_head_lock_flush(log.head, 1000, &holder) == EL_DONE && holder == 0);
     CHECK(pthread_create(&thread, NULL, flush_in_vain, appender) == 0 && pthread_join(thread, NULL) == 0);
     CHECK(el_flush(appender, 2) == EL_HELD_ALREADY); /* by this thread, in which a signal handler may have come in */
-    el_head_unlock_flush(log.head, log.signals);
+    el_head_unlock_flush(log.head);
     CHECK(el_flush(appender, 2) == EL_DONE);
     el_appender_free(appender);
 }
@@ -117,7 +118,45 @@ static void test_many_threads_flush_all_that_they_append(void) {
     CHECK(el_head_durable_offset(log.head) == THREADS * ROUNDS && el_head_end_offset(log.head) == THREADS * ROUNDS);
 }
 
+static void test_whatever_stands_in_the_group_a_flush_comes_to_its_end(void) {
+    static const uint8_t fillings[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+    for (size_t i = 0; i < sizeof fillings; i++) {
+        log_in_memory log = new_log(new_signals());
+        pthread_t threads[THREADS];
+        memset(&log.head->group, fillings[i], sizeof log.head->group);
+        start(threads, append_one, &log);
+        join(threads);
+        CHECK(el_head_durable_offset(log.head) == THREADS);
+    }
+}
+
+static void *arrive(void *argument) {
+    el_group_commit *group = argument;
+    uint32_t ended = el_group_commit_ended(group);
+    el_group_commit_await(group, ended, 60000);
+    CHECK(el_group_commit_ended(group) != ended);
+    return NULL;
+}
+
+static void test_those_who_sleep_are_counted_when_they_are_woken(void) {
+    el_group_commit group = {0};
+    pthread_t thread;
+    while (group.crowd == 0) { /* the thread may only be about to sleep: it does not count then */
+        CHECK(pthread_create(&thread, NULL, arrive, &group) == 0);
+        while (group.has_sleeper == 0)
+            sched_yield();
+        el_group_commit_end(&group);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    CHECK(group.crowd == 1 && group.arrived > 0);
+    el_group_commit_gather(&group); /* in vain, and not for ever */
+    el_group_commit_end(&group);
+    CHECK(group.crowd == 0);
+}
+
 int main(void) {
+    test_whatever_stands_in_the_group_a_flush_comes_to_its_end();
+    test_those_who_sleep_are_counted_when_they_are_woken();
     test_all_who_waited_share_one_sync();
     test_a_mutex_that_nobody_gives_back_is_a_timeout();
     test_a_retired_appender_flushes_nothing();
