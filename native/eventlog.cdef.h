@@ -37,13 +37,13 @@ int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 typedef struct el_key_offset { ...; } el_key_offset;
 typedef struct el_offset_map {
     el_key_offset *entries; uint64_t capacity; uint64_t secret[2]; int64_t first_offset; int64_t end_offset;
-    ...;
+    int64_t next_offset; ...;
 } el_offset_map;
 int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t *records, size_t length);
 int el_offset_map_note_batches(el_offset_map *map, const uint8_t *data, size_t length, size_t *consumed);
 typedef struct el_compaction {
-    const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t records_in; int64_t records_out; int64_t batches_changed;
-    ...;
+    const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t next_offset; int64_t records_in;
+    int64_t records_out; int64_t batches_changed; ...;
 } el_compaction;
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
                        el_batch *kept);

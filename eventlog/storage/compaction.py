@@ -136,6 +136,7 @@ def _note_keys(segments: Sequence[Segment], first_dirty: int, memory_bytes: int)
     for segment in dirty:
         if not _go_through(segment.path, latest.note_plain, latest.note_compressed):
             break
+        _check_end(segment, latest.native.next_offset)
         latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
     return latest
 
@@ -153,7 +154,7 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
             if status == lib.EL_COMPACT_COMPRESSED:
                 batch, whole, section = _decompressed(path, data[consumed:], position)
                 status = compressed(batch, whole, section)
-                position += len(whole)
+                position += len(whole) if status == lib.EL_CODEC_OK else 0
             elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
                 block_bytes = needed_bytes(path, data, position, size)
             if status == lib.EL_COMPACT_FULL:
@@ -161,6 +162,13 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
             if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
                 raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return True
+
+
+def _check_end(segment: Segment, end_offset: int) -> None:
+    """No checksum guards where a batch says that it begins."""
+    if end_offset > segment.end_offset:
+        reason = f"it ends at offset {end_offset}, but the segment behind begins at {segment.end_offset}"
+        raise CorruptLogError(segment.path, 0, reason)
 
 
 def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
@@ -264,6 +272,7 @@ class _Compaction:
             if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
                 break
             _go_through(segment.path, *self._writers(cleaned))
+            _check_end(segment, self.native.next_offset)
             group.append(segment)
         return group, len(group) > 1 or self.native.batches_changed > changed_before
 
@@ -288,7 +297,10 @@ class _Compaction:
         def write_compressed(batch: Any, whole: bytes, section: bytes) -> int:
             out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * len(section))
             records = ffi.from_buffer("uint8_t[]", section)
-            if not lib.el_compact_records(self.native, batch, records, len(section), out, kept):
+            changed = lib.el_compact_records(self.native, batch, records, len(section), out, kept)
+            if changed < 0:
+                return int(lib.EL_CODEC_BAD_OFFSET)
+            if changed == 0:
                 cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
             elif kept.record_count > 0:
                 compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - _HEADER_BYTES)))

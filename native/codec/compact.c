@@ -19,9 +19,20 @@ static int is_control(const el_batch *batch) {
     return (batch->attributes & EL_ATTRIBUTE_CONTROL) != 0;
 }
 
+/* Where a batch says that it begins no checksum guards. */
+static int is_in_order(const el_batch *batch, int64_t next_offset) {
+    return batch->base_offset >= next_offset;
+}
+
+static int64_t end_offset_of(const el_batch *batch) {
+    return batch->base_offset + batch->last_offset_delta + 1;
+}
+
 int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t *records, size_t length) {
     const uint8_t *cursor = records, *end = records + length;
     el_record record;
+    if (!is_in_order(batch, map->next_offset))
+        return EL_CODEC_BAD_OFFSET;
     while (!is_control(batch) && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
         uint64_t hash[2];
         int64_t offset = batch->base_offset + record.offset_delta;
@@ -36,7 +47,7 @@ int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t 
         *entry = (el_key_offset){{hash[0], hash[1]}, offset + 1};
         map->end_offset = offset + 1;
     }
-    map->end_offset = batch->base_offset + batch->last_offset_delta + 1;
+    map->end_offset = map->next_offset = end_offset_of(batch);
     return EL_CODEC_OK;
 }
 
@@ -126,6 +137,9 @@ static survey look_through(const el_compaction *compaction, const el_batch *batc
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
                        el_batch *kept) {
     *kept = *batch;
+    if (!is_in_order(batch, compaction->next_offset))
+        return -1;
+    compaction->next_offset = end_offset_of(batch);
     compaction->records_in += batch->record_count;
     if (is_control(batch)) {
         compaction->records_out += batch->record_count;
@@ -168,6 +182,8 @@ int el_compact_batches(el_compaction *compaction, const uint8_t *data, size_t le
         uint8_t *target = out + *produced;
         int changed = el_compact_records(compaction, &batch, at + EL_BATCH_HEADER_BYTES, section,
                                          target + EL_BATCH_HEADER_BYTES, &kept);
+        if (changed < 0)
+            return EL_CODEC_BAD_OFFSET;
         if (!changed || kept.size_bytes > INT32_MAX) {
             memcpy(target, at, (size_t)batch.size_bytes);
             *produced += (size_t)batch.size_bytes;

@@ -32,13 +32,15 @@ typedef struct el_offset_map {
     uint64_t secret[2]; /* nobody may know it who chooses keys */
     int64_t first_offset; /* records before it were compacted earlier, and are not noted */
     int64_t end_offset;   /* every record from first_offset on, and before this one, was noted */
+    int64_t next_offset;  /* no batch may begin before: where the one in front of it ended */
 } el_offset_map;
 
 /* What el_offset_map_note_batches and el_compact_batches stop for, besides an el_codec_status. */
 #define EL_COMPACT_COMPRESSED 100 /* the batch at `consumed` is compressed: decompress it, and call the function for one section */
 #define EL_COMPACT_FULL 101       /* the map has no room left: what was noted up to end_offset can be compacted */
 
-/* Note the records of one batch, whose section stands uncompressed at `records`. EL_CODEC_OK or EL_COMPACT_FULL. */
+/* Note the records of one batch, whose section stands uncompressed at `records`. EL_CODEC_OK, EL_COMPACT_FULL, or
+ * EL_CODEC_BAD_OFFSET: the batch begins before the one in front of it ends. */
 int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t *records, size_t length);
 
 /* Note those of batch after batch, each of which is checked first. *consumed is how many bytes of whole batches were noted. */
@@ -49,6 +51,7 @@ typedef struct el_compaction {
     const el_offset_map *map;
     int64_t now;
     int64_t new_horizon; /* for tombstones that are met for the first time */
+    int64_t next_offset; /* no batch may begin before */
     int64_t records_in;
     int64_t records_out;
     int64_t batches_changed;
@@ -56,7 +59,7 @@ typedef struct el_compaction {
 
 /* Compact one batch, whose section stands uncompressed at `records`; `out` has EL_COMPACT_GROWTH times its bytes. *kept is what the batch
  * becomes: its record_count is 0 if nothing stays, and its size_bytes that of a batch with the section at `out`. Returns 1 if anything
- * changes, 0 if the batch stays as it is. */
+ * changes, 0 if the batch stays as it is, -1 if it begins before the one in front of it ends. */
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
                        el_batch *kept);
 

@@ -19,16 +19,18 @@ static int is_control(const el_batch *batch) {
     return (batch->attributes & EL_ATTRIBUTE_CONTROL) != 0;
 }
 
-/* The records of the batches from the first one on that are right and not compressed; returns how many bytes these take. */
+/* The records of the batches from the first one on that are right, in order and not compressed; returns how many bytes these take. */
 static size_t list_records(const uint8_t *data, size_t size) {
     el_batch batch;
     size_t at = 0;
+    int64_t next_offset = 0;
     place_count = 0;
     while (el_batch_parse(data + at, size - at, &batch) == EL_CODEC_OK && el_batch_verify(data + at, &batch) == EL_CODEC_OK &&
            (batch.attributes & EL_ATTRIBUTE_COMPRESSION) == 0) {
         const uint8_t *cursor = data + at + EL_BATCH_HEADER_BYTES, *end = data + at + batch.size_bytes;
-        if (el_batch_verify_records(cursor, (size_t)(end - cursor), &batch) != EL_CODEC_OK)
+        if (el_batch_verify_records(cursor, (size_t)(end - cursor), &batch) != EL_CODEC_OK || batch.base_offset < next_offset)
             break;
+        next_offset = batch.base_offset + batch.last_offset_delta + 1;
         while (cursor < end) {
             place *next = &places[place_count++];
             CLAIM(place_count < PLAIN_RECORDS_MAX && el_record_next(&cursor, end, &next->record) == EL_CODEC_OK);

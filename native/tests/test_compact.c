@@ -86,10 +86,10 @@ static void test_a_tombstone_stays_until_its_horizon(void) {
     memcpy(log_bytes, out_bytes, produced);
     length = produced;
     map = new_map(CAPACITY);
-    compaction.now = 8999;
+    compaction = (el_compaction){.map = &map, .now = 8999, .new_horizon = 9000};
     el_compact_batches(&compaction, log_bytes, length, out_bytes, &consumed, &produced);
     CHECK(produced == length && memcmp(log_bytes, out_bytes, length) == 0);
-    compaction.now = 9000;
+    compaction = (el_compaction){.map = &map, .now = 9000, .new_horizon = 9000};
     el_compact_batches(&compaction, log_bytes, length, out_bytes, &consumed, &produced);
     CHECK(consumed == length && produced == 0);
 }
@@ -107,7 +107,7 @@ static void test_a_full_map_stops_between_records_and_goes_on_there(void) {
     map.first_offset = 7;
     CHECK(el_offset_map_note_batches(&map, log_bytes, length, &consumed) == EL_CODEC_OK);
     CHECK(map.end_offset == 9);
-    compaction.records_out = 0;
+    compaction = (el_compaction){.map = &map, .now = 5000, .new_horizon = 9000};
     el_compact_batches(&compaction, log_bytes, length, out_bytes, &consumed, &produced);
     CHECK(compaction.records_out == 8);
 }
@@ -123,7 +123,19 @@ static void test_a_wrong_byte_stops_it(void) {
     CHECK(consumed == 0 && produced == 0);
 }
 
+static void test_a_batch_that_begins_before_the_last_one_ends_stops_it(void) {
+    const char *pairs[] = {"a", "1", "a", "2"};
+    size_t first = put_batch(log_bytes, 10, 1000, pairs, 2), consumed, produced;
+    size_t length = first + put_batch(log_bytes + first, 11, 2000, pairs, 2);
+    el_offset_map map = new_map(CAPACITY);
+    el_compaction compaction = {.map = &map};
+    CHECK(el_offset_map_note_batches(&map, log_bytes, length, &consumed) == EL_CODEC_BAD_OFFSET && consumed == first);
+    CHECK(el_compact_batches(&compaction, log_bytes, length, out_bytes, &consumed, &produced) == EL_CODEC_BAD_OFFSET);
+    CHECK(consumed == first);
+}
+
 int main(void) {
+    test_a_batch_that_begins_before_the_last_one_ends_stops_it();
     test_the_hash_is_siphash();
     test_the_latest_value_of_each_key_stays_at_its_offset();
     test_a_tombstone_stays_until_its_horizon();

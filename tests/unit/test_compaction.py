@@ -172,6 +172,27 @@ def test_damage_is_reported_and_never_written_anew(log: EventLog, store: Path) -
     assert {path.name: path.read_bytes() for path in damaged.parent.iterdir()} == files
 
 
+@pytest.mark.parametrize("codec", [None, "gzip"])
+@pytest.mark.parametrize("place", [0, 1, -1], ids=["first batch", "second batch", "last batch"])
+@pytest.mark.parametrize("byte", [4, 6, 7])
+def test_a_batch_whose_place_in_the_log_is_rotten_is_never_written_anew(
+    log: EventLog, store: Path, codec: str | None, place: int, byte: int
+) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 10, codec=codec)
+    damaged = stores.segments(store)[1]
+    content = bytearray(damaged.read_bytes())
+    positions = [0]
+    while (end := positions[-1] + 12 + int.from_bytes(content[positions[-1] + 8 : positions[-1] + 12], "big")) < len(content):
+        positions.append(end)
+    content[positions[place] + byte] ^= 0x40
+    damaged.write_bytes(content)
+    files = {path.name: path.read_bytes() for path in damaged.parent.iterdir()}
+    report = log.maintain(compact_all=True)
+    assert damaged.name in report.failures[0][1]
+    assert {path.name: path.read_bytes() for path in damaged.parent.iterdir()} == files
+
+
 @pytest.mark.parametrize("length", [512, 4096, 8192])
 def test_zeros_in_a_sealed_segment_are_damage_however_many_they_are(log: EventLog, store: Path, length: int) -> None:
     partition = stores.open_partition(log)
