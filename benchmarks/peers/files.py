@@ -24,8 +24,8 @@ _BLOCK_BYTES = 2**20
 class _Session(Session):
     def __init__(self, stream: Stream, partition: int) -> None:
         path = stream.directory / str(partition)
-        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         self._is_durable = stream.durability == "disk"
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | (0 if self._is_durable else os.O_APPEND), 0o600)
         self._lock = threading.Lock()
         self._position = 0
         if self._is_durable:

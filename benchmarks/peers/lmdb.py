@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count as count_from
 from itertools import islice
 from typing import ClassVar
@@ -16,20 +16,27 @@ from benchmarks.workloads import Events
 _MAP_BYTES = 2**34
 
 
+def _numbers_behind(transaction: lmdb.Transaction) -> Iterator[int]:
+    cursor = transaction.cursor()
+    cursor.last()
+    return count_from(int.from_bytes(cursor.key(), "big") + 1)
+
+
 class _Session(Session):
     def __init__(self, stream: Stream, partition: int) -> None:
         durable = stream.durability == "disk"
         self._environment = lmdb.open(str(stream.directory), map_size=_MAP_BYTES, max_dbs=80, sync=durable)
         self._events = self._environment.open_db(b"events-%d" % partition)
         self._positions = self._environment.open_db(b"positions")
-        self._numbers = count_from()
+        self._numbers: Iterator[int] = count_from()
 
     def appender(self) -> Callable[..., object]:
-        begin, events, numbers = self._environment.begin, self._events, self._numbers
+        begin, events = self._environment.begin, self._events
 
         def append(value: bytes, key: bytes = b"") -> None:
             with begin(write=True, db=events) as transaction:
-                transaction.put(next(numbers).to_bytes(8, "big"), key + value, append=True)
+                while not transaction.put(next(self._numbers).to_bytes(8, "big"), key + value, append=True):
+                    self._numbers = _numbers_behind(transaction)  # another process has appended meanwhile
 
         return append
 
