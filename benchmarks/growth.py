@@ -21,7 +21,7 @@ from eventlog import EventLog, TopicPartition
 SUITE = "growth"
 _TOPIC = "events"
 _FIRST_RECORDS = 20_000  # what an almost empty store has, so that there is something to read and to seek
-_UNIT = 100  # records a batch: 100 KiB
+_UNIT = 16  # records a batch: 16 KiB, as Kafka's producers make them unless told otherwise
 _STEPS = (1 / 64, 1 / 8, 1.0)
 
 

@@ -157,8 +157,8 @@ class Batch:
 
     __slots__ = ("bytes", "first_offset", "loss", "records")
 
-    def __init__(self) -> None:
+    def __init__(self, first_offset: int | None = None) -> None:
         self.records: list[tuple[bytes | None, bytes | None, Headers | None, int | None]] = []
         self.bytes = 0
-        self.first_offset: int | None = None
+        self.first_offset = first_offset
         self.loss: TopicNotFoundError | None = None

@@ -25,13 +25,12 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
-from eventlog.producer.lane import Append, Lane
+from eventlog.producer.lane import Append, Batch, Lane
 from eventlog.producer.linger import Lingerer
-from eventlog.producer.receipt import AppendedReceipt, PendingReceipt, Receipt
+from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
 from eventlog.records.partitioning import partition_for_key
-from eventlog.records.record import TUPLE_MAKER
 
 _BATCH_BYTES_MAX = 2**24
 
@@ -52,7 +51,7 @@ class _TopicLanes(NamedTuple):
     def of(cls, lanes: Iterable[Lane], batch_bytes: int) -> _TopicLanes:
         """The partitions have been opened."""
         lanes = tuple(lanes)
-        choice = ffi.new("el_choice *", {"partition_count": len(lanes), "sets_timestamps": lanes[0].sets_timestamps})
+        choice = ffi.new("el_choice *", {"partition_count": len(lanes)})
         address = int(ffi.cast("uintptr_t", choice))
         return cls(address, lanes, tuple(lane.append for lane in lanes), choice, batch_bytes)
 
@@ -103,11 +102,12 @@ class Producer:
         _producers.add(self)
 
     def _shorten_calls(self) -> None:
-        """Put a built-in function in front of `send`: it calls the method for all that is not plain."""
+        """Put a built-in function in front of `send`: it calls the method for all that is not plain. So the producer refers to
+        itself: one that nobody closes is there until the garbage collector comes by."""
         made: list[Any] = []
         address = int(ffi.cast("uintptr_t", self._native))
         keep = (self._native, self._signals.pointer)
-        state = (address, self.send, self._topics, AppendedReceipt, TUPLE_MAKER, self._note, "last_offset", keep)
+        state = (address, self.send, self._topics, AppendedReceipt, self._note, "last_offset", keep)
         if not lib.el_new_send_function(id(made), id(state)):
             raise MemoryError("memory ran out while a producer was made")
         self.__dict__["send"] = made[0]
@@ -157,15 +157,14 @@ class Producer:
             batch, place = lane.gather(value, key, headers, timestamp)
             self._lingerer.note()
             offset = -1  # known once the batch is appended
-            receipt: Receipt = PendingReceipt(lane, batch, place, None if lane.sets_timestamps else timestamp)
         else:
             offset = lane.append(value, key, headers, timestamp)
-            receipt = AppendedReceipt((lane, offset, None if lane.sets_timestamps else timestamp))
+            batch, place = Batch(offset), 0
         if self._notifier is not None:
             self._note(lane, offset)
         elif self._lingerer is None:
             lane.last_offset = offset
-        return receipt
+        return BatchReceipt(lane, batch, place, None if lane.sets_timestamps else timestamp)
 
     def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
         if not 0 <= check_partition_number(partition) < len(lanes.lanes):
@@ -238,8 +237,9 @@ class Producer:
             raise InvalidTypeError(f"callback is a function of an Ack, not {type(callback).__name__}")
         with self._lock:
             if self._notifier is None:
-                self._notifier = AckNotifier(self._groups)
-                self._notifier.start()
+                notifier = AckNotifier(self._groups)
+                notifier.start()
+                self._notifier = notifier
                 self._native.has_notifier = True
             self._notifier.subscribe(group, callback)
 

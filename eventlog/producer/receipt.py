@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from eventlog._native import lib
+from eventlog.errors import OffsetOutOfRangeError
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
 
@@ -12,12 +13,27 @@ if TYPE_CHECKING:
     from eventlog.producer.lane import Batch, Lane
 
 
+def _new_place_type() -> Any:
+    made: list[Any] = []
+    if not lib.el_new_place_type(id(made)):
+        raise MemoryError("memory ran out while eventlog was imported")
+    return made[0]
+
+
+if TYPE_CHECKING:
+
+    class _Place:
+        pass
+
+else:
+    _Place = _new_place_type()
+
+
 class Receipt:
     """A record's place in the log. With `linger_ms` the record may still be waiting: `is_resolved` tells."""
 
     __slots__ = ()
     _lane: Lane
-    _timestamp: int | None  # None: it stands in the log
 
     def __repr__(self) -> str:
         where = self.offset if self.is_resolved else "not appended yet"
@@ -45,9 +61,9 @@ class Receipt:
 
     @property
     def timestamp(self) -> int:
-        """The record's timestamp, in milliseconds since the epoch. Read from the log unless it was given and counts."""
-        given = self._timestamp
-        return self._lane.log.read(self.offset, max_records=1)[0].timestamp if given is None else given
+        """The record's timestamp, in milliseconds since the epoch. Where it has to be read from the log, raises
+        `OffsetOutOfRangeError` if the record is gone; it is remembered."""
+        raise NotImplementedError
 
     def is_acked(self, group: str) -> bool:
         """Has this group committed past the record? Raises `TopicNotFoundError` if the topic was deleted."""
@@ -63,12 +79,12 @@ class Receipt:
         return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)
 
 
-class AppendedReceipt(Receipt, tuple[Any, ...]):
-    """A receipt of a record that is in the log: a tuple of lane, offset and timestamp, as native code makes it."""
+class AppendedReceipt(Receipt, _Place):
+    """A receipt as native code makes it, of a record that is in the log."""
 
     __slots__ = ()
-    _lane = property(itemgetter(0))
-    _timestamp = property(itemgetter(2))
+    _offset: int
+    _timestamp: int
 
     @property
     def is_resolved(self) -> bool:
@@ -76,12 +92,15 @@ class AppendedReceipt(Receipt, tuple[Any, ...]):
 
     @property
     def offset(self) -> int:
-        offset: int = self[1]
-        return offset
+        return self._offset
+
+    @property
+    def timestamp(self) -> int:
+        return self._timestamp
 
 
-class PendingReceipt(Receipt):
-    """A receipt of a record that waits to be appended together with others."""
+class BatchReceipt(Receipt):
+    """A receipt of a record that was sent by way of a batch. `timestamp` is None unless it was given and counts."""
 
     __slots__ = ("_batch", "_lane", "_place", "_timestamp")
 
@@ -103,3 +122,16 @@ class PendingReceipt(Receipt):
             self._lane.append_waiting()
         assert self._batch.first_offset is not None
         return self._batch.first_offset + self._place
+
+    @property
+    def timestamp(self) -> int:
+        if self._timestamp is None:
+            self._timestamp = self._stored_timestamp()
+        return self._timestamp
+
+    def _stored_timestamp(self) -> int:
+        log, offset = self._lane.log, self.offset
+        found = log.read(offset, max_records=1)
+        if not found or found[0].offset != offset:
+            raise OffsetOutOfRangeError(str(self._lane.topic_partition), offset, log.start_offset, log.end_offset)
+        return found[0].timestamp

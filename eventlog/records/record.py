@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eventlog.errors import InvalidTypeError
-
-# What native code makes an instance of a tuple's subclass by; None: it may fill one in place. A tuple caches its hash from
-# Python 3.14 on, in a field that only tuple.__new__ initialises.
-TUPLE_MAKER: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 
 
 class TopicPartition(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from eventlog.errors import LockTimeoutError
@@ -13,25 +15,31 @@ _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.001, 0.05
 _LOCKS = Path("/proc/locks")
 
 
+def attempts(timeout_ms: int) -> Iterator[None]:
+    """One item for each try of what nobody tells to be possible, with ever longer pauses, until the time is over."""
+    deadline = time.monotonic() + timeout_ms / 1000
+    pause = _PAUSE_SECONDS_MIN
+    while True:
+        yield
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        time.sleep(min(pause, remaining))
+        pause = min(2 * pause, _PAUSE_SECONDS_MAX)
+
+
 def lock_within(descriptor: int, operation: int, timeout_ms: int, doing: str) -> None:
     """Take a `flock` (`fcntl.LOCK_SH` or `LOCK_EX`) on an open file.
 
     `doing` is what keeps its holder busy, for the message. Raises `LockTimeoutError`, which names the holder. There is no flock
     with a time limit, and signals are not a library's to use: so it is asked for again and again."""
-    deadline = time.monotonic() + timeout_ms / 1000
-    pause = _PAUSE_SECONDS_MIN
-    while True:
-        try:
+    for _ in attempts(timeout_ms):
+        with suppress(BlockingIOError):
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
             return
-        except BlockingIOError:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise LockTimeoutError(
-                    f"{_holder(descriptor)} {doing} for more than {timeout_ms} ms; if it is stopped, continue or kill it"
-                ) from None
-        time.sleep(min(pause, remaining))
-        pause = min(2 * pause, _PAUSE_SECONDS_MAX)
+    raise LockTimeoutError(
+        f"{_holder(descriptor)} {doing} for more than {timeout_ms} ms; if it is stopped, continue or kill it"
+    )
 
 
 def _holder(descriptor: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError, tells_failures
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
-from eventlog.records.record import TUPLE_MAKER, Record
+from eventlog.records.record import Record
 from eventlog.storage import files, names
 from eventlog.storage.columns import take_columns
 from eventlog.storage.poison import DELETED
@@ -22,6 +23,10 @@ from eventlog.storage.search import Query
 _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
 _RAISED = -3  # the last item of the list is what the expression's function has raised
+
+# A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
+
+_MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 
 
 class _Head(Protocol):
@@ -201,7 +206,7 @@ class LogReader:
         load = functools.partial(self.go_on, stop, check)
         made: list[Any] = []
         address = int(ffi.cast("uintptr_t", self._native))
-        state = (address, load, Record, TUPLE_MAKER, self._topic, self._partition, self._native)
+        state = (address, load, Record, _MAKE, self._topic, self._partition, self._native)
         if not new_iterator(id(made), id(state), stop):
             raise MemoryError("memory ran out while reading began")
         return made[0]
@@ -232,7 +237,7 @@ class LogReader:
         while len(records) < count_max and self._load(stop):
             taken = lib.el_take_records(
                 self._native, id(records), count_max - len(records), stop,
-                id(Record), id(TUPLE_MAKER), id(self._topic), id(self._partition),
+                id(Record), id(_MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
             self._took(taken)
         return records
@@ -243,7 +248,7 @@ class LogReader:
         if self._load(stop):
             taken = lib.el_take_found(
                 self._native, query.native, id(records), count_max, stop,
-                id(Record), id(TUPLE_MAKER), id(self._topic), id(self._partition),
+                id(Record), id(_MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
             if taken == _RAISED:
                 raised: Any = records.pop()

@@ -15,9 +15,9 @@ from typing import Any
 
 from eventlog._native import ffi
 from eventlog.access import open_file
-from eventlog.errors import tells_failures
+from eventlog.errors import LockTimeoutError, tells_failures
 from eventlog.storage import files
-from eventlog.storage.file_locks import lock_within
+from eventlog.storage.file_locks import attempts, lock_within
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -80,8 +80,9 @@ class SharedFile(ABC):
     def join(self) -> bool:
         """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted.
 
-        Raises `LockTimeoutError` if another process does not get done with that."""
-        while True:
+        Raises `LockTimeoutError` if another process does not get done with that, or uses a file that is not as this version has
+        it."""
+        for _ in attempts(self._lock_timeout_ms):
             self._descriptor = open_file(self.path)
             try:
                 was_trusted = self._join()
@@ -94,6 +95,10 @@ class SharedFile(ABC):
                 self._has_joined = True
                 return was_trusted
             self.close()  # the process that was initialising it died, or it was deleted: try to be the first
+        raise LockTimeoutError(
+            f"{self.path} is in use, and is not what this version of eventlog makes it: "
+            "another version has the store open, or the file is damaged; let all processes close the store first"
+        )
 
     def _join(self) -> bool | None:
         is_alone = self.try_exclusive()

@@ -23,9 +23,12 @@ enum { EL_VALUE, EL_KEY, EL_HEADERS, EL_TIMESTAMP, EL_RECORD_PARAMETERS };
 /* 0 if the parameters are for Python to look at. What the record refers to belongs to them and to `headers`. */
 int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new_record *record);
 
+/* The state of an append function, borrowed; NULL for anything else. */
+PyObject *el_append_state(PyObject *function);
+
 /* Append as the append function does that has this state. The offset; or a negative number, with an exception set unless the record is
  * for Python to look at. The interpreter lock is given away where something has to be waited for. */
-int64_t el_append_with(PyObject *state, const el_new_record *record);
+int64_t el_append_with(PyObject *state, el_new_record *record);
 
 /* Put a new built-in function with this state into a list; 0 on failure. */
 int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state);

@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../store/acks.h"
+#include "../store/clock.h"
 #include "calls.h"
 
 #define SECONDS_END 0x1p53 /* Python's check refuses from there on */
@@ -84,7 +84,7 @@ int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new
 }
 
 /* The offset, or a negative status. */
-static int64_t append_one(el_appender *appender, const el_new_record *record) {
+static int64_t append_one(el_appender *appender, el_new_record *record) {
     int64_t offset = el_append_record(appender, record, 0);
     if (offset == EL_LOCK_TIMEOUT) {
         Py_BEGIN_ALLOW_THREADS
@@ -144,7 +144,7 @@ static int is_flushed(PyObject *state, el_appender *appender, int64_t end_offset
     return 1;
 }
 
-int64_t el_append_with(PyObject *state, const el_new_record *record) {
+int64_t el_append_with(PyObject *state, el_new_record *record) {
     el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     for (;;) {
         int64_t offset = append_one(appender, record);
@@ -216,12 +216,6 @@ static int read_timeout(PyObject *object, double *seconds) {
     return *seconds >= 0 && *seconds < SECONDS_END;
 }
 
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Look, and sleep once; 1 if there is a record then. */
 static int sleep_once(el_appender *appender, int64_t offset, int durable, double seconds) {
     el_awaited awaited;
@@ -261,10 +255,10 @@ static PyObject *wait(PyObject *state, PyObject *const *arguments, Py_ssize_t co
                    (parameters[DURABLE] == NULL || PyBool_Check(parameters[DURABLE]));
     if (!is_plain)
         return el_call_python(function, arguments, count, keywords);
-    double start = seconds_now();
+    int64_t start = el_monotonic_ns();
     if (sleep_once(PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), offset, parameters[DURABLE] == Py_True, seconds))
         return PyBool_FromLong(1);
-    return wait_on(function, parameters, seconds - (seconds_now() - start));
+    return wait_on(function, parameters, seconds - 1e-9 * (double)(el_monotonic_ns() - start));
 }
 
 static PyObject *commit(PyObject *state, PyObject *offset_object) {
@@ -303,6 +297,11 @@ int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state)
     PyErr_Clear();
     PyGILState_Release(lock);
     return is_done;
+}
+
+PyObject *el_append_state(PyObject *function) {
+    int is_ours = PyCFunction_Check(function) && PyCFunction_GetFunction(function) == append_definition.ml_meth;
+    return is_ours ? PyCFunction_GetSelf(function) : NULL;
 }
 
 int el_new_append_function(uintptr_t list, uintptr_t state) {

@@ -37,9 +37,8 @@ typedef struct el_sender {
 /* How a producer chooses a partition of one topic. */
 typedef struct el_choice {
     int32_t partition_count;
-    int32_t current;     /* the partition that gets records without a key, */
-    int64_t left_bytes;  /* until so many bytes more were sent to it */
-    int sets_timestamps; /* records have the time of their append, whatever time they were given */
+    int32_t current;    /* the partition that gets records without a key, */
+    int64_t left_bytes; /* until so many bytes more were sent to it */
 } el_choice;
 
 /* Append to a list the function send(topic, value, key=None, headers=None, partition=None, timestamp=None). `state` is a tuple:
@@ -47,14 +46,17 @@ typedef struct el_choice {
  *   the address of an el_sender
  *   the Python function for all that is not plain
  *   a dict of the topics; each is a tuple: the address of an el_choice, its lanes and their append functions
- *   the type of receipts, a subclass of tuple with three fields: lane, offset, timestamp or None
- *   tuple.__new__, or None where an instance may be filled in place
+ *   the type of receipts, a subclass of el_new_place_type's
  *   note(lane, offset): what is to be done about a record where somebody wants to know of it
  *   the name "last_offset": the attribute of a lane that is set where nobody wants to know
  *   whatever has to live as long
  *
  * 0 on failure. */
 int el_new_send_function(uintptr_t list, uintptr_t state);
+
+/* Append to a list a type whose instances hold a record's place, and which has no constructor: _lane, _offset, _timestamp. 0 on
+ * failure. */
+int el_new_place_type(uintptr_t list);
 
 /* Append to a list the function commit(offset) -> status of one slot; `state`: the address of an el_ack, and what has to live as
  * long. */

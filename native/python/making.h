@@ -5,7 +5,10 @@
 
 #include "objects.h"
 
-/* What all records of a partition have in common: borrowed references, but for the timestamp that was made last. */
+#define EL_HEADER_NAMES 8
+
+/* What all records of a partition have in common: borrowed references, but for the timestamp and the names of headers that were made
+ * last: most records have the same names at the same places. */
 typedef struct record_maker {
     PyTypeObject *type; /* a subclass of tuple with seven fields */
     PyObject *make;     /* tuple.__new__, or None where an instance may be filled in place */
@@ -13,14 +16,11 @@ typedef struct record_maker {
     PyObject *partition;
     int64_t timestamp;
     PyObject *timestamp_object;
+    PyObject *header_names[EL_HEADER_NAMES];
 } record_maker;
 
 /* bytes, or None for a length below 0. NULL with an exception set. */
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
-
-/* An instance of a subclass of tuple with these fields, whose references it takes. `make` is tuple.__new__, or None where an instance
- * may be filled in place. NULL with an exception set, as soon as a field is NULL. */
-PyObject *el_make_tuple(PyTypeObject *type, PyObject *make, PyObject **fields, int count);
 
 /* NULL with an exception set: MemoryError, or anything else for a malformed record. */
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source);

@@ -262,15 +262,33 @@ static int append_stolen(PyObject *list, PyObject *object) {
     return result;
 }
 
-/* A tuple of (str, bytes or None) pairs. Kafka's header keys are UTF-8; what is not is kept by surrogate escapes. */
-static PyObject *decode_headers(const el_record *record) {
+static int is_name(PyObject *name, const el_header *header) {
+    Py_ssize_t length;
+    const char *bytes = name == NULL ? NULL : PyUnicode_AsUTF8AndSize(name, &length);
+    if (bytes == NULL)
+        PyErr_Clear(); /* one with surrogate escapes */
+    return bytes != NULL && length == header->key_length && memcmp(bytes, header->key, (size_t)length) == 0;
+}
+
+/* Kafka's header keys are UTF-8; what is not is kept by surrogate escapes. */
+static PyObject *name_object(PyObject **last, const el_header *header) {
+    if (!is_name(*last, header)) {
+        Py_XDECREF(*last);
+        *last = PyUnicode_DecodeUTF8((const char *)header->key, header->key_length, "surrogateescape");
+    }
+    Py_XINCREF(*last);
+    return *last;
+}
+
+/* A tuple of (str, bytes or None) pairs. */
+static PyObject *decode_headers(record_maker *maker, const el_record *record) {
     PyObject *headers = PyTuple_New(record->header_count);
     const uint8_t *at = record->headers, *end = at + record->headers_length;
     for (int32_t i = 0; headers != NULL && i < record->header_count; i++) {
         el_header header;
         PyObject *pair = NULL;
         if (el_header_next(&at, end, &header) == EL_CODEC_OK && (pair = PyTuple_New(2)) != NULL) {
-            PyTuple_SetItem(pair, 0, PyUnicode_DecodeUTF8((const char *)header.key, header.key_length, "surrogateescape"));
+            PyTuple_SetItem(pair, 0, name_object(&maker->header_names[i % EL_HEADER_NAMES], &header));
             PyTuple_SetItem(pair, 1, el_make_bytes(header.value, header.value_length));
         }
         if (pair == NULL || PyErr_Occurred()) {
@@ -296,6 +314,8 @@ static PyObject *timestamp_object(record_maker *maker, int64_t timestamp) {
 
 void el_maker_clear(record_maker *maker) {
     Py_CLEAR(maker->timestamp_object);
+    for (int i = 0; i < EL_HEADER_NAMES; i++)
+        Py_CLEAR(maker->header_names[i]);
 }
 
 /* Do the items of a tuple stand right behind its header? So it is in every CPython up to 3.13; where it is not, items are
@@ -312,43 +332,42 @@ static int are_items_inline(void) {
     return answer;
 }
 
-PyObject *el_make_tuple(PyTypeObject *type, PyObject *make, PyObject **fields, int count) {
-    int in_place = make == Py_None, is_whole = 1;
-    PyObject *made = NULL;
-    for (int i = 0; i < count; i++)
-        is_whole &= fields[i] != NULL;
-    if (is_whole)
-        made = in_place ? PyType_GenericAlloc(type, count) : PyTuple_New(count);
-    if (made != NULL && in_place && are_items_inline()) {
-        memcpy((PyVarObject *)made + 1, fields, (size_t)count * sizeof *fields);
-        return made;
-    }
-    for (int i = 0; i < count; i++)
-        if (made != NULL)
-            PyTuple_SetItem(made, i, fields[i]);
-        else
-            Py_XDECREF(fields[i]);
-    if (made == NULL || in_place)
-        return made;
-    PyObject *instance = PyObject_CallFunctionObjArgs(make, type, made, NULL);
-    Py_DECREF(made);
-    return instance;
-}
-
-PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
+/* New references, NULL where one could not be had: then an exception is set. */
+static int make_fields(record_maker *maker, const el_reader *reader, const el_record *source, PyObject **fields) {
     int64_t timestamp = el_reader_timestamp(reader, source);
     Py_INCREF(maker->topic);
     Py_INCREF(maker->partition);
-    PyObject *fields[] = {
-        maker->topic,
-        maker->partition,
-        PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta),
-        timestamp_object(maker, timestamp),
-        el_make_bytes(source->key, source->key_length),
-        el_make_bytes(source->value, source->value_length),
-        decode_headers(source),
-    };
-    return el_make_tuple(maker->type, maker->make, fields, RECORD_FIELDS);
+    fields[0] = maker->topic;
+    fields[1] = maker->partition;
+    fields[2] = PyLong_FromLongLong(reader->batch.base_offset + source->offset_delta);
+    fields[3] = timestamp_object(maker, timestamp);
+    fields[4] = el_make_bytes(source->key, source->key_length);
+    fields[5] = el_make_bytes(source->value, source->value_length);
+    fields[6] = decode_headers(maker, source);
+    return fields[2] != NULL && fields[3] != NULL && fields[4] != NULL && fields[5] != NULL && fields[6] != NULL;
+}
+
+PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
+    int in_place = maker->make == Py_None;
+    PyObject *fields[RECORD_FIELDS];
+    int is_whole = make_fields(maker, reader, source, fields);
+    PyObject *record = NULL;
+    if (is_whole)
+        record = in_place ? PyType_GenericAlloc(maker->type, RECORD_FIELDS) : PyTuple_New(RECORD_FIELDS);
+    if (record != NULL && in_place && are_items_inline()) {
+        memcpy((PyVarObject *)record + 1, fields, sizeof fields);
+        return record;
+    }
+    for (int i = 0; i < RECORD_FIELDS; i++)
+        if (record != NULL)
+            PyTuple_SetItem(record, i, fields[i]);
+        else
+            Py_XDECREF(fields[i]);
+    if (record == NULL || in_place)
+        return record;
+    PyObject *made = PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
+    Py_DECREF(record);
+    return made;
 }
 
 /* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
@@ -364,7 +383,7 @@ static int append_record(PyObject *list, record_maker *maker, el_reader *reader,
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
-    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL};
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL, {NULL}};
     int64_t count = 0;
     int more = 1, failure = 0;
     el_record record;
@@ -434,7 +453,7 @@ static void append_exception(PyObject *list) {
 int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
                       uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
-    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL};
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL, {NULL}};
     int64_t count = 0;
     int more = 1, failure = 0;
     el_record record;

@@ -5,7 +5,9 @@
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "../codec/murmur2.h"
@@ -13,9 +15,8 @@
 #include "functions.h"
 
 enum { TOPIC, VALUE, KEY, HEADERS, PARTITION, TIMESTAMP, SEND_PARAMETERS };
-enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, MAKE, NOTE, LAST_OFFSET }; /* places in the state */
-enum { CHOICE, LANES, APPENDS };                                      /* places in a topic */
-enum { RECEIPT_FIELDS = 3 };
+enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, NOTE, LAST_OFFSET }; /* places in the state */
+enum { CHOICE, LANES, APPENDS };                                /* places in a topic */
 
 static const char *const names[SEND_PARAMETERS] = {"topic", "value", "key", "headers", "partition", "timestamp"};
 
@@ -27,8 +28,7 @@ static const el_sender *sender_of(PyObject *state) {
     return PyLong_AsVoidPtr(PyTuple_GetItem(state, SENDER));
 }
 
-/* A new reference to what is known about a topic; NULL if Python has to look. A producer that has ended knows no topics, so the
- * signals are mapped where one is found. */
+/* A new reference to what is known about a topic; NULL if Python has to look. */
 static PyObject *find_topic(PyObject *state, PyObject *name) {
     PyObject *topic = PyUnicode_CheckExact(name) ? PyDict_GetItemWithError(PyTuple_GetItem(state, TOPICS), name) : NULL;
     const el_sender *sender = sender_of(state);
@@ -39,37 +39,99 @@ static PyObject *find_topic(PyObject *state, PyObject *name) {
 }
 
 /* The partition for a record; -1 if Python has to choose, or to say what is wrong. */
-static int64_t choose(el_choice *choice, PyObject *given, const el_new_record *record) {
+static int64_t choose(const el_choice *choice, PyObject *given, const el_new_record *record) {
     int64_t number;
     if (is_given(given))
         return el_read_number(given, &number) && number < choice->partition_count ? number : -1;
     if (record->key != NULL)
         return el_partition_for_key((const char *)record->key, (size_t)record->key_length, choice->partition_count);
-    if (choice->left_bytes <= 0)
-        return -1;
-    choice->left_bytes -= record->value_length > 0 ? record->value_length : 1;
-    return choice->current;
+    return choice->left_bytes > 0 ? choice->current : -1;
+}
+
+/* Count a record that was sent to the partition for records without a key. */
+static void count_sticky(el_choice *choice, PyObject *given, const el_new_record *record) {
+    if (!is_given(given) && record->key == NULL)
+        choice->left_bytes -= record->value_length > 0 ? record->value_length : 1;
+}
+
+/* A record's place in the log, as a receipt has it. */
+typedef struct place {
+    PyObject_HEAD
+    PyObject *lane;
+    PyObject *offset;
+    PyObject *timestamp;
+} place;
+
+static void deallocate(PyObject *object) {
+    place *self = (place *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    Py_XDECREF(self->lane);
+    Py_XDECREF(self->offset);
+    Py_XDECREF(self->timestamp);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object); /* a subclass has another one */
+    Py_DECREF(type);
+}
+
+static PyMemberDef members[] = {
+    {"_lane", T_OBJECT_EX, offsetof(place, lane), READONLY, NULL},
+    {"_offset", T_OBJECT_EX, offsetof(place, offset), READONLY, NULL},
+    {"_timestamp", T_OBJECT_EX, offsetof(place, timestamp), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "A record's place in the log."},
+    {Py_tp_dealloc, deallocate},
+    {Py_tp_members, members},
+    {0, NULL},
+};
+
+static PyType_Spec specification = {
+    .name = "eventlog.Place",
+    .basicsize = sizeof(place),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = slots,
+};
+
+int el_new_place_type(uintptr_t list) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    PyObject *type = PyType_FromSpec(&specification);
+    int is_done = type != NULL && PyList_Append((PyObject *)list, type) == 0;
+    Py_XDECREF(type);
+    PyErr_Clear();
+    PyGILState_Release(lock);
+    return is_done;
+}
+
+static PyObject *make_receipt(PyObject *state, PyObject *lane, int64_t offset, int64_t timestamp) {
+    place *receipt = (place *)PyType_GenericAlloc((PyTypeObject *)PyTuple_GetItem(state, RECEIPT), 0);
+    if (receipt == NULL)
+        return NULL;
+    Py_INCREF(lane);
+    receipt->lane = lane;
+    receipt->offset = PyLong_FromLongLong(offset);
+    receipt->timestamp = PyLong_FromLongLong(timestamp);
+    if (receipt->offset != NULL && receipt->timestamp != NULL)
+        return (PyObject *)receipt;
+    Py_DECREF(receipt);
+    return NULL;
 }
 
 /* Remember that a record was appended; 0 with an exception set on failure. */
-static int is_noted(PyObject *state, PyObject *lane, PyObject *offset) {
+static int is_noted(PyObject *state, PyObject *receipt) {
+    const place *appended = (const place *)receipt;
     if (!sender_of(state)->has_notifier)
-        return PyObject_SetAttr(lane, PyTuple_GetItem(state, LAST_OFFSET), offset) == 0;
-    PyObject *answer = PyObject_CallFunctionObjArgs(PyTuple_GetItem(state, NOTE), lane, offset, NULL);
+        return PyObject_SetAttr(appended->lane, PyTuple_GetItem(state, LAST_OFFSET), appended->offset) == 0;
+    PyObject *note = PyTuple_GetItem(state, NOTE);
+    PyObject *answer = PyObject_CallFunctionObjArgs(note, appended->lane, appended->offset, NULL);
     Py_XDECREF(answer);
     return answer != NULL;
 }
 
-static PyObject *make_receipt(PyObject *state, PyObject *lane, int64_t offset, PyObject *timestamp) {
-    PyObject *number = PyLong_FromLongLong(offset);
-    if (number == NULL || !is_noted(state, lane, number)) {
-        Py_XDECREF(number);
-        return NULL;
-    }
-    Py_INCREF(lane);
-    Py_INCREF(timestamp);
-    PyObject *fields[RECEIPT_FIELDS] = {lane, number, timestamp};
-    return el_make_tuple((PyTypeObject *)PyTuple_GetItem(state, RECEIPT), PyTuple_GetItem(state, MAKE), fields, RECEIPT_FIELDS);
+/* The offset; or a negative number, with an exception set unless the record is for Python to look at. */
+static int64_t append_to(PyObject *topic, int64_t partition, el_new_record *record) {
+    PyObject *state = el_append_state(PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition));
+    return state == NULL ? -1 : el_append_with(state, record);
 }
 
 /* The receipt; NULL without an exception set where the record is for Python to look at. */
@@ -81,16 +143,19 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
     int64_t partition = -1, offset = -1;
     if (el_read_record(own, &headers, &record))
         partition = choose(choice, parameters[PARTITION], &record);
-    if (partition >= 0) {
-        PyObject *own_state = PyCFunction_GetSelf(PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition));
-        offset = own_state == NULL ? -1 : el_append_with(own_state, &record);
-    }
+    if (partition >= 0)
+        offset = append_to(topic, partition, &record);
     free(headers.data);
     if (offset < 0)
         return NULL;
-    int has_time = is_given(parameters[TIMESTAMP]) && !choice->sets_timestamps;
+    count_sticky(choice, parameters[PARTITION], &record);
     PyObject *lane = PyTuple_GetItem(PyTuple_GetItem(topic, LANES), (Py_ssize_t)partition);
-    return make_receipt(state, lane, offset, has_time ? parameters[TIMESTAMP] : Py_None);
+    PyObject *receipt = make_receipt(state, lane, offset, record.stored_timestamp);
+    if (receipt != NULL && !is_noted(state, receipt)) {
+        Py_DECREF(receipt);
+        return NULL;
+    }
+    return receipt;
 }
 
 static PyObject *send(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../codec/batch.h"
+#include "clock.h"
 #include "fault.h"
 #include "index.h"
 
@@ -412,7 +413,7 @@ static size_t content_bytes(const el_new_record *record) {
     return value_length + key_length + record->headers_length;
 }
 
-int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait) {
+int64_t el_append_record(el_appender *appender, el_new_record *record, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
     uint32_t settings_version = appender->settings_version; /* before they are gone by: another thread may load others meanwhile */
     if (appender->compresses || (appender->needs_keys && record->key_length < 0))
@@ -429,8 +430,8 @@ int64_t el_append_record(el_appender *appender, const el_new_record *record, int
     }
     el_batch_writer writer;
     el_batch_begin(&writer, data, capacity);
-    int64_t timestamp = record->timestamp < 0 || appender->attributes ? el_now_ms() : record->timestamp;
-    el_batch_add(&writer, timestamp, record->key, record->key_length, record->value, record->value_length, record->headers,
+    record->stored_timestamp = record->timestamp < 0 || appender->attributes ? el_now_ms() : record->timestamp;
+    el_batch_add(&writer, record->stored_timestamp, record->key, record->key_length, record->value, record->value_length, record->headers,
                  record->headers_length, record->header_count);
     size_t length = el_batch_finish(&writer, appender->attributes);
     int64_t offset = (int64_t)length > appender->batch_bytes_max
@@ -440,12 +441,6 @@ int64_t el_append_record(el_appender *appender, const el_new_record *record, int
     if (data != on_stack)
         free(data);
     return offset;
-}
-
-static int64_t monotonic_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* With the flush mutex held. */
@@ -461,11 +456,11 @@ int el_flush_locked(el_appender *appender) {
         return EL_DONE;
     if (tail.segment_base != appender->segment_base)
         return EL_SEGMENT_CHANGED;
-    int64_t start = monotonic_ns();
+    int64_t start = el_monotonic_ns();
     if (synced(appender->log_fd, fdatasync) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("flush.synced");
-    el_group_commit_synced(&head->group, monotonic_ns() - start);
+    el_group_commit_synced(&head->group, el_monotonic_ns() - start);
     el_head_store_durable(head, appender->signals, tail.segment_base, tail.position, tail.end_offset);
     return EL_DONE;
 }
@@ -495,7 +490,7 @@ int el_flush(el_appender *appender, int64_t offset) {
             return flush_for_all(appender, offset);
         if (status == EL_HELD_ALREADY)
             return status;
-        int64_t now = monotonic_ns() / 1000000;
+        int64_t now = el_monotonic_ns() / 1000000;
         if (deadline < 0)
             deadline = now + appender->lock_timeout_ms;
         if (now >= deadline)

@@ -60,12 +60,13 @@ typedef struct el_new_record {
     int64_t key_length;
     size_t headers_length;
     int64_t timestamp;
+    int64_t stored_timestamp; /* filled in: the one that it was given in the log */
     int32_t header_count;
 } el_new_record;
 
 /* Encode one record as a batch of its own and append it. Without may_wait the answer is EL_LOCK_TIMEOUT when somebody else has the
  * mutex. */
-int64_t el_append_record(el_appender *appender, const el_new_record *record, int may_wait);
+int64_t el_append_record(el_appender *appender, el_new_record *record, int may_wait);
 
 /* Append and flush nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append, a
  * flush or a roll. */

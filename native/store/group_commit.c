@@ -4,9 +4,9 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fault.h"
 
 #define GATHER_NS_MAX 2000000 /* without an arrival; a slow disk gains nothing by more */
@@ -39,12 +39,12 @@ void el_group_commit_await(el_group_commit *group, uint32_t ended, int64_t timeo
 
 void el_group_commit_gather(el_group_commit *group) {
     uint32_t crowd = atomic_load(&group->crowd), arrived = 0;
-    int64_t patience = atomic_load(&group->sync_ns) / 4;
+    int64_t patience = atomic_load(&group->sync_ns) / 4, start = el_monotonic_ns();
     if (patience < 0 || patience > GATHER_NS_MAX)
         patience = GATHER_NS_MAX;
-    atomic_store(&group->arrived, 0);
+    atomic_store(&group->arrived, 0); /* who has found the mutex taken just before is not counted: that costs some patience */
     EL_FAULT_POINT("group.gathering");
-    while (arrived < crowd) {
+    while (arrived < crowd && el_monotonic_ns() - start < 2 * patience) {
         sleep_while(&group->arrived, arrived, patience);
         uint32_t before = arrived;
         arrived = atomic_load(&group->arrived);

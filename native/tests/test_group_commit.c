@@ -154,7 +154,27 @@ static void test_those_who_sleep_are_counted_when_they_are_woken(void) {
     CHECK(group.crowd == 0);
 }
 
+static el_group_commit crowded = {.crowd = UINT32_MAX, .sync_ns = INT64_MAX};
+static _Atomic int has_gathered;
+
+static void *arrive_again_and_again(void *argument) {
+    while (!has_gathered)
+        el_group_commit_await(argument, el_group_commit_ended(argument) - 1, 1000); /* which was over long ago */
+    return NULL;
+}
+
+static void test_gathering_ends_although_somebody_arrives_all_the_time(void) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, arrive_again_and_again, &crowded) == 0);
+    while (crowded.arrived < 1000)
+        sched_yield();
+    el_group_commit_gather(&crowded);
+    has_gathered = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 int main(void) {
+    test_gathering_ends_although_somebody_arrives_all_the_time();
     test_whatever_stands_in_the_group_a_flush_comes_to_its_end();
     test_those_who_sleep_are_counted_when_they_are_woken();
     test_all_who_waited_share_one_sync();

@@ -16,6 +16,7 @@ import eventlog
 from eventlog import EventLog, StoreOpenError
 from eventlog.storage import files
 from tests.support import snapshots, stores, workers
+from tests.support.heads import MappedHead
 from tests.support.processes import Worker
 
 NOBODY = 65534
@@ -164,3 +165,15 @@ def _see_opened(store: Path) -> None:
         assert other.receive() == "opening"
         assert other.receive() == 1
         other.send("end")
+
+
+def test_a_partition_that_another_version_has_open_is_refused_in_time(tmp_path: Path) -> None:
+    stores.create(tmp_path / "store")
+    with eventlog.open(tmp_path / "store") as log, eventlog.open(tmp_path / "store", lock_timeout_ms=100) as other:
+        stores.open_partition(log).append(b"x")
+        head = MappedHead(stores.head_file(tmp_path / "store"))
+        head.state.layout += 1
+        with pytest.raises(eventlog.LockTimeoutError, match="another version has the store open"):
+            stores.open_partition(other)
+        head.state.layout -= 1
+        assert list(stores.open_partition(other).values()) == [b"x"]

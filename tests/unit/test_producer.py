@@ -395,3 +395,34 @@ def test_a_send_reports_bad_arguments_as_the_method_does(log: EventLog) -> None:
         with pytest.raises(eventlog.PartitionNotFoundError):
             producer.send(TOPIC, b"x", partition=-1)
     assert everything(log) == [b"x"]
+
+
+def test_a_receipt_tells_the_timestamp_also_when_the_record_is_gone(log: EventLog) -> None:
+    with log.producer() as producer:
+        receipts = [producer.send(TOPIC, b"x", partition=0) for _ in range(3)]
+        stored = [record.timestamp for record in log.partition(TOPIC, 0).records()]
+        assert [receipt.timestamp for receipt in receipts[1:]] == stored[1:]
+        log.partition(TOPIC, 0).delete_records(3)
+        assert [receipt.timestamp for receipt in receipts[1:]] == stored[1:]
+        with pytest.raises(eventlog.OffsetOutOfRangeError):
+            _ = receipts[0].timestamp  # the first send opens the topic in Python, and nobody has asked before
+
+
+def test_a_receipt_is_no_container_and_can_be_formatted(log: EventLog) -> None:
+    with log.producer() as producer:
+        first, second = [producer.send(TOPIC, b"x", partition=1) for _ in range(2)]
+        for number, receipt in enumerate((first, second)):
+            assert "%s" % receipt == repr(receipt) == f"<Receipt {TOPIC}-1: {number}>"  # noqa: UP031
+            assert receipt == receipt and not isinstance(receipt, tuple)
+        assert first != second
+        for name in ("offset", "_offset", "_timestamp"):
+            with pytest.raises(AttributeError):
+                setattr(second, name, 5)
+
+
+@pytest.mark.parametrize("codec", ["producer", "gzip"])
+def test_a_partition_gets_a_whole_batch_of_bytes_whatever_path_a_record_takes(log: EventLog, codec: str) -> None:
+    log.create_topic("sticky", 2, config={"compression.type": codec})
+    with log.producer(batch_bytes=100) as producer:
+        places = [producer.send("sticky", bytes(50)).partition for _ in range(400)]
+    assert all(places[start] == places[start + 1] for start in range(0, 400, 2))
