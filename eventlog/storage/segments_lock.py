@@ -26,11 +26,10 @@ def segments_locked(directory: Path, timeout_ms: int) -> Iterator[None]:
 
     Raises `LockTimeoutError`, which names the holder, and `FileNotFoundError` if there is no such directory."""
     descriptor = _locked(directory, timeout_ms)
-    process_id = os.getpid()
     try:
         yield
     finally:
-        if process_id == os.getpid():  # a child that got here by a fork inside the block has given up its copy already
+        if descriptor in _held:  # a child that got here by a fork inside the block has given up its copy already
             _give_back(descriptor)
 
 
