@@ -6,7 +6,6 @@
 
 #include "functions.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../store/acks.h"
@@ -157,13 +156,14 @@ int64_t el_append_with(PyObject *state, el_new_record *record) {
 
 static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
     PyObject *parameters[EL_RECORD_PARAMETERS] = {NULL};
-    encoded_headers headers = {0};
+    encoded_headers headers;
     el_new_record record = {0};
     int64_t offset = -1;
+    el_headers_begin(&headers);
     if (el_sort_arguments(append_names, EL_RECORD_PARAMETERS, arguments, count, keywords, parameters) &&
         el_read_record(parameters, &headers, &record))
         offset = el_append_with(state, &record);
-    free(headers.data);
+    el_headers_free(&headers);
     if (offset >= 0)
         return PyLong_FromLongLong(offset);
     return PyErr_Occurred() ? NULL : el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);

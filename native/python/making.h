@@ -26,13 +26,19 @@ PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source);
 void el_maker_clear(record_maker *maker);
 
-/* Headers as they stand in a record; the caller frees `data`, and may use it for one record after the other. */
+#define EL_FEW_HEADERS_BYTES 256
+
+/* Headers as they stand in a record; may be used for one record after the other. */
 typedef struct encoded_headers {
-    uint8_t *data;
+    uint8_t *data; /* `few`, or memory of its own */
     size_t length;
     size_t capacity;
     int32_t count;
+    uint8_t few[EL_FEW_HEADERS_BYTES];
 } encoded_headers;
+
+void el_headers_begin(encoded_headers *headers);
+void el_headers_free(encoded_headers *headers);
 
 /* A list or tuple of (str, bytes or None) pairs, or None. Returns an el_pack_status, perhaps with an exception set. What a subclass
  * says of itself is not asked: no Python code may run here, where everything is borrowed. */

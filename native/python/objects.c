@@ -33,6 +33,30 @@ static PyObject *item(PyObject *list, Py_ssize_t index) {
     return list == Py_None ? Py_None : PyList_GetItem(list, index);
 }
 
+void el_headers_begin(encoded_headers *headers) {
+    headers->data = headers->few;
+    headers->capacity = sizeof headers->few;
+    headers->length = 0;
+    headers->count = 0;
+}
+
+void el_headers_free(encoded_headers *headers) {
+    if (headers->data != headers->few)
+        free(headers->data);
+}
+
+static int make_room(encoded_headers *headers, size_t needed) {
+    int has_own = headers->data != headers->few;
+    uint8_t *data = realloc(has_own ? headers->data : NULL, 2 * needed);
+    if (data == NULL)
+        return 0;
+    if (!has_own)
+        memcpy(data, headers->few, headers->length);
+    headers->data = data;
+    headers->capacity = 2 * needed;
+    return 1;
+}
+
 static int encode_header(encoded_headers *out, PyObject *pair) {
     const uint8_t *value;
     int64_t value_length;
@@ -44,13 +68,8 @@ static int encode_header(encoded_headers *out, PyObject *pair) {
     if (key == NULL)
         return EL_PACK_BAD_HEADERS;
     size_t needed = out->length + el_header_size(key_length, value_length);
-    if (needed > out->capacity) {
-        uint8_t *data = realloc(out->data, 2 * needed);
-        if (data == NULL)
-            return EL_PACK_NO_MEMORY;
-        out->data = data;
-        out->capacity = 2 * needed;
-    }
+    if (needed > out->capacity && !make_room(out, needed))
+        return EL_PACK_NO_MEMORY;
     out->length +=
         el_header_write(out->data + out->length, (const uint8_t *)key, key_length, value, value_length);
     out->count += 1;
@@ -171,9 +190,10 @@ static int is_as_long(PyObject *list, Py_ssize_t count) {
 
 static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps,
                     int64_t now) {
-    encoded_headers encoded = {0};
+    encoded_headers encoded;
     int status = EL_PACK_DONE;
     Py_ssize_t count = PyList_Size(values);
+    el_headers_begin(&encoded);
     if (!is_as_long(keys, count) || !is_as_long(headers, count) || !is_as_long(timestamps, count))
         return EL_PACK_CHANGED;
     for (Py_ssize_t i = 0; i < count && status == EL_PACK_DONE; i++) {
@@ -187,7 +207,7 @@ static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *
             status = add_record(packer, packer->attributes ? now : timestamp, item(keys, i), PyList_GetItem(values, i),
                                 &encoded);
     }
-    free(encoded.data);
+    el_headers_free(&encoded);
     packer->pack->count = count;
     return status;
 }

@@ -8,7 +8,6 @@
 #include <structmember.h>
 
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "../codec/murmur2.h"
 #include "calls.h"
@@ -138,14 +137,15 @@ static int64_t append_to(PyObject *topic, int64_t partition, el_new_record *reco
 static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *parameters) {
     PyObject *own[EL_RECORD_PARAMETERS] = {parameters[VALUE], parameters[KEY], parameters[HEADERS], parameters[TIMESTAMP]};
     el_choice *choice = PyLong_AsVoidPtr(PyTuple_GetItem(topic, CHOICE));
-    encoded_headers headers = {0};
+    encoded_headers headers;
     el_new_record record = {0};
     int64_t partition = -1, offset = -1;
+    el_headers_begin(&headers);
     if (el_read_record(own, &headers, &record))
         partition = choose(choice, parameters[PARTITION], &record);
     if (partition >= 0)
         offset = append_to(topic, partition, &record);
-    free(headers.data);
+    el_headers_free(&headers);
     if (offset < 0)
         return NULL;
     count_sticky(choice, parameters[PARTITION], &record);

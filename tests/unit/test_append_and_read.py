@@ -205,3 +205,16 @@ def test_threads_share_a_partition(partition: Partition) -> None:
     for number in range(4):
         expected = [b"%d %d" % (number, count) for count in range(300)]
         assert [value for value in values if value.startswith(b"%d " % number)] == expected
+
+
+def test_headers_of_any_number_and_length_are_kept(tmp_path: Path) -> None:
+    given = [[(f"name {number}", bytes(length))] * number for number in (1, 2, 7, 40) for length in (0, 1, 100, 250, 3000)]
+    stores.create(tmp_path / "store")
+    with eventlog.open(tmp_path / "store", fsync="never") as log, log.producer() as producer:
+        partition = stores.open_partition(log)
+        for headers in given:
+            partition.append(b"x", None, headers)
+        partition.append_many([b"x"] * len(given), headers=given)
+        for headers in given:
+            producer.send(stores.TOPIC, b"x", headers=headers)
+        assert [list(record.headers) for record in partition.records()] == 3 * given
