@@ -1,7 +1,8 @@
-"""A store with one topic of one partition, for tests of what a single process sees."""
+"""A store with one topic of one partition, for tests of what a single process sees; and what every test needs."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 import eventlog
 from eventlog import EventLog, Partition
 from tests.support import stores
+
+# A shell lets what it starts in the background ignore SIGINT, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
