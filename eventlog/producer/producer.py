@@ -91,7 +91,7 @@ class Producer:
         self._lock = threading.Lock()
         self._signals = internals(log).signals
         self._native: Any = ffi.new("el_sender *", {"signals": self._signals.pointer})
-        self._native.catalog_version = self._catalog_version = self._signals.catalog_version
+        self._native.catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
         self._loss: EventLogError | None = None  # of records that waited for a topic when it was deleted
@@ -141,7 +141,7 @@ class Producer:
         The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes
         with every `batch_bytes`. `timestamp` is in milliseconds since the epoch, None means now. Raises what
         `Partition.append` raises, `TopicNotFoundError` and `PartitionNotFoundError`."""
-        if self._signals.catalog_version != self._catalog_version:
+        if self._signals.catalog_version != self._native.catalog_version:
             self._look_at_catalog()
         try:
             lanes = self._topics[topic]
@@ -216,7 +216,7 @@ class Producer:
                     self._loss = self._loss or error
             else:
                 self._open_topic(topic)
-        self._native.catalog_version = self._catalog_version = version
+        self._native.catalog_version = version
 
     def _refuse(self) -> NoReturn:
         assert self._why_unusable is not None

@@ -22,7 +22,7 @@ from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
-from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
+from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
 from eventlog.storage.retention import Segment, list_segments
 from eventlog.storage.swap import remove_leftovers, swap
@@ -136,7 +136,7 @@ def _note_keys(segments: Sequence[Segment], first_dirty: int, memory_bytes: int)
     for segment in dirty:
         if not _go_through(segment.path, latest.note_plain, latest.note_compressed):
             break
-        _check_end(segment, latest.native.next_offset)
+        check_end(segment.path, latest.native.next_offset, segment.end_offset)
         latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
     return latest
 
@@ -162,13 +162,6 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
             if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
                 raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return True
-
-
-def _check_end(segment: Segment, end_offset: int) -> None:
-    """No checksum guards where a batch says that it begins."""
-    if end_offset > segment.end_offset:
-        reason = f"it ends at offset {end_offset}, but the segment behind begins at {segment.end_offset}"
-        raise CorruptLogError(segment.path, 0, reason)
 
 
 def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
@@ -272,7 +265,7 @@ class _Compaction:
             if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
                 break
             _go_through(segment.path, *self._writers(cleaned))
-            _check_end(segment, self.native.next_offset)
+            check_end(segment.path, self.native.next_offset, segment.end_offset)
             group.append(segment)
         return group, len(group) > 1 or self.native.batches_changed > changed_before
 

@@ -82,6 +82,13 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
                 block_bytes = needed_bytes(path, data, before, stop)
 
 
+def check_end(path: Path, end_offset: int, following: int) -> None:
+    """Raise `CorruptLogError` if a segment reaches into the one behind: no checksum guards where a batch is said to begin."""
+    if end_offset > following:
+        reason = f"it ends at offset {end_offset}, but the segment behind begins at {following}"
+        raise CorruptLogError(path, 0, reason)
+
+
 def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
     """How many bytes the batch at a position takes, which did not fit into what was read."""
     batch = ffi.new("el_batch *")

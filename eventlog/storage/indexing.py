@@ -9,7 +9,7 @@ from pathlib import Path
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
-from eventlog.storage.headers import IndexBuilder, needed_bytes, new_tail
+from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
 
@@ -44,9 +44,7 @@ def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes:
                 break  # as for a reader, zeros are the end
             else:
                 block_bytes = needed_bytes(path, data, before, size)
-    # No checksum guards where a batch says that it begins.
-    if tail.end_offset > min(following, base_offset + index.OFFSETS_MAX):
-        raise CorruptLogError(path, 0, f"it ends at offset {tail.end_offset}, but the segment behind begins at {following}")
+    check_end(path, tail.end_offset, min(following, base_offset + index.OFFSETS_MAX))
     indexes.seal()
     return indexes
 

@@ -291,9 +291,7 @@ static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($modul
 
 int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    PyObject *function = PyCFunction_NewEx(definition, (PyObject *)state, NULL);
-    int is_done = function != NULL && PyList_Append((PyObject *)list, function) == 0;
-    Py_XDECREF(function);
+    int is_done = el_append_stolen((PyObject *)list, PyCFunction_NewEx(definition, (PyObject *)state, NULL)) == 0;
     PyErr_Clear();
     PyGILState_Release(lock);
     return is_done;

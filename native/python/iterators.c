@@ -106,9 +106,7 @@ static PyObject *new_iterator(PyObject *state, int64_t stop_offset, int has_reco
 
 static int append_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset, int has_records) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    PyObject *made = new_iterator((PyObject *)state, stop_offset, has_records);
-    int is_done = made != NULL && PyList_Append((PyObject *)list, made) == 0;
-    Py_XDECREF(made);
+    int is_done = el_append_stolen((PyObject *)list, new_iterator((PyObject *)state, stop_offset, has_records)) == 0;
     PyErr_Clear();
     PyGILState_Release(lock);
     return is_done;

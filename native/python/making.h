@@ -19,6 +19,9 @@ typedef struct record_maker {
     PyObject *header_names[EL_HEADER_NAMES];
 } record_maker;
 
+/* Append an object to a list, which takes the reference. 0; or -1 with an exception set, also where the object is NULL. */
+int el_append_stolen(PyObject *list, PyObject *object);
+
 /* bytes, or None for a length below 0. NULL with an exception set. */
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 

@@ -274,7 +274,7 @@ PyObject *el_make_bytes(const uint8_t *bytes, int32_t length) {
     return PyBytes_FromStringAndSize((const char *)bytes, length);
 }
 
-static int append_stolen(PyObject *list, PyObject *object) {
+int el_append_stolen(PyObject *list, PyObject *object) {
     if (object == NULL)
         return -1;
     int result = PyList_Append(list, object);
@@ -392,7 +392,7 @@ PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_
 
 /* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
 static int append_record(PyObject *list, record_maker *maker, el_reader *reader, const el_record *source) {
-    if (append_stolen(list, el_make_record(maker, reader, source)) == 0)
+    if (el_append_stolen(list, el_make_record(maker, reader, source)) == 0)
         return 0;
     int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
     reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;

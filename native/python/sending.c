@@ -94,9 +94,7 @@ static PyType_Spec specification = {
 
 int el_new_place_type(uintptr_t list) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    PyObject *type = PyType_FromSpec(&specification);
-    int is_done = type != NULL && PyList_Append((PyObject *)list, type) == 0;
-    Py_XDECREF(type);
+    int is_done = el_append_stolen((PyObject *)list, PyType_FromSpec(&specification)) == 0;
     PyErr_Clear();
     PyGILState_Release(lock);
     return is_done;

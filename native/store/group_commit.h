@@ -6,7 +6,8 @@
  * All whom a flush has covered go on at once, and many will be back with another record in less time than a flush takes. If the first
  * of them began at once, the rest would just miss it, and every record would wait for two flushes. So the one who flushes next waits
  * until as many have arrived as slept through the last flush, or until nobody has arrived for a quarter of a flush's time, and for
- * half of it at most: those who take longer to come back would keep the others waiting. A lone writer waits for nobody. Source of the idea: commit_delay and commit_siblings of PostgreSQL, which are set by hand.
+ * half of it at most: those who take longer to come back would keep the others waiting. A lone writer waits for nobody.
+ * Source of the idea: commit_delay and commit_siblings of PostgreSQL, which are set by hand.
  *
  * Any content is as good as zeros, and any of it may be lost: who dies wakes nobody, so every sleep has a bound. */
 
