@@ -100,7 +100,7 @@ static PyObject *new_iterator(PyObject *state, int64_t stop_offset, int has_reco
     self->is_loading = 0;
     self->has_records = has_records;
     self->maker = (record_maker){(PyTypeObject *)PyTuple_GetItem(state, RECORD_TYPE), PyTuple_GetItem(state, MAKE),
-                                 PyTuple_GetItem(state, TOPIC), PyTuple_GetItem(state, PARTITION), -1, NULL};
+                                 PyTuple_GetItem(state, TOPIC), PyTuple_GetItem(state, PARTITION), -1, NULL, {NULL}};
     return (PyObject *)self;
 }
 
