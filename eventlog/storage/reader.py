@@ -7,6 +7,7 @@ import os
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,6 +131,7 @@ class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
     _descriptor = -1  # also of one that memory ran out for before it was complete
+    _index_descriptor = -1
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._base_offset = -1
@@ -152,7 +154,13 @@ class LogReader:
         if self._descriptor >= 0:
             files.close(self._descriptor)
             self._descriptor = -1
+        self._close_index()
         self._base_offset = -1
+
+    def _close_index(self) -> None:
+        if self._index_descriptor >= 0:
+            files.close(self._index_descriptor)
+            self._index_descriptor = -1
 
     @property
     def next_offset(self) -> int:
@@ -280,17 +288,12 @@ class LogReader:
 
     def _find(self, base_offset: int, offset: int) -> None:
         """Read on at an offset of the segment that is open, by its index if it has one."""
-        path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            descriptor = -1
-        try:
-            is_sound = lib.el_reader_find(self._native, self._descriptor, descriptor, base_offset, offset)
-        finally:
-            if descriptor >= 0:
-                files.close(descriptor)
-        if not is_sound:
+        if self._index_descriptor < 0:
+            path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
+            with suppress(FileNotFoundError):
+                self._index_descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if not lib.el_reader_find(self._native, self._descriptor, self._index_descriptor, base_offset, offset):
+            self._close_index()
             self._segments.index_lies(base_offset)
 
     def _load(self, stop: int) -> bool:

@@ -367,7 +367,7 @@ static int make_fields(record_maker *maker, const el_reader *reader, const el_re
     return fields[2] != NULL && fields[3] != NULL && fields[4] != NULL && fields[5] != NULL && fields[6] != NULL;
 }
 
-PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
+static PyObject *make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
     int in_place = maker->make == Py_None;
     PyObject *fields[RECORD_FIELDS];
     int is_whole = make_fields(maker, reader, source, fields);
@@ -388,6 +388,13 @@ PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_
     PyObject *made = PyObject_CallFunctionObjArgs(maker->make, maker->type, record, NULL);
     Py_DECREF(record);
     return made;
+}
+
+PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
+    PyObject *record = make_record(maker, reader, source);
+    if (record != NULL)
+        PyObject_GC_UnTrack(record); /* it can be in no cycle: the collector need not look at those that are kept */
+    return record;
 }
 
 /* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */

@@ -29,6 +29,7 @@ enum el_read_status {
 
 typedef struct el_reader {
     uint8_t *buffer;
+    uint8_t *data; /* in the buffer: where the byte at `position` stands */
     size_t capacity;
     size_t filled;
     size_t verified;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def test_a_record_has_all_seven_fields(partition: Partition) -> None:
     assert partition.read(0) == [expected]
     assert list(partition.records()) == [expected]
     assert type(partition.read(0)[0]) is Record
+
+
+def test_records_that_a_program_keeps_are_no_work_for_the_garbage_collector(partition: Partition) -> None:
+    partition.append_many([b"a", b"b"], headers=[None, [("name", b"value")]])
+    kept = partition.read(0) + list(partition.records())
+    assert [gc.is_tracked(record) for record in kept] == [False] * 4
 
 
 def test_null_and_empty_keys_and_values_are_told_apart(partition: Partition) -> None:
