@@ -175,7 +175,7 @@ void el_head_unlock_append(el_head *head) {
 }
 
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder) {
-    int result = timeout_ms > 0 ? el_mutex_lock(&head->flush.mutex, timeout_ms) : el_mutex_try(&head->flush.mutex);
+    int result = el_mutex_lock(&head->flush.mutex, timeout_ms);
     if (result == EOWNERDEAD)
         pthread_mutex_consistent(&head->flush.mutex); /* a flush or a roll is simply done again */
     else if (result != 0) {

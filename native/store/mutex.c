@@ -6,6 +6,17 @@
 
 #include "fault.h"
 
+#define MOMENT_LOOKS 50
+#define PAUSES_PER_LOOK 4
+
+static inline void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 void el_mutex_initialise(pthread_mutex_t *mutex, int type) {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
@@ -16,13 +27,15 @@ void el_mutex_initialise(pthread_mutex_t *mutex, int type) {
     pthread_mutexattr_destroy(&attributes);
 }
 
-int el_mutex_try(pthread_mutex_t *mutex) {
-    static const struct timespec past = {0, 0};
+/* What these mutexes guard takes microseconds, and to fall asleep and be woken takes more: so look again for as long as that first. */
+static int try_for_a_moment(pthread_mutex_t *mutex) {
     int result = pthread_mutex_trylock(mutex);
-    if (result != EBUSY)
-        return result;
-    result = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &past);
-    return result == ETIMEDOUT ? EBUSY : result;
+    for (int i = 0; i < MOMENT_LOOKS && result == EBUSY; i++) {
+        for (int j = 0; j < PAUSES_PER_LOOK; j++)
+            pause_briefly();
+        result = pthread_mutex_trylock(mutex);
+    }
+    return result;
 }
 
 /* The common case is one compare-and-swap.
@@ -30,7 +43,7 @@ int el_mutex_try(pthread_mutex_t *mutex) {
  * Giving a mutex back wakes one waiter. If that one is killed before it runs, and somebody else took the mutex meanwhile,
  * nobody knows any more that others are asleep. So a waiter tries again after a second at the latest. */
 int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms) {
-    int result = pthread_mutex_trylock(mutex);
+    int result = timeout_ms > 0 ? try_for_a_moment(mutex) : pthread_mutex_trylock(mutex);
     while (result == EBUSY && timeout_ms > 0) {
         int64_t slice_ms = timeout_ms < 1000 ? timeout_ms : 1000;
         timeout_ms -= slice_ms;

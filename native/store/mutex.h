@@ -9,11 +9,8 @@
 /* `type` is a POSIX mutex type, such as PTHREAD_MUTEX_NORMAL. */
 void el_mutex_initialise(pthread_mutex_t *mutex, int type);
 
-/* Lock within the time given. Returns 0, EOWNERDEAD (locked; the holder died inside: make the state right, then call
- * pthread_mutex_consistent), or another errno: not locked. */
+/* Lock within the time given; 0 ms: now or not at all. Returns 0, EOWNERDEAD (locked; the holder died inside: make the state right, then call
+ * pthread_mutex_consistent), EDEADLK (this thread has it, and it checks for errors: told if there is time) or another errno: not locked. */
 int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms);
-
-/* The same without waiting: EBUSY, or EDEADLK where the mutex checks for errors and this thread has it. */
-int el_mutex_try(pthread_mutex_t *mutex);
 
 #endif
