@@ -222,14 +222,16 @@ void el_needle_prepare(el_needle *needle, const uint8_t *bytes, const uint8_t *m
 #define EL_READ_CORRUPT ...
 #define EL_READ_IO_ERROR ...
 #define EL_READ_NO_MEMORY ...
+typedef struct el_segment { int64_t base_offset; int64_t end_offset; uint32_t list_version; int fd; int index_fd; ...; } el_segment;
 typedef struct el_reader {
+    el_segment segment;
     int64_t next_offset; int64_t following_base; int allow_gaps; el_batch batch; int codec_status; int error_number; int64_t error_position;
     ...;
 } el_reader;
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
-int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset);
+void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset);
+int el_reader_find(el_reader *reader, int64_t offset);
 int el_reader_load(el_reader *reader, int64_t end_offset);
 const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
@@ -271,6 +273,7 @@ int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, 
 /* python/functions.h */
 int el_new_append_function(uintptr_t list, uintptr_t state);
 int el_new_wait_function(uintptr_t list, uintptr_t state);
+int el_new_read_function(uintptr_t list, uintptr_t state);
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 int el_new_commit_function(uintptr_t list, uintptr_t state);
 typedef struct el_sender { const el_signals *signals; int64_t catalog_version; int has_notifier; } el_sender;

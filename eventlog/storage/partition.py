@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -35,7 +36,7 @@ from eventlog.storage.head import SharedHead
 from eventlog.storage.limits import change_settings, native_limits
 from eventlog.storage.parts import Parts
 from eventlog.storage.poison import DAMAGED, DELETED
-from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.reader import MAKE, LogReader, SegmentList
 from eventlog.storage.rebuilding import rebuild_lying_indexes
 from eventlog.storage.recovery import RecoveryReport, recover
 from eventlog.storage.search import Query
@@ -207,13 +208,15 @@ class Partition:
     def _shorten_calls(self) -> None:
         """Put built-in functions in front of methods: they call these for all that is not plain."""
         address = int(ffi.cast("uintptr_t", self._native))
-        for new_function, method in (
-            (lib.el_new_append_function, self.append),
-            (lib.el_new_append_many_function, self.append_many),
-            (lib.el_new_wait_function, self.wait),
+        reading = (self._idle_readers, sys.intern("address"), Record, MAKE, self.topic, self.partition)
+        for new_function, method, what_it_needs in (
+            (lib.el_new_append_function, self.append, (self._resolve,)),
+            (lib.el_new_append_many_function, self.append_many, (self._resolve,)),
+            (lib.el_new_wait_function, self.wait, ()),
+            (lib.el_new_read_function, self.read, reading),
         ):
             made: list[Any] = []
-            state = (address, method, self._resolve, self._native)
+            state = (address, method, *what_it_needs, self._native)
             if not new_function(id(made), id(state)):
                 raise MemoryError("memory ran out while a partition was opened")
             self.__dict__[method.__name__] = made[0]
@@ -224,7 +227,7 @@ class Partition:
 
     def _lengthen_calls(self) -> None:
         """Take the built-in functions away again."""
-        for name in ("append", "append_many", "wait"):
+        for name in ("append", "append_many", "wait", "read"):
             self.__dict__.pop(name, None)
 
     def append_many(
@@ -324,7 +327,7 @@ class Partition:
         self._check_offset(offset)
         if offset >= stop:
             return []
-        reader = self._reader()
+        reader = self._reader(offset)
         reader.seek(offset)
         records = reader.records(max_records, stop)
         if len(self._idle_readers) < _IDLE_READERS_MAX:
@@ -410,11 +413,18 @@ class Partition:
     def _reader_of_its_own(self, block_bytes: int) -> LogReader:
         return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
 
-    def _reader(self) -> LogReader:
-        try:
-            return self._idle_readers.pop()
-        except IndexError:
-            return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
+    def _reader(self, offset: int) -> LogReader:
+        """An idle reader: one that has the segment of the offset open, or a new one while there are few, or the one that was
+        used longest ago. Those whose segment was opened before the last roll or deletion go first: their files take room."""
+        idle = self._idle_readers
+        with suppress(IndexError, ValueError):  # other threads take some
+            for reader in reversed(idle):
+                if reader.has_open(offset):
+                    idle.remove(reader)
+                    return reader
+            if len(idle) >= _IDLE_READERS_MAX or not idle[0].is_current:
+                return idle.pop(0)
+        return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
 
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):

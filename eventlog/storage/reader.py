@@ -23,11 +23,12 @@ from eventlog.storage.search import Query
 
 _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
+_OFFSET_END = 2**63 - 1
 _RAISED = -3  # the last item of the list is what the expression's function has raised
 
-# A tuple caches its hash from Python 3.14 on, in a field that only tuple.__new__ initialises.
-
-_MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
+MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
+"""How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
+only `tuple.__new__` initialises."""
 
 
 class _Head(Protocol):
@@ -130,18 +131,17 @@ def new_native_reader(block_bytes: int) -> Any:
 class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
-    _descriptor = -1  # also of one that memory ran out for before it was complete
-    _index_descriptor = -1
+    _native: Any = None  # also of one that memory ran out for before it was complete
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
-        self._base_offset = -1
-        self._version = -1
         self._directory = directory
         self._segments = segments
         self._topic = topic
         self._partition = partition
-        self._native: Any = new_native_reader(block_bytes)
         self._decompressed: Any = None
+        self._native = new_native_reader(block_bytes)
+        self._open_segment = self._native.segment
+        self.address = int(ffi.cast("uintptr_t", self._native))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._directory}>"
@@ -149,18 +149,39 @@ class LogReader:
     def __del__(self) -> None:
         self.close()
 
+    address: int
+    """Of the native reader, for built-in functions."""
+
     def close(self) -> None:
         """Close the segment that is being read."""
-        if self._descriptor >= 0:
-            files.close(self._descriptor)
-            self._descriptor = -1
+        if self._native is None:
+            return
+        segment = self._native.segment
+        segment.base_offset = -1
+        if segment.fd >= 0:
+            files.close(segment.fd)
+            segment.fd = -1
         self._close_index()
-        self._base_offset = -1
 
     def _close_index(self) -> None:
-        if self._index_descriptor >= 0:
-            files.close(self._index_descriptor)
-            self._index_descriptor = -1
+        segment = self._native.segment
+        if segment.index_fd >= 0:
+            files.close(segment.index_fd)
+            segment.index_fd = -1
+
+    def has_open(self, offset: int) -> bool:
+        """Is the segment open that the offset falls into?"""
+        segment = self._open_segment
+        return self.is_current and bool(0 <= segment.base_offset <= offset < segment.end_offset)
+
+    @property
+    def is_current(self) -> bool:
+        """Was no segment added, deleted or replaced since this one was opened?"""
+        return bool(self._open_segment.list_version == self._segments.version)
+
+    @property
+    def _base_offset(self) -> int:
+        return int(self._open_segment.base_offset)
 
     @property
     def next_offset(self) -> int:
@@ -169,7 +190,7 @@ class LogReader:
 
     def seek(self, offset: int) -> None:
         """Go on at an offset that lies within the partition."""
-        if self._descriptor >= 0 and offset == self.next_offset:
+        if self._open_segment.base_offset >= 0 and offset == self.next_offset:
             return
         self._go_to(offset)
 
@@ -213,8 +234,7 @@ class LogReader:
         self._native.next_offset = start
         load = functools.partial(self.go_on, stop, check)
         made: list[Any] = []
-        address = int(ffi.cast("uintptr_t", self._native))
-        state = (address, load, Record, _MAKE, self._topic, self._partition, self._native)
+        state = (self.address, load, Record, MAKE, self._topic, self._partition, self._native)
         if not new_iterator(id(made), id(state), stop):
             raise MemoryError("memory ran out while reading began")
         return made[0]
@@ -245,7 +265,7 @@ class LogReader:
         while len(records) < count_max and self._load(stop):
             taken = lib.el_take_records(
                 self._native, id(records), count_max - len(records), stop,
-                id(Record), id(_MAKE), id(self._topic), id(self._partition),
+                id(Record), id(MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
             self._took(taken)
         return records
@@ -256,7 +276,7 @@ class LogReader:
         if self._load(stop):
             taken = lib.el_take_found(
                 self._native, query.native, id(records), count_max, stop,
-                id(Record), id(_MAKE), id(self._topic), id(self._partition),
+                id(Record), id(MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
             if taken == _RAISED:
                 raised: Any = records.pop()
@@ -273,26 +293,29 @@ class LogReader:
     def _open(self, base_offset: int) -> bool:
         """Open a segment; False if it is not there."""
         version = self._segments.version  # before the file is opened, which may be replaced just then
-        if base_offset == self._base_offset and version == self._version:
+        segment = self._open_segment
+        if base_offset == segment.base_offset and version == segment.list_version:
             return True
         self.close()
         path = names.segment_path(self._directory, base_offset)
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            segment.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
-        self._base_offset = base_offset
-        self._version = version
+        following = self._segments.after(base_offset)
+        segment.end_offset = _OFFSET_END if following is None else following
+        segment.list_version = version
+        segment.base_offset = base_offset
         self._native.allow_gaps = self._segments.may_have_gaps
         return True
 
     def _find(self, base_offset: int, offset: int) -> None:
         """Read on at an offset of the segment that is open, by its index if it has one."""
-        if self._index_descriptor < 0:
+        if self._open_segment.index_fd < 0:
             path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
             with suppress(FileNotFoundError):
-                self._index_descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if not lib.el_reader_find(self._native, self._descriptor, self._index_descriptor, base_offset, offset):
+                self._open_segment.index_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if not lib.el_reader_find(self._native, offset):
             self._close_index()
             self._segments.index_lies(base_offset)
 
@@ -333,7 +356,7 @@ class LogReader:
             return False
         offset = max(following, self.next_offset)
         if self._open(following):
-            lib.el_reader_seek(self._native, self._descriptor, 0, following, offset)
+            lib.el_reader_seek(self._native, 0, following, offset)
         else:
             self._go_to(self.next_offset)
         return True
@@ -342,7 +365,7 @@ class LogReader:
         """Zeros are the end of a segment that has another one behind it only if nothing else stands behind them."""
         end = lib.el_reader_batch_position(self._native)
         position = end
-        while block := files.read_at(self._descriptor, _BLANK_BLOCK_BYTES, position):
+        while block := files.read_at(self._open_segment.fd, _BLANK_BLOCK_BYTES, position):
             if block.count(0) < len(block):
                 path = names.segment_file(self._directory, self._base_offset)
                 raise CorruptLogError(path, end, "zeros stand where a batch should, and the segment goes on behind them")
@@ -361,7 +384,7 @@ class LogReader:
             found = os.stat(names.segment_file(self._directory, base_offset))
         except FileNotFoundError:
             return False
-        return os.path.samestat(found, os.fstat(self._descriptor))
+        return os.path.samestat(found, os.fstat(self._open_segment.fd))
 
     def _decompress(self) -> None:
         length = ffi.new("size_t *")

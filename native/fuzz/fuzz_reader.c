@@ -110,7 +110,8 @@ static void check_end(const el_reader *reader, int result) {
 static el_reader *reader_at(int fd, size_t block_bytes, int64_t first) {
     el_reader *reader = el_reader_new(block_bytes);
     reader->allow_gaps = found.allow_gaps;
-    el_reader_seek(reader, fd, 0, found.base_offset, first);
+    reader->segment.fd = fd;
+    el_reader_seek(reader, 0, found.base_offset, first);
     return reader;
 }
 

@@ -27,6 +27,20 @@ int el_new_append_many_function(uintptr_t list, uintptr_t state);
 /* The same for wait(offset, timeout=None, *, durable=False). */
 int el_new_wait_function(uintptr_t list, uintptr_t state);
 
+#define EL_READ_RECORDS 500 /* where a caller does not say how many */
+
+/* Append to a list the function read(offset, max_records=EL_READ_RECORDS, *, durable=False) of one partition. `state` is a tuple:
+ *
+ *   the address of an el_appender
+ *   the Python function for all that is not plain
+ *   a list of readers that nobody uses; one that has the right segment open is taken from it, and put back at its end
+ *   the name "address": the attribute of a reader that is the address of its el_reader
+ *   the record type, make, topic and partition, as for el_take_records
+ *   whatever has to live as long
+ *
+ * 0 on failure. */
+int el_new_read_function(uintptr_t list, uintptr_t state);
+
 /* What a producer's send function goes by, besides the topics. */
 typedef struct el_sender {
     const el_signals *signals;

@@ -24,7 +24,7 @@ el_reader *el_reader_new(size_t block_bytes) {
         return NULL;
     }
     reader->capacity = reader->block_bytes = block_bytes;
-    reader->fd = -1;
+    reader->segment = (el_segment){.base_offset = -1, .fd = -1, .index_fd = -1};
     return reader;
 }
 
@@ -42,8 +42,7 @@ static void look_further_ahead(el_reader *reader) {
     reader->ahead = further < reader->block_bytes ? further : reader->block_bytes;
 }
 
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset) {
-    reader->fd = fd;
+void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset) {
     reader->position = position;
     reader->next_offset = next_offset;
     reader->following_base = base_offset;
@@ -69,13 +68,13 @@ static int read_header(int fd, int64_t position, el_batch *batch) {
     return batch->size_bytes > 0;
 }
 
-/* The batch at `position`, where reading is to go on, ends before the offset. If another one stands right behind it, go there: no
- * record of the first one is wanted, so nothing depends on its bytes. */
+/* The batch at `position`, where reading is to go on, is large and ends before the offset. If another one stands right behind it, go
+ * there: no record of the first one is wanted, so nothing depends on its bytes. */
 static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset) {
     el_batch following;
     int64_t end = reader->position + batch->size_bytes, base_offset = reader->following_base;
     reader->following_base = last_offset(batch) + 1;
-    if (!read_header(reader->fd, end, &following) || !is_in_order(reader, &following)) {
+    if (!read_header(reader->segment.fd, end, &following) || !is_in_order(reader, &following)) {
         reader->following_base = base_offset;
         return;
     }
@@ -84,19 +83,21 @@ static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset
         reader->ahead = (size_t)following.size_bytes < reader->block_bytes ? (size_t)following.size_bytes : reader->block_bytes;
 }
 
-int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset) {
+int el_reader_find(el_reader *reader, int64_t offset) {
     uint8_t bytes[EL_INDEX_ENTRY_BYTES];
-    el_reader_seek(reader, fd, 0, segment_base, offset);
-    if (index_fd < 0 || !el_index_floor(index_fd, sizeof bytes, sizeof(int32_t), offset - segment_base, bytes))
+    const el_segment *segment = &reader->segment;
+    el_reader_seek(reader, 0, segment->base_offset, offset);
+    if (segment->index_fd < 0 ||
+        !el_index_floor(segment->index_fd, sizeof bytes, sizeof(int32_t), offset - segment->base_offset, bytes))
         return 1;
     el_index_entry entry = el_index_read(bytes);
     el_batch batch;
-    if (!read_header(fd, entry.position, &batch) || last_offset(&batch) != segment_base + entry.relative_offset)
+    if (!read_header(segment->fd, entry.position, &batch) || last_offset(&batch) != segment->base_offset + entry.relative_offset)
         return 0;
-    if (batch.base_offset < segment_base)
+    if (batch.base_offset < segment->base_offset)
         return 1;
-    el_reader_seek(reader, fd, entry.position, batch.base_offset, offset);
-    if (last_offset(&batch) < offset)
+    el_reader_seek(reader, entry.position, batch.base_offset, offset);
+    if (last_offset(&batch) < offset && batch.size_bytes > AHEAD_BYTES_MIN)
         pass_unread(reader, &batch, offset);
     return 1;
 }
@@ -110,7 +111,7 @@ static int corrupt(el_reader *reader, int codec_status, size_t at) {
 /* A batch at the cursor that claims more bytes than the file has gets no memory for them. */
 static size_t bounded_by_file(const el_reader *reader, size_t needed) {
     struct stat file;
-    if (needed <= reader->block_bytes || fstat(reader->fd, &file) != 0)
+    if (needed <= reader->block_bytes || fstat(reader->segment.fd, &file) != 0)
         return needed;
     int64_t start = reader->position + (int64_t)reader->cursor, rest = file.st_size > start ? file.st_size - start : 0;
     return (int64_t)needed < rest ? needed : (size_t)rest;
@@ -152,7 +153,7 @@ static int fill(el_reader *reader, size_t needed) {
     if (make_room(reader, needed > reader->block_bytes ? needed : reader->block_bytes) != EL_READ_READY)
         return EL_READ_NO_MEMORY;
     while (reader->filled < needed) {
-        ssize_t got = pread(reader->fd, reader->data + reader->filled, target - reader->filled,
+        ssize_t got = pread(reader->segment.fd, reader->data + reader->filled, target - reader->filled,
                             reader->position + (int64_t)reader->filled);
         if (got < 0 && errno == EINTR)
             continue;
@@ -292,7 +293,7 @@ int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t leng
 }
 
 void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length) {
-    el_reader_seek(reader, -1, 0, batch->base_offset, batch->base_offset);
+    el_reader_seek(reader, 0, batch->base_offset, batch->base_offset);
     reader->batch = *batch;
     begin_records(reader, records, length);
 }

@@ -27,7 +27,17 @@ enum el_read_status {
     EL_READ_NO_MEMORY,
 };
 
+/* The segment that a reader goes through. */
+typedef struct el_segment {
+    int64_t base_offset; /* -1: none is open */
+    int64_t end_offset;  /* the base offset of the next one, INT64_MAX for the last one, */
+    uint32_t list_version; /* in the list of segments with this version */
+    int fd;
+    int index_fd; /* -1: none is open */
+} el_segment;
+
 typedef struct el_reader {
+    el_segment segment; /* the caller opens and closes it */
     uint8_t *buffer;
     uint8_t *data; /* in the buffer: where the byte at `position` stands */
     size_t capacity;
@@ -46,7 +56,6 @@ typedef struct el_reader {
     const uint8_t *records;
     const uint8_t *records_end;
     int32_t previous_delta; /* of the record that was decoded last; -1: none of this batch yet */
-    int fd;
     int codec_status;
     int error_number;
     int64_t error_position;
@@ -55,13 +64,12 @@ typedef struct el_reader {
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
 
-/* Go on at a batch boundary of another file, or elsewhere in this one, where a batch with `base_offset` stands. The
- * descriptor stays the caller's. */
-void el_reader_seek(el_reader *reader, int fd, int64_t position, int64_t base_offset, int64_t next_offset);
+/* Go on at a batch boundary of the segment, where a batch with `base_offset` stands. */
+void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset);
 
-/* Go on at `offset` in a segment, at the batch that its open index (-1: none) names, or at the first one. The index is a hint: it is
- * believed only if the batch stands there; 0 if it does not. */
-int el_reader_find(el_reader *reader, int fd, int index_fd, int64_t segment_base, int64_t offset);
+/* Go on at `offset`, which falls into the segment: at the batch that holds it, or one that stands before. The index, if it is open, is a
+ * hint: an entry is believed only if its batch stands there; 0 if it does not. */
+int el_reader_find(el_reader *reader, int64_t offset);
 
 /* Make checked batches with records from next_offset on stand at the cursor. Batches at or behind end_offset are not looked
  * at: they may be half written. */

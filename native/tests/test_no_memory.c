@@ -84,7 +84,8 @@ static int read_all(el_head *head, int log_fd) {
     if (reader == NULL)
         return 0;
     int64_t stop = el_head_end_offset(head), found = 0, failures = 0;
-    el_reader_seek(reader, log_fd, 0, 0, 0);
+    reader->segment.fd = log_fd;
+    el_reader_seek(reader, 0, 0, 0);
     while (reader->next_offset < stop) {
         el_record record;
         int status = el_reader_load(reader, stop);

@@ -40,7 +40,8 @@ static void set_offset_delta(size_t size, int record, uint8_t delta) {
 static int read_all(size_t size, int64_t base_offset, int64_t stop_offset, int *more, el_reader *reader) {
     int fd = memfd_create("log", 0), count = 0;
     CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-    el_reader_seek(reader, fd, 0, base_offset, base_offset);
+    reader->segment.fd = fd;
+    el_reader_seek(reader, 0, base_offset, base_offset);
     el_record record;
     CHECK(el_reader_load(reader, stop_offset) == EL_READ_READY);
     while ((*more = el_reader_next(reader, stop_offset, &record)) == 1)
@@ -86,7 +87,8 @@ static void test_a_batch_longer_than_its_file_takes_no_memory(void) {
     memcpy(data + 8, "\x7f\xff\xff\xff", 4);
     int fd = memfd_create("log", 0);
     CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-    el_reader_seek(reader, fd, 0, 10, 10);
+    reader->segment.fd = fd;
+    el_reader_seek(reader, 0, 10, 10);
     CHECK(el_reader_load(reader, 100) == EL_READ_CORRUPT && reader->codec_status == EL_CODEC_INCOMPLETE);
     CHECK(reader->capacity == BLOCK_BYTES);
     close(fd);

@@ -47,7 +47,8 @@ static void *read_all(void *argument) {
     const log_in_memory *log = argument;
     el_reader *reader = el_reader_new(16384);
     CHECK(reader != NULL);
-    el_reader_seek(reader, log->files[0], 0, 0, 0);
+    reader->segment.fd = log->files[0];
+    el_reader_seek(reader, 0, 0, 0);
     uint32_t bell = el_signals_bell(signals);
     int64_t found = 0;
     while (found < WRITERS * RECORDS) {
