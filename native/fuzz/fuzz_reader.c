@@ -1,12 +1,15 @@
 /* A file of any bytes through the reader's buffer, in blocks of any size: the records that a walk over the file in memory finds, and the
- * end or the damage where that finds it. */
+ * end or the damage where that finds it. Each of them is found by an index, too, and by one with a wrong byte. */
 
 #define _GNU_SOURCE
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../store/index.h"
 #include "../store/reader.h"
 #include "plain.h"
+
+#define INDEX_BYTES 8192
 
 /* What a walk over the file finds below `stop`, and where it ends; damage inside a batch is told from damage between batches. */
 typedef struct walk {
@@ -154,14 +157,41 @@ static void check_searching(int fd, size_t block_bytes, int64_t first, const el_
     el_reader_free(reader);
 }
 
+static void write_index(int index_fd, int64_t interval_bytes, uint8_t wrong_bits, uint8_t wrong_place) {
+    uint8_t index[INDEX_BYTES], time_index[2 * INDEX_BYTES];
+    el_tail tail = {.segment_base = found.base_offset, .max_timestamp = -1, .indexed_timestamp = -1, .first_timestamp = -1};
+    if (found.size / EL_BATCH_HEADER_BYTES > INDEX_BYTES / EL_INDEX_ENTRY_BYTES)
+        return;
+    el_index_rebuild(found.data, found.size, interval_bytes, &tail, index, time_index);
+    if (tail.end_offset - found.base_offset > INT32_MAX)
+        return; /* no segment spans more offsets than an entry can tell */
+    if (tail.index_bytes > 0)
+        index[wrong_place % (size_t)tail.index_bytes] ^= wrong_bits;
+    CLAIM(pwrite(index_fd, index, (size_t)tail.index_bytes, 0) == tail.index_bytes);
+}
+
+/* Go to one of the records. A rotten index may lead to something that is no batch: then it says so, or that is damage. */
+static void check_finding(int fd, int index_fd, size_t block_bytes, size_t chosen, int is_rotten) {
+    el_reader *reader = reader_at(fd, block_bytes, 0);
+    reader->segment.base_offset = found.base_offset;
+    reader->segment.index_fd = index_fd;
+    CLAIM(el_reader_find(reader, found.offsets[chosen]) || is_rotten);
+    int result = load(reader, found.stop);
+    el_record record;
+    CLAIM(result == 1 || (is_rotten && result < 0));
+    if (result == 1)
+        CLAIM(el_reader_next(reader, found.stop, &record) == 1 && is_same_record(&record, &found.records[chosen]));
+    el_reader_free(reader);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static int fd = -1;
+    static int fd = -1, index_fd;
     if (fd < 0)
-        CLAIM((fd = memfd_create("log", 0)) >= 0);
+        CLAIM((fd = memfd_create("log", 0)) >= 0 && (index_fd = memfd_create("index", 0)) >= 0);
     unsigned choices = take_byte(&data, &size);
     size_t block_bytes = 1 + 4 * (size_t)take_byte(&data, &size);
     int64_t skipped = take_byte(&data, &size) % 64, wanted = take_byte(&data, &size);
-    uint8_t needle_byte = take_byte(&data, &size);
+    uint8_t needle_byte = take_byte(&data, &size), wrong_bits = take_byte(&data, &size), chosen = take_byte(&data, &size);
     uint8_t *copy = exact_copy(data, size);
     seal_batches(copy, size, choices);
     CLAIM(ftruncate(fd, 0) == 0 && pwrite(fd, copy, size, 0) == (ssize_t)size);
@@ -177,6 +207,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     el_needle_prepare(&needle, &needle_byte, NULL, 1);
     if (!found.is_wrong)
         check_searching(fd, block_bytes, base + skipped, &needle, 1 + choices % EL_SEARCH_HEADERS);
+    int has_order = (choices & SEAL_OFFSETS) != 0 && base < INT32_MAX; /* behind the stop, too */
+    if (has_order && !found.is_wrong && found.count > 0) {
+        CLAIM(ftruncate(index_fd, 0) == 0);
+        write_index(index_fd, chosen, wrong_bits, needle_byte);
+        check_finding(fd, index_fd, block_bytes, chosen % found.count, wrong_bits != 0);
+    }
     free(copy);
     return 0;
 }

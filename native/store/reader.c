@@ -97,7 +97,7 @@ int el_reader_find(el_reader *reader, int64_t offset) {
     if (batch.base_offset < segment->base_offset)
         return 1;
     el_reader_seek(reader, entry.position, batch.base_offset, offset);
-    if (last_offset(&batch) < offset && batch.size_bytes > AHEAD_BYTES_MIN)
+    if (last_offset(&batch) < offset && (size_t)batch.size_bytes > reader->ahead)
         pass_unread(reader, &batch, offset);
     return 1;
 }

@@ -24,7 +24,7 @@ _PREFIXES: dict[str, tuple[bytes, ...]] = {
     "search": (b"\0\2", b"\1\3"),
     "index": (b"\0\0\0", b"\x20\x07\0"),
     "compact": (b"\xff\0", b"\0\0"),
-    "reader": (b"\3\x08\0\x10a", b"\x0b\x40\2\0t", b"\x0f\xff\1\3v"),
+    "reader": (b"\3\x08\0\x10a\0\1", b"\x0b\x40\2\0t\0\2", b"\x0f\xff\1\3v\1\3"),
 }
 _MANIFEST = {
     "format": "eventlog-backup", "version": 1, "complete": True, "created_ms": 0, "source": "/srv/shop",
