@@ -47,7 +47,7 @@ _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
 _COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
-_IDLE_READERS_MAX = 4
+_IDLE_READERS_MAX = 8
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
