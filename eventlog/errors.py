@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
@@ -136,6 +136,15 @@ def failure_of(what: str, error: OSError) -> EventLogError:
     """What an `OSError` is to users: `DiskFullError` or `EventLogError`, with what it was about."""
     kind = DiskFullError if is_disk_full(error.errno) else EventLogError
     return kind(f"{what}: {error}")
+
+
+def raise_together(failures: Sequence[BaseException]) -> None:
+    """Raise the first of these, if there is one, with a note about each of the others (PEP 678; tracebacks show notes from
+    Python 3.11 on)."""
+    if failures:
+        first, *others = failures
+        vars(first).setdefault("__notes__", []).extend(f"besides, {type(each).__name__}: {each}" for each in others)
+        raise first
 
 
 def tells_failures(*without: str) -> Callable[[_Class], _Class]:

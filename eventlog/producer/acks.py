@@ -115,11 +115,10 @@ class AckNotifier(threading.Thread):
             with self._lock:
                 self._subscriptions.remove(subscription)
 
-    def raise_failure(self) -> None:
-        """Raise what a callback raised, once."""
+    def take_failure(self) -> BaseException | None:
+        """What a callback has raised, once."""
         failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+        return failure
 
     def stop(self) -> None:
         """End the thread; what was not acknowledged by now is not reported any more."""

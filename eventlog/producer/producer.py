@@ -20,6 +20,7 @@ from eventlog.errors import (
     StoreClosedError,
     TopicExistsError,
     TopicNotFoundError,
+    raise_together,
 )
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
@@ -94,7 +95,7 @@ class Producer:
         self._native.catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
-        self._loss: EventLogError | None = None  # of records that waited for a topic when it was deleted
+        self._losses: list[EventLogError] = []  # of records that waited for a topic when it was deleted
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
         if self._lingerer is None and compression is None:
@@ -210,10 +211,8 @@ class Producer:
         for topic, lanes in list(self._topics.items()):
             if any(lane.log.is_deleted for lane in lanes.lanes):
                 self._topics.pop(topic, None)
-                try:
-                    _do_in_all(lanes.lanes, Lane.end)
-                except EventLogError as error:  # not the business of whoever sends a record to some other topic just now
-                    self._loss = self._loss or error
+                # Not the business of whoever sends a record to some other topic just now.
+                self._losses += _failures(lanes.lanes, Lane.end)
             else:
                 self._open_topic(topic)
         self._native.catalog_version = version
@@ -246,24 +245,22 @@ class Producer:
     def flush(self) -> None:
         """Append what is waiting, and return once everything that was sent is on disk, except for topics that were deleted.
 
-        What is wrong in one partition is raised when all others are done. What was waiting there goes on waiting: the call may
-        be repeated. Records that waited for a topic when it was deleted are lost; that is raised once, here or by `close`."""
+        What is wrong in one partition is raised when all others are done, with notes about the others that failed. What was
+        waiting there goes on waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost;
+        that is raised once, here or by `close`."""
         if self._why_unusable is not None:
             self._refuse()
-        _do_in_all(self._lanes(), Lane.append_waiting)
-        _do_in_all(self._lanes(), Lane.flush)
-        self._raise_failures()
+        failures = _failures(self._lanes(), Lane.append_waiting)
+        self._raise(failures + _failures(self._lanes(), Lane.flush))
 
-    def _raise_failures(self) -> None:
-        """Tell, once, what was lost, and then of a callback that has failed."""
-        loss, self._loss = self._loss, None
-        if loss is not None:
-            raise loss
-        if self._notifier is not None:
-            self._notifier.raise_failure()
+    def _raise(self, failures: list[EventLogError]) -> None:
+        """Tell of these, and once of what was lost and of a callback that has failed."""
+        losses, self._losses = self._losses, []
+        failed_callback = self._notifier.take_failure() if self._notifier is not None else None
+        raise_together([*failures, *losses, *([failed_callback] if failed_callback is not None else [])])
 
     def close(self) -> None:
-        """Append what is waiting, and end. A second call does nothing."""
+        """Append what is waiting, and end; raises what `flush` raises. A second call does nothing."""
         if self._why_unusable is not None:
             return
         if self._lingerer is not None:
@@ -272,11 +269,11 @@ class Producer:
             lanes = self._lanes()
             self._end(StoreClosedError(f"{self!r} is closed"))
         try:
-            _do_in_all(lanes, Lane.end)
+            failures = _failures(lanes, Lane.end)
         finally:
             if self._notifier is not None:
                 self._notifier.stop()
-        self._raise_failures()
+        self._raise(failures)
 
     def close_with_store(self, timeout: float) -> None:
         """Close; `timeout` is for consumers."""
@@ -287,16 +284,15 @@ class Producer:
         self._topics.clear()
 
 
-def _do_in_all(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> None:
-    """Do something in every partition where that is possible; raises what was wrong in the first where it is not."""
-    failure: EventLogError | None = None
+def _failures(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> list[EventLogError]:
+    """Do something in every partition where that is possible; what was wrong in the others."""
+    failures = []
     for lane in lanes:
         try:
             work(lane)
         except EventLogError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
+            failures.append(error)
+    return failures
 
 
 def _after_fork_in_child() -> None:

@@ -107,12 +107,12 @@ class SharedFile(ABC):
         if not self._is_in_place():
             return None
         if not is_alone:
-            if os.fstat(self._descriptor).st_size < self._bytes_min():
+            if os.fstat(self._descriptor).st_size < self._bytes_min() or not self._map():
                 return None
-            self._map()
             return True if self._is_current() else None
         self.grow(self._bytes_min())
-        self._map()
+        if not self._map():
+            return None
         was_trusted = self._is_trusted()
         if not was_trusted:
             self._initialise()
@@ -126,17 +126,32 @@ class SharedFile(ABC):
 
     def _is_in_place(self) -> bool:
         try:
-            status = os.stat(self.path)
+            return self._is_same(os.stat(self.path))
         except FileNotFoundError:
             return False
+
+    def _is_same(self, status: os.stat_result) -> bool:
         return (status.st_dev, status.st_ino) == self.identity()
 
-    def _map(self) -> None:
-        pointer = self._map_descriptor(self._descriptor)
-        if pointer == ffi.NULL:
-            raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
-        # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
-        self.pointer = ffi.gc(pointer, self._unmap)
+    def _map(self) -> bool:
+        """Map the file; False if it was deleted meanwhile.
+
+        It is opened a second time for that: a map keeps the open file that it was made of, and with that its lock."""
+        try:
+            descriptor = open_file(self.path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            if not self._is_same(os.fstat(descriptor)):
+                return False
+            pointer = self._map_descriptor(descriptor)
+            if pointer == ffi.NULL:
+                raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
+            # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
+            self.pointer = ffi.gc(pointer, self._unmap)
+        finally:
+            files.close(descriptor)
+        return True
 
     def grow(self, length: int) -> None:
         """Make the file at least that long, with disk space behind it: touching a hole on a full disk would be a SIGBUS."""
@@ -168,5 +183,5 @@ class SharedFile(ABC):
             self.pointer = None
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
-                # Anything that keeps the file mapped would keep the lock, too; in a forked child it is the parent's.
+                # In a forked child it is the parent's lock.
                 files.unlock_and_close(descriptor) if is_ours else files.close(descriptor)

@@ -306,3 +306,22 @@ def _fail_to_open(disk: Faults, store: Path, call: Call, error_number: int) -> N
 )
 def test_failed_opens_leave_no_file_open(library: Path, tmp_path: Path, call: Call, error_number: int) -> None:
     _run(library, _fail_to_open, tmp_path / "store", call, error_number)
+
+
+def _fail_to_unlock(disk: Faults, store: Path) -> None:
+    log = eventlog.open(store)
+    partition = stores.open_partition(log)
+    partition.append(b"before")
+    disk.arm(_on(Call.FLOCK, 2, errno.ENOLCK, is_lasting=True))  # the first one takes it for itself alone
+    with pytest.raises(EventLogError, match="No locks available") as kept:
+        partition.close()
+    disk.disarm()
+    assert kept.traceback  # whose frames refer to all that the partition was made of
+    with eventlog.open(store, lock_timeout_ms=1000) as again:
+        assert stores.open_partition(again).append(b"behind") == 1
+    log.close()
+
+
+def test_a_partition_whose_lock_cannot_be_given_back_opens_again_while_the_error_is_kept(library: Path, tmp_path: Path) -> None:
+    stores.create(tmp_path / "store")
+    _run(library, _fail_to_unlock, tmp_path / "store")

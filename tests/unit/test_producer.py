@@ -277,6 +277,32 @@ def test_close_appends_what_waits_for_other_partitions_than_the_one_that_fails(l
     assert [log.partition(TOPIC, number).end_offset for number in (0, 2, 3)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_all_partitions_that_fail_are_told(log: EventLog, end: str) -> None:
+    producer = log.producer(**PATIENT)
+    for number in range(4):
+        producer.send(TOPIC, b"%d" % number, partition=number)
+    for number in (1, 2):
+        log.partition(TOPIC, number).close()
+    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders-1 .* are lost") as raised:
+        getattr(producer, end)()
+    assert any("1 records for orders-2" in note for note in vars(raised.value)["__notes__"])
+    with suppress(eventlog.StoreClosedError):
+        producer.close()
+
+
+def test_flush_brings_to_the_disk_what_stands_in_other_partitions_than_the_one_that_fails(log: EventLog) -> None:
+    producer = log.producer(**PATIENT)
+    for number in range(2):
+        producer.send(TOPIC, b"x", partition=number)
+    log.partition(TOPIC, 1).close()
+    with pytest.raises(eventlog.StoreClosedError, match="orders-1"):
+        producer.flush()
+    assert log.partition(TOPIC, 0).durable_offset == 1
+    with pytest.raises(eventlog.StoreClosedError, match="orders-1"):
+        producer.close()
+
+
 def test_a_record_that_was_accepted_while_another_thread_closes_is_appended(log: EventLog) -> None:
     switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
