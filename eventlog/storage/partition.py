@@ -47,7 +47,7 @@ _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
 _COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
-_IDLE_READERS_MAX = 8
+_IDLE_READERS_MAX = 4
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
@@ -330,7 +330,7 @@ class Partition:
         reader = self._reader(offset)
         reader.seek(offset)
         records = reader.records(max_records, stop)
-        if len(self._idle_readers) < _IDLE_READERS_MAX:
+        if len(self._idle_readers) < _IDLE_READERS_MAX and self._native is not None:
             self._idle_readers.append(reader)
         return records
 
@@ -415,14 +415,17 @@ class Partition:
 
     def _reader(self, offset: int) -> LogReader:
         """An idle reader: one that has the segment of the offset open, or a new one while there are few, or the one that was
-        used longest ago. Those whose segment was opened before the last roll or deletion go first: their files take room."""
+        used longest ago. Those whose segment was opened before the last roll or deletion go: their files take room."""
         idle = self._idle_readers
-        with suppress(IndexError, ValueError):  # other threads take some
-            for reader in reversed(idle):
-                if reader.has_open(offset):
+        for reader in idle[::-1]:
+            is_wanted = reader.has_open(offset)
+            if is_wanted or not reader.is_current:
+                with suppress(ValueError):  # another thread has taken it
                     idle.remove(reader)
-                    return reader
-            if len(idle) >= _IDLE_READERS_MAX or not idle[0].is_current:
+                    if is_wanted:
+                        return reader
+        if len(idle) >= _IDLE_READERS_MAX:
+            with suppress(IndexError):
                 return idle.pop(0)
         return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError, tells_failures
+from eventlog.errors import (
+    CorruptLogError,
+    EventLogError,
+    OffsetOutOfRangeError,
+    StoreClosedError,
+    TopicNotFoundError,
+    tells_failures,
+)
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.record import Record
@@ -67,15 +74,21 @@ class SegmentList:
         if self._head.poison == DELETED:
             raise TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
 
+    def _mapped(self) -> Any:
+        head = self._head.pointer
+        if head is None:
+            raise StoreClosedError(f"the partition in {self._directory} is closed")
+        return head
+
     def bounds(self) -> tuple[int, int]:
         """The partition's start offset and its end offset."""
-        head = self._head.pointer
+        head = self._mapped()
         return int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
 
     @property
     def version(self) -> int:
         """Grows whenever a segment is added, deleted or replaced."""
-        return int(lib.el_head_segments_version(self._head.pointer))
+        return int(lib.el_head_segments_version(self._mapped()))
 
     def bases(self) -> list[int]:
         """All base offsets, in order."""
@@ -131,7 +144,7 @@ def new_native_reader(block_bytes: int) -> Any:
 class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
-    _native: Any = None  # also of one that memory ran out for before it was complete
+    _open_segment: Any = None  # also of one that memory ran out for before it was complete
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._directory = directory
@@ -139,7 +152,7 @@ class LogReader:
         self._topic = topic
         self._partition = partition
         self._decompressed: Any = None
-        self._native = new_native_reader(block_bytes)
+        self._native: Any = new_native_reader(block_bytes)
         self._open_segment = self._native.segment
         self.address = int(ffi.cast("uintptr_t", self._native))
 
@@ -154,9 +167,9 @@ class LogReader:
 
     def close(self) -> None:
         """Close the segment that is being read."""
-        if self._native is None:
+        segment = self._open_segment
+        if segment is None:
             return
-        segment = self._native.segment
         segment.base_offset = -1
         if segment.fd >= 0:
             files.close(segment.fd)
@@ -164,7 +177,7 @@ class LogReader:
         self._close_index()
 
     def _close_index(self) -> None:
-        segment = self._native.segment
+        segment = self._open_segment
         if segment.index_fd >= 0:
             files.close(segment.index_fd)
             segment.index_fd = -1
@@ -190,7 +203,7 @@ class LogReader:
 
     def seek(self, offset: int) -> None:
         """Go on at an offset that lies within the partition."""
-        if self._open_segment.base_offset >= 0 and offset == self.next_offset:
+        if self.is_current and self._open_segment.base_offset >= 0 and offset == self.next_offset:
             return
         self._go_to(offset)
 

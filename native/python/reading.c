@@ -23,6 +23,7 @@ static el_reader *native_reader(PyObject *state, PyObject *reader) {
     PyObject *address = PyObject_GetAttr(reader, PyTuple_GetItem(state, ADDRESS));
     el_reader *native = address == NULL ? NULL : PyLong_AsVoidPtr(address);
     Py_XDECREF(address);
+    PyErr_Clear();
     return native;
 }
 
@@ -57,62 +58,94 @@ static void give_back(PyObject *state, PyObject *reader) {
     Py_DECREF(reader);
 }
 
-static int load(el_reader *reader, int64_t offset, int64_t stop_offset) {
-    int status = EL_READ_CORRUPT;
-    Py_BEGIN_ALLOW_THREADS
-    if (reader->next_offset == offset || el_reader_find(reader, offset))
-        status = el_reader_load(reader, stop_offset);
-    Py_END_ALLOW_THREADS
-    return status;
+/* Without its index a segment would be gone through from its beginning on; and what becomes of an index that lies, Python knows. */
+static int find(el_reader *reader, int64_t offset) {
+    if (reader->next_offset == offset)
+        return 1;
+    int is_found = reader->segment.index_fd >= 0 && el_reader_find(reader, offset);
+    if (!is_found)
+        reader->next_offset = -1; /* so that Python looks for it, too */
+    return is_found;
 }
 
-/* Append records to a list; 0 if that is for Python to do. */
-static int take_records(PyObject *state, el_reader *reader, int64_t offset, int64_t stop_offset, int64_t max_records,
-                        PyObject *records) {
-    while (max_records > 0 && offset < stop_offset) {
-        if (load(reader, offset, stop_offset) != EL_READ_READY)
-            return 0;
-        int64_t count = el_take_records(reader, (uintptr_t)records, max_records, stop_offset,
+static int load(el_reader *reader, int64_t offset, int64_t stop_offset) {
+    int is_ready;
+    Py_BEGIN_ALLOW_THREADS
+    is_ready = find(reader, offset) && el_reader_load(reader, stop_offset) == EL_READ_READY;
+    Py_END_ALLOW_THREADS
+    return is_ready;
+}
+
+typedef struct request {
+    int64_t offset;
+    int64_t max_records;
+} request;
+
+/* Append records to a list, as many as can be had here, and lower the request by them. 0 with an exception set. */
+static int take_records(PyObject *state, el_reader *reader, int64_t stop_offset, request *request, PyObject *records) {
+    while (request->max_records > 0 && request->offset < stop_offset && load(reader, request->offset, stop_offset)) {
+        int64_t count = el_take_records(reader, (uintptr_t)records, request->max_records, stop_offset,
                                         (uintptr_t)PyTuple_GetItem(state, RECORD_TYPE), (uintptr_t)PyTuple_GetItem(state, MAKE),
                                         (uintptr_t)PyTuple_GetItem(state, TOPIC), (uintptr_t)PyTuple_GetItem(state, PARTITION));
         if (count < 0)
+            return PyList_SetSlice(records, 0, PyList_Size(records), NULL) == 0;
+        request->max_records -= count;
+        request->offset = reader->next_offset;
+        if (PyErr_CheckSignals() != 0)
             return 0;
-        max_records -= count;
-        offset = reader->next_offset;
     }
+    if (request->offset >= stop_offset)
+        request->max_records = 0;
     return 1;
 }
 
-/* A new list; NULL if it is for Python to make. */
-static PyObject *read_plainly(PyObject *state, int64_t offset, int64_t max_records) {
+/* Let Python read what is left of the request: in another segment, say, or compressed. */
+static PyObject *read_on(PyObject *state, const request *rest, PyObject *records) {
+    Py_ssize_t count = PyList_Size(records);
+    PyObject *more = PyObject_CallFunction(PyTuple_GetItem(state, IN_PYTHON), "LL", (long long)rest->offset,
+                                           (long long)rest->max_records);
+    if (more != NULL && PyList_SetSlice(records, count, count, more) != 0)
+        Py_CLEAR(more);
+    Py_XDECREF(more);
+    if (more != NULL)
+        return records;
+    Py_DECREF(records);
+    return NULL;
+}
+
+/* A new list; NULL with an exception set, or without one if it is for Python to make. */
+static PyObject *read_plainly(PyObject *state, const request *asked) {
     const el_appender *appender = appender_of(state);
     const el_head *head = appender->head;
     el_reader *native;
     int64_t stop_offset = el_head_end_offset(head);
-    if (atomic_load(&appender->is_retired) || el_head_poison(head) != 0 || offset < el_head_start_offset(head) || offset > stop_offset)
+    if (atomic_load(&appender->is_retired) || el_head_poison(head) != 0 || asked->offset < el_head_start_offset(head) ||
+        asked->offset > stop_offset)
         return NULL;
-    if (offset == stop_offset)
+    if (asked->offset == stop_offset)
         return PyList_New(0);
-    PyObject *reader = take_reader(state, offset, el_head_segments_version(head), &native);
+    PyObject *reader = take_reader(state, asked->offset, el_head_segments_version(head), &native);
     if (reader == NULL)
         return NULL;
     PyObject *records = PyList_New(0);
-    if (records != NULL && !take_records(state, native, offset, stop_offset, max_records, records))
+    request rest = *asked;
+    if (records != NULL && !take_records(state, native, stop_offset, &rest, records))
         Py_CLEAR(records);
     give_back(state, reader);
-    return records;
+    if (records == NULL || rest.max_records == 0)
+        return records;
+    return PyList_Size(records) > 0 ? read_on(state, &rest, records) : read_on(state, asked, records);
 }
 
 static PyObject *read_records(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
     PyObject *parameters[PARAMETERS] = {NULL};
-    int64_t offset, max_records = EL_READ_RECORDS;
+    request asked = {.max_records = EL_READ_RECORDS};
     int is_plain = count <= DURABLE && el_sort_arguments(names, PARAMETERS, arguments, count, keywords, parameters) &&
-                   el_read_number(parameters[OFFSET], &offset) && parameters[DURABLE] == NULL &&
-                   (parameters[MAX_RECORDS] == NULL || el_read_number(parameters[MAX_RECORDS], &max_records));
-    PyObject *records = is_plain && max_records > 0 ? read_plainly(state, offset, max_records) : NULL;
-    if (records != NULL)
+                   el_read_number(parameters[OFFSET], &asked.offset) && parameters[DURABLE] == NULL &&
+                   (parameters[MAX_RECORDS] == NULL || el_read_number(parameters[MAX_RECORDS], &asked.max_records));
+    PyObject *records = is_plain && asked.max_records > 0 ? read_plainly(state, &asked) : NULL;
+    if (records != NULL || PyErr_Occurred())
         return records;
-    PyErr_Clear(); /* whatever it was, Python meets it again, and tells it better */
     return el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 

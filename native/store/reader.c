@@ -56,11 +56,6 @@ static int64_t last_offset(const el_batch *batch) {
     return batch->base_offset + batch->last_offset_delta;
 }
 
-static int is_in_order(const el_reader *reader, const el_batch *batch) {
-    return batch->base_offset == reader->following_base ||
-           (reader->allow_gaps && batch->base_offset > reader->following_base);
-}
-
 /* Read the header of the batch that should stand at `position`; 0 if there is none. */
 static int read_header(int fd, int64_t position, el_batch *batch) {
     uint8_t header[EL_BATCH_HEADER_BYTES];
@@ -68,17 +63,16 @@ static int read_header(int fd, int64_t position, el_batch *batch) {
     return batch->size_bytes > 0;
 }
 
-/* The batch at `position`, where reading is to go on, is large and ends before the offset. If another one stands right behind it, go
- * there: no record of the first one is wanted, so nothing depends on its bytes. */
+/* The batch at `position`, where reading is to go on, is large and ends before the offset. If the one behind it begins with the very next
+ * record, go there: no record of the first one is wanted, so nothing depends on its bytes. A gap between them may be one of compaction's,
+ * or come of a wrong length. */
 static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset) {
     el_batch following;
-    int64_t end = reader->position + batch->size_bytes, base_offset = reader->following_base;
-    reader->following_base = last_offset(batch) + 1;
-    if (!read_header(reader->segment.fd, end, &following) || !is_in_order(reader, &following)) {
-        reader->following_base = base_offset;
+    int64_t end = reader->position + batch->size_bytes, next_offset = last_offset(batch) + 1;
+    if (!read_header(reader->segment.fd, end, &following) || following.base_offset != next_offset)
         return;
-    }
     reader->position = end;
+    reader->following_base = next_offset;
     if (last_offset(&following) >= offset && (size_t)following.size_bytes > reader->ahead)
         reader->ahead = (size_t)following.size_bytes < reader->block_bytes ? (size_t)following.size_bytes : reader->block_bytes;
 }
@@ -175,6 +169,11 @@ static int is_blank(const el_reader *reader, size_t at) {
         if (reader->data[i] != 0)
             return 0;
     return 1;
+}
+
+static int is_in_order(const el_reader *reader, const el_batch *batch) {
+    return batch->base_offset == reader->following_base ||
+           (reader->allow_gaps && batch->base_offset > reader->following_base);
 }
 
 static void pass(el_reader *reader, const el_batch *batch) {

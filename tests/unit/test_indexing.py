@@ -71,9 +71,10 @@ def _filled(store: Path) -> list[Path]:
     return stores.segments(store / "rotten")
 
 
+@pytest.mark.parametrize("is_open", [False, True], ids=["opened now", "open before"])
 @pytest.mark.parametrize("suffix", [".index", ".timeindex"])
 def test_an_index_that_is_found_to_lie_is_made_anew(
-    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, suffix: str, is_open: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_file = _filled(tmp_path)[1]
     path = log_file.with_suffix(suffix)
@@ -82,11 +83,15 @@ def test_an_index_that_is_found_to_lie_is_made_anew(
     lying = bytearray(good)
     for at in range(entry_bytes - 1, len(lying), entry_bytes):
         lying[at] ^= 1
-    path.write_bytes(lying)
+    last = int(stores.segments(tmp_path / "rotten")[2].stem) - 1
     with eventlog.open(tmp_path / "rotten") as log:
         partition = stores.open_partition(log)
-        last = int(stores.segments(tmp_path / "rotten")[2].stem) - 1
-        assert partition.read(last, 1)[0].offset == last and partition.offset_for_time(2**42 + last) == last
+        if is_open:
+            assert partition.read(int(log_file.stem), 1)[0].offset == int(log_file.stem)
+        path.write_bytes(lying)
+        assert partition.read(last, 1)[0].offset == last
+        assert path.read_bytes() == good or suffix == ".timeindex"
+        assert partition.offset_for_time(2**42 + last) == last
         assert path.read_bytes() == good and path.name.split(".")[0] in caplog.text
         assert [report.problems for report in log.verify()] == [[]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import eventlog
 from eventlog import CorruptLogError, OffsetOutOfRangeError, Partition, StoreClosedError
 from tests.support import stores
 
+HEADERS_BYTES = 61 + 7  # of a batch and of its first record, with a key of a byte and a value of less than 64
 LARGE = 5000  # bytes: more than the interval between entries of the index, and more than what is read at first
 
 
@@ -69,6 +71,23 @@ def test_a_damaged_batch_keeps_nobody_from_reading_the_large_one_behind_it(tmp_p
         for offset in (2, 3):
             with pytest.raises(CorruptLogError):
                 partition.read(offset, 1)
+
+
+def test_a_wrong_length_that_leads_to_a_later_batch_is_no_gap_of_compaction(tmp_path: Path) -> None:
+    stores.create(tmp_path / "store", **{"cleanup.policy": "compact"})
+    with eventlog.open(tmp_path / "store") as log:
+        partition = stores.open_partition(log)
+        for number in range(6):
+            partition.append_many([value_of(2 * number), bytes(LARGE)], keys=[b"a", b"b"])
+        path = stores.segments(tmp_path / "store")[0]
+        content = path.read_bytes()
+        starts = [content.index(value_of(2 * number)) - HEADERS_BYTES for number in range(6)]
+        lengths = [following - start - 12 for start, following in pairwise(starts)]
+        at = starts[2] + 8
+        assert content[at : at + 4] == lengths[2].to_bytes(4, "big")
+        path.write_bytes(content[:at] + (lengths[2] + 12 + lengths[3]).to_bytes(4, "big") + content[at + 4 :])
+        with pytest.raises(CorruptLogError):
+            partition.read(6, 1)
 
 
 def test_records_that_were_deleted_are_out_of_range_for_who_had_just_read_them(filled: Partition) -> None:
