@@ -189,7 +189,7 @@ int el_ack_release(el_ack *ack);
 int el_ack_reset(el_ack *ack, int64_t offset);
 
 /* store/index.h */
-int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry);
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, int64_t keys_end, uint8_t *entry);
 void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
                       uint8_t *time_index);
 

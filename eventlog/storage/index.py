@@ -78,7 +78,7 @@ def _floor(path: Path, entry: struct.Struct, key_bytes: int, key: int) -> tuple[
         return None
     try:
         found = ffi.new("uint8_t[]", entry.size)
-        is_there = lib.el_index_floor(descriptor, entry.size, key_bytes, key, found)
+        is_there = lib.el_index_floor(descriptor, entry.size, key_bytes, key, 0, found)
     finally:
         files.close(descriptor)
     return entry.unpack(ffi.buffer(found)) if is_there else None

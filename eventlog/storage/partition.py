@@ -47,10 +47,12 @@ _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
 _COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
-_IDLE_READERS_MAX = 4
+_IDLE_READERS_MAX = 16
+_SPARE_READERS_MAX = 64  # in all partitions together: those that a partition has besides its first one; each has two files open
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
+_spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; a list needs no lock, which a fork could find taken
 
 
 @tells_failures()
@@ -414,8 +416,8 @@ class Partition:
         return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
 
     def _reader(self, offset: int) -> LogReader:
-        """An idle reader: one that has the segment of the offset open, or a new one while there are few, or the one that was
-        used longest ago. Those whose segment was opened before the last roll or deletion go: their files take room."""
+        """An idle reader that has the segment of the offset open, or another one. Those whose segment was opened before the
+        last roll or deletion go: their files take room."""
         idle = self._idle_readers
         for reader in idle[::-1]:
             is_wanted = reader.has_open(offset)
@@ -424,10 +426,18 @@ class Partition:
                     idle.remove(reader)
                     if is_wanted:
                         return reader
-        if len(idle) >= _IDLE_READERS_MAX:
-            with suppress(IndexError):
+        return self._another_reader()
+
+    def _another_reader(self) -> LogReader:
+        """A new reader while there are few, or the idle one that was used longest ago."""
+        idle = self._idle_readers
+        with suppress(IndexError):  # other threads have taken all
+            if len(idle) >= _IDLE_READERS_MAX or (idle and not _spares):
                 return idle.pop(0)
-        return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
+        reader = self._reader_of_its_own(_SMALL_BLOCK_BYTES)
+        if idle and _spares:
+            weakref.finalize(reader, _spares.append, _spares.pop()).atexit = False
+        return reader
 
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):

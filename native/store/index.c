@@ -49,30 +49,74 @@ static size_t read_entries(int fd, uint8_t *entries, size_t count, size_t entry_
     return el_read_at(fd, entries, count * entry_bytes, (int64_t)(first * entry_bytes)) / entry_bytes;
 }
 
-/* A binary search that reads single entries until the rest fits into a page. */
-int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry) {
+/* A part of the file: whatever stands before `low` is small enough, whatever stands from `high` on is too large. */
+typedef struct range {
+    size_t low;
+    size_t high;
+} range;
+
+/* Entries that were read. */
+typedef struct window {
     uint8_t page[PAGE_BYTES];
+    size_t first;
+    size_t count;
+} window;
+
+/* Look at a page of entries around the place where the key stands if keys rise evenly. */
+static void look_around(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, double place, range *rest, window *looked) {
+    size_t count = PAGE_BYTES / entry_bytes, guess = (size_t)(place * (double)rest->high);
+    size_t first = guess > count / 2 ? guess - count / 2 : 0;
+    looked->first = first < rest->high - count ? first : rest->high - count;
+    looked->count = read_entries(fd, looked->page, count, entry_bytes, looked->first);
+    if (looked->count == 0)
+        return;
+    size_t last = looked->first + looked->count - 1;
+    if (load_key(looked->page, key_bytes) > key)
+        rest->high = looked->first;
+    else if (load_key(looked->page + (looked->count - 1) * entry_bytes, key_bytes) > key)
+        *rest = (range){looked->first, last};
+    else
+        rest->low = last;
+}
+
+/* Read single entries until the rest fits into a page. */
+static void halve(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, range *rest) {
+    uint8_t entry[EL_TIME_INDEX_ENTRY_BYTES];
+    while (rest->high - rest->low > PAGE_BYTES / entry_bytes) {
+        size_t middle = rest->low + (rest->high - rest->low) / 2;
+        if (read_entries(fd, entry, 1, entry_bytes, middle) == 1 && load_key(entry, key_bytes) <= key)
+            rest->low = middle;
+        else
+            rest->high = middle; /* or it was cut meanwhile */
+    }
+}
+
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, int64_t keys_end, uint8_t *entry) {
+    window looked;
     struct stat file;
     if (fstat(fd, &file) != 0)
         return 0;
-    size_t low = 0, high = (size_t)file.st_size / entry_bytes; /* whatever stands before `low` is small enough */
-    while (high - low > PAGE_BYTES / entry_bytes) {
-        size_t middle = low + (high - low) / 2;
-        if (read_entries(fd, page, 1, entry_bytes, middle) == 1 && load_key(page, key_bytes) <= key)
-            low = middle;
-        else
-            high = middle; /* or it was cut meanwhile */
+    looked.first = looked.count = 0;
+    range rest = {0, (size_t)file.st_size / entry_bytes};
+    if (rest.high > PAGE_BYTES / entry_bytes && key >= 0 && key < keys_end)
+        look_around(fd, entry_bytes, key_bytes, key, (double)key / (double)keys_end, &rest, &looked);
+    halve(fd, entry_bytes, key_bytes, key, &rest);
+    if (rest.low < looked.first || rest.high > looked.first + looked.count) {
+        looked.first = rest.low;
+        looked.count = read_entries(fd, looked.page, rest.high - rest.low, entry_bytes, rest.low);
+        rest.high = rest.low + looked.count;
     }
-    size_t count = read_entries(fd, page, high - low, entry_bytes, low), found = 0;
-    for (size_t size = count; size > 0;) {
+    const uint8_t *entries = looked.page + (rest.low - looked.first) * entry_bytes;
+    size_t found = 0;
+    for (size_t size = rest.high - rest.low; size > 0;) {
         size_t half = (size + 1) / 2;
-        int is_small = load_key(page + (found + half - 1) * entry_bytes, key_bytes) <= key;
+        int is_small = load_key(entries + (found + half - 1) * entry_bytes, key_bytes) <= key;
         found += is_small ? half : 0;
         size = is_small ? size - half : half - 1;
     }
     if (found == 0)
         return 0;
-    memcpy(entry, page + (found - 1) * entry_bytes, entry_bytes);
+    memcpy(entry, entries + (found - 1) * entry_bytes, entry_bytes);
     return 1;
 }
 

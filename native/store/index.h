@@ -27,8 +27,9 @@ int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int
 int el_time_index_due(el_tail *tail, uint8_t *entry);
 
 /* The last entry of a file whose key, the big-endian number in its first `key_bytes` (4 or 8), is at most `key`. 1 with the entry
- * filled in, or 0 if there is none: a file that cannot be read is as good as none. */
-int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, uint8_t *entry);
+ * filled in, or 0 if there is none: a file that cannot be read is as good as none. Where all keys are known to lie between 0 and
+ * `keys_end`, rising about evenly, one look is mostly enough; 0: nothing is known. */
+int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, int64_t keys_end, uint8_t *entry);
 
 /* Rebuild: note every batch of `length` bytes of whole, checked batches that stand at tail->position. Entries are stored at
  * index and time_index, which have room for one entry per batch; their sizes are added to the tail. */

@@ -80,9 +80,10 @@ static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset
 int el_reader_find(el_reader *reader, int64_t offset) {
     uint8_t bytes[EL_INDEX_ENTRY_BYTES];
     const el_segment *segment = &reader->segment;
+    int64_t offsets = segment->end_offset == INT64_MAX ? 0 : segment->end_offset - segment->base_offset;
     el_reader_seek(reader, 0, segment->base_offset, offset);
     if (segment->index_fd < 0 ||
-        !el_index_floor(segment->index_fd, sizeof bytes, sizeof(int32_t), offset - segment->base_offset, bytes))
+        !el_index_floor(segment->index_fd, sizeof bytes, sizeof(int32_t), offset - segment->base_offset, offsets, bytes))
         return 1;
     el_index_entry entry = el_index_read(bytes);
     el_batch batch;

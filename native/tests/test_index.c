@@ -35,14 +35,21 @@ static int new_index(kind kind, int count, size_t torn) {
     return fd;
 }
 
-/* The number of the entry that was found; -1 if there is none. */
-static int find(int fd, kind kind, int64_t key) {
+static int find_below(int fd, kind kind, int64_t key, int64_t keys_end) {
     uint8_t entry[EL_TIME_INDEX_ENTRY_BYTES];
     uint32_t number;
-    if (!el_index_floor(fd, kind.entry_bytes, kind.key_bytes, key, entry))
+    if (!el_index_floor(fd, kind.entry_bytes, kind.key_bytes, key, keys_end, entry))
         return -1;
     memcpy(&number, entry + kind.key_bytes, sizeof number);
     return (int)be32toh(number);
+}
+
+/* The number of the entry that was found, -1 if there is none: whatever is known of the keys, also if that is wrong. */
+static int find(int fd, kind kind, int64_t key) {
+    int found = find_below(fd, kind, key, 0);
+    CHECK(find_below(fd, kind, key, 10 * ENTRIES_MAX) == found && find_below(fd, kind, key, 100) == found);
+    CHECK(find_below(fd, kind, key, 1000 * ENTRIES_MAX) == found && find_below(fd, kind, key, INT64_MAX) == found);
+    return found;
 }
 
 static void test_every_key_finds_the_last_entry_that_is_not_behind_it(kind kind) {
@@ -64,7 +71,7 @@ static void test_numbers_have_signs(void) {
     uint8_t entry[EL_INDEX_ENTRY_BYTES] = {0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 9}, found[EL_INDEX_ENTRY_BYTES];
     int fd = memfd_create("index", 0);
     CHECK(write(fd, entry, sizeof entry) == sizeof entry);
-    CHECK(el_index_floor(fd, sizeof entry, 4, -2, found) == 1 && el_index_floor(fd, sizeof entry, 4, -3, found) == 0);
+    CHECK(el_index_floor(fd, sizeof entry, 4, -2, 0, found) == 1 && el_index_floor(fd, sizeof entry, 4, -3, 0, found) == 0);
     CHECK(el_index_read(found).relative_offset == -2 && el_index_read(found).position == 9);
     close(fd);
 }
