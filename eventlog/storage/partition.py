@@ -52,7 +52,7 @@ _SPARE_READERS_MAX = 64  # in all partitions together: those that a partition ha
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
 
 _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
-_spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; a list needs no lock, which a fork could find taken
+_spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; no lock, which a fork could find taken
 
 
 @tells_failures()
