@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -137,6 +138,31 @@ def test_threads_read_anywhere_while_segments_are_rolled_and_deleted(tmp_path: P
         for thread in threads:
             thread.join()
         assert wrong == []
+
+
+def _open_files(suffix: str) -> int:
+    links = [f"/proc/self/fd/{descriptor}" for descriptor in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(link).endswith(suffix) for link in links if os.path.islink(link))
+
+
+def test_who_reads_anywhere_in_many_segments_of_many_partitions_has_few_of_them_open(tmp_path: Path) -> None:
+    partitions, segments = 9, 20
+    stores.create(tmp_path / "store", partitions, **{"segment.bytes": 4096})
+    with eventlog.open(tmp_path / "store") as log:
+        for number in range(partitions):
+            partition = stores.open_partition(log, number)
+            for offset in range(segments):
+                partition.append(value_of(offset) + bytes(3000))
+        before = _open_files(".log")
+        for _ in range(2):
+            for number in range(partitions):
+                for offset in range(segments):
+                    assert stores.open_partition(log, number).read(offset, 1)[0].offset == offset
+        assert partitions < _open_files(".log") - before <= partitions + 64
+        for number in range(partitions):
+            stores.open_partition(log, number).delete_records(segments - 1)
+            assert stores.open_partition(log, number).read(segments - 1, 1)
+        assert _open_files(".log") - before <= partitions
 
 
 def test_a_read_that_was_kept_reads_nothing_once_the_store_is_closed(store: Path) -> None:
