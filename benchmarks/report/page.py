@@ -56,6 +56,25 @@ def write(results: Results, drawn: dict[str, str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+EXCERPT_BEGIN, EXCERPT_END = "<!-- python -m benchmarks.report writes this table -->\n", "<!-- end of the table -->\n"
+_EXCERPT_PEERS = ("eventlog", "lmdb", "rocksdb", "sqlite")
+_EXCERPT_BENCHES = ("append 100 B", "append batches of 1,000 × 100 B", "read values", "consume, commit every 1,000", "commit")
+
+
+def excerpt(results: Results) -> str:
+    """The table of README.md: what most users ask first. "" where it was not measured."""
+    summaries = summarize(results.figures)
+    chosen = {
+        subject: summary
+        for subject, summary in summaries.items()
+        if (subject.suite, subject.lineup, subject.durability) == (throughput.SUITE, "embedded", "process")
+        and subject.peer in _EXCERPT_PEERS
+    }
+    cells = {(subject.bench, subject.peer): number(summary.median) for subject, summary in chosen.items()}
+    rows = [[bench, *(cells.get((bench, peer), "-") for peer in _EXCERPT_PEERS)] for bench in _EXCERPT_BENCHES]
+    return _table(["events a second", *_EXCERPT_PEERS], rows) if chosen else ""
+
+
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [headers, ["---"] * len(headers), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
