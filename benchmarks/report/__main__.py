@@ -16,14 +16,15 @@ README = ROOT / "README.md"
 
 def _put_excerpt(table: str) -> None:
     before, _, rest = README.read_text("utf-8").partition(page.EXCERPT_BEGIN)
-    README.write_text(before + page.EXCERPT_BEGIN + table + "\n" + page.EXCERPT_END + rest.partition(page.EXCERPT_END)[2], "utf-8")
+    behind = rest.partition(page.EXCERPT_END)[2]
+    README.write_text(f"{before}{page.EXCERPT_BEGIN}{table}\n{page.EXCERPT_END}{behind}", "utf-8")
 
 
 def main() -> None:
     """Write docs/benchmarks.md, docs/benchmarks/*.svg and the table of README.md, and print how the targets are met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
-    parser.add_argument("--output", type=Path, default=DOCS, help="the directory of benchmarks.md; only docs goes with README.md")
+    parser.add_argument("--output", type=Path, default=DOCS, help="the directory of benchmarks.md; without it README.md, too")
     arguments = parser.parse_args()
     files = arguments.files or sorted(OUTPUT.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
     if not files:
