@@ -431,13 +431,17 @@ class Partition:
     def _another_reader(self) -> LogReader:
         """A new reader while there are few, or the idle one that was used longest ago."""
         idle = self._idle_readers
-        with suppress(IndexError):  # other threads have taken all
-            if len(idle) >= _IDLE_READERS_MAX or (idle and not _spares):
+        with suppress(IndexError):  # none is left, or other threads have taken them
+            if len(idle) >= _IDLE_READERS_MAX:
                 return idle.pop(0)
-        reader = self._reader_of_its_own(_SMALL_BLOCK_BYTES)
-        if idle and _spares:
-            weakref.finalize(reader, _spares.append, _spares.pop()).atexit = False
-        return reader
+            if idle:
+                spare = _spares.pop()
+                reader = self._reader_of_its_own(_SMALL_BLOCK_BYTES)
+                weakref.finalize(reader, _spares.append, spare).atexit = False
+                return reader
+        with suppress(IndexError):
+            return idle.pop(0)
+        return self._reader_of_its_own(_SMALL_BLOCK_BYTES)
 
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):
