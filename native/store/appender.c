@@ -485,7 +485,7 @@ int el_flush(el_appender *appender, int64_t offset) {
     int64_t deadline = -1;
     int in_vain = 0; /* then it takes a millisecond to find out whether this very thread has the mutex */
     while (el_head_durable_offset(head) < offset) {
-        uint32_t ended = el_group_commit_ended(&head->group);
+        uint32_t ended = el_event_count_read(&head->group.ended);
         int status = el_head_lock_flush(head, in_vain, &appender->holder);
         if (status == EL_DONE)
             return flush_for_all(appender, offset);
@@ -498,7 +498,7 @@ int el_flush(el_appender *appender, int64_t offset) {
             return status;
         int64_t remaining = deadline - now;
         el_group_commit_await(&head->group, ended, remaining < FLUSH_SLICE_MS ? remaining : FLUSH_SLICE_MS);
-        in_vain = el_group_commit_ended(&head->group) == ended;
+        in_vain = !el_event_count_has_advanced(&head->group.ended, ended);
     }
     return EL_DONE;
 }

@@ -16,25 +16,13 @@ static void sleep_while(_Atomic uint32_t *word, uint32_t value, int64_t nanoseco
     syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
 }
 
-/* How many it were. */
-static long wake_all(_Atomic uint32_t *word) {
-    return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-uint32_t el_group_commit_ended(const el_group_commit *group) {
-    return atomic_load(&group->ended);
-}
-
-/* The number was read before the mutex was found taken, and it grows after the mutex was given back: either the kernel sees that it has
- * grown, and lets nobody sleep, or the one who gives the mutex back sees the sleeper. */
+/* The number was read before the mutex was found taken, and it is advanced after the mutex was given back. */
 void el_group_commit_await(el_group_commit *group, uint32_t ended, int64_t timeout_ms) {
     uint32_t crowd = atomic_load(&group->crowd);
     if (atomic_fetch_add(&group->arrived, 1) + 1 == crowd)
-        wake_all(&group->arrived);
+        syscall(SYS_futex, &group->arrived, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     EL_FAULT_POINT("group.arrived");
-    atomic_store(&group->has_sleeper, 1);
-    EL_FAULT_POINT("group.sleeper");
-    sleep_while(&group->ended, ended, timeout_ms * 1000000);
+    el_event_count_await(&group->ended, ended, timeout_ms * 1000000);
 }
 
 void el_group_commit_gather(el_group_commit *group) {
@@ -59,8 +47,6 @@ void el_group_commit_synced(el_group_commit *group, int64_t nanoseconds) {
 }
 
 void el_group_commit_end(el_group_commit *group) {
-    atomic_fetch_add(&group->ended, 1);
-    EL_FAULT_POINT("group.ended");
-    long woken = atomic_exchange(&group->has_sleeper, 0) != 0 ? wake_all(&group->ended) : 0;
+    long woken = el_event_count_advance(&group->ended);
     atomic_store(&group->crowd, woken > 0 ? (uint32_t)woken : 0);
 }

@@ -17,18 +17,16 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "event_count.h"
+
 typedef struct el_group_commit {
-    _Atomic uint32_t ended; /* counts how often the flush mutex was given back; those who sleep do it on this */
-    _Atomic uint32_t has_sleeper;
+    el_event_count ended; /* the flush mutex was given back */
     _Atomic uint32_t arrived; /* how many found the mutex taken since its holder began to gather; the holder sleeps on this */
     _Atomic uint32_t crowd;   /* how many slept through the last flush */
     _Atomic int64_t sync_ns;  /* how long it took */
 } el_group_commit;
 
-/* A number to be read before one tries to take the mutex. */
-uint32_t el_group_commit_ended(const el_group_commit *group);
-
-/* The mutex was found taken: sleep until its holder gives it back, at most timeout_ms. */
+/* The mutex was found taken, and `ended` was read before: sleep until its holder gives it back, at most timeout_ms. */
 void el_group_commit_await(el_group_commit *group, uint32_t ended, int64_t timeout_ms);
 
 /* With the mutex, before a flush: let others append what it will cover. */

@@ -32,7 +32,7 @@
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 5
+#define EL_HEAD_LAYOUT 6
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {

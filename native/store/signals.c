@@ -2,11 +2,7 @@
 #include "signals.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fault.h"
@@ -45,17 +41,6 @@ void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *aw
     *awaited = (el_awaited){&signals->catalog_version, &signals->catalog_watch, known};
 }
 
-/* A sleeper raises has_sleeper after it has read `rung`; so either it is seen here, or the kernel sees that `rung` has
- * changed and does not let it sleep. */
-static void ring(el_bell *bell) {
-    atomic_fetch_add(&bell->rung, 1);
-    EL_FAULT_POINT("bell.rung");
-    int has_sleeper = atomic_exchange(&bell->has_sleeper, 0) != 0;
-    EL_FAULT_POINT("bell.cleared");
-    if (has_sleeper)
-        syscall(SYS_futex, &bell->rung, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
 /* Waiters set their bit before they look at the number; here the number was stored before the mask is looked at. So one of
  * the two sees the other. A bit that a dead or sated waiter left costs one needless ring. */
 void el_watch_ring(el_watch *watch, el_signals *signals) {
@@ -65,7 +50,7 @@ void el_watch_ring(el_watch *watch, el_signals *signals) {
     uint64_t bells = atomic_exchange(&watch->bells, 0);
     EL_FAULT_POINT("watch.taken");
     for (; bells != 0; bells &= bells - 1)
-        ring(&signals->bells[__builtin_ctzll(bells)]);
+        el_event_count_advance(&signals->bells[__builtin_ctzll(bells)].rings);
 }
 
 static int is_ready(const el_awaited *awaited) {
@@ -91,19 +76,15 @@ static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
 
 int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *awaited, int count, int64_t timeout_ms) {
     el_bell *bell = &signals->bells[bell_number % EL_BELLS];
-    uint32_t rung = atomic_load(&bell->rung); /* before the bits: a ring after this makes the sleep return */
+    uint32_t seen = el_event_count_read(&bell->rings); /* before the bits: a ring after this makes the sleep return */
     set_bell(awaited, count, UINT64_C(1) << (bell_number % EL_BELLS));
     EL_FAULT_POINT("await.watching");
     if (el_first_ready(awaited, count, 0) >= 0)
         return EL_DONE;
-    atomic_store(&bell->has_sleeper, 1);
-    EL_FAULT_POINT("await.sleeper");
-    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = (timeout_ms % 1000) * 1000000};
-    long result = syscall(SYS_futex, &bell->rung, FUTEX_WAIT, rung, &timeout, NULL, 0);
-    int error_number = errno;
+    int error_number = el_event_count_await(&bell->rings, seen, timeout_ms * 1000000);
     if (el_first_ready(awaited, count, 0) >= 0)
         return EL_DONE;
-    return result != 0 && error_number == EINTR ? EL_INTERRUPTED : EL_TIMED_OUT;
+    return error_number == EINTR ? EL_INTERRUPTED : EL_TIMED_OUT;
 }
 
 void el_flag_raise(el_flag *flag, el_signals *signals) {

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event_count.h"
 #include "status.h"
 
 #define EL_SIGNALS_BYTES 8192
@@ -32,9 +33,8 @@ typedef struct el_watch {
 } el_watch;
 
 typedef struct el_bell {
-    _Atomic uint32_t rung; /* the futex word */
-    _Atomic uint32_t has_sleeper;
-    uint8_t pad[56];
+    el_event_count rings;
+    uint8_t pad[60];
 } el_bell;
 
 typedef struct el_signals {

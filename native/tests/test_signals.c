@@ -10,6 +10,7 @@
 #include "check.h"
 
 #define ROUNDS 20000
+#define BOUND_MS 60000
 
 static el_signals *new_signals(void) {
     int fd = memfd_create("signals", 0);
@@ -58,14 +59,14 @@ static void test_only_watched_bells_ring_and_only_once(void) {
     el_signals *signals = new_signals();
     el_flag flag = {0};
     el_flag_raise(&flag, signals);
-    CHECK(atomic_load(&signals->bells[5].rung) == 0);
+    CHECK(el_event_count_read(&signals->bells[5].rings) == 0);
     el_awaited awaited;
     el_flag_await(&flag, 1, &awaited);
     CHECK(el_await_any(signals, 5, &awaited, 1, 1) == EL_TIMED_OUT);
     el_flag_raise(&flag, signals);
     el_flag_raise(&flag, signals);
-    CHECK(atomic_load(&signals->bells[5].rung) == 1);
-    CHECK(atomic_load(&signals->bells[4].rung) == 0);
+    CHECK(!el_event_count_has_advanced(&signals->bells[5].rings, 2));
+    CHECK(el_event_count_read(&signals->bells[4].rings) == 0);
     el_signals_unmap(signals);
 }
 
@@ -83,10 +84,10 @@ static void wait_past(game *game, el_flag *flag, int64_t known, uint32_t bell) {
     for (;;) {
         struct timespec before, after;
         clock_gettime(CLOCK_MONOTONIC, &before);
-        if (el_await_any(game->signals, bell, &awaited, 1, 1000) == EL_DONE) {
+        if (el_await_any(game->signals, bell, &awaited, 1, BOUND_MS) == EL_DONE) {
             clock_gettime(CLOCK_MONOTONIC, &after);
             int64_t took_ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
-            if (took_ms >= 1000)
+            if (took_ms >= BOUND_MS)
                 __atomic_fetch_add(&game->late, 1, __ATOMIC_RELAXED);
             return;
         }
@@ -102,7 +103,7 @@ static void *answer(void *argument) {
     return NULL;
 }
 
-/* Two threads wake each other in turn. A wake-up that is lost would show as a wait of a second. */
+/* Two threads wake each other in turn. A wake-up that is lost would show as a wait of a minute: no machine stands still for that long. */
 static void play(uint32_t bell_here, uint32_t bell_there) {
     game game = {.signals = new_signals(), .bell = bell_there};
     pthread_t other;

@@ -1,0 +1,39 @@
+#define _GNU_SOURCE
+#include "event_count.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fault.h"
+
+#define ASLEEP UINT32_C(1)
+
+uint32_t el_event_count_read(const el_event_count *events) {
+    return atomic_load(&events->word);
+}
+
+int el_event_count_has_advanced(const el_event_count *events, uint32_t seen) {
+    return (atomic_load(&events->word) | ASLEEP) != (seen | ASLEEP);
+}
+
+int el_event_count_await(el_event_count *events, uint32_t seen, int64_t nanoseconds) {
+    struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    uint32_t expected = seen & ~ASLEEP;
+    atomic_compare_exchange_strong(&events->word, &expected, seen | ASLEEP); /* or it was advanced: then the kernel lets nobody sleep */
+    EL_FAULT_POINT("events.asleep");
+    if (syscall(SYS_futex, &events->word, FUTEX_WAIT, seen | ASLEEP, &timeout, NULL, 0) == 0 || errno == EAGAIN)
+        return 0;
+    return errno;
+}
+
+long el_event_count_advance(el_event_count *events) {
+    uint32_t before = atomic_load(&events->word);
+    while (!atomic_compare_exchange_weak(&events->word, &before, (before | ASLEEP) + 1))
+        ;
+    EL_FAULT_POINT("events.advanced");
+    return before & ASLEEP ? syscall(SYS_futex, &events->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) : 0;
+}
