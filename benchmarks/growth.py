@@ -26,11 +26,14 @@ _STEPS = (1 / 64, 1 / 8, 1.0)
 _IN_CACHE = ("read", "seek")  # measured at the second time
 
 
-def _grow(log: EventLog, records: int) -> None:
+def _grow(log: EventLog, records: int) -> range:
+    """Append so many records; their offsets."""
     unit = LARGE.events(_UNIT, 1).values
     partition = log.partition(_TOPIC, 0)
+    first = partition.end_offset
     for _ in range(records // len(unit)):
         partition.append_many(unit)
+    return range(first, partition.end_offset)
 
 
 def _new_store(path: Path, partitions: int = 1) -> EventLog:
@@ -40,12 +43,13 @@ def _new_store(path: Path, partitions: int = 1) -> EventLog:
     return log
 
 
-def _work(log: EventLog, run: Run) -> dict[str, tuple[int, Callable[[], object]]]:
-    """What is measured in each store: how many records it handles, and the work."""
+def _work(log: EventLog, run: Run, grown: range) -> dict[str, tuple[int, Callable[[], object]]]:
+    """What is measured in each store: how many records it handles, and the work. What is read is among those that it has
+    `grown` by, not what is appended here: records of one size are compared, in batches of one size."""
     partition = log.partition(_TOPIC, 0)
     values = SMALL.events(run.amount(200, 50_000), run.seed).values
-    sought = random.Random(run.seed).choices(range(partition.end_offset), k=run.amount(50, 5000))
-    first = random.Random(run.seed).randrange(partition.end_offset - _FIRST_RECORDS + 1)
+    sought = random.Random(run.seed).choices(grown, k=run.amount(50, 5000))
+    first = random.Random(run.seed).choice(grown[: len(grown) - _FIRST_RECORDS + 1])
 
     def append() -> None:
         for value in values:
@@ -71,10 +75,13 @@ def _work(log: EventLog, run: Run) -> dict[str, tuple[int, Callable[[], object]]
     }
 
 
-def _compare(run: Run, lineup: str, stores: dict[str, EventLog], detail: dict[str, float]) -> None:
+def _compare(
+    run: Run, lineup: str, stores: dict[str, EventLog], detail: dict[str, float], grown: range = range(_FIRST_RECORDS)
+) -> None:
     for number in range(run.rounds + 1):  # the first one warms up
         for name, log in stores.items():
-            for bench, (records, work) in _work(log, run).items():
+            offsets = range(_FIRST_RECORDS) if name == ALMOST_EMPTY else grown
+            for bench, (records, work) in _work(log, run, offsets).items():
                 if bench in _IN_CACHE:
                     work()  # else the disk is measured: the system does not keep 10 GiB in memory for long
                 rate = records / timed(work)
@@ -103,9 +110,9 @@ def run_growth(run: Run) -> None:
         for step in _STEPS:
             gibibytes = run.growth_gib * step
             missing = int(gibibytes * 2**30) - large.partition(_TOPIC, 0).end_offset * LARGE.value_bytes
-            _grow(large, max(missing // LARGE.value_bytes, 0))
+            grown = _grow(large, max(missing // LARGE.value_bytes, _FIRST_RECORDS))
             stores = {ALMOST_EMPTY: small, "grown": large}
-            _compare(run, f"{gibibytes:.3g} GiB", stores, {"gibibytes": gibibytes})
+            _compare(run, f"{gibibytes:.3g} GiB", stores, {"gibibytes": gibibytes}, grown)
     partitions, groups = run.amount(20, 1000), run.amount(3, 100)
     with run.fresh_directory() as directory, ExitStack() as stack:
         small = stack.enter_context(_new_store(directory / "small"))
