@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -125,13 +126,30 @@ class _Writer:
     def _append_together(self, index: int, values: list[bytes], keys: list[bytes | None]) -> None:
         partition = self._partitions[index]
         has_keys = any(key is not None for key in keys)
-        offsets = partition.append_many(values, keys=keys if has_keys else None)
-        before = self.written.get(partition.partition)
-        self.written[partition.partition] = _Written(
-            (before.records if before else 0) + len(values),
-            before.first_offset if before else offsets[0],
-            offsets[-1],
-        )
+        with _interrupts_wait():
+            offsets = partition.append_many(values, keys=keys if has_keys else None)
+            before = self.written.get(partition.partition)
+            self.written[partition.partition] = _Written(
+                (before.records if before else 0) + len(values),
+                before.first_offset if before else offsets[0],
+                offsets[-1],
+            )
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` only behind the block: what was appended in it is to be counted, too."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came:
+            raise KeyboardInterrupt
 
 
 @click.command()
