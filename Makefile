@@ -40,7 +40,8 @@ build/native-tests/%: native/tests/%.c $(SOURCES)
 	$(CC) $(SANITIZE) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
 
 # What processes share, shared by threads, under the sanitizer that finds races.
-THREAD_TESTS := $(addprefix build/native-threads/test_,threads signals event_count group_commit)
+OF_THREADS := threads signals event_count group_commit
+THREAD_TESTS := $(OF_THREADS:%=build/native-threads/test_%)
 
 test-native-threads: $(THREAD_TESTS)
 	@for test in $^; do ./$$test || exit 1; done
@@ -51,7 +52,7 @@ build/native-threads/%: native/tests/%.c native/tests/thread_sanitizer.c $(SOURC
 		$(NATIVE_TEST_SOURCES) -Wl,--wrap=pthread_mutex_clocklock $(LINKED_WITH)
 
 # What no sanitizer sees: decisions by bytes that nobody wrote. The threads take minutes there, and show nothing new.
-VALGRIND_TESTS := $(filter-out %/test_threads %/test_signals %/test_event_count %/test_group_commit,$(patsubst native/tests/%.c,build/native-plain/%,$(wildcard native/tests/test_*.c)))
+VALGRIND_TESTS := $(filter-out $(OF_THREADS:%=build/native-plain/test_%),$(patsubst native/tests/%.c,build/native-plain/%,$(wildcard native/tests/test_*.c)))
 
 test-native-valgrind: $(VALGRIND_TESTS)
 	@for test in $^; do valgrind --quiet --error-exitcode=9 --leak-check=full --trace-children=no ./$$test || exit 1; done

@@ -228,6 +228,7 @@ typedef struct el_reader {
     int64_t next_offset; int64_t following_base; int allow_gaps; el_batch batch; int codec_status; int error_number; int64_t error_position;
     ...;
 } el_reader;
+int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version);
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
 void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset);

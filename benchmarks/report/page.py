@@ -63,16 +63,13 @@ _EXCERPT_BENCHES = ("append 100 B", "append batches of 1,000 × 100 B", "read va
 
 def excerpt(results: Results) -> str:
     """The table of README.md: what most users ask first. "" where it was not measured."""
-    summaries = summarize(results.figures)
-    chosen = {
-        subject: summary
-        for subject, summary in summaries.items()
+    cells = {
+        (subject.bench, subject.peer): number(summary.median)
+        for subject, summary in summarize(results.figures).items()
         if (subject.suite, subject.lineup, subject.durability) == (throughput.SUITE, "embedded", "process")
-        and subject.peer in _EXCERPT_PEERS
     }
-    cells = {(subject.bench, subject.peer): number(summary.median) for subject, summary in chosen.items()}
     rows = [[bench, *(cells.get((bench, peer), "-") for peer in _EXCERPT_PEERS)] for bench in _EXCERPT_BENCHES]
-    return _table(["events a second", *_EXCERPT_PEERS], rows) if chosen else ""
+    return _table(["events a second", *_EXCERPT_PEERS], rows) if cells else ""
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

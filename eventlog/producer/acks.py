@@ -115,10 +115,10 @@ class AckNotifier(threading.Thread):
             with self._lock:
                 self._subscriptions.remove(subscription)
 
-    def take_failure(self) -> BaseException | None:
+    def take_failures(self) -> list[BaseException]:
         """What a callback has raised, once."""
         failure, self._failure = self._failure, None
-        return failure
+        return [failure] if failure is not None else []
 
     def stop(self) -> None:
         """End the thread; what was not acknowledged by now is not reported any more."""

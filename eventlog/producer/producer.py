@@ -256,8 +256,8 @@ class Producer:
     def _raise(self, failures: list[EventLogError]) -> None:
         """Tell of these, and once of what was lost and of a callback that has failed."""
         losses, self._losses = self._losses, []
-        failed_callback = self._notifier.take_failure() if self._notifier is not None else None
-        raise_together([*failures, *losses, *([failed_callback] if failed_callback is not None else [])])
+        of_callbacks = self._notifier.take_failures() if self._notifier is not None else []
+        raise_together([*failures, *losses, *of_callbacks])
 
     def close(self) -> None:
         """Append what is waiting, and end; raises what `flush` raises. A second call does nothing."""

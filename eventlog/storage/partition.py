@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
@@ -210,7 +209,7 @@ class Partition:
     def _shorten_calls(self) -> None:
         """Put built-in functions in front of methods: they call these for all that is not plain."""
         address = int(ffi.cast("uintptr_t", self._native))
-        reading = (self._idle_readers, sys.intern("address"), Record, MAKE, self.topic, self.partition)
+        reading = (self._idle_readers, "address", Record, MAKE, self.topic, self.partition)
         for new_function, method, what_it_needs in (
             (lib.el_new_append_function, self.append, (self._resolve,)),
             (lib.el_new_append_many_function, self.append_many, (self._resolve,)),

@@ -184,8 +184,7 @@ class LogReader:
 
     def has_open(self, offset: int) -> bool:
         """Is the segment open that the offset falls into?"""
-        segment = self._open_segment
-        return self.is_current and bool(0 <= segment.base_offset <= offset < segment.end_offset)
+        return bool(lib.el_segment_holds(ffi.addressof(self._open_segment), offset, self._segments.version))
 
     @property
     def is_current(self) -> bool:

@@ -27,12 +27,6 @@ static el_reader *native_reader(PyObject *state, PyObject *reader) {
     return native;
 }
 
-static int holds(const el_reader *reader, int64_t offset, uint32_t list_version) {
-    const el_segment *segment = &reader->segment;
-    return segment->list_version == list_version && segment->base_offset >= 0 && segment->base_offset <= offset &&
-           offset < segment->end_offset;
-}
-
 /* Take the idle reader that has the segment of the offset open, the one that was used last if there are several; NULL if there is
  * none. */
 static PyObject *take_reader(PyObject *state, int64_t offset, uint32_t list_version, el_reader **native) {
@@ -40,7 +34,7 @@ static PyObject *take_reader(PyObject *state, int64_t offset, uint32_t list_vers
     for (Py_ssize_t at = PyList_Size(idle) - 1; at >= 0; at--) {
         PyObject *reader = PyList_GetItem(idle, at);
         *native = native_reader(state, reader);
-        if (*native == NULL || !holds(*native, offset, list_version))
+        if (*native == NULL || !el_segment_holds(&(*native)->segment, offset, list_version))
             continue;
         Py_INCREF(reader);
         if (PyList_SetSlice(idle, at, at + 1, NULL) == 0)
@@ -84,11 +78,12 @@ typedef struct request {
 /* Append records to a list, as many as can be had here, and lower the request by them. 0 with an exception set. */
 static int take_records(PyObject *state, el_reader *reader, int64_t stop_offset, request *request, PyObject *records) {
     while (request->max_records > 0 && request->offset < stop_offset && load(reader, request->offset, stop_offset)) {
+        Py_ssize_t before = PyList_Size(records);
         int64_t count = el_take_records(reader, (uintptr_t)records, request->max_records, stop_offset,
                                         (uintptr_t)PyTuple_GetItem(state, RECORD_TYPE), (uintptr_t)PyTuple_GetItem(state, MAKE),
                                         (uintptr_t)PyTuple_GetItem(state, TOPIC), (uintptr_t)PyTuple_GetItem(state, PARTITION));
         if (count < 0)
-            return PyList_SetSlice(records, 0, PyList_Size(records), NULL) == 0;
+            return PyList_SetSlice(records, before, PyList_Size(records), NULL) == 0; /* Python meets it again, and tells it */
         request->max_records -= count;
         request->offset = reader->next_offset;
         if (PyErr_CheckSignals() != 0)
@@ -132,9 +127,7 @@ static PyObject *read_plainly(PyObject *state, const request *asked) {
     if (records != NULL && !take_records(state, native, stop_offset, &rest, records))
         Py_CLEAR(records);
     give_back(state, reader);
-    if (records == NULL || rest.max_records == 0)
-        return records;
-    return PyList_Size(records) > 0 ? read_on(state, &rest, records) : read_on(state, asked, records);
+    return records == NULL || rest.max_records == 0 ? records : read_on(state, &rest, records);
 }
 
 static PyObject *read_records(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {

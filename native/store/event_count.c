@@ -2,13 +2,9 @@
 #include "event_count.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "fault.h"
+#include "futex.h"
 
 #define ASLEEP UINT32_C(1)
 
@@ -21,13 +17,11 @@ int el_event_count_has_advanced(const el_event_count *events, uint32_t seen) {
 }
 
 int el_event_count_await(el_event_count *events, uint32_t seen, int64_t nanoseconds) {
-    struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     uint32_t expected = seen & ~ASLEEP;
     atomic_compare_exchange_strong(&events->word, &expected, seen | ASLEEP); /* or it was advanced: then the kernel lets nobody sleep */
     EL_FAULT_POINT("events.asleep");
-    if (syscall(SYS_futex, &events->word, FUTEX_WAIT, seen | ASLEEP, &timeout, NULL, 0) == 0 || errno == EAGAIN)
-        return 0;
-    return errno;
+    int error_number = el_futex_wait(&events->word, seen | ASLEEP, nanoseconds);
+    return error_number == EAGAIN ? 0 : error_number;
 }
 
 long el_event_count_advance(el_event_count *events) {
@@ -35,5 +29,5 @@ long el_event_count_advance(el_event_count *events) {
     while (!atomic_compare_exchange_weak(&events->word, &before, (before | ASLEEP) + 1))
         ;
     EL_FAULT_POINT("events.advanced");
-    return before & ASLEEP ? syscall(SYS_futex, &events->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0) : 0;
+    return before & ASLEEP ? el_futex_wake_all(&events->word) : 0;
 }

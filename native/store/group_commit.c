@@ -1,26 +1,17 @@
 #define _GNU_SOURCE
 #include "group_commit.h"
 
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "clock.h"
 #include "fault.h"
+#include "futex.h"
 
 #define GATHER_NS_MAX 2000000 /* without an arrival; a slow disk gains nothing by more */
-
-static void sleep_while(_Atomic uint32_t *word, uint32_t value, int64_t nanoseconds) {
-    struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
-}
 
 /* The number was read before the mutex was found taken, and it is advanced after the mutex was given back. */
 void el_group_commit_await(el_group_commit *group, uint32_t ended, int64_t timeout_ms) {
     uint32_t crowd = atomic_load(&group->crowd);
     if (atomic_fetch_add(&group->arrived, 1) + 1 == crowd)
-        syscall(SYS_futex, &group->arrived, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+        el_futex_wake_all(&group->arrived);
     EL_FAULT_POINT("group.arrived");
     el_event_count_await(&group->ended, ended, timeout_ms * 1000000);
 }
@@ -33,7 +24,7 @@ void el_group_commit_gather(el_group_commit *group) {
     atomic_store(&group->arrived, 0); /* who has found the mutex taken just before is not counted: that costs some patience */
     EL_FAULT_POINT("group.gathering");
     while (arrived < crowd && el_monotonic_ns() - start < 2 * patience) {
-        sleep_while(&group->arrived, arrived, patience);
+        el_futex_wait(&group->arrived, arrived, patience);
         uint32_t before = arrived;
         arrived = atomic_load(&group->arrived);
         if (arrived == before)

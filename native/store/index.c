@@ -6,8 +6,6 @@
 #include "../codec/big_endian.h"
 #include "read.h"
 
-#define PAGE_BYTES 4096
-
 /* Kafka's rule (LogSegment.append): once more than the interval has gone by since the last entry, the batch that is
  * appended now gets one. */
 int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int64_t interval_bytes, uint8_t *entry) {
@@ -57,14 +55,14 @@ typedef struct range {
 
 /* Entries that were read. */
 typedef struct window {
-    uint8_t page[PAGE_BYTES];
+    uint8_t page[EL_PAGE_BYTES];
     size_t first;
     size_t count;
 } window;
 
 /* Look at a page of entries around the place where the key stands if keys rise evenly. */
 static void look_around(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, double place, range *rest, window *looked) {
-    size_t count = PAGE_BYTES / entry_bytes, guess = (size_t)(place * (double)rest->high);
+    size_t count = EL_PAGE_BYTES / entry_bytes, guess = (size_t)(place * (double)rest->high);
     size_t first = guess > count / 2 ? guess - count / 2 : 0;
     looked->first = first < rest->high - count ? first : rest->high - count;
     looked->count = read_entries(fd, looked->page, count, entry_bytes, looked->first);
@@ -82,7 +80,7 @@ static void look_around(int fd, size_t entry_bytes, size_t key_bytes, int64_t ke
 /* Read single entries until the rest fits into a page. */
 static void halve(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, range *rest) {
     uint8_t entry[EL_TIME_INDEX_ENTRY_BYTES];
-    while (rest->high - rest->low > PAGE_BYTES / entry_bytes) {
+    while (rest->high - rest->low > EL_PAGE_BYTES / entry_bytes) {
         size_t middle = rest->low + (rest->high - rest->low) / 2;
         if (read_entries(fd, entry, 1, entry_bytes, middle) == 1 && load_key(entry, key_bytes) <= key)
             rest->low = middle;
@@ -98,7 +96,7 @@ int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, in
         return 0;
     looked.first = looked.count = 0;
     range rest = {0, (size_t)file.st_size / entry_bytes};
-    if (rest.high > PAGE_BYTES / entry_bytes && key >= 0 && key < keys_end)
+    if (rest.high > EL_PAGE_BYTES / entry_bytes && key >= 0 && key < keys_end)
         look_around(fd, entry_bytes, key_bytes, key, (double)key / (double)keys_end, &rest, &looked);
     halve(fd, entry_bytes, key_bytes, key, &rest);
     if (rest.low < looked.first || rest.high > looked.first + looked.count) {

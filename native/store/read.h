@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#define EL_PAGE_BYTES 4096 /* of the system's cache */
+
 /* How many bytes could be read: fewer only where the file ends or reading fails. */
 static inline size_t el_read_at(int fd, uint8_t *into, size_t length, int64_t position) {
     size_t filled = 0;

@@ -12,13 +12,12 @@
 
 #define AHEAD_BYTES_MIN 4096
 #define AHEAD_GROWTH 4
-#define PAGE_BYTES 4096
 
 el_reader *el_reader_new(size_t block_bytes) {
     el_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return NULL;
-    reader->buffer = reader->data = malloc(block_bytes + PAGE_BYTES);
+    reader->buffer = reader->data = malloc(block_bytes + EL_PAGE_BYTES);
     if (reader->buffer == NULL) {
         free(reader);
         return NULL;
@@ -33,13 +32,14 @@ void el_reader_free(el_reader *reader) {
     free(reader);
 }
 
-static void look_little_ahead(el_reader *reader) {
-    reader->ahead = AHEAD_BYTES_MIN < reader->block_bytes ? AHEAD_BYTES_MIN : reader->block_bytes;
+/* By so many bytes, and by a block at most. */
+static void look_ahead(el_reader *reader, size_t bytes) {
+    reader->ahead = bytes < reader->block_bytes ? bytes : reader->block_bytes;
 }
 
-static void look_further_ahead(el_reader *reader) {
-    size_t further = reader->ahead * AHEAD_GROWTH;
-    reader->ahead = further < reader->block_bytes ? further : reader->block_bytes;
+int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version) {
+    return segment->list_version == list_version && segment->base_offset >= 0 && segment->base_offset <= offset &&
+           offset < segment->end_offset;
 }
 
 void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset) {
@@ -49,7 +49,7 @@ void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, in
     reader->filled = reader->verified = reader->cursor = 0;
     reader->settled_offset = 0;
     reader->records = reader->records_end = NULL;
-    look_little_ahead(reader);
+    look_ahead(reader, AHEAD_BYTES_MIN);
 }
 
 static int64_t last_offset(const el_batch *batch) {
@@ -74,7 +74,7 @@ static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset
     reader->position = end;
     reader->following_base = next_offset;
     if (last_offset(&following) >= offset && (size_t)following.size_bytes > reader->ahead)
-        reader->ahead = (size_t)following.size_bytes < reader->block_bytes ? (size_t)following.size_bytes : reader->block_bytes;
+        look_ahead(reader, (size_t)following.size_bytes);
 }
 
 int el_reader_find(el_reader *reader, int64_t offset) {
@@ -115,7 +115,7 @@ static size_t bounded_by_file(const el_reader *reader, size_t needed) {
 /* Where in a buffer the bytes of a file go from this position on: as far into a page as they stand in one of the file. The kernel
  * copies with `rep movsb`, which takes five times as long on some processors where a page's copy begins a few bytes further on. */
 static uint8_t *place_for(uint8_t *buffer, int64_t position) {
-    return buffer + (((size_t)position - (size_t)(uintptr_t)buffer) & (PAGE_BYTES - 1));
+    return buffer + (((size_t)position - (size_t)(uintptr_t)buffer) & (EL_PAGE_BYTES - 1));
 }
 
 /* Drop the decoded bytes, and have room for `wanted` bytes from the cursor on. */
@@ -124,7 +124,7 @@ static int make_room(el_reader *reader, size_t wanted) {
     uint8_t *buffer = reader->buffer;
     if (wanted > reader->capacity || (wanted < reader->capacity && rest <= wanted)) {
         /* A batch larger than a block gets its room, and gives it back afterwards. */
-        buffer = malloc(wanted + PAGE_BYTES);
+        buffer = malloc(wanted + EL_PAGE_BYTES);
         if (buffer == NULL)
             return EL_READ_NO_MEMORY;
         reader->capacity = wanted;
@@ -160,7 +160,7 @@ static int fill(el_reader *reader, size_t needed) {
             break;
         reader->filled += (size_t)got;
     }
-    look_further_ahead(reader);
+    look_ahead(reader, reader->ahead * AHEAD_GROWTH);
     return EL_READ_READY;
 }
 
@@ -240,7 +240,7 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
     if (end_offset > reader->settled_offset) {
         /* Bytes read ahead of the end offset of then may have been half written, or never published at all. */
         if (reader->filled > reader->verified)
-            look_little_ahead(reader);
+            look_ahead(reader, AHEAD_BYTES_MIN);
         reader->filled = reader->verified;
         reader->settled_offset = end_offset;
     }

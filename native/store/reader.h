@@ -29,12 +29,15 @@ enum el_read_status {
 
 /* The segment that a reader goes through. */
 typedef struct el_segment {
-    int64_t base_offset; /* -1: none is open */
-    int64_t end_offset;  /* the base offset of the next one, INT64_MAX for the last one, */
+    int64_t base_offset;   /* -1: none is open */
+    int64_t end_offset;    /* the base offset of the next one, INT64_MAX for the last one, */
     uint32_t list_version; /* in the list of segments with this version */
     int fd;
     int index_fd; /* -1: none is open */
 } el_segment;
+
+/* Is one open, and does the offset fall into it as long as the list of segments has this version? */
+int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version);
 
 typedef struct el_reader {
     el_segment segment; /* the caller opens and closes it */
