@@ -8,7 +8,6 @@
 #define EL_CODEC_ZEROS ...
 #define EL_CODEC_BAD_OFFSET ...
 uint32_t el_crc32c(uint32_t crc, const char *data, size_t length);
-const char *el_crc32c_implementation(void);
 const char *el_codec_status_text(int status);
 typedef struct el_batch {
     int64_t base_offset; int64_t base_timestamp; int64_t max_timestamp; int64_t producer_id; int64_t size_bytes;

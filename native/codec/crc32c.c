@@ -1,9 +1,14 @@
-/* Three implementations of CRC32C, one chosen when the library is loaded.
+/* Implementations of CRC32C, one of which is chosen when the library is loaded.
  *
  * The processors' instruction has a latency of three cycles and a throughput of one, so long inputs are split into three
  * streams that run side by side. Joining them needs "the checksum of this, followed by n zero bytes", which is a linear
  * map over GF(2): a 32 by 32 bit matrix, kept as four tables of 256 words for each of two block lengths. The method is
- * the one Mark Adler described in 2013 (https://stackoverflow.com/a/17646775). */
+ * the one Mark Adler described in 2013 (https://stackoverflow.com/a/17646775).
+ *
+ * Processors that multiply polynomials in vectors fold instead: 16 bytes are replaced by a product that has the same remainder
+ * and stands 256 bytes further on, where it is added to the bytes there. What is left in the end is 256 bytes with the checksum of
+ * all. The method is that of Gopal, Ozturk, Guilford and others, "Fast CRC Computation for Generic Polynomials Using
+ * PCLMULQDQ Instruction" (Intel, 2009). */
 
 #include "crc32c.h"
 
@@ -25,7 +30,7 @@ static void build_slicing(void) {
             slicing[k][n] = (slicing[k - 1][n] >> 8) ^ slicing[0][slicing[k - 1][n] & 0xff];
 }
 
-uint32_t el_crc32c_portable(uint32_t crc, const void *data, size_t length) {
+static uint32_t portable(uint32_t crc, const void *data, size_t length) {
     const uint8_t *at = data;
     crc = ~crc;
     for (; length >= 8; length -= 8, at += 8) {
@@ -52,7 +57,7 @@ static int has_instruction(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("sse4.2");
 }
-static const char instruction_name[] = "sse4.2";
+#define INSTRUCTION_NAME "sse4.2"
 #else
 #include <sys/auxv.h>
 #ifndef HWCAP_CRC32
@@ -64,7 +69,7 @@ static const char instruction_name[] = "sse4.2";
 static int has_instruction(void) {
     return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 }
-static const char instruction_name[] = "armv8";
+#define INSTRUCTION_NAME "armv8"
 #endif
 
 typedef uint32_t shift_table[4][256];
@@ -124,17 +129,84 @@ TARGET static uint32_t with_instruction(uint32_t crc, const void *data, size_t l
 }
 #endif
 
-static uint32_t (*chosen)(uint32_t, const void *, size_t) = el_crc32c_portable;
-static const char *chosen_name = "portable";
+#if defined(__x86_64__)
+#define CAN_FOLD 1
+#define FOLD_BYTES 256
+#define FOLD_TARGET __attribute__((target("avx512f,avx512vl,pclmul,vpclmulqdq,sse4.2")))
+#define FOLDED_BYTES_MIN (2 * FOLD_BYTES) /* below this the instruction is as fast */
+#include <immintrin.h>
 
-__attribute__((constructor)) static void choose(void) {
+static int can_fold(void) {
+    return has_instruction() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("vpclmulqdq");
+}
+
+/* The factors for the first and the second half of 16 bytes. */
+static long long fold_first, fold_second;
+
+/* x to this power, modulo the polynomial. Bits are reflected, and a product of two such words comes out one place too low. */
+static long long reflected_power(int exponent) {
+    uint32_t power = UINT32_C(1) << 31;
+    for (int i = 0; i < exponent; i++)
+        power = power & 1 ? (power >> 1) ^ POLYNOMIAL : power >> 1;
+    return (long long)power << 1;
+}
+
+static void build_folding(void) {
+    fold_first = reflected_power(FOLD_BYTES * 8 + 32);
+    fold_second = reflected_power(FOLD_BYTES * 8 - 32);
+}
+
+FOLD_TARGET static inline __m512i fold(__m512i sum, __m512i factors, const uint8_t *at) {
+    __m512i first = _mm512_clmulepi64_epi128(sum, factors, 0x00), second = _mm512_clmulepi64_epi128(sum, factors, 0x11);
+    return _mm512_ternarylogic_epi64(first, second, _mm512_loadu_si512(at), 0x96); /* the sum of all three */
+}
+
+FOLD_TARGET static uint32_t folding(uint32_t crc, const void *data, size_t length) {
+    if (length < FOLDED_BYTES_MIN)
+        return with_instruction(crc, data, length);
+    const uint8_t *at = data;
+    __m512i factors = _mm512_broadcast_i32x4(_mm_set_epi64x(fold_second, fold_first));
+    __m512i first = _mm512_xor_si512(_mm512_loadu_si512(at), _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)~crc)));
+    __m512i second = _mm512_loadu_si512(at + 64), third = _mm512_loadu_si512(at + 128), fourth = _mm512_loadu_si512(at + 192);
+    for (at += FOLD_BYTES, length -= FOLD_BYTES; length >= FOLD_BYTES; at += FOLD_BYTES, length -= FOLD_BYTES) {
+        first = fold(first, factors, at);
+        second = fold(second, factors, at + 64);
+        third = fold(third, factors, at + 128);
+        fourth = fold(fourth, factors, at + 192);
+    }
+    uint8_t left[FOLD_BYTES];
+    _mm512_storeu_si512(left, first);
+    _mm512_storeu_si512(left + 64, second);
+    _mm512_storeu_si512(left + 128, third);
+    _mm512_storeu_si512(left + 192, fourth);
+    /* The checksum so far is in the bytes already: it does not begin with ones once more. */
+    return with_instruction(with_instruction(UINT32_MAX, left, FOLD_BYTES), at, length);
+}
+#endif
+
+static el_crc32c_implementation implementations[EL_CRC32C_IMPLEMENTATIONS_MAX] = {{"portable", portable}};
+static size_t implementation_count = 1;
+static uint32_t (*chosen)(uint32_t, const void *, size_t) = portable;
+
+static void choose(const char *name, uint32_t (*compute)(uint32_t, const void *, size_t)) {
+    implementations[implementation_count++] = (el_crc32c_implementation){name, compute};
+    chosen = compute;
+}
+
+__attribute__((constructor)) static void build(void) {
     build_slicing();
 #ifdef HAS_INSTRUCTION
     if (has_instruction()) {
         build_shift(shift_long, LONG_BLOCK);
         build_shift(shift_short, SHORT_BLOCK);
-        chosen = with_instruction;
-        chosen_name = instruction_name;
+        choose(INSTRUCTION_NAME, with_instruction);
+    }
+#endif
+#ifdef CAN_FOLD
+    if (can_fold()) {
+        build_folding();
+        choose("vpclmulqdq", folding);
     }
 #endif
 }
@@ -143,6 +215,7 @@ uint32_t el_crc32c(uint32_t crc, const void *data, size_t length) {
     return chosen(crc, data, length);
 }
 
-const char *el_crc32c_implementation(void) {
-    return chosen_name;
+size_t el_crc32c_implementations(const el_crc32c_implementation **first) {
+    *first = implementations;
+    return implementation_count;
 }

@@ -10,10 +10,14 @@
  * that this processor can run is chosen at load time. */
 uint32_t el_crc32c(uint32_t crc, const void *data, size_t length);
 
-/* The portable implementation, for processors without the instruction and as the tests' reference. */
-uint32_t el_crc32c_portable(uint32_t crc, const void *data, size_t length);
+#define EL_CRC32C_IMPLEMENTATIONS_MAX 3
 
-/* "sse4.2", "armv8" or "portable". */
-const char *el_crc32c_implementation(void);
+typedef struct el_crc32c_implementation {
+    const char *name; /* "portable", "sse4.2", "armv8" or "vpclmulqdq" */
+    uint32_t (*compute)(uint32_t crc, const void *data, size_t length);
+} el_crc32c_implementation;
+
+/* Those that this processor can run, from the portable one, which is the tests' reference, to the chosen one; and their number. */
+size_t el_crc32c_implementations(const el_crc32c_implementation **first);
 
 #endif
