@@ -90,8 +90,11 @@ def encoded(
     batch_bytes_max: int,
     log_append_time: bool,
     codec: int = NO_CODEC,
+    position: int = 0,
 ) -> Iterator[Any]:
     """Encode records as batches of at most `batch_bytes_max` bytes, with base offsets still to be filled in.
+
+    `position` is where in the log file they will probably begin: to know it makes writing them faster.
 
     The bound holds before compression with `codec` (Kafka's number), and a batch that does not shrink stays uncompressed.
     Raises `UnsupportedCodecError`, and what is wrong with the records.
@@ -106,7 +109,7 @@ def encoded(
     pack = ffi.new("el_pack *")
     try:
         status = lib.el_pack_lists(
-            pack, *(id(items) for items in lists), lib.el_now_ms(), batch_bytes_max, log_append_time
+            pack, *(id(items) for items in lists), lib.el_now_ms(), batch_bytes_max, log_append_time, position
         )
         if status != lib.EL_PACK_DONE:
             raise _explain(status, pack, lists, batch_bytes_max)

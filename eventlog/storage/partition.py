@@ -261,6 +261,7 @@ class Partition:
         compression: str | None,
     ) -> range | None:
         """Append a unit; None if the topic was altered meanwhile, so that its settings were loaded and are to be tried."""
+        native = self._native
         version = self._settings_version  # before they are gone by: another thread may load others meanwhile
         codec = self._codec if compression is None else self._codec_for(compression)
         try:
@@ -274,10 +275,10 @@ class Partition:
                 batch_bytes_max=self._batch_bytes_max,
                 log_append_time=self._log_append_time,
                 codec=codec,
+                position=lib.el_appender_position(native),
             ) as pack:
                 if pack.count == 0:
                     return range(0)
-                native = self._native
                 while (offset := lib.el_append_unit(native, pack.data, pack.length, version)) < 0:
                     if offset == lib.EL_SETTINGS_CHANGED:
                         self._mapped()

@@ -177,8 +177,8 @@ static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
     uint32_t settings_version = appender->settings_version;
     memset(&pack, 0, sizeof pack);
     int is_packed = !appender->compresses && !appender->needs_keys &&
-                    el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max, appender->attributes != 0) ==
-                        EL_PACK_DONE;
+                    el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max, appender->attributes != 0,
+                                   el_appender_position(appender)) == EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
         offset = el_append_unit(appender, pack.data, pack.length, settings_version);

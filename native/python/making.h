@@ -48,6 +48,7 @@ void el_headers_free(encoded_headers *headers);
 int el_encode_headers(encoded_headers *out, PyObject *headers);
 
 /* As el_pack_lists, for a list of values alone, with the interpreter lock held. */
-int el_pack_values(el_pack *pack, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time);
+int el_pack_values(el_pack *pack, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time,
+                   int64_t position);
 
 #endif

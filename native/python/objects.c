@@ -4,8 +4,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "objects.h"
+#include "../store/read.h"
 #include "making.h"
+#include "objects.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,8 @@ static int view(PyObject *object, const uint8_t **bytes, int64_t *length) {
     }
     char *data;
     Py_ssize_t size;
-    if (!PyBytes_Check(object) || PyBytes_AsStringAndSize(object, &data, &size) != 0)
+    int is_bytes = Py_TYPE(object) == &PyBytes_Type || PyBytes_Check(object); /* the comparison spares most a call */
+    if (!is_bytes || PyBytes_AsStringAndSize(object, &data, &size) != 0)
         return 0;
     *bytes = (const uint8_t *)data;
     *length = size;
@@ -100,6 +102,21 @@ static int read_timestamp(PyObject *object, int64_t now, int64_t *timestamp) {
     return *timestamp < 0 ? EL_PACK_BAD_TIMESTAMP : EL_PACK_DONE;
 }
 
+/* Have room for `capacity` bytes, keeping the first `used`. */
+static int resize(el_pack *pack, size_t capacity, size_t used) {
+    uint8_t *memory = malloc(capacity + EL_PAGE_BYTES);
+    if (memory == NULL)
+        return EL_PACK_NO_MEMORY;
+    uint8_t *data = el_place_for(memory, pack->position);
+    if (used > 0)
+        memcpy(data, pack->data, used);
+    free(pack->memory);
+    pack->memory = memory;
+    pack->data = data;
+    pack->capacity = capacity;
+    return EL_PACK_DONE;
+}
+
 typedef struct packer {
     el_pack *pack;
     el_batch_writer writer;
@@ -126,12 +143,9 @@ static int grow(packer *packer, size_t more) {
     size_t needed = packer->batch_start + packer->writer.length + more;
     if (needed > pack->capacity) {
         size_t capacity = needed > 2 * pack->capacity ? needed : 2 * pack->capacity;
-        uint8_t *data = realloc(pack->data, capacity);
-        if (data == NULL)
+        if (resize(pack, capacity, needed - more) != EL_PACK_DONE)
             return EL_PACK_NO_MEMORY;
-        pack->data = data;
-        pack->capacity = capacity;
-        packer->writer.data = data + packer->batch_start;
+        packer->writer.data = pack->data + packer->batch_start;
     }
     size_t room = pack->capacity - packer->batch_start;
     packer->writer.capacity = room < packer->batch_bytes_max ? room : packer->batch_bytes_max;
@@ -228,11 +242,9 @@ static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
 }
 
 static int pack(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
-                int64_t batch_bytes_max, int log_append_time) {
-    memset(pack, 0, sizeof *pack);
-    pack->capacity = guess_bytes(values, batch_bytes_max);
-    pack->data = malloc(pack->capacity);
-    if (pack->data == NULL)
+                int64_t batch_bytes_max, int log_append_time, int64_t position) {
+    *pack = (el_pack){.position = position};
+    if (resize(pack, guess_bytes(values, batch_bytes_max), 0) != EL_PACK_DONE)
         return EL_PACK_NO_MEMORY;
     packer packer = {
         .pack = pack,
@@ -248,22 +260,23 @@ static int pack(el_pack *pack, PyObject *values, PyObject *keys, PyObject *heade
     return status;
 }
 
-int el_pack_values(el_pack *into, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time) {
-    return pack(into, values, Py_None, Py_None, Py_None, now, batch_bytes_max, log_append_time);
+int el_pack_values(el_pack *into, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time,
+                   int64_t position) {
+    return pack(into, values, Py_None, Py_None, Py_None, now, batch_bytes_max, log_append_time, position);
 }
 
 int el_pack_lists(el_pack *into, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time) {
+                  int64_t batch_bytes_max, int log_append_time, int64_t position) {
     PyGILState_STATE state = PyGILState_Ensure();
     int status = pack(into, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now,
-                      batch_bytes_max, log_append_time);
+                      batch_bytes_max, log_append_time, position);
     PyGILState_Release(state);
     return status;
 }
 
 void el_pack_free(el_pack *pack) {
-    free(pack->data);
-    pack->data = NULL;
+    free(pack->memory);
+    pack->memory = pack->data = NULL;
 }
 
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length) {

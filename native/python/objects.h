@@ -24,6 +24,8 @@ enum el_pack_status {
 
 typedef struct el_pack {
     uint8_t *data; /* whole batches, each at most batch_bytes_max long; free with el_pack_free */
+    uint8_t *memory;
+    int64_t position;
     size_t length;
     size_t capacity;
     int64_t count;
@@ -32,9 +34,10 @@ typedef struct el_pack {
 } el_pack;
 
 /* Encode lists of equal length. keys, headers and timestamps may be the address of None; a timestamp that is None is `now`.
- * With log_append_time every timestamp is `now`. */
+ * With log_append_time every timestamp is `now`. `position` is where in their file the batches will probably stand
+ * (see el_place_for). */
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time);
+                  int64_t batch_bytes_max, int log_append_time, int64_t position);
 void el_pack_free(el_pack *pack);
 
 /* Append up to max_records checked records below stop_offset to a list, as instances of record_type, a subclass of tuple with seven

@@ -393,6 +393,12 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, u
     return append_within(appender, batches, length, settings_version, appender->lock_timeout_ms);
 }
 
+int64_t el_appender_position(const el_appender *appender) {
+    int64_t segment_base, position;
+    el_head_active_segment(appender->head, &segment_base, &position);
+    return position;
+}
+
 int el_appender_retire(el_appender *appender) {
     atomic_store(&appender->is_retired, 1);
     int status = lock_append(appender);

@@ -51,6 +51,9 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
  * version by which they were encoded. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
+/* Where in the active segment the next unit will begin, as far as can be told without the append mutex. */
+int64_t el_appender_position(const el_appender *appender);
+
 /* What a caller wants to append. Lengths of -1 mean null; timestamp -1: now. Headers are encoded with el_header_write. */
 typedef struct el_new_record {
     const uint8_t *value;

@@ -112,12 +112,6 @@ static size_t bounded_by_file(const el_reader *reader, size_t needed) {
     return (int64_t)needed < rest ? needed : (size_t)rest;
 }
 
-/* Where in a buffer the bytes of a file go from this position on: as far into a page as they stand in one of the file. The kernel
- * copies with `rep movsb`, which takes five times as long on some processors where a page's copy begins a few bytes further on. */
-static uint8_t *place_for(uint8_t *buffer, int64_t position) {
-    return buffer + (((size_t)position - (size_t)(uintptr_t)buffer) & (EL_PAGE_BYTES - 1));
-}
-
 /* Drop the decoded bytes, and have room for `wanted` bytes from the cursor on. */
 static int make_room(el_reader *reader, size_t wanted) {
     size_t rest = reader->filled - reader->cursor;
@@ -130,7 +124,7 @@ static int make_room(el_reader *reader, size_t wanted) {
         reader->capacity = wanted;
     }
     reader->position += (int64_t)reader->cursor;
-    uint8_t *data = place_for(buffer, reader->position);
+    uint8_t *data = el_place_for(buffer, reader->position);
     memmove(data, reader->data + reader->cursor, rest);
     if (buffer != reader->buffer)
         free(reader->buffer);
