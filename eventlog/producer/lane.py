@@ -9,6 +9,7 @@ from contextlib import suppress
 from eventlog.errors import StoreClosedError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
+from eventlog.producer.native import Gathered
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition import Partition, check_record, record_bytes_max
@@ -36,10 +37,10 @@ class Lane:
         self.is_settled = False  # everything sent was acknowledged by all who are asked
         self._compression = compression
         self._wanted_batch_bytes = batch_bytes
+        self._batch = Gathered()  # native code looks for it by this name
         self.take_settings(settings)
         self.append: Append = log.append if compression is None else self._append_compressed
         self._lock = threading.Lock()
-        self._batch = Batch()
         self._is_ended = False
 
     def take_settings(self, settings: TopicConfig) -> None:
@@ -48,6 +49,7 @@ class Lane:
         self._batch_bytes = min(self._wanted_batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
         self._plain_bytes_max = record_bytes_max(settings)
         self._needs_keys = settings.is_compacted
+        self._batch.is_open = False  # what comes next is looked at in Python, by these
 
     def _append_compressed(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
@@ -60,8 +62,8 @@ class Lane:
 
     def gather(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
-    ) -> tuple[Batch, int]:
-        """Let a record wait; returns its batch and its place there.
+    ) -> tuple[Gathered, int]:
+        """Let a record wait; returns its batch and its place there. Native code does the same for plain ones behind others.
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
@@ -78,23 +80,30 @@ class Lane:
         with self._lock:
             if self._is_ended:
                 raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
-            batch = self._batch
-            if batch.bytes + size > self._batch_bytes and batch.records:
+            if self._batch.size_bytes + size > self._batch_bytes:
                 self._append_batch()
-                batch = self._batch
-            batch.records.append((value, key, headers, timestamp))
-            batch.bytes += size
+            batch = self._batch
+            place = batch.count
+            batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
-                self._append_alone(batch)
-            return batch, len(batch.records) - 1
+                self._append_alone()
+            else:
+                self._open_to_native_code(batch)
+            return batch, place
 
-    def _append_alone(self, batch: Batch) -> None:
+    def _open_to_native_code(self, batch: Gathered) -> None:
+        batch.bytes_max = self._batch_bytes
+        batch.record_bytes_max = self._plain_bytes_max
+        batch.needs_keys = self._needs_keys
+        batch.sets_timestamps = self.sets_timestamps
+        batch.is_open = True
+
+    def _append_alone(self) -> None:
         """Append a record that fills a batch by itself; on an error it was not accepted."""
         try:
             self._append_batch()
         except BaseException:
-            batch.records.clear()
-            batch.bytes = 0
+            self._batch = Gathered()
             raise
 
     def sent(self, offset: int) -> None:
@@ -126,39 +135,34 @@ class Lane:
     @property
     def has_waiting(self) -> bool:
         """Is anything waiting?"""
-        return bool(self._batch.records)
+        return self._batch.count > 0
 
     def _append_batch(self) -> None:
         batch = self._batch
-        if not batch.records:
+        if batch.count == 0:
             return
-        values, keys, headers, timestamps = map(list, zip(*batch.records, strict=True))
+        batch.is_open = False  # whoever sends meanwhile waits for the lock
         try:
-            offsets = self.log.append_many(
-                values, keys=keys, headers=headers, timestamps=timestamps, compression=self._compression
-            )
+            offsets = self._append_together(batch)
         except TopicNotFoundError:
-            self._batch = Batch()
+            self._batch = Gathered()
             batch.loss = TopicNotFoundError(
-                f"{len(values)} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
+                f"{batch.count} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
             )
+            batch.settle(None)
             raise batch.loss from None
         except StoreClosedError:
             raise StoreClosedError(
-                f"{len(values)} records for {self.topic_partition} were waiting when the store was closed, and are lost"
+                f"{batch.count} records for {self.topic_partition} were waiting when the store was closed, and are lost"
             ) from None
-        batch.first_offset = offsets[0]
-        self._batch = Batch()
+        self._batch = Gathered()
         self.last_offset = max(self.last_offset, offsets[-1])
+        batch.settle(offsets[0])
 
-
-class Batch:
-    """Records that wait to be appended together; `first_offset` is known once they are, and `loss` says that they never are."""
-
-    __slots__ = ("bytes", "first_offset", "loss", "records")
-
-    def __init__(self, first_offset: int | None = None) -> None:
-        self.records: list[tuple[bytes | None, bytes | None, Headers | None, int | None]] = []
-        self.bytes = 0
-        self.first_offset = first_offset
-        self.loss: TopicNotFoundError | None = None
+    def _append_together(self, batch: Gathered) -> range:
+        keys, headers, timestamps = batch.keys, batch.headers, batch.timestamps
+        if keys is None and headers is None and timestamps is None and self._compression is None:
+            return self.log.append_many(batch.values)  # which is faster
+        return self.log.append_many(
+            batch.values, keys=keys, headers=headers, timestamps=timestamps, compression=self._compression
+        )

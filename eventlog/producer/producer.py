@@ -26,8 +26,9 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
-from eventlog.producer.lane import Append, Batch, Lane
+from eventlog.producer.lane import Append, Lane
 from eventlog.producer.linger import Lingerer
+from eventlog.producer.native import Gathered
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
@@ -98,7 +99,8 @@ class Producer:
         self._losses: list[EventLogError] = []  # of records that waited for a topic when it was deleted
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
-        if self._lingerer is None and compression is None:
+        self._native.lingers = self._lingerer is not None
+        if self._lingerer is not None or compression is None:
             self._shorten_calls()
         _producers.add(self)
 
@@ -108,7 +110,8 @@ class Producer:
         made: list[Any] = []
         address = int(ffi.cast("uintptr_t", self._native))
         keep = (self._native, self._signals.pointer)
-        state = (address, self.send, self._topics, AppendedReceipt, self._note, "last_offset", keep)
+        receipt = AppendedReceipt if self._lingerer is None else BatchReceipt
+        state = (address, self.send, self._topics, receipt, self._note, "last_offset", "_batch", keep)
         if not lib.el_new_send_function(id(made), id(state)):
             raise MemoryError("memory ran out while a producer was made")
         self.__dict__["send"] = made[0]
@@ -155,12 +158,15 @@ class Producer:
         else:
             lane = lanes.sticky(value)
         if self._lingerer is not None:
-            batch, place = lane.gather(value, key, headers, timestamp)
-            self._lingerer.note()
+            try:
+                batch, place = lane.gather(value, key, headers, timestamp)
+            finally:
+                self._lingerer.note()  # native code does not, for the records that follow in the batch
             offset = -1  # known once the batch is appended
         else:
             offset = lane.append(value, key, headers, timestamp)
-            batch, place = Batch(offset), 0
+            batch, place = Gathered(), 0
+            batch.settle(offset)
         if self._notifier is not None:
             self._note(lane, offset)
         elif self._lingerer is None:

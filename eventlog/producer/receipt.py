@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eventlog._native import lib
 from eventlog.errors import OffsetOutOfRangeError
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
+from eventlog.producer.native import Gathered, Place, WaitingPlace
 
 if TYPE_CHECKING:
-    from eventlog.producer.lane import Batch, Lane
-
-
-def _new_place_type() -> Any:
-    made: list[Any] = []
-    if not lib.el_new_place_type(id(made)):
-        raise MemoryError("memory ran out while eventlog was imported")
-    return made[0]
-
-
-if TYPE_CHECKING:
-
-    class _Place:
-        pass
-
-else:
-    _Place = _new_place_type()
+    from eventlog.producer.lane import Lane
 
 
 class Receipt:
@@ -79,12 +63,10 @@ class Receipt:
         return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)
 
 
-class AppendedReceipt(Receipt, _Place):
+class AppendedReceipt(Receipt, Place):
     """A receipt as native code makes it, of a record that is in the log."""
 
     __slots__ = ()
-    _offset: int
-    _timestamp: int
 
     @property
     def is_resolved(self) -> bool:
@@ -99,12 +81,12 @@ class AppendedReceipt(Receipt, _Place):
         return self._timestamp
 
 
-class BatchReceipt(Receipt):
+class BatchReceipt(Receipt, WaitingPlace):
     """A receipt of a record that was sent by way of a batch. `timestamp` is None unless it was given and counts."""
 
-    __slots__ = ("_batch", "_lane", "_place", "_timestamp")
+    __slots__ = ()
 
-    def __init__(self, lane: Lane, batch: Batch, place: int, timestamp: int | None) -> None:
+    def __init__(self, lane: Lane, batch: Gathered, place: int, timestamp: int | None) -> None:
         self._lane = lane
         self._batch = batch
         self._place = place

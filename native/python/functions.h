@@ -46,6 +46,7 @@ typedef struct el_sender {
     const el_signals *signals;
     int64_t catalog_version; /* the topics are as they were then */
     int has_notifier;        /* somebody wants to know what was sent */
+    int lingers;             /* records wait in batches */
 } el_sender;
 
 /* How a producer chooses a partition of one topic. */
@@ -60,9 +61,10 @@ typedef struct el_choice {
  *   the address of an el_sender
  *   the Python function for all that is not plain
  *   a dict of the topics; each is a tuple: the address of an el_choice, its lanes and their append functions
- *   the type of receipts, a subclass of el_new_place_type's
- *   note(lane, offset): what is to be done about a record where somebody wants to know of it
+ *   the type of receipts, a subclass of el_new_place_type's, or where records wait, of the second of el_new_gathering_types
+ *   note(lane, offset): what is to be done about a record where somebody wants to know of it; the offset is -1 while it waits
  *   the name "last_offset": the attribute of a lane that is set where nobody wants to know
+ *   the name "_batch": the attribute of a lane that has the records that wait
  *   whatever has to live as long
  *
  * 0 on failure. */
@@ -71,6 +73,9 @@ int el_new_send_function(uintptr_t list, uintptr_t state);
 /* Append to a list a type whose instances hold a record's place, and which has no constructor: _lane, _offset, _timestamp. 0 on
  * failure. */
 int el_new_place_type(uintptr_t list);
+
+/* Append to a list two types: of batches of records that wait, and of receipts for them. 0 on failure. */
+int el_new_gathering_types(uintptr_t list);
 
 /* Append to a list the function commit(offset) -> status of one slot; `state`: the address of an el_ack, and what has to live as
  * long. */

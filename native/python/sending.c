@@ -1,4 +1,4 @@
-/* A producer's send: choosing the partition, appending, and making the receipt, without a step in Python. */
+/* A producer's send: choosing the partition, appending or letting wait, and making the receipt, without a step in Python. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -12,10 +12,11 @@
 #include "../codec/murmur2.h"
 #include "calls.h"
 #include "functions.h"
+#include "gathering.h"
 
 enum { TOPIC, VALUE, KEY, HEADERS, PARTITION, TIMESTAMP, SEND_PARAMETERS };
-enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, NOTE, LAST_OFFSET }; /* places in the state */
-enum { CHOICE, LANES, APPENDS };                                /* places in a topic */
+enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, NOTE, LAST_OFFSET, BATCH }; /* places in the state */
+enum { CHOICE, LANES, APPENDS };                                       /* places in a topic */
 
 static const char *const names[SEND_PARAMETERS] = {"topic", "value", "key", "headers", "partition", "timestamp"};
 
@@ -114,45 +115,65 @@ static PyObject *make_receipt(PyObject *state, PyObject *lane, int64_t offset, i
     return NULL;
 }
 
-/* Remember that a record was appended; 0 with an exception set on failure. */
-static int is_noted(PyObject *state, PyObject *receipt) {
-    const place *appended = (const place *)receipt;
-    if (!sender_of(state)->has_notifier)
-        return PyObject_SetAttr(appended->lane, PyTuple_GetItem(state, LAST_OFFSET), appended->offset) == 0;
-    PyObject *note = PyTuple_GetItem(state, NOTE);
-    PyObject *answer = PyObject_CallFunctionObjArgs(note, appended->lane, appended->offset, NULL);
+/* Tell who wants to know of it that a record was sent; 0 with an exception set on failure. */
+static int is_noted(PyObject *state, PyObject *lane, PyObject *offset) {
+    PyObject *answer = offset == NULL ? NULL : PyObject_CallFunctionObjArgs(PyTuple_GetItem(state, NOTE), lane, offset, NULL);
     Py_XDECREF(answer);
     return answer != NULL;
 }
 
-/* The offset; or a negative number, with an exception set unless the record is for Python to look at. */
-static int64_t append_to(PyObject *topic, int64_t partition, el_new_record *record) {
-    PyObject *state = el_append_state(PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition));
-    return state == NULL ? -1 : el_append_with(state, record);
+/* Remember that a record was appended; 0 with an exception set on failure. */
+static int is_remembered(PyObject *state, const place *receipt) {
+    if (sender_of(state)->has_notifier)
+        return is_noted(state, receipt->lane, receipt->offset);
+    return PyObject_SetAttr(receipt->lane, PyTuple_GetItem(state, LAST_OFFSET), receipt->offset) == 0;
 }
 
 /* The receipt; NULL without an exception set where the record is for Python to look at. */
+static PyObject *append_now(PyObject *state, PyObject *lane, PyObject *append, el_new_record *record) {
+    PyObject *append_state = el_append_state(append);
+    int64_t offset = append_state == NULL ? -1 : el_append_with(append_state, record);
+    PyObject *receipt = offset < 0 ? NULL : make_receipt(state, lane, offset, record->stored_timestamp);
+    if (receipt != NULL && !is_remembered(state, (const place *)receipt)) {
+        Py_DECREF(receipt);
+        return NULL;
+    }
+    return receipt;
+}
+
+/* The same for a record that is to wait. */
+static PyObject *let_wait(PyObject *state, PyObject *lane, PyObject *const *own, const el_new_record *record) {
+    PyObject *batch = PyObject_GetAttr(lane, PyTuple_GetItem(state, BATCH)), *unknown = NULL;
+    PyTypeObject *receipt_type = (PyTypeObject *)PyTuple_GetItem(state, RECEIPT);
+    PyObject *receipt = batch == NULL ? NULL : el_gather(receipt_type, lane, batch, own, record);
+    Py_XDECREF(batch);
+    if (receipt != NULL && sender_of(state)->has_notifier && !is_noted(state, lane, unknown = PyLong_FromLong(-1))) {
+        Py_DECREF(receipt);
+        receipt = NULL;
+    }
+    Py_XDECREF(unknown);
+    return receipt;
+}
+
+/* The same for any. */
 static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *parameters) {
     PyObject *own[EL_RECORD_PARAMETERS] = {parameters[VALUE], parameters[KEY], parameters[HEADERS], parameters[TIMESTAMP]};
     el_choice *choice = PyLong_AsVoidPtr(PyTuple_GetItem(topic, CHOICE));
     encoded_headers headers;
     el_new_record record = {0};
-    int64_t partition = -1, offset = -1;
+    PyObject *receipt = NULL;
+    int64_t partition = -1;
     el_headers_begin(&headers);
     if (el_read_record(own, &headers, &record))
         partition = choose(choice, parameters[PARTITION], &record);
-    if (partition >= 0)
-        offset = append_to(topic, partition, &record);
-    el_headers_free(&headers);
-    if (offset < 0)
-        return NULL;
-    count_sticky(choice, parameters[PARTITION], &record);
-    PyObject *lane = PyTuple_GetItem(PyTuple_GetItem(topic, LANES), (Py_ssize_t)partition);
-    PyObject *receipt = make_receipt(state, lane, offset, record.stored_timestamp);
-    if (receipt != NULL && !is_noted(state, receipt)) {
-        Py_DECREF(receipt);
-        return NULL;
+    if (partition >= 0) {
+        PyObject *lane = PyTuple_GetItem(PyTuple_GetItem(topic, LANES), (Py_ssize_t)partition);
+        PyObject *append = PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition);
+        receipt = sender_of(state)->lingers ? let_wait(state, lane, own, &record) : append_now(state, lane, append, &record);
     }
+    el_headers_free(&headers);
+    if (receipt != NULL)
+        count_sticky(choice, parameters[PARTITION], &record);
     return receipt;
 }
 

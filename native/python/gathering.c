@@ -1,0 +1,256 @@
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "gathering.h"
+
+#include <stddef.h>
+
+#include "functions.h"
+
+#define OVERHEAD_BYTES 16 /* a record's own fields, roughly */
+
+/* A list stays NULL as long as none of its items were anything but None. */
+typedef struct batch {
+    PyObject_HEAD
+    PyObject *values;
+    PyObject *keys;
+    PyObject *headers;
+    PyObject *timestamps;
+    PyObject *first_offset;
+    PyObject *loss;
+    Py_ssize_t count;
+    Py_ssize_t bytes;
+    Py_ssize_t bytes_max;
+    Py_ssize_t record_bytes_max; /* a record of so many bytes fits into a batch of its own, whatever else it has */
+    char is_open;                /* not being appended */
+    char needs_keys;
+    char sets_timestamps;
+} batch;
+
+/* The place of a record that waits, or has waited. */
+typedef struct waiting {
+    PyObject_HEAD
+    PyObject *lane;
+    PyObject *batch;
+    PyObject *timestamp;
+    Py_ssize_t place;
+} waiting;
+
+static PyTypeObject *batch_type;
+
+static void free_object(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object); /* a subclass has another one */
+    Py_DECREF(type);
+}
+
+static void forget_records(batch *self) {
+    PyObject *lists[] = {self->values, self->keys, self->headers, self->timestamps};
+    self->values = self->keys = self->headers = self->timestamps = NULL;
+    self->count = self->bytes = 0;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        Py_XDECREF(lists[i]);
+}
+
+static void deallocate_batch(PyObject *object) {
+    batch *self = (batch *)object;
+    forget_records(self);
+    Py_XDECREF(self->first_offset);
+    Py_XDECREF(self->loss);
+    free_object(object);
+}
+
+static void deallocate_waiting(PyObject *object) {
+    waiting *self = (waiting *)object;
+    Py_XDECREF(self->lane);
+    Py_XDECREF(self->batch);
+    Py_XDECREF(self->timestamp);
+    free_object(object);
+}
+
+static PyObject *list_of_none(Py_ssize_t count) {
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        Py_INCREF(Py_None);
+        PyList_SetItem(list, i, Py_None);
+    }
+    return list;
+}
+
+static int add_to(PyObject **list, Py_ssize_t count, PyObject *object) {
+    if (*list == NULL && (object == NULL || object == Py_None))
+        return 1;
+    if (*list == NULL && (*list = list_of_none(count)) == NULL)
+        return 0;
+    return PyList_Append(*list, object == NULL ? Py_None : object) == 0;
+}
+
+static void cut(PyObject *list, Py_ssize_t count) {
+    if (list != NULL && PyList_Size(list) > count)
+        PyList_SetSlice(list, count, PyList_Size(list), NULL);
+}
+
+/* 0 with an exception set, and nothing added, where memory ran out. The caller may change a list of headers later. */
+static int add(batch *self, PyObject *const *parameters, Py_ssize_t bytes) {
+    PyObject *headers = parameters[EL_HEADERS];
+    PyObject *kept = headers != NULL && PyList_Check(headers) ? PyList_AsTuple(headers) : headers;
+    int is_added = (kept != NULL || headers == NULL) && (self->values != NULL || (self->values = PyList_New(0)) != NULL) &&
+                   add_to(&self->values, self->count, parameters[EL_VALUE]) &&
+                   add_to(&self->keys, self->count, parameters[EL_KEY]) && add_to(&self->headers, self->count, kept) &&
+                   add_to(&self->timestamps, self->count, parameters[EL_TIMESTAMP]);
+    if (kept != headers)
+        Py_XDECREF(kept);
+    if (is_added) {
+        self->count += 1;
+        self->bytes += bytes;
+        return 1;
+    }
+    cut(self->values, self->count);
+    cut(self->keys, self->count);
+    cut(self->headers, self->count);
+    cut(self->timestamps, self->count);
+    return 0;
+}
+
+static int has_room(const batch *self, const el_new_record *record, Py_ssize_t bytes) {
+    int is_keyed = record->key != NULL || !self->needs_keys;
+    return self->is_open && self->count > 0 && is_keyed && bytes <= self->record_bytes_max &&
+           bytes <= self->bytes_max - self->bytes;
+}
+
+/* For the record that comes next. */
+static PyObject *make_receipt(PyTypeObject *type, PyObject *lane, batch *batch, PyObject *timestamp) {
+    waiting *receipt = (waiting *)PyType_GenericAlloc(type, 0);
+    if (receipt == NULL)
+        return NULL;
+    Py_INCREF(lane);
+    Py_INCREF(batch);
+    receipt->lane = lane;
+    receipt->batch = (PyObject *)batch;
+    receipt->place = batch->count;
+    if (timestamp != NULL && !batch->sets_timestamps) {
+        Py_INCREF(timestamp);
+        receipt->timestamp = timestamp;
+    }
+    return (PyObject *)receipt;
+}
+
+PyObject *el_gather(PyTypeObject *receipt_type, PyObject *lane, PyObject *object, PyObject *const *parameters,
+                    const el_new_record *record) {
+    Py_ssize_t bytes = OVERHEAD_BYTES + (Py_ssize_t)record->headers_length;
+    bytes += record->value_length > 0 ? (Py_ssize_t)record->value_length : 0;
+    bytes += record->key_length > 0 ? (Py_ssize_t)record->key_length : 0;
+    batch *self = (batch *)object;
+    if (!PyObject_TypeCheck(object, batch_type) || !has_room(self, record, bytes))
+        return NULL;
+    PyObject *receipt = make_receipt(receipt_type, lane, self, parameters[EL_TIMESTAMP]);
+    if (receipt != NULL && !add(self, parameters, bytes)) {
+        Py_DECREF(receipt);
+        return NULL;
+    }
+    return receipt;
+}
+
+/* add(value, key, headers, timestamp, bytes): a record that was looked at. */
+static PyObject *add_any(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+    if (count != EL_RECORD_PARAMETERS + 1) {
+        PyErr_SetString(PyExc_TypeError, "add(value, key, headers, timestamp, bytes)");
+        return NULL;
+    }
+    Py_ssize_t bytes = PyLong_AsSsize_t(arguments[EL_RECORD_PARAMETERS]);
+    if ((bytes < 0 && PyErr_Occurred()) || !add((batch *)self, arguments, bytes))
+        return NULL;
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+/* settle(first_offset): the records are in the log, or None: they never will be. */
+static PyObject *settle(PyObject *object, PyObject *first_offset) {
+    batch *self = (batch *)object;
+    PyObject *former = self->first_offset;
+    Py_INCREF(first_offset);
+    self->first_offset = first_offset;
+    Py_XDECREF(former);
+    forget_records(self);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+static PyMethodDef batch_methods[] = {
+    {"add", (PyCFunction)(void (*)(void))add_any, METH_FASTCALL, NULL},
+    {"settle", settle, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef batch_members[] = {
+    {"values", T_OBJECT, offsetof(batch, values), READONLY, NULL},
+    {"keys", T_OBJECT, offsetof(batch, keys), READONLY, NULL},
+    {"headers", T_OBJECT, offsetof(batch, headers), READONLY, NULL},
+    {"timestamps", T_OBJECT, offsetof(batch, timestamps), READONLY, NULL},
+    {"first_offset", T_OBJECT, offsetof(batch, first_offset), READONLY, NULL},
+    {"loss", T_OBJECT, offsetof(batch, loss), 0, NULL},
+    {"count", T_PYSSIZET, offsetof(batch, count), READONLY, NULL},
+    {"size_bytes", T_PYSSIZET, offsetof(batch, bytes), READONLY, NULL},
+    {"bytes_max", T_PYSSIZET, offsetof(batch, bytes_max), 0, NULL},
+    {"record_bytes_max", T_PYSSIZET, offsetof(batch, record_bytes_max), 0, NULL},
+    {"is_open", T_BOOL, offsetof(batch, is_open), 0, NULL},
+    {"needs_keys", T_BOOL, offsetof(batch, needs_keys), 0, NULL},
+    {"sets_timestamps", T_BOOL, offsetof(batch, sets_timestamps), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMemberDef waiting_members[] = {
+    {"_lane", T_OBJECT_EX, offsetof(waiting, lane), 0, NULL},
+    {"_batch", T_OBJECT_EX, offsetof(waiting, batch), 0, NULL},
+    {"_timestamp", T_OBJECT, offsetof(waiting, timestamp), 0, NULL},
+    {"_place", T_PYSSIZET, offsetof(waiting, place), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot batch_slots[] = {
+    {Py_tp_doc, "Records that wait to be appended together."},
+    {Py_tp_dealloc, deallocate_batch},
+    {Py_tp_methods, batch_methods},
+    {Py_tp_members, batch_members},
+    {0, NULL},
+};
+
+static PyType_Slot waiting_slots[] = {
+    {Py_tp_doc, "The place of a record that waits, or has waited, to be appended."},
+    {Py_tp_dealloc, deallocate_waiting},
+    {Py_tp_members, waiting_members},
+    {0, NULL},
+};
+
+static PyType_Spec batch_specification = {
+    .name = "eventlog.Gathered",
+    .basicsize = sizeof(batch),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = batch_slots,
+};
+
+static PyType_Spec waiting_specification = {
+    .name = "eventlog.Waiting",
+    .basicsize = sizeof(waiting),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = waiting_slots,
+};
+
+static int append_type(uintptr_t list, PyObject *type) {
+    int is_done = el_append_stolen((PyObject *)list, type) == 0;
+    PyErr_Clear();
+    return is_done;
+}
+
+int el_new_gathering_types(uintptr_t list) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    batch_type = (PyTypeObject *)PyType_FromSpec(&batch_specification);
+    Py_XINCREF(batch_type);
+    int is_done = append_type(list, (PyObject *)batch_type) && append_type(list, PyType_FromSpec(&waiting_specification));
+    PyGILState_Release(lock);
+    return is_done;
+}
