@@ -144,7 +144,8 @@ def _run_partitions(run: Run) -> None:
         for number in range(1, run.rounds + 1):
             for partitions in PARTITIONS:
                 with stream_of(peer, address, "process", KEYED, partitions) as stream, peer.open(stream) as session:
-                    for bench, work in _partition_work(session, count, lambda: session.send(events)):
+                    session.produce(KEYED.events(1, run.seed))  # opens them all
+                    for bench, work in _partition_work(session, count, lambda: session.produce(events)):
                         name = f"{bench}, {partitions} partition" + "s" * (partitions > 1)
                         _add(run, peer.name, name, "process", number, count, timed(work))
 

@@ -22,7 +22,7 @@ SUITE = "throughput"
 _BYTES_MAX = 2**27  # of one measurement
 _EVENTS_MAX = 1_000_000
 _STOCK_EVENTS = 20_000  # what is there to seek in
-_APPENDING = ("append", "append_batches", "send")
+_APPENDING = ("append", "append_batches", "send", "produce")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ BENCHES = [
     Bench("append batches, compressed", "append_batches", COMPRESSED),
     Bench("send, many in flight", "send", SMALL, is_for_servers=True),
     Bench("send with key, many in flight", "send", KEYED),
+    Bench("send, one at a time", "produce", SMALL, is_for_servers=True),
+    Bench("send with key, one at a time", "produce", KEYED),
     Bench("read values", "read", SMALL, is_for_servers=True),
     Bench("read records", "read_records", SMALL),
     Bench("read columns", "read_columns", SMALL),

@@ -29,14 +29,21 @@ class _Session(Session):
             append_many(batch.values, keys=batch.keys, headers=batch.headers, compression=compression)
 
     def send(self, events: Events) -> None:
+        with self._log.producer(linger_ms=5, batch_bytes=65_536, compression=self._compression) as producer:
+            self._send_by(producer, events)
+
+    def produce(self, events: Events) -> None:
         with self._log.producer(compression=self._compression) as producer:
-            send, topic = producer.send, self._topic
-            if events.keys is None:
-                for value in events.values:
-                    send(topic, value)
-            else:
-                for row in events.rows():
-                    send(topic, *row)
+            self._send_by(producer, events)
+
+    def _send_by(self, producer: eventlog.Producer, events: Events) -> None:
+        send, topic = producer.send, self._topic
+        if events.keys is None:
+            for value in events.values:
+                send(topic, value)
+        else:
+            for row in events.rows():
+                send(topic, *row)
 
     def read(self, count: int) -> None:
         deque(self._partition.values(0, count), maxlen=0)
@@ -94,6 +101,7 @@ class Contender(Peer):
     name = "eventlog"
     packages = ("eventlog",)
     has_columns = True
+    has_producer = True
     settings: ClassVar = {"process": 'fsync="never"', "disk": 'fsync="always"'}
 
     def create(self, stream: Stream) -> None:

@@ -74,6 +74,10 @@ class Session(ABC):
         """Append events in the way of many in flight, and return when all are kept."""
         raise NotImplementedError
 
+    def produce(self, events: Events) -> None:
+        """Append one event after the other by way of a producer; each is kept before the next one is begun."""
+        raise NotImplementedError
+
     def read(self, count: int) -> None:
         """Go through the values of the first `count` events."""
         raise NotImplementedError
@@ -131,6 +135,7 @@ class Peer(ABC):
     # "processes", or a durability; and why there is none.
     lacks: ClassVar[dict[str, str]] = {}
     has_columns: ClassVar[bool] = False
+    has_producer: ClassVar[bool] = False
 
     def why_not(self) -> str | None:
         """Why it cannot be run here, or None. That its packages are there is known before."""
@@ -163,4 +168,6 @@ class Peer(ABC):
         """The reason why it has not all of these; None if it has."""
         if "read_columns" in needs and not self.has_columns:
             return "it gives one event at a time"
+        if "produce" in needs and not self.has_producer:
+            return "its users append as they do above"
         return next((self.lacks[need] for need in needs if need in self.lacks), None)

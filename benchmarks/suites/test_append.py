@@ -33,4 +33,9 @@ def test_append_to_disk(benchmark: BenchmarkFixture, open_session: MakeSession) 
 @pytest.mark.parametrize("partitions", PARTITIONS)
 def test_send_with_keys(benchmark: BenchmarkFixture, open_session: MakeSession, partitions: int) -> None:
     session = open_session(KEYED, partitions=partitions)
-    benchmark(session.send, KEYED.events(1000, SEED))
+    benchmark(session.produce, KEYED.events(1000, SEED))
+
+
+def test_send_in_batches(benchmark: BenchmarkFixture, open_session: MakeSession) -> None:
+    session = open_session(SMALL)
+    benchmark(session.send, SMALL.events(10_000, SEED))

@@ -83,8 +83,7 @@ class Lane:
             if self._batch.size_bytes + size > self._batch_bytes:
                 self._append_batch()
             batch = self._batch
-            place = batch.count
-            batch.add(value, key, headers, timestamp, size)
+            place = batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
                 self._append_alone()
             else:

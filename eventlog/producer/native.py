@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
         def add(
             self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, size: int, /
-        ) -> None:
-            """Add a record that was looked at; `size` is in bytes."""
+        ) -> int:
+            """Add a record that was looked at, and return its place; `size` is in bytes."""
 
         def settle(self, first_offset: int | None, /) -> None:
             """Forget the records: they are in the log, or never will be."""

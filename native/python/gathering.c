@@ -8,18 +8,17 @@
 #include "gathering.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "functions.h"
 
 #define OVERHEAD_BYTES 16 /* a record's own fields, roughly */
 
-/* A list stays NULL as long as none of its items were anything but None. */
+/* A list but that of the values stays NULL as long as it would hold nothing but None. Other threads may change a batch whenever an
+ * object is made that the garbage collector knows: it may run, and with it Python code. */
 typedef struct batch {
     PyObject_HEAD
-    PyObject *values;
-    PyObject *keys;
-    PyObject *headers;
-    PyObject *timestamps;
+    PyObject *lists[EL_RECORD_PARAMETERS];
     PyObject *first_offset;
     PyObject *loss;
     Py_ssize_t count;
@@ -49,10 +48,11 @@ static void free_object(PyObject *object) {
 }
 
 static void forget_records(batch *self) {
-    PyObject *lists[] = {self->values, self->keys, self->headers, self->timestamps};
-    self->values = self->keys = self->headers = self->timestamps = NULL;
+    PyObject *lists[EL_RECORD_PARAMETERS];
+    memcpy(lists, self->lists, sizeof lists);
+    memset(self->lists, 0, sizeof lists);
     self->count = self->bytes = 0;
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (int i = 0; i < EL_RECORD_PARAMETERS; i++)
         Py_XDECREF(lists[i]);
 }
 
@@ -81,12 +81,29 @@ static PyObject *list_of_none(Py_ssize_t count) {
     return list;
 }
 
-static int add_to(PyObject **list, Py_ssize_t count, PyObject *object) {
-    if (*list == NULL && (object == NULL || object == Py_None))
-        return 1;
-    if (*list == NULL && (*list = list_of_none(count)) == NULL)
-        return 0;
-    return PyList_Append(*list, object == NULL ? Py_None : object) == 0;
+static int is_list_missing(const batch *self, PyObject *const *items, int field) {
+    int is_needed = field == EL_VALUE || (items[field] != NULL && items[field] != Py_None);
+    return self->lists[field] == NULL && is_needed;
+}
+
+/* Have the lists that these items need; 0 with an exception set where memory ran out. */
+static int has_lists(batch *self, PyObject *const *items) {
+    int field = 0;
+    while (field < EL_RECORD_PARAMETERS) {
+        if (!is_list_missing(self, items, field)) {
+            field++;
+            continue;
+        }
+        PyObject *list = list_of_none(self->count);
+        if (list == NULL)
+            return 0;
+        if (self->lists[field] == NULL && PyList_Size(list) == self->count)
+            self->lists[field] = list;
+        else
+            Py_DECREF(list);
+        field = 0; /* another thread may have been here */
+    }
+    return 1;
 }
 
 static void cut(PyObject *list, Py_ssize_t count) {
@@ -94,26 +111,18 @@ static void cut(PyObject *list, Py_ssize_t count) {
         PyList_SetSlice(list, count, PyList_Size(list), NULL);
 }
 
-/* 0 with an exception set, and nothing added, where memory ran out. The caller may change a list of headers later. */
-static int add(batch *self, PyObject *const *parameters, Py_ssize_t bytes) {
-    PyObject *headers = parameters[EL_HEADERS];
-    PyObject *kept = headers != NULL && PyList_Check(headers) ? PyList_AsTuple(headers) : headers;
-    int is_added = (kept != NULL || headers == NULL) && (self->values != NULL || (self->values = PyList_New(0)) != NULL) &&
-                   add_to(&self->values, self->count, parameters[EL_VALUE]) &&
-                   add_to(&self->keys, self->count, parameters[EL_KEY]) && add_to(&self->headers, self->count, kept) &&
-                   add_to(&self->timestamps, self->count, parameters[EL_TIMESTAMP]);
-    if (kept != headers)
-        Py_XDECREF(kept);
+/* The place; or -1 with an exception set and nothing added where memory ran out. The lists are there, and no other thread comes by. */
+static Py_ssize_t add(batch *self, PyObject *const *items, Py_ssize_t bytes) {
+    int is_added = 1;
+    for (int i = 0; is_added && i < EL_RECORD_PARAMETERS; i++)
+        is_added = self->lists[i] == NULL || PyList_Append(self->lists[i], items[i] == NULL ? Py_None : items[i]) == 0;
     if (is_added) {
-        self->count += 1;
         self->bytes += bytes;
-        return 1;
+        return self->count++;
     }
-    cut(self->values, self->count);
-    cut(self->keys, self->count);
-    cut(self->headers, self->count);
-    cut(self->timestamps, self->count);
-    return 0;
+    for (int i = 0; i < EL_RECORD_PARAMETERS; i++)
+        cut(self->lists[i], self->count);
+    return -1;
 }
 
 static int has_room(const batch *self, const el_new_record *record, Py_ssize_t bytes) {
@@ -122,50 +131,68 @@ static int has_room(const batch *self, const el_new_record *record, Py_ssize_t b
            bytes <= self->bytes_max - self->bytes;
 }
 
-/* For the record that comes next. */
-static PyObject *make_receipt(PyTypeObject *type, PyObject *lane, batch *batch, PyObject *timestamp) {
+static Py_ssize_t size_of(const el_new_record *record) {
+    return OVERHEAD_BYTES + (Py_ssize_t)(record->value_length > 0 ? record->value_length : 0) +
+           (Py_ssize_t)(record->key_length > 0 ? record->key_length : 0) + (Py_ssize_t)record->headers_length;
+}
+
+static PyObject *make_receipt(PyTypeObject *type, PyObject *lane, PyObject *batch) {
     waiting *receipt = (waiting *)PyType_GenericAlloc(type, 0);
     if (receipt == NULL)
         return NULL;
     Py_INCREF(lane);
     Py_INCREF(batch);
     receipt->lane = lane;
-    receipt->batch = (PyObject *)batch;
-    receipt->place = batch->count;
-    if (timestamp != NULL && !batch->sets_timestamps) {
-        Py_INCREF(timestamp);
-        receipt->timestamp = timestamp;
-    }
+    receipt->batch = batch;
     return (PyObject *)receipt;
+}
+
+/* 0 where the record is for Python to look at, perhaps with an exception set. */
+static int is_added(batch *self, waiting *receipt, PyObject *const *items, const el_new_record *record) {
+    Py_ssize_t bytes = size_of(record);
+    /* It has room only if it still has once there are lists. */
+    if (!has_room(self, record, bytes) || !has_lists(self, items) || !has_room(self, record, bytes) ||
+        (receipt->place = add(self, items, bytes)) < 0)
+        return 0;
+    if (items[EL_TIMESTAMP] != NULL && !self->sets_timestamps) {
+        Py_INCREF(items[EL_TIMESTAMP]);
+        receipt->timestamp = items[EL_TIMESTAMP];
+    }
+    return 1;
 }
 
 PyObject *el_gather(PyTypeObject *receipt_type, PyObject *lane, PyObject *object, PyObject *const *parameters,
                     const el_new_record *record) {
-    Py_ssize_t bytes = OVERHEAD_BYTES + (Py_ssize_t)record->headers_length;
-    bytes += record->value_length > 0 ? (Py_ssize_t)record->value_length : 0;
-    bytes += record->key_length > 0 ? (Py_ssize_t)record->key_length : 0;
-    batch *self = (batch *)object;
-    if (!PyObject_TypeCheck(object, batch_type) || !has_room(self, record, bytes))
+    if (!PyObject_TypeCheck(object, batch_type))
         return NULL;
-    PyObject *receipt = make_receipt(receipt_type, lane, self, parameters[EL_TIMESTAMP]);
-    if (receipt != NULL && !add(self, parameters, bytes)) {
-        Py_DECREF(receipt);
-        return NULL;
+    PyObject *items[EL_RECORD_PARAMETERS], *headers = NULL;
+    memcpy(items, parameters, sizeof items);
+    if (items[EL_HEADERS] != NULL && PyList_Check(items[EL_HEADERS])) {
+        items[EL_HEADERS] = headers = PyList_AsTuple(items[EL_HEADERS]); /* the caller may change the list later */
+        if (headers == NULL)
+            return NULL;
     }
+    PyObject *receipt = make_receipt(receipt_type, lane, object);
+    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, items, record)) {
+        Py_DECREF(receipt);
+        receipt = NULL;
+    }
+    Py_XDECREF(headers);
     return receipt;
 }
 
-/* add(value, key, headers, timestamp, bytes): a record that was looked at. */
-static PyObject *add_any(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+/* add(value, key, headers, timestamp, bytes) -> place: a record that was looked at. */
+static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
     if (count != EL_RECORD_PARAMETERS + 1) {
         PyErr_SetString(PyExc_TypeError, "add(value, key, headers, timestamp, bytes)");
         return NULL;
     }
+    batch *self = (batch *)object;
     Py_ssize_t bytes = PyLong_AsSsize_t(arguments[EL_RECORD_PARAMETERS]);
-    if ((bytes < 0 && PyErr_Occurred()) || !add((batch *)self, arguments, bytes))
+    if ((bytes < 0 && PyErr_Occurred()) || !has_lists(self, arguments))
         return NULL;
-    Py_INCREF(Py_None);
-    return Py_None;
+    Py_ssize_t place = add(self, arguments, bytes);
+    return place < 0 ? NULL : PyLong_FromSsize_t(place);
 }
 
 /* settle(first_offset): the records are in the log, or None: they never will be. */
@@ -187,10 +214,10 @@ static PyMethodDef batch_methods[] = {
 };
 
 static PyMemberDef batch_members[] = {
-    {"values", T_OBJECT, offsetof(batch, values), READONLY, NULL},
-    {"keys", T_OBJECT, offsetof(batch, keys), READONLY, NULL},
-    {"headers", T_OBJECT, offsetof(batch, headers), READONLY, NULL},
-    {"timestamps", T_OBJECT, offsetof(batch, timestamps), READONLY, NULL},
+    {"values", T_OBJECT, offsetof(batch, lists[EL_VALUE]), READONLY, NULL},
+    {"keys", T_OBJECT, offsetof(batch, lists[EL_KEY]), READONLY, NULL},
+    {"headers", T_OBJECT, offsetof(batch, lists[EL_HEADERS]), READONLY, NULL},
+    {"timestamps", T_OBJECT, offsetof(batch, lists[EL_TIMESTAMP]), READONLY, NULL},
     {"first_offset", T_OBJECT, offsetof(batch, first_offset), READONLY, NULL},
     {"loss", T_OBJECT, offsetof(batch, loss), 0, NULL},
     {"count", T_PYSSIZET, offsetof(batch, count), READONLY, NULL},
