@@ -110,8 +110,8 @@ class EventLog(Log):
         """A producer, which may be shared by threads.
 
         With `linger_ms` records wait that long, or until a partition has `batch_bytes` of them, and are appended together: a
-        third of the bytes for small records, faster sends and reads, and far more throughput with fsync="always" or compression.
-        But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy",
+        third of the bytes for small records, faster sends and reads, and far more throughput with fsync="always" or
+        compression. But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy",
         "lz4" or "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one
         partition, unless `auto_create_topics` is False. Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
         self._check_usable()
