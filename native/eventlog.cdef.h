@@ -198,7 +198,6 @@ typedef struct el_appender { int64_t segment_base; int64_t batch_bytes_max; int1
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 int64_t el_now_ms(void);
@@ -264,6 +263,8 @@ typedef struct el_pack {
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
                   int64_t batch_bytes_max, int log_append_time, int64_t position);
 void el_pack_free(el_pack *pack);
+typedef struct el_placed { int64_t first_offset; int32_t is_stamped; } el_placed;
+int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 from eventlog.errors import StoreClosedError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
-from eventlog.producer.native import Gathered
+from eventlog.producer.native import Append, Gathered
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
-from eventlog.storage.partition import Partition, check_record, record_bytes_max
+from eventlog.storage.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
 
-Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
-
-# A record's own fields, and a header's, roughly: a batch is bounded by these, not measured.
-_RECORD_OVERHEAD_BYTES = 16
-_HEADER_OVERHEAD_BYTES = 10
+_OVERHEAD_BYTES = 16  # a record's own fields, roughly
 # What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
 _BATCHES_A_SEGMENT = 8
 
@@ -66,36 +61,32 @@ class Lane:
         """Let a record wait; returns its batch and its place there. Native code does the same for plain ones behind others.
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
+        headers = _as_they_stand(headers)  # the caller may change a list before it is appended
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
         is_keyed = not self._needs_keys if key is None else type(key) is bytes
         is_plain = type(value) is bytes and is_keyed and headers is None and is_timed
-        if not is_plain:
-            check_record(self.log, value, key, headers, timestamp)
-        size = (len(value) if value else 0) + (len(key) if key else 0) + _RECORD_OVERHEAD_BYTES
-        if headers is not None:
-            headers = tuple(headers)  # the caller may change a list before it is appended
-            size += sum(len(name.encode()) + len(content or b"") + _HEADER_OVERHEAD_BYTES for name, content in headers)
-        elif is_plain and size > self._plain_bytes_max:
-            check_record(self.log, value, key, headers, timestamp)
+        if not is_plain or (size := len(value or b"") + len(key or b"") + _OVERHEAD_BYTES) > self._plain_bytes_max:
+            size = check_record(self.log, value, key, headers, timestamp)
         with self._lock:
             if self._is_ended:
                 raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
+            self._leave_appended()
             if self._batch.size_bytes + size > self._batch_bytes:
                 self._append_batch()
             batch = self._batch
             place = batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
                 self._append_alone()
-            else:
-                self._open_to_native_code(batch)
             return batch, place
 
-    def _open_to_native_code(self, batch: Gathered) -> None:
-        batch.bytes_max = self._batch_bytes
-        batch.record_bytes_max = self._plain_bytes_max
-        batch.needs_keys = self._needs_keys
-        batch.sets_timestamps = self.sets_timestamps
-        batch.is_open = True
+    def admit(self, batch: Gathered) -> None:
+        """Let native code add to a batch from now on. The lingering thread has been told that something waits in it."""
+        with self._lock:
+            if batch is self._batch and batch.count > 0 and not self._is_ended:
+                batch.bytes_max = self._batch_bytes
+                batch.record_bytes_max = self._plain_bytes_max
+                batch.needs_keys = self._needs_keys
+                batch.is_open = True
 
     def _append_alone(self) -> None:
         """Append a record that fills a batch by itself; on an error it was not accepted."""
@@ -137,31 +128,48 @@ class Lane:
         return self._batch.count > 0
 
     def _append_batch(self) -> None:
+        self._leave_appended()
         batch = self._batch
         if batch.count == 0:
             return
         batch.is_open = False  # whoever sends meanwhile waits for the lock
         try:
-            offsets = self._append_together(batch)
+            if self._compression is not None or not batch.append(self.append):
+                append_placed(
+                    self.log, batch.values, batch.keys, batch.headers, batch.timestamps,
+                    compression=self._compression, address=batch.address,
+                )  # fmt: skip
         except TopicNotFoundError:
-            self._batch = Gathered()
-            batch.loss = TopicNotFoundError(
-                f"{batch.count} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
-            )
-            batch.settle(None)
-            raise batch.loss from None
+            raise self._lose(batch) from None
         except StoreClosedError:
             raise StoreClosedError(
                 f"{batch.count} records for {self.topic_partition} were waiting when the store was closed, and are lost"
             ) from None
-        self._batch = Gathered()
-        self.last_offset = max(self.last_offset, offsets[-1])
-        batch.settle(offsets[0])
+        finally:
+            self._leave_appended()
+        flush_if_always(self.log, self.last_offset + 1)
 
-    def _append_together(self, batch: Gathered) -> range:
-        keys, headers, timestamps = batch.keys, batch.headers, batch.timestamps
-        if keys is None and headers is None and timestamps is None and self._compression is None:
-            return self.log.append_many(batch.values)  # which is faster
-        return self.log.append_many(
-            batch.values, keys=keys, headers=headers, timestamps=timestamps, compression=self._compression
-        )
+    def _leave_appended(self) -> None:
+        """Begin a new batch if this one is in the log. An interrupt anywhere leaves what the next call can go on from."""
+        batch = self._batch
+        if batch.first_offset is None:
+            return
+        last_offset = batch.first_offset + batch.count - 1
+        if last_offset > self.last_offset:
+            self.last_offset = last_offset
+        batch.forget()
+        self._batch = Gathered()
+
+    def _lose(self, batch: Gathered) -> TopicNotFoundError:
+        text = f"{batch.count} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
+        batch.loss = TopicNotFoundError(text)
+        self._batch = Gathered()
+        batch.forget()
+        return TopicNotFoundError(text)  # another one, because what is raised refers to all callers
+
+
+def _as_they_stand(headers: Headers | None) -> Headers | None:
+    """A copy of the items as native code finds them: what a subclass says of itself is not asked."""
+    if isinstance(headers, list):
+        return tuple(list.__iter__(headers))
+    return tuple(tuple.__iter__(headers)) if isinstance(headers, tuple) else headers

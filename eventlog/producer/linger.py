@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.producer.lane import Lane
 
 
 class Lingerer:
-    """Appends all waiting records `linger_s` seconds after the first of them came; sleeps while there are none."""
+    """Appends all waiting records `linger_s` seconds after the first of them came; sleeps while there are none.
 
-    def __init__(self, lanes: Callable[[], Iterable[Lane]], linger_s: float) -> None:
+    `note_loss` is told what is lost for good."""
+
+    def __init__(
+        self, lanes: Callable[[], Iterable[Lane]], linger_s: float, note_loss: Callable[[EventLogError], None]
+    ) -> None:
         self._lanes = lanes
         self._linger_s = linger_s
+        self._note_loss = note_loss
         self._has_waiting = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="eventlog-lingerer", daemon=True)
@@ -33,6 +38,8 @@ class Lingerer:
             for lane in self._lanes():
                 try:
                     lane.append_waiting()
+                except TopicNotFoundError as error:
+                    self._note_loss(error)
                 except EventLogError:
                     # It goes on waiting; `send`, `flush`, `close` and the receipts raise what is wrong.
                     self._has_waiting.set()

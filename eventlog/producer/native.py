@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from eventlog._native import lib
+from eventlog.errors import EventLogError
 from eventlog.records.batch import Headers
+
+Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
 
 if TYPE_CHECKING:
     from eventlog.producer.lane import Lane
@@ -35,22 +38,34 @@ if TYPE_CHECKING:
         keys: list[bytes | None] | None
         headers: list[Headers | None] | None
         timestamps: list[int | None] | None
-        first_offset: int | None
-        loss: Exception | None
+        address: int
+        is_stamped: bool
+        loss: EventLogError | None
         count: int
         size_bytes: int
         bytes_max: int
         record_bytes_max: int
         is_open: bool
         needs_keys: bool
-        sets_timestamps: bool
+
+        def __new__(cls, first_offset: int = -1, /) -> Gathered:
+            """A batch; with an offset, one that is in the log."""
+
+        @property
+        def first_offset(self) -> int | None:
+            """Known as soon as the records are in the log. Then `is_stamped` says whether they have the time of the append,
+            whatever time they were given."""
 
         def add(
             self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, size: int, /
         ) -> int:
             """Add a record that was looked at, and return its place; `size` is in bytes."""
 
-        def settle(self, first_offset: int | None, /) -> None:
+        def append(self, append: Append, /) -> bool:
+            """Append the records, without waiting for the disk, to the partition that has this built-in function; False if that
+            is for Python to do."""
+
+        def forget(self) -> None:
             """Forget the records: they are in the log, or never will be."""
 
     class WaitingPlace:
@@ -60,6 +75,7 @@ if TYPE_CHECKING:
         _batch: Gathered
         _place: int
         _timestamp: int | None
+        _is_read: bool
 
 else:
     [Place] = _made_by(lib.el_new_place_type)

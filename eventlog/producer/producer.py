@@ -26,9 +26,9 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
-from eventlog.producer.lane import Append, Lane
+from eventlog.producer.lane import Lane
 from eventlog.producer.linger import Lingerer
-from eventlog.producer.native import Gathered
+from eventlog.producer.native import Append, Gathered
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
@@ -98,7 +98,7 @@ class Producer:
         self._why_unusable: EventLogError | None = None
         self._losses: list[EventLogError] = []  # of records that waited for a topic when it was deleted
         self._notifier: AckNotifier | None = None
-        self._lingerer = Lingerer(self._lanes, linger_ms / 1000) if linger_ms else None
+        self._lingerer = Lingerer(self._lanes, linger_ms / 1000, self._note_loss) if linger_ms else None
         self._native.lingers = self._lingerer is not None
         if self._lingerer is not None or compression is None:
             self._shorten_calls()
@@ -158,20 +158,22 @@ class Producer:
         else:
             lane = lanes.sticky(value)
         if self._lingerer is not None:
-            try:
-                batch, place = lane.gather(value, key, headers, timestamp)
-            finally:
-                self._lingerer.note()  # native code does not, for the records that follow in the batch
+            batch, place = lane.gather(value, key, headers, timestamp)
+            self._lingerer.note()
+            lane.admit(batch)  # others that follow, of which nobody is told
             offset = -1  # known once the batch is appended
         else:
             offset = lane.append(value, key, headers, timestamp)
-            batch, place = Gathered(), 0
-            batch.settle(offset)
+            batch, place = Gathered(offset), 0
+            batch.is_stamped = lane.sets_timestamps
         if self._notifier is not None:
             self._note(lane, offset)
         elif self._lingerer is None:
             lane.last_offset = offset
-        return BatchReceipt(lane, batch, place, None if lane.sets_timestamps else timestamp)
+        return BatchReceipt(lane, batch, place, timestamp)
+
+    def _note_loss(self, error: EventLogError) -> None:
+        self._losses.append(error)
 
     def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
         if not 0 <= check_partition_number(partition) < len(lanes.lanes):

@@ -82,7 +82,7 @@ class AppendedReceipt(Receipt, Place):
 
 
 class BatchReceipt(Receipt, WaitingPlace):
-    """A receipt of a record that was sent by way of a batch. `timestamp` is None unless it was given and counts."""
+    """A receipt of a record that was sent by way of a batch. `timestamp` is what it was given, or None."""
 
     __slots__ = ()
 
@@ -98,21 +98,24 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     @property
     def offset(self) -> int:
-        if self._batch.loss is not None:
-            raise type(self._batch.loss)(*self._batch.loss.args)
-        if self._batch.first_offset is None:
+        batch = self._batch
+        if batch.first_offset is None and batch.loss is None:
             self._lane.append_waiting()
-        assert self._batch.first_offset is not None
-        return self._batch.first_offset + self._place
+        if batch.loss is not None:
+            raise type(batch.loss)(*batch.loss.args)
+        assert batch.first_offset is not None
+        return batch.first_offset + self._place
 
     @property
     def timestamp(self) -> int:
-        if self._timestamp is None:
-            self._timestamp = self._stored_timestamp()
+        offset = self.offset  # whether the topic sets timestamps itself is known once the record is in the log
+        if self._timestamp is None or (self._batch.is_stamped and not self._is_read):
+            self._timestamp = self._stored_timestamp(offset)
+            self._is_read = True
         return self._timestamp
 
-    def _stored_timestamp(self) -> int:
-        log, offset = self._lane.log, self.offset
+    def _stored_timestamp(self, offset: int) -> int:
+        log = self._lane.log
         found = log.read(offset, max_records=1)
         if not found or found[0].offset != offset:
             raise OffsetOutOfRangeError(str(self._lane.topic_partition), offset, log.start_offset, log.end_offset)

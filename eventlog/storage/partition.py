@@ -244,7 +244,8 @@ class Partition:
 
         The unit becomes visible all at once, and survives the death of the process whole or not at all; it has to fit
         into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd: it counts where the topic's
-        compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended."""
+        compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended, unless
+        with fsync="always" it is the flush that fails."""
         self._mapped()
         while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
             pass
@@ -259,9 +260,14 @@ class Partition:
         headers: Sequence[Headers | None] | None,
         timestamps: Sequence[int | None] | None,
         compression: str | None,
+        placed: Any = ffi.NULL,
     ) -> range | None:
-        """Append a unit; None if the topic was altered meanwhile, so that its settings were loaded and are to be tried."""
+        """Append a unit; None if the topic was altered meanwhile, so that its settings were loaded and are to be tried.
+
+        `placed` is a native `el_placed *`, which is filled in before an interrupt can come in between."""
         native = self._native
+        if native is None:
+            self._refuse()
         version = self._settings_version  # before they are gone by: another thread may load others meanwhile
         codec = self._codec if compression is None else self._codec_for(compression)
         try:
@@ -279,7 +285,7 @@ class Partition:
             ) as pack:
                 if pack.count == 0:
                     return range(0)
-                while (offset := lib.el_append_unit(native, pack.data, pack.length, version)) < 0:
+                while (offset := lib.el_append_pack(native, pack, version, placed)) < 0:
                     if offset == lib.EL_SETTINGS_CHANGED:
                         self._mapped()
                         self._reload_settings()
@@ -574,8 +580,8 @@ def record_bytes_max(settings: TopicConfig) -> int:
 
 def check_record(
     partition: Partition, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
-) -> None:
-    """Raise what `append` would raise about the record itself, and append nothing."""
+) -> int:
+    """Raise what `append` would raise about the record itself, and append nothing; returns the bytes of its batch."""
     if lib.el_head_settings_version(partition._mapped()) != partition._native.settings_version:
         partition._reload_settings()
     if partition._needs_keys:
@@ -583,8 +589,31 @@ def check_record(
     with encoded(
         [value], [key], [headers], [timestamp], batch_bytes_max=partition._batch_bytes_max,
         log_append_time=partition._log_append_time,
-    ):  # fmt: skip
+    ) as pack:  # fmt: skip
+        return int(pack.length)
+
+
+def append_placed(
+    partition: Partition,
+    values: list[bytes | None],
+    keys: list[bytes | None] | None,
+    headers: list[Headers | None] | None,
+    timestamps: list[int | None] | None,
+    *,
+    compression: str | None,
+    address: int,
+) -> None:
+    """As `append_many`, but without waiting for the disk. A native `el_placed` at this address is told where the records are,
+    before an interrupt can come in between."""
+    placed = ffi.cast("el_placed *", address)
+    while partition._append_unit(values, keys, headers, timestamps, compression, placed) is None:
         pass
+
+
+def flush_if_always(partition: Partition, offset: int) -> None:
+    """With fsync="always", return once all records before `offset` are on disk."""
+    if partition._flush_always:
+        partition._appender.flush(offset)
 
 
 def check_offset_within(partition: Partition, offset: int) -> None:

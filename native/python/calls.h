@@ -30,6 +30,10 @@ PyObject *el_append_state(PyObject *function);
  * for Python to look at. The interpreter lock is given away where something has to be waited for. */
 int64_t el_append_with(PyObject *state, el_new_record *record);
 
+/* The same for lists of records, which NULL may stand for, but without waiting for the disk. Returns the first offset; *count is how many
+ * they are. */
+int64_t el_append_lists(PyObject *state, PyObject *const *lists, int64_t *count, el_placed *placed);
+
 /* Put a new built-in function with this state into a list; 0 on failure. */
 int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state);
 

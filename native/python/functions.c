@@ -169,34 +169,38 @@ static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t 
     return PyErr_Occurred() ? NULL : el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
 }
 
-/* The first offset; or a negative number, with an exception set unless the list is for Python to look at. */
-static int64_t append_list(PyObject *state, PyObject *values, int64_t *count) {
+static PyObject *or_none(PyObject *list) {
+    return list == NULL ? Py_None : list;
+}
+
+int64_t el_append_lists(PyObject *state, PyObject *const *lists, int64_t *count, el_placed *placed) {
     el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     el_pack pack;
     int64_t offset = EL_SETTINGS_CHANGED;
     uint32_t settings_version = appender->settings_version;
     memset(&pack, 0, sizeof pack);
     int is_packed = !appender->compresses && !appender->needs_keys &&
-                    el_pack_values(&pack, values, el_now_ms(), appender->batch_bytes_max, appender->attributes != 0,
-                                   el_appender_position(appender)) == EL_PACK_DONE;
+                    el_pack_objects(&pack, lists[EL_VALUE], or_none(lists[EL_KEY]), or_none(lists[EL_HEADERS]),
+                                    or_none(lists[EL_TIMESTAMP]), el_now_ms(), appender->batch_bytes_max,
+                                    appender->attributes != 0, el_appender_position(appender)) == EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_unit(appender, pack.data, pack.length, settings_version);
+        offset = el_append_pack(appender, &pack, settings_version, placed);
         Py_END_ALLOW_THREADS
         if (offset >= 0 || is_for_python(offset) || !is_resolved(state, offset))
             break;
     }
     *count = pack.count;
     el_pack_free(&pack);
-    return offset < 0 || is_flushed(state, appender, offset + *count) ? offset : -1;
+    return offset;
 }
 
 static PyObject *append_many(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
     int is_plain = count == 1 && (keywords == NULL || PyTuple_Size(keywords) == 0) && PyList_CheckExact(arguments[0]);
     if (is_plain && PyList_Size(arguments[0]) > 0) {
-        int64_t records;
-        int64_t offset = append_list(state, arguments[0], &records);
-        if (offset >= 0)
+        PyObject *lists[EL_RECORD_PARAMETERS] = {arguments[0]};
+        int64_t records, offset = el_append_lists(state, lists, &records, NULL);
+        if (offset >= 0 && is_flushed(state, PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER)), offset + records))
             return PyObject_CallFunction((PyObject *)&PyRange_Type, "LL", offset, offset + records);
         if (PyErr_Occurred())
             return NULL;

@@ -19,15 +19,15 @@
 typedef struct batch {
     PyObject_HEAD
     PyObject *lists[EL_RECORD_PARAMETERS];
-    PyObject *first_offset;
     PyObject *loss;
+    el_placed placed;
+    unsigned long long address; /* of `placed` */
     Py_ssize_t count;
     Py_ssize_t bytes;
     Py_ssize_t bytes_max;
     Py_ssize_t record_bytes_max; /* a record of so many bytes fits into a batch of its own, whatever else it has */
     char is_open;                /* not being appended */
     char needs_keys;
-    char sets_timestamps;
 } batch;
 
 /* The place of a record that waits, or has waited. */
@@ -37,6 +37,7 @@ typedef struct waiting {
     PyObject *batch;
     PyObject *timestamp;
     Py_ssize_t place;
+    char is_read; /* the timestamp, from the log */
 } waiting;
 
 static PyTypeObject *batch_type;
@@ -59,7 +60,6 @@ static void forget_records(batch *self) {
 static void deallocate_batch(PyObject *object) {
     batch *self = (batch *)object;
     forget_records(self);
-    Py_XDECREF(self->first_offset);
     Py_XDECREF(self->loss);
     free_object(object);
 }
@@ -154,10 +154,8 @@ static int is_added(batch *self, waiting *receipt, PyObject *const *items, const
     if (!has_room(self, record, bytes) || !has_lists(self, items) || !has_room(self, record, bytes) ||
         (receipt->place = add(self, items, bytes)) < 0)
         return 0;
-    if (items[EL_TIMESTAMP] != NULL && !self->sets_timestamps) {
-        Py_INCREF(items[EL_TIMESTAMP]);
-        receipt->timestamp = items[EL_TIMESTAMP];
-    }
+    Py_XINCREF(items[EL_TIMESTAMP]);
+    receipt->timestamp = items[EL_TIMESTAMP];
     return 1;
 }
 
@@ -165,19 +163,11 @@ PyObject *el_gather(PyTypeObject *receipt_type, PyObject *lane, PyObject *object
                     const el_new_record *record) {
     if (!PyObject_TypeCheck(object, batch_type))
         return NULL;
-    PyObject *items[EL_RECORD_PARAMETERS], *headers = NULL;
-    memcpy(items, parameters, sizeof items);
-    if (items[EL_HEADERS] != NULL && PyList_Check(items[EL_HEADERS])) {
-        items[EL_HEADERS] = headers = PyList_AsTuple(items[EL_HEADERS]); /* the caller may change the list later */
-        if (headers == NULL)
-            return NULL;
-    }
     PyObject *receipt = make_receipt(receipt_type, lane, object);
-    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, items, record)) {
+    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, parameters, record)) {
         Py_DECREF(receipt);
-        receipt = NULL;
+        return NULL;
     }
-    Py_XDECREF(headers);
     return receipt;
 }
 
@@ -195,21 +185,47 @@ static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_
     return place < 0 ? NULL : PyLong_FromSsize_t(place);
 }
 
-/* settle(first_offset): the records are in the log, or None: they never will be. */
-static PyObject *settle(PyObject *object, PyObject *first_offset) {
+/* append(function) -> bool: append the records to the partition that has this append function; False where that is for Python. */
+static PyObject *append(PyObject *object, PyObject *function) {
     batch *self = (batch *)object;
-    PyObject *former = self->first_offset;
-    Py_INCREF(first_offset);
-    self->first_offset = first_offset;
-    Py_XDECREF(former);
-    forget_records(self);
+    PyObject *state = el_append_state(function);
+    int64_t count, offset = state == NULL || self->count == 0 ? -1 : el_append_lists(state, self->lists, &count, &self->placed);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(offset >= 0);
+}
+
+/* forget(): the records are in the log, or never will be. */
+static PyObject *forget(PyObject *object, PyObject *unused) {
+    (void)unused;
+    forget_records((batch *)object);
     Py_INCREF(Py_None);
     return Py_None;
 }
 
+static PyObject *first_offset(PyObject *object, void *unused) {
+    (void)unused;
+    int64_t offset = ((batch *)object)->placed.first_offset;
+    if (offset >= 0)
+        return PyLong_FromLongLong(offset);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+/* Gathered(first_offset=None) */
+static PyObject *new_batch(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    (void)keywords;
+    long long offset = PyTuple_Size(arguments) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(arguments, 0)) : -1;
+    batch *self = PyErr_Occurred() ? NULL : (batch *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->placed.first_offset = offset;
+    self->address = (uintptr_t)&self->placed;
+    return (PyObject *)self;
+}
+
 static PyMethodDef batch_methods[] = {
     {"add", (PyCFunction)(void (*)(void))add_any, METH_FASTCALL, NULL},
-    {"settle", settle, METH_O, NULL},
+    {"append", append, METH_O, NULL},
+    {"forget", forget, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -218,7 +234,8 @@ static PyMemberDef batch_members[] = {
     {"keys", T_OBJECT, offsetof(batch, lists[EL_KEY]), READONLY, NULL},
     {"headers", T_OBJECT, offsetof(batch, lists[EL_HEADERS]), READONLY, NULL},
     {"timestamps", T_OBJECT, offsetof(batch, lists[EL_TIMESTAMP]), READONLY, NULL},
-    {"first_offset", T_OBJECT, offsetof(batch, first_offset), READONLY, NULL},
+    {"address", T_ULONGLONG, offsetof(batch, address), READONLY, NULL},
+    {"is_stamped", T_INT, offsetof(batch, placed.is_stamped), 0, NULL},
     {"loss", T_OBJECT, offsetof(batch, loss), 0, NULL},
     {"count", T_PYSSIZET, offsetof(batch, count), READONLY, NULL},
     {"size_bytes", T_PYSSIZET, offsetof(batch, bytes), READONLY, NULL},
@@ -226,8 +243,12 @@ static PyMemberDef batch_members[] = {
     {"record_bytes_max", T_PYSSIZET, offsetof(batch, record_bytes_max), 0, NULL},
     {"is_open", T_BOOL, offsetof(batch, is_open), 0, NULL},
     {"needs_keys", T_BOOL, offsetof(batch, needs_keys), 0, NULL},
-    {"sets_timestamps", T_BOOL, offsetof(batch, sets_timestamps), 0, NULL},
     {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef batch_attributes[] = {
+    {"first_offset", first_offset, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef waiting_members[] = {
@@ -235,14 +256,17 @@ static PyMemberDef waiting_members[] = {
     {"_batch", T_OBJECT_EX, offsetof(waiting, batch), 0, NULL},
     {"_timestamp", T_OBJECT, offsetof(waiting, timestamp), 0, NULL},
     {"_place", T_PYSSIZET, offsetof(waiting, place), 0, NULL},
+    {"_is_read", T_BOOL, offsetof(waiting, is_read), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot batch_slots[] = {
     {Py_tp_doc, "Records that wait to be appended together."},
+    {Py_tp_new, new_batch},
     {Py_tp_dealloc, deallocate_batch},
     {Py_tp_methods, batch_methods},
     {Py_tp_members, batch_members},
+    {Py_tp_getset, batch_attributes},
     {0, NULL},
 };
 

@@ -47,8 +47,8 @@ void el_headers_free(encoded_headers *headers);
  * says of itself is not asked: no Python code may run here, where everything is borrowed. */
 int el_encode_headers(encoded_headers *out, PyObject *headers);
 
-/* As el_pack_lists, for a list of values alone, with the interpreter lock held. */
-int el_pack_values(el_pack *pack, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time,
-                   int64_t position);
+/* As el_pack_lists, with the interpreter lock held. */
+int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
+                    int64_t batch_bytes_max, int log_append_time, int64_t position);
 
 #endif

@@ -241,9 +241,9 @@ static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
     return bytes < PACK_BYTES_MIN ? PACK_BYTES_MIN : bytes;
 }
 
-static int pack(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
+int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
                 int64_t batch_bytes_max, int log_append_time, int64_t position) {
-    *pack = (el_pack){.position = position};
+    *pack = (el_pack){.position = position, .log_append_time = log_append_time};
     if (resize(pack, guess_bytes(values, batch_bytes_max), 0) != EL_PACK_DONE)
         return EL_PACK_NO_MEMORY;
     packer packer = {
@@ -260,18 +260,20 @@ static int pack(el_pack *pack, PyObject *values, PyObject *keys, PyObject *heade
     return status;
 }
 
-int el_pack_values(el_pack *into, PyObject *values, int64_t now, int64_t batch_bytes_max, int log_append_time,
-                   int64_t position) {
-    return pack(into, values, Py_None, Py_None, Py_None, now, batch_bytes_max, log_append_time, position);
-}
-
 int el_pack_lists(el_pack *into, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
                   int64_t batch_bytes_max, int log_append_time, int64_t position) {
     PyGILState_STATE state = PyGILState_Ensure();
-    int status = pack(into, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now,
-                      batch_bytes_max, log_append_time, position);
+    int status = el_pack_objects(into, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now,
+                                 batch_bytes_max, log_append_time, position);
     PyGILState_Release(state);
     return status;
+}
+
+int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed) {
+    int64_t first_offset = el_append_unit(appender, pack->data, pack->length, settings_version);
+    if (first_offset >= 0 && placed != NULL)
+        *placed = (el_placed){first_offset, pack->log_append_time};
+    return first_offset;
 }
 
 void el_pack_free(el_pack *pack) {

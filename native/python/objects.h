@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../store/appender.h"
 #include "../store/reader.h"
 
 enum el_pack_status {
@@ -31,6 +32,7 @@ typedef struct el_pack {
     int64_t count;
     int64_t failed_index; /* the record that el_pack_status is about */
     int64_t failed_bytes; /* with EL_PACK_RECORD_TOO_LARGE: the size of its batch */
+    int log_append_time;
 } el_pack;
 
 /* Encode lists of equal length. keys, headers and timestamps may be the address of None; a timestamp that is None is `now`.
@@ -39,6 +41,15 @@ typedef struct el_pack {
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
                   int64_t batch_bytes_max, int log_append_time, int64_t position);
 void el_pack_free(el_pack *pack);
+
+/* Where the records of a pack went. It is filled in before any Python code can run, which an interrupt might end. */
+typedef struct el_placed {
+    int64_t first_offset; /* -1: nowhere yet */
+    int32_t is_stamped;   /* they have the time of the append, whatever time they were given */
+} el_placed;
+
+/* As el_append_unit, and say where, unless `placed` is NULL. */
+int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
 
 /* Append up to max_records checked records below stop_offset to a list, as instances of record_type, a subclass of tuple with seven
  * fields. make is tuple.__new__, or the address of None where an instance may be filled in place. Returns how many, -1 when a

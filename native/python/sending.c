@@ -161,8 +161,13 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
     el_choice *choice = PyLong_AsVoidPtr(PyTuple_GetItem(topic, CHOICE));
     encoded_headers headers;
     el_new_record record = {0};
-    PyObject *receipt = NULL;
+    PyObject *receipt = NULL, *kept = NULL;
     int64_t partition = -1;
+    if (sender_of(state)->lingers && is_given(own[EL_HEADERS]) && PyList_Check(own[EL_HEADERS])) {
+        own[EL_HEADERS] = kept = PyList_AsTuple(own[EL_HEADERS]); /* the caller may change the list */
+        if (kept == NULL)
+            return NULL;
+    }
     el_headers_begin(&headers);
     if (el_read_record(own, &headers, &record))
         partition = choose(choice, parameters[PARTITION], &record);
@@ -172,6 +177,7 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
         receipt = sender_of(state)->lingers ? let_wait(state, lane, own, &record) : append_now(state, lane, append, &record);
     }
     el_headers_free(&headers);
+    Py_XDECREF(kept);
     if (receipt != NULL)
         count_sticky(choice, parameters[PARTITION], &record);
     return receipt;

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import random
+import signal
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import eventlog
 from eventlog import EventLog
+from tests.support import stores, workers
+from tests.support.processes import Interpreter
 
-TOPIC = "orders"
+TOPIC = stores.TOPIC
 PATIENT = {"linger_ms": 1_000_000}
 
 
 class OddBytes(bytes):
     """As good as bytes, but nothing that native code takes."""
 
+    def __len__(self) -> int:
+        return 0
+
+
+class OddList(list[Any]):
+    """What it says of itself is not what it is."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([("no", "header")])
+
 
 _bytes = st.binary(max_size=40)
-_headers = st.lists(st.tuples(st.text(max_size=5), st.none() | _bytes), max_size=3)
+_headers = st.lists(st.tuples(st.text("aß€", max_size=5), st.none() | _bytes), max_size=3)
 _record = st.fixed_dictionaries(
     {"value": st.none() | _bytes | _bytes.map(OddBytes)},
     optional={
@@ -42,6 +58,7 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
         yield opened
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sent=st.lists(_record | st.just("flush"), max_size=40), batch_bytes=st.sampled_from([1, 200, 16_384]))
 def test_what_waited_is_in_the_log_as_it_was_sent(
     tmp_path_factory: pytest.TempPathFactory, sent: list[Any], batch_bytes: int
@@ -90,12 +107,11 @@ def test_a_wrong_record_is_refused_and_those_around_it_are_appended(log: EventLo
 
 def test_records_that_wait_go_by_what_the_topic_is_when_it_was_altered_meanwhile(log: EventLog) -> None:
     with log.producer(**PATIENT) as producer:
-        for _ in range(2):
-            producer.send(TOPIC, b"x", key=b"k", timestamp=5)
+        receipts = [producer.send(TOPIC, b"x", key=b"k", timestamp=5) for _ in range(2)]
         log.alter_topic(TOPIC, config={"message.timestamp.type": "LogAppendTime", "max.message.bytes": 500})
         with pytest.raises(eventlog.RecordTooLargeError):
             producer.send(TOPIC, bytes(500), key=b"k")
-        receipts = [producer.send(TOPIC, b"x", key=b"k", timestamp=5) for _ in range(2)]
+        receipts += [producer.send(TOPIC, b"x", key=b"k", timestamp=5) for _ in range(2)]
         producer.flush()
         for receipt in receipts:
             assert receipt.timestamp == log.partition(TOPIC, 0).read(receipt.offset)[0].timestamp > 10**12
@@ -130,3 +146,110 @@ def test_a_batch_that_is_appended_while_a_record_joins_it_loses_nothing(log: Eve
     found = list(log.partition(TOPIC, 0).records())
     assert [(record.value, record.key) for record in found] == [(b"0", None), (b"1", None), (b"2", b"key"), (b"3", None)]
     assert [receipt.offset for receipt in receipts] == [0, 1, 2, 3]
+
+
+class Interruption(Exception):
+    """What a signal's handler raises."""
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["plain", "compressed"])
+def test_an_interrupt_at_any_moment_neither_repeats_nor_forgets_a_batch(log: EventLog, options: dict[str, Any]) -> None:
+    is_armed = False
+
+    def interrupt(*_: object) -> None:
+        if is_armed:
+            raise Interruption
+
+    former = signal.signal(signal.SIGALRM, interrupt)
+    receipts = []
+    with log.producer(**PATIENT, **options) as producer:
+        for number in range(0, 1500, 3):
+            receipts += [producer.send(TOPIC, b"%d" % (number + place)) for place in range(3)]
+            try:
+                is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-4))
+                producer.flush()
+                is_armed = False
+            except Interruption:
+                is_armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
+    values = [record.value for record in log.partition(TOPIC, 0).records()]
+    assert values == [b"%d" % number for number in range(1500)]
+    assert [receipt.offset for receipt in receipts] == list(range(1500))
+
+
+def test_a_batch_of_which_the_flush_fails_is_in_the_log_once(tmp_path: Path) -> None:
+    store = tmp_path / "durable"
+    with eventlog.open(store, fsync="always", lock_timeout_ms=50) as log:
+        log.create_topic(TOPIC)
+        log.partition(TOPIC, 0).append(b"first")  # its segment is open
+        producer = log.producer(**PATIENT)
+        receipts = [producer.send(TOPIC, b"%d" % number) for number in range(3)]
+        with Interpreter(workers.hold_mutex, store, "flush") as holder:
+            assert holder.receive() == "held"
+            for _ in range(2):
+                with pytest.raises(eventlog.LockTimeoutError):
+                    producer.flush()
+            holder.send("give it back")
+            assert holder.receive() == "given back"
+            holder.send("end")
+        producer.flush()
+        assert log.partition(TOPIC, 0).durable_offset == log.partition(TOPIC, 0).end_offset == 4
+        assert [receipt.offset for receipt in receipts] == [1, 2, 3]
+
+
+def test_what_a_deleted_topic_has_taken_is_told_also_if_the_lingering_thread_found_it(log: EventLog) -> None:
+    for number in itertools.count():
+        producer = log.producer(linger_ms=100)
+        log.create_topic("doomed")
+        receipt = producer.send("doomed", b"x")
+        producer.send(TOPIC, b"x")  # the thread comes to this one later
+        log.delete_topic("doomed")
+        assert log.partition(TOPIC, 0).wait(number, timeout=60)
+        if not receipt.is_resolved:
+            break
+        producer.close()  # the thread came before the deletion: once more
+    with pytest.raises(eventlog.TopicNotFoundError, match="are lost"):
+        producer.close()
+
+
+def test_a_batch_that_a_deleted_topic_has_taken_does_not_keep_its_callers(log: EventLog) -> None:
+    class Local:
+        pass
+
+    def flush(producer: eventlog.Producer) -> weakref.ref[Local]:
+        local = Local()
+        with pytest.raises(eventlog.TopicNotFoundError):
+            producer.flush()
+        return weakref.ref(local)
+
+    producer = log.producer(**PATIENT)
+    receipt = producer.send(TOPIC, b"x")
+    log.delete_topic(TOPIC)
+    local = flush(producer)
+    gc.collect()
+    assert local() is None
+    with pytest.raises(eventlog.TopicNotFoundError, match="are lost"):
+        print(receipt.offset)
+    producer.close()
+
+
+@pytest.mark.parametrize("place", range(2), ids=["first in its batch", "behind another"])
+def test_headers_are_what_they_are_and_not_what_they_say(log: EventLog, place: int) -> None:
+    with log.producer(**PATIENT) as producer:
+        for _ in range(place):
+            producer.send(TOPIC, b"x")
+        producer.send(TOPIC, b"x", headers=OddList([("a", b"1")]))
+    assert list(log.partition(TOPIC, 0).records())[place].headers == (("a", b"1"),)
+
+
+@pytest.mark.parametrize("place", range(2), ids=["first in its batch", "behind another"])
+def test_a_value_is_as_long_as_it_is_and_not_as_it_says(log: EventLog, place: int) -> None:
+    log.create_topic("small", config={"segment.bytes": 1024})
+    with log.producer(**PATIENT) as producer:
+        for _ in range(place):
+            producer.send("small", b"x")
+        for _ in range(20):
+            producer.send("small", OddBytes(b"y" * 300))
+    assert log.partition("small", 0).end_offset == place + 20
