@@ -147,7 +147,8 @@ class Lane:
             ) from None
         finally:
             self._leave_appended()
-        flush_if_always(self.log, self.last_offset + 1)
+        with suppress(TopicNotFoundError):  # what was appended went with the topic
+            flush_if_always(self.log, self.last_offset + 1)
 
     def _leave_appended(self) -> None:
         """Begin a new batch if this one is in the log. An interrupt anywhere leaves what the next call can go on from."""

@@ -127,8 +127,8 @@ static Py_ssize_t add(batch *self, PyObject *const *items, Py_ssize_t bytes) {
 
 static int has_room(const batch *self, const el_new_record *record, Py_ssize_t bytes) {
     int is_keyed = record->key != NULL || !self->needs_keys;
-    return self->is_open && self->count > 0 && is_keyed && bytes <= self->record_bytes_max &&
-           bytes <= self->bytes_max - self->bytes;
+    int is_waiting = self->is_open && self->count > 0 && self->placed.first_offset < 0;
+    return is_waiting && is_keyed && bytes <= self->record_bytes_max && bytes <= self->bytes_max - self->bytes;
 }
 
 static Py_ssize_t size_of(const el_new_record *record) {
