@@ -193,7 +193,7 @@ void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_by
                       uint8_t *time_index);
 
 /* store/appender.h */
-typedef struct el_appender { int64_t segment_base; int64_t batch_bytes_max; int16_t attributes; int16_t compresses;
+typedef struct el_appender { int64_t segment_base; int log_fd; int64_t batch_bytes_max; int16_t attributes; int16_t compresses;
     int16_t needs_keys; uint32_t settings_version; int is_retired; int error_number; int32_t holder; ...; } el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);

@@ -36,6 +36,7 @@ _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
 _OTHERS_SECONDS_MAX = 10.0  # as long as others wait for a lock
+_LOOK_SECONDS = 0.1  # a thread that was interrupted may have told nobody that its transaction ended
 _FREE_BYTES_MIN = 2**20  # more than a transaction writes at once
 
 
@@ -92,10 +93,12 @@ class _Environments:
         self._forget()
 
     def _forget(self) -> None:
-        self.changed = threading.Condition()
+        # A condition by itself is given back in Python, where a signal's handler may raise before that is done.
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.users: dict[tuple[int, int], int] = {}
         self.opened: dict[tuple[int, int], _Opened] = {}
-        self.transactions = 0
+        self.transactions: set[object] = set()  # that are under way
         self.renewing = 0
 
     def share(self, directory: Path, create: bool, read_only: bool) -> tuple[int, int]:
@@ -103,7 +106,7 @@ class _Environments:
         with _failures_told(directory, f"the catalog in {directory} cannot be opened", StoreOpenError):
             status = directory.stat()
         key = status.st_dev, status.st_ino
-        with self.changed:
+        with self.lock:
             self.changed.wait_for(lambda: read_only or key not in self.opened or not self.opened[key].is_read_only)
             if key not in self.opened:
                 self.opened[key] = _open_read_only(directory) if read_only else _open(directory, create)
@@ -114,7 +117,7 @@ class _Environments:
         """The environment as it is open now; None if it was closed. One that could not be opened anew is tried once more."""
         opened = self.opened.get(key)
         if opened is None:
-            with self.changed:
+            with self.lock:
                 if key in self.users and key not in self.opened:
                     self.opened[key] = _open(directory, create=False)
                 opened = self.opened.get(key)
@@ -125,7 +128,7 @@ class _Environments:
 
         The caller has begun a transaction that LMDB refused, and waits for those of others, unless they wait here, too: LMDB
         may not close what is in use. False tells that one did not end in time."""
-        with self.changed:
+        with self.lock:
             self.renewing += 1
             try:
                 if not self.changed.wait_for(lambda: self._is_renewable(key, failed), _OTHERS_SECONDS_MAX):
@@ -140,11 +143,11 @@ class _Environments:
                 self.changed.notify_all()
 
     def _is_renewable(self, key: tuple[int, int], failed: _Opened) -> bool:
-        return self.opened.get(key) is not failed or self.transactions == self.renewing
+        return self.opened.get(key) is not failed or len(self.transactions) == self.renewing
 
     def give_back(self, key: tuple[int, int]) -> None:
         """Close the environment if this was its last user."""
-        with self.changed:
+        with self.lock:
             self.users[key] -= 1
             if self.users[key] == 0:
                 del self.users[key]
@@ -155,23 +158,25 @@ class _Environments:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep fork() away."""
-        with self.changed:
-            self.transactions += 1
+        transaction = object()
         try:
+            with self.lock:
+                self.transactions.add(transaction)
             yield
         finally:
-            with self.changed:
-                self.transactions -= 1
+            self.transactions.discard(transaction)  # first of all, whatever interrupts the rest
+            with self.lock:
                 self.changed.notify_all()
 
     def before_fork(self) -> None:
         """Wait for the transactions of other threads, and let none begin."""
-        self.changed.acquire()
-        self.changed.wait_for(lambda: self.transactions == 0)
+        self.lock.acquire()
+        while self.transactions:
+            self.changed.wait(_LOOK_SECONDS)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        self.changed.release()
+        self.lock.release()
 
     def after_fork_in_child(self) -> None:
         """Close what belongs to the parent: its locks and reader slots are bound to its process id and stay."""

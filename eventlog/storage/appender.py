@@ -5,6 +5,7 @@ The native appender does the work and answers with a status; here the rare ones 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,20 +32,20 @@ from eventlog.waiting import Signals
 
 
 @contextmanager
-def _opened_segment(directory: Path, base_offset: int) -> Iterator[list[int]]:
+def _opened_segment(directory: Path, base_offset: int, appender: Any) -> Iterator[list[int]]:
     """Descriptors of the .log, .index and .timeindex of a segment, created where they are not there.
 
-    They are closed if the block fails, and else belong to the native appender that it has given them to."""
+    They are closed again unless the native appender has them by the end of the block, however that comes: a signal's handler
+    may raise when they are just its own."""
     descriptors: list[int] = []
     try:
         for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
             path = names.segment_file(directory, base_offset, suffix)
             descriptors.append(open_file(path))
         yield descriptors
-    except BaseException:
-        for descriptor in descriptors:
-            files.close(descriptor)
-        raise
+    finally:
+        while descriptors and appender.log_fd != descriptors[0]:
+            files.close(descriptors.pop())
 
 
 class Appender:
@@ -117,7 +118,7 @@ class Appender:
         """Hold it for the length of a block."""
         return held(
             lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
-            lambda: lib.el_head_unlock_flush(self._mapped),
+            functools.partial(lib.el_head_unlock_flush, self._mapped),
             self._lock_timeout_ms,
             self._error,
         )
@@ -151,7 +152,10 @@ class Appender:
     def _attach_to(self, pointer: Any, base_offset: int) -> None:
         if pointer.segment_base == base_offset:
             return
-        with files.failures_told("a segment cannot be opened"), _opened_segment(self._directory, base_offset) as descriptors:
+        with (
+            files.failures_told("a segment cannot be opened"),
+            _opened_segment(self._directory, base_offset, pointer) as descriptors,
+        ):
             self._check(lib.el_appender_attach(pointer, base_offset, *descriptors))
 
     def roll(self) -> None:
@@ -178,7 +182,7 @@ class Appender:
         with (
             files.failures_told(f"no new segment can be made in {self._directory}"),
             files.opened_directory(self._directory) as directory,
-            _opened_segment(self._directory, successor) as descriptors,
+            _opened_segment(self._directory, successor, pointer) as descriptors,
         ):
             self._sync(directory)
             self._check(lib.el_roll_finish(pointer, successor))

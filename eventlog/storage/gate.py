@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -67,7 +68,7 @@ class Gate(SharedFile):
         pointer = self.pointer
         return held(
             lambda timeout_ms, holder: int(lib.el_gate_enter(pointer, timeout_ms, holder)),
-            lambda: lib.el_gate_leave(pointer),
+            functools.partial(lib.el_gate_leave, pointer),
             self._lock_timeout_ms,
             self._refusal,
         )

@@ -21,8 +21,9 @@ def held(lock: Lock, unlock: Callable[[], object], timeout_ms: int, refusal: Ref
     """Hold a mutex for the length of a block.
 
     `lock` gets the milliseconds to wait, and a cell which is 0 once the mutex is taken: a signal's handler may raise as soon as
-    the call has returned, before its answer is looked at. Where the mutex cannot be had, `refusal` makes the error to raise of
-    the status and the process that has it (-1: not known)."""
+    the call has returned, before its answer is looked at. `unlock` is no Python code, which it could end before anything is
+    done. Where the mutex cannot be had, `refusal` makes the error to raise of the status and the process that has it (-1: not
+    known)."""
     holder = ffi.new("int32_t *", -1)
     try:
         _take(lock, holder, timeout_ms, refusal)

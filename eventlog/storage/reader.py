@@ -171,16 +171,17 @@ class LogReader:
         if segment is None:
             return
         segment.base_offset = -1
-        if segment.fd >= 0:
-            files.close(segment.fd)
-            segment.fd = -1
+        # Forgotten first: who is interrupted in between must not close what has its number then.
+        descriptor, segment.fd = segment.fd, -1
+        if descriptor >= 0:
+            files.close(descriptor)
         self._close_index()
 
     def _close_index(self) -> None:
         segment = self._open_segment
-        if segment.index_fd >= 0:
-            files.close(segment.index_fd)
-            segment.index_fd = -1
+        descriptor, segment.index_fd = segment.index_fd, -1
+        if descriptor >= 0:
+            files.close(descriptor)
 
     def has_open(self, offset: int) -> bool:
         """Is the segment open that the offset falls into?"""

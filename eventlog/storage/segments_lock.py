@@ -25,36 +25,36 @@ def segments_locked(directory: Path, timeout_ms: int) -> Iterator[None]:
     """Be the only one, thread or process, who deletes, replaces or links sealed segments of the partition in `directory`.
 
     Raises `LockTimeoutError`, which names the holder, and `FileNotFoundError` if there is no such directory."""
-    descriptor = _locked(directory, timeout_ms)
+    opened: list[int] = []  # here, because a signal's handler may raise as soon as the lock is taken
     try:
+        _lock(directory, timeout_ms, opened)
         yield
     finally:
-        if descriptor in _held:  # a child that got here by a fork inside the block has given up its copy already
-            _give_back(descriptor)
+        _give_back(opened)
 
 
-def _locked(directory: Path, timeout_ms: int) -> int:
+def _lock(directory: Path, timeout_ms: int, opened: list[int]) -> None:
     deadline = time.monotonic() + timeout_ms / 1000
     while True:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        descriptor = opened[-1]
         _held.add(descriptor)
-        try:
-            remaining_ms = int((deadline - time.monotonic()) * 1000)
-            lock_within(
-                descriptor, fcntl.LOCK_EX, remaining_ms, f"has deleted, replaced or copied segments of {directory}"
-            )
-            status, here = os.stat(directory), os.fstat(descriptor)
-        except BaseException:
-            _give_back(descriptor)
-            raise
-        if (status.st_dev, status.st_ino) == (here.st_dev, here.st_ino):
-            return descriptor
-        _give_back(descriptor)  # the topic was deleted and made anew meanwhile
+        remaining_ms = int((deadline - time.monotonic()) * 1000)
+        lock_within(descriptor, fcntl.LOCK_EX, remaining_ms, f"has deleted, replaced or copied segments of {directory}")
+        if os.path.samestat(os.stat(directory), os.fstat(descriptor)):
+            return
+        _give_back(opened)  # the topic was deleted and made anew meanwhile
 
 
-def _give_back(descriptor: int) -> None:
-    _held.discard(descriptor)
-    files.unlock_and_close(descriptor)
+def _give_back(opened: list[int]) -> None:
+    while opened:
+        is_ours = opened[-1] in _held  # a child that got here by a fork inside the block has given up its copy already
+        if is_ours:
+            fcntl.flock(opened[-1], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
+        descriptor = opened.pop()
+        _held.discard(descriptor)
+        if is_ours:
+            files.close(descriptor)
 
 
 def _after_fork_in_child() -> None:

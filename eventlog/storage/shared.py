@@ -181,7 +181,14 @@ class SharedFile(ABC):
         finally:
             self._has_joined = False
             self.pointer = None
+            self._let_go(is_ours)
+
+    def _let_go(self, is_ours: bool) -> None:
+        """Close the file. In a forked child the lock is the parent's."""
+        try:
+            if is_ours and self._descriptor >= 0:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
+        finally:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
-                # In a forked child it is the parent's lock.
-                files.unlock_and_close(descriptor) if is_ours else files.close(descriptor)
+                files.close(descriptor)

@@ -1,0 +1,129 @@
+"""A signal's handler that raises, as that of Ctrl-C does, in the middle of any call: the process goes on with the store."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import eventlog
+from eventlog import EventLog
+from tests.support import stores
+from tests.support.processes import Worker
+
+ROUNDS = 3000
+SEEDS = range(2)
+
+
+class Interruption(Exception):
+    pass
+
+
+class Calls:
+    """What a program does with a store. It tried to send the values in `sent`, and was told of those in `acknowledged`."""
+
+    def __init__(self, log: EventLog, chance: random.Random) -> None:
+        self.log, self.chance = log, chance
+        self.sent: list[bytes] = []
+        self.acknowledged: list[bytes] = []
+        log.create_topic(stores.TOPIC, config={"segment.bytes": 4096})
+        log.create_topic("compacted", config={"segment.bytes": 4096, "cleanup.policy": "compact"})
+        self.partition = log.partition(stores.TOPIC, 0)
+        self.producer = log.producer()
+        self.patient = log.producer(linger_ms=1_000_000, batch_bytes=500)
+        self.consumer = log.consumer(stores.TOPIC, group="readers")
+
+    def any(self) -> Callable[[], Any]:
+        often = [self.append, self.append_many, self.send, self.let_wait, self.read, self.consumer.poll]
+        rarely = [self.flush, self.values, self.consumer.commit, self.log.maintain, self.append_keyed, self.make_topic]
+        return self.chance.choice(often * 2 + rarely)
+
+    def _values(self, count: int) -> list[bytes]:
+        values = [b"%d:" % (len(self.sent) + number) + bytes(self.chance.randrange(100)) for number in range(count)]
+        self.sent += values
+        return values
+
+    def append(self) -> None:
+        [value] = self._values(1)
+        self.partition.append(value)
+        self.acknowledged.append(value)
+
+    def append_many(self) -> None:
+        values = self._values(5)
+        self.partition.append_many(values, keys=self.chance.choice([None, [b"key"] * 5]))
+        self.acknowledged += values
+
+    def send(self) -> None:
+        [value] = self._values(1)
+        self.producer.send(stores.TOPIC, value)
+        self.acknowledged.append(value)
+
+    def let_wait(self) -> None:
+        [value] = self._values(1)
+        self.patient.send(stores.TOPIC, value)
+        self.acknowledged.append(value)
+
+    def flush(self) -> None:
+        self.patient.flush()
+
+    def read(self) -> None:
+        if self.partition.end_offset > 0:
+            self.partition.read(self.chance.randrange(self.partition.end_offset))
+
+    def values(self) -> None:
+        list(self.partition.values(max(0, self.partition.end_offset - 200)))
+
+    def append_keyed(self) -> None:
+        self.log.partition("compacted", 0).append(b"x", key=b"%d" % self.chance.randrange(5))
+
+    def make_topic(self) -> None:
+        with suppress(eventlog.TopicNotFoundError):
+            self.log.delete_topic("new")  # what an interrupted call has left
+        self.log.create_topic("new")
+        self.log.partition("new", 0).append(b"x")
+
+
+def _interrupt_again_and_again(connection: Connection, store: Path, seed: int) -> None:
+    is_armed = False
+
+    def interrupt(*_: object) -> None:
+        if is_armed:
+            raise Interruption
+
+    signal.signal(signal.SIGALRM, interrupt)
+    sys.unraisablehook = lambda _: None  # a handler may also raise where nobody can be told
+    chance = random.Random(seed)
+    with eventlog.open(store, lock_timeout_ms=5000) as log:
+        calls = Calls(log, chance)
+        for _ in range(ROUNDS):
+            call = calls.any()
+            try:
+                is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 + chance.choice([2e-5, 1e-4, 1e-3]) * chance.random())
+                call()
+                is_armed = False
+            except Interruption:
+                is_armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    connection.send((calls.sent, calls.acknowledged))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_interrupt_anywhere_loses_nothing_repeats_nothing_and_stops_nobody(tmp_path: Path, seed: int) -> None:
+    store = tmp_path / "store"
+    with Worker(_interrupt_again_and_again, store, seed) as program:
+        sent, acknowledged = program.receive()
+    with eventlog.open(store) as log:
+        assert not [report for report in log.verify() if report.problems]
+        found = [value for value in log.partition(stores.TOPIC, 0).values() if value is not None]
+    counts = Counter(found)
+    assert set(counts.values()) == {1}
+    assert set(acknowledged) <= set(found) <= set(sent)
