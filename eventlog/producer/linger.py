@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
 
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.producer.lane import Lane
@@ -20,32 +21,37 @@ class Lingerer:
         self._lanes = lanes
         self._linger_s = linger_s
         self._note_loss = note_loss
-        self._has_waiting = threading.Event()
-        self._stopped = threading.Event()
+        # Queues, because an interrupt inside threading.Event would leave its lock behind.
+        self._notes: SimpleQueue[None] = SimpleQueue()
+        self._stops: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="eventlog-lingerer", daemon=True)
         self._thread.start()
 
     def note(self) -> None:
         """There is something waiting."""
-        if not self._has_waiting.is_set():
-            self._has_waiting.set()
+        if self._notes.empty():  # else the thread has yet to take one out, and to look after that
+            self._notes.put(None)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._has_waiting.wait()
-            self._stopped.wait(self._linger_s)
-            self._has_waiting.clear()  # before the look: what comes after it is noted again
-            for lane in self._lanes():
-                try:
-                    lane.append_waiting()
-                except TopicNotFoundError as error:
-                    self._note_loss(error)
-                except EventLogError:
-                    # It goes on waiting; `send`, `flush`, `close` and the receipts raise what is wrong.
-                    self._has_waiting.set()
+        while True:
+            self._notes.get()
+            try:
+                return self._stops.get(timeout=self._linger_s)
+            except Empty:
+                self._append_all()
+
+    def _append_all(self) -> None:
+        for lane in self._lanes():
+            try:
+                lane.append_waiting()
+            except TopicNotFoundError as error:
+                self._note_loss(error)
+            except EventLogError:
+                # It goes on waiting; `send`, `flush`, `close` and the receipts raise what is wrong.
+                self.note()
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
-        self._has_waiting.set()
+        self._stops.put(None)
+        self._notes.put(None)
         self._thread.join()

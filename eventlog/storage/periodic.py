@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from queue import Empty, SimpleQueue
 
 
 class PeriodicThread(threading.Thread, ABC):
@@ -12,18 +13,22 @@ class PeriodicThread(threading.Thread, ABC):
     def __init__(self, name: str, interval_ms: int) -> None:
         super().__init__(name=name, daemon=True)
         self._interval_s = interval_ms / 1000
-        self._stopped = threading.Event()
+        # A queue, because an interrupt inside threading.Event would leave its lock behind.
+        self._stops: SimpleQueue[None] = SimpleQueue()
 
     @abstractmethod
     def work(self) -> None:
         """One round; what it raises ends the thread."""
 
     def run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            self.work()
+        while True:
+            try:
+                return self._stops.get(timeout=self._interval_s)
+            except Empty:
+                self.work()
 
     def stop(self) -> None:
         """End the thread, and wait for the round that it may be in."""
-        self._stopped.set()
+        self._stops.put(None)
         if self.is_alive() and threading.current_thread() is not self:
             self.join()

@@ -38,7 +38,7 @@ class Calls:
         log.create_topic("compacted", config={"segment.bytes": 4096, "cleanup.policy": "compact"})
         self.partition = log.partition(stores.TOPIC, 0)
         self.producer = log.producer()
-        self.patient = log.producer(linger_ms=1_000_000, batch_bytes=500)
+        self.patient = log.producer(linger_ms=1, batch_bytes=500)
         self.consumer = log.consumer(stores.TOPIC, group="readers")
 
     def any(self) -> Callable[[], Any]:
