@@ -49,12 +49,14 @@ def _lock(directory: Path, timeout_ms: int, opened: list[int]) -> None:
 def _give_back(opened: list[int]) -> None:
     while opened:
         is_ours = opened[-1] in _held  # a child that got here by a fork inside the block has given up its copy already
-        if is_ours:
-            fcntl.flock(opened[-1], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
-        descriptor = opened.pop()
-        _held.discard(descriptor)
-        if is_ours:
-            files.close(descriptor)
+        try:
+            if is_ours:
+                fcntl.flock(opened[-1], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
+        finally:
+            descriptor = opened.pop()
+            _held.discard(descriptor)
+            if is_ours:
+                files.close(descriptor)
 
 
 def _after_fork_in_child() -> None:

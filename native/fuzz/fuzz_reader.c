@@ -208,7 +208,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!found.is_wrong)
         check_searching(fd, block_bytes, base + skipped, &needle, 1 + choices % EL_SEARCH_HEADERS);
     int has_order = (choices & SEAL_OFFSETS) != 0 && base < INT32_MAX; /* behind the stop, too */
-    if (has_order && !found.is_wrong && found.count > 0) {
+    int is_indexable = found.count > 0 && found.offsets[found.count - 1] - base <= INT32_MAX;
+    if (has_order && !found.is_wrong && is_indexable) {
         CLAIM(ftruncate(index_fd, 0) == 0);
         write_index(index_fd, chosen, wrong_bits, needle_byte);
         check_finding(fd, index_fd, block_bytes, chosen % found.count, wrong_bits != 0);
