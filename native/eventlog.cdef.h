@@ -228,6 +228,8 @@ typedef struct el_reader {
     ...;
 } el_reader;
 int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version);
+void el_segment_close(el_segment *segment);
+void el_segment_close_index(el_segment *segment);
 el_reader *el_reader_new(size_t block_bytes);
 void el_reader_free(el_reader *reader);
 void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset);

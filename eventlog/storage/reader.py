@@ -153,39 +153,28 @@ class LogReader:
         self._partition = partition
         self._decompressed: Any = None
         self._native: Any = new_native_reader(block_bytes)
-        self._open_segment = self._native.segment
+        self._open_segment = ffi.addressof(self._native, "segment")
         self.address = int(ffi.cast("uintptr_t", self._native))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._directory}>"
 
     def __del__(self) -> None:
-        self.close()
+        # As `close`, which needs memory to be called.
+        if self._open_segment is not None:
+            lib.el_segment_close(self._open_segment)
 
     address: int
     """Of the native reader, for built-in functions."""
 
     def close(self) -> None:
         """Close the segment that is being read."""
-        segment = self._open_segment
-        if segment is None:
-            return
-        segment.base_offset = -1
-        # Forgotten first: who is interrupted in between must not close what has its number then.
-        descriptor, segment.fd = segment.fd, -1
-        if descriptor >= 0:
-            files.close(descriptor)
-        self._close_index()
-
-    def _close_index(self) -> None:
-        segment = self._open_segment
-        descriptor, segment.index_fd = segment.index_fd, -1
-        if descriptor >= 0:
-            files.close(descriptor)
+        if self._open_segment is not None:
+            lib.el_segment_close(self._open_segment)
 
     def has_open(self, offset: int) -> bool:
         """Is the segment open that the offset falls into?"""
-        return bool(lib.el_segment_holds(ffi.addressof(self._open_segment), offset, self._segments.version))
+        return bool(lib.el_segment_holds(self._open_segment, offset, self._segments.version))
 
     @property
     def is_current(self) -> bool:
@@ -329,7 +318,7 @@ class LogReader:
             with suppress(FileNotFoundError):
                 self._open_segment.index_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         if not lib.el_reader_find(self._native, offset):
-            self._close_index()
+            lib.el_segment_close_index(self._open_segment)
             self._segments.index_lies(base_offset)
 
     def _load(self, stop: int) -> bool:

@@ -25,7 +25,7 @@ def segments_locked(directory: Path, timeout_ms: int) -> Iterator[None]:
     """Be the only one, thread or process, who deletes, replaces or links sealed segments of the partition in `directory`.
 
     Raises `LockTimeoutError`, which names the holder, and `FileNotFoundError` if there is no such directory."""
-    opened: list[int] = []  # here, because a signal's handler may raise as soon as the lock is taken
+    opened = [-1]  # here, because a signal's handler may raise as soon as the lock is taken
     try:
         _lock(directory, timeout_ms, opened)
         yield
@@ -36,8 +36,7 @@ def segments_locked(directory: Path, timeout_ms: int) -> Iterator[None]:
 def _lock(directory: Path, timeout_ms: int, opened: list[int]) -> None:
     deadline = time.monotonic() + timeout_ms / 1000
     while True:
-        opened.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        descriptor = opened[-1]
+        descriptor = opened[0] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         _held.add(descriptor)
         remaining_ms = int((deadline - time.monotonic()) * 1000)
         lock_within(descriptor, fcntl.LOCK_EX, remaining_ms, f"has deleted, replaced or copied segments of {directory}")
@@ -47,16 +46,15 @@ def _lock(directory: Path, timeout_ms: int, opened: list[int]) -> None:
 
 
 def _give_back(opened: list[int]) -> None:
-    while opened:
-        is_ours = opened[-1] in _held  # a child that got here by a fork inside the block has given up its copy already
-        try:
-            if is_ours:
-                fcntl.flock(opened[-1], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
-        finally:
-            descriptor = opened.pop()
-            _held.discard(descriptor)
-            if is_ours:
-                files.close(descriptor)
+    is_ours = opened[0] in _held  # a child that got here by a fork inside the block has given up its copy already
+    try:
+        if is_ours:
+            fcntl.flock(opened[0], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
+    finally:
+        descriptor, opened[0] = opened[0], -1
+        _held.discard(descriptor)
+        if is_ours:
+            files.close(descriptor)
 
 
 def _after_fork_in_child() -> None:

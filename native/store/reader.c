@@ -42,6 +42,22 @@ int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_ve
            offset < segment->end_offset;
 }
 
+static void close_file(int *fd) {
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void el_segment_close_index(el_segment *segment) {
+    close_file(&segment->index_fd);
+}
+
+void el_segment_close(el_segment *segment) {
+    segment->base_offset = -1;
+    close_file(&segment->fd);
+    el_segment_close_index(segment);
+}
+
 void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, int64_t next_offset) {
     reader->position = position;
     reader->next_offset = next_offset;

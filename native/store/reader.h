@@ -39,8 +39,12 @@ typedef struct el_segment {
 /* Is one open, and does the offset fall into it as long as the list of segments has this version? */
 int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version);
 
+/* Close its files, or its index alone. Who is interrupted as this returns may do it again. */
+void el_segment_close(el_segment *segment);
+void el_segment_close_index(el_segment *segment);
+
 typedef struct el_reader {
-    el_segment segment; /* the caller opens and closes it */
+    el_segment segment; /* the caller opens it, and has it closed */
     uint8_t *buffer;
     uint8_t *data; /* in the buffer: where the byte at `position` stands */
     size_t capacity;
