@@ -284,6 +284,7 @@ typedef struct el_sender { const el_signals *signals; int64_t catalog_version; i
 typedef struct el_choice { int32_t partition_count; int32_t current; int64_t left_bytes; } el_choice;
 int el_new_send_function(uintptr_t list, uintptr_t state);
 int el_new_place_type(uintptr_t list);
+#define EL_GATHERED_OVERHEAD_BYTES 16
 int el_new_gathering_types(uintptr_t list);
 
 /* python/iterators.h */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
+from eventlog._native import lib
 from eventlog.errors import StoreClosedError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
@@ -13,7 +14,7 @@ from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
 
-_OVERHEAD_BYTES = 16  # a record's own fields, roughly
+_OVERHEAD_BYTES = lib.EL_GATHERED_OVERHEAD_BYTES
 # What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
 _BATCHES_A_SEGMENT = 8
 

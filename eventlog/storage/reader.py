@@ -159,11 +159,6 @@ class LogReader:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._directory}>"
 
-    def __del__(self) -> None:
-        # As `close`, which needs memory to be called.
-        if self._open_segment is not None:
-            lib.el_segment_close(self._open_segment)
-
     address: int
     """Of the native reader, for built-in functions."""
 
@@ -171,6 +166,8 @@ class LogReader:
         """Close the segment that is being read."""
         if self._open_segment is not None:
             lib.el_segment_close(self._open_segment)
+
+    __del__ = close  # itself, and not what `tells_failures` makes of it, which takes memory to be called
 
     def has_open(self, offset: int) -> bool:
         """Is the segment open that the offset falls into?"""

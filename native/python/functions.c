@@ -295,8 +295,7 @@ static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($modul
 
 int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_append_stolen((PyObject *)list, PyCFunction_NewEx(definition, (PyObject *)state, NULL)) == 0;
-    PyErr_Clear();
+    int is_done = el_hand_over(list, PyCFunction_NewEx(definition, (PyObject *)state, NULL));
     PyGILState_Release(lock);
     return is_done;
 }

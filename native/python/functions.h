@@ -74,6 +74,8 @@ int el_new_send_function(uintptr_t list, uintptr_t state);
  * failure. */
 int el_new_place_type(uintptr_t list);
 
+#define EL_GATHERED_OVERHEAD_BYTES 16 /* of a record that waits, for its own fields, roughly: a batch is bounded by it, not measured */
+
 /* Append to a list two types: of batches of records that wait, and of receipts for them. 0 on failure. */
 int el_new_gathering_types(uintptr_t list);
 

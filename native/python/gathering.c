@@ -12,8 +12,6 @@
 
 #include "functions.h"
 
-#define OVERHEAD_BYTES 16 /* a record's own fields, roughly */
-
 /* A list but that of the values stays NULL as long as it would hold nothing but None. Other threads may change a batch whenever an
  * object is made that the garbage collector knows: it may run, and with it Python code. */
 typedef struct batch {
@@ -42,12 +40,6 @@ typedef struct waiting {
 
 static PyTypeObject *batch_type;
 
-static void free_object(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object); /* a subclass has another one */
-    Py_DECREF(type);
-}
-
 static void forget_records(batch *self) {
     PyObject *lists[EL_RECORD_PARAMETERS];
     memcpy(lists, self->lists, sizeof lists);
@@ -61,7 +53,7 @@ static void deallocate_batch(PyObject *object) {
     batch *self = (batch *)object;
     forget_records(self);
     Py_XDECREF(self->loss);
-    free_object(object);
+    el_free_object(object);
 }
 
 static void deallocate_waiting(PyObject *object) {
@@ -69,7 +61,7 @@ static void deallocate_waiting(PyObject *object) {
     Py_XDECREF(self->lane);
     Py_XDECREF(self->batch);
     Py_XDECREF(self->timestamp);
-    free_object(object);
+    el_free_object(object);
 }
 
 static PyObject *list_of_none(Py_ssize_t count) {
@@ -132,7 +124,7 @@ static int has_room(const batch *self, const el_new_record *record, Py_ssize_t b
 }
 
 static Py_ssize_t size_of(const el_new_record *record) {
-    return OVERHEAD_BYTES + (Py_ssize_t)(record->value_length > 0 ? record->value_length : 0) +
+    return EL_GATHERED_OVERHEAD_BYTES + (Py_ssize_t)(record->value_length > 0 ? record->value_length : 0) +
            (Py_ssize_t)(record->key_length > 0 ? record->key_length : 0) + (Py_ssize_t)record->headers_length;
 }
 
@@ -210,7 +202,7 @@ static PyObject *first_offset(PyObject *object, void *unused) {
     return Py_None;
 }
 
-/* Gathered(first_offset=None) */
+/* Gathered(first_offset=-1) */
 static PyObject *new_batch(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     (void)keywords;
     long long offset = PyTuple_Size(arguments) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(arguments, 0)) : -1;
@@ -291,17 +283,11 @@ static PyType_Spec waiting_specification = {
     .slots = waiting_slots,
 };
 
-static int append_type(uintptr_t list, PyObject *type) {
-    int is_done = el_append_stolen((PyObject *)list, type) == 0;
-    PyErr_Clear();
-    return is_done;
-}
-
 int el_new_gathering_types(uintptr_t list) {
     PyGILState_STATE lock = PyGILState_Ensure();
     batch_type = (PyTypeObject *)PyType_FromSpec(&batch_specification);
     Py_XINCREF(batch_type);
-    int is_done = append_type(list, (PyObject *)batch_type) && append_type(list, PyType_FromSpec(&waiting_specification));
+    int is_done = el_hand_over(list, (PyObject *)batch_type) && el_hand_over(list, PyType_FromSpec(&waiting_specification));
     PyGILState_Release(lock);
     return is_done;
 }

@@ -106,8 +106,7 @@ static PyObject *new_iterator(PyObject *state, int64_t stop_offset, int has_reco
 
 static int append_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset, int has_records) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_append_stolen((PyObject *)list, new_iterator((PyObject *)state, stop_offset, has_records)) == 0;
-    PyErr_Clear();
+    int is_done = el_hand_over(list, new_iterator((PyObject *)state, stop_offset, has_records));
     PyGILState_Release(lock);
     return is_done;
 }

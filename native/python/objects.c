@@ -242,7 +242,7 @@ static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
 }
 
 int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
-                int64_t batch_bytes_max, int log_append_time, int64_t position) {
+                    int64_t batch_bytes_max, int log_append_time, int64_t position) {
     *pack = (el_pack){.position = position, .log_append_time = log_append_time};
     if (resize(pack, guess_bytes(values, batch_bytes_max), 0) != EL_PACK_DONE)
         return EL_PACK_NO_MEMORY;
@@ -295,6 +295,18 @@ int el_append_stolen(PyObject *list, PyObject *object) {
     int result = PyList_Append(list, object);
     Py_DECREF(object);
     return result;
+}
+
+int el_hand_over(uintptr_t list, PyObject *object) {
+    int is_done = el_append_stolen((PyObject *)list, object) == 0;
+    PyErr_Clear();
+    return is_done;
+}
+
+void el_free_object(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
 }
 
 static int is_name(PyObject *name, const el_header *header) {

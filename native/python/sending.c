@@ -64,12 +64,10 @@ typedef struct place {
 
 static void deallocate(PyObject *object) {
     place *self = (place *)object;
-    PyTypeObject *type = Py_TYPE(object);
     Py_XDECREF(self->lane);
     Py_XDECREF(self->offset);
     Py_XDECREF(self->timestamp);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object); /* a subclass has another one */
-    Py_DECREF(type);
+    el_free_object(object);
 }
 
 static PyMemberDef members[] = {
@@ -95,8 +93,7 @@ static PyType_Spec specification = {
 
 int el_new_place_type(uintptr_t list) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_append_stolen((PyObject *)list, PyType_FromSpec(&specification)) == 0;
-    PyErr_Clear();
+    int is_done = el_hand_over(list, PyType_FromSpec(&specification));
     PyGILState_Release(lock);
     return is_done;
 }
