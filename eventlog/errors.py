@@ -92,17 +92,37 @@ class RecordTooLargeError(EventLogError):
 class CorruptLogError(EventLogError):
     """A file holds bytes that are not what was written.
 
-    Attributes: `path` of the file, `position` in bytes, `reason`."""
+    Attributes: `path` of the file, `position` in bytes, `reason`. Of a partition's files also `topic` and `partition`, and the
+    `offset` from which on it cannot be read; each is None where it is not known. `command` is what helps."""
 
-    def __init__(self, path: Path, position: int, reason: str) -> None:
-        super().__init__(f"{path} is damaged at byte {position}: {reason}; 'eventlog verify' lists all damage")
+    def __init__(
+        self,
+        path: Path,
+        position: int,
+        reason: str,
+        topic: str | None = None,
+        partition: int | None = None,
+        offset: int | None = None,
+    ) -> None:
         self.path = path
         self.position = position
         self.reason = reason
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.command = "eventlog verify" if topic is None else f"eventlog repair {topic}/{partition}"
+        super().__init__(self._text())
 
-    def __reduce__(self) -> tuple[type[CorruptLogError], tuple[Path, int, str]]:
+    def _text(self) -> str:
+        what = f"{self.path} is damaged at byte {self.position}: {self.reason}"
+        if self.offset is not None:
+            what += f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
+        does = "lists all damage" if self.topic is None else "shows what can be kept"
+        return f"{what}; '{self.command}' {does}"
+
+    def __reduce__(self) -> tuple[type[CorruptLogError], tuple[Path, int, str, str | None, int | None, int | None]]:
         """Made anew in another process, as pools of processes do it."""
-        return type(self), (self.path, self.position, self.reason)
+        return type(self), (self.path, self.position, self.reason, self.topic, self.partition, self.offset)
 
 
 class PoisonedError(EventLogError):

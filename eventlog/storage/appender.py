@@ -25,6 +25,7 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.storage import files, names
+from eventlog.storage.damage import damaged
 from eventlog.storage.head import SharedHead
 from eventlog.storage.mutexes import held
 from eventlog.storage.poison import DELETED
@@ -231,7 +232,7 @@ class Appender:
         if self._poison == DELETED:
             return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
         if self._damage is not None:
-            return CorruptLogError(self._damage.path, self._damage.position, self._damage.reason)
+            return damaged(self._damage.path, self._damage.position, self._damage.reason, self._damage.offset)
         return PoisonedError(
             f"{self._directory} takes no writes since one failed ({os.strerror(self._poison)}): close the "
             "partition in every process, and open it again to recover it"

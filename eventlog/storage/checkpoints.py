@@ -11,6 +11,7 @@ from pathlib import Path
 from eventlog.errors import CorruptLogError
 from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
+from eventlog.storage.damage import damaged
 
 _LINES = 4
 
@@ -32,7 +33,7 @@ def checked_checkpoint(path: Path) -> int | None:
     lines = data.splitlines(keepends=True)
     content = b"".join(lines[:-1])
     if len(lines) != _LINES or data != _with_checksum(content):
-        raise CorruptLogError(path, 0, "no checkpoint with an offset, or one whose CRC32C does not match")
+        raise damaged(path, 0, "no checkpoint with an offset, or one whose CRC32C does not match")
     return int(lines[-2].split()[-1])
 
 

@@ -17,11 +17,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
-from eventlog.errors import CorruptLogError
 from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
+from eventlog.storage.damage import damaged
 from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
 from eventlog.storage.retention import Segment, list_segments
@@ -160,7 +160,7 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
             if status == lib.EL_COMPACT_FULL:
                 return False
             if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
-                raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+                raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return True
 
 
@@ -172,10 +172,10 @@ def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, b
     try:
         section = decompress(batch.attributes & _COMPRESSION, whole[_HEADER_BYTES:])
     except ValueError as error:
-        raise CorruptLogError(path, position, f"a batch that cannot be decompressed: {error}") from error
+        raise damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
     if status != lib.EL_CODEC_OK:
-        raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return batch, whole, section
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventlog.access import open_file
-from eventlog.errors import CorruptLogError
 from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
+from eventlog.storage.damage import damaged
 from eventlog.storage.partition import ActiveSegment, Partition, active_segment, parts
 
 _BLOCK_BYTES = 2**20
@@ -103,7 +103,7 @@ def copy_file(source: Path, target: Path, length: int | None = None) -> CopiedFi
             size_bytes += len(block)
             output.write(block)
         if length is not None and size_bytes < length:
-            raise CorruptLogError(source, size_bytes, f"it ends there, but {length} bytes of it were written")
+            raise damaged(source, size_bytes, f"it ends there, but {length} bytes of it were written")
     return CopiedFile(target.name, size_bytes, crc32c, False)
 
 

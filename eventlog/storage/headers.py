@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index
+from eventlog.storage.damage import damaged
 
 _BLOCK_BYTES = 4 * 2**20
 _NO_INDEX = 2**62
@@ -86,7 +86,7 @@ def check_end(path: Path, end_offset: int, following: int) -> None:
     """Raise `CorruptLogError` if a segment reaches into the one behind: no checksum guards where a batch is said to begin."""
     if end_offset > following:
         reason = f"it ends at offset {end_offset}, but the segment behind begins at {following}"
-        raise CorruptLogError(path, 0, reason)
+        raise damaged(path, 0, reason)
 
 
 def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
@@ -94,5 +94,5 @@ def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
     batch = ffi.new("el_batch *")
     status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
     if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
-        raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
     return int(batch.size_bytes)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
+from eventlog.storage.damage import damaged
 from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
@@ -58,4 +58,4 @@ def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
     indexes.add(block, scan.valid_bytes, scan.batch_count)
     is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
-        raise CorruptLogError(path, indexes.tail.position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise damaged(path, indexes.tail.position, ffi.string(lib.el_codec_status_text(status)).decode())

@@ -20,6 +20,7 @@ from eventlog.records.compression import CODEC_NAMES, decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import checked_checkpoint
+from eventlog.storage.damage import damaged
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.reader import new_native_reader
 
@@ -110,7 +111,7 @@ def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[B
             if batch.size_bytes == 0 or position + batch.size_bytes > size:
                 if not any(header) and _is_blank(path, position):
                     return
-                raise CorruptLogError(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+                raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
             data = header + file.read(batch.size_bytes - len(header))
             yield _batch_info(position, batch, data), data
             position += batch.size_bytes
@@ -143,7 +144,7 @@ def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[Ba
     place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
     for info, data in iterate_raw_batches(path, start_position):
         if not info.crc_valid:
-            raise CorruptLogError(path, info.position, "a batch whose CRC32C does not match")
+            raise damaged(path, info.position, "a batch whose CRC32C does not match")
         yield info, _decode(path, info, data, *place)
 
 
@@ -154,7 +155,7 @@ def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
     try:
         section = decompress(info.attributes & _COMPRESSION, section) if info.attributes & _COMPRESSION else section
     except ValueError as error:
-        raise CorruptLogError(path, info.position, str(error)) from error
+        raise damaged(path, info.position, str(error)) from error
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
     records: list[Record] = []
     if status == lib.EL_CODEC_OK:
@@ -168,7 +169,7 @@ def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
             raise MemoryError("memory ran out while records were decoded")
         status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
     if status != lib.EL_CODEC_OK:
-        raise CorruptLogError(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise damaged(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())
     return records
 
 
@@ -196,10 +197,10 @@ def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
     data = path.read_bytes()
     match = re.fullmatch(rb"0\n([0-9]{1,10})\n((?:[0-9]{1,10} [0-9]{1,19}\n)*)", data)
     if match is None:
-        raise CorruptLogError(path, 0, "no list of leader epochs: version 0, a count, and lines of an epoch and an offset")
+        raise damaged(path, 0, "no list of leader epochs: version 0, a count, and lines of an epoch and an offset")
     entries = [EpochEntry(*map(int, line.split())) for line in match[2].splitlines()]
     if len(entries) != int(match[1]):
-        raise CorruptLogError(path, 2, f"it says that it has {int(match[1])} entries, but has {len(entries)}")
+        raise damaged(path, 2, f"it says that it has {int(match[1])} entries, but has {len(entries)}")
     yield from entries
 
 
@@ -303,9 +304,9 @@ def _verify_segment(
     try:
         for info, data in iterate_raw_batches(path):
             if info.base_offset < next_offset or (info.base_offset > next_offset and not may_have_gaps):
-                raise CorruptLogError(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
+                raise damaged(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
             if info.last_offset >= offsets.stop:
-                raise CorruptLogError(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
+                raise damaged(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
             if end_offset is not None and info.base_offset >= end_offset:
                 break  # perhaps an append under way
             if not info.crc_valid:

@@ -25,6 +25,7 @@ from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, names
 from eventlog.storage.columns import take_columns
+from eventlog.storage.damage import damaged
 from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
 
@@ -98,7 +99,7 @@ class SegmentList:
                 self._bases = files.segment_bases(self._directory)
             except FileNotFoundError as error:
                 self.check_topic()
-                raise CorruptLogError(self._directory, 0, "the partition's directory is missing") from error
+                raise damaged(self._directory, 0, "the partition's directory is missing") from error
             self._version = version
             self._lying.clear()
         return self._bases
@@ -201,9 +202,9 @@ class LogReader:
             self._segments.list_again()
             missing, base = base, self._segments.holding(offset)
             if base is None:
-                raise CorruptLogError(self._directory, 0, f"the segment that holds offset {offset} is missing")
+                raise self._damaged(self._directory, 0, f"the segment that holds offset {offset} is missing")
             if base == missing and not files.is_there(names.segment_file(self._directory, base)):
-                raise CorruptLogError(names.segment_file(self._directory, base), 0, "the segment is missing")
+                raise self._damaged(names.segment_file(self._directory, base), 0, "the segment is missing")
         self._find(base, offset)
 
     def _check_not_deleted(self, offset: int) -> None:
@@ -349,7 +350,7 @@ class LogReader:
             position = lib.el_reader_batch_position(self._native)
             path = names.segment_file(self._directory, self._base_offset)
             end = self._native.following_base
-            raise CorruptLogError(path, position, f"the segment ends at offset {end}, before {following or stop}")
+            raise self._damaged(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
             self._native.next_offset = stop  # the stop lies in a gap that compaction has left
             return False
@@ -367,7 +368,7 @@ class LogReader:
         while block := files.read_at(self._open_segment.fd, _BLANK_BLOCK_BYTES, position):
             if block.count(0) < len(block):
                 path = names.segment_file(self._directory, self._base_offset)
-                raise CorruptLogError(path, end, "zeros stand where a batch should, and the segment goes on behind them")
+                raise self._damaged(path, end, "zeros stand where a batch should, and the segment goes on behind them")
             position += len(block)
 
     def _was_replaced(self) -> bool:
@@ -394,10 +395,13 @@ class LogReader:
             data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
         except ValueError as error:
             path = names.segment_file(self._directory, self._base_offset)
-            raise CorruptLogError(path, position, f"a batch that cannot be decompressed: {error}") from error
+            raise self._damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
         self._decompressed = ffi.from_buffer("uint8_t[]", data)
         if lib.el_reader_set_records(self._native, self._decompressed, len(data)) != lib.EL_READ_READY:
             raise self._corrupt()
+
+    def _damaged(self, path: Path, position: int, reason: str) -> CorruptLogError:
+        return CorruptLogError(path, position, reason, self._topic, self._partition, self.next_offset)
 
     def _corrupt(self, status: int = -1) -> EventLogError:
         path = names.segment_file(self._directory, self._base_offset)
@@ -406,7 +410,7 @@ class LogReader:
             return EventLogError(f"memory ran out while {path} was read")
         if status == lib.EL_READ_IO_ERROR:
             position = lib.el_reader_batch_position(self._native)
-            return CorruptLogError(path, position, f"reading failed: {os.strerror(self._native.error_number)}")
+            return self._damaged(path, position, f"reading failed: {os.strerror(self._native.error_number)}")
         text = ffi.string(lib.el_codec_status_text(self._native.codec_status)).decode()
         self.close()
-        return CorruptLogError(path, position, text)
+        return self._damaged(path, position, text)

@@ -28,6 +28,7 @@ from eventlog.access import open_file, refuse_link
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
+from eventlog.storage.damage import damaged
 from eventlog.storage.headers import IndexBuilder, new_tail, note_timestamps
 from eventlog.storage.inspection import names_its_batch
 
@@ -280,8 +281,10 @@ def create_segment(directory: Path, base_offset: int) -> None:
 def _damage(scan: _Scan, durable_position: int, good_batch: int | None) -> CorruptLogError:
     text = ffi.string(lib.el_codec_status_text(scan.status)).decode() if scan.status else "the segment ends"
     if scan.tail.position < durable_position:
-        return CorruptLogError(scan.path, scan.tail.position, f"{text}, but {durable_position} bytes of it were on disk")
-    return CorruptLogError(scan.path, scan.tail.position, f"{text}, and a right batch stands behind it at {good_batch}")
+        text += f", but {durable_position} bytes of it were on disk"
+    else:
+        text += f", and a right batch stands behind it at {good_batch}"
+    return damaged(scan.path, scan.tail.position, text, scan.tail.end_offset)
 
 
 def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
@@ -303,10 +306,11 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
 def _missing(directory: Path, base_offset: int, durable_position: int) -> Recovered:
     """The last segment is not there: nothing can be appended, and what stands before it can be read."""
     path = names.segment_file(directory, base_offset)
-    damage = CorruptLogError(path, 0, f"the segment is missing, but {durable_position} bytes of it were on disk")
+    reason = f"the segment is missing, but {durable_position} bytes of it were on disk"
+    report = RecoveryReport("damaged", path, damage=damaged(path, 0, reason, base_offset))
     bases = files.segment_bases(directory)
     start_offset = bases[0] if bases else base_offset
-    return Recovered(new_tail(base_offset), start_offset, 0, 0, RecoveryReport("damaged", path, damage=damage))
+    return Recovered(new_tail(base_offset), start_offset, 0, 0, report)
 
 
 def recover(

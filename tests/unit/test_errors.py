@@ -12,7 +12,7 @@ from eventlog import errors
 
 _MADE: dict[type[errors.EventLogError], errors.EventLogError] = {
     errors.OffsetOutOfRangeError: errors.OffsetOutOfRangeError("orders-0", 9, 2, 5),
-    errors.CorruptLogError: errors.CorruptLogError(Path("/store/logs/orders-0/0.log"), 61, "a wrong checksum"),
+    errors.CorruptLogError: errors.CorruptLogError(Path("/store/logs/orders-0/0.log"), 61, "a wrong checksum", "orders", 0, 7),
 }
 _ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.EventLogError)]
 
