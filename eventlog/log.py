@@ -153,7 +153,7 @@ class Log:
     def alter_topic(
         self, name: str, *, partitions: int | None = None, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
-        """Give a topic more partitions, or other settings; a setting that is None goes back to Kafka's default.
+        """Give a topic more partitions, or other settings; a setting that is None goes back to its default.
 
         Every process goes by them from its next append, read or look at the catalog on. Raises `TopicNotFoundError`,
         `InvalidArgumentError`, `LockTimeoutError`."""

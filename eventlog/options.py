@@ -38,7 +38,9 @@ class _Choice(NamedTuple):
 
 Setting = int | float | str
 
-# Names, defaults and meanings are Kafka's: https://kafka.apache.org/documentation/#topicconfigs. Only retention.acked is ours.
+# Names and meanings are Kafka's, and so are the defaults: https://kafka.apache.org/documentation/#topicconfigs. Ours are
+# retention.acked, and that retention.ms is for ever, where Kafka keeps a week: what a store is
+# given it keeps until it is told otherwise.
 _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
     "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete")),
     "compression.type": _Choice("producer", ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
@@ -51,14 +53,14 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
     "min.compaction.lag.ms": _Number(0, 0, _INT64_MAX),
     "retention.acked": _Choice("false", ("false", "true")),
     "retention.bytes": _Number(-1, -1, _INT64_MAX),
-    "retention.ms": _Number(604_800_000, -1, _INT64_MAX),
+    "retention.ms": _Number(-1, -1, _INT64_MAX),
     "segment.bytes": _Number(2**30, 1024, _INT32_MAX),
     "segment.ms": _Number(604_800_000, 1, _INT64_MAX),
 }
 
 
 class TopicConfig(NamedTuple):
-    """A topic's settings: those that were given, over Kafka's defaults. `had_gaps` says that records may have been taken out of
+    """A topic's settings: those that were given, over the defaults. `had_gaps` says that records may have been taken out of
     the middle by compaction, under an earlier setting, or by repair."""
 
     given: dict[str, Setting]

@@ -31,7 +31,7 @@ class TopicDescription(NamedTuple):
     had_gaps: bool = False
 
     def settings(self) -> TopicConfig:
-        """All settings, with Kafka's defaults."""
+        """All settings, defaults included."""
         return TopicConfig(dict(self.config), self.had_gaps)
 
 

@@ -23,6 +23,7 @@ from eventlog.options import check_bool
 from eventlog.storage import files, names
 from eventlog.storage.checkpoints import read_start
 from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
+from eventlog.storage.file_locks import lock_holders
 from eventlog.storage.gate import gate_holder
 from eventlog.storage.glance import glance
 from eventlog.storage.inspection import verify_partition
@@ -39,7 +40,7 @@ _FILES_A_PARTITION, _FILES_BESIDES = 4, 64
 _FUTURE_MS = 3_600_000
 _UNFLUSHED_SECONDS = 60
 _PROBLEMS_SHOWN = 5
-_TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?(?:tmp|cleaned|swap)")
+_TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?tmp")
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,14 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
     try:
         findings += _guarded("catalog", lambda: _catalog(store, environment))
         topics, groups = TopicCatalog(environment), GroupCatalog(environment)
-        descriptions = [topics.find(name) for name in topics.names()]
+        descriptions = topics.all()
         partitions = [
             partition for topic in descriptions for number in range(topic.partitions)
             if (partition := _Partition(store, topic, number)).directory.is_dir()
         ]  # fmt: skip
         group_names = groups.names()
         findings += _guarded(str(store), lambda: _summary(store, descriptions, partitions, group_names))
-        findings += _guarded("files", lambda: _files(store, descriptions, group_names))
+        findings += _guarded("files", lambda: _files(store, topics, groups))
         findings += _guarded("open files", lambda: _limits(len(partitions)))
         for partition in partitions:
             findings += _guarded(partition.name, lambda each=partition: _check_partition(each, deep))  # type: ignore[misc]
@@ -170,36 +171,60 @@ def _catalog(store: Path, environment: CatalogEnvironment) -> Iterator[Finding]:
         yield Finding(NOTE, "catalog", f"{freed} processes died while they read it; their places were freed just now")
 
 
-def _files(store: Path, topics: list[TopicDescription], groups: list[str]) -> Iterator[Finding]:
+def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[Finding]:
     """Files and directories that nothing belongs to."""
-    counts = {topic.name: topic.partitions for topic in topics}
-    for path in sorted(names.logs_directory(store).iterdir()):
+    logs, shared = (sorted(path(store).iterdir()) for path in (names.logs_directory, names.shared_directory))
+    counts = {topic.name: topic.partitions for topic in topics.all()}  # after the look: what was made meanwhile is in it
+    deleted = {topic.name: topic.partitions for topic in topics.being_deleted()}
+    for name in deleted:
+        text = "it is being deleted, or whoever did so died: the next round of housekeeping removes what is left of it"
+        yield Finding(NOTE, f"topic {name}", text, "eventlog maintain")
+    for path in logs:
         parsed = names.parse_partition_directory(path.name)
         if parsed is None or not path.is_dir():
             yield Finding(WARNING, "logs", f"{path} is no partition: nothing else is to stand there")
-        elif parsed[0] not in counts:
+        elif parsed[0] not in {**counts, **deleted}:
             yield Finding(NOTE, "logs", f"{path} is not in the catalog: whoever opens the store makes a topic of it")
-        elif parsed[1] >= counts[parsed[0]]:
+        elif parsed[0] in counts and parsed[1] >= counts[parsed[0]]:
             text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: nobody reads it"
             yield Finding(WARNING, "logs", text)
-    known = {names.head_file(store, topic.name, number).name for topic in topics for number in range(topic.partitions)}
-    known |= {f"{group}.acks" for group in groups}
-    known |= {file(store).name for file in (names.signals_file, names.members_file, names.catalog_gate_file)}
-    for path in sorted(names.shared_directory(store).iterdir()):
-        if path.name not in known and not _TEMPORARY.fullmatch(path.name):
+    in_use = [*counts.items(), *deleted.items()]
+    known = {names.head_file(store, topic, number).name for topic, count in in_use for number in range(count)}
+    known |= {names.acks_file(store, group).name for group in groups.names()}
+    known |= {file(store).name for file in names.SHARED_FILES}
+    for path in shared:
+        if path.name not in known and not _TEMPORARY.fullmatch(path.name) and path.exists():
             yield Finding(NOTE, "shared", f"{path} belongs to no topic or group", f"rm {shlex.quote(str(path))}")
+    yield from _left_over(store)
+
+
+def _left_over(store: Path) -> Iterator[Finding]:
+    """What processes that died have left behind, and what was cut off."""
     for parent, _, found in os.walk(store):
         for name in found:
             match = _TEMPORARY.fullmatch(name)
-            if match is not None and not (match[1] and Path("/proc", match[1]).exists()):
-                path = Path(parent, name)
+            path = Path(parent, name)
+            if match is not None and not (match[1] and Path("/proc", match[1]).exists()) and path.exists():
                 text = f"{path} was left by a process that died while it wrote it"
                 yield Finding(NOTE, "temporary files", text, f"rm {shlex.quote(str(path))}")
+        if any(name.endswith((names.CLEANED_SUFFIX, names.SWAP_SUFFIX)) for name in found) and not _is_maintained(store):
+            text = f"a process that compacted {parent} died: the next round of housekeeping ends what it began"
+            yield Finding(NOTE, "temporary files", text, "eventlog maintain")
     removed = store / "removed"
-    kept = sum(files.size_of(path) for path in removed.rglob("*") if path.is_file())
+    cut_off = (path for path in removed.rglob("*") if not path.parent.name.endswith(names.DELETED_SUFFIX))
+    kept = sum(files.size_of(path) for path in cut_off if path.is_file())
     if kept:
         text = f"{kept} bytes that recovery or repair has cut off are kept in {removed}: delete them once nobody needs them"
         yield Finding(NOTE, "removed", text, f"rm -r {shlex.quote(str(removed))}")
+
+
+def _is_maintained(store: Path) -> bool:
+    """Does a process do the housekeeping right now?"""
+    try:
+        with open(names.maintenance_file(store), "rb") as file:
+            return bool(lock_holders(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:

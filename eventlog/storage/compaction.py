@@ -25,7 +25,7 @@ from eventlog.storage.damage import damaged
 from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
 from eventlog.storage.retention import Segment, list_segments
-from eventlog.storage.swap import remove_leftovers, swap
+from eventlog.storage.swap import swap
 
 MEMORY_BYTES = 32 * 2**20
 
@@ -59,8 +59,6 @@ def compact(
     """Compact a partition if that is worth it by the topic's settings, or with `force` if there is anything; else None.
 
     Raises `CorruptLogError`: what is damaged is never written anew. `OSError` on a full disk, and then nothing has changed."""
-    with parts.locked():
-        remove_leftovers(parts.directory)
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
         return _compact(parts, settings, now_ms, memory_bytes, force)
     return None

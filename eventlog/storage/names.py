@@ -27,6 +27,7 @@ START_CHECKPOINT = "log-start-offset-checkpoint"
 CLEANER_CHECKPOINT = "cleaner-offset-checkpoint"
 CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".compaction"
+DELETED_SUFFIX = ".deleted"
 
 SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
 CHECKPOINT_SUFFIX = "-checkpoint"
@@ -117,12 +118,16 @@ def removed_directory(store: Path, topic: str, partition: int) -> Path:
 
 def deleted_directory(store: Path, topic: str, partition: int) -> Path:
     """Where the files of a deleted topic's partition stand until they are gone."""
-    return store / "removed" / _fitting(f"{topic}-{partition}", ".deleted")
+    return store / "removed" / _fitting(f"{topic}-{partition}", DELETED_SUFFIX)
 
 
 def maintenance_file(store: Path) -> Path:
     """The file that whoever does the housekeeping holds a lock on."""
     return shared_directory(store) / "maintenance"
+
+
+SHARED_FILES = (signals_file, members_file, catalog_gate_file, maintenance_file)
+"""What stands in shared/ besides the files of partitions and groups."""
 
 
 def parse_partition_directory(name: str) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ from eventlog.storage.examination import wrong_indexes
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.parts import Parts
 from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.swap import remove_leftovers
 
 _log = logging.getLogger("eventlog")
 
@@ -22,8 +23,10 @@ _READER_TIMEOUT_MS = 1  # a reader waits for nobody: it reads without an index a
 def rebuild_rotten(parts: Parts, interval_bytes: int) -> list[Path]:
     """Make missing and torn indexes of sealed segments anew, and checkpoints that are not what was written: which files.
 
-    Raises `LockTimeoutError`, `CorruptLogError`."""
+    What a killed compaction has left goes. The caller is the only one that compacts. Raises `LockTimeoutError`,
+    `CorruptLogError`."""
     with parts.locked():
+        remove_leftovers(parts.directory)
         indexes, checkpoints = wrong_indexes(parts.directory), _wrong_checkpoints(parts.directory)
         for base in sorted({int(path.stem) for path in indexes}):
             rebuild_indexes(parts.directory, base, interval_bytes)

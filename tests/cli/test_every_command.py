@@ -173,6 +173,14 @@ def test_json_output_is_an_object_a_line(shop: CommandLine, path: tuple[str, ...
 
 
 @every_leaf
+def test_the_doctor_finds_nothing_to_do_after_it(shop: CommandLine, path: tuple[str, ...]) -> None:
+    execute = ["--execute"] if "execute" in {parameter.name for parameter in LEAF_COMMANDS[path].params} else []
+    shop.run(*path, *WORKING[path], *execute, stdin=b"a line\n")
+    findings = shop.objects("doctor", "--json", "--deep")
+    assert [finding for finding in findings if finding["command"] or finding["severity"] != "note"] == []
+
+
+@every_leaf
 def test_a_closed_pipe_ends_it_quietly(shop: CommandLine, path: tuple[str, ...]) -> None:
     # The real program: an interpreter that ends writes what it has not written yet, and complains.
     with closed_pipe() as pipe:

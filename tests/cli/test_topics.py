@@ -51,6 +51,9 @@ def test_describe_marks_the_settings_that_were_given(cli: CommandLine) -> None:
     lines = [line.split() for line in cli.output("topics", "describe", "orders").splitlines()]
     assert ["retention.ms", "1000", "given"] in lines
     assert ["retention.bytes", "-1", "default"] in lines
+    cli.output("topics", "alter", "orders", "--unset", "retention.ms")
+    lines = [line.split() for line in cli.output("topics", "describe", "orders").splitlines()]
+    assert ["retention.ms", "-1", "default"] in lines
 
 
 def test_list_shows_how_much_is_in_a_topic(cli: CommandLine) -> None:

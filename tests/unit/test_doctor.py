@@ -6,13 +6,17 @@ import os
 import resource
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import eventlog
 from eventlog import DiskFullError, Finding, InvalidTypeError, TopicPartition
 from eventlog.catalog import environment
+from eventlog.keeping import doctor
+from eventlog.log import internals
 from tests.support import heads, members, snapshots, stores, workers
 from tests.support.processes import Interpreter, Worker
 from tests.support.stores import TOPIC
@@ -169,6 +173,46 @@ def test_files_that_belong_to_nothing_are_told(filled: Path) -> None:
     assert _found(filled, "note", "no topic or group").command == f"rm {filled}/shared/gone-0.head"
     assert "4194304" in _found(filled, "note", "was left by a process").text
     assert "123 bytes" in _found(filled, "note", "cut off").text
+
+
+def test_a_topic_whose_deletion_was_interrupted_is_left_to_the_housekeeping(filled: Path) -> None:
+    with eventlog.open(filled) as log:
+        internals(log).topics.begin_deletion(TOPIC)
+        stores.removed_directory(filled).with_suffix(".deleted").mkdir(parents=True)
+        (stores.removed_directory(filled).with_suffix(".deleted") / "0.log").write_bytes(b"on its way out")
+        findings = [finding for finding in eventlog.diagnose(filled) if finding.subject != str(filled)]
+        assert [(finding.subject, finding.command) for finding in findings] == [(f"topic {TOPIC}", "eventlog maintain")]
+        log.maintain()
+        assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
+
+
+def test_files_of_a_compaction_are_nobodys_to_delete_and_the_housekeeping_ends_one_that_was_killed(filled: Path) -> None:
+    cleaned = stores.segments(filled)[0].with_suffix(".log.cleaned")
+    cleaned.write_bytes(b"half of it")
+    with Worker(workers.hold_maintenance, filled) as maintainer:
+        maintainer.receive()
+        assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
+    assert _found(filled, "note", "died: the next round").command == "eventlog maintain"
+    with eventlog.open(filled) as log:
+        log.maintain()
+    assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
+    assert not cleaned.exists()
+
+
+def test_what_is_made_while_the_doctor_looks_is_not_told_to_belong_to_nothing(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(filled) as log:
+        take_stock = doctor._summary
+
+        def make_more(*looked_at: Any) -> Iterator[Finding]:
+            log.create_topic("later")
+            log.partition("later", 0)
+            log.create_group("later")
+            yield from take_stock(*looked_at)
+
+        monkeypatch.setattr(doctor, "_summary", make_more)
+        assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
 
 
 def test_a_member_that_does_not_poll_is_a_warning(filled: Path) -> None:

@@ -52,6 +52,17 @@ def test_segments_whose_records_are_all_too_old_are_deleted(log: EventLog, parti
     assert deleted_by(log.maintain()) == ""
 
 
+def test_a_topic_keeps_what_it_is_given_until_it_is_told_otherwise(log: EventLog) -> None:
+    log.create_topic("imported")
+    partition = log.partition("imported", 0)
+    partition.append(b"of the first day", timestamp=0)
+    assert deleted_by(log.maintain()) == ""
+    assert list(partition.values()) == [b"of the first day"]
+    assert log.topic("imported").settings().effective()["retention.ms"] == -1
+    log.alter_topic("imported", config={"retention.ms": 7 * DAY_MS})  # Kafka's default
+    assert deleted_by(log.maintain()) == "retention.ms"
+
+
 def test_the_active_segment_goes_too_once_all_of_it_is_old(log: EventLog, partition: Partition) -> None:
     fill(partition, 15, now_ms() - 3 * DAY_MS)
     set_retention(log, ms=2 * DAY_MS)
