@@ -40,7 +40,8 @@ def completion(shell: str, as_json: bool) -> None:
     if as_json:
         output.write_json({"shell": shell, "script": script})
     else:
-        output.write_line(script)
+        for line in script.splitlines():
+            output.write_line(line)
 
 
 def complete_names(command: click.Command) -> None:

@@ -71,15 +71,16 @@ def is_terminal() -> bool:
 def write_line(text: str) -> None:
     """Print one line of text.
 
-    What is not Unicode text (a file name may hold any bytes) is shown as an escape, which inside a JSON
-    string is a valid escape too.
+    What is not Unicode text (a file name may hold any bytes) is shown as an escape, and on a terminal whatever could steer it.
     """
+    text = printable(text, keep="\t") if is_terminal() else text
     standard_output().write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def write_json(value: dict[str, Any]) -> None:
-    """Print one line of JSON Lines."""
-    write_line(json_text(value))
+    """Print one line of JSON Lines; on a terminal what could steer it is escaped as JSON has it."""
+    text = json_text(value)
+    write_line("".join(c if c.isprintable() else _json_escape(c) for c in text) if is_terminal() else text)
 
 
 def json_text(value: dict[str, Any]) -> str:
@@ -87,9 +88,13 @@ def json_text(value: dict[str, Any]) -> str:
     return _ENCODER.encode(value)
 
 
+def _json_escape(character: str) -> str:
+    return f"\\u{ord(character):04x}" if character.isascii() else json.dumps(character)[1:-1]
+
+
 def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print aligned columns, numbers to the right; None is shown as "-"."""
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [[cell_text(cell) for cell in row] for row in rows]
     numeric = [all(_is_number(row[column]) for row in cells) for column in range(len(headers))]
     if is_terminal():
         _write_terminal_table(headers, cells, numeric)
@@ -100,6 +105,11 @@ def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
             cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         write_line("  ".join(aligned).rstrip())
+
+
+def cell_text(cell: object) -> str:
+    """What stands in a cell of a table: "-" for None, and nothing that could steer a terminal or break a line."""
+    return "-" if cell is None else printable(str(cell))
 
 
 def _write_terminal_table(headers: Sequence[str], rows: list[list[str]], numeric: list[bool]) -> None:
@@ -190,8 +200,13 @@ def record_object(record: Record) -> dict[str, Any]:
     }
 
 
-def printable(text: str) -> str:
-    """Text that cannot steer a terminal or break a line: what is not printable is escaped."""
+def printable(text: str, keep: str = "") -> str:
+    """Text that cannot steer a terminal or break a line: what is not printable is escaped, but for the characters in `keep`."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def for_terminal(data: bytes) -> bytes:
+    """Bytes of a record as a terminal may see them: its lines and tabs stay, all else that could steer it is escaped."""
+    return printable(data.decode("utf-8", "backslashreplace"), keep="\n\t").encode()

@@ -89,7 +89,10 @@ def format_type(text: str) -> Write:
 
 
 def _write_values(records: Sequence[Record]) -> None:
-    output.standard_output().write(b"".join([(record.value or b"") + b"\n" for record in records]))
+    values = [record.value or b"" for record in records]
+    if output.is_terminal():
+        values = list(map(output.for_terminal, values))
+    output.standard_output().write(b"".join([value + b"\n" for value in values]))
 
 
 def _write_objects(records: Sequence[Record]) -> None:

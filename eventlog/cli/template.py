@@ -33,11 +33,11 @@ class _Source:
 
     @cached_property
     def key(self) -> Any:
-        return _parsed(self.record.key, keeps_numbers=True)
+        return _parsed(self.record.key)
 
     @cached_property
     def value(self) -> Any:
-        return _parsed(self.record.value, keeps_numbers=True)
+        return _parsed(self.record.value)
 
 
 _Part = Callable[[_Source], bytes]
@@ -100,8 +100,13 @@ def _field(text: str) -> _Part:
     if name in numbers:
         number = numbers[name]
         return _laid_out(lambda source: b"" if (found := number(source.record)) is None else b"%d" % found, text, layout, ">")
-    find = _bytes_field(name)
+    find = _harmless(_bytes_field(name))
     return _laid_out(find, text, layout, "<") if colon else find
+
+
+def _harmless(find: _Part) -> _Part:
+    """What a record holds does not steer the terminal that it is printed on; what the template says may."""
+    return (lambda source: output.for_terminal(find(source))) if output.is_terminal() else find
 
 
 def _bytes_field(name: str) -> _Part:
@@ -171,26 +176,45 @@ def _header(record: Record, name: str) -> bytes:
     return b""
 
 
+class _Exact(str):
+    """A piece of JSON that is printed as it is. Numbers are: as a float they could become other ones."""
+
+
+_DECODER = json.JSONDecoder(parse_int=_Exact, parse_float=_Exact, parse_constant=_Exact)
+
+
 def _json_field(where: str, path: list[str]) -> _Part:
     def text(source: _Source) -> bytes:
         found = _follow(source.key if where == "key" else source.value, path)
-        if isinstance(found, (dict, list)):
-            exact = _follow(_parsed(getattr(source.record, where), keeps_numbers=False), path)
-            return json.dumps(exact, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-        if isinstance(found, bool):
-            return b"true" if found else b"false"
-        return b"" if found is None else str(found).encode("utf-8", "backslashreplace")
+        shown = "" if found is None else found if isinstance(found, str) else _compact(found)
+        return shown.encode("utf-8", "backslashreplace")
 
     return text
 
 
-def _parsed(data: bytes | None, *, keeps_numbers: bool) -> Any:
-    """The JSON in these bytes, None if they hold none; with `keeps_numbers` a number is the text that stands there."""
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str) if keeps_numbers else json.JSONDecoder()
+def _parsed(data: bytes | None) -> Any:
+    """The JSON in these bytes, None if they hold none."""
     try:
-        return decoder.decode((data or b"").decode("utf-8"))
+        return _DECODER.decode((data or b"").decode("utf-8"))
     except (ValueError, RecursionError):
         return None
+
+
+def _compact(found: Any) -> str:
+    """JSON on one line, with each number as it stood. Without recursion: the parser goes deeper than Python code could."""
+    written: list[str] = []
+    to_write = [found]  # the next one last
+    while to_write:
+        each = to_write.pop()
+        if isinstance(each, dict):
+            fields = [piece for name, value in each.items() for piece in (_Exact(","), name, _Exact(":"), value)]
+            to_write += [_Exact("}"), *reversed(fields[1:]), _Exact("{")]
+        elif isinstance(each, list):
+            items = [piece for value in each for piece in (_Exact(","), value)]
+            to_write += [_Exact("]"), *reversed(items[1:]), _Exact("[")]
+        else:
+            written.append(each if isinstance(each, _Exact) else json.dumps(each, ensure_ascii=False))
+    return "".join(written)
 
 
 def _follow(found: Any, path: list[str]) -> Any:

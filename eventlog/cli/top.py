@@ -230,7 +230,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[object]], lines: int)
         table.add_column(header, justify="right", no_wrap=True)
     shown = rows if len(rows) <= lines else rows[: max(0, lines - 1)]
     for row in shown:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        table.add_row(*map(output.cell_text, row))
     if len(shown) < len(rows):
         table.add_row(f"and {len(rows) - len(shown)} more", style="dim")
     return table

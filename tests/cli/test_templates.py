@@ -79,6 +79,16 @@ def test_json_that_is_nested_without_an_end_becomes_nothing(order: CommandLine) 
     assert shown(order, "<{value.x}>", "--last", "1") == b"<>\n"
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["1.50", "-0", "1E400", "12345678901234567890.123456789", "9" * 5000, '{"a":[1.10,{}],"b":[]}', "[" * 900 + "1.0" + "]" * 900],
+)
+def test_numbers_stay_as_they_stand_in_the_record_however_deep(order: CommandLine, value: str) -> None:
+    with eventlog.open(order.store) as log:
+        log.partition("orders", 0).append(f'{{"x":{value},"y":[{value},"\\u00e9"]}}'.encode())
+    assert shown(order, "{value.x} {value.y}", "--last", "1").decode() == f'{value} [{value},"é"]\n'
+
+
 def test_a_time_that_no_calendar_has_is_a_number(order: CommandLine) -> None:
     with eventlog.open(order.store) as log:
         log.partition("orders", 0).append(b"", timestamp=2**62)
