@@ -192,6 +192,10 @@ class Contender(Peer):
             "RABBITMQ_CONFIG_FILE": str(directory / "none"),
             "RABBITMQ_PID_FILE": str(directory / "pid"),
             "ERL_EPMD_PORT": str(names_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # Erlang's nodes listen on every interface, for one another: this one is for this machine alone.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
         try:
             with server.running([_PROGRAM], directory, lambda: server.connect(port), environment):

@@ -10,7 +10,7 @@ import click
 from eventlog.cli import output
 from eventlog.cli.groups_offsets import copy_group, delete_offsets, group_history, import_group, undo_reset
 from eventlog.cli.groups_reset import reset_group
-from eventlog.cli.store import open_store
+from eventlog.cli.store import execute_option, open_store
 
 if TYPE_CHECKING:
     from eventlog import Group, GroupDescription, GroupMember
@@ -135,22 +135,37 @@ def _member_fields(member: GroupMember | None) -> dict[str, Any]:
 
 @groups.command("delete")
 @click.argument("group")
+@execute_option
 @output.json_option
-def delete_group(group: str, as_json: bool) -> None:
+def delete_group(group: str, is_executed: bool, as_json: bool) -> None:
     """Delete GROUP with its committed offsets.
 
-    Refused while it has live members, or keeps partitions for static ones that are away.
+    Shows the offsets that would be lost; with --execute they are, and 'groups import' brings them back only from
+    what 'groups export' has saved. Refused while the group has live members, or keeps partitions for static ones that
+    are away.
 
     \b
     Example:
-      eventlog groups delete billing
+      eventlog groups export billing > offsets.jsonl
+      eventlog groups delete billing --execute
     """
     with open_store() as log:
-        log.group(group).delete()
+        found = log.group(group)
+        committed, members = found.committed(), len(found.describe().members)
+        if is_executed:
+            found.delete()
     if as_json:
-        output.write_json({"group": group, "deleted": True})
-    else:
-        output.write_line(f"deleted group {group}")
+        offsets = [{**partition._asdict(), "offset": offset} for partition, offset in committed.items()]
+        output.write_json({"group": group, "committed": offsets, "deleted": is_executed})
+        return
+    if committed:
+        rows = [(*partition, offset) for partition, offset in committed.items()]
+        output.write_table(("TOPIC", "PARTITION", "COMMITTED"), rows)
+    output.write_line(f"{'deleted' if is_executed else 'would delete'} group {group}")
+    if members and not is_executed:
+        output.write_line(f"nothing was deleted: first let its members leave, {members} so far have not")
+    elif not is_executed:
+        output.write_line("nothing was deleted: --execute does it")
 
 
 @groups.command("export")

@@ -34,7 +34,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("metrics",): (),
     ("bench",): ("--seconds", "0.05"),
     ("completion",): ("bash",),
-    ("groups", "delete"): ("billing",),
+    ("groups", "delete"): ("billing", "--execute"),
     ("groups", "export"): ("billing",),
     ("groups", "import"): ("billing", "offsets.jsonl"),
     ("groups", "copy"): ("billing", "copied"),

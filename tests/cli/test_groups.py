@@ -168,9 +168,21 @@ def test_a_running_group_goes_on_from_where_it_was_reset_to(shop: CommandLine) -
 def test_delete_refuses_a_group_in_use_and_then_deletes_it(shop: CommandLine) -> None:
     with eventlog.open(shop.store) as log, log.consumer("orders", group="billing") as consumer:
         consumer.poll(timeout=0)
-        assert "live members" in shop.error("groups", "delete", "billing")
-    assert shop.output("groups", "delete", "billing") == "deleted group billing\n"
+        assert "live members" in shop.error("groups", "delete", "billing", "--execute")
+        assert "members" in shop.output("groups", "delete", "billing")
+    assert shop.output("groups", "delete", "billing", "--execute").endswith("deleted group billing\n")
     assert shop.objects("groups", "list", "--json") == []
+
+
+def test_delete_shows_what_would_be_lost_and_does_nothing_without_execute(shop: CommandLine) -> None:
+    with eventlog.open(shop.store) as log:
+        before = log.group("billing").committed()
+    (shown,) = shop.objects("groups", "delete", "billing", "--json")
+    offsets = {TopicPartition(each["topic"], each["partition"]): each["offset"] for each in shown["committed"]}
+    assert (offsets, shown["deleted"]) == (before, False)
+    assert shop.output("groups", "delete", "billing").endswith("nothing was deleted: --execute does it\n")
+    with eventlog.open(shop.store) as log:
+        assert log.group("billing").committed() == before != {}
 
 
 def test_offsets_are_exported_imported_copied_deleted_and_brought_back(shop: CommandLine) -> None:

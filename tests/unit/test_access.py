@@ -236,7 +236,7 @@ def test_a_name_that_could_be_a_path_is_refused_before_anything_changes(store: P
 @pytest.mark.parametrize("name", [name for name in TRICKS if "\0" not in name])
 def test_the_command_line_refuses_such_a_name_in_one_line(store: Path, name: str) -> None:
     before = snapshots.content(store)
-    for command in (["topics", "create", "--", name], ["groups", "delete", "--yes", "--", name]):
+    for command in (["topics", "create", "--", name], ["groups", "delete", "--execute", "--", name]):
         done = subprocess.run(
             [sys.executable, "-m", "eventlog", "--store", str(store), *command], capture_output=True, text=True, timeout=60
         )
