@@ -1,8 +1,11 @@
 """Who is alive: each member of a group holds a lock that vanishes with its process.
 
-The lock is a POSIX record lock on one byte of a file, at the member's epoch. Such locks belong to the process: a child of
-fork() does not inherit them, unlike flock and open file description locks. But they are all lost when any descriptor of the
-file is closed in the process; so the file is opened once and shared by all who use the store. Source: fcntl(2).
+The lock is an open file description lock on one byte of a file, at the member's epoch. It belongs to what one call of
+open() made, so nothing else that the process does with the file takes it away. A POSIX record lock is lost as soon as the
+process closes any descriptor of the file, whoever opened it: another handle of the store, or a copy of its directory. In
+return, a child of fork() shares the lock, and would keep it after its parent's death; so it closes its copy before anything
+else runs there.
+Source: fcntl(2), "Open file description locks".
 """
 
 from __future__ import annotations
@@ -11,93 +14,116 @@ import fcntl
 import os
 import struct
 import threading
+import weakref
 from pathlib import Path
 
 from eventlog.access import open_file
-from eventlog.errors import EventLogError, tells_failures
+from eventlog.errors import EventLogError, StoreClosedError, tells_failures
 from eventlog.storage import files
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
-class _Files:
-    """The lock files that this process has open, with the epochs that it holds in them."""
+def _byte(kind: int, epoch: int) -> bytes:
+    """A member's byte, as fcntl() wants it."""
+    return _FLOCK.pack(kind, os.SEEK_SET, epoch, 1, 0)
+
+
+def _close(opened: list[int]) -> None:
+    while opened:
+        files.close(opened.pop())
+
+
+class _Handles:
+    """Everything in this process that may hold locks of members."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users: dict[tuple[int, int], int] = {}
-        self.descriptors: dict[tuple[int, int], int] = {}
-        self.held: dict[tuple[int, int], set[int]] = {}
+        self.all: weakref.WeakSet[MemberLocks] = weakref.WeakSet()
+        self.opening = threading.RLock()  # no fork comes while a descriptor is known to the kernel alone
 
-    def share(self, path: Path) -> tuple[int, int]:
-        """Open the file, or take part in the open one."""
-        with self.lock:
-            os.close(open_file(path))
-            status = path.stat()
-            key = status.st_dev, status.st_ino
-            if key not in self.descriptors:
-                self.descriptors[key] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-                self.held[key] = set()
-            self.users[key] = self.users.get(key, 0) + 1
-            return key
+    def before_fork(self) -> None:
+        """Wait for other threads that are opening a file."""
+        self.opening.acquire()
 
-    def give_back(self, key: tuple[int, int]) -> None:
-        """Close the file if this was its last user."""
-        with self.lock:
-            if key not in self.users:
-                return  # a forked child
-            self.users[key] -= 1
-            if self.users[key] == 0:
-                del self.users[key], self.held[key]
-                files.close(self.descriptors.pop(key))
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self.opening.release()
 
     def after_fork_in_child(self) -> None:
-        """Forget what belongs to the parent. Closing its descriptors here takes no lock from it."""
-        for descriptor in self.descriptors.values():
-            files.close(descriptor)
+        """Give up the copies: the parent has the locks for as long as it lives, and no longer."""
+        for locks in list(self.all):
+            locks.forget()
         self.__init__()  # type: ignore[misc]
 
 
-_files = _Files()
-os.register_at_fork(after_in_child=_files.after_fork_in_child)
+_handles = _Handles()
+os.register_at_fork(
+    before=_handles.before_fork,
+    after_in_parent=_handles.after_fork_in_parent,
+    after_in_child=_handles.after_fork_in_child,
+)
 
 
 @tells_failures()
 class MemberLocks:
-    """The locks of a store's group members."""
+    """The locks of a store's group members. Any number of these may be in use in one process, for any number of paths to the
+    store. Safe for several threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._key = _files.share(path)
+        self._lock = threading.RLock()  # a signal's handler may close what it has interrupted
+        self._held: set[int] = set()
+        self._opened: list[int] = []
+        weakref.finalize(self, _close, self._opened).atexit = False
+        os.close(open_file(path))  # makes the file
+        _handles.all.add(self)
+        with _handles.opening:  # and no handler of a signal, which may fork, comes between opening and noting it
+            self._opened.extend(map(os.open, (path,), (os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW,)))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path}>"
 
+    def _descriptor(self) -> int:
+        if not self._opened:
+            raise StoreClosedError(f"{self!r} is closed")
+        return self._opened[0]
+
     def hold(self, epoch: int) -> None:
         """Be alive as the member with this epoch, from now until this process ends or `release`."""
-        with _files.lock:
+        with self._lock:
+            self._held.add(epoch)
             try:
-                fcntl.lockf(_files.descriptors[self._key], fcntl.LOCK_EX, 1, epoch)
+                fcntl.fcntl(self._descriptor(), fcntl.F_OFD_SETLK, _byte(fcntl.F_WRLCK, epoch))
             except OSError as error:
+                self._held.discard(epoch)
                 raise EventLogError(f"the lock of member {epoch} in {self._path} cannot be had: {error}") from error
-            _files.held[self._key].add(epoch)
 
     def release(self, epoch: int) -> None:
         """Be that member no longer."""
-        with _files.lock:
-            if epoch in _files.held.get(self._key, ()):
-                _files.held[self._key].discard(epoch)
-                fcntl.lockf(_files.descriptors[self._key], fcntl.LOCK_UN, 1, epoch)
+        with self._lock:
+            if epoch in self._held and self._opened:
+                self._held.discard(epoch)
+                fcntl.fcntl(self._opened[0], fcntl.F_OFD_SETLK, _byte(fcntl.F_UNLCK, epoch))
 
     def is_alive(self, epoch: int) -> bool:
         """Does any process hold this member's lock?"""
-        with _files.lock:
-            if epoch in _files.held[self._key]:
-                return True  # a process's own locks are never in its way
-            question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, epoch, 1, 0)
-            answer = fcntl.fcntl(_files.descriptors[self._key], fcntl.F_GETLK, question)
+        with self._lock:
+            if epoch in self._held:
+                return True  # what this object holds is never in its own way
+            answer = fcntl.fcntl(self._descriptor(), fcntl.F_OFD_GETLK, _byte(fcntl.F_WRLCK, epoch))
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
+    def forget(self) -> None:
+        """Close the file without giving any lock back: what a forked child does with its copy."""
+        self._lock = threading.RLock()  # a thread that is not here may have had the other one
+        self._held.clear()
+        _close(self._opened)
+
     def close(self) -> None:
-        """Give the file back."""
-        _files.give_back(self._key)
+        """Give all locks back, and close the file. A second call does nothing."""
+        with self._lock:
+            self._held.clear()
+            if self._opened:
+                # In words, because a child that was forked by no code of Python's shares the locks.
+                fcntl.fcntl(self._opened[0], fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+            _close(self._opened)

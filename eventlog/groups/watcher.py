@@ -66,6 +66,9 @@ class Watcher(threading.Thread):
                 if descriptor == self._signal:
                     os.eventfd_read(self._signal)
                 else:
+                    # Where the member's lock is held all the same, by a child or in another process namespace, the number says
+                    # nothing more: a descriptor of a zombie would be readable at once, again and again.
+                    self._unwatchable.add(self._watched[descriptor])
                     self._forget_process(descriptor)
             if not self._is_stopped:
                 self._look()

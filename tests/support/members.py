@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -249,3 +250,24 @@ def die_while_reading_the_catalog(connection: Connection, store: Path) -> None:
     with eventlog.open(store) as log, internals(log).groups.look("any"):
         connection.send("reading")
         connection.recv()
+
+
+def look_and_poll(connection: Connection, store: Path, group: str) -> None:
+    """Report how many live members a group has, and the offsets of the records that one more is handed."""
+    with eventlog.open(store) as log:
+        count = len(log.group(group).describe().members)
+        with log.consumer(TOPIC, group=group) as consumer:
+            connection.send((count, [record.offset for record in consumer.poll(timeout=0)]))
+
+
+def join_and_fork_natively(connection: Connection, store: Path, group: str) -> None:
+    """Join a group, and fork a child that lives on, as a library does that knows nothing of Python; report its process id."""
+    log = eventlog.open(store)
+    consumer = log.consumer(TOPIC, group=group)
+    consumer.poll(timeout=0)
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    connection.send(child)
+    connection.recv()
