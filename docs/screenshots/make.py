@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -35,24 +36,27 @@ PROGRAM = Path(sys.executable).with_name("eventlog")
 SECONDS_MAX = 60
 TICK_SECONDS = 0.05
 
+_SHOWN_STORE = "/var/lib/shop"
 _HOME = "\x1b[H"
 _MODES = re.compile(r"\x1b\[\?[0-9]+[hl]")
 
 
 class Screenshot(NamedTuple):
-    """A picture: its file's name, the command's arguments, and for a screen that is renewed which look at it is taken."""
+    """A picture: its file's name, the command's arguments, for a screen that is renewed which look at it is taken, and the
+    status that the command ends with."""
 
     name: str
     arguments: tuple[str, ...]
     look: int | None = None
+    status: int = 0
 
 
 SCREENSHOTS = (
     Screenshot("top", ("top", "--interval", "1"), look=4),
     Screenshot("topics-describe", ("topics", "describe", "orders")),
     Screenshot("groups-describe", ("groups", "describe", "billing")),
-    Screenshot("doctor", ("doctor",)),
 )
+OF_DAMAGED_STORE = Screenshot("doctor", ("doctor",), status=1)
 
 
 def main(directory: Path) -> None:
@@ -61,8 +65,27 @@ def main(directory: Path) -> None:
         store = Path(temporary) / "shop"
         with eventlog.open(store) as log, _traffic(log):
             for screenshot in SCREENSHOTS:
-                shown = _run(store, screenshot)
-                (directory / f"{screenshot.name}.svg").write_text(_svg(screenshot, shown))
+                _take(screenshot, store, directory)
+        damaged = Path(temporary) / "damaged"
+        shutil.copytree(store, damaged)
+        _damage(damaged)
+        _take(OF_DAMAGED_STORE, damaged, directory)
+
+
+def _take(screenshot: Screenshot, store: Path, directory: Path) -> None:
+    shown = _run(store, screenshot).replace(str(store), _SHOWN_STORE)
+    (directory / f"{screenshot.name}.svg").write_text(_svg(screenshot, shown))
+
+
+def _damage(store: Path) -> None:
+    """What a failing disk, a lost file and careless hands leave behind."""
+    segment = store / "logs" / "payments-0" / f"{0:020d}.log"
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.write_bytes(content)
+    segment.with_name("00000000000000000000.index").unlink()
+    (store / "logs" / "notes.txt").write_text("to do")
+    store.chmod(0o755)
 
 
 @contextmanager
@@ -126,7 +149,7 @@ def _run(store: Path, screenshot: Screenshot) -> str:
             if screenshot.look is not None and shown.count(_HOME) > screenshot.look + 1:
                 os.write(mine, b"q")
         os.close(mine)
-    if process.returncode:
+    if process.returncode != screenshot.status:
         raise SystemExit(f"eventlog {' '.join(screenshot.arguments)} ended with {process.returncode}: {shown}")
     if screenshot.look is not None:
         shown = shown.split(_HOME)[screenshot.look + 1]
