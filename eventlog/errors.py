@@ -62,8 +62,9 @@ class NoCommittedOffsetError(EventLogError):
     """The group has committed nothing for a partition yet, and auto_offset_reset="error" forbids to choose where to begin."""
 
 
-class ConcurrentUseError(EventLogError):
-    """A consumer was used by two threads at once. Give each thread a consumer of its own."""
+class ConcurrentUseError(EventLogError, ValueError):
+    """A consumer, an iterator or a batch was used while it was in use: by two threads at once, or once more by a finalizer or a
+    signal's handler that has interrupted its use. Give each thread one of its own. A `ValueError`, as with generators."""
 
 
 class OffsetOutOfRangeError(EventLogError):

@@ -58,6 +58,8 @@ class Lane:
         Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
         raised once everything before the damage was returned."""
         stop = self.log.durable_offset if self._durable else self.log.end_offset
+        if self._reader is not None:
+            self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
             self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
         reader = self._reader

@@ -165,7 +165,7 @@ def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
         made = lib.el_take_records(
             reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
         )
-        if made == -2:
+        if made == lib.EL_TAKEN_NO_MEMORY:
             raise MemoryError("memory ran out while records were decoded")
         status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
     if status != lib.EL_CODEC_OK:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
 from eventlog.errors import (
+    ConcurrentUseError,
     CorruptLogError,
     EventLogError,
     OffsetOutOfRangeError,
@@ -32,7 +33,6 @@ from eventlog.storage.search import Query
 _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
 _OFFSET_END = 2**63 - 1
-_RAISED = -3  # the last item of the list is what the expression's function has raised
 
 MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 """How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
@@ -188,6 +188,11 @@ class LogReader:
         """The offset that will be read next."""
         return int(self._native.next_offset)
 
+    def check_idle(self) -> None:
+        """Raise `ConcurrentUseError` if records are being made of what it has read."""
+        if self._native.is_busy:
+            raise self._in_use()
+
     def seek(self, offset: int) -> None:
         """Go on at an offset that lies within the partition."""
         if self.is_current and self._open_segment.base_offset >= 0 and offset == self.next_offset:
@@ -278,17 +283,26 @@ class LogReader:
                 self._native, query.native, id(records), count_max, stop,
                 id(Record), id(MAKE), id(self._topic), id(self._partition),
             )  # fmt: skip
-            if taken == _RAISED:
-                raised: Any = records.pop()
+            if taken == lib.EL_TAKEN_RAISED:
+                raised: Any = records.pop()  # what the expression's function has raised
                 raise raised
             self._took(taken)
         return records
 
     def _took(self, count: int) -> None:
-        if count == -2:
+        if count >= 0:
+            return
+        if count == lib.EL_TAKEN_BUSY:
+            raise self._in_use()
+        if count == lib.EL_TAKEN_NO_MEMORY:
             raise MemoryError("memory ran out while records were read")
-        if count == -1:
-            raise self._corrupt()
+        raise self._corrupt()
+
+    def _in_use(self) -> ConcurrentUseError:
+        return ConcurrentUseError(
+            f"{self!r} makes a record just now, for another thread or for a caller further up in this one (a finalizer may "
+            "have come in between): give each of them an iterator or a consumer of its own"
+        )
 
     def _open(self, base_offset: int) -> bool:
         """Open a segment; False if it is not there."""
@@ -406,6 +420,8 @@ class LogReader:
     def _corrupt(self, status: int = -1) -> EventLogError:
         path = names.segment_file(self._directory, self._base_offset)
         position = self._native.error_position
+        if status == lib.EL_READ_BUSY:
+            return self._in_use()
         if status == lib.EL_READ_NO_MEMORY:
             return EventLogError(f"memory ran out while {path} was read")
         if status == lib.EL_READ_IO_ERROR:

@@ -15,7 +15,7 @@ typedef struct iterator {
     PyObject *state;
     el_reader *reader;
     int64_t stop_offset;
-    int is_loading; /* another thread must not decode what is being replaced */
+    int is_busy; /* whoever comes meanwhile must not decode what is being used or replaced */
     int has_records;
     record_maker maker;
 } iterator;
@@ -34,9 +34,7 @@ static int load(iterator *self, int64_t status) {
     PyObject *number = PyLong_FromLongLong(status);
     if (number == NULL)
         return -1;
-    self->is_loading = 1;
     PyObject *answer = PyObject_CallFunctionObjArgs(PyTuple_GetItem(self->state, LOAD), number, NULL);
-    self->is_loading = 0;
     Py_DECREF(number);
     int has_more = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
@@ -55,12 +53,7 @@ static PyObject *make(iterator *self, const el_record *record) {
     return made;
 }
 
-__attribute__((flatten)) static PyObject *next(PyObject *object) {
-    iterator *self = (iterator *)object;
-    if (self->is_loading) {
-        PyErr_SetString(PyExc_ValueError, "the iterator is in use by another thread");
-        return NULL;
-    }
+static PyObject *next_object(iterator *self) {
     for (;;) {
         el_record record;
         int more = el_reader_next(self->reader, self->stop_offset, &record);
@@ -69,6 +62,20 @@ __attribute__((flatten)) static PyObject *next(PyObject *object) {
         if (load(self, more) != 1)
             return NULL;
     }
+}
+
+/* Making a record may run the garbage collector, and with it any code: a finalizer that goes on with this very iterator, or another
+ * thread that does. */
+__attribute__((flatten)) static PyObject *next(PyObject *object) {
+    iterator *self = (iterator *)object;
+    if (self->is_busy) {
+        load(self, EL_TAKEN_BUSY);
+        return NULL;
+    }
+    self->is_busy = 1;
+    PyObject *made = next_object(self);
+    self->is_busy = 0;
+    return made;
 }
 
 static PyType_Slot slots[] = {
@@ -97,7 +104,7 @@ static PyObject *new_iterator(PyObject *state, int64_t stop_offset, int has_reco
     self->state = state;
     self->reader = PyLong_AsVoidPtr(PyTuple_GetItem(state, READER));
     self->stop_offset = stop_offset;
-    self->is_loading = 0;
+    self->is_busy = 0;
     self->has_records = has_records;
     self->maker = (record_maker){(PyTypeObject *)PyTuple_GetItem(state, RECORD_TYPE), PyTuple_GetItem(state, MAKE),
                                  PyTuple_GetItem(state, TOPIC), PyTuple_GetItem(state, PARTITION), -1, NULL, {NULL}};

@@ -424,30 +424,40 @@ PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_
     return record;
 }
 
-/* Append a new record to the list: 0, or what the caller returns: -1 for a malformed one, -2 when memory ran out. */
+/* Append a new record to the list: 0, or the el_taken_status that the caller returns. */
 static int append_record(PyObject *list, record_maker *maker, el_reader *reader, const el_record *source) {
     if (el_append_stolen(list, el_make_record(maker, reader, source)) == 0)
         return 0;
     int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
     reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
     PyErr_Clear();
-    return is_malformed ? -1 : -2;
+    return is_malformed ? EL_TAKEN_MALFORMED : EL_TAKEN_NO_MEMORY;
+}
+
+static int64_t take_records(el_reader *reader, record_maker *maker, PyObject *list, int64_t max_records, int64_t stop_offset) {
+    int64_t count = 0;
+    int more = 1, failure = 0;
+    el_record record;
+    while (count < max_records && failure == 0 && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
+        failure = append_record(list, maker, reader, &record);
+        count++;
+    }
+    return failure != 0 ? failure : more < 0 ? EL_TAKEN_MALFORMED : count;
 }
 
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
     PyGILState_STATE state = PyGILState_Ensure();
     record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL, {NULL}};
-    int64_t count = 0;
-    int more = 1, failure = 0;
-    el_record record;
-    while (count < max_records && failure == 0 && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
-        failure = append_record((PyObject *)list, &maker, reader, &record);
-        count++;
+    int64_t taken = EL_TAKEN_BUSY;
+    if (!reader->is_busy) {
+        reader->is_busy = 1;
+        taken = take_records(reader, &maker, (PyObject *)list, max_records, stop_offset);
+        reader->is_busy = 0;
     }
     el_maker_clear(&maker);
     PyGILState_Release(state);
-    return failure != 0 ? failure : more < 0 ? -1 : count;
+    return taken;
 }
 
 /* Does the function accept these bytes? -1 when it has raised. */
@@ -504,10 +514,8 @@ static void append_exception(PyObject *list) {
     Py_XDECREF(trace);
 }
 
-int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
-                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
-    PyGILState_STATE state = PyGILState_Ensure();
-    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL, {NULL}};
+static int64_t take_found(el_reader *reader, const el_query *query, record_maker *maker, PyObject *list, int64_t max_records,
+                          int64_t stop_offset) {
     int64_t count = 0;
     int more = 1, failure = 0;
     el_record record;
@@ -518,14 +526,27 @@ int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, 
             break;
         int found = !query->is_inverted && query->accepts == (uintptr_t)Py_None ? 1 : is_found(query, &record);
         if (found == 1) {
-            failure = append_record((PyObject *)list, &maker, reader, &record);
+            failure = append_record(list, maker, reader, &record);
             count++;
         } else if (found < 0) {
-            append_exception((PyObject *)list);
-            failure = -3;
+            append_exception(list);
+            failure = EL_TAKEN_RAISED;
         }
+    }
+    return failure != 0 ? failure : more < 0 ? EL_TAKEN_MALFORMED : count;
+}
+
+int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
+                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    record_maker maker = {(PyTypeObject *)record_type, (PyObject *)make, (PyObject *)topic, (PyObject *)partition, -1, NULL, {NULL}};
+    int64_t taken = EL_TAKEN_BUSY;
+    if (!reader->is_busy) {
+        reader->is_busy = 1;
+        taken = take_found(reader, query, &maker, (PyObject *)list, max_records, stop_offset);
+        reader->is_busy = 0;
     }
     el_maker_clear(&maker);
     PyGILState_Release(state);
-    return failure != 0 ? failure : more < 0 ? -1 : count;
+    return taken;
 }

@@ -51,9 +51,16 @@ typedef struct el_placed {
 /* As el_append_unit, and say where, unless `placed` is NULL. */
 int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
 
+enum el_taken_status {
+    EL_TAKEN_MALFORMED = -1,
+    EL_TAKEN_NO_MEMORY = -2,
+    EL_TAKEN_RAISED = -3, /* a function that was called has raised */
+    EL_TAKEN_BUSY = -4,   /* somebody is taking records already: this very thread, too, if the garbage collector has run its code */
+};
+
 /* Append up to max_records checked records below stop_offset to a list, as instances of record_type, a subclass of tuple with seven
  * fields. make is tuple.__new__, or the address of None where an instance may be filled in place. Returns how many, -1 when a
- * record is malformed (reader->codec_status), -2 when memory ran out. */
+ * record is malformed (reader->codec_status), or another el_taken_status. */
 int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
                         uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 
@@ -66,8 +73,8 @@ typedef struct el_query {
     uintptr_t accepts;
 } el_query;
 
-/* As el_take_records, with those records alone that the query is for, as many as stand in the checked batches. -3: `accepts` has
- * raised; the exception was appended to the list. */
+/* As el_take_records, with those records alone that the query is for, as many as stand in the checked batches. EL_TAKEN_RAISED: `accepts`
+ * has raised; the exception was appended to the list. */
 int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
                       uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 

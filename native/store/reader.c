@@ -245,6 +245,8 @@ static void check_following(el_reader *reader, int64_t end_offset) {
 
 int el_reader_load(el_reader *reader, int64_t end_offset) {
     el_batch batch;
+    if (reader->is_busy)
+        return EL_READ_BUSY;
     if (reader->records < reader->records_end || reader->cursor < reader->verified)
         return EL_READ_READY;
     if (end_offset > reader->settled_offset) {

@@ -25,6 +25,7 @@ enum el_read_status {
     EL_READ_CORRUPT,        /* el_reader.codec_status and .error_position say what and where */
     EL_READ_IO_ERROR,       /* el_reader.error_number */
     EL_READ_NO_MEMORY,
+    EL_READ_BUSY, /* records are being made of what was read before */
 };
 
 /* The segment that a reader goes through. */
@@ -58,6 +59,7 @@ typedef struct el_reader {
     int64_t settled_offset; /* what was read ahead is final only below this offset */
     int64_t following_base; /* the base offset that the batch behind the checked ones must have: no checksum covers it */
     int allow_gaps;         /* set for compacted topics: it may be larger */
+    int is_busy;            /* what stands in the buffer is in use: nothing may be read over it */
     /* The records that are being decoded: in the buffer, or a decompressed section that the caller holds. */
     el_batch batch;
     const uint8_t *records;
