@@ -36,7 +36,7 @@ from eventlog.storage.limits import change_settings_of
 from eventlog.storage.partition import Partition
 from eventlog.storage.recovery import create_partition, is_created
 from eventlog.storage.segments_lock import segments_locked
-from eventlog.storage.store import complete_store, existing_partitions, failures_named, prepare_store
+from eventlog.storage.store import StoreDirectory, complete_store, existing_partitions, failures_named
 from eventlog.storage.verification import verify
 from eventlog.waiting import Flag, Signals
 
@@ -75,14 +75,16 @@ class Log:
         self._process_id = os.getpid()
         self._is_closing = False
         self._is_closed = False
-        is_new = prepare_store(path, create=create)
-        with failures_named(path):
-            self._signals = Signals(names.signals_file(path))
-            self._gate = Gate(
-                names.catalog_gate_file(path), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
-            )
         with ExitStack() as opened:  # closed again unless all of it succeeds
+            self._directory = StoreDirectory(path, create=create, lock_timeout_ms=lock_timeout_ms)
+            opened.callback(self._directory.close)
+            with failures_named(path):
+                self._signals = Signals(names.signals_file(path))
+                self._gate = Gate(
+                    names.catalog_gate_file(path), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
+                )
             opened.callback(self._gate.close)
+            is_new = self._directory.is_new
             self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new, gate=self._gate.passed)
             opened.callback(self._environment.close)
             self._topics = TopicCatalog(self._environment)
@@ -274,6 +276,7 @@ class Log:
             partitions = [*self._partitions.values(), *self._deleted]
             self._partitions.clear()
         with ExitStack() as steps:  # all of them, whatever the others raise
+            steps.callback(self._directory.close)
             steps.callback(self._gate.close)
             steps.callback(self._environment.close)
             for partition in reversed(partitions):

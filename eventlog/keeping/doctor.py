@@ -9,6 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from eventlog.storage.gate import gate_holder
 from eventlog.storage.glance import glance
 from eventlog.storage.inspection import verify_partition
 from eventlog.storage.poison import DAMAGED
-from eventlog.storage.store import prepare_store
+from eventlog.storage.store import StoreDirectory
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
@@ -40,6 +41,7 @@ _FILES_A_PARTITION, _FILES_BESIDES = 4, 64
 _FUTURE_MS = 3_600_000
 _UNFLUSHED_SECONDS = 60
 _PROBLEMS_SHOWN = 5
+_LOCK_TIMEOUT_MS = 30_000
 _TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?tmp")
 
 
@@ -83,14 +85,19 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
     store = as_path("path", path)
     check_bool("deep", deep)
     try:
-        prepare_store(store, create=False)
+        directory = StoreDirectory(store, create=False, lock_timeout_ms=_LOCK_TIMEOUT_MS)
     except EventLogError as error:
         return [Finding(ERROR, str(store), str(error))]
+    with closing(directory):
+        return _sorted(_findings(store, deep))
+
+
+def _findings(store: Path, deep: bool) -> list[Finding]:
     findings = [*_guarded(str(store), lambda: _directory(store))]
     try:
         environment = CatalogEnvironment(names.catalog_directory(store), create=False, read_only=True)
     except EventLogError as error:
-        return _sorted([*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")])
+        return [*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")]
     try:
         findings += _guarded("catalog", lambda: _catalog(store, environment))
         topics, groups = TopicCatalog(environment), GroupCatalog(environment)
@@ -111,7 +118,7 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
         findings.append(Finding(ERROR, "catalog", str(error), "eventlog restore BACKUP DEST"))
     finally:
         environment.close()
-    return _sorted(findings)
+    return findings
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

@@ -4,6 +4,7 @@
     <store>/logs/<topic>-<partition>/       segments; nothing else stands in logs/
     <store>/shared/<topic>-<partition>.head the mapped head
     <store>/shared/<group>.acks             the mapped committed offsets of a consumer group
+    <store>/shared/users                    from where the store is used
     <store>/shared/signals                  the bells of those who wait
     <store>/shared/members                  a lock for each live member of any group
     <store>/shared/maintenance              a lock for whoever does the housekeeping
@@ -86,6 +87,11 @@ def acks_file(store: Path, group: str) -> Path:
     return shared_directory(store) / f"{group}.acks"
 
 
+def users_file(store: Path) -> Path:
+    """From which machine and namespaces the store is used by those who have it open."""
+    return shared_directory(store) / "users"
+
+
 def signals_file(store: Path) -> Path:
     """The bells of everybody who waits."""
     return shared_directory(store) / "signals"
@@ -126,7 +132,7 @@ def maintenance_file(store: Path) -> Path:
     return shared_directory(store) / "maintenance"
 
 
-SHARED_FILES = (signals_file, members_file, catalog_gate_file, maintenance_file)
+SHARED_FILES = (users_file, signals_file, members_file, catalog_gate_file, maintenance_file)
 """What stands in shared/ besides the files of partitions and groups."""
 
 

@@ -4,38 +4,103 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from eventlog.access import refuse_link, refuse_strangers_store
 from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
-from eventlog.storage import files, names
+from eventlog.storage import files, names, users
 
 FORMAT_VERSION = 1
 
 _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 
 
-def prepare_store(path: Path, *, create: bool) -> bool:
-    """Check the directory of a store, or make one; True for a new one, which `complete_store` has to finish.
+class StoreDirectory:
+    """The directory of a store, made where there is none, and held open with the lock of all who use the store.
 
-    Raises `StoreOpenError` or `DiskFullError`."""
-    with failures_named(path):
-        if path.is_dir():
-            refuse_strangers_store(path)
-        is_new = not _is_store(path, create)
-        if is_new:
-            _make_directories(path)
-        else:
-            _check_version(path)
-    with failures_named(path):
-        for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
-            refuse_link(directory)
-    for directory in (path, names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
+    `is_new` tells of one that `complete_store` has to finish. Raises `StoreOpenError`, also where others use the store from
+    another namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
+
+    def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
+        self.path = path
+        self._descriptor = -1
+        _open_directories.add(self)
+        try:
+            with failures_named(path):
+                self.is_new = _is_to_be_made(path, create)
+                self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                self._join(lock_timeout_ms)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, lock_timeout_ms: int) -> None:
+        origin = users.own_origin()
+        if users.try_alone(self._descriptor):
+            _make_directories(self.path, is_new=self.is_new)
+            _check_directories(self.path)
+            users.note_origin(self.path, origin)
+        # The kernel gives the exclusive lock back before it takes the shared one: another process may have been alone.
+        users.share(self.path, self._descriptor, lock_timeout_ms)
+        users.check_origin(self.path, self._descriptor, origin)
+        _check_directories(self.path)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            files.unlock_and_close(descriptor)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the lock is the parent's, and ends with it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            files.close(descriptor)
+
+
+_open_directories: weakref.WeakSet[StoreDirectory] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for directory in list(_open_directories):
+        directory._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _is_to_be_made(path: Path, create: bool) -> bool:
+    """Check the directory of a store without changing anything but that a missing one is made; True for a new one."""
+    if path.is_dir():
+        refuse_strangers_store(path)
+    if _is_store(path, create):
+        _check_version(path)
+        return False
+    files.make_private_directory(path)
+    files.refuse_network_file_system(path)
+    return True
+
+
+def _directories(path: Path) -> tuple[Path, ...]:
+    return names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)
+
+
+def _make_directories(path: Path, *, is_new: bool) -> None:
+    """Make what a new store consists of; of an old one what holds no truth, and may have been deleted."""
+    for directory in _directories(path) if is_new else (names.shared_directory(path),):
+        if is_new or not files.is_there(directory):
+            files.make_directory(directory)
+
+
+def _check_directories(path: Path) -> None:
+    for directory in _directories(path):
+        refuse_link(directory)
+    for directory in (path, *_directories(path)):
         if not os.access(directory, _READ_WRITE):
             raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
-    return is_new
 
 
 def complete_store(path: Path) -> None:
@@ -79,13 +144,6 @@ def _may_stand_in_a_new_store(name: str) -> bool:
     # Another process may be making the store right now, or may have died before it renamed the last file.
     is_temporary = name.startswith(names.format_file(Path()).name) and name.endswith(".tmp")
     return is_temporary or name in ("logs", "shared", "meta", "lost+found")
-
-
-def _make_directories(path: Path) -> None:
-    files.make_private_directory(path)
-    files.refuse_network_file_system(path)
-    for directory in (names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)):
-        files.make_directory(directory)
 
 
 def _check_version(path: Path) -> None:

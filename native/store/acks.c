@@ -140,7 +140,8 @@ int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_
 int el_group_begin_persist(el_group *group, int64_t interval_ms) {
     int64_t now = now_ms(CLOCK_MONOTONIC);
     int64_t begun = atomic_load(&group->persist_begun_ms);
-    if (now - begun < interval_ms || !atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now))
+    int is_recent = begun <= now && now - begun < interval_ms; /* a later time is that of another clock */
+    if (is_recent || !atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now))
         return 0;
     EL_FAULT_POINT("persist.begun");
     return 1;

@@ -190,6 +190,8 @@ static void test_generations_only_grow_and_seats_belong_to_their_member(void) {
     el_group_seen(group, 3, 200); /* somebody who had the seat before */
     CHECK(atomic_load(&group->seats[3].seen_ms) == 1);
     CHECK(el_group_begin_persist(group, 1000) && !el_group_begin_persist(group, 1000));
+    atomic_fetch_add(&group->persist_begun_ms, 3600000); /* by the clock of another time namespace, which was there before */
+    CHECK(el_group_begin_persist(group, 1000) && !el_group_begin_persist(group, 1000));
     el_group_unmap(group);
 }
 
