@@ -14,6 +14,7 @@ from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import (
     ForkedProcessError,
+    LockTimeoutError,
     PartitionNotFoundError,
     StoreClosedError,
     TopicExistsError,
@@ -168,12 +169,18 @@ class Log:
         return topic
 
     def _apply_settings(self, topic: TopicDescription) -> None:
-        """Let everybody who has the topic open know its settings."""
+        """Let everybody who has the topic open know its settings: all partitions that can be told."""
+        failure = None
         for partition in range(topic.partitions):
-            change_settings_of(
-                self.path, self._signals, topic.name, partition, topic.settings(), self._lock_timeout_ms
-            )
+            try:
+                change_settings_of(
+                    self.path, self._signals, topic.name, partition, topic.settings(), self._lock_timeout_ms
+                )
+            except LockTimeoutError as error:
+                failure = error
         self._signals.catalog_changed()
+        if failure is not None:
+            raise failure
 
     def topic(self, name: str) -> TopicDescription:
         """A topic's partitions and settings. Raises `TopicNotFoundError`."""

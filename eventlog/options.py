@@ -61,10 +61,12 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
 
 class TopicConfig(NamedTuple):
     """A topic's settings: those that were given, over the defaults. `had_gaps` says that records may have been taken out of
-    the middle by compaction, under an earlier setting, or by repair."""
+    the middle by compaction, under an earlier setting, or by repair; `decided_by` is the number of the catalog's transaction
+    that made them what they are, 0 where none is known."""
 
     given: dict[str, Setting]
     had_gaps: bool = False
+    decided_by: int = 0
 
     @classmethod
     def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:

@@ -122,8 +122,10 @@ int el_head_peek(const el_head *head, el_tail *tail);
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
 void el_head_segments_changed(el_head *head);
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
-int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
-                            int32_t *holder);
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t number,
+                            int64_t timeout_ms, int32_t *holder);
+int64_t el_head_settings_number(const el_head *head);
+void el_head_allow_gaps(el_head *head);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);

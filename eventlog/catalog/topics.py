@@ -1,4 +1,8 @@
-"""Topics in the catalog: one entry a topic, its name as key, JSON as value."""
+"""Topics in the catalog: one entry a topic, its name as key, JSON as value.
+
+What an entry says is an intent until the heads of the partitions go by it, too. Both have the number of the transaction that
+decided it; so whoever finds a head behind brings it up, however late, and never back.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +26,25 @@ _DELETED = b"deleted"  # topics whose files are still being removed
 class TopicDescription(NamedTuple):
     """A topic: its number of partitions, the settings that were given, and when it was made (ms since the epoch).
 
-    `had_gaps` says that records may have been taken out of the middle, by compaction or repair."""
+    `had_gaps` says that records may have been taken out of the middle, by compaction or repair. `decided_by` is the number of
+    the catalog's transaction that made the settings what they are. `added` has, for each time when partitions were added, the
+    first of them and the number of that transaction; nothing for those that an earlier version has made."""
 
     name: str
     partitions: int
     config: Mapping[str, Setting]
     created_ms: int
     had_gaps: bool = False
+    decided_by: int = 0
+    added: tuple[tuple[int, int], ...] = ()
 
     def settings(self) -> TopicConfig:
         """All settings, defaults included."""
-        return TopicConfig(dict(self.config), self.had_gaps)
+        return TopicConfig(dict(self.config), self.had_gaps, self.decided_by)
+
+    def made_by(self, partition: int) -> int:
+        """The number of the catalog's transaction that made this partition; 0 where that is not known."""
+        return max((number for first, number in self.added if first <= partition), default=0)
 
 
 def _encode(topic: TopicDescription) -> bytes:
@@ -41,6 +53,8 @@ def _encode(topic: TopicDescription) -> bytes:
         "config": dict(topic.config),
         "created_ms": topic.created_ms,
         "had_gaps": topic.had_gaps,
+        "decided_by": topic.decided_by,
+        "added": topic.added,
     }
     return with_checksum(topic.name.encode(), json.dumps(content, sort_keys=True).encode())
 
@@ -50,8 +64,9 @@ def _decode(name: bytes, value: bytes) -> TopicDescription:
     try:
         fields = json.loads(content)
         return TopicDescription(
-            name.decode(), fields["partitions"], fields["config"], fields["created_ms"], fields.get("had_gaps", False)
-        )
+            name.decode(), fields["partitions"], fields["config"], fields["created_ms"], fields.get("had_gaps", False),
+            fields.get("decided_by", 0), tuple((first, number) for first, number in fields.get("added", ())),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise EventLogError(f"the catalog's entry for topic {name!r} is damaged: {error}") from error
 
@@ -71,8 +86,9 @@ class TopicCatalog:
 
     def create(self, name: str, partitions: int, config: TopicConfig) -> TopicDescription:
         """Add a topic, durably. Raises `TopicExistsError`."""
-        topic = TopicDescription(name, partitions, config.given, now_ms())
         with self._environment.transaction(_DATABASE, write=True) as transaction:
+            number = int(transaction.id())
+            topic = TopicDescription(name, partitions, config.given, now_ms(), decided_by=number, added=((0, number),))
             if transaction.get(name.encode(), db=self._environment.database(_DELETED)) is not None:
                 raise TopicExistsError(f"topic {name!r} is being deleted: 'eventlog maintain' finishes that")
             if not transaction.put(name.encode(), _encode(topic), overwrite=False):
@@ -91,8 +107,11 @@ class TopicCatalog:
                     "added, because the records of the others would be lost"
                 )
             given = {key: value for key, value in {**before.config, **config}.items() if value is not None}
+            number = int(transaction.id())
             may_have_gaps = before.settings().may_have_gaps
-            after = before._replace(partitions=partitions or before.partitions, config=given, had_gaps=may_have_gaps)
+            after = before._replace(config=given, had_gaps=may_have_gaps, decided_by=number)
+            if partitions is not None and partitions > before.partitions:
+                after = after._replace(partitions=partitions, added=(*before.added, (before.partitions, number)))
             transaction.put(name.encode(), _encode(after))
         return after
 
@@ -118,10 +137,12 @@ class TopicCatalog:
         """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             yield _existing(transaction, name)
+
     def note_gaps(self, name: str) -> None:
         """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
-            transaction.put(name.encode(), _encode(_existing(transaction, name)._replace(had_gaps=True)))
+            noted = _existing(transaction, name)._replace(had_gaps=True, decided_by=int(transaction.id()))
+            transaction.put(name.encode(), _encode(noted))
 
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""

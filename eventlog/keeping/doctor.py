@@ -28,6 +28,7 @@ from eventlog.storage.file_locks import lock_holders
 from eventlog.storage.gate import gate_holder
 from eventlog.storage.glance import glance
 from eventlog.storage.inspection import verify_partition
+from eventlog.storage.limits import is_told
 from eventlog.storage.poison import DAMAGED
 from eventlog.storage.store import StoreDirectory
 
@@ -241,6 +242,9 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
         if _state_of(holder) in ("T", "t"):
             text = f"process {holder} is stopped while it holds a mutex: appends of others time out until it goes on or ends"
             yield Finding(ERROR, partition.name, text, f"kill -CONT {holder}")
+    if not is_told(partition.store, partition.topic.name, partition.number, partition.topic.settings()):
+        text = "its users go by older settings of the topic: the process that altered it did not come to tell them"
+        yield Finding(WARNING, partition.name, text, "eventlog maintain")
     wrong = wrong_indexes(partition.directory)
     if wrong:
         text = f"{len(wrong)} index files are missing or torn, such as {wrong[0].name}: reads are right, but slow"

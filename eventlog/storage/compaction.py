@@ -272,6 +272,7 @@ class _Compaction:
         with self._parts.locked():
             if not all(files.is_there(segment.path) for segment in group):
                 return False  # retention, or somebody's request, has deleted records meanwhile
+            lib.el_head_allow_gaps(self._parts.head.pointer)  # first: no reader may take the gaps for damage
             swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
             lib.el_head_segments_changed(self._parts.head.pointer)
         return True

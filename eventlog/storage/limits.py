@@ -8,7 +8,7 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import LockTimeoutError
 from eventlog.options import TopicConfig
-from eventlog.storage.glance import head_to_change
+from eventlog.storage.glance import head_to_change, trusted_head
 from eventlog.waiting import Signals
 
 
@@ -24,14 +24,25 @@ def native_limits(settings: TopicConfig) -> Any:
 def change_settings(head: Any, signals: Signals, settings: TopicConfig, timeout_ms: int) -> None:
     """Let a mapped head go by these settings, in every process; what it does not hold is loaded anew by the next append.
 
-    Raises `LockTimeoutError`."""
+    A head that goes by later settings is left as it is. Raises `LockTimeoutError`."""
     holder = ffi.new("int32_t *")
-    limits, gaps = native_limits(settings), settings.may_have_gaps
-    if lib.el_head_change_settings(head, signals.pointer, limits, gaps, timeout_ms, holder) != lib.EL_DONE:
+    change = native_limits(settings), settings.may_have_gaps, settings.decided_by
+    if lib.el_head_change_settings(head, signals.pointer, *change, timeout_ms, holder) != lib.EL_DONE:
         raise LockTimeoutError(
             f"process {holder[0]} has held the append mutex of a partition for more than {timeout_ms} ms; if it is stopped, "
-            "continue or kill it, and alter the topic again"
+            "continue or kill it; the topic is altered, and the partition follows when it is opened next, as by 'maintain'"
         )
+
+
+def is_behind(head: Any, settings: TopicConfig) -> bool:
+    """Does a mapped head go by older settings? Whoever altered the topic died before it had told all partitions."""
+    return int(lib.el_head_settings_number(head)) < settings.decided_by
+
+
+def is_told(store: Path, topic: str, partition: int, settings: TopicConfig) -> bool:
+    """Do all who have the partition open go by these settings? Also true where nobody has used it since the machine started."""
+    with trusted_head(store, topic, partition) as head:
+        return head is None or not is_behind(head, settings)
 
 
 def change_settings_of(

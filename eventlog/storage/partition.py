@@ -17,6 +17,7 @@ from eventlog.errors import (
     ForkedProcessError,
     InvalidArgumentError,
     InvalidTypeError,
+    LockTimeoutError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
     StoreClosedError,
@@ -32,7 +33,7 @@ from eventlog.storage import files, names
 from eventlog.storage.appender import Appender
 from eventlog.storage.deletion import delete_before
 from eventlog.storage.head import SharedHead
-from eventlog.storage.limits import change_settings, native_limits
+from eventlog.storage.limits import change_settings, is_behind, native_limits
 from eventlog.storage.parts import Parts
 from eventlog.storage.poison import DAMAGED, DELETED
 from eventlog.storage.reader import MAKE, LogReader, SegmentList
@@ -109,13 +110,13 @@ class Partition:
             may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self._lock_timeout_ms,
         )  # fmt: skip
         try:
-            self._use_head(settings, removed, limits)
+            self._use_head(removed, limits)
         except BaseException:
             self._native = None
             self._head.close()
             raise
 
-    def _use_head(self, settings: TopicConfig, removed: Path, limits: Any) -> None:
+    def _use_head(self, removed: Path, limits: Any) -> None:
         if self._head.poison == DELETED:
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:
@@ -134,9 +135,9 @@ class Partition:
         )
         self._native = self._appender.pointer
         self._reload_settings()
-        if self._settings != settings:
-            # They were altered while it was opened.
-            change_settings(self._head.pointer, self._signals, self._settings, self._lock_timeout_ms)
+        if is_behind(self._head.pointer, self._settings):
+            with suppress(LockTimeoutError):  # it can be read nevertheless, and that there may be gaps is known
+                change_settings(self._head.pointer, self._signals, self._settings, self._lock_timeout_ms)
             self._reload_settings()
         self._shorten_calls()
 

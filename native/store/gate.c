@@ -48,4 +48,5 @@ int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder) {
 void el_gate_leave(el_gate *gate) {
     atomic_store(&gate->holder, 0);
     pthread_mutex_unlock(&gate->mutex);
+    EL_FAULT_POINT("gate.left");
 }

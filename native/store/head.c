@@ -242,20 +242,32 @@ void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t 
     } while (*segment_base != __atomic_load_n(&head->tail.segment_base, __ATOMIC_RELAXED));
 }
 
-int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
-                            int32_t *holder) {
+int64_t el_head_settings_number(const el_head *head) {
+    return atomic_load_explicit(&head->settings_number, memory_order_acquire);
+}
+
+void el_head_allow_gaps(el_head *head) {
+    atomic_store(&head->may_have_gaps, 1);
+    EL_FAULT_POINT("settings.gaps");
+}
+
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t number,
+                            int64_t timeout_ms, int32_t *holder) {
+    if (may_have_gaps)
+        el_head_allow_gaps(head);
     int status = el_head_lock_append(head, signals, timeout_ms, holder);
     if (status != EL_DONE)
         return status;
-    int32_t leader_epoch = head->limits.leader_epoch;
     EL_FAULT_POINT("settings.locked");
-    head->limits = *limits;
-    head->limits.leader_epoch = leader_epoch;
-    EL_FAULT_POINT("settings.limits");
-    if (may_have_gaps)
-        atomic_store(&head->may_have_gaps, 1);
-    atomic_fetch_add(&head->settings_version, 1);
-    EL_FAULT_POINT("settings.counted");
+    if (el_head_settings_number(head) <= number) {
+        int32_t leader_epoch = head->limits.leader_epoch;
+        head->limits = *limits;
+        head->limits.leader_epoch = leader_epoch;
+        EL_FAULT_POINT("settings.limits");
+        atomic_fetch_add(&head->settings_version, 1);
+        EL_FAULT_POINT("settings.counted");
+        atomic_store(&head->settings_number, number);
+    }
     el_head_unlock_append(head);
     return EL_DONE;
 }

@@ -80,7 +80,8 @@ typedef struct el_head {
     _Atomic uint32_t poison;           /* errno of the I/O failure that poisoned the partition */
     _Atomic uint32_t may_have_gaps;    /* compaction or repair has taken records, or may do so: offsets need not follow closely */
     _Atomic uint32_t settings_version; /* counts changes of the topic's settings: load them again */
-    uint8_t pad_published[24];
+    _Atomic int64_t settings_number;   /* of the catalog's transaction that decided the settings; 0: none that is known */
+    uint8_t pad_published[16];
 
     el_watch watch;
     el_group_commit group;
@@ -184,9 +185,15 @@ void el_head_segments_changed(el_head *head);
 /* Where the segment that takes appends begins, and how many bytes of it hold batches; a guess that fits together, for people. */
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
 
-/* The topic's settings were changed: appends go by the new limits, whoever has the partition open. EL_DONE or EL_LOCK_TIMEOUT. */
-int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t timeout_ms,
-                            int32_t *holder);
+/* The topic's settings were changed by the catalog's transaction of this number: appends go by the new limits, whoever has the
+ * partition open. A head that goes by a later transaction is left as it is, so that this can be done again, and late. That
+ * there may be gaps is known even where the append mutex cannot be had. EL_DONE or EL_LOCK_TIMEOUT. */
+int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t number,
+                            int64_t timeout_ms, int32_t *holder);
+int64_t el_head_settings_number(const el_head *head);
+
+/* Records are about to be taken out of the middle. */
+void el_head_allow_gaps(el_head *head);
 
 /* A copy of the tail, taken under the append mutex. */
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
