@@ -143,6 +143,10 @@ class BareStore:
         assert all(offset < found.end_offset for offset in records)
         return [records[offset] for offset in sorted(records)]
 
+    def catalog_bytes(self) -> int:
+        """How much of the disk the catalog takes."""
+        return (self._path / "meta" / "data.mdb").stat().st_blocks * 512
+
     def committed(self, group: str) -> dict[tuple[str, int], tuple[int, int]]:
         """(committed offset by the slot, by the catalog) of each partition; -1: none."""
         stored = self._stored_offsets(group)

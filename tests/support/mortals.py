@@ -7,12 +7,13 @@ bounded number of things and then ends in peace, if it lives that long.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import eventlog
-from eventlog import EventLog, TopicPartition
+from eventlog import Consumer, EventLog, EventLogError, GroupNotFoundError, StaleMemberError, TopicPartition
 from eventlog.options import FSYNC_POLICIES
 from tests.support import payloads
 from tests.support.members import spans_of
@@ -24,12 +25,28 @@ COMPACTED = "compacted"
 PLACES = [*((TOPIC, number) for number in range(PARTITIONS)), (RETAINED, 0)]
 GROUP = "workers"
 RESET_GROUP = "wanderers"  # nobody reads in it, it is only reset
+SHAKEN_GROUP = "shaken"  # it is reset and deleted while its members read and commit
+STUMBLING_GROUP = "stumblers"  # its members commit by themselves, and their work fails at times
 
 _UNITS = 60
 _POLLS = 25
 _OPERATIONS = 8
 _SIZES = (1, 1, 1, 1, 2, 5, 40)
 _FILLER_BYTES = (None, None, None, 3000, 20_000)
+_SETTINGS = {
+    "index.interval.bytes": (256, 512, 1024),
+    "segment.bytes": (32_768, 65_536),
+    "segment.ms": (1000, 604_800_000),
+    "max.message.bytes": (200_000, 1_048_588),
+    "message.timestamp.type": ("CreateTime", "LogAppendTime"),
+    "max.compaction.lag.ms": (1, 2**63 - 1),
+}
+_SETTINGS_OF_KEYED = {
+    "cleanup.policy": ("compact", "delete"),
+    "min.cleanable.dirty.ratio": (0.1, 0.9),
+    "delete.retention.ms": (0, 60_000),
+    "segment.bytes": (4096, 8192),
+}
 
 
 def create(store: Path) -> None:
@@ -103,9 +120,18 @@ def consume(connection: Connection, store: Path, seed: int) -> None:
             stops = {partition: stop for partition, _, stop in spans}
             if choices.random() < 0.3:
                 stops = dict(choices.sample(list(stops.items()), min(1, len(stops))))
+            if choices.random() < 0.1:
+                _look_from_beside(store)
             is_synced = choices.random() < 0.2
             consumer.commit({TopicPartition(TOPIC, number): stop for number, stop in stops.items()}, sync=is_synced)
             connection.send(("committed", (stops, is_synced)))
+
+
+def _look_from_beside(store: Path) -> None:
+    """Open and close the store once more, as another part of a program does that knows nothing of this one."""
+    with eventlog.open(store) as log:
+        log.describe_groups()
+    eventlog.diagnose(store)
 
 
 def follow(connection: Connection, store: Path, seed: int) -> None:
@@ -148,7 +174,8 @@ def operate(connection: Connection, store: Path, seed: int) -> None:
     for number in range(_OPERATIONS):
         with _opened(store, choices) as log:
             topic, partition = choices.choice(PLACES)
-            log.alter_topic(topic, config={"index.interval.bytes": choices.choice((256, 512, 1024))})
+            log.alter_topic(topic, config=_some(_SETTINGS, choices))
+            log.alter_topic(COMPACTED, config=_some(_SETTINGS_OF_KEYED, choices))
             wandering = log.create_group(RESET_GROUP)
             bounds = log.offsets(topic)[partition]
             wandering.reset({TopicPartition(topic, partition): choices.randrange(bounds.start_offset, bounds.end_offset + 1)})
@@ -161,6 +188,79 @@ def operate(connection: Connection, store: Path, seed: int) -> None:
             log.group(name).delete()
             log.delete_topic(name)
             connection.send(("operated", name))
+
+
+def _some(settings: dict[str, tuple[object, ...]], choices: random.Random) -> dict[str, object]:
+    names = choices.sample(sorted(settings), choices.randrange(1, 4))
+    return {name: choices.choice(settings[name]) for name in names}
+
+
+def be_shaken(connection: Connection, store: Path, seed: int) -> None:
+    """Join a group, read, commit and leave, again and again, whatever becomes of the group meanwhile."""
+    choices = random.Random(seed)
+    with _opened(store, choices) as log:
+        for _ in range(_OPERATIONS):
+            with log.consumer(TOPIC, group=SHAKEN_GROUP) as consumer:
+                for _ in range(choices.randrange(1, 4)):
+                    consumer.poll(timeout=0.01, max_records=50)
+                    with suppress(StaleMemberError, GroupNotFoundError):
+                        consumer.commit(sync=choices.random() < 0.2)
+            connection.send(("operated", SHAKEN_GROUP))
+
+
+def shake(connection: Connection, store: Path, seed: int) -> None:
+    """Reset a group that is read, forget some of its offsets, delete it if nobody is there, and make it anew."""
+    choices = random.Random(seed)
+    with _opened(store, choices) as log:
+        for _ in range(_OPERATIONS):
+            group = log.create_group(SHAKEN_GROUP)
+            place = TopicPartition(TOPIC, choices.randrange(PARTITIONS))
+            with suppress(EventLogError):  # it is in use, or was deleted by another one of this role
+                step = choices.randrange(4)
+                if step == 0:
+                    group.delete()
+                elif step == 1:
+                    group.delete_offsets([place])
+                else:
+                    end = log.partition(*place).end_offset
+                    group.reset({place: choices.randrange(end + 1)})
+            connection.send(("operated", SHAKEN_GROUP))
+
+
+class _Stumble(Exception):
+    """What goes wrong in the work on a record."""
+
+
+def stumble(connection: Connection, store: Path, seed: int) -> None:
+    """Be a member that commits by itself; report ("finished", (partition, offset)) of a record once the work on it is done, and
+    fail at times, or close the store, with records in hand."""
+    choices = random.Random(seed)
+    for _ in range(_OPERATIONS):
+        with suppress(_Stumble), _opened(store, choices) as log:
+            consumer = log.consumer(TOPIC, group=STUMBLING_GROUP, auto_commit=True, auto_commit_interval_ms=1)
+            if choices.random() < 0.5:
+                with consumer:
+                    _work(connection, consumer, choices)
+            else:
+                _work(connection, consumer, choices)
+
+
+def _work(connection: Connection, consumer: Consumer, choices: random.Random) -> None:
+    for _ in range(choices.randrange(1, 5)):
+        records = consumer.poll(timeout=0.01, max_records=choices.choice((1, 3, 10)))
+        for record in records:
+            if choices.random() < 0.1:
+                raise _Stumble
+            connection.send(("finished", (record.partition, record.offset)))
+
+
+def look(connection: Connection, store: Path, seed: int) -> None:
+    """Read the catalog all the time; report after each look that nothing was wrong."""
+    with _opened(store, random.Random(seed)) as log:
+        for _ in range(_POLLS):
+            log.describe_groups()
+            log.offsets(TOPIC)
+            connection.send(("operated", "look"))
 
 
 def survive(connection: Connection, store: Path, seed: int) -> None:

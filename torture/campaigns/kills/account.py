@@ -23,6 +23,7 @@ class Account:
         self._synced: dict[int, int] = defaultdict(lambda: -1)
         self._followed: dict[tuple[str, int], int] = {}
         self._handed_out: dict[int, set[int]] = defaultdict(set)
+        self._finished: dict[int, set[int]] = defaultdict(set)
         self.records = 0
         self.commits = 0
 
@@ -38,6 +39,9 @@ class Account:
         elif kind == "handed out":
             for partition, first, stop in said:
                 self._handed_out[partition].update(range(first, stop))
+        elif kind == "finished":
+            partition, offset = said
+            self._finished[partition].add(offset)
         elif kind == "followed":
             group, partition, stop = said
             self.commits += 1
@@ -67,6 +71,9 @@ class Account:
         keyed = store.records(mortals.COMPACTED, 0, is_compacted=True)
         self._keyed.check({record.key: (record.offset, record.value) for record in keyed if record.key is not None})
         self._check_commits(store.committed(mortals.GROUP), ends)
+        for (_, partition), (slot, _) in store.committed(mortals.STUMBLING_GROUP).items():
+            unfinished = set(range(slot)) - self._finished[partition]
+            assert not unfinished, f"{TOPIC}-{partition}: committed {slot}, but nobody has finished {sorted(unfinished)[:5]}"
         for (group, partition), acknowledged in self._followed.items():
             slot, _ = store.committed(group)[TOPIC, partition]
             assert acknowledged <= slot <= ends[TOPIC, partition], f"{group}: {acknowledged} was acknowledged, there is {slot}"

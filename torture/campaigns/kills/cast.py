@@ -25,6 +25,10 @@ _ROLES: dict[Callable[..., None], int] = {
     mortals.write_keys: 2400,
     mortals.maintain: 8,
     mortals.operate: 8,
+    mortals.be_shaken: 8,
+    mortals.shake: 8,
+    mortals.stumble: 150,
+    mortals.look: 25,
 }
 _SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock")
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
@@ -126,8 +130,11 @@ class Mortal:
 
 def play(run: Run, deaths: Deaths, store: Path, account: Account, number: int) -> None:
     """Let processes work on the store, all at once, until each has died or come to its end."""
-    others = [mortals.maintain, mortals.operate, mortals.write_keys, mortals.follow]
-    roles = [mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, *run.random.sample(others, 2)]
+    others = [
+        mortals.maintain, mortals.operate, mortals.write_keys, mortals.follow, mortals.be_shaken, mortals.shake,
+        mortals.stumble, mortals.look,
+    ]  # fmt: skip
+    roles = [mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, *run.random.sample(others, 3)]
     chosen = deaths.next_succession() if run.random.random() < _SUCCESSIONS else []
     running: list[Mortal] = []
     try:

@@ -8,15 +8,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import eventlog
+from eventlog import EventLog
 from tests.support import heads, mortals, payloads
 from tests.support.bare_store import BareStore
 from tests.support.processes import Worker
+from tests.support.stores import TOPIC
 from torture.campaign import Run
 from torture.campaigns.kills.account import Account
 from torture.campaigns.kills.cast import Deaths, play
 
 _ROUNDS_A_STORE = 6
 _REBOOTS_A_ROUND = 0.5
+_CATALOG_BYTES_MAX = 4 * 2**20  # what it holds takes a tenth of that: more is what dead readers keep from being used again
 
 
 def _reboot(store: Path, account: Account) -> None:
@@ -35,8 +38,19 @@ def _go_on(run: Run, store: Path, account: Account, ends: dict[tuple[str, int], 
             offset = log.partition(topic, number).append(payloads.value(writer, 0, 0, 0, 1))
             assert offset == end, f"{topic}-{number}: the bytes end at {end}, the library goes on at {offset}"
             account.note("appended", (topic, number, offset, writer, 0, 1))
+        _shaken_group_goes_on(log)
         problems = [report.problems for report in log.verify() if report.problems]
         assert not problems, problems
+
+
+def _shaken_group_goes_on(log: EventLog) -> None:
+    """Whatever became of the group, and in the middle of what: a new member reads to the end, and can commit that."""
+    with log.consumer(TOPIC, group=mortals.SHAKEN_GROUP) as consumer:
+        while consumer.poll(timeout=0.0, max_records=5000) or len(consumer.assignment()) < mortals.PARTITIONS:
+            pass
+        consumer.commit()
+        lag = log.group(mortals.SHAKEN_GROUP).lag()
+    assert set(lag.values()) == {0}, f"{mortals.SHAKEN_GROUP} has read everything, and its lag is {lag}"
 
 
 def _survivor(run: Run, store: Path) -> Worker:
@@ -60,6 +74,7 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
             ends = account.check(bare)
         run.count("rounds checked byte by byte")
         _go_on(run, store, account, ends)
+        assert (used := bare.catalog_bytes()) < _CATALOG_BYTES_MAX, f"the catalog has grown to {used} bytes"
         if run.random.random() < _REBOOTS_A_ROUND:
             _reboot(store, account)
             run.count("reboots")
