@@ -36,7 +36,7 @@ def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: J
     try:
         with internals.groups.change(group.name) as change:
             epoch = change.number
-            locks.hold(epoch)
+            locks.hold(epoch, internals.lock_timeout_ms)
             try:
                 member, state = _enter(locks, group, change, request)
             except BaseException:

@@ -15,11 +15,13 @@ import os
 import struct
 import threading
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from eventlog.access import open_file
-from eventlog.errors import EventLogError, StoreClosedError, tells_failures
+from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, tells_failures
 from eventlog.storage import files
+from eventlog.storage.file_locks import attempts
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
@@ -88,12 +90,25 @@ class MemberLocks:
             raise StoreClosedError(f"{self!r} is closed")
         return self._opened[0]
 
-    def hold(self, epoch: int) -> None:
-        """Be alive as the member with this epoch, from now until this process ends or `release`."""
+    def hold(self, epoch: int, timeout_ms: int) -> None:
+        """Be alive as the member with this epoch, from now until this process ends or `release`.
+
+        A process that is killed while it joins lets go of the catalog before the kernel closes its files: whoever joins next
+        gets the same epoch, and waits for that. Raises `EventLogError`, `LockTimeoutError`."""
+        for _ in attempts(timeout_ms):
+            with suppress(BlockingIOError):
+                self._try_to_hold(epoch)
+                return
+        raise LockTimeoutError(f"a process that was killed as member {epoch} in {self._path} still has not ended: let it end")
+
+    def _try_to_hold(self, epoch: int) -> None:
         with self._lock:
             self._held.add(epoch)
             try:
                 fcntl.fcntl(self._descriptor(), fcntl.F_OFD_SETLK, _byte(fcntl.F_WRLCK, epoch))
+            except BlockingIOError:
+                self._held.discard(epoch)
+                raise
             except OSError as error:
                 self._held.discard(epoch)
                 raise EventLogError(f"the lock of member {epoch} in {self._path} cannot be had: {error}") from error
