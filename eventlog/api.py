@@ -145,7 +145,8 @@ class EventLog(Log):
 
         Consumers with the same `group` share the partitions, and commit how far they are; one without a group reads all
         partitions. Where nothing was committed it begins by `auto_offset_reset`: "earliest", "latest" or "error". With
-        `auto_commit` each poll commits what earlier ones returned. `assignor` is "range", "round-robin" or
+        `auto_commit` each poll commits what earlier ones returned, and iteration the records before the one that it hands out:
+        see `docs/guarantees.md` for what is finished when. `assignor` is "range", "round-robin" or
         "cooperative-sticky", the same for all members. A member that does not poll for `max_poll_interval_ms` loses its
         partitions. One with an `instance_id` is static: it keeps them for `session_timeout_ms` when its process is gone, and
         gets them back when it returns. With `durable` only records that are on disk are read. Raises

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from re import Pattern
 from types import TracebackType
 
 from eventlog.aio.hub import Hub, Worker
-from eventlog.consumer.consumer import Consumer, attend, await_work, hand_out_now, has_group_work
+from eventlog.consumer.consumer import Consumer, attend, await_work, close_as, hand_out_now, has_group_work
 from eventlog.errors import ConcurrentUseError
 from eventlog.options import check_timeout
 from eventlog.records.record import Record, TopicPartition
@@ -83,7 +84,8 @@ class AsyncConsumer:
 
     async def close(self) -> None:
         """As `Consumer.close`."""
-        await self._worker.call(self._consumer.close)
+        is_finished = sys.exc_info()[0] is None  # which the thread that closes cannot know
+        await self._worker.call(lambda: close_as(self._consumer, is_finished=is_finished))
 
     # --- what does not wait ----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 import threading
 import time
 import weakref
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from eventlog.consumer.assigned import Assigned
+from eventlog.consumer.hand import Hand
 from eventlog.consumer.lane import Lane
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
@@ -71,13 +73,16 @@ class Consumer:
         self._membership: Membership | None = None
         self._table: GroupTable | None = None
         self._assigned = Assigned(self._internals)
-        # Iteration: the chunk that is being handed out, its partition, and the record that the caller has in hand.
+        # Iteration: the chunk that is being handed out, its partition, the iterator that does so, and the record that its
+        # caller has in hand.
         self._chunk: Iterator[Record] = iter(())
         self._lane: Lane | None = None
+        self._hand: Hand | None = None
         self._record: Record | None = None
+        self._holding: list[Hand] = []  # iterators with a record in hand that others have gone past
         self._commit_record: Callable[[int], int] | None = None
         self._attention: Any = _Undisturbed
-        self._handed_out: set[Lane] = set()  # lanes with records that were handed out since the last commit
+        self._moved: set[Lane] = set()  # lanes with another position than the group has
         self._committed_at = time.monotonic()
         self._fenced: StaleMemberError | None = None
         self._is_closing = False
@@ -91,7 +96,7 @@ class Consumer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(may_commit=kind is None)
+        self._close(is_finished=kind is None)
 
     def __repr__(self) -> str:
         return f"<Consumer of {self._log!r}" + (f" in group {self.group}>" if self.group else ">")
@@ -119,6 +124,8 @@ class Consumer:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
             logs = {partition: self._internals.partition(*partition) for partition in as_topic_partitions(partitions)}
             self._table = None if self.group is None else self._groups.open(self.group)
+            self._lay_aside()
+            self._commit_finished_by_itself()
             self._drop(
                 [each for each, lane in self._assigned.lanes.items() if each not in logs or lane.log is not logs[each]]
             )
@@ -166,19 +173,23 @@ class Consumer:
 
     def _hand_out(self, wait: bool) -> Iterator[Record]:
         """Records until there are no more; with `wait` there are always more."""
-        while self._refill(wait):
-            attention = self._attention
-            for record in self._chunk:
-                self._record = record
-                yield record
-                if attention.wants_attention:
-                    break
+        hand = Hand()
+        try:
+            while self._refill(hand, wait):
+                attention = self._attention
+                for record in self._chunk:
+                    self._record = record
+                    yield record
+                    if attention.wants_attention:
+                        break
+        finally:
+            hand.is_open = False
 
-    def _refill(self, wait: bool) -> bool:
+    def _refill(self, hand: Hand, wait: bool) -> bool:
         """Have a chunk of one partition's records ready; what is left of the last one goes first."""
         with self._exclusively():
             lane = self._lane
-            self._settle()
+            self._settle(hand)
             while True:
                 self._attend()
                 if lane is not None and lane is self._lane and operator.length_hint(self._chunk):
@@ -197,24 +208,51 @@ class Consumer:
                     self._lane = None
                     return False
             assert self._lane is not None
+            self._hand = hand
             self._allow_short_commit()
             self._attention = self._membership if self._membership is not None else _Undisturbed
             return True
 
-    def _settle(self) -> None:
-        """The record that iteration handed out last is done with; commit what is due with auto_commit."""
+    def _settle(self, hand: Hand | None = None) -> None:
+        """The caller asks for more, by an iterator or by `poll`, and so has finished what it got before: all but the records
+        that other iterators have in hand. Commit what is due with auto_commit."""
+        self._lay_aside()
+        if self._hand is not None and self._hand is not hand and self._hand.is_open and self._lane is not None:
+            self._hand_out_no_more_of(self._lane)  # so that the other iterator comes here before it goes on
+        if self._holding:
+            self._holding = [other for other in self._holding if other.is_open and other is not hand]
+        if self._auto_commit_s is not None:
+            self._finish()
+            if time.monotonic() - self._committed_at >= self._auto_commit_s:
+                self._commit_finished_by_itself()
+
+    def _lay_aside(self) -> None:
+        """The record in hand stays in the hand of its iterator, which is not asked for the next one now."""
         self._commit_record = None
-        self._count_record()
-        self._record = None
-        if self._auto_commit_s is not None and time.monotonic() - self._committed_at >= self._auto_commit_s:
-            with suppress(StaleMemberError):  # lost partitions are found by the next look at the group
-                self._commit_handed_out()
+        if self._record is not None:
+            self._count_record()
+            assert self._hand is not None and self._lane is not None
+            self._hand.lane, self._hand.offset = self._lane, self._record.offset
+            self._holding.append(self._hand)
+            self._record = None
 
     def _count_record(self) -> None:
-        """The record that iteration handed out last counts as handed out."""
+        """The record that iteration handed out last counts as handed out, and those before it as finished."""
         if self._record is not None and self._lane is not None:
             self._lane.position = self._record.offset + 1
-            self._handed_out.add(self._lane)
+            self._lane.finish(self._record.offset)
+            self._moved.add(self._lane)
+            self._mind_hands()
+
+    def _finish(self) -> None:
+        """Everything that was handed out is finished, but for what iterators have in hand."""
+        for lane in self._moved:
+            lane.finish(lane.position)
+        self._mind_hands()
+
+    def _mind_hands(self) -> None:
+        for hand in self._holding:
+            hand.lane.hold_back(hand.offset)
 
     def _take(self, records_max: int) -> list[Record]:
         """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
@@ -252,7 +290,7 @@ class Consumer:
             return []
         handed_out = taken[0][1] if len(taken) == 1 else [record for _, records in taken for record in records]
         positions = [(lane, records[-1].offset + 1) for lane, records in taken]
-        self._handed_out.update(lane for lane, _ in positions)
+        self._moved.update(lane for lane, _ in positions)
         for lane, position in positions:  # last, and without an allocation: nothing may fail once a position has moved
             lane.position = position
         return handed_out
@@ -410,9 +448,7 @@ class Consumer:
 
     def _revoke(self, membership: Membership, partitions: list[TopicPartition]) -> None:
         try:
-            if self._auto_commit_s is not None:
-                with suppress(StaleMemberError):  # reset just now
-                    self._commit_handed_out()
+            self._commit_finished_by_itself()
             self._listener.revoked(partitions)
         finally:
             self._drop(partitions)
@@ -431,7 +467,8 @@ class Consumer:
 
     def _let_go(self, lane: Lane) -> None:
         """What was handed out or read ahead of this partition counts no more."""
-        self._handed_out.discard(lane)
+        self._moved.discard(lane)
+        self._holding = [hand for hand in self._holding if hand.lane is not lane]
         if lane is self._lane:
             self._commit_record = None
             self._drop_chunk()
@@ -440,7 +477,8 @@ class Consumer:
     # --- committing ----------------------------------------------------------------------------------------
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
-        """Acknowledge everything that was handed out, or what stands before the given offset of each partition.
+        """Acknowledge everything before the positions: what was handed out, the record that iteration has just handed out
+        included, and what `seek` went past. Or what stands before the given offset of each partition.
 
         At once visible to every process, and it survives the death of any. With `sync` it is on disk on return, else within a
         second. A commit behind what is committed changes nothing: only `Group.reset` takes an acknowledgement back. Raises
@@ -458,23 +496,32 @@ class Consumer:
         if self.group is None:
             raise InvalidArgumentError("this consumer is in no group: there is nothing to commit to")
         if offsets is None:
-            self._commit_handed_out()
+            self._commit_positions()
             self._allow_short_commit()
         else:
             commit_all(self._checked(offsets))
         if sync and self._table is not None:
             persist(self._internals, self._table, flush=True)
 
-    def _commit_handed_out(self) -> None:
+    def _commit_positions(self) -> None:
         self._count_record()
-        acks = [(lane.ack, lane.position or 0) for lane in self._handed_out if lane.ack is not None]
-        commit_all(acks)
-        self._handed_out.clear()
+        commit_all([(lane.ack, lane.position or 0) for lane in self._moved if lane.ack is not None])
+        self._moved.clear()
         self._committed_at = time.monotonic()
+
+    def _commit_finished_by_itself(self) -> None:
+        """With auto_commit: commit what is finished. What was lost meanwhile is found by the next look at the group."""
+        if self._auto_commit_s is None:
+            return
+        finished = [lane for lane in self._moved if lane.finished is not None]
+        with suppress(StaleMemberError):
+            commit_all([(lane.ack, lane.finished) for lane in finished if lane.ack is not None and lane.finished is not None])
+            self._moved.difference_update([lane for lane in finished if lane.finished == lane.position])
+            self._committed_at = time.monotonic()
 
     def _allow_short_commit(self) -> None:
         """Let `commit` be short while the record that iteration hands out is the only one that is not committed."""
-        self._commit_record = self._lane.commit_record if self._lane is not None and not self._handed_out else None
+        self._commit_record = self._lane.commit_record if self._lane is not None and not self._moved else None
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
         if not isinstance(offsets, Mapping):
@@ -509,7 +556,9 @@ class Consumer:
             return lane.resolve_position(self._reset)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on at this offset. Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
+        """Go on at this offset, which is the position now: `commit` commits it.
+
+        Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
         with self._exclusively():
             self._seek(self._lane_of(partition), check_offset(offset))
 
@@ -534,18 +583,24 @@ class Consumer:
                 self._seek(lane, lane.log.end_offset if found is None else found)
 
     def _seek(self, lane: Lane, offset: int) -> None:
+        lane.check_within(offset)
+        self._hand_out_no_more_of(lane)
         lane.seek(offset)
-        self._let_go(lane)
+        self._moved.add(lane)
+
+    def _hand_out_no_more_of(self, lane: Lane) -> None:
+        """Forget what was read ahead of this partition."""
+        if lane is self._lane:
+            self._lay_aside()
+            self._drop_chunk()
+        lane.rewind()
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out nothing of these partitions until `resume`."""
         with self._exclusively():
             for lane in self._lanes_of(partitions):
                 lane.is_paused = True
-                if lane is self._lane:
-                    self._settle()
-                    self._drop_chunk()
-                lane.rewind()
+                self._hand_out_no_more_of(lane)
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Hand out records of these partitions again."""
@@ -574,16 +629,22 @@ class Consumer:
     # --- life ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Leave the group, so that others have the partitions at once. With auto_commit what was handed out is committed."""
-        self._close(may_commit=True)
+        """Leave the group, so that others have the partitions at once.
+
+        With auto_commit what is finished is committed: what `poll` returned is, unless an exception is being handled just
+        now, and a record that iteration has handed out is not, because the next one was never asked for. Leaving a `with`
+        block closes in the same way. A close that was interrupted, or raised an error, may be repeated."""
+        self._close(is_finished=sys.exc_info()[0] is None)
 
     def close_with_store(self, timeout: float) -> None:
-        """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store."""
+        """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store.
+
+        Nobody says by this that what was handed out is finished."""
         if not isinstance(self._lock, _Refusing) and self._lock.acquire(timeout=timeout):
             with _Release(self._lock):
-                self._close(may_commit=True)
+                self._close(is_finished=False)
 
-    def _close(self, may_commit: bool) -> None:
+    def _close(self, *, is_finished: bool) -> None:
         if isinstance(self._lock, _Refusing) or self._is_closing:  # a listener that hears of the end may close, too
             return
         with self._exclusively():
@@ -594,10 +655,10 @@ class Consumer:
                 membership.forget(lost)
             self._drop(lost)  # first, so that it keeps nothing else from being committed
             try:
-                if may_commit and self._auto_commit_s is not None:
-                    self._settle()
-                    with suppress(StaleMemberError):  # reset just now
-                        self._commit_handed_out()
+                self._lay_aside()
+                if is_finished:
+                    self._finish()
+                self._commit_finished_by_itself()
                 if lost:
                     self._listener.lost(lost)
                 if membership is not None and membership.owned:
@@ -638,6 +699,11 @@ def attend(consumer: Consumer) -> None:
     with consumer._exclusively():
         consumer._settle()
         consumer._attend()
+
+
+def close_as(consumer: Consumer, *, is_finished: bool) -> None:
+    """Close; `is_finished` says whether what `poll` returned is."""
+    consumer._close(is_finished=is_finished)
 
 
 def hand_out_now(consumer: Consumer) -> Iterator[Record]:

@@ -14,7 +14,8 @@ from eventlog.waiting import Awaited
 
 class Lane:
     """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed
-    out yet. `ack` is None without a group."""
+    out yet. What stands before `finished` was handed out, and its caller has asked for more since; None: nothing that is known
+    of. `ack` is None without a group."""
 
     def __init__(self, log: Partition, ack: Ack | None, position: int | None, *, durable: bool) -> None:
         self.log = log
@@ -22,6 +23,7 @@ class Lane:
         self.ack = ack
         self.commit_record = ack.commit_function() if ack is not None else None
         self.position = position
+        self.finished: int | None = None
         self.is_paused = False
         self._durable = durable
         self._reader: LogReader | None = None
@@ -46,11 +48,24 @@ class Lane:
     def _begin(self, reset: str) -> int:
         return self.log.start_offset if reset == "earliest" else self.log.end_offset
 
-    def seek(self, offset: int) -> None:
-        """Go on at this offset. Raises `OffsetOutOfRangeError`."""
+    def check_within(self, offset: int) -> None:
+        """Raise `OffsetOutOfRangeError` unless one can go on at this offset."""
         check_offset_within(self.log, offset)
+
+    def seek(self, offset: int) -> None:
+        """Go on at this offset, which was checked."""
         self.position = offset
+        self.hold_back(offset)
         self.rewind()
+
+    def finish(self, offset: int | None) -> None:
+        """The caller has finished what stands before this offset."""
+        self.finished = offset
+
+    def hold_back(self, offset: int) -> None:
+        """The caller has not finished what stands here."""
+        if self.finished is not None and self.finished > offset:
+            self.finished = offset
 
     def fetch(self, records_max: int, reset: str) -> list[Record]:
         """The next records; [] when there are none. The caller moves `position` once it hands them out.

@@ -115,7 +115,7 @@ class Consuming(Foundation):
             "beginning": partition.start_offset,
             "end": partition.end_offset,
         }[to]
-        lane.was_handed_out = False
+        lane.was_handed_out = True  # a commit is of positions
         if to == "offset":
             self.do(chosen.host, "seek", chosen.number, where, lane.position)
         elif to == "time":
