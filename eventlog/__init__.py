@@ -27,6 +27,7 @@ from eventlog.errors import (
     TopicExistsError,
     TopicNotFoundError,
     UnsupportedCodecError,
+    UnsupportedFormatError,
 )
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ __all__ = [
     "TopicOverview",
     "TopicPartition",
     "UnsupportedCodecError",
+    "UnsupportedFormatError",
     "VerifyReport",
     "diagnose",
     "open",

@@ -111,19 +111,44 @@ class CorruptLogError(EventLogError):
         self.topic = topic
         self.partition = partition
         self.offset = offset
-        self.command = "eventlog verify" if topic is None else f"eventlog repair {topic}/{partition}"
+        self.command = self._command()
         super().__init__(self._text())
 
+    def _command(self) -> str:
+        return "eventlog verify" if self.topic is None else f"eventlog repair {self.topic}/{self.partition}"
+
     def _text(self) -> str:
-        what = f"{self.path} is damaged at byte {self.position}: {self.reason}"
-        if self.offset is not None:
-            what += f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
         does = "lists all damage" if self.topic is None else "shows what can be kept"
-        return f"{what}; '{self.command}' {does}"
+        return f"{self.path} is damaged at byte {self.position}: {self.reason}{self._where()}; '{self.command}' {does}"
+
+    def _where(self) -> str:
+        if self.offset is None or self.topic is None:
+            return ""
+        return f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
+
+    def anew(self) -> CorruptLogError:
+        """An equal error: one that is raised again and again gathers a traceback each time."""
+        kind, arguments = self.__reduce__()
+        return kind(*arguments)
 
     def __reduce__(self) -> tuple[type[CorruptLogError], tuple[Path, int, str, str | None, int | None, int | None]]:
         """Made anew in another process, as pools of processes do it."""
         return type(self), (self.path, self.position, self.reason, self.topic, self.partition, self.offset)
+
+
+class UnsupportedFormatError(CorruptLogError):
+    """A file holds what this version cannot read: messages that Kafka wrote before 0.11, or batches of a newer format.
+
+    Nothing is damaged, and nothing is cut off or repaired; but reading and appending end there as at damage."""
+
+    def _command(self) -> str:
+        return "eventlog dump FILE" if self.topic is None else f"eventlog dump {self.topic}/{self.partition}"
+
+    def _text(self) -> str:
+        return (
+            f"{self.path} cannot be read from byte {self.position} on: {self.reason}{self._where()}. It is left as it is: "
+            "have Kafka write these records anew, or a version of eventlog that knows them read them"
+        )
 
 
 class PoisonedError(EventLogError):
@@ -145,7 +170,7 @@ class BackupError(EventLogError):
 
 
 class UnsupportedCodecError(EventLogError):
-    """A batch is compressed, or has to be, with a codec whose library is not installed."""
+    """A batch is compressed, or has to be, with a codec whose library is not installed, or that this version does not know."""
 
 
 def is_disk_full(error_number: int | None) -> bool:

@@ -17,7 +17,7 @@ from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.clock import now_ms
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.keeping.group_health import check_group
 from eventlog.keeping.places import as_path
 from eventlog.options import check_bool
@@ -264,24 +264,25 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
 
 
 def _health(partition: _Partition, head: HeadHealth) -> Iterator[Finding]:
-    repair = f"eventlog repair {partition.name}"
-    if head.poison == DAMAGED:
-        yield Finding(ERROR, partition.name, "it is damaged: what stands before the damage can be read, appends fail", repair)
-    elif head.poison:
+    if head.poison and head.poison != DAMAGED:
         text = (
             f"a write or fsync failed ({os.strerror(head.poison)}): it takes no appends until every process has closed it "
             "and one opens it again"
         )
         yield Finding(ERROR, partition.name, text)
-    if head.is_of_this_boot:
+    if head.is_of_this_boot and head.poison != DAMAGED:
         return
     report = would_recover(partition.directory, head, partition.topic.settings().number("index.interval.bytes"))
     if report is None:
         yield Finding(WARNING, partition.name, f"{partition.directory} has no segment: whoever opens it makes an empty one")
     elif report.damage is not None:
-        place = f"{report.damage.path.name}, byte {report.damage.position}"
-        text = f"whoever opens it will find it damaged: {place}: {report.damage.reason}"
-        yield Finding(ERROR, partition.name, text, repair)
+        damage, is_known = report.damage, head.poison == DAMAGED
+        is_foreign = isinstance(damage, UnsupportedFormatError)
+        what = "unreadable" if is_foreign else "damaged"
+        begin = f"it is {what}" if is_known else f"whoever opens it will find it {what}"
+        rest = f"what stands before offset {damage.offset} can be read, appends fail"
+        text = f"{begin}: {damage.path.name}, byte {damage.position}: {damage.reason}; {rest}"
+        yield Finding(ERROR, partition.name, text, None if is_foreign else damage.command)
     elif report.outcome == "truncated":
         text = f"whoever opens it will cut off a torn tail of {report.truncated_bytes} bytes, and keep them in removed/"
         yield Finding(WARNING, partition.name, text)

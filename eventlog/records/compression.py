@@ -193,7 +193,7 @@ def decompress(codec: int, data: bytes) -> bytes:
     """Decompress a records section. Raises `ValueError` for bytes the codec refuses, and `UnsupportedCodecError`."""
     decompressor = _DECOMPRESSORS.get(codec)
     if decompressor is None:
-        raise ValueError(f"compression codec {codec} is unknown")
+        raise UnsupportedCodecError(f"a batch is compressed with codec {codec}, which this version of eventlog does not know")
     try:
         return decompressor(data)
     except (UnsupportedCodecError, MemoryError):

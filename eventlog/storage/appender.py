@@ -25,7 +25,6 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.storage import files, names
-from eventlog.storage.damage import damaged
 from eventlog.storage.head import SharedHead
 from eventlog.storage.mutexes import held
 from eventlog.storage.poison import DELETED
@@ -232,7 +231,7 @@ class Appender:
         if self._poison == DELETED:
             return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
         if self._damage is not None:
-            return damaged(self._damage.path, self._damage.position, self._damage.reason, self._damage.offset)
+            return self._damage.anew()
         return PoisonedError(
             f"{self._directory} takes no writes since one failed ({os.strerror(self._poison)}): close the "
             "partition in every process, and open it again to recover it"

@@ -21,7 +21,7 @@ from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import damaged, wrong_batch
 from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 from eventlog.storage.parts import Parts
 from eventlog.storage.retention import Segment, list_segments
@@ -132,16 +132,18 @@ def _note_keys(segments: Sequence[Segment], first_dirty: int, memory_bytes: int)
     keys_max = sum(segment.size_bytes for segment in dirty) // _RECORD_BYTES_MIN
     latest = _LatestOffsets(max(_KEYS_MIN, min(keys_max * 8 // 7, memory_bytes // _KEY_BYTES)), first_dirty)
     for segment in dirty:
-        if not _go_through(segment.path, latest.note_plain, latest.note_compressed):
+        if not _go_through(segment, latest.native, latest.note_plain, latest.note_compressed):
             break
         check_end(segment.path, latest.native.next_offset, segment.end_offset)
         latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
     return latest
 
 
-def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
-    """Hand over all batches of a sealed segment; False once one of the functions has no room. Raises `CorruptLogError`."""
-    position, block_bytes = 0, _BLOCK_BYTES
+def _go_through(segment: Segment, state: Any, plain: _Plain, compressed: _Compressed) -> bool:
+    """Hand over all batches of a sealed segment; False once one of the functions has no room. Raises `CorruptLogError`.
+
+    `state` is the native struct that knows the `next_offset`."""
+    path, position, block_bytes = segment.path, 0, _BLOCK_BYTES
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         while position < size:
@@ -154,11 +156,11 @@ def _go_through(path: Path, plain: _Plain, compressed: _Compressed) -> bool:
                 status = compressed(batch, whole, section)
                 position += len(whole) if status == lib.EL_CODEC_OK else 0
             elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
-                block_bytes = needed_bytes(path, data, position, size)
+                block_bytes = needed_bytes(path, data, position, size, max(segment.base_offset, state.next_offset))
             if status == lib.EL_COMPACT_FULL:
                 return False
             if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
-                raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+                raise wrong_batch(path, position, status, max(segment.base_offset, state.next_offset))
     return True
 
 
@@ -262,7 +264,7 @@ class _Compaction:
             is_far = segment.end_offset - segments[0].base_offset > index.OFFSETS_MAX
             if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
                 break
-            _go_through(segment.path, *self._writers(cleaned))
+            _go_through(segment, self.native, *self._writers(cleaned))
             check_end(segment.path, self.native.next_offset, segment.end_offset)
             group.append(segment)
         return group, len(group) > 1 or self.native.batches_changed > changed_before

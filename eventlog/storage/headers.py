@@ -7,7 +7,7 @@ from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, index
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import damaged, wrong_batch
 
 _BLOCK_BYTES = 4 * 2**20
 _NO_INDEX = 2**62
@@ -79,7 +79,7 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
             before = tail.position
             lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
             if tail.position == before:
-                block_bytes = needed_bytes(path, data, before, stop)
+                block_bytes = needed_bytes(path, data, before, stop, tail.end_offset)
 
 
 def check_end(path: Path, end_offset: int, following: int) -> None:
@@ -89,10 +89,12 @@ def check_end(path: Path, end_offset: int, following: int) -> None:
         raise damaged(path, 0, reason)
 
 
-def needed_bytes(path: Path, data: bytes, position: int, size: int) -> int:
-    """How many bytes the batch at a position takes, which did not fit into what was read."""
+def needed_bytes(path: Path, data: bytes, position: int, size: int, next_offset: int) -> int:
+    """How many bytes the batch at a position takes, which did not fit into what was read, and has `next_offset` or a later one.
+
+    Raises `CorruptLogError` if there is none."""
     batch = ffi.new("el_batch *")
     status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
     if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
-        raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise wrong_batch(path, position, status, next_offset)
     return int(batch.size_bytes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, index, names
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import wrong_batch
 from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
@@ -43,7 +43,7 @@ def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes:
             elif not any(data[: lib.EL_BATCH_HEADER_BYTES]):
                 break  # as for a reader, zeros are the end
             else:
-                block_bytes = needed_bytes(path, data, before, size)
+                block_bytes = needed_bytes(path, data, before, size, tail.end_offset)
     check_end(path, tail.end_offset, min(following, base_offset + index.OFFSETS_MAX))
     indexes.seal()
     return indexes
@@ -58,4 +58,4 @@ def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
     indexes.add(block, scan.valid_bytes, scan.batch_count)
     is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
-        raise damaged(path, indexes.tail.position, ffi.string(lib.el_codec_status_text(status)).decode())
+        raise wrong_batch(path, indexes.tail.position + scan.valid_bytes, status, scan.next_offset)

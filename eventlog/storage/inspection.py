@@ -15,12 +15,18 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
-from eventlog.errors import CorruptLogError, EventLogError, InvalidArgumentError, UnsupportedCodecError
+from eventlog.errors import (
+    CorruptLogError,
+    EventLogError,
+    InvalidArgumentError,
+    UnsupportedCodecError,
+    UnsupportedFormatError,
+)
 from eventlog.records.compression import CODEC_NAMES, decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import checked_checkpoint
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.reader import new_native_reader
 
@@ -104,6 +110,7 @@ def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[B
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         position = start_position
+        next_offset = names.parse_segment(path.name) or 0
         while position < size:
             file.seek(position)
             header = file.read(lib.EL_BATCH_HEADER_BYTES)
@@ -111,10 +118,11 @@ def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[B
             if batch.size_bytes == 0 or position + batch.size_bytes > size:
                 if not any(header) and _is_blank(path, position):
                     return
-                raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+                raise wrong_batch(path, position, status, next_offset)
             data = header + file.read(batch.size_bytes - len(header))
             yield _batch_info(position, batch, data), data
             position += batch.size_bytes
+            next_offset = batch.base_offset + batch.last_offset_delta + 1
 
 
 def _is_blank(path: Path, position: int) -> bool:
@@ -270,7 +278,8 @@ def verify_partition(
         path = names.segment_file(directory, base)
         report.segments += 1
         if base < next_offset or (base > next_offset and not may_have_gaps):
-            report.problems.append(Problem(path, 0, f"it begins at offset {base}, but the one before it ends at {next_offset}"))
+            reason = f"it begins at offset {base}, but the one before it ends at {next_offset}"
+            report.problems.append(Problem(path, 0, gap(next_offset, base) if base > next_offset else reason))
         next_offset = max(next_offset, base)
         if end_offset is None or base < end_offset:
             next_offset = _verify_segment(report, path, range(base, following or sys.maxsize), end_offset, may_have_gaps)
@@ -304,7 +313,9 @@ def _verify_segment(
     try:
         for info, data in iterate_raw_batches(path):
             if info.base_offset < next_offset or (info.base_offset > next_offset and not may_have_gaps):
-                raise damaged(path, info.position, f"offset {info.base_offset} comes after {next_offset - 1}")
+                reason = f"offset {info.base_offset} comes after {next_offset - 1}"
+                is_gap = info.base_offset > next_offset and info.crc_valid
+                raise damaged(path, info.position, gap(next_offset, info.base_offset) if is_gap else reason)
             if info.last_offset >= offsets.stop:
                 raise damaged(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
             if end_offset is not None and info.base_offset >= end_offset:
@@ -319,6 +330,9 @@ def _verify_segment(
             report.bytes += info.size_bytes
             if next_offset == end_offset:
                 break
+    except UnsupportedFormatError as error:
+        report.problems.append(Problem(path, error.position, f"not checked: {error.reason}"))
+        return offsets.stop if offsets.stop < sys.maxsize else next_offset
     except CorruptLogError as error:
         report.problems.append(Problem(path, error.position, error.reason))
         return next_offset

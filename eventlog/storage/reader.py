@@ -19,6 +19,7 @@ from eventlog.errors import (
     OffsetOutOfRangeError,
     StoreClosedError,
     TopicNotFoundError,
+    UnsupportedCodecError,
     tells_failures,
 )
 from eventlog.records.columns import Columns
@@ -26,7 +27,7 @@ from eventlog.records.compression import decompress
 from eventlog.records.record import Record
 from eventlog.storage import files, names
 from eventlog.storage.columns import take_columns
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
 
@@ -364,6 +365,8 @@ class LogReader:
             position = lib.el_reader_batch_position(self._native)
             path = names.segment_file(self._directory, self._base_offset)
             end = self._native.following_base
+            if following is not None and following > end:
+                raise self._damaged(path, position, gap(end, following))
             raise self._damaged(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
             self._native.next_offset = stop  # the stop lies in a gap that compaction has left
@@ -407,6 +410,8 @@ class LogReader:
         position = lib.el_reader_batch_position(self._native)
         try:
             data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
+        except UnsupportedCodecError as error:
+            raise UnsupportedCodecError(f"{self._topic}-{self._partition}, offset {self.next_offset}: {error}") from error
         except ValueError as error:
             path = names.segment_file(self._directory, self._base_offset)
             raise self._damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
@@ -415,7 +420,7 @@ class LogReader:
             raise self._corrupt()
 
     def _damaged(self, path: Path, position: int, reason: str) -> CorruptLogError:
-        return CorruptLogError(path, position, reason, self._topic, self._partition, self.next_offset)
+        return damaged(path, position, reason, self.next_offset)
 
     def _corrupt(self, status: int = -1) -> EventLogError:
         path = names.segment_file(self._directory, self._base_offset)
@@ -427,6 +432,6 @@ class LogReader:
         if status == lib.EL_READ_IO_ERROR:
             position = lib.el_reader_batch_position(self._native)
             return self._damaged(path, position, f"reading failed: {os.strerror(self._native.error_number)}")
-        text = ffi.string(lib.el_codec_status_text(self._native.codec_status)).decode()
+        error = wrong_batch(path, position, self._native.codec_status, self._native.following_base, self.next_offset)
         self.close()
-        return self._damaged(path, position, text)
+        return error

@@ -3,9 +3,11 @@
 Only the last segment can be torn, because a segment is synced before its successor takes records; and of it only
 what lies behind the last durable position. The decision table, by what is found behind the last right batch:
 
+    a batch or message of another format          damaged     Kafka has written it, and we cannot read it
     the batch ends before the durable position    damaged     what was on disk is gone or wrong
     nothing                                       clean       nothing is done
     zeros only                                    trimmed     the preallocated tail is cut off
+    a batch with a right checksum, wrong inside   damaged     it was never torn, whoever wrote it
     other bytes, no right batch behind them       truncated   a torn tail: kept aside, cut off, new leader epoch
     other bytes with a hole, right batches behind truncated   a power cut: pages reached the disk out of order
     other bytes, right batches behind             damaged     something changed what was written
@@ -25,16 +27,18 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_file, refuse_link
-from eventlog.errors import CorruptLogError
+from eventlog.errors import CorruptLogError, UnsupportedFormatError
+from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import read_start
-from eventlog.storage.damage import damaged
+from eventlog.storage.damage import damaged, wrong_batch
 from eventlog.storage.headers import IndexBuilder, new_tail, note_timestamps
 from eventlog.storage.inspection import names_its_batch
 
 _BLOCK_BYTES = 8 * 2**20
 _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
 _EPOCH_MAX = 2**31 - 1
+_CHECKSUM = slice(17, 21)  # in a batch; it covers all that stands behind it
 
 
 class RecoveryReport(NamedTuple):
@@ -278,28 +282,59 @@ def create_segment(directory: Path, base_offset: int) -> None:
     files.sync_directory(directory)
 
 
-def _damage(scan: _Scan, durable_position: int, good_batch: int | None) -> CorruptLogError:
-    text = ffi.string(lib.el_codec_status_text(scan.status)).decode() if scan.status else "the segment ends"
-    if scan.tail.position < durable_position:
-        text += f", but {durable_position} bytes of it were on disk"
-    else:
-        text += f", and a right batch stands behind it at {good_batch}"
-    return damaged(scan.path, scan.tail.position, text, scan.tail.end_offset)
+def _wrong(scan: _Scan, why: str) -> CorruptLogError:
+    """What stands behind the last right batch, which is no torn tail."""
+    end, next_offset = scan.tail.position, scan.tail.end_offset
+    if scan.status == lib.EL_CODEC_OK:
+        return damaged(scan.path, end, f"the segment ends, {why}", next_offset)
+    found = wrong_batch(scan.path, end, scan.status, next_offset)
+    return damaged(scan.path, end, f"{found.reason}, {why}", next_offset)
+
+
+def _is_whole(scan: _Scan) -> bool:
+    """Does the checksum hold of a batch whose records are not right? Then it was never torn: somebody has written it so."""
+    if scan.status not in (lib.EL_CODEC_BAD_RECORD, lib.EL_CODEC_BAD_COUNT):
+        return False
+    with open(scan.path, "rb") as file:
+        file.seek(scan.tail.position)
+        data = file.read(lib.EL_BATCH_HEADER_BYTES)
+        length = int.from_bytes(data[8:12], "big", signed=True) + lib.EL_BATCH_LENGTH_END
+        if length > scan.size - scan.tail.position:
+            return False
+        data += file.read(length - len(data))
+    return data[_CHECKSUM] == checksum_of(data[_CHECKSUM.stop :]).to_bytes(4, "big")
+
+
+def _damage(scan: _Scan, durable_position: int, data_end: int) -> CorruptLogError | None:
+    """What is damaged behind the last right batch, or of another format; None: a torn tail at most."""
+    end = scan.tail.position
+    if end < data_end:
+        found = wrong_batch(scan.path, end, scan.status, scan.tail.end_offset)
+        if isinstance(found, UnsupportedFormatError):
+            return found
+    if end < durable_position:
+        return _wrong(scan, f"but {durable_position} bytes of it were on disk")
+    if end == data_end:
+        return None
+    if _is_whole(scan):
+        return _wrong(scan, "but its checksum is right: it is what was written")
+    good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
+    if good_batch is None or _has_hole(scan.path, end, good_batch, scan.tail.end_offset):
+        return None
+    return _wrong(scan, f"and a right batch stands behind it at {good_batch}" if good_batch > end else "and the batch is right")
 
 
 def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
     """The decision table."""
     end = scan.tail.position
     report = RecoveryReport("clean", scan.path, scan.start, end - scan.start)
-    if end < durable_position:
-        return report._replace(outcome="damaged", damage=_damage(scan, durable_position, None))
+    damage = _damage(scan, durable_position, data_end)
+    if damage is not None:
+        return report._replace(outcome="damaged", damage=damage)
     if end == scan.size:
         return report
     if end == data_end:
         return report._replace(outcome="trimmed")
-    good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
-    if good_batch is not None and not _has_hole(scan.path, end, good_batch, scan.tail.end_offset):
-        return report._replace(outcome="damaged", damage=_damage(scan, durable_position, good_batch))
     return report._replace(outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
 
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.records.compression import decompress
 from eventlog.storage import files, names
+from eventlog.storage.damage import wrong_batch
 from eventlog.storage.file_locks import lock_holders
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.recovery import find_batch, find_data_end
@@ -74,13 +75,16 @@ def scan_segment(
     """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
 
     In the last segment zeros at the end are space that was reserved for appends, and no damage. It may go on behind
-    `known_end`, but there nothing tells that an offset is too large, unless it leaves a gap behind a right batch."""
+    `known_end`, but there nothing tells that an offset is too large, unless it leaves a gap behind a right batch.
+    Raises `UnsupportedFormatError`."""
     scan = SegmentScan(path, base_offset)
     with open(path, "rb") as file:
         descriptor = file.fileno()
         position = 0
         while position < size:
             batch, reason = _batch_at(descriptor, position, size)
+            if batch is None:
+                _refuse_foreign(path, position, _end_of(scan, bounds))
             if batch is None and is_last and find_data_end(path, position, size) == position:
                 break
             reason = reason or (_place(scan, batch, bounds, known_end) if batch is not None else "")
@@ -94,6 +98,13 @@ def scan_segment(
             position = following
     _join(scan)
     return scan
+
+
+def _refuse_foreign(path: Path, position: int, next_offset: int) -> None:
+    """Raise `UnsupportedFormatError` if another format stands there: of that nobody here can tell what is right."""
+    found = wrong_batch(path, position, lib.EL_CODEC_OK, next_offset)
+    if isinstance(found, UnsupportedFormatError):
+        raise found
 
 
 def _is_right(descriptor: int, position: int, size: int, offsets: range) -> bool:

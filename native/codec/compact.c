@@ -15,8 +15,9 @@ static el_key_offset *find(const el_offset_map *map, const el_record *record, ui
     return &map->entries[place];
 }
 
-static int is_control(const el_batch *batch) {
-    return (batch->attributes & EL_ATTRIBUTE_CONTROL) != 0;
+/* Control batches hold no keys, and what an attribute that is not known here means nobody can tell: such batches stay as they are. */
+static int is_left_alone(const el_batch *batch) {
+    return (batch->attributes & (EL_ATTRIBUTE_CONTROL | ~EL_ATTRIBUTES_KNOWN)) != 0;
 }
 
 /* Where a batch says that it begins no checksum guards. */
@@ -33,7 +34,7 @@ int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t 
     el_record record;
     if (!is_in_order(batch, map->next_offset))
         return EL_CODEC_BAD_OFFSET;
-    while (!is_control(batch) && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
+    while (!is_left_alone(batch) && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
         uint64_t hash[2];
         int64_t offset = batch->base_offset + record.offset_delta;
         if (record.key_length < 0 || offset < map->first_offset)
@@ -141,7 +142,7 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
         return -1;
     compaction->next_offset = end_offset_of(batch);
     compaction->records_in += batch->record_count;
-    if (is_control(batch)) {
+    if (is_left_alone(batch)) {
         compaction->records_out += batch->record_count;
         return 0;
     }

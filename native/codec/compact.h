@@ -14,6 +14,7 @@
 #include "batch.h"
 
 #define EL_ATTRIBUTE_DELETE_HORIZON 0x40
+#define EL_ATTRIBUTES_KNOWN 0x7f
 
 /* A batch that is rewritten grows by less than this: the deltas of its timestamps may take ten bytes each. */
 #define EL_COMPACT_GROWTH 3

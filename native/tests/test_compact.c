@@ -134,7 +134,23 @@ static void test_a_batch_that_begins_before_the_last_one_ends_stops_it(void) {
     CHECK(consumed == first);
 }
 
+static void test_a_batch_with_an_attribute_that_is_not_known_stays_as_it_is(void) {
+    const char *first[] = {"a", "1"}, *second[] = {"a", "2"};
+    size_t strange = put_batch(log_bytes, 0, 1000, first, 1);
+    el_batch batch;
+    CHECK(el_batch_parse(log_bytes, strange, &batch) == EL_CODEC_OK);
+    batch.attributes = 0x80;
+    el_batch_seal(log_bytes, &batch);
+    size_t length = strange + put_batch(log_bytes + strange, 1, 2000, second, 1), consumed, produced;
+    el_offset_map map = new_map(CAPACITY);
+    CHECK(el_offset_map_note_batches(&map, log_bytes, length, &consumed) == EL_CODEC_OK && map.end_offset == 2);
+    el_compaction compaction = {.map = &map, .now = 5000, .new_horizon = 9000};
+    CHECK(el_compact_batches(&compaction, log_bytes, length, out_bytes, &consumed, &produced) == EL_CODEC_OK);
+    CHECK(produced == length && memcmp(out_bytes, log_bytes, length) == 0);
+}
+
 int main(void) {
+    test_a_batch_with_an_attribute_that_is_not_known_stays_as_it_is();
     test_a_batch_that_begins_before_the_last_one_ends_stops_it();
     test_the_hash_is_siphash();
     test_the_latest_value_of_each_key_stays_at_its_offset();

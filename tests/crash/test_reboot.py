@@ -21,6 +21,7 @@ from tests.support.processes import Interpreter
 _DURABLE_RECORDS = 5000
 _LAST_RECORDS = 3
 _INDEX_INTERVAL_BYTES = 4096
+_BEFORE_MAGIC = range(12, 17)  # where the length of a batch has been written and its magic has not
 _GARBAGE = random.Random(20260102).randbytes(4096)
 
 
@@ -113,6 +114,8 @@ def test_a_tail_torn_at_any_byte_of_the_last_batch_is_cut_off_and_kept_aside(dow
         if damaged.startswith(downfall.data):
             continue  # the batch ends with a zero, which zeros replaced
         torn = damaged[last.position :].rstrip(b"\0")
+        if tail == "garbage" and at - last.position in _BEFORE_MAGIC:
+            continue  # the next offset, the right length and another magic: tests/damage/test_other_formats.py
         downfall.restore(damaged)
         with eventlog.open(downfall.store, fsync="never") as log:
             partition = stores.open_partition(log)
