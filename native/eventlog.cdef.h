@@ -198,8 +198,12 @@ void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_by
                       uint8_t *time_index);
 
 /* store/appender.h */
-typedef struct el_appender { int64_t segment_base; int log_fd; int64_t batch_bytes_max; int16_t attributes; int16_t compresses;
-    int16_t needs_keys; uint32_t settings_version; int is_retired; int error_number; int32_t holder; ...; } el_appender;
+typedef struct el_encoding {
+    uint32_t settings_version; int16_t attributes; int16_t compresses; int16_t needs_keys; int64_t batch_bytes_max;
+} el_encoding;
+typedef struct el_appender {
+    int64_t segment_base; int log_fd; el_encoding encoding; int is_retired; int error_number; int32_t holder; ...;
+} el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
@@ -265,11 +269,12 @@ int el_columns_fill(el_reader *reader, int64_t stop_offset, el_columns *columns)
 #define EL_PACK_RECORD_TOO_LARGE ...
 #define EL_PACK_NO_MEMORY ...
 #define EL_PACK_CHANGED ...
+#define EL_PACK_NO_KEY ...
 typedef struct el_pack {
     uint8_t *data; size_t length; int64_t count; int64_t failed_index; int64_t failed_bytes; ...;
 } el_pack;
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time, int64_t position);
+                  const el_encoding *encoding, int64_t position);
 void el_pack_free(el_pack *pack);
 typedef struct el_placed { int64_t first_offset; int32_t is_stamped; } el_placed;
 int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);

@@ -53,6 +53,11 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
         return RecordTooLargeError(
             f"record {index} takes {pack.failed_bytes} bytes, more than max.message.bytes ({batch_bytes_max})"
         )
+    if status == lib.EL_PACK_NO_KEY:
+        return InvalidArgumentError(
+            f"record {index} has no key, and in a topic that is compacted (cleanup.policy) each record needs a key; nothing "
+            "was appended"
+        )
     if status == lib.EL_PACK_CHANGED:
         return InvalidArgumentError("a list was changed by another thread while it was appended; nothing was written")
     return EventLogError("memory ran out while records were encoded; nothing was written")
@@ -86,18 +91,16 @@ def encoded(
     keys: Sequence[bytes | None] | None,
     headers: Sequence[Headers | None] | None,
     timestamps: Sequence[int | None] | None,
+    encoding: Any,
     *,
-    batch_bytes_max: int,
-    log_append_time: bool,
     codec: int = NO_CODEC,
     position: int = 0,
 ) -> Iterator[Any]:
-    """Encode records as batches of at most `batch_bytes_max` bytes, with base offsets still to be filled in.
+    """Encode records as batches, with base offsets still to be filled in, as the native `el_encoding` wants it, which is not to
+    change meanwhile. `position` is where in the log file they will probably begin: to know it makes writing them faster.
 
-    `position` is where in the log file they will probably begin: to know it makes writing them faster.
-
-    The bound holds before compression with `codec` (Kafka's number), and a batch that does not shrink stays uncompressed.
-    Raises `UnsupportedCodecError`, and what is wrong with the records.
+    The bound on a batch's bytes holds before compression with `codec` (Kafka's number), and a batch that does not shrink stays
+    uncompressed. Raises `UnsupportedCodecError`, and what is wrong with the records.
 
     Yields a native `el_pack`: its `data`, `length` in bytes and `count` of records are valid inside the block."""
     values = _as_list("values", values)
@@ -109,10 +112,10 @@ def encoded(
     pack = ffi.new("el_pack *")
     try:
         status = lib.el_pack_lists(
-            pack, *(id(items) for items in lists), lib.el_now_ms(), batch_bytes_max, log_append_time, position
+            pack, *(id(items) for items in lists), lib.el_now_ms(), encoding, position
         )
         if status != lib.EL_PACK_DONE:
-            raise _explain(status, pack, lists, batch_bytes_max)
+            raise _explain(status, pack, lists, encoding.batch_bytes_max)
         if codec != NO_CODEC:
             _compress_batches(pack, codec)
         yield pack

@@ -55,6 +55,36 @@ _open_partitions: weakref.WeakSet[Partition] = weakref.WeakSet()
 _spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; no lock, which a fork could find taken
 
 
+class _Settings(NamedTuple):
+    """A topic's settings as appends go by them, as of one version. Nothing of it is changed."""
+
+    config: TopicConfig
+    version: int  # of the head, when they were loaded
+    encoding: Any  # the native `el_encoding *`
+    codec: int
+    producer_may_compress: bool
+
+    @classmethod
+    def of(cls, config: TopicConfig, version: int) -> _Settings:
+        compression = config.text("compression.type")
+        codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
+        encoding = ffi.new("el_encoding *")
+        encoding.settings_version = version
+        encoding.batch_bytes_max = config.number("max.message.bytes")
+        is_stamped = config.text("message.timestamp.type") == "LogAppendTime"
+        encoding.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if is_stamped else 0
+        encoding.compresses = codec != NO_CODEC
+        encoding.needs_keys = config.is_compacted
+        return cls(config, version, encoding, codec, compression == "producer")
+
+    def codec_for(self, compression: str | None) -> int:
+        """The codec of what a producer wants to compress so."""
+        if compression is None:
+            return self.codec
+        number = codec_number(compression)
+        return number if self.producer_may_compress else self.codec
+
+
 @tells_failures()
 class Partition:
     """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
@@ -83,20 +113,11 @@ class Partition:
         self._lock_timeout_ms = lock_timeout_ms
         self._load_settings = load_settings
         settings = load_settings()
-        self._take_settings(settings)
+        self._settings: _Settings
         self._idle_readers: list[LogReader] = []
         with files.failures_told(f"{self!r} cannot be opened"):
             self._open(store, settings)
         _open_partitions.add(self)
-
-    def _take_settings(self, settings: TopicConfig) -> None:
-        self._settings = settings
-        self._batch_bytes_max = settings.number("max.message.bytes")
-        self._log_append_time = settings.text("message.timestamp.type") == "LogAppendTime"
-        compression = settings.text("compression.type")
-        self._codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
-        self._producer_may_compress = compression == "producer"
-        self._needs_keys = settings.is_compacted
 
     def _open(self, store: Path, settings: TopicConfig) -> None:
         limits = native_limits(settings)
@@ -135,22 +156,24 @@ class Partition:
         )
         self._native = self._appender.pointer
         self._reload_settings()
-        if is_behind(self._head.pointer, self._settings):
+        if is_behind(self._head.pointer, self._settings.config):
             with suppress(LockTimeoutError):  # it can be read nevertheless, and that there may be gaps is known
-                change_settings(self._head.pointer, self._signals, self._settings, self._lock_timeout_ms)
+                change_settings(self._head.pointer, self._signals, self._settings.config, self._lock_timeout_ms)
             self._reload_settings()
         self._shorten_calls()
 
     def _reload_settings(self) -> None:
         """Go by the topic's settings as they are now."""
-        version = lib.el_head_settings_version(self._head.pointer)  # before the look: a later change asks for another one
-        self._take_settings(self._load_settings())
-        native = self._appender.pointer
-        native.batch_bytes_max = self._batch_bytes_max
-        native.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if self._log_append_time else 0
-        native.compresses = self._codec != NO_CODEC
-        native.needs_keys = self._needs_keys
-        native.settings_version = self._settings_version = version
+        version = lib.el_head_settings_version(self._mapped())  # before the look: a later change asks for another one
+        self._take_settings(_Settings.of(self._load_settings(), version))
+
+    def _take_settings(self, settings: _Settings) -> None:
+        """Each of the two as a whole, with their version: a thread that is late with former ones has them loaded once more."""
+        native = self._native
+        if native is None:
+            self._refuse()
+        self._settings = settings
+        native.encoding = settings.encoding[0]
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
@@ -269,24 +292,14 @@ class Partition:
         native = self._native
         if native is None:
             self._refuse()
-        version = self._settings_version  # before they are gone by: another thread may load others meanwhile
-        codec = self._codec if compression is None else self._codec_for(compression)
+        settings = self._settings  # the same ones to the end: another thread may load others meanwhile
+        codec = settings.codec_for(compression)
+        position = lib.el_appender_position(native)
         try:
-            if self._needs_keys and values:
-                self._check_keys(keys)
-            with encoded(
-                values,
-                keys,
-                headers,
-                timestamps,
-                batch_bytes_max=self._batch_bytes_max,
-                log_append_time=self._log_append_time,
-                codec=codec,
-                position=lib.el_appender_position(native),
-            ) as pack:
+            with encoded(values, keys, headers, timestamps, settings.encoding, codec=codec, position=position) as pack:
                 if pack.count == 0:
                     return range(0)
-                while (offset := lib.el_append_pack(native, pack, version, placed)) < 0:
+                while (offset := lib.el_append_pack(native, pack, settings.version, placed)) < 0:
                     if offset == lib.EL_SETTINGS_CHANGED:
                         self._mapped()
                         self._reload_settings()
@@ -294,20 +307,10 @@ class Partition:
                     self._resolve(offset)
                 return range(offset, offset + pack.count)
         except (InvalidArgumentError, RecordTooLargeError):
-            if self._native is None or lib.el_head_settings_version(self._mapped()) == self._native.settings_version:
+            if self._native is None or lib.el_head_settings_version(self._mapped()) == settings.version:
                 raise
             self._reload_settings()  # refused by settings that hold no longer
             return None
-
-    def _check_keys(self, keys: Sequence[bytes | None] | None) -> None:
-        if keys is None or None in keys:
-            raise InvalidArgumentError(
-                f"topic {self.topic!r} is compacted (cleanup.policy): each of its records needs a key; nothing was appended"
-            )
-
-    def _codec_for(self, compression: str) -> int:
-        number = codec_number(compression)
-        return number if self._producer_may_compress else self._codec
 
     def delete_records(self, before: int) -> int:
         """Delete all records before this offset, for every reader; returns the new start offset.
@@ -417,7 +420,7 @@ class Partition:
             self._check_offset(offset)  # raises that it was deleted meanwhile
 
     def _rebuild_indexes(self, base_offset: int) -> None:
-        rebuild_lying_indexes(self.directory, base_offset, self._settings.number("index.interval.bytes"))
+        rebuild_lying_indexes(self.directory, base_offset, self._settings.config.number("index.interval.bytes"))
 
     def _reader_of_its_own(self, block_bytes: int) -> LogReader:
         return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
@@ -583,14 +586,9 @@ def check_record(
     partition: Partition, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
 ) -> int:
     """Raise what `append` would raise about the record itself, and append nothing; returns the bytes of its batch."""
-    if lib.el_head_settings_version(partition._mapped()) != partition._native.settings_version:
+    if lib.el_head_settings_version(partition._mapped()) != partition._settings.version:
         partition._reload_settings()
-    if partition._needs_keys:
-        partition._check_keys([key])
-    with encoded(
-        [value], [key], [headers], [timestamp], batch_bytes_max=partition._batch_bytes_max,
-        log_append_time=partition._log_append_time,
-    ) as pack:  # fmt: skip
+    with encoded([value], [key], [headers], [timestamp], partition._settings.encoding) as pack:
         return int(pack.length)
 
 

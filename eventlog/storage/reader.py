@@ -63,8 +63,8 @@ class SegmentList:
         self._head = head
         self._rebuild_indexes = rebuild_indexes
         self._lying: set[int] = set()
-        self._version = -1
-        self._bases: list[int] = []
+        # With the version that they were listed in, as one: several threads list.
+        self._listed: tuple[int, list[int]] = (-1, [])
 
     @property
     def may_have_gaps(self) -> bool:
@@ -94,20 +94,20 @@ class SegmentList:
 
     def bases(self) -> list[int]:
         """All base offsets, in order."""
-        version = self.version
-        if version != self._version:
+        version, (listed_version, bases) = self.version, self._listed
+        if version != listed_version:
             try:
-                self._bases = files.segment_bases(self._directory)
+                bases = files.segment_bases(self._directory)
             except FileNotFoundError as error:
                 self.check_topic()
                 raise damaged(self._directory, 0, "the partition's directory is missing") from error
-            self._version = version
+            self._listed = (version, bases)
             self._lying.clear()
-        return self._bases
+        return bases
 
     def list_again(self) -> None:
         """Somebody is about to delete or replace segments, or has just done so: what was listed may not hold any more."""
-        self._version = -1
+        self._listed = (-1, [])
 
     def index_lies(self, base_offset: int) -> None:
         """An entry of an index names no batch: have the indexes of the segment made anew, once."""

@@ -84,10 +84,11 @@ int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new
 
 /* The offset, or a negative status. */
 static int64_t append_one(el_appender *appender, el_new_record *record) {
-    int64_t offset = el_append_record(appender, record, 0);
+    el_encoding encoding = appender->encoding;
+    int64_t offset = el_append_record(appender, &encoding, record, 0);
     if (offset == EL_LOCK_TIMEOUT) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_record(appender, record, 1);
+        offset = el_append_record(appender, &encoding, record, 1);
         Py_END_ALLOW_THREADS
     }
     return offset;
@@ -177,15 +178,15 @@ int64_t el_append_lists(PyObject *state, PyObject *const *lists, int64_t *count,
     el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
     el_pack pack;
     int64_t offset = EL_SETTINGS_CHANGED;
-    uint32_t settings_version = appender->settings_version;
+    el_encoding encoding = appender->encoding;
     memset(&pack, 0, sizeof pack);
-    int is_packed = !appender->compresses && !appender->needs_keys &&
+    int is_packed = !encoding.compresses &&
                     el_pack_objects(&pack, lists[EL_VALUE], or_none(lists[EL_KEY]), or_none(lists[EL_HEADERS]),
-                                    or_none(lists[EL_TIMESTAMP]), el_now_ms(), appender->batch_bytes_max,
-                                    appender->attributes != 0, el_appender_position(appender)) == EL_PACK_DONE;
+                                    or_none(lists[EL_TIMESTAMP]), el_now_ms(), &encoding,
+                                    el_appender_position(appender)) == EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_pack(appender, &pack, settings_version, placed);
+        offset = el_append_pack(appender, &pack, encoding.settings_version, placed);
         Py_END_ALLOW_THREADS
         if (offset >= 0 || is_for_python(offset) || !is_resolved(state, offset))
             break;

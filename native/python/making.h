@@ -55,6 +55,6 @@ int el_encode_headers(encoded_headers *out, PyObject *headers);
 
 /* As el_pack_lists, with the interpreter lock held. */
 int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
-                    int64_t batch_bytes_max, int log_append_time, int64_t position);
+                    const el_encoding *encoding, int64_t position);
 
 #endif

@@ -123,6 +123,7 @@ typedef struct packer {
     size_t batch_start;
     size_t batch_bytes_max;
     int16_t attributes;
+    int16_t needs_keys;
 } packer;
 
 static void begin_batch(packer *packer) {
@@ -160,6 +161,8 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
         return EL_PACK_BAD_VALUE;
     if (!view(key_object, &key, &key_length))
         return EL_PACK_BAD_KEY;
+    if (key == NULL && packer->needs_keys)
+        return EL_PACK_NO_KEY;
     size_t size_max = el_record_size_max(key_length, value_length, headers->length);
     size_t room = size_max < packer->batch_bytes_max ? size_max : packer->batch_bytes_max; /* what is too large gets no memory */
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -242,17 +245,18 @@ static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
 }
 
 int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
-                    int64_t batch_bytes_max, int log_append_time, int64_t position) {
-    *pack = (el_pack){.position = position, .log_append_time = log_append_time};
-    if (resize(pack, guess_bytes(values, batch_bytes_max), 0) != EL_PACK_DONE)
+                    const el_encoding *encoding, int64_t position) {
+    *pack = (el_pack){.position = position, .log_append_time = encoding->attributes != 0};
+    if (resize(pack, guess_bytes(values, encoding->batch_bytes_max), 0) != EL_PACK_DONE)
         return EL_PACK_NO_MEMORY;
     packer packer = {
         .pack = pack,
-        .batch_bytes_max = (size_t)batch_bytes_max,
-        .attributes = log_append_time ? EL_ATTRIBUTE_LOG_APPEND_TIME : 0,
+        .batch_bytes_max = (size_t)encoding->batch_bytes_max,
+        .attributes = encoding->attributes,
+        .needs_keys = encoding->needs_keys,
     };
     begin_batch(&packer);
-    int is_plain = keys == Py_None && headers == Py_None && timestamps == Py_None;
+    int is_plain = keys == Py_None && headers == Py_None && timestamps == Py_None && !encoding->needs_keys;
     int status = is_plain ? pack_plain(&packer, values, now) : pack_all(&packer, values, keys, headers, timestamps, now);
     PyErr_Clear();
     if (status == EL_PACK_DONE)
@@ -261,10 +265,10 @@ int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *h
 }
 
 int el_pack_lists(el_pack *into, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time, int64_t position) {
+                  const el_encoding *encoding, int64_t position) {
     PyGILState_STATE state = PyGILState_Ensure();
     int status = el_pack_objects(into, (PyObject *)values, (PyObject *)keys, (PyObject *)headers, (PyObject *)timestamps, now,
-                                 batch_bytes_max, log_append_time, position);
+                                 encoding, position);
     PyGILState_Release(state);
     return status;
 }

@@ -21,6 +21,7 @@ enum el_pack_status {
     EL_PACK_RECORD_TOO_LARGE,
     EL_PACK_NO_MEMORY,
     EL_PACK_CHANGED, /* the lists are not equally long any more */
+    EL_PACK_NO_KEY,
 };
 
 typedef struct el_pack {
@@ -36,10 +37,10 @@ typedef struct el_pack {
 } el_pack;
 
 /* Encode lists of equal length. keys, headers and timestamps may be the address of None; a timestamp that is None is `now`.
- * With log_append_time every timestamp is `now`. `position` is where in their file the batches will probably stand
+ * Where the log sets timestamps itself every one is `now`. `position` is where in their file the batches will probably stand
  * (see el_place_for). */
 int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  int64_t batch_bytes_max, int log_append_time, int64_t position);
+                  const el_encoding *encoding, int64_t position);
 void el_pack_free(el_pack *pack);
 
 /* Where the records of a pack went. It is filled in before any Python code can run, which an interrupt might end. */

@@ -346,11 +346,20 @@ static int check_may_append(const el_appender *appender, uint32_t settings_versi
     return EL_DONE;
 }
 
+/* Ask nothing of the file system that can take long? */
+static int is_ready_for(const el_appender *appender, size_t length) {
+    const el_head *head = appender->head;
+    int has_room = head->tail.position + (int64_t)length <= head->allocated || !appender->can_map;
+    return has_room && !atomic_load_explicit(&head->writing, memory_order_relaxed);
+}
+
 /* With the append mutex held. */
-static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version,
+static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
                          int64_t *first_offset) {
     el_head *head = appender->head;
     int status = check_may_append(appender, settings_version);
+    if (status == EL_DONE && !may_wait && !is_ready_for(appender, length))
+        return EL_LOCK_TIMEOUT;
     if (status == EL_DONE && atomic_load_explicit(&head->writing, memory_order_relaxed))
         status = discard_unpublished(appender);
     if (status == EL_DONE)
@@ -373,14 +382,13 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     return status;
 }
 
-static int64_t append_within(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version,
-                             int64_t timeout_ms) {
+static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait) {
     int64_t first_offset = -1;
-    int status = lock_append_within(appender, timeout_ms);
+    int status = lock_append_within(appender, may_wait ? appender->lock_timeout_ms : 0);
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("append.locked");
-    status = append_locked(appender, batches, length, settings_version, &first_offset);
+    status = append_locked(appender, batches, length, settings_version, may_wait, &first_offset);
     el_head_unlock_append(appender->head);
     if (status != EL_DONE)
         return status;
@@ -390,7 +398,7 @@ static int64_t append_within(el_appender *appender, uint8_t *batches, size_t len
 }
 
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
-    return append_within(appender, batches, length, settings_version, appender->lock_timeout_ms);
+    return append_batches(appender, batches, length, settings_version, 1);
 }
 
 int64_t el_appender_position(const el_appender *appender) {
@@ -409,8 +417,8 @@ int el_appender_retire(el_appender *appender) {
     return status;
 }
 
-static int is_too_large(const el_appender *appender, size_t bytes) {
-    return (int64_t)bytes + EL_BATCH_HEADER_BYTES > appender->batch_bytes_max;
+static int is_too_large(const el_encoding *encoding, size_t bytes) {
+    return (int64_t)bytes + EL_BATCH_HEADER_BYTES > encoding->batch_bytes_max;
 }
 
 static size_t content_bytes(const el_new_record *record) {
@@ -419,16 +427,15 @@ static size_t content_bytes(const el_new_record *record) {
     return value_length + key_length + record->headers_length;
 }
 
-int64_t el_append_record(el_appender *appender, el_new_record *record, int may_wait) {
+int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_new_record *record, int may_wait) {
     uint8_t on_stack[STACK_BATCH_BYTES];
-    uint32_t settings_version = appender->settings_version; /* before they are gone by: another thread may load others meanwhile */
-    if (appender->compresses || (appender->needs_keys && record->key_length < 0))
+    if (encoding->compresses || (encoding->needs_keys && record->key_length < 0))
         return EL_SETTINGS_CHANGED;
     size_t capacity =
         EL_BATCH_HEADER_BYTES + el_record_size_max(record->key_length, record->value_length, record->headers_length);
     uint8_t *data = on_stack;
     if (capacity > sizeof on_stack) {
-        if (is_too_large(appender, content_bytes(record)))
+        if (is_too_large(encoding, content_bytes(record)))
             return EL_RECORD_TOO_LARGE;
         data = malloc(capacity);
         if (data == NULL)
@@ -436,14 +443,13 @@ int64_t el_append_record(el_appender *appender, el_new_record *record, int may_w
     }
     el_batch_writer writer;
     el_batch_begin(&writer, data, capacity);
-    record->stored_timestamp = record->timestamp < 0 || appender->attributes ? el_now_ms() : record->timestamp;
+    record->stored_timestamp = record->timestamp < 0 || encoding->attributes ? el_now_ms() : record->timestamp;
     el_batch_add(&writer, record->stored_timestamp, record->key, record->key_length, record->value, record->value_length, record->headers,
                  record->headers_length, record->header_count);
-    size_t length = el_batch_finish(&writer, appender->attributes);
-    int64_t offset = (int64_t)length > appender->batch_bytes_max
+    size_t length = el_batch_finish(&writer, encoding->attributes);
+    int64_t offset = (int64_t)length > encoding->batch_bytes_max
                          ? EL_RECORD_TOO_LARGE
-                         : append_within(appender, data, length, settings_version,
-                                           may_wait ? appender->lock_timeout_ms : 0);
+                         : append_batches(appender, data, length, encoding->settings_version, may_wait);
     if (data != on_stack)
         free(data);
     return offset;

@@ -15,6 +15,16 @@
 
 #include "head.h"
 
+/* How records are to be encoded, by one version of a topic's settings. It is used and replaced as a whole: what belongs to two versions
+ * would be appended under the later one's number. */
+typedef struct el_encoding {
+    uint32_t settings_version; /* of the head, when the settings were loaded */
+    int16_t attributes;        /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
+    int16_t compresses;        /* el_append_record is not enough: it answers EL_SETTINGS_CHANGED */
+    int16_t needs_keys;        /* and so it does to a record without one */
+    int64_t batch_bytes_max;   /* a larger batch is split, a larger record refused */
+} el_encoding;
+
 typedef struct el_appender {
     el_head *head;
     el_signals *signals;
@@ -29,12 +39,8 @@ typedef struct el_appender {
     _Atomic int is_retired;
     int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
     int flush_always;    /* each append is followed by a flush */
-    int16_t attributes; /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
-    int16_t compresses; /* el_append_record is not enough for the topic's settings: it answers EL_SETTINGS_CHANGED */
-    int16_t needs_keys; /* and so it does to a record without one */
-    uint32_t settings_version; /* of the head, when the settings above were loaded */
+    el_encoding encoding; /* copied and replaced with the interpreter lock held, and copied by whoever gives that away meanwhile */
     int64_t lock_timeout_ms;
-    int64_t batch_bytes_max; /* a larger batch is split, a larger record refused */
     /* What went wrong last, for the error message. */
     int error_number;
     int32_t holder;
@@ -67,9 +73,9 @@ typedef struct el_new_record {
     int32_t header_count;
 } el_new_record;
 
-/* Encode one record as a batch of its own and append it. Without may_wait the answer is EL_LOCK_TIMEOUT when somebody else has the
- * mutex. */
-int64_t el_append_record(el_appender *appender, el_new_record *record, int may_wait);
+/* Encode one record as a batch of its own and append it. Without may_wait the answer is EL_LOCK_TIMEOUT where something has to be waited
+ * for: somebody else has the mutex, or the segment has to grow or to be cut. */
+int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_new_record *record, int may_wait);
 
 /* Append and flush nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append, a
  * flush or a roll. */

@@ -48,7 +48,7 @@ static log_in_memory new_log(el_signals *signals) {
 static el_appender *attach(const log_in_memory *log, int flush_always) {
     el_appender *appender = el_appender_new(log->head, log->signals, LOCK_TIMEOUT_MS, flush_always);
     CHECK(appender != NULL);
-    appender->batch_bytes_max = 1 << 20;
+    appender->encoding.batch_bytes_max = 1 << 20;
     CHECK(el_appender_attach(appender, 0, dup(log->files[0]), dup(log->files[1]), dup(log->files[2])) == EL_DONE);
     return appender;
 }

@@ -24,7 +24,7 @@ int __wrap_fdatasync(int fd) {
 static int64_t append(el_appender *appender) {
     static const uint8_t value[] = "value";
     el_new_record record = {.value = value, .value_length = sizeof value, .key_length = -1, .timestamp = 1000};
-    return el_append_record(appender, &record, 1);
+    return el_append_record(appender, &appender->encoding, &record, 1);
 }
 
 static void append_durably(el_appender *appender) {

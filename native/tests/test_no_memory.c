@@ -65,13 +65,13 @@ static int append(el_head *head, int log_fd) {
     el_appender *appender = el_appender_new(head, NULL, 1000, 0);
     if (appender == NULL)
         return 0;
-    appender->batch_bytes_max = 1 << 20;
+    appender->encoding.batch_bytes_max = 1 << 20;
     CHECK(el_appender_attach(appender, 0, dup(log_fd), new_file(), new_file()) == EL_DONE);
     static const uint8_t value[VALUE_BYTES] = "value";
     el_new_record record = {.value = value, .value_length = VALUE_BYTES, .key_length = -1, .timestamp = 1000};
     int64_t end = el_head_end_offset(head), offset = 0;
     for (int i = 0; i < BATCHES && offset >= 0; i++) {
-        offset = el_append_record(appender, &record, 1);
+        offset = el_append_record(appender, &appender->encoding, &record, 1);
         CHECK(offset == EL_NO_MEMORY || offset == end + i);
     }
     el_appender_free(appender);

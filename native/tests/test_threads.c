@@ -26,7 +26,7 @@ static void *append_all(void *argument) {
         memcpy(value, &number, sizeof number);
         el_new_record record = {
             .value = value, .value_length = (int64_t)length, .key = filler, .key_length = 0, .timestamp = 1000 + number};
-        CHECK(el_append_record(appender, &record, 1) >= 0);
+        CHECK(el_append_record(appender, &appender->encoding, &record, 1) >= 0);
         if (number % 64 == 0)
             CHECK(el_flush(appender, el_head_end_offset(appender->head)) == EL_DONE);
     }
