@@ -8,6 +8,7 @@ damaged ones are replaced one by one; and the head goes last, so that the next o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from eventlog.errors import EventLogError, PartitionNotFoundError
@@ -146,7 +147,7 @@ def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: 
 def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) -> list[SegmentScan]:
     scans: list[SegmentScan] = []
     next_offset = bases[0] if bases else 0
-    for base, following in zip(bases, [*bases[1:], None], strict=True):
+    for base, following in zip_longest(bases, bases[1:]):
         path = names.segment_file(directory, base)
         size, is_last = files.size_of(path), following is None
         is_end_known = head.end_offset is not None and known_end > base

@@ -218,6 +218,10 @@ class Appender:
             return RecordTooLargeError(
                 "the records of one append_many have to fit into one segment (segment.bytes): split them, or raise it"
             )
+        if status == lib.EL_OFFSETS_USED_UP:
+            return EventLogError(
+                f"{self._directory} has no offsets left, which end at 2^63 - 1; nothing was appended: go on in a new topic"
+            )
         if status == lib.EL_RECORD_TOO_LARGE:
             return RecordTooLargeError("the record is larger than the topic's max.message.bytes")
         if status == lib.EL_NO_MEMORY:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.reader import new_native_reader
 
+_NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
 _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 
 
@@ -270,11 +271,11 @@ def verify_partition(
     Offsets need not follow closely if there `may_have_gaps`."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
-    bases = [base for base, following in zip(bases, [*bases[1:], sys.maxsize], strict=True) if following > start_offset]
+    bases = [base for base, following in pairwise([*bases, _NO_OFFSET]) if following > start_offset]
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
     next_offset = bases[0] if bases else 0
-    for base, following in zip(bases, [*bases[1:], None], strict=True):
+    for base, following in pairwise([*bases, _NO_OFFSET]):
         path = names.segment_file(directory, base)
         report.segments += 1
         if base < next_offset or (base > next_offset and not may_have_gaps):
@@ -282,7 +283,7 @@ def verify_partition(
             report.problems.append(Problem(path, 0, gap(next_offset, base) if base > next_offset else reason))
         next_offset = max(next_offset, base)
         if end_offset is None or base < end_offset:
-            next_offset = _verify_segment(report, path, range(base, following or sys.maxsize), end_offset, may_have_gaps)
+            next_offset = _verify_segment(report, path, range(base, following), end_offset, may_have_gaps)
     report.problems += _checkpoint_problems(directory)
     is_log_wrong = any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
     if end_offset is not None and next_offset < end_offset and not is_log_wrong:
@@ -332,7 +333,7 @@ def _verify_segment(
                 break
     except UnsupportedFormatError as error:
         report.problems.append(Problem(path, error.position, f"not checked: {error.reason}"))
-        return offsets.stop if offsets.stop < sys.maxsize else next_offset
+        return offsets.stop if offsets.stop < _NO_OFFSET else next_offset
     except CorruptLogError as error:
         report.problems.append(Problem(path, error.position, error.reason))
         return next_offset
@@ -356,7 +357,7 @@ def _verify_records(
 def _verify_indexes(
     report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None
 ) -> None:
-    stop = sys.maxsize if end_offset is None else end_offset  # an entry behind it belongs to an append under way
+    stop = _NO_OFFSET if end_offset is None else end_offset  # an entry behind it belongs to an append under way
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):
         info = batches.get(entry.position)

@@ -314,12 +314,27 @@ static int place_batches(el_appender *appender, uint8_t *batches, size_t length,
     return EL_DONE;
 }
 
+/* An end offset is an offset, too. Rarely asked: no unit holds more than 2^30 records. */
+static int has_offsets(const el_tail *tail, const uint8_t *batches, size_t length) {
+    int64_t left = INT64_MAX - tail->end_offset;
+    for (size_t at = 0; at < length;) {
+        el_batch batch;
+        if (el_batch_parse(batches + at, length - at, &batch) != EL_CODEC_OK || batch.last_offset_delta >= left)
+            return 0;
+        left -= batch.last_offset_delta + INT64_C(1);
+        at += (size_t)batch.size_bytes;
+    }
+    return 1;
+}
+
 /* Does the unit still go into the active segment? For the roll by time the timestamp of its first batch counts. */
 static int check_room(const el_appender *appender, const uint8_t *batches, size_t length) {
     const el_tail *tail = &appender->head->tail;
     const el_limits *limits = &appender->head->limits;
     if ((int64_t)length > limits->segment_bytes)
         return EL_UNIT_TOO_LARGE;
+    if (tail->end_offset > INT64_MAX - INT32_MAX && !has_offsets(tail, batches, length))
+        return EL_OFFSETS_USED_UP;
     if (tail->position == 0)
         return EL_DONE;
     el_batch first;

@@ -103,7 +103,7 @@ int el_reader_find(el_reader *reader, int64_t offset) {
         return 1;
     el_index_entry entry = el_index_read(bytes);
     el_batch batch;
-    if (!read_header(segment->fd, entry.position, &batch) || last_offset(&batch) != segment->base_offset + entry.relative_offset)
+    if (!read_header(segment->fd, entry.position, &batch) || last_offset(&batch) - segment->base_offset != entry.relative_offset)
         return 0;
     if (batch.base_offset < segment->base_offset)
         return 1;
