@@ -76,17 +76,24 @@ class EventLog(Log):
         self._check_usable()
         delete_topic(self._groups, check_topic_name(name))
 
-    def maintain(self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS) -> MaintenanceReport:
+    def maintain(
+        self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS, dry_run: bool = False
+    ) -> MaintenanceReport:
         """Do one round of housekeeping: delete what retention.ms, retention.bytes and retention.acked no longer keep, compact
         what is worth it by min.cleanable.dirty.ratio (with `compact_all` whatever can be), and remove groups without members
         that have committed nothing for `group_retention_ms`.
+
+        With `dry_run` nothing of that is done: the report says what would go, and why.
 
         Safe beside any other use, and safe to be killed anywhere. One process at a time does it: `is_elsewhere` tells that
         another one is at it. What goes wrong is in the report, and stops nothing else."""
         self._check_usable()
         check_bool("compact_all", compact_all)
+        check_bool("dry_run", dry_run)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
-        return maintain(self._groups, compact_all=compact_all, group_retention_ms=group_retention_ms)
+        return maintain(
+            self._groups, compact_all=compact_all, group_retention_ms=group_retention_ms, dry_run=dry_run
+        )
 
     def start_maintenance(self, interval_ms: int = 60_000, *, group_retention_ms: int = GROUP_RETENTION_MS) -> None:
         """Let a thread of this process do a round of housekeeping again and again, until the store is closed.

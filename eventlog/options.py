@@ -42,7 +42,7 @@ Setting = int | float | str
 # retention.acked, and that retention.ms is for ever, where Kafka keeps a week: what a store is
 # given it keeps until it is told otherwise.
 _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
-    "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete")),
+    "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete", "delete,compact")),
     "compression.type": _Choice("producer", ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
     "delete.retention.ms": _Number(86_400_000, 0, _INT64_MAX),
     "index.interval.bytes": _Number(4096, 0, _INT32_MAX),
@@ -127,6 +127,8 @@ def _parse_setting(name: str, value: object) -> Setting:
     if isinstance(setting, _Choice):
         if isinstance(value, bool):
             value = str(value).lower()
+        elif isinstance(value, str):
+            value = ",".join(part.strip() for part in value.split(","))
         if value not in setting.allowed:
             raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
         return str(value)

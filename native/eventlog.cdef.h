@@ -31,6 +31,15 @@ void el_scan_begin(el_scan *scan, int64_t next_offset);
 int el_scan_batches(const uint8_t *data, size_t length, el_scan *scan);
 int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 
+/* codec/transactions.h */
+#define EL_TRANSACTION_ABORT ...
+#define EL_TRANSACTION_DATA ...
+typedef struct el_transaction_step { int64_t producer_id; int64_t offset; int64_t kind; } el_transaction_step;
+int el_transaction_steps(const uint8_t *data, size_t length, el_transaction_step *steps, size_t capacity, size_t *count,
+                         size_t *consumed);
+typedef struct el_aborted { int64_t producer_id; int64_t first_offset; int64_t marker_offset; } el_aborted;
+typedef struct el_aborted_list { const el_aborted *entries; size_t count; } el_aborted_list;
+
 /* codec/compact.h */
 #define EL_ATTRIBUTE_DELETE_HORIZON ...
 #define EL_COMPACT_GROWTH ...
@@ -39,12 +48,12 @@ int64_t el_find_batch(const uint8_t *data, size_t length, int64_t next_offset);
 typedef struct el_key_offset { ...; } el_key_offset;
 typedef struct el_offset_map {
     el_key_offset *entries; uint64_t capacity; uint64_t secret[2]; int64_t first_offset; int64_t end_offset;
-    int64_t next_offset; ...;
+    int64_t next_offset; el_aborted_list aborted; ...;
 } el_offset_map;
 int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t *records, size_t length);
 int el_offset_map_note_batches(el_offset_map *map, const uint8_t *data, size_t length, size_t *consumed);
 typedef struct el_compaction {
-    const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t next_offset; int64_t records_in;
+    const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t earliest_horizon; int64_t next_offset; int64_t records_in;
     int64_t records_out; int64_t batches_changed; ...;
 } el_compaction;
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,

@@ -13,34 +13,40 @@ from eventlog.cli.store import open_store
 if TYPE_CHECKING:
     from eventlog import EventLog, MaintenanceReport, PartitionMaintenance
 
-_HEADERS = ("PARTITION", "DELETED BY", "SEGMENTS", "BYTES", "STARTS AT", "COMPACTED", "HELD BACK BY")
+_HEADERS = (
+    "PARTITION", "DELETED BY", "SEGMENTS", "RECORDS", "BYTES", "OLDEST", "NEWEST", "STARTS AT", "COMPACTED", "HELD BACK BY",
+)  # fmt: skip
 
 
 @click.command()
 @click.option("--every", "seconds", type=click.IntRange(min=1), metavar="SECONDS", help="Do it again and again, until Ctrl-C.")
 @click.option("--compact-all", is_flag=True, help="Compact also what is hardly worth it.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and why; change nothing.")
 @output.json_option
-def maintain(seconds: int | None, compact_all: bool, as_json: bool) -> None:
+def maintain(seconds: int | None, compact_all: bool, dry_run: bool, as_json: bool) -> None:
     """Delete what retention no longer keeps, and compact.
 
-    Segments go by retention.ms, retention.bytes and retention.acked; topics with
-    cleanup.policy=compact keep the latest record of each key. Groups without members that
-    have committed nothing for a week go, too. Shows what was done, and for topics with
-    retention.acked which groups have records before them still.
+    Segments go by retention.ms, retention.bytes and retention.acked, and only where a topic
+    has such a setting; topics with cleanup.policy=compact keep the latest record of each
+    key. Groups without members that have committed nothing for a week go, too. Shows what
+    was done, and for topics with retention.acked which groups have records before them
+    still. With --dry-run it shows what would be done, and nothing is.
 
     Other programs may go on using the store; of several that maintain it, one does the work.
 
     \b
     Example:
-      eventlog maintain
+      eventlog maintain --dry-run
       eventlog maintain --every 60
     """
+    if dry_run and seconds is not None:
+        raise click.UsageError("--dry-run looks once: it goes without --every")
     with open_store() as log:
-        failures = _round(log, compact_all, as_json)
+        failures = _round(log, compact_all, dry_run, as_json)
         while seconds is not None:
             output.flush()
             _wait(seconds)
-            failures = _round(log, compact_all, as_json)
+            failures = _round(log, compact_all, dry_run, as_json)
     if failures:
         raise click.ClickException(f"{failures} failed; the rest of the round was done")
 
@@ -53,28 +59,34 @@ def _wait(seconds: float) -> None:
         seconds -= output.READER_CHECK_SECONDS
 
 
-def _round(log: EventLog, compact_all: bool, as_json: bool) -> int:
-    report = log.maintain(compact_all=compact_all)
+def _round(log: EventLog, compact_all: bool, dry_run: bool, as_json: bool) -> int:
+    report = log.maintain(compact_all=compact_all, dry_run=dry_run)
     if as_json:
         output.write_json(_report_object(report))
-        return len(report.failures)
-    if report.is_elsewhere:
+    elif report.is_elsewhere:
         output.write_line("another process is at it")
-        return 0
+    else:
+        _write(report)
+    return len(report.failures)
+
+
+def _write(report: MaintenanceReport) -> None:
     if report.partitions:
         output.write_table(_HEADERS, [_row(done) for done in report.partitions])
     for text, names in (("deleted topic", report.deleted_topics), ("removed unused group", report.expired_groups)):
         for name in names:
-            output.write_line(f"{text} {name}")
+            output.write_line(f"to be {text} {name}" if report.is_dry_run else f"{text} {name}")
     for done in report.partitions:
         for path in done.rebuilt:
-            text = f"{done.topic}-{done.partition}: {path.name} was missing or rotten, and was made anew"
+            what = "would be" if report.is_dry_run else "was"
+            text = f"{done.topic}-{done.partition}: {path.name} was missing or rotten, and {what} made anew"
             output.write_line(output.printable(text))
     for subject, reason in report.failures:
         output.write_line(output.printable(f"{subject}: {reason}"))
     if not (report.partitions or report.deleted_topics or report.expired_groups or report.failures):
         output.write_line("nothing to do")
-    return len(report.failures)
+    elif report.is_dry_run:
+        output.write_line("nothing was changed: without --dry-run it is done")
 
 
 def _row(done: PartitionMaintenance) -> tuple[object, ...]:
@@ -83,9 +95,12 @@ def _row(done: PartitionMaintenance) -> tuple[object, ...]:
         f"{done.topic}-{done.partition}",
         done.reason or None,
         done.deleted_segments,
+        done.deleted_records,
         done.deleted_bytes,
+        None if done.oldest_ms is None else output.time_text(done.oldest_ms),
+        None if done.newest_ms is None else output.time_text(done.newest_ms),
         done.start_offset,
-        None if compacted is None else f"{compacted.records_before} -> {compacted.records_after} records",
+        None if compacted is None else f"{compacted.records_before} -> {compacted.records_after} records by {compacted.reason}",
         ", ".join(f"{held.group} ({held.records})" for held in done.held_back_by) or None,
     )
 
@@ -93,6 +108,7 @@ def _row(done: PartitionMaintenance) -> tuple[object, ...]:
 def _report_object(report: MaintenanceReport) -> dict[str, Any]:
     return {
         "is_elsewhere": report.is_elsewhere,
+        "is_dry_run": report.is_dry_run,
         "partitions": [_partition_object(done) for done in report.partitions],
         "expired_groups": report.expired_groups,
         "deleted_topics": report.deleted_topics,
@@ -107,7 +123,10 @@ def _partition_object(done: PartitionMaintenance) -> dict[str, Any]:
         "start_offset": done.start_offset,
         "reason": done.reason or None,
         "deleted_segments": done.deleted_segments,
+        "deleted_records": done.deleted_records,
         "deleted_bytes": done.deleted_bytes,
+        "oldest_timestamp": done.oldest_ms,
+        "newest_timestamp": done.newest_ms,
         "compacted": None if done.compacted is None else done.compacted._asdict(),
         "held_back_by": [
             {"group": held.group, "committed": held.committed, "records": held.records} for held in done.held_back_by

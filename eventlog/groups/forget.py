@@ -62,6 +62,13 @@ def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
     return expired
 
 
+def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
+    """The names of the groups that `expire_groups` would delete."""
+    tables = [table for name in groups.internals.groups.names() if (table := groups.find(name)) is not None]
+    before_ms = now_ms() - older_than_ms
+    return [each.name for each in tables if _is_unused(groups, each, groups.internals.groups.find(each.name), before_ms)]
+
+
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
     """Delete the group if it was last used before this time; tells whether it was."""
     if not _is_unused(groups, table, groups.internals.groups.find(table.name), before_ms):

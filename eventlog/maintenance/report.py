@@ -20,9 +20,11 @@ class HeldBack(NamedTuple):
 
 
 class PartitionMaintenance(NamedTuple):
-    """What was done to one partition. `reason` is the setting by which segments were deleted, "" if none was; `compacted` is
-    None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked; `rebuilt` are index
-    files and checkpoints that were missing or rotten, and were made anew."""
+    """What was done to one partition, or would be. `reason` is the setting by which segments were deleted, "" if none was: so
+    many `deleted_segments` of `deleted_bytes`, with `deleted_records` offsets in them; the first record there is of
+    `oldest_ms`, the latest of `newest_ms` (ms since the epoch; None: nothing was deleted, or it has no timestamps).
+    `compacted` is None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked;
+    `rebuilt` are index files and checkpoints that were missing or rotten, and were made anew."""
 
     topic: str
     partition: int
@@ -33,6 +35,9 @@ class PartitionMaintenance(NamedTuple):
     compacted: Compacted | None = None
     held_back_by: tuple[HeldBack, ...] = ()
     rebuilt: tuple[Path, ...] = ()
+    deleted_records: int = 0
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -43,15 +48,24 @@ class PartitionMaintenance(NamedTuple):
 class MaintenanceReport(SimpleNamespace):
     """One round of housekeeping. `is_elsewhere` says that another process is at it, so that nothing was done here.
 
-    `failures` are (subject, what was wrong): the rest of the round went on."""
+    With `is_dry_run` nothing was done either: it says what a round would do. `failures` are (subject, what was wrong): the rest
+    of the round went on."""
 
     is_elsewhere: bool
+    is_dry_run: bool
     partitions: list[PartitionMaintenance]
     expired_groups: list[str]
     deleted_topics: list[str]
     failures: list[tuple[str, str]]
 
-    def __init__(self, *, is_elsewhere: bool = False, failures: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, *, is_elsewhere: bool = False, is_dry_run: bool = False, failures: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(
-            is_elsewhere=is_elsewhere, partitions=[], expired_groups=[], deleted_topics=[], failures=list(failures)
+            is_elsewhere=is_elsewhere,
+            is_dry_run=is_dry_run,
+            partitions=[],
+            expired_groups=[],
+            deleted_topics=[],
+            failures=list(failures),
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from typing import NamedTuple
 
 from eventlog.access import open_file
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
-from eventlog.errors import EventLogError
-from eventlog.groups.forget import expire_groups
+from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
+from eventlog.groups.forget import expire_groups, unused_groups
 from eventlog.groups.holders import committed_by_group
 from eventlog.groups.registry import Groups
 from eventlog.maintenance.deletion import finish_deletion
@@ -19,22 +20,56 @@ from eventlog.storage import files, names
 from eventlog.storage.compaction import compact
 from eventlog.storage.partition import Partition, parts
 from eventlog.storage.periodic import PeriodicThread
-from eventlog.storage.rebuilding import rebuild_rotten
-from eventlog.storage.retention import retain
+from eventlog.storage.rebuilding import find_rotten, rebuild_rotten
+from eventlog.storage.retention import Doomed, delete_doomed, find_doomed
 
 GROUP_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
 
 
-def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int) -> MaintenanceReport:
+class _Round(NamedTuple):
+    """What a round is about. With `dry_run` it looks what there is to do, and does nothing."""
+
+    groups: Groups
+    compact_all: bool
+    group_retention_ms: int
+    dry_run: bool
+    report: MaintenanceReport
+
+
+def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int, dry_run: bool = False) -> MaintenanceReport:
     """Do one round, unless another process is at it. What goes wrong in one place stops no other."""
+    if dry_run:
+        return _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, MaintenanceReport(is_dry_run=True)))
     with _only_one(groups) as is_mine:
         report = MaintenanceReport(is_elsewhere=not is_mine)
         if is_mine:
-            _finish_deletions(groups, report)
-            for topic in groups.internals.topics.all():
-                _maintain_topic(groups, topic, report, compact_all=compact_all)
-            report.expired_groups = expire_groups(groups, group_retention_ms)
+            _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, report))
     return report
+
+
+def _go_round(round_: _Round) -> MaintenanceReport:
+    groups, report = round_.groups, round_.report
+    for topic in groups.internals.topics.being_deleted():
+        with _told(topic.name, report):
+            if not round_.dry_run:
+                finish_deletion(groups, topic.name)
+            report.deleted_topics.append(topic.name)
+    for topic in groups.internals.topics.all():
+        with _told(topic.name, report):
+            _maintain_topic(round_, topic)
+    with _told("groups", report):
+        expire = unused_groups if round_.dry_run else expire_groups
+        report.expired_groups = expire(groups, round_.group_retention_ms)
+    return report
+
+
+@contextmanager
+def _told(subject: str, report: MaintenanceReport) -> Iterator[None]:
+    """What goes wrong in a block is told by the report."""
+    try:
+        yield
+    except (EventLogError, OSError) as error:
+        report.failures.append((subject, str(error)))
 
 
 @contextmanager
@@ -56,56 +91,65 @@ def _only_one(groups: Groups) -> Iterator[bool]:
         files.unlock_and_close(descriptor)
 
 
-def _finish_deletions(groups: Groups, report: MaintenanceReport) -> None:
-    for topic in groups.internals.topics.being_deleted():
-        try:
-            finish_deletion(groups, topic.name)
-            report.deleted_topics.append(topic.name)
-        except EventLogError as error:
-            report.failures.append((topic.name, str(error)))
-
-
-def _maintain_topic(groups: Groups, topic: TopicDescription, report: MaintenanceReport, *, compact_all: bool) -> None:
-    internals = groups.internals
+def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
+    internals = round_.groups.internals
     goes_by_acks = topic.settings().text("retention.acked") == "true"
-    committed = committed_by_group(groups, topic.name) if goes_by_acks else {}
+    committed = committed_by_group(round_.groups, topic.name) if goes_by_acks else {}
     for number in range(topic.partitions):
         if not files.is_there(names.partition_directory(internals.path, topic.name, number)):
             continue
         try:
             with closing(internals.separate_partition(topic.name, number)) as partition:
-                by_group = committed.get(number, {})
-                done = _maintain_partition(partition, topic, by_group, compact_all=compact_all)
+                done = _maintain_partition(round_, partition, topic, committed.get(number, {}))
         except (EventLogError, OSError) as error:
             if topic.name not in internals.topics.names():
                 return  # deleted while this round came to it
-            report.failures.append((f"{topic.name}-{number}", str(error)))
+            round_.report.failures.append((f"{topic.name}-{number}", str(error)))
             continue
         if not done.is_idle:
-            report.partitions.append(done)
+            round_.report.partitions.append(done)
 
 
 def _maintain_partition(
-    partition: Partition, topic: TopicDescription, committed: Mapping[str, int | None], *, compact_all: bool
+    round_: _Round, partition: Partition, topic: TopicDescription, committed: Mapping[str, int | None]
 ) -> PartitionMaintenance:
-    settings, now = topic.settings(), now_ms()
-    rebuilt = rebuild_rotten(parts(partition), settings.number("index.interval.bytes"))
-    deletes = "delete" in settings.text("cleanup.policy")
+    settings, now, own = topic.settings(), now_ms(), parts(partition)
+    own.appender.check_writable()  # of what is damaged nothing is taken away
+    interval_bytes = settings.number("index.interval.bytes")
+    rebuilt = find_rotten(own.directory) if round_.dry_run else rebuild_rotten(own, interval_bytes)
+    done = PartitionMaintenance(topic.name, partition.partition, partition.start_offset, rebuilt=tuple(rebuilt))
     acknowledged = min((offset or 0 for offset in committed.values()), default=None)
-    retained = retain(parts(partition), settings, acknowledged, now) if deletes else None
-    compacted = compact(parts(partition), settings, now, force=compact_all) if settings.is_compacted else None
-    reason, deleted = retained if retained is not None else ("", None)
-    return PartitionMaintenance(
-        topic.name,
-        partition.partition,
-        partition.start_offset,
-        reason,
-        deleted.segments if deleted else 0,
-        deleted.size_bytes if deleted else 0,
-        compacted,
-        _held_back(partition, committed),
-        tuple(rebuilt),
+    doomed = find_doomed(own, settings, acknowledged, now) if "delete" in settings.text("cleanup.policy") else None
+    if doomed is not None:
+        done = _delete(round_, partition, doomed, done)
+    if settings.is_compacted:
+        compacted = compact(own, settings, now, force=round_.compact_all, dry_run=round_.dry_run)
+        done = done._replace(compacted=compacted, start_offset=max(done.start_offset, partition.start_offset))
+    return done._replace(held_back_by=_held_back(partition, committed))
+
+
+def _delete(round_: _Round, partition: Partition, doomed: Doomed, done: PartitionMaintenance) -> PartitionMaintenance:
+    oldest_ms = _timestamp_at(partition, partition.start_offset)
+    segments, size_bytes, start_offset = doomed.segments, doomed.size_bytes, doomed.offset
+    if not round_.dry_run:
+        start_offset, segments, size_bytes = delete_doomed(parts(partition), doomed)
+    return done._replace(
+        start_offset=start_offset,
+        reason=doomed.reason,
+        deleted_segments=segments,
+        deleted_bytes=size_bytes,
+        deleted_records=doomed.records,
+        oldest_ms=oldest_ms,
+        newest_ms=doomed.newest_ms,
     )
+
+
+def _timestamp_at(partition: Partition, offset: int) -> int | None:
+    try:
+        records = partition.read(offset, max_records=1)
+    except (CorruptLogError, OffsetOutOfRangeError):  # damaged, or deleted meanwhile
+        return None
+    return records[0].timestamp if records and records[0].timestamp >= 0 else None
 
 
 def _held_back(partition: Partition, committed: Mapping[str, int | None]) -> tuple[HeldBack, ...]:

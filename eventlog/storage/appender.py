@@ -95,6 +95,11 @@ class Appender:
         else:
             raise self._error(status)
 
+    def check_writable(self) -> None:
+        """Raise what every append would raise, because the partition is damaged, deleted, or a write has failed."""
+        if self._poison != 0:
+            raise self._poisoned()
+
     def flush(self, offset: int) -> None:
         """Return once all records before `offset` are on disk."""
         while (status := lib.el_flush(self._open_pointer(), offset)) != lib.EL_DONE:

@@ -9,299 +9,194 @@ Source of the algorithm: Kafka's LogCleaner (https://kafka.apache.org/documentat
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from itertools import takewhile
+from typing import NamedTuple
 
-from eventlog._native import ffi, lib
-from eventlog.access import open_file
+from eventlog.errors import DiskFullError
 from eventlog.options import TopicConfig
-from eventlog.records.compression import compress, decompress
-from eventlog.storage import files, index, names
+from eventlog.storage import names
 from eventlog.storage.checkpoints import read_checkpoint, write_checkpoint
-from eventlog.storage.damage import damaged, wrong_batch
-from eventlog.storage.headers import IndexBuilder, check_end, needed_bytes, new_tail
+from eventlog.storage.cleaner import Cleaner
+from eventlog.storage.headers import first_timestamp
 from eventlog.storage.parts import Parts
-from eventlog.storage.retention import Segment, list_segments
-from eventlog.storage.swap import swap
+from eventlog.storage.retention import Segment, latest_ms, list_segments, time_written
+from eventlog.storage.transactions import AbortedList, find_transactions
 
 MEMORY_BYTES = 32 * 2**20
 
-_BLOCK_BYTES = 2**20
-_KEY_BYTES = int(ffi.sizeof("el_key_offset"))
-_RECORD_BYTES_MIN = 8  # a keyed record takes more
-_TIME_MAX = 2**63 - 1
-_KEYS_MIN = 64  # el_offset_map wants at least 8
-_COMPRESSION = 0x07
-_HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
-
-# What is done with a run of whole, uncompressed batches: a status, and how many bytes of it are done with.
-_Plain = Callable[[Any, int], tuple[int, int]]
-# What is done with one batch that was compressed: its header, its bytes, its records.
-_Compressed = Callable[[Any, bytes, bytes], int]
-
 
 class Compacted(NamedTuple):
-    """What became of a partition's sealed segments; everything before `end_offset` is compacted now."""
+    """What became of a partition's sealed segments, or would; everything before `end_offset` is compacted now.
+
+    `reason` is the setting that made it worth it: min.cleanable.dirty.ratio, max.compaction.lag.ms, delete.retention.ms
+    (tombstones were due), or cleanup.policy where it was asked for."""
 
     end_offset: int
     records_before: int
     records_after: int
     bytes_before: int
     bytes_after: int
+    reason: str = "cleanup.policy"
+
+
+class _Work(NamedTuple):
+    """What is compacted, by which settings, and when."""
+
+    parts: Parts
+    settings: TopicConfig
+    now_ms: int
+    memory_bytes: int
+    force: bool
+    dry_run: bool
 
 
 def compact(
-    parts: Parts, settings: TopicConfig, now_ms: int, *, memory_bytes: int = MEMORY_BYTES, force: bool = False
+    parts: Parts,
+    settings: TopicConfig,
+    now_ms: int,
+    *,
+    memory_bytes: int = MEMORY_BYTES,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> Compacted | None:
     """Compact a partition if that is worth it by the topic's settings, or with `force` if there is anything; else None.
 
-    Raises `CorruptLogError`: what is damaged is never written anew. `OSError` on a full disk, and then nothing has changed."""
+    The active segment is sealed, and compacted with the others, where no append would seal it in time, and with `force`. With
+    `dry_run` it is only counted what would stay, as far as one pass comes. Raises `CorruptLogError`: what is damaged is never
+    written anew. `OSError` on a full disk, and then nothing has changed."""
+    work = _Work(parts, settings, now_ms, memory_bytes, force, dry_run)
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
-        return _compact(parts, settings, now_ms, memory_bytes, force)
+        active = list_segments(parts)[-1]
+        may_be_sealed = active.size_bytes > 0 and not _is_young(active, settings, now_ms)
+        is_due = may_be_sealed and _is_due(active, settings, now_ms)
+        if dry_run:
+            return _compact_sealed(work, active if may_be_sealed and (is_due or force) else None)
+        if is_due:
+            _seal_active(parts)
+        done = _compact_sealed(work)
+        if force and may_be_sealed and not is_due:  # after the rest: where that is damaged nothing is changed
+            _seal_active(parts)
+            done = _joined(done, _compact_sealed(work))
+        return done
     return None
 
 
-def _compact(parts: Parts, settings: TopicConfig, now_ms: int, memory_bytes: int, force: bool) -> Compacted | None:
-    first_dirty = read_checkpoint(parts.directory / names.CLEANER_CHECKPOINT) or 0
-    segments = _cleanable(parts, settings, now_ms)
-    if not segments or not (force or _is_worth_it(segments, first_dirty, settings, now_ms)):
+def _seal_active(parts: Parts) -> None:
+    with suppress(DiskFullError):  # a later round does it
+        parts.appender.roll()
+
+
+def _joined(first: Compacted | None, second: Compacted | None) -> Compacted | None:
+    """What two compactions have done, the second of which began with what the first had left."""
+    if first is None or second is None:
+        return first or second
+    return first._replace(
+        end_offset=second.end_offset,
+        records_before=first.records_before + second.records_before - first.records_after,
+        records_after=second.records_after,
+        bytes_before=first.bytes_before + second.bytes_before - first.bytes_after,
+        bytes_after=second.bytes_after,
+    )
+
+
+def _compact_sealed(work: _Work, to_be_sealed: Segment | None = None) -> Compacted | None:
+    """Compact the sealed segments, up to the first with records that are too young or of a transaction that has not ended."""
+    sealed = [segment for segment in list_segments(work.parts) if not segment.is_active]
+    segments = sealed if to_be_sealed is None else [*sealed, to_be_sealed]
+    segments = list(takewhile(lambda segment: not _is_young(segment, work.settings, work.now_ms), segments))
+    first_dirty = _first_dirty(work.parts)
+    reason = _why(work, segments, first_dirty) or ("cleanup.policy" if work.force and _dirty(segments, first_dirty) else "")
+    if not segments or not reason:
         return None
-    bytes_before = sum(segment.size_bytes for segment in segments)
-    records_before = records_after = -1
-    while segments and segments[-1].end_offset > first_dirty:
-        latest = _note_keys(segments, first_dirty, memory_bytes)
-        first_dirty = int(latest.native.end_offset)
-        compaction = _Compaction(parts, settings, latest, now_ms)
-        compaction.write_anew([segment for segment in segments if segment.base_offset < first_dirty])
-        write_checkpoint(parts.directory / names.CLEANER_CHECKPOINT, parts.topic, parts.partition, first_dirty)
-        records_before = compaction.native.records_in if records_before < 0 else records_before
-        records_after = compaction.native.records_out
-        segments = _cleanable(parts, settings, now_ms)
+    transactions = find_transactions(segments)
+    segments = [segment for segment in segments if segment.end_offset <= transactions.stable_offset]
+    if not segments:
+        return None
+    aborted = AbortedList(transactions.aborted)
+    done = _count(work, segments, aborted) if work.dry_run else _write(work, segments, aborted)
+    return done._replace(reason=reason)
+
+
+def _write(work: _Work, segments: list[Segment], aborted: AbortedList) -> Compacted:
+    bytes_before, end_offset = sum(segment.size_bytes for segment in segments), segments[-1].end_offset
+    records_before = -1
+    while True:
+        cleaner = _cleaner(work, segments, aborted)
+        cleaner.write_anew()
+        _note(work.parts, cleaner)
+        records_before = int(cleaner.native.records_in) if records_before < 0 else records_before
+        segments = [each for each in list_segments(work.parts) if not each.is_active and each.end_offset <= end_offset]
+        if not _dirty(segments, cleaner.end_offset):
+            break
     bytes_after = sum(segment.size_bytes for segment in segments)
-    return None if records_before < 0 else Compacted(first_dirty, records_before, records_after, bytes_before, bytes_after)
+    return Compacted(cleaner.end_offset, records_before, int(cleaner.native.records_out), bytes_before, bytes_after)
 
 
-def _cleanable(parts: Parts, settings: TopicConfig, now_ms: int) -> list[Segment]:
-    """The sealed segments, up to the first that has records younger than min.compaction.lag.ms."""
+def _count(work: _Work, segments: list[Segment], aborted: AbortedList) -> Compacted:
+    cleaner = _cleaner(work, segments, aborted)
+    bytes_after = cleaner.count()
+    records = int(cleaner.native.records_in), int(cleaner.native.records_out)
+    return Compacted(cleaner.end_offset, *records, cleaner.size_bytes, bytes_after)
+
+
+def _cleaner(work: _Work, segments: list[Segment], aborted: AbortedList) -> Cleaner:
+    first_dirty = _first_dirty(work.parts)
+    return Cleaner(work.parts, work.settings, work.now_ms, segments, first_dirty, aborted, work.memory_bytes)
+
+
+def _first_dirty(parts: Parts) -> int:
+    """Everything before it was compacted by an earlier pass."""
+    return read_checkpoint(parts.directory / names.CLEANER_CHECKPOINT) or 0
+
+
+def _dirty(segments: Sequence[Segment], first_dirty: int) -> list[Segment]:
+    """The segments with records that no pass has seen yet."""
+    return [segment for segment in segments if segment.end_offset > first_dirty]
+
+
+def _note(parts: Parts, cleaner: Cleaner) -> None:
+    """Store what a pass has come to. The time of the tombstones first: while there are dirty records it is asked again."""
+    for name, number in (
+        (names.TOMBSTONE_CHECKPOINT, int(cleaner.native.earliest_horizon)),
+        (names.CLEANER_CHECKPOINT, cleaner.end_offset),
+    ):
+        if read_checkpoint(parts.directory / name) != number:
+            write_checkpoint(parts.directory / name, parts.topic, parts.partition, number)
+
+
+def _is_young(segment: Segment, settings: TopicConfig, now_ms: int) -> bool:
+    """Has it records that may not be compacted yet?"""
     lag_ms = settings.number("min.compaction.lag.ms")
-    segments = []
-    for segment in list_segments(parts):
-        if segment.is_active or (lag_ms > 0 and segment.timestamp > now_ms - lag_ms):
-            break
-        segments.append(segment)
-    return segments
+    return lag_ms > 0 and latest_ms(segment) > now_ms - lag_ms
 
 
-def _is_worth_it(segments: Sequence[Segment], first_dirty: int, settings: TopicConfig, now_ms: int) -> bool:
-    dirty = [segment for segment in segments if segment.end_offset > first_dirty and segment.size_bytes > 0]
-    if not dirty:
-        return False
-    share = sum(segment.size_bytes for segment in dirty) / sum(segment.size_bytes for segment in segments)
-    is_late = dirty[0].timestamp >= 0 and dirty[0].timestamp < now_ms - settings.number("max.compaction.lag.ms")
-    return is_late or share > settings.fraction("min.cleanable.dirty.ratio")
+def _is_due(active: Segment, settings: TopicConfig, now_ms: int) -> bool:
+    """Has the first record of the active segment waited for max.compaction.lag.ms, or has nobody appended for segment.ms?
+
+    An append would roll it by the same settings; here nobody appends, or not with later timestamps."""
+    is_late = _waiting_since(active) < now_ms - settings.number("max.compaction.lag.ms")
+    return is_late or max(latest_ms(active), time_written(active.path)) < now_ms - settings.number("segment.ms")
 
 
-class _LatestOffsets:
-    """The latest offset of each key. `native` is the `el_offset_map`."""
-
-    def __init__(self, keys: int, first_offset: int) -> None:
-        self._entries = ffi.new("el_key_offset[]", keys)
-        self._consumed = ffi.new("size_t *")
-        self.native: Any = ffi.new("el_offset_map *")
-        self.native.entries = self._entries
-        self.native.capacity = keys
-        self.native.secret = [int.from_bytes(os.urandom(8), "big") for _ in range(2)]
-        self.native.first_offset = self.native.end_offset = first_offset
-
-    def note_plain(self, block: Any, length: int) -> tuple[int, int]:
-        """Note the records of whole batches."""
-        status = lib.el_offset_map_note_batches(self.native, block, length, self._consumed)
-        return status, self._consumed[0]
-
-    def note_compressed(self, batch: Any, data: bytes, section: bytes) -> int:
-        """Note the records of one batch."""
-        return int(lib.el_offset_map_note(self.native, batch, ffi.from_buffer("uint8_t[]", section), len(section)))
+def _waiting_since(segment: Segment) -> int:
+    """When its first records came, in milliseconds since the epoch."""
+    timestamp = first_timestamp(segment.path)
+    return timestamp if timestamp >= 0 else time_written(segment.path)
 
 
-def _note_keys(segments: Sequence[Segment], first_dirty: int, memory_bytes: int) -> _LatestOffsets:
-    """The latest offset of each key from `first_dirty` on, up to the end of the last segment, or as far as memory goes."""
-    dirty = [segment for segment in segments if segment.end_offset > first_dirty]
-    keys_max = sum(segment.size_bytes for segment in dirty) // _RECORD_BYTES_MIN
-    latest = _LatestOffsets(max(_KEYS_MIN, min(keys_max * 8 // 7, memory_bytes // _KEY_BYTES)), first_dirty)
-    for segment in dirty:
-        if not _go_through(segment, latest.native, latest.note_plain, latest.note_compressed):
-            break
-        check_end(segment.path, latest.native.next_offset, segment.end_offset)
-        latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
-    return latest
+def _why(work: _Work, segments: Sequence[Segment], first_dirty: int) -> str:
+    """The setting by which compaction is worth it, "" if it is not.
 
-
-def _go_through(segment: Segment, state: Any, plain: _Plain, compressed: _Compressed) -> bool:
-    """Hand over all batches of a sealed segment; False once one of the functions has no room. Raises `CorruptLogError`.
-
-    `state` is the native struct that knows the `next_offset`."""
-    path, position, block_bytes = segment.path, 0, _BLOCK_BYTES
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        while position < size:
-            data = files.read_at(file.fileno(), block_bytes, position)
-            status, consumed = plain(ffi.from_buffer("uint8_t[]", data), len(data))
-            position += consumed
-            block_bytes = _BLOCK_BYTES
-            if status == lib.EL_COMPACT_COMPRESSED:
-                batch, whole, section = _decompressed(path, data[consumed:], position)
-                status = compressed(batch, whole, section)
-                position += len(whole) if status == lib.EL_CODEC_OK else 0
-            elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
-                block_bytes = needed_bytes(path, data, position, size, max(segment.base_offset, state.next_offset))
-            if status == lib.EL_COMPACT_FULL:
-                return False
-            if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
-                raise wrong_batch(path, position, status, max(segment.base_offset, state.next_offset))
-    return True
-
-
-def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
-    """The header of the compressed batch that `data` begins with, the batch alone, and its records."""
-    batch = ffi.new("el_batch *")
-    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    whole = data[: batch.size_bytes]
-    try:
-        section = decompress(batch.attributes & _COMPRESSION, whole[_HEADER_BYTES:])
-    except ValueError as error:
-        raise damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
-    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
-    if status != lib.EL_CODEC_OK:
-        raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
-    return batch, whole, section
-
-
-class _CleanedSegment:
-    """The files of a segment that is being written."""
-
-    def __init__(self, directory: Path, base_offset: int, interval_bytes: int) -> None:
-        self.size_bytes = 0
-        self._directory = directory
-        self._base_offset = base_offset
-        self._indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
-        self._log = _create(names.cleaned_file(directory, base_offset))
-
-    def add(self, block: Any, length: int) -> None:
-        """Append whole batches."""
-        self._log.write(ffi.buffer(block, length))
-        self.size_bytes += length
-        self._indexes.add(block, length, length // _HEADER_BYTES)
-
-    def finish(self) -> None:
-        """Bring everything to the disk."""
-        self._indexes.seal()
-        _sync(self._log)
-        for suffix, entries in (
-            (names.INDEX_SUFFIX, self._indexes.entries),
-            (names.TIME_INDEX_SUFFIX, self._indexes.time_entries),
-        ):
-            file = _create(names.cleaned_file(self._directory, self._base_offset, suffix))
-            file.write(entries)
-            _sync(file)
-        files.sync_directory(self._directory)
-
-    def discard(self) -> None:
-        """Leave nothing behind, unless the files are about to take the place of others: who locks these next ends that."""
-        with suppress(OSError):  # what is left in the buffer of a failed write
-            self._log.close()
-        if files.is_there(names.swap_file(self._directory, self._base_offset)):
-            return
-        for suffix in names.SEGMENT_SUFFIXES:
-            names.cleaned_file(self._directory, self._base_offset, suffix).unlink(missing_ok=True)
-
-
-def _create(path: Path) -> BinaryIO:
-    return open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
-
-
-def _sync(file: BinaryIO) -> None:
-    with file:
-        file.flush()
-        os.fsync(file.fileno())
-
-
-class _Compaction:
-    """One pass over the sealed segments of a partition. `native` is the `el_compaction`."""
-
-    def __init__(self, parts: Parts, settings: TopicConfig, latest: _LatestOffsets, now_ms: int) -> None:
-        self._parts = parts
-        self._latest = latest
-        self._segment_bytes = settings.number("segment.bytes")
-        self._interval_bytes = settings.number("index.interval.bytes")
-        self.native: Any = ffi.new("el_compaction *")
-        self.native.map = latest.native
-        self.native.now = now_ms
-        self.native.new_horizon = min(now_ms + settings.number("delete.retention.ms"), _TIME_MAX)
-
-    def write_anew(self, segments: Sequence[Segment]) -> None:
-        """Write these segments anew, neighbours together as long as what becomes of them fits into one."""
-        remaining = list(segments)
-        while remaining:
-            cleaned = _CleanedSegment(self._parts.directory, remaining[0].base_offset, self._interval_bytes)
-            try:
-                group, is_changed = self._write_group(remaining, cleaned)
-                is_in_place = is_changed and self._put_in_place(group, cleaned)
-            except BaseException:
-                cleaned.discard()
-                raise
-            if not is_in_place:
-                cleaned.discard()
-            del remaining[: len(group)]
-
-    def _write_group(self, segments: Sequence[Segment], cleaned: _CleanedSegment) -> tuple[Sequence[Segment], bool]:
-        """Write as many of these segments as fit; which these are, and whether that changes anything."""
-        changed_before = self.native.batches_changed
-        group: list[Segment] = []
-        for segment in segments:
-            is_far = segment.end_offset - segments[0].base_offset > index.OFFSETS_MAX
-            if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
-                break
-            _go_through(segment, self.native, *self._writers(cleaned))
-            check_end(segment.path, self.native.next_offset, segment.end_offset)
-            group.append(segment)
-        return group, len(group) > 1 or self.native.batches_changed > changed_before
-
-    def _put_in_place(self, group: Sequence[Segment], cleaned: _CleanedSegment) -> bool:
-        cleaned.finish()
-        with self._parts.locked():
-            if not all(files.is_there(segment.path) for segment in group):
-                return False  # retention, or somebody's request, has deleted records meanwhile
-            lib.el_head_allow_gaps(self._parts.head.pointer)  # first: no reader may take the gaps for damage
-            swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
-            lib.el_head_segments_changed(self._parts.head.pointer)
-        return True
-
-    def _writers(self, cleaned: _CleanedSegment) -> tuple[_Plain, _Compressed]:
-        consumed, produced, kept = ffi.new("size_t *"), ffi.new("size_t *"), ffi.new("el_batch *")
-
-        def write_plain(block: Any, length: int) -> tuple[int, int]:
-            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * length)
-            status = lib.el_compact_batches(self.native, block, length, out, consumed, produced)
-            cleaned.add(out, produced[0])
-            return status, consumed[0]
-
-        def write_compressed(batch: Any, whole: bytes, section: bytes) -> int:
-            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * len(section))
-            records = ffi.from_buffer("uint8_t[]", section)
-            changed = lib.el_compact_records(self.native, batch, records, len(section), out, kept)
-            if changed < 0:
-                return int(lib.EL_CODEC_BAD_OFFSET)
-            if changed == 0:
-                cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
-            elif kept.record_count > 0:
-                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - _HEADER_BYTES)))
-                kept.size_bytes = _HEADER_BYTES + len(compressed)
-                data = ffi.new("uint8_t[]", bytes(_HEADER_BYTES) + compressed)
-                lib.el_batch_seal(data, kept)
-                cleaned.add(data, kept.size_bytes)
-            return int(lib.EL_CODEC_OK)
-
-        return write_plain, write_compressed
+    Tombstones are looked for, too, where nobody has noted yet when they are due."""
+    dirty = [segment for segment in _dirty(segments, first_dirty) if segment.size_bytes > 0]
+    if dirty:
+        share = sum(segment.size_bytes for segment in dirty) / sum(segment.size_bytes for segment in segments)
+        if share > work.settings.fraction("min.cleanable.dirty.ratio"):
+            return "min.cleanable.dirty.ratio"
+        if min(map(_waiting_since, dirty)) < work.now_ms - work.settings.number("max.compaction.lag.ms"):
+            return "max.compaction.lag.ms"
+    horizon = read_checkpoint(work.parts.directory / names.TOMBSTONE_CHECKPOINT)
+    is_due = first_dirty > 0 if horizon is None else horizon <= work.now_ms
+    return "delete.retention.ms" if is_due else ""

@@ -131,7 +131,7 @@ def segment_bases(directory: Path) -> list[int]:
 
 def delete_segment(directory: Path, base_offset: int) -> None:
     """Delete the files of a sealed segment, as far as they are there."""
-    for suffix in names.SEGMENT_SUFFIXES:
+    for suffix in (*names.BROKER_SUFFIXES, *names.SEGMENT_SUFFIXES):
         names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
 
 

@@ -48,6 +48,19 @@ class IndexBuilder:
             tail.indexed_timestamp = tail.max_timestamp
 
 
+def first_timestamp(path: Path) -> int:
+    """The timestamp of the first batch of a segment, the largest in it as Kafka takes it; negative: it has none.
+
+    Raises `CorruptLogError`."""
+    batch = ffi.new("el_batch *")
+    with open(path, "rb") as file:
+        data = file.read(lib.EL_BATCH_HEADER_BYTES)
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    if batch.size_bytes == 0:
+        raise wrong_batch(path, 0, status, int(path.stem))
+    return int(batch.max_timestamp)
+
+
 def largest_timestamp(path: Path, position: int = 0) -> int:
     """The largest timestamp of the batches in a sealed segment, from the one at `position` on; -1 if there is none.
 

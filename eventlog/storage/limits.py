@@ -17,6 +17,8 @@ def native_limits(settings: TopicConfig) -> Any:
     limits = ffi.new("el_limits *")
     limits.segment_bytes = settings.number("segment.bytes")
     limits.segment_ms = settings.number("segment.ms")
+    if settings.is_compacted:  # what stands in the active segment is not compacted: Kafka's LogConfig.maxSegmentMs
+        limits.segment_ms = min(limits.segment_ms, settings.number("max.compaction.lag.ms"))
     limits.index_interval_bytes = settings.number("index.interval.bytes")
     return limits
 

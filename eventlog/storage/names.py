@@ -26,11 +26,13 @@ TIME_INDEX_SUFFIX = ".timeindex"
 EPOCH_CHECKPOINT = "leader-epoch-checkpoint"
 START_CHECKPOINT = "log-start-offset-checkpoint"
 CLEANER_CHECKPOINT = "cleaner-offset-checkpoint"
+TOMBSTONE_CHECKPOINT = "tombstone-horizon-checkpoint"
 CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".compaction"
 DELETED_SUFFIX = ".deleted"
 
 SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
+BROKER_SUFFIXES = (".txnindex", ".snapshot")  # what a broker keeps beside a segment, and nobody here reads
 CHECKPOINT_SUFFIX = "-checkpoint"
 CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"

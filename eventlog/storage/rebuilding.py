@@ -20,28 +20,35 @@ _log = logging.getLogger("eventlog")
 _READER_TIMEOUT_MS = 1  # a reader waits for nobody: it reads without an index as well
 
 
-def rebuild_rotten(parts: Parts, interval_bytes: int) -> list[Path]:
-    """Make missing and torn indexes of sealed segments anew, and checkpoints that are not what was written: which files.
+def find_rotten(directory: Path) -> list[Path]:
+    """Indexes of sealed segments that are missing or torn, and checkpoints that are not what was written."""
+    return [*wrong_indexes(directory), *_wrong_checkpoints(directory)]
 
-    What a killed compaction has left goes. The caller is the only one that compacts. Raises `LockTimeoutError`,
-    `CorruptLogError`."""
+
+def rebuild_rotten(parts: Parts, interval_bytes: int) -> list[Path]:
+    """Make these files anew, and remove what a killed compaction has left: which files.
+
+    The caller is the only one that compacts. Raises `LockTimeoutError`, `CorruptLogError`."""
     with parts.locked():
         remove_leftovers(parts.directory)
         indexes, checkpoints = wrong_indexes(parts.directory), _wrong_checkpoints(parts.directory)
-        for base in sorted({int(path.stem) for path in indexes}):
-            rebuild_indexes(parts.directory, base, interval_bytes)
         for path in checkpoints:
             if path.name == names.START_CHECKPOINT:
                 start_offset = int(lib.el_head_start_offset(parts.head.pointer))
                 write_checkpoint(path, parts.topic, parts.partition, start_offset)
             else:
                 path.unlink(missing_ok=True)  # compaction begins anew
+    for base in sorted({int(path.stem) for path in indexes}):
+        with parts.locked():  # for one at a time: a large segment takes a while, and others want the lock
+            if files.is_there(names.segment_file(parts.directory, base)):
+                rebuild_indexes(parts.directory, base, interval_bytes)
     return [*indexes, *checkpoints]
 
 
 def _wrong_checkpoints(directory: Path) -> list[Path]:
     wrong = []
-    for path in (directory / names.START_CHECKPOINT, directory / names.CLEANER_CHECKPOINT):
+    for name in (names.START_CHECKPOINT, names.CLEANER_CHECKPOINT, names.TOMBSTONE_CHECKPOINT):
+        path = directory / name
         try:
             checked_checkpoint(path)
         except CorruptLogError:

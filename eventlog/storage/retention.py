@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from eventlog._native import lib
 from eventlog.options import TopicConfig
 from eventlog.storage import files, index, names
 from eventlog.storage.deletion import Deleted, delete_before
@@ -46,8 +47,22 @@ def list_segments(parts: Parts) -> list[Segment]:
     return [*segments, Segment(path, tail.segment_base, tail.end_offset, tail.position, tail.max_timestamp, True)]
 
 
-def retain(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> tuple[str, Deleted] | None:
-    """Delete what the topic's settings no longer keep; the rule that went furthest, and what it did. None: nothing is to go.
+class Doomed(NamedTuple):
+    """What the settings no longer keep: everything before `offset`, by the setting `reason`, which goes furthest.
+
+    `segments` go as a whole, with `size_bytes` of batches; `records` is how many offsets lie in them. `newest_ms` is the
+    largest timestamp that their indexes know of, in milliseconds since the epoch, None if there is none."""
+
+    reason: str
+    offset: int
+    segments: int
+    records: int
+    size_bytes: int
+    newest_ms: int | None
+
+
+def find_doomed(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
+    """What of a partition is to go; None: nothing is.
 
     Everything before `acknowledged` was acknowledged by every group; None: that is no reason to delete anything."""
     segments = list_segments(parts)
@@ -57,11 +72,21 @@ def retain(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms
         "retention.acked": KEEP if acknowledged is None else behind(segments, acknowledged),
     }
     reason = max(offsets, key=lambda name: offsets[name])
-    if offsets[reason] == KEEP:
+    offset = offsets[reason]
+    going = [segment for segment in segments if segment.end_offset <= offset]
+    if not going:
         return None
-    parts.appender.flush(offsets[reason])  # no power cut may leave the log shorter than its start
+    newest = max(segment.timestamp for segment in going)
+    records = max(0, offset - max(int(lib.el_head_start_offset(parts.head.pointer)), going[0].base_offset))
+    size_bytes = sum(segment.size_bytes for segment in going)
+    return Doomed(reason, offset, len(going), records, size_bytes, newest if newest >= 0 else None)
+
+
+def delete_doomed(parts: Parts, doomed: Doomed) -> Deleted:
+    """Delete it. Raises `LockTimeoutError`, `DiskFullError`, `CorruptLogError`."""
+    parts.appender.flush(doomed.offset)  # no power cut may leave the log shorter than its start
     with parts.locked():
-        return reason, delete_before(parts, offsets[reason])
+        return delete_before(parts, doomed.offset)
 
 
 def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
@@ -79,14 +104,21 @@ def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
 
 
 def _timestamp_of(segment: Segment) -> int:
-    """The largest timestamp; the time when the file was written if its records have none."""
-    if segment.is_active:
-        return segment.timestamp
+    """The largest timestamp, as the file itself tells; -1 if it was deleted just now."""
     try:
-        timestamp = largest_timestamp(segment.path)
-        return timestamp if timestamp >= 0 else os.stat(segment.path).st_mtime_ns // 1_000_000
+        return latest_ms(segment if segment.is_active else segment._replace(timestamp=largest_timestamp(segment.path)))
     except FileNotFoundError:
-        return -1  # deleted just now
+        return -1
+
+
+def latest_ms(segment: Segment) -> int:
+    """The largest timestamp; when the file was written if its records have none, as in Kafka. Raises `FileNotFoundError`."""
+    return segment.timestamp if segment.timestamp >= 0 else time_written(segment.path)
+
+
+def time_written(path: Path) -> int:
+    """When a file was written last, in milliseconds since the epoch."""
+    return os.stat(path).st_mtime_ns // 1_000_000
 
 
 def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:

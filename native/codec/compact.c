@@ -34,7 +34,8 @@ int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t 
     el_record record;
     if (!is_in_order(batch, map->next_offset))
         return EL_CODEC_BAD_OFFSET;
-    while (!is_left_alone(batch) && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
+    while (!is_left_alone(batch) && !el_is_aborted(&map->aborted, batch) && cursor < end &&
+           el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
         uint64_t hash[2];
         int64_t offset = batch->base_offset + record.offset_delta;
         if (record.key_length < 0 || offset < map->first_offset)
@@ -124,6 +125,8 @@ static survey look_through(const el_compaction *compaction, const el_batch *batc
     survey found = {.max_timestamp = INT64_MIN};
     const uint8_t *cursor = records, *end = records + length;
     el_record record;
+    if (el_is_aborted(&compaction->map->aborted, batch))
+        return found;
     while (cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK) {
         if (!stays(compaction, batch, &record))
             continue;
@@ -133,6 +136,13 @@ static survey look_through(const el_compaction *compaction, const el_batch *batc
         found.max_timestamp = timestamp > found.max_timestamp ? timestamp : found.max_timestamp;
     }
     return found;
+}
+
+/* When may the tombstones go that stay in a batch? */
+static void note_horizon(el_compaction *compaction, const el_batch *batch, const survey *found) {
+    int64_t horizon = has_horizon(batch) ? batch->base_timestamp : compaction->new_horizon;
+    if (found->tombstones > 0 && horizon < compaction->earliest_horizon)
+        compaction->earliest_horizon = horizon;
 }
 
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
@@ -148,6 +158,7 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
     }
     survey found = look_through(compaction, batch, records, length);
     compaction->records_out += found.kept;
+    note_horizon(compaction, batch, &found);
     int needs_horizon = found.tombstones > 0 && !has_horizon(batch);
     if (found.kept == batch->record_count && !needs_horizon)
         return 0;
@@ -160,7 +171,7 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
     const uint8_t *cursor = records, *end = records + length;
     uint8_t *at = out;
     el_record record;
-    for (const uint8_t *start = cursor; cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK; start = cursor)
+    for (const uint8_t *start = cursor; found.kept > 0 && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK; start = cursor)
         if (stays(compaction, batch, &record))
             at = write_record(at, start, cursor, &record, base_shift);
     kept->record_count = found.kept;

@@ -3,7 +3,8 @@
  * Source of the rules: Kafka's LogCleaner, and KIP-534 for tombstones. Offsets stay what they are: a batch that loses records keeps its
  * base offset and its last offset. A tombstone, a record whose value is null, stays until its batch's delete horizon: the first
  * pass that meets it stores the horizon in the base timestamp and says so in the attributes; a later pass takes it away.
- * Unlike there, records without a key stay: nobody replaces them. */
+ * Unlike there, records without a key stay: nobody replaces them. Records of aborted transactions supersede nothing, and go; control
+ * batches stay. */
 
 #ifndef EVENTLOG_CODEC_COMPACT_H
 #define EVENTLOG_CODEC_COMPACT_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "batch.h"
+#include "transactions.h"
 
 #define EL_ATTRIBUTE_DELETE_HORIZON 0x40
 #define EL_ATTRIBUTES_KNOWN 0x7f
@@ -34,6 +36,7 @@ typedef struct el_offset_map {
     int64_t first_offset; /* records before it were compacted earlier, and are not noted */
     int64_t end_offset;   /* every record from first_offset on, and before this one, was noted */
     int64_t next_offset;  /* no batch may begin before: where the one in front of it ended */
+    el_aborted_list aborted; /* transactions whose records are not noted, and do not stay */
 } el_offset_map;
 
 /* What el_offset_map_note_batches and el_compact_batches stop for, besides an el_codec_status. */
@@ -52,6 +55,7 @@ typedef struct el_compaction {
     const el_offset_map *map;
     int64_t now;
     int64_t new_horizon; /* for tombstones that are met for the first time */
+    int64_t earliest_horizon; /* of the tombstones that stay: lowered to it */
     int64_t next_offset; /* no batch may begin before */
     int64_t records_in;
     int64_t records_out;

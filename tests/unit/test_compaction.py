@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from pathlib import Path
 
 import pytest
 
 import eventlog
 from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition
+from eventlog.clock import now_ms
 from eventlog.storage import compaction
 from tests.support import kafka_format, stores
 from tests.support.heads import simulate_reboot
@@ -108,6 +111,94 @@ def test_a_tombstone_stays_as_long_as_the_topic_says(log: EventLog, store: Path)
         log.maintain(compact_all=True)
     found = [record for record in stores.everything(partition) if record.key == b"gone"]
     assert [(record.offset, record.value, record.timestamp) for record in found] == [(0, None, 12_345)]
+
+
+def test_tombstones_that_are_due_go_though_nobody_appends_any_more(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    for value in (b"v", None):
+        for number in range(300):
+            partition.append(value, b"key-%d" % number)
+    log.maintain(compact_all=True)
+    assert {record.value for record in partition.records()} == {None}
+    done = log.maintain().partitions[0].compacted
+    assert done is not None and (done.reason, done.records_after) == ("delete.retention.ms", 0)
+    assert list(partition.records()) == []
+    assert log.maintain().partitions == []
+
+
+def test_tombstones_that_a_pass_of_an_earlier_version_has_left_are_looked_for_once(log: EventLog, store: Path) -> None:
+    partition = stores.open_partition(log)
+    partition.append(None, b"gone")
+    fill(partition, 600, 20)
+    log.maintain()
+    (stores.partition_directory(store) / "tombstone-horizon-checkpoint").unlink()
+    assert [done.compacted.reason for done in log.maintain().partitions if done.compacted] == ["delete.retention.ms"]
+    assert log.maintain().partitions == []
+
+
+def test_what_is_deleted_is_gone_within_the_lag_that_the_topic_allows(log: EventLog, store: Path) -> None:
+    log.alter_topic(stores.TOPIC, config={"max.compaction.lag.ms": 1000})
+    partition = stores.open_partition(log)
+    partition.append(b"secret", b"person", timestamp=now_ms() - 10_000)
+    partition.append(None, b"person", timestamp=now_ms() - 10_000)
+    partition.append(b"other", b"other", timestamp=now_ms() - 8_000)  # an append rolls by the same setting
+    assert [int(path.stem) for path in stores.segments(store)] == [0, 2]
+    partition.append(b"secret", b"other person", timestamp=now_ms() - 8_000)
+    partition.append(b"instead", b"other person", timestamp=now_ms() - 8_000)
+    for _ in range(2):  # tombstones stay for a pass
+        log.maintain()
+    assert b"secret" not in partition.values() and b"person" not in [record.key for record in partition.records()]
+
+
+def test_the_first_dirty_record_decides_whether_it_has_waited_too_long(log: EventLog, store: Path) -> None:
+    config = {"max.compaction.lag.ms": DAY_MS, "min.cleanable.dirty.ratio": 1.0, "segment.bytes": 1024}
+    log.alter_topic(stores.TOPIC, config=config)
+    partition = stores.open_partition(log)
+    partition.append(b"old", b"k", timestamp=now_ms() - 2 * DAY_MS)
+    while len(stores.segments(store)) < 3:
+        partition.append(bytes(100), b"k", timestamp=now_ms() - DAY_MS // 2)
+    done = log.maintain().partitions[0].compacted
+    assert done is not None and done.reason == "max.compaction.lag.ms"
+    assert b"old" not in partition.values()
+
+
+def test_an_idle_segment_is_sealed_and_compacted_once_segment_ms_has_gone_by(log: EventLog, store: Path) -> None:
+    log.alter_topic(stores.TOPIC, config={"segment.ms": DAY_MS})
+    partition = stores.open_partition(log)
+    for number in range(10):
+        partition.append(b"%d" % number, b"k", timestamp=now_ms() - 2 * DAY_MS)
+    assert log.maintain().partitions == [] and len(list(partition.records())) == 10  # written just now
+    [path] = stores.segments(store)
+    os.utime(path, (0, time.time() - 2 * DAY_MS / 1000))
+    log.maintain()
+    assert [record.offset for record in partition.records()] == [9]
+    assert partition.append(b"next", b"k") == 10
+
+
+def test_what_can_be_compacted_is_compacted_when_that_is_asked_for_also_in_the_active_segment(log: EventLog) -> None:
+    partition = stores.open_partition(log)
+    for number in range(10):
+        partition.append(b"%d" % number, b"k")
+    done = log.maintain(compact_all=True).partitions[0].compacted
+    assert done is not None and (done.end_offset, done.records_before, done.records_after) == (10, 10, 1)
+    assert list(partition.values()) == [b"9"]
+
+
+def test_both_orders_of_the_two_policies_delete_and_compact(log: EventLog) -> None:
+    for policy in ("delete,compact", "compact,delete", "delete, compact"):
+        name = policy.replace(",", "-").replace(" ", "")
+        name += str(len(policy))
+        log.create_topic(name, config={"cleanup.policy": policy, "segment.bytes": 1024, "retention.ms": DAY_MS})
+        partition = log.partition(name, 0)
+        for number in range(20):
+            partition.append(bytes(32), b"%d" % (number % 3), timestamp=now_ms() - 3 * DAY_MS)
+        for number in range(40):
+            partition.append(bytes(32), b"%d" % (number % 3))
+        log.maintain()
+        assert partition.start_offset >= 18
+        assert len(list(partition.records())) < 20
+    with pytest.raises(InvalidArgumentError, match="must be one of"):
+        log.create_topic("wrong", config={"cleanup.policy": "delete,compress"})
 
 
 def test_little_memory_takes_more_passes_and_gives_the_same(log: EventLog, store: Path) -> None:

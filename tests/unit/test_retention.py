@@ -6,11 +6,12 @@ import os
 import time
 from pathlib import Path
 
+import lmdb
 import pytest
 
 import eventlog
 from eventlog import EventLog, MaintenanceReport, Partition, TopicPartition
-from tests.support import stores, workers
+from tests.support import broker_log, stores, workers
 from tests.support.processes import Worker
 
 DAY_MS = 86_400_000
@@ -70,6 +71,50 @@ def test_the_active_segment_goes_too_once_all_of_it_is_old(log: EventLog, partit
     assert (partition.start_offset, partition.end_offset) == (15, 15)
     assert partition.append(b"next") == 15
     assert log.sizes(stores.TOPIC)[0].segments == 1
+
+
+@pytest.mark.parametrize("timestamp", [-1, -5000])
+@pytest.mark.parametrize("is_sealed", [False, True], ids=["active", "sealed"])
+def test_records_without_timestamps_are_as_old_as_their_file(tmp_path: Path, timestamp: int, is_sealed: bool) -> None:
+    store = tmp_path / "store"
+    stores.create(store, retention_ms=2 * DAY_MS)
+    segments = {0: [broker_log.batch(0, [(b"k", b"v")], timestamp=timestamp)]}
+    if is_sealed:
+        segments[1] = [broker_log.batch(1, [(b"k", b"v")], timestamp=now_ms())]
+    directory = broker_log.put(store, segments)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        assert deleted_by(log.maintain()) == ""
+        assert partition.start_offset == 0
+        os.utime(directory / f"{0:020d}.log", (0, time.time() - 3 * DAY_MS / 1000))
+        assert deleted_by(log.maintain()) == "retention.ms"
+        assert partition.start_offset == 1
+
+
+def test_what_a_broker_keeps_beside_a_segment_goes_with_it(log: EventLog, store: Path, partition: Partition) -> None:
+    fill(partition, 35)
+    beside = [path.with_suffix(suffix) for path in stores.segments(store)[:2] for suffix in (".txnindex", ".snapshot")]
+    for path in beside:
+        path.write_bytes(b"of a broker")
+    partition.delete_records(10)
+    assert [path.exists() for path in beside] == [False, False, True, True]
+
+
+def test_what_goes_wrong_in_one_place_stops_no_other(store: Path) -> None:
+    with eventlog.open(store) as log:
+        log.create_topic("acked", config={"retention.acked": True})
+        log.partition("acked", 0).append(b"v")
+        log.create_group("broken")
+        fill(stores.open_partition(log), 35)
+        set_retention(log, bytes=1024)
+    with lmdb.open(str(store / "meta"), max_dbs=16) as environment:
+        groups = environment.open_db(b"groups")
+        with environment.begin(write=True, db=groups) as transaction:
+            transaction.put(b"broken", b"rotten")
+    with eventlog.open(store) as log:
+        report = log.maintain()
+        assert {subject for subject, _ in report.failures} == {"acked", "groups"}
+        assert stores.open_partition(log).start_offset > 0
 
 
 def test_a_young_record_that_the_index_does_not_know_keeps_its_segment(log: EventLog, store: Path) -> None:

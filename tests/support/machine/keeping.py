@@ -115,7 +115,6 @@ class Keeping(Foundation):
             "acked": self._check_acks,
             "aged": self._check_age,
             "compact, aged": self._check_age,
-            "made by a producer": self._check_age,
         }.get(kind, self._check_nothing_went)
         check(has_moved, gone, first, bases, partition)
         self.counts["records deleted by retention"] += len(gone)
