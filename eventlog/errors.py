@@ -13,7 +13,12 @@ _Class = TypeVar("_Class", bound=type)
 
 
 class EventLogError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library.
+
+    `topic_partition` is the `TopicPartition` that cannot be read, in what a consumer raises while it reads: the others go on,
+    and once this one is paused the error does not come again."""
+
+    topic_partition: Any = None
 
 
 class InvalidArgumentError(EventLogError, ValueError):
@@ -81,9 +86,9 @@ class OffsetOutOfRangeError(EventLogError):
         self.start_offset = start_offset
         self.end_offset = end_offset
 
-    def __reduce__(self) -> tuple[type[OffsetOutOfRangeError], tuple[str, int, int, int]]:
+    def __reduce__(self) -> tuple[type[OffsetOutOfRangeError], tuple[str, int, int, int], dict[str, Any]]:
         """Made anew in another process, as pools of processes do it."""
-        return type(self), (self.partition, self.offset, self.start_offset, self.end_offset)
+        return type(self), (self.partition, self.offset, self.start_offset, self.end_offset), vars(self)
 
 
 class RecordTooLargeError(EventLogError):
@@ -128,12 +133,12 @@ class CorruptLogError(EventLogError):
 
     def anew(self) -> CorruptLogError:
         """An equal error: one that is raised again and again gathers a traceback each time."""
-        kind, arguments = self.__reduce__()
+        kind, arguments, _ = self.__reduce__()
         return kind(*arguments)
 
-    def __reduce__(self) -> tuple[type[CorruptLogError], tuple[Path, int, str, str | None, int | None, int | None]]:
+    def __reduce__(self) -> tuple[Callable[..., CorruptLogError], tuple[Any, ...], dict[str, Any]]:
         """Made anew in another process, as pools of processes do it."""
-        return type(self), (self.path, self.position, self.reason, self.topic, self.partition, self.offset)
+        return type(self), (self.path, self.position, self.reason, self.topic, self.partition, self.offset), vars(self)
 
 
 class UnsupportedFormatError(CorruptLogError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eventlog.consumer.lane import Lane
+from eventlog.errors import EventLogError
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.records.record import Record, TopicPartition
@@ -14,10 +15,12 @@ _OTHERS = 3  # what is waited for besides the partitions: the group, the catalog
 
 
 class Assigned:
-    """`lanes` by partition. Each gets its turn: what follows the one that was served last is looked at first."""
+    """`lanes` by partition, and those that were `moved`: they have another position than the group. Each gets its turn: what
+    follows the one that was served last, or has raised an error, is looked at first."""
 
     def __init__(self, internals: Internals) -> None:
         self.lanes: dict[TopicPartition, Lane] = {}
+        self.moved: set[Lane] = set()
         self._internals = internals
         self._order: list[Lane] = []
         self._awaited = Awaited(_OTHERS)
@@ -33,6 +36,7 @@ class Assigned:
         lane = self.lanes.pop(partition, None)
         if lane is not None:
             lane.close()
+            self.moved.discard(lane)
             self._rebuild()
         return lane
 
@@ -42,15 +46,35 @@ class Assigned:
         self._turn = 0
 
     def fetched(self, records_max: int, reset: str) -> Iterator[tuple[Lane, list[Record]]]:
-        """The records of one partition after the other, of each once, until there are enough of them."""
+        """The records of one partition after the other, of each once, until there are enough of them.
+
+        A partition that cannot be read raises its error when it comes first, or when the others have nothing: then they have
+        their turn before it."""
         order = self._order[self._turn :] + self._order[: self._turn]
-        for place, lane in enumerate(order, self._turn + 1):
-            if not lane.is_paused and (records := lane.fetch(records_max, reset)):
+        first = self._turn + 1
+        failed: tuple[int, EventLogError] | None = None
+        is_idle = True
+        for place, lane in enumerate(order, first):
+            try:
+                records = lane.fetch(records_max, reset) if not lane.is_paused else []
+            except EventLogError as error:
+                failed = failed or (place, error)
+                if place == first:
+                    break
+                continue
+            if lane.was_moved:
+                lane.was_moved = False
+                self.moved.add(lane)
+            if records:
+                is_idle = False
                 self._turn = place % len(order)
                 yield lane, records
                 records_max -= len(records)
                 if records_max == 0:
                     return
+        if is_idle and failed is not None:
+            self._turn = failed[0] % len(order)
+            raise failed[1]
 
     def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""

@@ -30,7 +30,6 @@ from eventlog.errors import (
     InvalidTypeError,
     StaleMemberError,
     StoreClosedError,
-    TopicNotFoundError,
 )
 from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.membership import Membership
@@ -40,7 +39,7 @@ from eventlog.groups.table import GroupTable
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.acks import NOBODY, Ack, commit_all
+from eventlog.storage.acks import NOBODY, Ack, commit_all, none_if_nothing
 from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500
@@ -70,6 +69,7 @@ class Consumer:
         self._lock: Any = threading.RLock()
         self._subscription: Subscription | None = None
         self._catalog_version = -1
+        self._has_looked = False  # without a group: were the topics of the subscription looked at?
         self._membership: Membership | None = None
         self._table: GroupTable | None = None
         self._assigned = Assigned(self._internals)
@@ -82,7 +82,6 @@ class Consumer:
         self._holding: list[Hand] = []  # iterators with a record in hand that others have gone past
         self._commit_record: Callable[[int], int] | None = None
         self._attention: Any = _Undisturbed
-        self._moved: set[Lane] = set()  # lanes with another position than the group has
         self._committed_at = time.monotonic()
         self._fenced: StaleMemberError | None = None
         self._is_closing = False
@@ -113,6 +112,7 @@ class Consumer:
                 raise InvalidArgumentError("this consumer has partitions by assign(): use another one to subscribe")
             self._subscription = Subscription(self._log, topics)
             self._catalog_version = -1
+            self._has_looked = False
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions, without sharing them. With a group, its committed offsets are where it begins, and
@@ -131,7 +131,7 @@ class Consumer:
             )
             for partition in logs.keys() - self._assigned.lanes.keys():
                 ack = None if self._table is None else self._table.ack(partition, NOBODY)
-                self._add(partition, ack)
+                self._add(partition, ack, None if ack is None else none_if_nothing(ack.table.committed(ack.slot)))
             self._catalog_version = -1
 
     def assignment(self) -> set[TopicPartition]:
@@ -239,14 +239,14 @@ class Consumer:
     def _count_record(self) -> None:
         """The record that iteration handed out last counts as handed out, and those before it as finished."""
         if self._record is not None and self._lane is not None:
-            self._lane.position = self._record.offset + 1
+            self._lane.position = self._lane.position_behind(self._record)
             self._lane.finish(self._record.offset)
-            self._moved.add(self._lane)
+            self._assigned.moved.add(self._lane)
             self._mind_hands()
 
     def _finish(self) -> None:
         """Everything that was handed out is finished, but for what iterators have in hand."""
-        for lane in self._moved:
+        for lane in self._assigned.moved:
             lane.finish(lane.position)
         self._mind_hands()
 
@@ -289,8 +289,8 @@ class Consumer:
             self._drop_chunk()
             return []
         handed_out = taken[0][1] if len(taken) == 1 else [record for _, records in taken for record in records]
-        positions = [(lane, records[-1].offset + 1) for lane, records in taken]
-        self._moved.update(lane for lane, _ in positions)
+        positions = [(lane, lane.position_behind(records[-1])) for lane, records in taken]
+        self._assigned.moved.update(lane for lane, _ in positions)
         for lane, position in positions:  # last, and without an allocation: nothing may fail once a position has moved
             lane.position = position
         return handed_out
@@ -340,16 +340,18 @@ class Consumer:
         is_due = version != self._catalog_version
         if self._subscription is None:
             if is_due:
-                self._check_assigned()
+                self._look_at_assigned()
+                self._catalog_version = version
+            return
+        if self.group is None:
+            if is_due:
+                self._subscription.resolve()
+                self._assign_everything(self._subscription)
                 self._catalog_version = version
             return
         if is_due:
             self._subscription.resolve()
             self._catalog_version = version
-        if self.group is None:
-            if is_due:
-                self._assign_everything(self._subscription)
-            return
         if self._membership is None:
             self._join(self._subscription)
         elif is_due:
@@ -366,29 +368,24 @@ class Consumer:
         else:
             self._membership.seen()
 
-    def _check_assigned(self) -> None:
-        """Raise what keeps partitions by `assign` from being read."""
+    def _look_at_assigned(self) -> None:
+        """Note which partitions by `assign` cannot be read any more."""
         if not self._assigned.lanes:
             raise InvalidArgumentError("this consumer has nothing to read: subscribe to topics, or assign partitions")
-        for partition, lane in self._assigned.lanes.items():
-            if lane.log.is_deleted:
-                raise TopicNotFoundError(f"topic {partition.topic!r} was deleted: assign other partitions")
+        for lane in self._assigned.lanes.values():
+            lane.is_gone = lane.is_deleted
 
     def _assign_everything(self, subscription: Subscription) -> None:
-        gone = [
-            partition
-            for partition, lane in self._assigned.lanes.items()
-            if partition.topic not in subscription.topics or lane.log.is_deleted
-        ]
-        self._drop(gone)
+        """Read all partitions of the topics; those that were added since the last look from their first record on."""
+        wanted = []
         for name in subscription.topics:
-            try:
-                partitions = self._log.topic(name).partitions
-            except LookupError:
-                continue  # not created yet
-            for number in range(partitions):
-                if TopicPartition(name, number) not in self._assigned.lanes:
-                    self._add(TopicPartition(name, number), None)
+            with suppress(LookupError):  # not created yet
+                wanted += [TopicPartition(name, number) for number in range(self._log.topic(name).partitions)]
+        self._drop([each for each, lane in self._assigned.lanes.items() if each not in wanted or lane.is_deleted])
+        for partition in wanted:
+            if partition not in self._assigned.lanes:
+                self._add(partition, None, 0 if self._has_looked and self._reset == "latest" else None)
+        self._has_looked = True
 
     def _join(self, subscription: Subscription) -> None:
         assert self.group is not None
@@ -433,7 +430,8 @@ class Consumer:
         new = sorted(membership.owned.keys() - self._assigned.lanes.keys())
         try:
             for partition in new:
-                self._add(partition, membership.owned[partition])
+                ack = membership.owned[partition]
+                self._add(partition, ack, none_if_nothing(ack.table.committed(ack.slot)))
         except BaseException:
             self._drop(new)  # the next call tries it again
             raise
@@ -454,10 +452,11 @@ class Consumer:
             self._drop(partitions)
             membership.give_up(partitions)
 
-    def _add(self, partition: TopicPartition, ack: Ack | None) -> None:
-        committed = ack.table.committed(ack.slot) if ack is not None else -1
-        position = None if committed < 0 else committed
-        self._assigned.add(Lane(self._internals.partition(*partition), ack, position, durable=self._options.durable))
+    def _add(self, partition: TopicPartition, ack: Ack | None, position: int | None) -> None:
+        lane = Lane(partition, self._internals.partition, ack, position, durable=self._options.durable)
+        with suppress(EventLogError):  # which reading it raises, while the others go on
+            lane.open()
+        self._assigned.add(lane)
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
@@ -467,7 +466,6 @@ class Consumer:
 
     def _let_go(self, lane: Lane) -> None:
         """What was handed out or read ahead of this partition counts no more."""
-        self._moved.discard(lane)
         self._holding = [hand for hand in self._holding if hand.lane is not lane]
         if lane is self._lane:
             self._commit_record = None
@@ -505,23 +503,25 @@ class Consumer:
 
     def _commit_positions(self) -> None:
         self._count_record()
-        commit_all([(lane.ack, lane.position or 0) for lane in self._moved if lane.ack is not None])
-        self._moved.clear()
+        commit_all([(lane.ack, lane.position or 0) for lane in self._assigned.moved if lane.ack is not None])
+        self._assigned.moved.clear()
         self._committed_at = time.monotonic()
 
     def _commit_finished_by_itself(self) -> None:
         """With auto_commit: commit what is finished. What was lost meanwhile is found by the next look at the group."""
         if self._auto_commit_s is None:
             return
-        finished = [lane for lane in self._moved if lane.finished is not None]
+        finished = [lane for lane in self._assigned.moved if lane.finished is not None]
         with suppress(StaleMemberError):
             commit_all([(lane.ack, lane.finished) for lane in finished if lane.ack is not None and lane.finished is not None])
-            self._moved.difference_update([lane for lane in finished if lane.finished == lane.position])
+            self._assigned.moved.difference_update([lane for lane in finished if lane.finished == lane.position])
             self._committed_at = time.monotonic()
 
     def _allow_short_commit(self) -> None:
         """Let `commit` be short while the record that iteration hands out is the only one that is not committed."""
-        self._commit_record = self._lane.commit_record if self._lane is not None and not self._moved else None
+        lane = self._lane
+        may_be_short = lane is not None and not self._assigned.moved and not lane.is_before_gap
+        self._commit_record = lane.commit_record if lane is not None and may_be_short else None
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
         if not isinstance(offsets, Mapping):
@@ -552,7 +552,7 @@ class Consumer:
         with self._exclusively():
             lane = self._lane_of(partition)
             if lane is self._lane and self._record is not None:
-                return self._record.offset + 1
+                return lane.position_behind(self._record)
             return lane.resolve_position(self._reset)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
@@ -586,7 +586,7 @@ class Consumer:
         lane.check_within(offset)
         self._hand_out_no_more_of(lane)
         lane.seek(offset)
-        self._moved.add(lane)
+        self._assigned.moved.add(lane)
 
     def _hand_out_no_more_of(self, lane: Lane) -> None:
         """Forget what was read ahead of this partition."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
-from eventlog.errors import CorruptLogError, NoCommittedOffsetError, OffsetOutOfRangeError, StaleMemberError
+from eventlog.errors import (
+    CorruptLogError,
+    EventLogError,
+    NoCommittedOffsetError,
+    OffsetOutOfRangeError,
+    StaleMemberError,
+    TopicNotFoundError,
+)
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.acks import Ack
 from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
@@ -17,36 +25,65 @@ class Lane:
     out yet. What stands before `finished` was handed out, and its caller has asked for more since; None: nothing that is known
     of. `ack` is None without a group."""
 
-    def __init__(self, log: Partition, ack: Ack | None, position: int | None, *, durable: bool) -> None:
-        self.log = log
-        self.topic_partition = TopicPartition(log.topic, log.partition)
+    def __init__(
+        self,
+        topic_partition: TopicPartition,
+        open_log: Callable[[str, int], Partition],
+        ack: Ack | None,
+        position: int | None,
+        *,
+        durable: bool,
+    ) -> None:
+        self.topic_partition = topic_partition
         self.ack = ack
         self.commit_record = ack.commit_function() if ack is not None else None
         self.position = position
         self.finished: int | None = None
+        self.was_moved = False  # by itself, to where the group is not: nothing was handed out there
         self.is_paused = False
+        self.is_gone = False  # the topic was deleted, and the caller has assigned the partition by its name
+        self._open_log = open_log
+        self._log: Partition | None = None
         self._durable = durable
         self._reader: LogReader | None = None
         self._ahead: int | None = None  # the offset behind what was read; None: nothing was read ahead of the position
+        self._last_read: int | None = None  # the offset of the last record that was read; behind it may be a gap
+
+    @property
+    def log(self) -> Partition:
+        """The partition, which is opened now if it could not be before."""
+        return self._log if self._log is not None else self.open()
+
+    def open(self) -> Partition:
+        """Open the partition. Raises what keeps it from being opened."""
+        self._log = self._open_log(*self.topic_partition)
+        return self._log
+
+    @property
+    def is_deleted(self) -> bool:
+        """Was the topic deleted?"""
+        return self._log is not None and self._log.is_deleted
 
     def resolve_position(self, reset: str) -> int:
-        """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`.
-
-        A group that begins at the latest record commits that place: else a member that takes over would begin later."""
-        if self.position is None:
-            if reset == "error":
-                raise NoCommittedOffsetError(
-                    f"the group has committed nothing for {self.topic_partition}: seek to an offset, or choose "
-                    'auto_offset_reset="earliest" or "latest"'
-                )
-            self.position = self._begin(reset)
-            if reset == "latest" and self.ack is not None:
-                with suppress(StaleMemberError):  # outside the membership, and a member has the partition
-                    self.ack.commit(self.position)
-        return self.position
+        """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`."""
+        if self.position is not None:
+            return self.position
+        if reset == "error":
+            raise NoCommittedOffsetError(
+                f"the group has committed nothing for {self.topic_partition}: seek to an offset, or choose "
+                'auto_offset_reset="earliest" or "latest"'
+            )
+        return self._begin(reset)
 
     def _begin(self, reset: str) -> int:
-        return self.log.start_offset if reset == "earliest" else self.log.end_offset
+        """Go to the first or the last record.
+
+        A group that begins at the latest record commits that place: else a member that takes over would begin later."""
+        position = self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
+        if reset == "latest" and self.ack is not None:
+            with suppress(StaleMemberError):  # outside the membership, and a member has the partition
+                self.ack.commit(position)
+        return position
 
     def check_within(self, offset: int) -> None:
         """Raise `OffsetOutOfRangeError` unless one can go on at this offset."""
@@ -71,14 +108,22 @@ class Lane:
         """The next records; [] when there are none. The caller moves `position` once it hands them out.
 
         Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
-        raised once everything before the damage was returned."""
-        stop = self.log.durable_offset if self._durable else self.log.end_offset
-        if self._reader is not None:
-            self._reader.check_idle()
+        raised once everything before the damage was returned. Every error says which partition it is about."""
+        try:
+            if self.is_gone:
+                raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
+            return self._fetch(records_max, reset)
+        except EventLogError as error:
+            error.topic_partition = self.topic_partition
+            raise
+
+    def _fetch(self, records_max: int, reset: str) -> list[Record]:
+        log = self.log
+        stop = log.durable_offset if self._durable else log.end_offset
         if self._reader is not None and self._reader.next_offset != self.fetched:
             self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
         reader = self._reader
-        if reader is None or reader.next_offset < self.log.start_offset:
+        if reader is None or reader.next_offset < log.start_offset:
             reader = self._open(reset, stop)
         if reader is None or reader.next_offset >= stop:
             return []
@@ -88,9 +133,28 @@ class Lane:
             return self._before_damage(records_max, stop)
         except OffsetOutOfRangeError:  # deleted just now
             self.close()
-            return self.fetch(records_max, reset)
+            return self._fetch(records_max, reset)
+        if records:
+            self._last_read = records[-1].offset
         self._ahead = reader.next_offset
+        if not records:
+            self._pass_gap(reader.next_offset)
         return records
+
+    def _pass_gap(self, offset: int) -> None:
+        """There is no record before this offset: go on there, if everything that was read before was handed out."""
+        if self.position is not None and self._last_read in (None, self.position - 1) and self.position < offset:
+            self.position = offset
+            self.was_moved = True
+
+    def position_behind(self, record: Record) -> int:
+        """The position once this record, of those that were read, is handed out: behind the gap that follows the last one."""
+        return self.fetched if record.offset == self._last_read else record.offset + 1
+
+    @property
+    def is_before_gap(self) -> bool:
+        """Is no record known to stand at the offset behind the last one that was read?"""
+        return self._last_read is not None and self.fetched != self._last_read + 1
 
     def _before_damage(self, records_max: int, stop: int) -> list[Record]:
         """What can be read before damage, one by one: the error that told of it took with it what was read until then."""
@@ -100,7 +164,8 @@ class Lane:
         with suppress(CorruptLogError):
             while len(records) < records_max and (more := reader.records(1, stop)):
                 records += more
-        self._ahead = records[-1].offset + 1
+        self._last_read = records[-1].offset
+        self._ahead = self._last_read + 1
         return records
 
     def _open(self, reset: str, stop: int) -> LogReader | None:
@@ -111,8 +176,9 @@ class Lane:
         except OffsetOutOfRangeError:
             if reset == "error":
                 raise
-            position = self.position = self._begin(reset)
-            self._ahead = None
+            position = self._begin(reset)
+            self.was_moved = True
+            self._ahead = self._last_read = None
         self.close()
         if position < stop:
             self._reader = open_reader(self.log, position)
@@ -120,12 +186,12 @@ class Lane:
 
     def rewind(self) -> None:
         """Forget what was read ahead of the position."""
-        self._ahead = None
+        self._ahead = self._last_read = None
         self.close()
 
     @property
     def fetched(self) -> int:
-        """The offset behind the last record that was read."""
+        """The offset behind the last record that was read, and behind the gap after it as far as that is known."""
         return self._ahead if self._ahead is not None else (self.position or 0)
 
     def await_records(self, awaited: Awaited, place: int) -> None:

@@ -276,11 +276,18 @@ class ModelStore:
         assert positions.keys() == member.lanes.keys(), f"member {member.number} has {positions}, and not {member.lanes}"
         for place, position in positions.items():
             lane = member.lanes[place]
-            allowed = {lane.position, self._begin(member, place, lane)} - {None}
-            assert position in allowed, f"member {member.number} is at {position} of {place}, and not at {allowed}"
-            if lane.position is None and member.reset == "latest" and lane.is_owned:
+            begin = self._begin(member, place, lane)
+            is_known = position in (lane.position, begin) or self._is_gap(place, begin, position)
+            assert is_known, f"member {member.number} is at {position} of {place}, and not at {lane.position} or {begin}"
+            if lane.position is not None and position != lane.position:
+                lane.was_handed_out = True  # it went over a gap, or what is gone: a commit is of positions
+            if position == begin != lane.position and member.reset == "latest" and lane.is_owned:
                 self.groups[member.group].commit({place: position})
             lane.position = position
+
+    def _is_gap(self, place: TopicPartition, start: int, stop: int) -> bool:
+        partition = self.partition(place)
+        return start <= stop <= partition.end_offset and not [each for each in partition.following(start) if each.offset < stop]
 
     def _begin(self, member: ModelMember, place: TopicPartition, lane: Lane) -> int:
         """Where the next record is looked for: retention may have gone past the position."""
