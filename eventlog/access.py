@@ -10,7 +10,9 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
+from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError, StoreOpenError
 
 PRIVATE_MODE = 0o700
@@ -21,14 +23,29 @@ _OF_GROUP, _OF_OTHERS = 0o070, 0o007
 
 
 def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """Open a file of a store for reading and writing; one that is made goes by the mode of its directory.
+    """The same as a number, for callers that an interrupt may cost a descriptor."""
+    file = new_file()
+    try:
+        open_file_into(file, path, flags)
+        return int(lib.el_file_take(file))
+    finally:
+        lib.el_file_close(file)
+
+
+def new_file() -> Any:
+    """A cell for a file, as in `native/store/file.h`: none is open yet. What is in it is closed with it."""
+    return ffi.gc(ffi.new("int *", -1), lib.el_file_close)
+
+
+def open_file_into(file: Any, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> None:
+    """Open a file of a store for reading and writing, into a cell; one that is made goes by the mode of its directory.
 
     A symbolic link is not followed: `EventLogError`. Raises `OSError`."""
-    flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+    flags |= os.O_NOFOLLOW
     while True:
         if not flags & os.O_EXCL:
             try:
-                return os.open(path, flags & ~os.O_CREAT)
+                return open_existing_into(file, path, flags & ~os.O_CREAT)
             except FileNotFoundError:
                 if not flags & os.O_CREAT:
                     raise
@@ -37,22 +54,31 @@ def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
                     refuse_link(path)
                 raise
         try:
-            return _create(path, flags | os.O_EXCL)
+            return _create(file, path, flags | os.O_EXCL)
         except FileExistsError:
             if flags & os.O_EXCL:
                 raise  # else somebody else was faster, and it is opened
 
 
-def _create(path: Path, flags: int) -> int:
+def open_existing_into(file: Any, path: Path | str, flags: int, mode: int = 0) -> None:
+    """Open what is there, a directory, too, into a cell. Raises `OSError`."""
+    while True:
+        failure = lib.el_file_open(os.fsencode(path), flags | os.O_CLOEXEC, mode, file)
+        if failure == 0:
+            return
+        if failure != errno.EINTR:  # else the signal's handler has run
+            raise OSError(failure, os.strerror(failure), str(path))
+
+
+def _create(file: Any, path: Path, flags: int) -> None:
     mode = stat.S_IMODE(path.parent.stat().st_mode) & _FILE_BITS
-    descriptor = os.open(path, flags, mode)
+    open_existing_into(file, path, flags, mode)
     try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
-            os.fchmod(descriptor, mode)  # the umask took away what the directory allows
+        if stat.S_IMODE(os.fstat(file[0]).st_mode) != mode:
+            os.fchmod(file[0], mode)  # the umask took away what the directory allows
     except BaseException:
-        os.close(descriptor)
+        lib.el_file_close(file)
         raise
-    return descriptor
 
 
 def make_directory_in_store(directory: Path) -> None:

@@ -142,6 +142,7 @@ void el_head_allow_gaps(el_head *head);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
+void el_head_release_flush(el_head *head, int32_t *holder);
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
 void el_head_set_deleted(el_head *head, int error_number);
@@ -156,7 +157,14 @@ void el_gate_unmap(el_gate *gate);
 void el_gate_initialise(el_gate *gate);
 int el_gate_is_ready(const el_gate *gate);
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
-void el_gate_leave(el_gate *gate);
+void el_gate_release(el_gate *gate, int32_t *holder);
+
+/* store/file.h */
+int el_file_open(const char *path, int flags, unsigned mode, int *file);
+int el_file_take(int *file);
+void el_file_close(int *file);
+void el_files_close(int *files, size_t count);
+void el_file_unlock(int *file);
 
 /* store/acks.h */
 #define EL_SEATS ...
@@ -216,7 +224,7 @@ typedef struct el_appender {
 } el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
-int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
+int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 int64_t el_now_ms(void);
@@ -315,3 +323,6 @@ int el_new_gathering_types(uintptr_t list);
 /* python/iterators.h */
 int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
 int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
+
+/* python/holding.h */
+int el_new_holding_type(uintptr_t list);

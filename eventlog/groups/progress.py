@@ -113,11 +113,11 @@ def _behind(
 ) -> _Behind:
     """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
     try:
-        with glimpse(internals.path, *place) as seen:
-            if seen is None:
-                return None, None, None
-            size_bytes, timestamp = seen.behind(position, offsets.end_offset)
-            since = seen.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
+        seen = glimpse(internals.path, *place)
+        if seen is None:
+            return None, None, None
+        size_bytes, timestamp = seen.behind(position, offsets.end_offset)
+        since = seen.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
     except EventLogError:
         return None, None, None  # deleted just now, or damaged: 'eventlog verify' says what is wrong
     rate = 0.0 if since is None else (offsets.end_offset - since) * 1000 / _WINDOW_MS

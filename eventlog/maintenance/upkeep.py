@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from eventlog.access import open_file
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
 from eventlog.groups.forget import expire_groups, unused_groups
 from eventlog.groups.holders import committed_by_group
 from eventlog.groups.registry import Groups
+from eventlog.holding import Holding
 from eventlog.maintenance.deletion import finish_deletion
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
 from eventlog.storage import files, names
 from eventlog.storage.compaction import compact
+from eventlog.storage.file_locks import locked_alone
 from eventlog.storage.partition import Partition, parts
 from eventlog.storage.periodic import PeriodicThread
 from eventlog.storage.rebuilding import find_rotten, rebuild_rotten
@@ -72,23 +72,9 @@ def _told(subject: str, report: MaintenanceReport) -> Iterator[None]:
         report.failures.append((subject, str(error)))
 
 
-@contextmanager
-def _only_one(groups: Groups) -> Iterator[bool]:
+def _only_one(groups: Groups) -> Holding[bool]:
     """Be the only process that does housekeeping; False if another one is at it. The lock vanishes with its process."""
-    path = names.maintenance_file(groups.internals.path)
-    descriptor = open_file(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_mine = True
-    except BlockingIOError:
-        is_mine = False
-    except BaseException:
-        files.close(descriptor)
-        raise
-    try:
-        yield is_mine
-    finally:
-        files.unlock_and_close(descriptor)
+    return locked_alone(names.maintenance_file(groups.internals.path))
 
 
 def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_existing_into
 from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError
 from eventlog.storage import files
 from eventlog.storage.shared import SharedFile, boot_id
@@ -41,49 +41,38 @@ class Slots(NamedTuple):
 def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
     """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
     since the machine started."""
-    with _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES)) as group:
-        if group is None:
-            return None
-        columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
-        lib.el_slots_copy(group, slots, *columns)
-        return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
+    group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES))
+    if group is None:
+        return None
+    columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
+    lib.el_slots_copy(group, slots, *columns)
+    return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
 
 
 def glance_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]) -> list[int]:
     """Milliseconds since each member, given as seat and epoch, was seen at work; -1 if it does not have the seat."""
-    with _trusted_group(path, incarnation, int(lib.EL_SLOTS_START)) as group:
-        return [-1 if group is None else int(lib.el_group_unseen_ms(group, seat, epoch)) for seat, epoch in members]
+    group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START))
+    return [-1 if group is None else int(lib.el_group_unseen_ms(group, seat, epoch)) for seat, epoch in members]
 
 
-@contextmanager
-def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Iterator[Any | None]:
-    """The file of a group, mapped for the length of a block; None if there is none that can be believed."""
-    group = _map_trusted(path, incarnation, bytes_min)
+def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
+    """The file of a group, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    file = new_file()
     try:
-        yield group
-    finally:
-        if group is not None:
-            lib.el_group_unmap(group)
-
-
-def _map_trusted(path: Path, incarnation: int, bytes_min: int) -> Any | None:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        status = os.fstat(descriptor)
+        open_existing_into(file, path, os.O_RDWR)
+        status = os.fstat(file[0])
         if status.st_size < bytes_min:
             return None
-        group = lib.el_group_map(descriptor)
+        group = lib.el_group_map(file[0])
+    except FileNotFoundError:
+        return None
     finally:
-        files.close(descriptor)
+        lib.el_file_close(file)
     if group == ffi.NULL:
         raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
-    if lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation, status.st_size):
-        return group
-    lib.el_group_unmap(group)
-    return None
+    group = ffi.gc(group, lib.el_group_unmap)
+    is_trusted = lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation, status.st_size)
+    return group if is_trusted else None
 
 
 class Stored(NamedTuple):

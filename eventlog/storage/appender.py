@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_file
+from eventlog.access import open_file_into
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
@@ -24,28 +22,28 @@ from eventlog.errors import (
     StoreClosedError,
     TopicNotFoundError,
 )
+from eventlog.holding import Holding
 from eventlog.storage import files, names
 from eventlog.storage.head import SharedHead
 from eventlog.storage.mutexes import held
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
 
+_SUFFIXES = (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
 
-@contextmanager
-def _opened_segment(directory: Path, base_offset: int, appender: Any) -> Iterator[list[int]]:
-    """Descriptors of the .log, .index and .timeindex of a segment, created where they are not there.
 
-    They are closed again unless the native appender has them by the end of the block, however that comes: a signal's handler
-    may raise when they are just its own."""
-    descriptors: list[int] = []
-    try:
-        for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
-            path = names.segment_file(directory, base_offset, suffix)
-            descriptors.append(open_file(path))
-        yield descriptors
-    finally:
-        while descriptors and appender.log_fd != descriptors[0]:
-            files.close(descriptors.pop())
+def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
+    """The .log, .index and .timeindex of a segment, created where they are not there, as three cells for `el_appender_take`.
+
+    They are closed again unless the native appender has taken them by the end of the block."""
+    opened = ffi.new("int[]", [-1] * len(_SUFFIXES))
+
+    def open_all() -> Any:
+        for place, suffix in enumerate(_SUFFIXES):
+            open_file_into(opened + place, names.segment_file(directory, base_offset, suffix))
+        return opened
+
+    return Holding(open_all, functools.partial(lib.el_files_close, opened, len(_SUFFIXES)))
 
 
 class Appender:
@@ -119,23 +117,19 @@ class Appender:
         """Close the segment's files, once no thread is inside a native call."""
         self.pointer = None
 
-    def _flush_mutex(self) -> AbstractContextManager[None]:
+    def _flush_mutex(self) -> Holding[None]:
         """Hold it for the length of a block."""
         return held(
             lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
-            functools.partial(lib.el_head_unlock_flush, self._mapped),
+            functools.partial(lib.el_head_release_flush, self._mapped),
             self._lock_timeout_ms,
             self._error,
         )
 
-    @contextmanager
-    def _alone(self) -> Iterator[Any]:
-        """The flush mutex for who may change segments: nobody once the partition is closed, when others may be at work here."""
-        pointer = self._open_pointer()
-        with self._flush_mutex():
-            if pointer.is_retired:
-                raise StoreClosedError(f"the partition in {self._directory} is being closed")
-            yield pointer
+    def _check_not_retired(self, pointer: Any) -> None:
+        """Nobody may change segments once the partition is closed, when others may be at work here."""
+        if pointer.is_retired:
+            raise StoreClosedError(f"the partition in {self._directory} is being closed")
 
     def tail(self) -> Any:
         """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""
@@ -146,7 +140,9 @@ class Appender:
 
     def _attach(self) -> None:
         """Use the active segment's files. A roll that its process did not finish is finished here."""
-        with self._alone() as pointer:
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
             self._attach_locked(pointer)
 
     def _attach_locked(self, pointer: Any) -> None:
@@ -159,21 +155,25 @@ class Appender:
             return
         with (
             files.failures_told("a segment cannot be opened"),
-            _opened_segment(self._directory, base_offset, pointer) as descriptors,
+            _opened_segment(self._directory, base_offset) as opened,
         ):
-            self._check(lib.el_appender_attach(pointer, base_offset, *descriptors))
+            self._check(lib.el_appender_take(pointer, base_offset, opened))
 
     def roll(self) -> None:
         """Begin a new segment, unless the active one is empty."""
         self._attach()
-        with self._alone() as pointer:
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
             tail = self.tail()
             if tail.segment_base == pointer.segment_base and tail.position > 0:
                 self._roll_locked(pointer)
 
     def _roll(self) -> None:
-        sealed = self._open_pointer().segment_base
-        with self._alone() as pointer:
+        pointer = self._open_pointer()
+        sealed = pointer.segment_base
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
             if self.tail().segment_base == sealed:
                 self._roll_locked(pointer)
             else:
@@ -187,11 +187,11 @@ class Appender:
         with (
             files.failures_told(f"no new segment can be made in {self._directory}"),
             files.opened_directory(self._directory) as directory,
-            _opened_segment(self._directory, successor, pointer) as descriptors,
+            _opened_segment(self._directory, successor) as opened,
         ):
             self._sync(directory)
             self._check(lib.el_roll_finish(pointer, successor))
-            self._check(lib.el_appender_attach(pointer, successor, *descriptors))
+            self._check(lib.el_appender_take(pointer, successor, opened))
 
     def _sync(self, directory: int) -> None:
         """Make the names of new files durable. If that fails nobody may try again, as with any sync."""

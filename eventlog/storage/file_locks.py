@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from eventlog._native import lib
+from eventlog.access import new_file, open_file_into
 from eventlog.errors import LockTimeoutError
+from eventlog.holding import Holding
 
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.001, 0.05
 _LOCKS = Path("/proc/locks")
@@ -40,6 +44,25 @@ def lock_within(descriptor: int, operation: int, timeout_ms: int, doing: str) ->
     raise LockTimeoutError(
         f"{_holder(descriptor)} {doing} for more than {timeout_ms} ms; if it is stopped, continue or kill it"
     )
+
+
+def locked_alone(path: Path, refuse: Callable[[int], None] | None = None) -> Holding[bool]:
+    """Have the exclusive `flock` on a file for the length of a block, if it is to be had at once: the block is told.
+
+    Where it is not, `refuse` gets the open file, and may raise."""
+    file = new_file()
+
+    def lock() -> bool:
+        open_file_into(file, path)
+        try:
+            fcntl.flock(file[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if refuse is not None:
+                refuse(file[0])
+            return False
+        return True
+
+    return Holding(lock, functools.partial(lib.el_file_unlock, file))
 
 
 def _holder(descriptor: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventlog.access import PRIVATE_MODE, make_directory_in_store, open_file, refuse_link
+from eventlog._native import lib
+from eventlog.access import PRIVATE_MODE, make_directory_in_store, new_file, open_existing_into, open_file, refuse_link
 from eventlog.errors import StoreOpenError, failure_of
+from eventlog.holding import Holding
 from eventlog.storage import names
 
 # A map shared between hosts is no shared memory, and their locks are advisory at best.
@@ -36,24 +38,15 @@ def close(descriptor: int) -> None:
         return
 
 
-def unlock_and_close(descriptor: int) -> None:
-    """Give back the `flock` on a file, and close it.
-
-    Said in words: a child that was forked just now may have a copy of the descriptor, which would keep the lock."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        close(descriptor)
-
-
-@contextmanager
-def opened_directory(directory: Path) -> Iterator[int]:
+def opened_directory(directory: Path) -> Holding[int]:
     """A descriptor of a directory, for the length of a block."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        close(descriptor)
+    file = new_file()
+
+    def open_it() -> int:
+        open_existing_into(file, directory, os.O_RDONLY | os.O_DIRECTORY)
+        return int(file[0])
+
+    return Holding(open_it, functools.partial(lib.el_file_close, file))
 
 
 def sync_directory(directory: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import struct
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import lib
 from eventlog.errors import LockTimeoutError
+from eventlog.holding import Holding
 from eventlog.storage.mutexes import held
 from eventlog.storage.shared import SharedFile
 
@@ -61,19 +61,23 @@ class Gate(SharedFile):
     def _unseal(self) -> None:
         """It was never sealed."""
 
-    def passed(self) -> AbstractContextManager[None]:
+    def passed(self) -> Holding[None]:
         """Be the only one inside for the length of a block. Not to be entered twice by one thread.
 
         Raises `LockTimeoutError`, which names the process that is inside."""
         pointer = self.pointer
         return held(
             lambda timeout_ms, holder: int(lib.el_gate_enter(pointer, timeout_ms, holder)),
-            functools.partial(lib.el_gate_leave, pointer),
+            functools.partial(lib.el_gate_release, pointer),
             self._lock_timeout_ms,
             self._refusal,
         )
 
-    def _refusal(self, _: int, holder: int) -> LockTimeoutError:
+    def _refusal(self, status: int, holder: int) -> LockTimeoutError:
+        if status == lib.EL_HELD_ALREADY:
+            return LockTimeoutError(
+                f"this thread {self._doing} already: a signal's handler must not do so where what it has interrupted does"
+            )
         who = f"process {holder}" if holder > 0 else "another process"
         return LockTimeoutError(
             f"{who} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"

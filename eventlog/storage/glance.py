@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_existing_into
+from eventlog.holding import Holding
 from eventlog.storage import files, names
 from eventlog.storage.file_locks import lock_within
 from eventlog.storage.shared import boot_id
@@ -36,12 +37,12 @@ _EMPTY = PartitionOffsets(0, 0, 0)
 
 def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
     """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
-    with trusted_head(store, topic, partition) as head:
-        if head is None:
-            return None if files.is_there(names.partition_directory(store, topic, partition)) else _EMPTY
-        # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
-        start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
-        return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
+    head = trusted_head(store, topic, partition)
+    if head is None:
+        return None if files.is_there(names.partition_directory(store, topic, partition)) else _EMPTY
+    # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
+    start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
+    return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
 
 
 def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
@@ -59,77 +60,48 @@ def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
 
 def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> int:
     """The bytes of the last segment that hold batches."""
-    with trusted_head(store, topic, partition) as head:
-        if head is None:
-            return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
-        base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
-        lib.el_head_active_segment(head, base, position)
-        return int(position[0])
+    head = trusted_head(store, topic, partition)
+    if head is None:
+        return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
+    base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
+    lib.el_head_active_segment(head, base, position)
+    return int(position[0])
 
 
-@contextmanager
-def trusted_head(store: Path, topic: str, partition: int) -> Iterator[Any | None]:
-    """The head of a partition, mapped for the length of a block; None if there is none that can be believed."""
-    with _opened(store, topic, partition) as descriptor, _trusted(descriptor) as head:
-        yield head
+def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
+    """The head of a partition, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    file = new_file()
+    try:
+        return _trusted(file, store, topic, partition)
+    finally:
+        lib.el_file_close(file)
 
 
-@contextmanager
-def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Iterator[Any | None]:
-    """The same for who is going to change it: it is not sealed any more, and its users are one more for so long.
+def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Holding[Any | None]:
+    """The same for who is going to change it in a block: it is not sealed any more, and its users are one more for so long.
 
-    With None the caller is the only one, and has the exclusive lock of the file. Raises `LockTimeoutError`."""
-    what = f"{topic}-{partition}"
-    opened = _opened(store, topic, partition)
-    with opened as descriptor, _shared(descriptor, lock_timeout_ms, what), _trusted(descriptor) as head:
+    With None the caller is the only one, and has the exclusive lock of the file. The block raises `LockTimeoutError`."""
+    file = new_file()
+
+    def take() -> Any | None:
+        head = _trusted(file, store, topic, partition, lock_timeout_ms)
         if head is not None:
             lib.el_head_unseal(head)
-        yield head
+        return head
+
+    return Holding(take, functools.partial(lib.el_file_unlock, file))
 
 
-@contextmanager
-def _shared(descriptor: int | None, lock_timeout_ms: int | None, what: str) -> Iterator[None]:
-    if descriptor is None or lock_timeout_ms is None:
-        yield
-        return
-    lock_within(descriptor, fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {what}")
+def _trusted(file: Any, store: Path, topic: str, partition: int, lock_timeout_ms: int | None = None) -> Any | None:
     try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # in words: a child that was forked meanwhile has a copy
-
-
-@contextmanager
-def _opened(store: Path, topic: str, partition: int) -> Iterator[int | None]:
-    try:
-        descriptor = os.open(names.head_file(store, topic, partition), os.O_RDWR | os.O_CLOEXEC)
+        open_existing_into(file, names.head_file(store, topic, partition), os.O_RDWR)
     except FileNotFoundError:
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        files.close(descriptor)
-
-
-@contextmanager
-def _trusted(descriptor: int | None) -> Iterator[Any | None]:
-    if descriptor is None:
-        yield None
-        return
-    with _mapped(descriptor) as head:
-        status = os.fstat(descriptor)
-        is_trusted = head is not None and lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino)
-        yield head if is_trusted else None
-
-
-@contextmanager
-def _mapped(descriptor: int) -> Iterator[Any | None]:
-    head = lib.el_head_map(descriptor) if os.fstat(descriptor).st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+        return None
+    if lock_timeout_ms is not None:
+        lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}-{partition}")
+    status = os.fstat(file[0])
+    head = lib.el_head_map(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     if head == ffi.NULL:
-        yield None
-        return
-    try:
-        yield head
-    finally:
-        lib.el_head_unmap(head)
+        return None
+    head = ffi.gc(head, lib.el_head_unmap)
+    return head if lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino) else None

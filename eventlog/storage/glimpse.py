@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class SeenHead:
 
 
 class Glimpse:
-    """A partition for the length of a block."""
+    """A partition of somebody else."""
 
     def __init__(self, directory: Path, topic: str, partition: int, head: SeenHead) -> None:
         self._directory = directory
@@ -61,9 +60,8 @@ class Glimpse:
             return offset_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
 
 
-@contextmanager
-def glimpse(store: Path, topic: str, partition: int) -> Iterator[Glimpse | None]:
+def glimpse(store: Path, topic: str, partition: int) -> Glimpse | None:
     """Look into a partition; None where its head cannot be believed, so that it would have to be opened."""
-    with trusted_head(store, topic, partition) as head:
-        directory = names.partition_directory(store, topic, partition)
-        yield None if head is None else Glimpse(directory, topic, partition, SeenHead(head))
+    head = trusted_head(store, topic, partition)
+    directory = names.partition_directory(store, topic, partition)
+    return None if head is None else Glimpse(directory, topic, partition, SeenHead(head))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_existing_into
 from eventlog.storage import files
 
 ENTRY = struct.Struct(">ii")
@@ -72,15 +73,14 @@ def sound_time_entries(entries: list[TimeIndexEntry], offset_max: int) -> list[T
 
 def _floor(path: Path, entry: struct.Struct, key_bytes: int, key: int) -> tuple[int, ...] | None:
     """The last entry with a first number of at most `key`, in a file whose entries rise."""
+    file, found = new_file(), ffi.new("uint8_t[]", entry.size)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        open_existing_into(file, path, os.O_RDONLY)
+        is_there = lib.el_index_floor(file[0], entry.size, key_bytes, key, 0, found)
     except FileNotFoundError:
         return None
-    try:
-        found = ffi.new("uint8_t[]", entry.size)
-        is_there = lib.el_index_floor(descriptor, entry.size, key_bytes, key, 0, found)
     finally:
-        files.close(descriptor)
+        lib.el_file_close(file)
     return entry.unpack(ffi.buffer(found)) if is_there else None
 
 
@@ -98,15 +98,15 @@ def floor_time_entry(path: Path, base_offset: int, timestamp: int) -> TimeIndexE
 
 def last_time_entry(path: Path, base_offset: int) -> TimeIndexEntry | None:
     """The last entry of a sealed segment's time index: its largest timestamp."""
+    file = new_file()
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        open_existing_into(file, path, os.O_RDONLY)
+        count = os.fstat(file[0]).st_size // TIME_ENTRY.size
+        data = files.read_at(file[0], TIME_ENTRY.size, (count - 1) * TIME_ENTRY.size) if count else b""
     except FileNotFoundError:
         return None
-    try:
-        count = os.fstat(descriptor).st_size // TIME_ENTRY.size
-        data = files.read_at(descriptor, TIME_ENTRY.size, (count - 1) * TIME_ENTRY.size) if count else b""
     finally:
-        files.close(descriptor)
+        lib.el_file_close(file)
     if len(data) < TIME_ENTRY.size:
         return None
     timestamp, relative = TIME_ENTRY.unpack(data)

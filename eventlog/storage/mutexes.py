@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError
+from eventlog.holding import Holding
 
 _SLICE_MS = 1000  # between two slices of a wait Python runs its signal handlers
 
@@ -16,21 +17,15 @@ Lock = Callable[[int, Any], int]
 Refusal = Callable[[int, int], EventLogError]
 
 
-@contextmanager
-def held(lock: Lock, unlock: Callable[[], object], timeout_ms: int, refusal: Refusal) -> Iterator[None]:
+def held(lock: Lock, release: Callable[[Any], object], timeout_ms: int, refusal: Refusal) -> Holding[None]:
     """Hold a mutex for the length of a block.
 
     `lock` gets the milliseconds to wait, and a cell which is 0 once the mutex is taken: a signal's handler may raise as soon as
-    the call has returned, before its answer is looked at. `unlock` is no Python code, which it could end before anything is
-    done. Where the mutex cannot be had, `refusal` makes the error to raise of the status and the process that has it (-1: not
-    known)."""
+    the call has returned, before its answer is looked at. `release` is native code that goes by this cell. Where the mutex
+    cannot be had, `refusal` makes the error to raise of the status and the process that has it (-1: not known)."""
     holder = ffi.new("int32_t *", -1)
-    try:
-        _take(lock, holder, timeout_ms, refusal)
-        yield
-    finally:
-        if holder[0] == 0:
-            unlock()
+    take = functools.partial(_take, lock, holder, timeout_ms, refusal)
+    return Holding(take, functools.partial(release, holder))
 
 
 def _take(lock: Lock, holder: Any, timeout_ms: int, refusal: Refusal) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from eventlog._native import lib
+from eventlog.holding import Holding
 from eventlog.storage.appender import Appender
 from eventlog.storage.head import SharedHead
 from eventlog.storage.segments_lock import segments_locked
@@ -29,13 +28,13 @@ class Parts(NamedTuple):
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Holding[None]:
         """Be the only one, of all processes, who deletes, replaces or copies segments; what a killed one began
         is finished first.
 
-        Raises `LockTimeoutError`."""
-        with segments_locked(self.directory, self.lock_timeout_ms):
-            if finish_swaps(self.directory):
-                lib.el_head_segments_changed(self.head.pointer)
-            yield
+        The block raises `LockTimeoutError`."""
+        return segments_locked(self.directory, self.lock_timeout_ms, self._finish_swaps)
+
+    def _finish_swaps(self) -> None:
+        if finish_swaps(self.directory):
+            lib.el_head_segments_changed(self.head.pointer)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
+from eventlog.access import open_existing_into
 from eventlog.errors import (
     ConcurrentUseError,
     CorruptLogError,
@@ -314,7 +315,7 @@ class LogReader:
         self.close()
         path = names.segment_path(self._directory, base_offset)
         try:
-            segment.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            open_existing_into(ffi.addressof(segment, "fd"), path, os.O_RDONLY)
         except FileNotFoundError:
             return False
         following = self._segments.after(base_offset)
@@ -329,7 +330,7 @@ class LogReader:
         if self._open_segment.index_fd < 0:
             path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
             with suppress(FileNotFoundError):
-                self._open_segment.index_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                open_existing_into(ffi.addressof(self._open_segment, "index_fd"), path, os.O_RDONLY)
         if not lib.el_reader_find(self._native, offset):
             lib.el_segment_close_index(self._open_segment)
             self._segments.index_lies(base_offset)

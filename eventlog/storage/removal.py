@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_file
+from eventlog.access import new_file, open_file_into
 from eventlog.storage import files, names
 from eventlog.storage.file_locks import lock_within
 from eventlog.storage.poison import DELETED
@@ -22,15 +22,16 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int, 
     a power cut, a topic that was made anew would be held to what this one had on disk. Raises `LockTimeoutError` if somebody
     opens it for longer than `timeout_ms`."""
     head_file = names.head_file(store, topic, partition)
-    descriptor = open_file(head_file)
+    file = new_file()
     try:
-        lock_within(descriptor, fcntl.LOCK_SH, timeout_ms, f"has been opening {topic}/{partition}")
-        _poison(descriptor, signals)
+        open_file_into(file, head_file)
+        lock_within(file[0], fcntl.LOCK_SH, timeout_ms, f"has been opening {topic}/{partition}")
+        _poison(file[0], signals)
         files.delete_directory(_out_of_the_way(store, topic, partition))
         head_file.unlink(missing_ok=True)
         files.sync_directory(head_file.parent)
     finally:
-        files.unlock_and_close(descriptor)
+        lib.el_file_unlock(file)
     files.delete_directory(names.removed_directory(store, topic, partition))
 
 

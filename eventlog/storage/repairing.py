@@ -6,21 +6,19 @@ checksum: a batch that leaps over the offsets of those behind it is the one that
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_file
 from eventlog.errors import EventLogError, UnsupportedFormatError
+from eventlog.holding import Holding
 from eventlog.records.compression import decompress
 from eventlog.storage import files, names
 from eventlog.storage.damage import wrong_batch
-from eventlog.storage.file_locks import lock_holders
+from eventlog.storage.file_locks import lock_holders, locked_alone
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.recovery import find_batch, find_data_end
 from eventlog.storage.shared import boot_id
@@ -228,19 +226,14 @@ def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
     return kept
 
 
-@contextmanager
-def partition_closed_by_all(head_file: Path, what: str) -> Iterator[None]:
-    """Keep everybody from opening a partition. Raises `EventLogError`, which names them, while others have it open."""
-    descriptor = open_file(head_file)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
-            raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
-        yield
-    finally:
-        files.unlock_and_close(descriptor)
+def partition_closed_by_all(head_file: Path, what: str) -> Holding[bool]:
+    """Keep everybody from opening a partition. The block raises `EventLogError`, which names who has it open."""
+
+    def refuse(descriptor: int) -> None:
+        holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
+        raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
+
+    return locked_alone(head_file, refuse)
 
 
 class HeadState(NamedTuple):

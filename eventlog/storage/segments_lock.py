@@ -8,58 +8,48 @@ directory of all partitions, it is the lock of who removes some of them.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from eventlog.storage import files
+from eventlog._native import lib
+from eventlog.access import new_file, open_existing_into
+from eventlog.holding import Holding
 from eventlog.storage.file_locks import lock_within
 
-_held: set[int] = set()  # descriptors; a forked child has copies, which would keep the locks after its parent's death
+_held: set[Any] = set()  # files; a forked child has copies, which would keep the locks after its parent's death
 
 
-@contextmanager
-def segments_locked(directory: Path, timeout_ms: int) -> Iterator[None]:
+def segments_locked(directory: Path, timeout_ms: int, begin: Callable[[], None] | None = None) -> Holding[None]:
     """Be the only one, thread or process, who deletes, replaces or links sealed segments of the partition in `directory`.
 
-    Raises `LockTimeoutError`, which names the holder, and `FileNotFoundError` if there is no such directory."""
-    opened = [-1]  # here, because a signal's handler may raise as soon as the lock is taken
-    try:
-        _lock(directory, timeout_ms, opened)
-        yield
-    finally:
-        _give_back(opened)
+    `begin` is called first, with the lock. The block raises `LockTimeoutError`, which names the holder, and `FileNotFoundError`
+    if there is no such directory."""
+    file = new_file()
+    take = functools.partial(_lock, file, directory, timeout_ms, begin)
+    return Holding(take, functools.partial(lib.el_file_unlock, file), functools.partial(_held.discard, file))
 
 
-def _lock(directory: Path, timeout_ms: int, opened: list[int]) -> None:
+def _lock(file: Any, directory: Path, timeout_ms: int, begin: Callable[[], None] | None) -> None:
     deadline = time.monotonic() + timeout_ms / 1000
+    _held.add(file)
     while True:
-        descriptor = opened[0] = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _held.add(descriptor)
+        open_existing_into(file, directory, os.O_RDONLY | os.O_DIRECTORY)
         remaining_ms = int((deadline - time.monotonic()) * 1000)
-        lock_within(descriptor, fcntl.LOCK_EX, remaining_ms, f"has deleted, replaced or copied segments of {directory}")
-        if os.path.samestat(os.stat(directory), os.fstat(descriptor)):
-            return
-        _give_back(opened)  # the topic was deleted and made anew meanwhile
-
-
-def _give_back(opened: list[int]) -> None:
-    is_ours = opened[0] in _held  # a child that got here by a fork inside the block has given up its copy already
-    try:
-        if is_ours:
-            fcntl.flock(opened[0], fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
-    finally:
-        descriptor, opened[0] = opened[0], -1
-        _held.discard(descriptor)
-        if is_ours:
-            files.close(descriptor)
+        lock_within(file[0], fcntl.LOCK_EX, remaining_ms, f"has deleted, replaced or copied segments of {directory}")
+        if os.path.samestat(os.stat(directory), os.fstat(file[0])):
+            break
+        lib.el_file_unlock(file)  # the topic was deleted and made anew meanwhile
+    if begin is not None:
+        begin()
 
 
 def _after_fork_in_child() -> None:
-    for descriptor in _held:
-        files.close(descriptor)
+    for file in _held:
+        lib.el_file_close(file)  # whoever is inside the block there has nothing to give back any more
     _held.clear()
 
 

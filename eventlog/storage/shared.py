@@ -13,10 +13,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from eventlog._native import ffi
-from eventlog.access import open_file
+from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_file_into
 from eventlog.errors import LockTimeoutError, tells_failures
-from eventlog.storage import files
 from eventlog.storage.file_locks import attempts, lock_within
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,7 +37,7 @@ class SharedFile(ABC):
         self.path = path
         self._lock_timeout_ms = lock_timeout_ms
         self.pointer: Any = None
-        self._descriptor = -1
+        self._file = new_file()
         self._process_id = os.getpid()
         self._has_joined = False
 
@@ -83,8 +82,8 @@ class SharedFile(ABC):
         Raises `LockTimeoutError` if another process does not get done with that, or uses a file that is not as this version has
         it."""
         for _ in attempts(self._lock_timeout_ms):
-            self._descriptor = open_file(self.path)
             try:
+                open_file_into(self._file, self.path)
                 was_trusted = self._join()
                 if was_trusted is not None:
                     self._unseal()
@@ -137,20 +136,20 @@ class SharedFile(ABC):
         """Map the file; False if it was deleted meanwhile.
 
         It is opened a second time for that: a map keeps the open file that it was made of, and with that its lock."""
+        file = new_file()
         try:
-            descriptor = open_file(self.path, os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            if not self._is_same(os.fstat(descriptor)):
+            open_file_into(file, self.path, os.O_RDWR)
+            if not self._is_same(os.fstat(file[0])):
                 return False
-            pointer = self._map_descriptor(descriptor)
+            pointer = self._map_descriptor(file[0])
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
             # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
             self.pointer = ffi.gc(pointer, self._unmap)
+        except FileNotFoundError:
+            return False
         finally:
-            files.close(descriptor)
+            lib.el_file_close(file)
         return True
 
     def grow(self, length: int) -> None:
@@ -181,14 +180,8 @@ class SharedFile(ABC):
         finally:
             self._has_joined = False
             self.pointer = None
-            self._let_go(is_ours)
+            (lib.el_file_unlock if is_ours else lib.el_file_close)(self._file)  # in a forked child the lock is the parent's
 
-    def _let_go(self, is_ours: bool) -> None:
-        """Close the file. In a forked child the lock is the parent's."""
-        try:
-            if is_ours and self._descriptor >= 0:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # first of all, whatever interrupts the rest
-        finally:
-            descriptor, self._descriptor = self._descriptor, -1
-            if descriptor >= 0:
-                files.close(descriptor)
+    @property
+    def _descriptor(self) -> int:
+        return int(self._file[0])

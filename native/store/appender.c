@@ -114,6 +114,13 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     return EL_DONE;
 }
 
+int el_appender_take(el_appender *appender, int64_t segment_base, int *files) {
+    int status = el_appender_attach(appender, segment_base, files[0], files[1], files[2]);
+    if (status == EL_DONE)
+        files[0] = files[1] = files[2] = -1;
+    return status;
+}
+
 int64_t el_now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -52,6 +52,9 @@ void el_appender_free(el_appender *appender);
 /* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held. */
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 
+/* The same for three cells as in file.h, which are empty once the appender has what was in them. */
+int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
+
 /* Append a unit: `length` bytes of whole batches, to be visible all at once. Their base offsets are filled in. Returns the
  * first offset, or a negative el_status with nothing appended; EL_SETTINGS_CHANGED if the topic's settings are not any more those of the
  * version by which they were encoded. */

@@ -50,3 +50,10 @@ void el_gate_leave(el_gate *gate) {
     pthread_mutex_unlock(&gate->mutex);
     EL_FAULT_POINT("gate.left");
 }
+
+void el_gate_release(el_gate *gate, int32_t *holder) {
+    if (*holder != 0)
+        return;
+    *holder = -1;
+    el_gate_leave(gate);
+}

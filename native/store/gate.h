@@ -37,4 +37,7 @@ int el_gate_is_ready(const el_gate *gate);
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
 void el_gate_leave(el_gate *gate);
 
+/* Leave if *holder is 0, as it is once the gate was entered, and then it is not any more. */
+void el_gate_release(el_gate *gate, int32_t *holder);
+
 #endif

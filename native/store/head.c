@@ -194,6 +194,13 @@ void el_head_unlock_flush(el_head *head) {
     el_group_commit_end(&head->group);
 }
 
+void el_head_release_flush(el_head *head, int32_t *holder) {
+    if (*holder != 0)
+        return;
+    *holder = -1;
+    el_head_unlock_flush(head);
+}
+
 void el_head_publish(el_head *head, const el_tail *next) {
     head->next = *next;
     EL_FAULT_POINT("publish.next");

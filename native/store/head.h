@@ -170,6 +170,9 @@ void el_head_unlock_append(el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
 
+/* Give it back if *holder is 0, as it is once it was taken, and then it is not any more. */
+void el_head_release_flush(el_head *head, int32_t *holder);
+
 /* Store the tail for everybody to see. Call with the append mutex held. */
 void el_head_publish(el_head *head, const el_tail *next);
 

@@ -7,13 +7,13 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 import eventlog
 from eventlog import LockTimeoutError, StoreClosedError
-from eventlog.access import open_file
+from eventlog.access import open_file_into
 from eventlog.storage import appender
 from tests.support import heads, kafka_format, stores, workers
 from tests.support.processes import Interpreter
@@ -107,12 +107,12 @@ def test_a_thread_that_is_at_work_on_segments_when_they_are_closed_leaves_no_mut
         other = eventlog.open(store, fsync="never", lock_timeout_ms=_LOCK_TIMEOUT_MS)
         is_inside, may_go_on = threading.Event(), threading.Event()
 
-        def open_late(path: Path) -> int:
+        def open_late(file: Any, path: Path) -> None:
             is_inside.set()
             may_go_on.wait()
-            return open_file(path)
+            open_file_into(file, path)
 
-        monkeypatch.setattr(appender, "open_file", open_late)
+        monkeypatch.setattr(appender, "open_file_into", open_late)
         appending = pool.submit(stores.open_partition(other).append, b"late")
         is_inside.wait()
         other.close()

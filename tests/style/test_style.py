@@ -19,9 +19,11 @@ C_FILES = sorted(path for directory in ("native", "torture") for path in (ROOT /
 FUNCTION_LINES_MAX = 60
 
 # What each layer may import, apart from itself and the leaves.
-LEAVES = {"access", "errors", "options", "clock", "waiting"}
+LEAVES = {"access", "errors", "holding", "options", "clock", "waiting"}
 LAYERS = {
     "_native": set(),
+    "access": {"_native"},
+    "holding": {"_native"},
     "waiting": {"_native"},
     "records": {"_native"},
     "storage": {"records", "_native"},
@@ -154,3 +156,19 @@ def test_every_promise_names_a_test_that_exists() -> None:
 def test_no_link_between_pages_is_broken(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+# Names of what takes a lock.
+TAKES_A_LOCK = {"acquire", "flock", "held", "lock_within", "locked", "locked_alone", "lockf", "passed", "segments_locked"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_no_generator_holds_a_lock_for_a_block(path: Path) -> None:
+    """An interrupt would leave the generator hanging with the lock: `eventlog.holding` is for that."""
+    wrong = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef) and any("contextmanager" in ast.unparse(each) for each in node.decorator_list):
+            attributes = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+            names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            wrong += [f"{node.name}: {name}" for name in sorted((attributes | names) & TAKES_A_LOCK)]
+    assert not wrong

@@ -1,0 +1,98 @@
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "holding.h"
+#include "making.h"
+
+typedef struct holding {
+    PyObject_HEAD
+    PyObject *take;
+    PyObject *give_back; /* a tuple */
+} holding;
+
+static PyObject *new_holding(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    (void)keywords;
+    Py_ssize_t count = PyTuple_Size(arguments);
+    if (count < 2) {
+        PyErr_SetString(PyExc_TypeError, "Holding(take, give_back, ...)");
+        return NULL;
+    }
+    holding *self = (holding *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->take = PyTuple_GetItem(arguments, 0);
+    Py_INCREF(self->take);
+    self->give_back = PyTuple_GetSlice(arguments, 1, count);
+    if (self->give_back == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void deallocate(PyObject *object) {
+    holding *self = (holding *)object;
+    Py_XDECREF(self->take);
+    Py_XDECREF(self->give_back);
+    el_free_object(object);
+}
+
+/* Call all of them. What is being raised goes on; what they raise nobody can be told but the interpreter's hook. */
+static void give_back(holding *self) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    for (Py_ssize_t i = 0; i < PyTuple_Size(self->give_back); i++) {
+        PyObject *function = PyTuple_GetItem(self->give_back, i);
+        PyObject *answer = PyObject_CallObject(function, NULL);
+        if (answer == NULL)
+            PyErr_WriteUnraisable(function);
+        Py_XDECREF(answer);
+    }
+    PyErr_Restore(type, value, trace);
+}
+
+static PyObject *enter(PyObject *object, PyObject *unused) {
+    (void)unused;
+    holding *self = (holding *)object;
+    PyObject *taken = PyObject_CallObject(self->take, NULL);
+    if (taken == NULL)
+        give_back(self);
+    return taken;
+}
+
+static PyObject *leave(PyObject *object, PyObject *failure) {
+    (void)failure;
+    give_back((holding *)object);
+    return PyBool_FromLong(0);
+}
+
+static PyMethodDef methods[] = {
+    {"__enter__", enter, METH_NOARGS, NULL},
+    {"__exit__", leave, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Holds something for the length of a block."},
+    {Py_tp_new, new_holding},
+    {Py_tp_dealloc, deallocate},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec specification = {
+    .name = "eventlog.Holding",
+    .basicsize = sizeof(holding),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+int el_new_holding_type(uintptr_t list) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    int is_done = el_hand_over(list, PyType_FromSpec(&specification));
+    PyGILState_Release(lock);
+    return is_done;
+}

@@ -1,0 +1,15 @@
+/* A block of Python code that holds something, which is given back whatever a signal's handler raises.
+ *
+ * The interpreter runs such a handler as soon as a call has returned, or as a Python function begins. A context manager that is
+ * written in Python can be interrupted between having the lock and saying so, and before it begins to give it back. */
+
+#ifndef EVENTLOG_PYTHON_HOLDING_H
+#define EVENTLOG_PYTHON_HOLDING_H
+
+#include <stdint.h>
+
+/* Append to a list the type Holding(take, give_back, ...): a context manager that calls take() as its block begins, and hands its answer
+ * over; and each give_back() as the block ends, also where take() has raised. 0 on failure. */
+int el_new_holding_type(uintptr_t list);
+
+#endif
