@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.access import refuse_link, refuse_strangers_store
+from eventlog._native import lib
+from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
 from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
 from eventlog.storage import files, names, users
 
@@ -26,12 +27,12 @@ class StoreDirectory:
 
     def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
         self.path = path
-        self._descriptor = -1
+        self._file = new_file()
         _open_directories.add(self)
         try:
             with failures_named(path):
                 self.is_new = _is_to_be_made(path, create)
-                self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                open_existing_into(self._file, path, os.O_RDONLY | os.O_DIRECTORY)
                 self._join(lock_timeout_ms)
         except BaseException:
             self.close()
@@ -39,26 +40,22 @@ class StoreDirectory:
 
     def _join(self, lock_timeout_ms: int) -> None:
         origin = users.own_origin()
-        if users.try_alone(self._descriptor):
+        if users.try_alone(self._file[0]):
             _make_directories(self.path, is_new=self.is_new)
             _check_directories(self.path)
             users.note_origin(self.path, origin)
         # The kernel gives the exclusive lock back before it takes the shared one: another process may have been alone.
-        users.share(self.path, self._descriptor, lock_timeout_ms)
-        users.check_origin(self.path, self._descriptor, origin)
+        users.share(self.path, self._file[0], lock_timeout_ms)
+        users.check_origin(self.path, self._file[0], origin)
         _check_directories(self.path)
 
     def close(self) -> None:
         """Give the lock back."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            files.unlock_and_close(descriptor)
+        lib.el_file_unlock(self._file)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            files.close(descriptor)
+        lib.el_file_close(self._file)
 
 
 _open_directories: weakref.WeakSet[StoreDirectory] = weakref.WeakSet()
