@@ -43,8 +43,8 @@ def is_behind(head: Any, settings: TopicConfig) -> bool:
 
 def is_told(store: Path, topic: str, partition: int, settings: TopicConfig) -> bool:
     """Do all who have the partition open go by these settings? Also true where nobody has used it since the machine started."""
-    with trusted_head(store, topic, partition) as head:
-        return head is None or not is_behind(head, settings)
+    head = trusted_head(store, topic, partition)
+    return head is None or not is_behind(head, settings)
 
 
 def change_settings_of(
