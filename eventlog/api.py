@@ -80,8 +80,8 @@ class EventLog(Log):
         self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS, dry_run: bool = False
     ) -> MaintenanceReport:
         """Do one round of housekeeping: delete what retention.ms, retention.bytes and retention.acked no longer keep, compact
-        what is worth it by min.cleanable.dirty.ratio (with `compact_all` whatever can be), and remove groups without members
-        that have committed nothing for `group_retention_ms`.
+        what is worth it by min.cleanable.dirty.ratio (with `compact_all` whatever can be), and remove groups that
+        have had no member and committed nothing for `group_retention_ms`.
 
         With `dry_run` nothing of that is done: the report says what would go, and why.
 

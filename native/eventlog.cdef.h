@@ -181,10 +181,11 @@ void el_group_unseal(el_group *group);
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation);
 void el_group_set_ready(el_group *group);
-void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms);
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms, int64_t decided_by);
 int64_t el_group_generation(const el_group *group);
 int64_t el_group_changes(const el_group *group);
 void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
+void el_group_refuse_commits(el_group *group, int is_refusing);
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
 int el_group_is_deleted(const el_group *group);
 void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited);
@@ -195,8 +196,8 @@ int el_group_begin_persist(el_group *group, int64_t interval_ms);
 int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
-void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners);
-void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
+                   int64_t *decided_by);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
 int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);
 typedef struct el_ack {
@@ -208,7 +209,9 @@ int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
 int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed);
 int el_ack_take(el_ack *ack, int64_t former_owner);
 int el_ack_release(el_ack *ack);
-int el_ack_reset(el_ack *ack, int64_t offset);
+int el_ack_reset(el_ack *ack, int64_t offset, int64_t number);
+int el_ack_set_persisted(el_ack *ack, int64_t offset, int64_t decided_by);
+int el_ack_settle(el_ack *ack);
 
 /* store/index.h */
 int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, int64_t keys_end, uint8_t *entry);

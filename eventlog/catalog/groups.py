@@ -51,7 +51,9 @@ class Member(NamedTuple):
 class GroupState(NamedTuple):
     """A group: its generation, members by epoch, and which partitions each member is to have.
 
-    `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use."""
+    `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use,
+    `reset_by` the number of the last transaction that reset any of them (0: none has). `emptied_ms` is when its last member
+    left or was expelled, in ms since the epoch; 0 if it has never had any."""
 
     name: str
     incarnation: int
@@ -59,6 +61,8 @@ class GroupState(NamedTuple):
     generation: int = 0
     assignor: str = ""
     slots: int = 0
+    reset_by: int = 0
+    emptied_ms: int = 0
     members: Mapping[int, Member] = MappingProxyType({})
     assignment: Mapping[int, tuple[TopicPartition, ...]] = MappingProxyType({})
 
@@ -70,6 +74,8 @@ def _encode(state: GroupState) -> bytes:
         "generation": state.generation,
         "assignor": state.assignor,
         "slots": state.slots,
+        "reset_by": state.reset_by,
+        "emptied_ms": state.emptied_ms,
         "members": [member._asdict() for member in state.members.values()],
         "assignment": [[epoch, [list(each) for each in partitions]] for epoch, partitions in state.assignment.items()],
     }

@@ -1,7 +1,10 @@
 """Committed offsets in the catalog.
 
     key     group 0x00 topic 0x00 partition (u32, big-endian)
-    value   i64 offset, -1: none | i64 committed, ms since the epoch | u32 slot in the group's mapped file   (big-endian)
+    value   i64 offset, -1: none | i64 committed, ms since the epoch | u32 slot in the group's mapped file
+            | u64 decided by | i64 start, -1: none                                                          (big-endian)
+
+The last two are not there in what an earlier version has stored.
 """
 
 from __future__ import annotations
@@ -22,15 +25,19 @@ DATABASE = b"offsets"
 FORGOTTEN_MS = -2  # as the time of a commit: its topic was deleted, and only the slot is kept
 
 _PARTITION = struct.Struct(">I")
-_VALUE = struct.Struct(">qqI")
+_VALUE = struct.Struct(">qqIQq")
+_FORMER_VALUE = struct.Struct(">qqI")
 
 
 class StoredOffset(NamedTuple):
-    """A committed offset as the catalog has it; `offset` is -1 while nothing was committed."""
+    """A committed offset as the catalog has it; `offset` is -1 while nothing was committed. `decided_by` is the number of the
+    transaction that reset it last, 0: none has; `start` is where the group began to read, before it had committed anything."""
 
     offset: int
     committed_ms: int
     slot: int
+    decided_by: int = 0
+    start: int = -1
 
 
 def _prefix(group: str) -> bytes:
@@ -60,7 +67,9 @@ def find_all(
             key = bytes(key)
             if not key.startswith(prefix):
                 break
-            found[_place(key[len(prefix) :])] = StoredOffset._make(_VALUE.unpack(checked(key, bytes(value))))
+            content = checked(key, bytes(value))
+            layout = _FORMER_VALUE if len(content) == _FORMER_VALUE.size else _VALUE
+            found[_place(key[len(prefix) :])] = StoredOffset._make(layout.unpack(content))
     except (struct.error, ValueError) as error:
         raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found

@@ -352,7 +352,7 @@ class Consumer:
         if is_due:
             self._subscription.resolve()
             self._catalog_version = version
-        if self._membership is None:
+        if self._membership is None or not self._membership.has_joined:
             self._join(self._subscription)
         elif is_due:
             self._resubscribe(self._membership, self._subscription)
@@ -397,10 +397,13 @@ class Consumer:
             options.session_timeout_ms,
             options.instance_id,
         )
-        while self._membership is None:
+        while self._membership is None or not self._membership.has_joined:
+            if self._membership is not None:
+                self._membership.abandon()  # an error, or what a signal's handler raised, kept it from joining
             self._table = self._groups.open(self.group)
             try:
-                self._membership = Membership(self._groups, self._table, request)
+                self._membership = Membership(self._groups, self._table, request)  # first, so that it can be abandoned
+                self._membership.join()
             except GroupNotFoundError:
                 continue  # deleted between the two
 
@@ -497,13 +500,15 @@ class Consumer:
             self._commit_positions()
             self._allow_short_commit()
         else:
-            commit_all(self._checked(offsets))
+            self._commit_again_if_deleted(lambda: commit_all(self._checked(offsets)))
         if sync and self._table is not None:
             persist(self._internals, self._table, flush=True)
 
     def _commit_positions(self) -> None:
         self._count_record()
-        commit_all([(lane.ack, lane.position or 0) for lane in self._assigned.moved if lane.ack is not None])
+        self._commit_again_if_deleted(
+            lambda: commit_all([(lane.ack, lane.position or 0) for lane in self._assigned.moved if lane.ack is not None])
+        )
         self._assigned.moved.clear()
         self._committed_at = time.monotonic()
 
@@ -513,9 +518,28 @@ class Consumer:
             return
         finished = [lane for lane in self._assigned.moved if lane.finished is not None]
         with suppress(StaleMemberError):
-            commit_all([(lane.ack, lane.finished) for lane in finished if lane.ack is not None and lane.finished is not None])
+            self._commit_again_if_deleted(
+                lambda: commit_all([(each.ack, each.finished) for each in finished if each.ack and each.finished is not None])
+            )
             self._assigned.moved.difference_update([lane for lane in finished if lane.finished == lane.position])
             self._committed_at = time.monotonic()
+
+    def _commit_again_if_deleted(self, commit: Callable[[], None]) -> None:
+        """Commit. Where that is refused, a member looks at the group again with its next poll, whoever should have told it;
+        and for a consumer with `assign`, whose group was deleted or has expired, the group is made anew, and the commit done
+        again."""
+        try:
+            commit()
+        except StaleMemberError:
+            if self._membership is not None:
+                self._membership.known_changes = -1
+            if self._membership is not None or self._table is None or not self._table.acks.is_deleted:
+                raise
+            assert self.group is not None
+            self._table = self._groups.open(self.group)
+            for partition, lane in self._assigned.lanes.items():
+                lane.commit_by(self._table.ack(partition, NOBODY))
+            commit()
 
     def _allow_short_commit(self) -> None:
         """Let `commit` be short while the record that iteration hands out is the only one that is not committed."""

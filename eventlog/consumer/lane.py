@@ -64,6 +64,10 @@ class Lane:
         """Was the topic deleted?"""
         return self._log is not None and self._log.is_deleted
 
+    def commit_by(self, ack: Ack) -> None:
+        """Commit to this slot from now on."""
+        self.ack, self.commit_record = ack, ack.commit_function()
+
     def resolve_position(self, reset: str) -> int:
         """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`."""
         if self.position is not None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.clock import now_ms
-from eventlog.errors import InvalidArgumentError, StaleMemberError
+from eventlog.errors import EventLogError, InvalidArgumentError, StaleMemberError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
+from eventlog.storage import names
 from eventlog.storage.acks import SEATS
 
 
@@ -30,12 +33,17 @@ class JoinRequest(NamedTuple):
     instance_id: str | None
 
 
-def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: JoinRequest) -> Member:
-    """Become a member. Raises `InvalidArgumentError` if the live members use another assignor."""
+def join(
+    internals: Internals, locks: MemberLocks, group: GroupTable, request: JoinRequest, note_epoch: Callable[[int], None]
+) -> Member:
+    """Become a member. `note_epoch` hears of the epoch before its lock is held, so that the caller can release it whatever
+    interrupts this. Raises `InvalidArgumentError` if the live members use another assignor."""
     epoch = None
     try:
         with internals.groups.change(group.name) as change:
+            group.catch_up(change)
             epoch = change.number
+            note_epoch(epoch)
             locks.hold(epoch, internals.lock_timeout_ms)
             try:
                 member, state = _enter(locks, group, change, request)
@@ -43,11 +51,12 @@ def join(internals: Internals, locks: MemberLocks, group: GroupTable, request: J
                 locks.release(epoch)  # before the transaction ends: the next one may get the same number
                 epoch = None
                 raise
+        group.acks.sit(member.seat, member.epoch)
+        group.acks.announce(state.generation)
     except BaseException:
         if epoch is not None:
             locks.release(epoch)
         raise
-    group.acks.announce(state.generation)
     return member
 
 
@@ -63,7 +72,6 @@ def _enter(locks: MemberLocks, group: GroupTable, change: GroupChange, request: 
     else:
         others = [other for other in others if other is not former]
         state = _reassign(change, state, [*others, member])
-    group.acks.sit(member.seat, member.epoch)
     change.store(state)
     return member, state
 
@@ -101,21 +109,27 @@ def _is_complete(change: GroupChange, state: GroupState) -> bool:
 
 
 def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> GroupState:
-    return next_generation(state, members, change.partition_counts(subscribed_topics(members)))
+    after = next_generation(state, members, change.partition_counts(subscribed_topics(members)))
+    return after._replace(emptied_ms=now_ms()) if state.members and not members else after
 
 
 def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: Member) -> None:
-    """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back."""
-    with internals.groups.change(group.name) as change:
-        state = group.find_state_in(change)
-        if state is not None and member.epoch in state.members:
-            if member.instance_id is None:
-                state = _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
-            else:
-                absent = member._replace(absent_since_ms=_monotonic_ms())
-                state = state._replace(members={**state.members, member.epoch: absent})
-            change.store(state)
-    locks.release(member.epoch)
+    """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back.
+
+    Where that cannot be stored, others take the member for one that died."""
+    try:
+        with internals.groups.change(group.name) as change:
+            group.catch_up(change)
+            state = group.find_state_in(change)
+            if state is not None and member.epoch in state.members:
+                if member.instance_id is None:
+                    state = _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
+                else:
+                    absent = member._replace(absent_since_ms=_monotonic_ms())
+                    state = state._replace(members={**state.members, member.epoch: absent})
+                change.store(state)
+    finally:
+        locks.release(member.epoch)
     if state is not None:
         group.acks.announce(state.generation)
 
@@ -125,6 +139,7 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
 
     Raises `StaleMemberError` if it is no member any more."""
     with internals.groups.change(group.name) as change:
+        group.catch_up(change)
         before = group.state_in(change)
         if member.epoch not in before.members:
             raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
@@ -141,6 +156,7 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
 def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) -> GroupState:
     """Give the partitions of members that died, hang or stay away to the others; returns the group as it is then."""
     with internals.groups.change(group.name) as change:
+        group.catch_up(change)
         before = group.state_in(change)
         present = [_noted(locks, member) for member in before.members.values() if not is_gone(locks, group, member)]
         after = before
@@ -159,28 +175,70 @@ def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) 
 
 def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable) -> None:
     """Remove a group without live members that never committed anything."""
-    if group.all_committed():
-        return
-    with internals.groups.change(group.name) as change:
-        state = group.find_state_in(change)
-        if state is None or any(not is_gone(locks, group, member) for member in state.members.values()):
-            return
-        if not group.all_committed():
-            delete_inside(change, group)
+
+    def is_unused(state: GroupState) -> bool:
+        return not has_members(locks, group, state) and not group.has_committed(state)
+
+    if not group.all_committed():
+        delete(internals, group, is_unused)
 
 
-def delete_inside(change: GroupChange, group: GroupTable) -> None:
-    """Delete a group as part of a transaction: first no commit is possible any more, then its entries go."""
-    state = group.state_in(change)
-    group.acks.set_deleted(state.slots)
-    group.acks.path.unlink(missing_ok=True)
-    change.delete()
+def has_members(locks: MemberLocks, group: GroupTable, state: GroupState) -> bool:
+    """Is anybody in the group, or kept a place for?"""
+    return any(not is_gone(locks, group, member) for member in state.members.values())
+
+
+def delete(internals: Internals, group: GroupTable, may_go: Callable[[GroupState], bool]) -> bool:
+    """Delete a group, with its offsets, if it `may_go` as it is then; tells whether it was.
+
+    `may_go` decides while no commit comes through: what has returned until then it sees, what comes later is refused. Where the
+    group stays after all, for whatever reason, commits come through again; whoever opens the group next sees to that, too."""
+    is_refusing = False
+    try:
+        with internals.groups.change(group.name) as change:
+            group.catch_up(change)
+            state = group.find_state_in(change)
+            if state is None or not may_go(state):
+                return False
+            is_refusing = True
+            group.acks.refuse_commits(state.slots)
+            is_decided = may_go(state)
+            if is_decided:
+                change.delete()
+            else:
+                group.acks.accept_commits()
+    except BaseException:
+        if is_refusing:
+            _accept_commits_again(internals, group)
+        raise
+    if is_decided:
+        group.acks.set_deleted(state.slots)
+        with suppress(EventLogError):  # housekeeping removes it, too
+            remove_file(internals, group.name)
+    return is_decided
+
+
+def _accept_commits_again(internals: Internals, group: GroupTable) -> None:
+    """After a deletion that failed: unless the catalog has it in spite of the error."""
+    with suppress(EventLogError), internals.groups.change(group.name) as change:
+        if group.find_state_in(change) is not None:
+            group.acks.accept_commits()
+
+
+def remove_file(internals: Internals, name: str) -> None:
+    """Remove the mapped file of a group that is not in the catalog any more; one that was made anew keeps its own."""
+    with internals.groups.change(name) as change:
+        if change.state is None:
+            names.acks_file(internals.path, name).unlink(missing_ok=True)
 
 
 def is_gone(locks: MemberLocks, group: GroupTable, member: Member) -> bool:
     """Should the member's partitions go to others? Its process died, it hangs, or as a static member it stays away too long."""
     if locks.is_alive(member.epoch) and member.absent_since_ms is None:
-        return group.acks.unseen_ms(member.seat, member.epoch) > member.lease_ms
+        unseen_ms = group.acks.unseen_ms(member.seat, member.epoch)
+        if unseen_ms < 0:
+            group.acks.sit(member.seat, member.epoch)  # it has not come to it: its lease begins now
+        return unseen_ms > member.lease_ms
     if member.instance_id is None:
         return True
     absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms

@@ -16,21 +16,23 @@ from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
 def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartition, int | None], kind: str) -> None:
     """Set committed offsets, forward or back, durably; None: nothing is committed any more. `kind` is what the history says.
 
-    The members get a new generation: a commit by whoever owned one of these partitions raises `StaleMemberError`."""
+    The members get a new generation: a commit by whoever owned one of these partitions raises `StaleMemberError`. What is
+    decided stands in the catalog before any slot is touched; so an error leaves everything as it was, and a process that dies
+    leaves the rest to whoever looks at the group next. Raises `LockTimeoutError` if one that is stopped has a slot: nothing is
+    changed."""
     table.make_slots(offsets)
+    for place in offsets:
+        table.ack(place, NOBODY).settle()
     wanted = {place: NOTHING_COMMITTED if offset is None else offset for place, offset in offsets.items()}
     with groups.internals.groups.change(table.name) as change:
+        table.catch_up(change)
         state = table.state_in(change)
-        state = state._replace(generation=state.generation + 1)
-        change.store(state)
-        slots = {place: stored.slot for place, stored in change.offsets().items()}
+        change.store(state._replace(generation=state.generation + 1, reset_by=change.number))
+        former = change.offsets()
         changes = []
         for place, offset in wanted.items():
-            changes.append(OffsetChange(place, none_if_nothing(table.acks.committed(slots[place])), none_if_nothing(offset)))
-            change.store_offset(place, StoredOffset(offset, now_ms(), slots[place]))
+            slot = former[place].slot
+            changes.append(OffsetChange(place, none_if_nothing(table.acks.committed(slot)), none_if_nothing(offset)))
+            change.store_offset(place, StoredOffset(offset, now_ms(), slot, change.number))
         change.note(kind, changes)
-        for place, offset in wanted.items():
-            table.acks.ack(slots[place], NOBODY).reset(offset)
-    for place, offset in wanted.items():
-        table.acks.set_persisted(slots[place], offset)
-    table.acks.announce(state.generation)
+    table.state()  # which lets the slots go by that, and announces the generation

@@ -12,7 +12,8 @@ from eventlog.groups import coordinator
 from eventlog.groups.rebalance import next_generation, subscribed_topics
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
+from eventlog.storage import names
+from eventlog.storage.acks import NOTHING_COMMITTED
 
 
 def forget_topic(groups: Groups, topic: str) -> None:
@@ -29,6 +30,7 @@ def forget_topic(groups: Groups, topic: str) -> None:
 
 def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
     with groups.internals.groups.change(table.name) as change:
+        table.catch_up(change)
         state = table.state_in(change)
         stored = {partition: found for partition, found in change.offsets().items() if partition.topic == topic}
         is_assigned = any(partition.topic == topic for each in state.assignment.values() for partition in each)
@@ -39,24 +41,24 @@ def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
             state = next_generation(state, members, change.partition_counts(subscribed_topics(members) - {topic}))
         else:
             state = state._replace(generation=state.generation + 1)
-        change.store(state)
+        change.store(state._replace(reset_by=change.number))
         for partition, found in stored.items():
             # The slot stays the partition's: other processes remember which one it is.
-            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, FORGOTTEN_MS, found.slot))
-            table.acks.ack(found.slot, NOBODY).reset(NOTHING_COMMITTED)
-    for found in stored.values():
-        table.acks.set_persisted(found.slot, NOTHING_COMMITTED)
-    table.acks.announce(state.generation)
+            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, FORGOTTEN_MS, found.slot, change.number))
+    table.state()  # which lets the slots go by that, and announces the generation
 
 
 def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
-    """Delete the groups that nobody is in, and whose last commit and creation are both more than `older_than_ms`
-    milliseconds ago; returns their names. A static member counts for as long as its partitions are kept for it."""
+    """Delete the groups that nobody has been in for `older_than_ms` milliseconds, and whose last commit and creation are
+    longer ago, too; returns their names. A static member counts for as long as its partitions are kept for it.
+
+    What a process that died has begun with a group is finished."""
     expired = []
     for name in groups.internals.groups.names():
         table = groups.find(name)
         if table is not None and _expire(groups, table, now_ms() - older_than_ms):
             expired.append(name)
+    _remove_leftovers(groups)
     if expired:
         groups.internals.signals.catalog_changed()
     return expired
@@ -66,22 +68,33 @@ def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
     """The names of the groups that `expire_groups` would delete."""
     tables = [table for name in groups.internals.groups.names() if (table := groups.find(name)) is not None]
     before_ms = now_ms() - older_than_ms
-    return [each.name for each in tables if _is_unused(groups, each, groups.internals.groups.find(each.name), before_ms)]
+    return [each.name for each in tables if _is_unused(each, groups.internals.groups.find(each.name), before_ms)]
+
+
+def _remove_leftovers(groups: Groups) -> None:
+    """Remove the mapped files of groups whose deletion was decided by a process that died before it came to their files."""
+    path = groups.internals.path
+    files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
+    for file in files - {names.acks_file(path, name) for name in groups.internals.groups.names()}:
+        coordinator.remove_file(groups.internals, file.stem)
 
 
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
     """Delete the group if it was last used before this time; tells whether it was."""
-    if not _is_unused(groups, table, groups.internals.groups.find(table.name), before_ms):
+    try:
+        state = table.state()
+    except GroupNotFoundError:
+        return False  # deleted just now
+    if state.members and not coordinator.has_members(groups.locks, table, state):
+        coordinator.expel_the_gone(groups.internals, groups.locks, table)  # from now on it counts as empty
+        return False
+    if not _is_unused(table, state, before_ms):
         return False  # most groups are in use, and need no write transaction
-    with groups.internals.groups.change(table.name) as change:
-        is_unused = _is_unused(groups, table, table.find_state_in(change), before_ms)
-        if is_unused:
-            coordinator.delete_inside(change, table)
-    return is_unused
+    return coordinator.delete(groups.internals, table, lambda state: _is_unused(table, state, before_ms))
 
 
-def _is_unused(groups: Groups, table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
-    if state is None or any(not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()):
+def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
+    if state is None or state.members:
         return False
     committed = (slot for slot in range(state.slots) if table.acks.committed(slot) != NOTHING_COMMITTED)
-    return max([state.created_ms, *map(table.acks.committed_ms, committed)]) < before_ms
+    return max([state.created_ms, state.emptied_ms, *map(table.acks.committed_ms, committed)]) < before_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from eventlog.catalog.groups import Member
+from eventlog.catalog.groups import GroupState, Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, tells_failures
 from eventlog.groups import coordinator
@@ -204,12 +204,15 @@ class Group:
         """Remove the group with its offsets. Raises `InvalidArgumentError` while it has live members."""
         table = self._table()
         locks = self._groups.locks
-        with self._groups.internals.groups.change(self.name) as change:
-            state = table.state_in(change)
+
+        def may_go(state: GroupState) -> bool:
             alive = [each for each in state.members.values() if not coordinator.is_gone(locks, table, each)]
             if alive:
                 raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
-            coordinator.delete_inside(change, table)
+            return True
+
+        if not coordinator.delete(self._groups.internals, table, may_go):
+            raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         self._groups.internals.signals.catalog_changed()
 
     def _who_is_in(self, members: list[Member]) -> str:

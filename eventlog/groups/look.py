@@ -99,5 +99,10 @@ def _offsets(
     slots = glance_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
     if slots is None:
         return {place: SeenOffset(each.offset, each.committed_ms, NOBODY) for place, each in stored.items()}
-    rows = list(map(SeenOffset, *slots))
-    return {place: rows[each.slot] for place, each in stored.items() if each.slot < state.slots}
+    return {
+        place: SeenOffset(each.offset, each.committed_ms, NOBODY)
+        if slots.decided_by[each.slot] < each.decided_by  # whoever reset it has not come to its slot
+        else SeenOffset(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot])
+        for place, each in stored.items()
+        if each.slot < state.slots
+    }

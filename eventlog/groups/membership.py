@@ -39,8 +39,20 @@ class Membership:
         self.wants_attention = False  # set by the watcher once a second
         self._groups = groups
         self._state: GroupState | None = None
-        self.member: Member = coordinator.join(groups.internals, groups.locks, group, request)
-        groups.watch(self)
+        self._request = request
+        self._epoch: int | None = None  # whose lock may be held
+        self.has_joined = False
+        self.member: Member
+
+    def join(self) -> None:
+        """Become a member. What interrupts it leaves nothing that `abandon` does not take back."""
+        join, internals, locks = coordinator.join, self._groups.internals, self._groups.locks
+        self.member = join(internals, locks, self.group, self._request, self._note_epoch)
+        self._groups.watch(self)
+        self.has_joined = True
+
+    def _note_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
 
     @property
     def has_changed(self) -> bool:
@@ -123,6 +135,9 @@ class Membership:
 
     def leave(self) -> None:
         """Give everything up and stop being a member."""
+        if not self.has_joined:
+            self.abandon()
+            return
         self._groups.unwatch(self)
         try:
             self.give_up(list(self.owned))
@@ -131,7 +146,8 @@ class Membership:
         coordinator.delete_if_unused(self._groups.internals, self._groups.locks, self.group)
 
     def abandon(self) -> None:
-        """Stop being a member that was expelled or replaced."""
+        """Stop being a member that was expelled or replaced, or that did not come to join."""
         self._groups.unwatch(self)
         self.owned.clear()
-        self._groups.locks.release(self.member.epoch)
+        if self._epoch is not None:
+            self._groups.locks.release(self._epoch)

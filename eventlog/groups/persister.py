@@ -10,7 +10,7 @@ from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage.acks import NOTHING_COMMITTED, none_if_nothing
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
 from eventlog.storage.partition import Partition
 from eventlog.storage.periodic import PeriodicThread
 
@@ -27,6 +27,7 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
     stored = {}
     changes = []
     with internals.groups.change(group.name) as change:
+        group.catch_up(change)
         state = group.find_state_in(change)
         if state is None:
             return
@@ -35,16 +36,16 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
             slot = slots[partition]
             # Both are taken inside the transaction: these are serialised, so a later one never stores an earlier offset.
             offset = min(group.acks.committed(slot), log.durable_offset)
-            change.store_offset(partition, StoredOffset(offset, group.acks.committed_ms(slot), slot))
-            stored[slot] = offset
+            before = former.get(partition, StoredOffset(NOTHING_COMMITTED, -1, slot))
+            stored[slot] = before._replace(offset=offset, committed_ms=group.acks.committed_ms(slot))
+            change.store_offset(partition, stored[slot])
             owner = state.members.get(group.acks.owner(slot))
-            before = former[partition].offset if partition in former else NOTHING_COMMITTED
-            if offset != before:
+            if offset != before.offset:
                 member_id = owner.member_id if owner is not None else None
-                changes.append(OffsetChange(partition, none_if_nothing(before), offset, member_id))
+                changes.append(OffsetChange(partition, none_if_nothing(before.offset), offset, member_id))
         change.note("commit", changes)
-    for slot, offset in stored.items():
-        group.acks.set_persisted(slot, offset)
+    for slot, after in stored.items():
+        group.acks.ack(slot, NOBODY).set_persisted(after.offset, after.decided_by)
     if failure is not None:
         raise failure
 

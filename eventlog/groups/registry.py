@@ -58,10 +58,9 @@ class Groups:
     def _open(self, name: str) -> GroupTable:
         with self.internals.groups.change(name) as change:
             table = GroupTable(self.internals, change)
-            if table.acks.is_deleted:  # who was deleting the group died before the catalog had it
-                table.acks.path.unlink(missing_ok=True)
-                table.acks.close()
-                table = GroupTable(self.internals, change)
+            table.catch_up(change)
+            if table.acks.is_deleted:  # it is not: whoever was deleting the group died before the catalog had it
+                table.acks.accept_commits()
         self._tables[name] = table
         if self._persister is None:
             self._persister = Persister(self.internals, lambda: list(self._tables.values()))

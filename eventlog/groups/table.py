@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.clock import now_ms
-from eventlog.errors import GroupNotFoundError
+from eventlog.errors import GroupNotFoundError, LockTimeoutError
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage import names
-from eventlog.storage.acks import NOTHING_COMMITTED, Ack, AckTable, Stored
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored
 
 
 class GroupTable:
@@ -30,13 +30,14 @@ class GroupTable:
         self._incarnation = state.incarnation
         self._catalog: GroupCatalog = internals.groups
         self._slots = _slots_of(offsets)
+        self._caught_up_with = 0  # the last reset that all slots are known to go by
         self.acks = AckTable(
             names.acks_file(internals.path, self.name),
             internals.signals,
             Stored(
                 state.incarnation,
                 state.generation,
-                {stored.slot: (stored.offset, stored.committed_ms) for stored in offsets.values()},
+                {stored.slot: (stored.offset, stored.committed_ms, stored.decided_by) for stored in offsets.values()},
             ),
             lock_timeout_ms=internals.lock_timeout_ms,
         )
@@ -44,9 +45,35 @@ class GroupTable:
         weakref.finalize(self, self.acks.close).atexit = False
 
     def state(self) -> GroupState:
-        """The group as the catalog has it. Raises `GroupNotFoundError`."""
+        """The group as the catalog has it, and the mapped file goes by it. Raises `GroupNotFoundError`, `LockTimeoutError`."""
         with self._catalog.look(self.name) as group:
+            self.catch_up(group)
             return self.state_in(group)
+
+    def catch_up(self, group: GroupChange) -> None:
+        """Let the mapped file go by what the catalog has decided: whoever decided it may have died before this was done.
+
+        It can be done at any time and twice: each slot has the number of the reset that it goes by. Raises `LockTimeoutError`,
+        once all others are done."""
+        state = self.find_state_in(group)
+        if state is None:
+            return
+        if state.reset_by > self._caught_up_with:
+            self._apply_resets(group)
+            self._caught_up_with = state.reset_by
+        if self.acks.generation < state.generation:
+            self.acks.announce(state.generation)
+
+    def _apply_resets(self, group: GroupChange) -> None:
+        failure = None
+        for stored in group.offsets().values():
+            try:
+                if stored.decided_by:
+                    self.acks.ack(stored.slot, NOBODY).reset(stored.offset, stored.decided_by)
+            except LockTimeoutError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def find_state_in(self, group: GroupChange) -> GroupState | None:
         """The group inside a transaction; None if it was deleted, whatever is called like it now."""
@@ -83,6 +110,7 @@ class GroupTable:
         if not missing or all(partition in self.slots() for partition in missing):
             return
         with self._catalog.change(self.name) as change:
+            self.catch_up(change)
             state = self.state_in(change)
             slots = _slots_of(change.offsets())
             for partition in missing:
@@ -103,6 +131,10 @@ class GroupTable:
         slot = self.find_slot(partition)
         offset = NOTHING_COMMITTED if slot is None else self.acks.committed(slot)
         return None if offset == NOTHING_COMMITTED else offset
+
+    def has_committed(self, state: GroupState) -> bool:
+        """Has anything been committed in a group that has these slots?"""
+        return any(self.acks.committed(slot) != NOTHING_COMMITTED for slot in range(state.slots))
 
     def all_committed(self) -> dict[TopicPartition, int]:
         """The committed offsets of all partitions that have one, sorted."""

@@ -31,11 +31,13 @@ def none_if_nothing(offset: int) -> int | None:
 
 
 class Slots(NamedTuple):
-    """What the slots of a group hold, by slot: committed offsets, when they were committed (ms since the epoch), and owners."""
+    """What the slots of a group hold, by slot: committed offsets, when they were committed (ms since the epoch), owners, and
+    the numbers of the transactions whose resets they go by."""
 
     committed: list[int]
     committed_ms: list[int]
     owners: list[int]
+    decided_by: list[int]
 
 
 def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
@@ -76,11 +78,12 @@ def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
 
 
 class Stored(NamedTuple):
-    """A group as the catalog has it: (committed offset, milliseconds since the epoch) by slot."""
+    """A group as the catalog has it: by slot the committed offset, when it was committed in milliseconds since the epoch, and
+    the number of the transaction that reset it last."""
 
     incarnation: int
     generation: int
-    slots: Mapping[int, tuple[int, int]]
+    slots: Mapping[int, tuple[int, int, int]]
 
 
 class AckTable(SharedFile):
@@ -127,8 +130,8 @@ class AckTable(SharedFile):
         stored = self._stored
         self.reserve(max(stored.slots, default=-1) + 1)
         lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), stored.incarnation, stored.generation)
-        for slot, (offset, committed_ms) in stored.slots.items():
-            lib.el_slot_initialise(self.pointer, slot, offset, committed_ms)
+        for slot, content in stored.slots.items():
+            lib.el_slot_initialise(self.pointer, slot, *content)
         lib.el_group_set_ready(self.pointer)
 
     # --- the group -----------------------------------------------------------------------------------------
@@ -145,12 +148,23 @@ class AckTable(SharedFile):
 
     @property
     def is_deleted(self) -> bool:
-        """The group is not in the catalog any more."""
+        """The group is not in the catalog any more, or that is being decided just now."""
         return bool(lib.el_group_is_deleted(self.pointer))
 
     def announce(self, generation: int) -> None:
         """Tell the members that there is a new generation."""
         lib.el_group_announce(self.pointer, self._signals.pointer, generation)
+
+    def refuse_commits(self, slots: int) -> None:
+        """Let no commit through from now on, and wait for those that had begun, in the first so many slots. Raises
+        `LockTimeoutError`."""
+        lib.el_group_refuse_commits(self.pointer, True)
+        for slot in range(slots):
+            self.ack(slot, NOBODY).settle()
+
+    def accept_commits(self) -> None:
+        """Let commits through again."""
+        lib.el_group_refuse_commits(self.pointer, False)
 
     def set_deleted(self, slots: int) -> None:
         """Let no commit through any more, and wake everybody who waits for one."""
@@ -164,7 +178,7 @@ class AckTable(SharedFile):
     # --- seats ---------------------------------------------------------------------------------------------
 
     def sit(self, seat: int, member_epoch: int) -> None:
-        """Give a seat to a new member."""
+        """Give a seat to a new member, unless a later one has it."""
         lib.el_group_sit(self.pointer, seat, member_epoch)
 
     def seen(self, seat: int, member_epoch: int) -> None:
@@ -193,7 +207,7 @@ class AckTable(SharedFile):
     def initialise_slot(self, slot: int) -> None:
         """Make a new slot, which nobody else knows yet."""
         self.reserve(slot + 1)
-        lib.el_slot_initialise(self.pointer, slot, NOTHING_COMMITTED, -1)
+        lib.el_slot_initialise(self.pointer, slot, NOTHING_COMMITTED, -1, 0)
 
     def committed(self, slot: int) -> int:
         """The committed offset, or `NOTHING_COMMITTED`."""
@@ -206,10 +220,6 @@ class AckTable(SharedFile):
     def owner(self, slot: int) -> int:
         """The epoch of the member that owns the slot, or `NOBODY`."""
         return int(lib.el_slot_owner(self.pointer, slot))
-
-    def set_persisted(self, slot: int, offset: int) -> None:
-        """The catalog has this offset now."""
-        lib.el_slot_set_persisted(self.pointer, slot, offset)
 
     def dirty(self, slots: int) -> list[int]:
         """The slots, of the first so many, whose committed offset the catalog does not have."""
@@ -278,9 +288,18 @@ class Ack:
         """Stop being the owner, and wake the members."""
         self.check(lib.el_ack_release(self.native))
 
-    def reset(self, offset: int) -> None:
-        """Set the committed offset, forward or back, and take the slot from its owner."""
-        self.check(lib.el_ack_reset(self.native, offset))
+    def reset(self, offset: int, number: int) -> None:
+        """Set the committed offset, forward or back, and take the slot from its owner, as the catalog's transaction of this
+        number has decided; a slot that goes by it, or by a later one, is left as it is. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_reset(self.native, offset, number))
+
+    def set_persisted(self, offset: int, decided_by: int) -> None:
+        """The catalog has this offset now, behind the reset of this number. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_set_persisted(self.native, offset, decided_by))
+
+    def settle(self) -> None:
+        """Wait until whoever is changing the slot is done. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_settle(self.native))
 
     def check(self, status: int) -> None:
         """Raise what a status of the native side means."""

@@ -34,6 +34,7 @@ DELETED_SUFFIX = ".deleted"
 SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
 BROKER_SUFFIXES = (".txnindex", ".snapshot")  # what a broker keeps beside a segment, and nobody here reads
 CHECKPOINT_SUFFIX = "-checkpoint"
+ACKS_SUFFIX = ".acks"
 CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"
 
@@ -86,7 +87,7 @@ def head_file(store: Path, topic: str, partition: int) -> Path:
 
 def acks_file(store: Path, group: str) -> Path:
     """The mapped committed offsets of a consumer group."""
-    return shared_directory(store) / f"{group}.acks"
+    return shared_directory(store) / f"{group}{ACKS_SUFFIX}"
 
 
 def users_file(store: Path) -> Path:

@@ -71,13 +71,14 @@ void el_group_set_ready(el_group *group) {
     EL_FAULT_POINT("group.ready");
 }
 
-void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms) {
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms, int64_t decided_by) {
     el_ack_slot *new_slot = &group->slots[slot];
     memset(new_slot, 0, sizeof *new_slot);
     EL_FAULT_POINT("slot.cleared");
     el_mutex_initialise(&new_slot->lock.mutex, PTHREAD_MUTEX_NORMAL);
     atomic_store(&new_slot->committed_ms, committed_ms);
     atomic_store(&new_slot->persisted, committed);
+    atomic_store(&new_slot->decided_by, decided_by);
     EL_FAULT_POINT("slot.persisted");
     atomic_store(&new_slot->committed, committed);
 }
@@ -104,6 +105,11 @@ void el_group_announce(el_group *group, el_signals *signals, int64_t generation)
     tell_members(group, signals);
 }
 
+void el_group_refuse_commits(el_group *group, int is_refusing) {
+    atomic_store(&group->is_deleted, is_refusing != 0);
+    EL_FAULT_POINT("group.refusing");
+}
+
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots) {
     atomic_store(&group->is_deleted, 1);
     tell_members(group, signals);
@@ -120,9 +126,13 @@ void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited)
 }
 
 void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch) {
+    int64_t former = atomic_load(&group->seats[seat].member_epoch);
+    if (former >= member_epoch)
+        return;
     atomic_store(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC));
     EL_FAULT_POINT("seat.seen");
-    atomic_store(&group->seats[seat].member_epoch, member_epoch);
+    while (former < member_epoch && !atomic_compare_exchange_weak(&group->seats[seat].member_epoch, &former, member_epoch))
+        ;
 }
 
 void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch) {
@@ -163,17 +173,14 @@ int64_t el_slot_persisted(const el_group *group, uint32_t slot) {
     return atomic_load_explicit(&group->slots[slot].persisted, memory_order_acquire);
 }
 
-void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners) {
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
+                   int64_t *decided_by) {
     for (uint32_t slot = 0; slot < slots; slot++) {
+        decided_by[slot] = atomic_load_explicit(&group->slots[slot].decided_by, memory_order_acquire);
         committed[slot] = el_slot_committed(group, slot);
         committed_ms[slot] = el_slot_committed_ms(group, slot);
         owners[slot] = el_slot_owner(group, slot);
     }
-}
-
-void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset) {
-    EL_FAULT_POINT("persist.stored");
-    atomic_store_explicit(&group->slots[slot].persisted, offset, memory_order_release);
 }
 
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited) {
@@ -192,11 +199,32 @@ static el_ack_slot *slot_of(const el_ack *ack) {
     return &ack->group->slots[ack->slot];
 }
 
+static void store_committed(el_ack_slot *slot, int64_t offset) {
+    atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
+    EL_FAULT_POINT("commit.timed");
+    atomic_store_explicit(&slot->committed, offset, memory_order_release);
+    EL_FAULT_POINT("commit.stored");
+}
+
+/* The catalog has the offset already: whoever decides a reset stores it there first. */
+static void complete_reset(el_ack_slot *slot) {
+    int64_t offset = atomic_load(&slot->reset_offset);
+    atomic_store(&slot->owner, 0);
+    EL_FAULT_POINT("reset.taken");
+    store_committed(slot, offset);
+    EL_FAULT_POINT("reset.stored");
+    atomic_store(&slot->persisted, offset);
+    atomic_store(&slot->decided_by, -atomic_load(&slot->decided_by));
+    EL_FAULT_POINT("reset.completed");
+}
+
 static int lock_within(el_ack *ack, int64_t timeout_ms) {
     el_ack_slot *slot = slot_of(ack);
     int result = el_mutex_lock(&slot->lock.mutex, timeout_ms);
     if (result == EOWNERDEAD) {
         EL_FAULT_POINT("inherit.slot");
+        if (atomic_load(&slot->decided_by) < 0)
+            complete_reset(slot);
         pthread_mutex_consistent(&slot->lock.mutex);
     } else if (result != 0) {
         ack->holder = atomic_load_explicit(&slot->holder, memory_order_relaxed);
@@ -217,13 +245,6 @@ static void unlock(el_ack *ack) {
 static int is_stale(const el_ack *ack) {
     int64_t owner = atomic_load_explicit(&slot_of(ack)->owner, memory_order_relaxed);
     return owner != ack->member_epoch || el_group_is_deleted(ack->group);
-}
-
-static void store_committed(el_ack_slot *slot, int64_t offset) {
-    atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
-    EL_FAULT_POINT("commit.timed");
-    atomic_store_explicit(&slot->committed, offset, memory_order_release);
-    EL_FAULT_POINT("commit.stored");
 }
 
 static void advance(el_ack_slot *slot, int64_t offset) {
@@ -296,15 +317,37 @@ int el_ack_release(el_ack *ack) {
     return EL_DONE;
 }
 
-int el_ack_reset(el_ack *ack, int64_t offset) {
+int el_ack_reset(el_ack *ack, int64_t offset, int64_t number) {
     int status = lock(ack);
     if (status != EL_DONE)
         return status;
-    atomic_store(&slot_of(ack)->owner, 0);
-    EL_FAULT_POINT("reset.taken");
-    store_committed(slot_of(ack), offset);
-    EL_FAULT_POINT("reset.stored");
+    el_ack_slot *slot = slot_of(ack);
+    if (atomic_load(&slot->decided_by) < number) {
+        atomic_store(&slot->reset_offset, offset);
+        EL_FAULT_POINT("reset.begun");
+        atomic_store(&slot->decided_by, -number);
+        complete_reset(slot);
+    }
     unlock(ack);
-    el_watch_ring(&slot_of(ack)->watch, ack->signals);
+    EL_FAULT_POINT("reset.unlocked");
+    el_watch_ring(&slot->watch, ack->signals);
     return EL_DONE;
+}
+
+int el_ack_set_persisted(el_ack *ack, int64_t offset, int64_t decided_by) {
+    EL_FAULT_POINT("persist.stored");
+    int status = lock(ack);
+    if (status != EL_DONE)
+        return status;
+    if (atomic_load(&slot_of(ack)->decided_by) == decided_by)
+        atomic_store_explicit(&slot_of(ack)->persisted, offset, memory_order_release);
+    unlock(ack);
+    return EL_DONE;
+}
+
+int el_ack_settle(el_ack *ack) {
+    int status = lock(ack);
+    if (status == EL_DONE)
+        unlock(ack);
+    return status;
 }

@@ -11,10 +11,13 @@
  *                 +72  owner       the epoch of the member that may commit; 0: nobody owns the partition
  *                 +80  persisted   the committed offset as the catalog has it
  *                 +88  committed_ms, watch, holder
+ *                 +112 decided_by   the number of the catalog's transaction whose reset this slot goes by; negative: of one that
+ *                                   is being applied, and is completed by whoever takes the mutex after its holder died
+ *                 +120 reset_offset the committed offset by that reset
  *
  * A commit takes the slot's mutex, checks that its member owns the slot, and stores the offset. A member that was
  * expelled cannot commit any more once the slot has another owner, however long it slept before it tried.
- * Every field is one store, so a holder that dies inside leaves nothing half-done.
+ * Every field is one store, so a holder that dies inside leaves nothing half-done but a reset, which goes on.
  *
  * Owners change hands through the slot: who has to give a partition up clears the owner, who is to have it takes it
  * when it is free. So a partition never has two owners. The number of slots is the catalog's to know.
@@ -57,7 +60,9 @@ typedef struct el_ack_slot {
     _Atomic int64_t committed_ms; /* wall clock */
     el_watch watch;
     _Atomic int32_t holder; /* process id, for error messages */
-    uint8_t pad[20];
+    uint8_t pad[4];
+    _Atomic int64_t decided_by;
+    _Atomic int64_t reset_offset;
 } el_ack_slot;
 
 typedef struct el_group {
@@ -85,6 +90,7 @@ typedef struct el_group {
 
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in a slot");
 _Static_assert(sizeof(el_ack_slot) == EL_SLOT_BYTES, "a slot is two cache lines");
+_Static_assert(offsetof(el_ack_slot, decided_by) == 112, "where an earlier version had zeros");
 _Static_assert(offsetof(el_group, generation) == 64, "what members wait for has a cache line of its own");
 _Static_assert(offsetof(el_group, seal) == 4088, "seal");
 _Static_assert(offsetof(el_group, seats) == 4096, "seats");
@@ -109,19 +115,22 @@ void el_group_unseal(el_group *group);
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation);
 void el_group_set_ready(el_group *group);
-/* Make a slot that nobody uses yet. */
-void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms);
+/* Make a slot that nobody uses yet, by what the catalog has: `decided_by` is the number of the last reset in it. */
+void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms, int64_t decided_by);
 
 int64_t el_group_generation(const el_group *group);
 int64_t el_group_changes(const el_group *group);
 /* Publish a generation, unless a later one was published, and wake the members. */
 void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
+/* Let no commit through while it is being decided whether the group is deleted, or let them through again. Those that had begun
+ * are over once el_ack_settle has passed their slot. */
+void el_group_refuse_commits(el_group *group, int is_refusing);
 /* No commit is possible from now on: the group was deleted from the catalog. `slots` is their number. */
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
 int el_group_is_deleted(const el_group *group);
 void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited);
 
-/* A member's seat. el_group_seen says that it is at work. */
+/* A member's seat, unless a later member has it. el_group_seen says that it is at work. */
 void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch);
 void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch);
 /* Milliseconds since the member was seen; -1 if somebody else has the seat. */
@@ -134,9 +143,10 @@ int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
 int64_t el_slot_persisted(const el_group *group, uint32_t slot);
-/* Committed offsets, when they were committed, and owners, of the first so many slots: three arrays of that many. */
-void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners);
-void el_slot_set_persisted(el_group *group, uint32_t slot, int64_t offset);
+/* Committed offsets, when they were committed, owners, and the resets they go by, of the first so many slots: arrays of that
+ * many. */
+void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
+                   int64_t *decided_by);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
 /* Slots whose committed offset the catalog does not have yet, from *next on; moves *next behind the last that was looked
  * at. Returns how many were stored in `found`. */
@@ -167,7 +177,14 @@ int el_ack_take(el_ack *ack, int64_t former_owner);
 /* Stop being the owner, and tell the members. */
 int el_ack_release(el_ack *ack);
 
-/* Set the committed offset, forward or back, and take the slot from its owner. */
-int el_ack_reset(el_ack *ack, int64_t offset);
+/* Set the committed offset, forward or back, and take the slot from its owner, as the catalog's transaction of this number has
+ * decided; a slot that goes by it, or by a later one, is left as it is. */
+int el_ack_reset(el_ack *ack, int64_t offset, int64_t number);
+
+/* The catalog has this offset now, as long as the slot still goes by the reset that the catalog had then. */
+int el_ack_set_persisted(el_ack *ack, int64_t offset, int64_t decided_by);
+
+/* Wait until whoever is changing the slot is done. */
+int el_ack_settle(el_ack *ack);
 
 #endif

@@ -24,7 +24,7 @@ static el_group *new_group(void) {
     close(fd);
     el_group_initialise(group, this_boot, 1, 2, 3, 10);
     for (uint32_t slot = 0; slot < SLOTS; slot++)
-        el_slot_initialise(group, slot, -1, -1);
+        el_slot_initialise(group, slot, -1, -1, 0);
     el_group_set_ready(group);
     return group;
 }
@@ -84,7 +84,7 @@ static void test_a_reset_sets_any_offset_and_fences_the_owner(void) {
     el_group *group = new_group();
     el_ack one = member(group, 1, 100), nobody = member(group, 1, 0);
     CHECK(el_ack_take(&one, 0) == EL_DONE && el_ack_commit(&one, 50, 1) == EL_DONE);
-    CHECK(el_ack_reset(&nobody, 7) == EL_DONE && el_slot_committed(group, 1) == 7);
+    CHECK(el_ack_reset(&nobody, 7, 1) == EL_DONE && el_slot_committed(group, 1) == 7);
     CHECK(el_ack_commit(&one, 60, 1) == EL_STALE_MEMBER && el_slot_committed(group, 1) == 7);
     CHECK(el_ack_commit(&nobody, 8, 1) == EL_DONE && el_slot_committed(group, 1) == 8);
     el_group_unmap(group);
@@ -172,7 +172,8 @@ static void test_slots_are_dirty_until_the_catalog_has_them(void) {
     CHECK(el_slots_dirty(group, SLOTS, &next, found, 2) == 2 && found[0] == 0 && found[1] == 2);
     CHECK(el_slots_dirty(group, SLOTS, &next, found, 2) == 1 && found[0] == 3);
     CHECK(el_slots_dirty(group, SLOTS, &next, found, 2) == 0);
-    el_slot_set_persisted(group, 0, 9);
+    el_ack persister = member(group, 0, 0);
+    CHECK(el_ack_set_persisted(&persister, 9, 0) == EL_DONE);
     next = 0;
     CHECK(el_slots_dirty(group, SLOTS, &next, found, 2) == 2 && found[0] == 2);
     el_group_unmap(group);

@@ -110,14 +110,15 @@ static void *commit_in_turn(void *argument) {
 /* What persisters and onlookers do. */
 static void *look_on(void *argument) {
     const membership *member = argument;
-    int64_t before = -1, owner, committed, committed_ms;
+    int64_t before = -1, owner, committed, committed_ms, decided_by;
+    el_ack persister = {.group = member->group, .signals = signals, .timeout_ms = 10000};
     while (before < COMMITS) {
         uint32_t next = 0, dirty;
-        el_slots_copy(member->group, 1, &committed, &committed_ms, &owner);
+        el_slots_copy(member->group, 1, &committed, &committed_ms, &owner, &decided_by);
         CHECK(committed >= before);
         before = committed;
         if (el_slots_dirty(member->group, 1, &next, &dirty, 1) == 1)
-            el_slot_set_persisted(member->group, 0, committed);
+            el_ack_set_persisted(&persister, committed, 0);
         el_group_announce(member->group, signals, committed);
         CHECK(el_group_generation(member->group) >= committed && el_group_unseen_ms(member->group, 1, 9) == -1);
     }
@@ -130,7 +131,7 @@ static void test_commits_of_threads_never_go_back_nor_overlap(void) {
     CHECK(group != NULL);
     close(fd);
     el_group_initialise(group, this_boot, 1, 2, 3, 0);
-    el_slot_initialise(group, 0, 0, 0);
+    el_slot_initialise(group, 0, 0, 0, 0);
     el_group_set_ready(group);
     pthread_t threads[4];
     membership members[4] = {{group, 1}, {group, 2}, {group, 3}, {group, 4}};

@@ -15,25 +15,32 @@ from tests.support import fault_points
 from tests.support.fault_points import Fault, Report
 from tests.support.processes import Interpreter
 
-_PASSES_MAX = 2  # in each of two partitions
-
 Prepare = Callable[[Path], AbstractContextManager[Any]]
 Operate = Callable[[EventLog], None]
 Check = Callable[[Any], None]
 
 
-def kill_at_every_step(directory: Path, sections: Sequence[str], prepare: Prepare, operate: Operate, check: Check) -> set[str]:
-    """Kill a process at each fault point of these sections that `operate(log)` passes, the first few times that it does.
+def kill_at_every_step(
+    directory: Path, sections: Sequence[str], prepare: Prepare, operate: Operate, check: Check, *, passes: int = 1
+) -> set[str]:
+    """Kill a process at each fault point of these sections that `operate(log)` passes, the first `passes` times that it does.
 
     `prepare(store)` is a context manager that makes the store, and goes on using it as another process would; `check` gets what
     it yields, once the process is dead. All three are functions of a module. Returns the points at which processes died."""
-    with Interpreter(_play, directory, tuple(sections), prepare, operate, check, packages=fault_points.build()) as stage:
+    arguments = (directory, tuple(sections), passes, prepare, operate, check)
+    with Interpreter(_play, *arguments, packages=fault_points.build()) as stage:
         died: set[str] = stage.receive()
         return died
 
 
 def _play(
-    connection: Connection, directory: Path, sections: tuple[str, ...], prepare: Prepare, operate: Operate, check: Check
+    connection: Connection,
+    directory: Path,
+    sections: tuple[str, ...],
+    passes: int,
+    prepare: Prepare,
+    operate: Operate,
+    check: Check,
 ) -> None:
     whole = directory / "whole"
     with prepare(whole) as scene:
@@ -43,7 +50,7 @@ def _play(
     for point in sorted(Report(_report(whole)).passed()):
         if not point.startswith(sections):
             continue
-        for number in range(1, _PASSES_MAX + 1):
+        for number in range(1, passes + 1):
             store = directory / f"{point}-{number}"
             with prepare(store) as scene:
                 if _operated(store, operate, Fault(point, number)) == 0:

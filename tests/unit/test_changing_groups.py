@@ -1,0 +1,158 @@
+"""Groups are reset, deleted, expired and joined: what the catalog refuses has changed nothing, no commit is lost."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import eventlog
+from eventlog import Consumer, EventLog, EventLogError, StaleMemberError, TopicPartition
+from eventlog.clock import now_ms
+from eventlog.groups import coordinator, forget
+from eventlog.groups.membership import Membership
+from eventlog.storage.acks import AckTable
+from tests.support.stores import TOPIC
+
+GROUP = "billing"
+PLACE = TopicPartition(TOPIC, 0)
+
+
+@pytest.fixture
+def log(store: Path) -> Iterator[EventLog]:
+    """A store with ten records that writes nothing by itself."""
+    with eventlog.open(store, fsync_interval_ms=60_000) as log:
+        log.partition(*PLACE).append_many([b"%d" % number for number in range(10)])
+        yield log
+
+
+@contextmanager
+def no_file_can_be_written() -> Iterator[None]:
+    """What a write to a file does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def reader_by_assign(log: EventLog, **options: Any) -> Consumer:
+    consumer = log.consumer(group=GROUP, **options)
+    consumer.assign([PLACE])
+    return consumer
+
+
+def test_a_reset_that_cannot_be_stored_moves_no_offset_and_takes_no_partition(log: EventLog) -> None:
+    consumer = log.consumer(TOPIC, group=GROUP)
+    consumer.poll(1, max_records=5)
+    consumer.commit()
+    with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
+        log.group(GROUP).reset({PLACE: 2})
+    assert log.group(GROUP).committed() == {PLACE: 5}
+    assert [record.offset for record in consumer.poll(1)] == [5, 6, 7, 8, 9]
+    consumer.commit()
+    assert log.group(GROUP).committed() == {PLACE: 10}
+    assert [entry.kind for entry in log.group(GROUP).history() if entry.kind != "commit"] == []
+
+
+def test_a_group_that_cannot_be_deleted_keeps_its_commits_and_takes_more(log: EventLog) -> None:
+    consumer = reader_by_assign(log)
+    consumer.commit({PLACE: 8})
+    with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
+        log.group(GROUP).delete()
+    assert log.group(GROUP).committed() == {PLACE: 8}
+    consumer.commit({PLACE: 9})
+    assert log.group(GROUP).committed() == {PLACE: 9}
+
+
+def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seat of a member that hangs is free to be given away; a join that fails must not have it."""
+    hanging = log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=60_000)
+    hanging.poll(1)
+    monkeypatch.setattr(AckTable, "unseen_ms", lambda *_: 60_001)
+    with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
+        log.consumer(TOPIC, group=GROUP).poll(0)
+    monkeypatch.undo()
+    table = hanging._groups.find(GROUP)  # type: ignore[attr-defined]
+    [member] = table.state().members.values()
+    assert table.acks.unseen_ms(member.seat, member.epoch) >= 0
+
+
+def test_a_commit_while_its_group_is_found_to_be_unused_is_kept_or_refused(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last member leaves a group that has committed nothing, while somebody else commits for the first time."""
+    member = log.consumer("nothing-yet", group=GROUP)
+    member.poll(0)
+    outside = reader_by_assign(log, auto_offset_reset="error")
+    original = AckTable.refuse_commits
+
+    def commit_first(table: AckTable, slots: int) -> None:
+        table.ack(0, 0).commit(8)
+        original(table, slots)
+        with pytest.raises(StaleMemberError):
+            table.ack(0, 0).commit(9)
+
+    monkeypatch.setattr(AckTable, "refuse_commits", commit_first)
+    member.close()
+    monkeypatch.undo()
+    assert log.group(GROUP).committed() == {PLACE: 8}
+    outside.commit({PLACE: 9})
+    assert log.group(GROUP).committed() == {PLACE: 9}
+
+
+def test_an_interrupt_behind_the_catalog_leaves_no_member_that_nobody_is(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Membership.join
+
+    def interrupted(membership: Membership) -> None:
+        monkeypatch.undo()
+        original(membership)
+        membership.has_joined = False
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Membership, "join", interrupted)
+    consumer = log.consumer(TOPIC, group=GROUP)
+    with pytest.raises(KeyboardInterrupt):
+        consumer.poll(0)
+    assert len(consumer.poll(1)) == 10
+    assert len(log.group(GROUP).describe().members) == 1
+    consumer.commit()
+    consumer.close()
+    assert log.group(GROUP).describe().members == ()
+
+
+def test_retention_counts_from_when_the_group_became_empty(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its topic was quiet for longer than groups are kept, and then its member is started anew."""
+    consumer = log.consumer(TOPIC, group=GROUP)
+    consumer.poll(1)
+    consumer.commit(sync=True)
+    an_hour_later = now_ms() + 3_600_000
+    for module in (coordinator, forget):
+        monkeypatch.setattr(module, "now_ms", lambda: an_hour_later)
+    assert log.maintain(group_retention_ms=60_000).expired_groups == []
+    consumer.close()
+    assert log.maintain(group_retention_ms=60_000).expired_groups == []
+    monkeypatch.setattr(forget, "now_ms", lambda: an_hour_later + 60_001)
+    assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
+
+
+def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = reader_by_assign(log)
+    assert len(consumer.poll(1)) == 10
+    consumer.commit()
+    monkeypatch.setattr(forget, "now_ms", lambda: now_ms() + 3_600_000)
+    assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
+    log.partition(*PLACE).append(b"new")
+    assert [record.offset for record in consumer.poll(1)] == [10]
+    consumer.commit(sync=True)
+    assert log.group(GROUP).committed() == {PLACE: 11}
+    log.group(GROUP).delete()
+    consumer.commit({PLACE: 11})
+    assert log.group(GROUP).committed() == {PLACE: 11}
