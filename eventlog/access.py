@@ -60,10 +60,11 @@ def open_file_into(file: Any, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -
                 raise  # else somebody else was faster, and it is opened
 
 
-def open_existing_into(file: Any, path: Path | str, flags: int, mode: int = 0) -> None:
-    """Open what is there, a directory, too, into a cell. Raises `OSError`."""
+def open_existing_into(file: Any, path: Path | str, flags: int, mode: int = 0, *, directory: int | None = None) -> None:
+    """Open what is there, a directory, too, into a cell; a relative path begins in `directory`. Raises `OSError`."""
+    begins_at = lib.EL_WORKING_DIRECTORY if directory is None else directory
     while True:
-        failure = lib.el_file_open(os.fsencode(path), flags | os.O_CLOEXEC, mode, file)
+        failure = lib.el_file_open(begins_at, os.fsencode(path), flags | os.O_CLOEXEC, mode, file)
         if failure == 0:
             return
         if failure != errno.EINTR:  # else the signal's handler has run

@@ -204,10 +204,10 @@ class EventLog(Log):
         What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
         again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
         `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
-        from eventlog.keeping.repair import repair_partition
+        from eventlog.keeping.repair import plan_by_name, repair_partition
 
         self._check_usable()
-        return repair_partition(self, self._groups, topic, partition, execute=execute)
+        return plan_by_name(repair_partition(self, self._groups, topic, partition, execute=execute))
 
     def describe_topic(self, name: str) -> TopicOverview:
         """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.

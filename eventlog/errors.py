@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
 
+from eventlog.anchored import by_name, plain
+
 _Class = TypeVar("_Class", bound=type)
 
 
@@ -19,6 +21,9 @@ class EventLogError(Exception):
     and once this one is paused the error does not come again."""
 
     topic_partition: Any = None
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(by_name(each) if isinstance(each, str) else each for each in arguments))
 
 
 class InvalidArgumentError(EventLogError, ValueError):
@@ -110,7 +115,7 @@ class CorruptLogError(EventLogError):
         partition: int | None = None,
         offset: int | None = None,
     ) -> None:
-        self.path = path
+        self.path = plain(path)
         self.position = position
         self.reason = reason
         self.topic = topic

@@ -79,22 +79,23 @@ class Log:
         with ExitStack() as opened:  # closed again unless all of it succeeds
             self._directory = StoreDirectory(path, create=create, lock_timeout_ms=lock_timeout_ms)
             opened.callback(self._directory.close)
+            self._store = store = self._directory.path
             with failures_named(path):
-                self._signals = Signals(names.signals_file(path))
+                self._signals = Signals(names.signals_file(store))
                 self._gate = Gate(
-                    names.catalog_gate_file(path), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
+                    names.catalog_gate_file(store), f"has been changing the catalog of {path}", lock_timeout_ms=lock_timeout_ms
                 )
             opened.callback(self._gate.close)
             is_new = self._directory.is_new
-            self._environment = CatalogEnvironment(names.catalog_directory(path), create=is_new, gate=self._gate.passed)
+            self._environment = CatalogEnvironment(names.catalog_directory(store), create=is_new, gate=self._gate.passed)
             opened.callback(self._environment.close)
             self._topics = TopicCatalog(self._environment)
             if is_new:
-                complete_store(path)
+                complete_store(store)
             self._adopt()
             opened.pop_all()
         self._internals = Internals(
-            path,
+            self._store,
             self._signals,
             self._topics,
             GroupCatalog(self._environment),
@@ -118,14 +119,14 @@ class Log:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
         if not self._unknown():
             return
-        with segments_locked(names.logs_directory(self.path), self._lock_timeout_ms):  # nobody removes a deleted topic now
+        with segments_locked(names.logs_directory(self._store), self._lock_timeout_ms):  # nobody removes a deleted topic now
             for topic, partitions in sorted(self._unknown().items()):
                 with suppress(TopicExistsError):  # another process was faster
                     self._topics.create(topic, partitions, TopicConfig({}))
 
     def _unknown(self) -> dict[str, int]:
         """The topics in logs/, with their numbers of partitions, that the catalog does not have."""
-        existing = existing_partitions(self.path)
+        existing = existing_partitions(self._store)
         known = {*self._topics.names(), *(topic.name for topic in self._topics.being_deleted())} if existing else set()
         return {topic: partitions for topic, partitions in existing.items() if topic not in known}
 
@@ -174,7 +175,7 @@ class Log:
         for partition in range(topic.partitions):
             try:
                 change_settings_of(
-                    self.path, self._signals, topic.name, partition, topic.settings(), self._lock_timeout_ms
+                    self._store, self._signals, topic.name, partition, topic.settings(), self._lock_timeout_ms
                 )
             except LockTimeoutError as error:
                 failure = error
@@ -215,13 +216,13 @@ class Log:
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
             )
-        directory = names.partition_directory(self.path, topic, partition)
+        directory = names.partition_directory(self._store, topic, partition)
         if not is_created(directory):
             told = files.failures_told(f"partition {topic}-{partition} cannot be made")
             with told, self._topics.kept(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
                 create_partition(directory)
         return Partition(
-            self.path,
+            self._store,
             topic,
             partition,
             lambda: self._topics.find(topic).settings(),
@@ -241,7 +242,7 @@ class Log:
         return [self._offsets(topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def _offsets(self, topic: str, partition: int) -> PartitionOffsets:
-        found = glance(self.path, topic, partition)
+        found = glance(self._store, topic, partition)
         if found is None:
             log = self.partition(topic, partition)
             start, durable = log.start_offset, log.durable_offset
@@ -250,7 +251,7 @@ class Log:
 
     def sizes(self, topic: str) -> list[PartitionSize]:
         """How large each partition of a topic is, in order. Raises `TopicNotFoundError`."""
-        return [glance_size(self.path, topic, partition) for partition in range(self.topic(topic).partitions)]
+        return [glance_size(self._store, topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def verify(self, topic: str | None = None) -> list[VerifyReport]:
         """Check every byte of a topic's partitions, or of all; one report a partition."""
@@ -260,7 +261,7 @@ class Log:
         for description in descriptions:
             may_have_gaps = description.settings().may_have_gaps
             for partition in range(description.partitions):
-                directory = names.partition_directory(self.path, description.name, partition)
+                directory = names.partition_directory(self._store, description.name, partition)
                 if files.is_there(directory):
                     found = self.partition(description.name, partition)
                     reports.append(verify(found, may_have_gaps=may_have_gaps))

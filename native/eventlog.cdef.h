@@ -2,6 +2,7 @@
 
 /* codec/crc32c.h, codec/batch.h */
 #define EL_BATCH_HEADER_BYTES 61
+#define EL_WORKING_DIRECTORY ...
 #define EL_ATTRIBUTE_LOG_APPEND_TIME ...
 #define EL_CODEC_OK ...
 #define EL_CODEC_INCOMPLETE ...
@@ -160,7 +161,7 @@ int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
 void el_gate_release(el_gate *gate, int32_t *holder);
 
 /* store/file.h */
-int el_file_open(const char *path, int flags, unsigned mode, int *file);
+int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file);
 int el_file_take(int *file);
 void el_file_close(int *file);
 void el_files_close(int *files, size_t count);

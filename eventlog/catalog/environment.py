@@ -293,7 +293,7 @@ def _open_read_only(directory: Path, *, lock: bool = True) -> _Opened:
     path = directory / _DATA_FILE
     with _failures_told(directory, f"the catalog {path} cannot be read", StoreOpenError):
         environment = lmdb.open(
-            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0,
+            os.fspath(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0,
             readonly=True, lock=lock, create=False,
         )  # fmt: skip
         try:
@@ -315,7 +315,7 @@ def _open(directory: Path, create: bool) -> _Opened:
             _make_whole(path)
         _prepare_files(directory)
         environment = lmdb.open(
-            str(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0
+            os.fspath(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0
         )
         try:
             _refuse_cut_file(path, environment)
@@ -339,7 +339,7 @@ def _make_whole(path: Path) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     os.close(open_file(temporary))  # with the mode of a store's files
-    environment = lmdb.open(str(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX)
+    environment = lmdb.open(os.fspath(temporary), subdir=False, lock=False, map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX)
     try:
         _open_databases(environment)
         environment.sync(True)

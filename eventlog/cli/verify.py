@@ -59,13 +59,13 @@ def _verify_backup(backup: str) -> list[VerifyReport]:
 
 def _report_object(report: VerifyReport) -> dict[str, Any]:
     return {
-        "directory": os.fspath(report.directory),
+        "directory": str(report.directory),
         "segments": report.segments,
         "batches": report.batches,
         "records": report.records,
         "bytes": report.bytes,
         "problems": [
-            {"path": os.fspath(problem.path), "position": problem.position, "reason": problem.reason}
+            {"path": str(problem.path), "position": problem.position, "reason": problem.reason}
             for problem in report.problems
         ],
     }

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventlog.anchored import by_name
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
@@ -90,7 +91,7 @@ def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Findin
     except EventLogError as error:
         return [Finding(ERROR, str(store), str(error))]
     with closing(directory):
-        return _sorted(_findings(store, deep))
+        return _sorted(_findings(directory.path, deep))
 
 
 def _findings(store: Path, deep: bool) -> list[Finding]:
@@ -116,7 +117,7 @@ def _findings(store: Path, deep: bool) -> list[Finding]:
         for name in group_names:
             findings += _guarded(f"group {name}", lambda each=name: _check_group(store, groups, each))  # type: ignore[misc]
     except (EventLogError, OSError) as error:
-        findings.append(Finding(ERROR, "catalog", str(error), "eventlog restore BACKUP DEST"))
+        findings.append(Finding(ERROR, "catalog", by_name(str(error)), "eventlog restore BACKUP DEST"))
     finally:
         environment.close()
     return findings
@@ -134,7 +135,7 @@ def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> list[Findi
     except FileNotFoundError:
         pass  # deleted meanwhile
     except (OSError, EventLogError) as error:
-        found.append(Finding(ERROR, subject, f"this could not be checked: {error}"))
+        found.append(Finding(ERROR, subject, by_name(f"this could not be checked: {error}")))
     return found
 
 
@@ -211,12 +212,12 @@ def _left_over(store: Path) -> Iterator[Finding]:
     for parent, _, found in os.walk(store):
         for name in found:
             match = _TEMPORARY.fullmatch(name)
-            path = Path(parent, name)
-            if match is not None and not (match[1] and Path("/proc", match[1]).exists()) and path.exists():
+            path = Path(by_name(parent), name)
+            if match is not None and not (match[1] and Path("/proc", match[1]).exists()) and Path(parent, name).exists():
                 text = f"{path} was left by a process that died while it wrote it"
                 yield Finding(NOTE, "temporary files", text, f"rm {shlex.quote(str(path))}")
         if any(name.endswith((names.CLEANED_SUFFIX, names.SWAP_SUFFIX)) for name in found) and not _is_maintained(store):
-            text = f"a process that compacted {parent} died: the next round of housekeeping ends what it began"
+            text = f"a process that compacted {by_name(parent)} died: the next round of housekeeping ends what it began"
             yield Finding(NOTE, "temporary files", text, "eventlog maintain")
     removed = store / "removed"
     cut_off = (path for path in removed.rglob("*") if not path.parent.name.endswith(names.DELETED_SUFFIX))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
+from eventlog.anchored import plain
 from eventlog.errors import EventLogError, PartitionNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals, Log, internals
@@ -263,3 +264,9 @@ def _epochs_of(scans: list[SegmentScan]) -> list[tuple[int, int]]:
             if not epochs or epoch > epochs[-1][0]:
                 epochs.append((epoch, offset))
     return epochs
+
+
+def plan_by_name(plan: RepairPlan) -> RepairPlan:
+    """For who shows it elsewhere, or keeps it for longer than the store is open."""
+    removals = tuple(replace(each, path=plain(each.path), kept_at=plain(each.kept_at)) for each in plan.removals)
+    return replace(plan, removals=removals, indexes=tuple(map(plain, plan.indexes)))

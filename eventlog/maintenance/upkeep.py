@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
+from eventlog.anchored import plain
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
@@ -103,7 +104,7 @@ def _maintain_partition(
     own.appender.check_writable()  # of what is damaged nothing is taken away
     interval_bytes = settings.number("index.interval.bytes")
     rebuilt = find_rotten(own.directory) if round_.dry_run else rebuild_rotten(own, interval_bytes)
-    done = PartitionMaintenance(topic.name, partition.partition, partition.start_offset, rebuilt=tuple(rebuilt))
+    done = PartitionMaintenance(topic.name, partition.partition, partition.start_offset, rebuilt=tuple(map(plain, rebuilt)))
     acknowledged = min((offset or 0 for offset in committed.values()), default=None)
     doomed = find_doomed(own, settings, acknowledged, now) if "delete" in settings.text("cleanup.policy") else None
     if doomed is not None:

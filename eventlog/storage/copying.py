@@ -51,7 +51,7 @@ def copy_partition(partition: Partition, destination: Path, *, link: bool) -> Co
     with parts(partition).locked():
         active = active_segment(partition)
         start_offset = partition.start_offset
-        for source, length in _sources(partition.directory, active):
+        for source, length in _sources(parts(partition).directory, active):
             target = destination / source.name
             if length is None and link and _link(source, target):
                 linked.append(source.name)

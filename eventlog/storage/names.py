@@ -163,12 +163,12 @@ def parse_swap_file(name: str) -> int | None:
 
 def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:
     """A file of the segment that begins at `base_offset`."""
-    return Path(segment_path(directory, base_offset, suffix))
+    return directory / segment_name(base_offset, suffix)
 
 
-def segment_path(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> str:
-    """The same as a string, for who opens files again and again: making a `Path` takes longer than opening it."""
-    return f"{directory}/{base_offset:020d}{suffix}"
+def segment_name(base_offset: int, suffix: str = LOG_SUFFIX) -> str:
+    """Its name in the partition's directory."""
+    return f"{base_offset:020d}{suffix}"
 
 
 def parse_segment(name: str) -> int | None:

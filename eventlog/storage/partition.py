@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from eventlog._native import ffi, lib
+from eventlog.anchored import plain
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -105,7 +106,8 @@ class Partition:
         self.topic = topic
         self.partition = partition
         self._signals = signals
-        self.directory = names.partition_directory(store, topic, partition)
+        self._directory = names.partition_directory(store, topic, partition)
+        self.directory = plain(self._directory)
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
         self._why_closed: type[EventLogError] = StoreClosedError
         self._flush_always = fsync == "always"
@@ -124,12 +126,13 @@ class Partition:
         removed = names.removed_directory(store, self.topic, self.partition)
 
         def first(checkpoint: tuple[int, int] | None) -> Any:
-            return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
+            return recover(self._directory, removed, checkpoint, limits.index_interval_bytes)
 
-        self._head, self.recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), self.directory, limits, first,
+        self._head, recovery = SharedHead.open(
+            names.head_file(store, self.topic, self.partition), self._directory, limits, first,
             may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self._lock_timeout_ms,
         )  # fmt: skip
+        self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
         try:
             self._use_head(removed, limits)
         except BaseException:
@@ -143,11 +146,11 @@ class Partition:
         if self._head.poison == DAMAGED and self.recovery.damage is None:
             checkpoint = self._head.checkpoint()
             self.recovery = recover(
-                self.directory, removed, checkpoint, limits.index_interval_bytes, change=False
+                self._directory, removed, checkpoint, limits.index_interval_bytes, change=False
             ).report
-        self._segments = SegmentList(self.directory, self._head, self._rebuild_indexes)
+        self._segments = SegmentList(self._directory, self._head, self._rebuild_indexes)
         self._appender = Appender(
-            self.directory,
+            self._directory,
             self._head,
             self._signals,
             lock_timeout_ms=self._lock_timeout_ms,
@@ -420,10 +423,10 @@ class Partition:
             self._check_offset(offset)  # raises that it was deleted meanwhile
 
     def _rebuild_indexes(self, base_offset: int) -> None:
-        rebuild_lying_indexes(self.directory, base_offset, self._settings.config.number("index.interval.bytes"))
+        rebuild_lying_indexes(self._directory, base_offset, self._settings.config.number("index.interval.bytes"))
 
     def _reader_of_its_own(self, block_bytes: int) -> LogReader:
-        return LogReader(self.directory, self._segments, self.topic, self.partition, block_bytes)
+        return LogReader(self._directory, self._segments, self.topic, self.partition, block_bytes)
 
     def _reader(self, offset: int) -> LogReader:
         """An idle reader that has the segment of the offset open, or another one. Those whose segment was opened before the
@@ -468,7 +471,7 @@ class Partition:
         _check_int("timestamp", timestamp, 0)
         end_offset = self.end_offset
         reader = self._reader_of_its_own(_SMALL_BLOCK_BYTES)
-        return offset_for_time(self.directory, self._segments, reader, timestamp, self.start_offset, end_offset)
+        return offset_for_time(self._directory, self._segments, reader, timestamp, self.start_offset, end_offset)
 
     def bytes_from(self, offset: int) -> int:
         """How many bytes of batches stand from the batch with this offset on to the end. Raises `OffsetOutOfRangeError`."""
@@ -537,7 +540,7 @@ def parts(partition: Partition) -> Parts:
     return Parts(
         partition.topic,
         partition.partition,
-        partition.directory,
+        partition._directory,
         partition._head,
         partition._appender,
         partition._signals,

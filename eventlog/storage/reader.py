@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_existing_into
+from eventlog.anchored import opening
 from eventlog.errors import (
     ConcurrentUseError,
     CorruptLogError,
@@ -151,6 +152,7 @@ class LogReader:
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._directory = directory
+        self._dir_fd, self._prefix = opening(directory)
         self._segments = segments
         self._topic = topic
         self._partition = partition
@@ -313,9 +315,8 @@ class LogReader:
         if base_offset == segment.base_offset and version == segment.list_version:
             return True
         self.close()
-        path = names.segment_path(self._directory, base_offset)
         try:
-            open_existing_into(ffi.addressof(segment, "fd"), path, os.O_RDONLY)
+            self._open_file("fd", base_offset, names.LOG_SUFFIX)
         except FileNotFoundError:
             return False
         following = self._segments.after(base_offset)
@@ -325,12 +326,15 @@ class LogReader:
         self._native.allow_gaps = self._segments.may_have_gaps
         return True
 
+    def _open_file(self, cell: str, base_offset: int, suffix: str) -> None:
+        path = f"{self._prefix}/{names.segment_name(base_offset, suffix)}"
+        open_existing_into(ffi.addressof(self._open_segment, cell), path, os.O_RDONLY, directory=self._dir_fd)
+
     def _find(self, base_offset: int, offset: int) -> None:
         """Read on at an offset of the segment that is open, by its index if it has one."""
         if self._open_segment.index_fd < 0:
-            path = names.segment_path(self._directory, base_offset, names.INDEX_SUFFIX)
             with suppress(FileNotFoundError):
-                open_existing_into(ffi.addressof(self._open_segment, "index_fd"), path, os.O_RDONLY)
+                self._open_file("index_fd", base_offset, names.INDEX_SUFFIX)
         if not lib.el_reader_find(self._native, offset):
             lib.el_segment_close_index(self._open_segment)
             self._segments.index_lies(base_offset)

@@ -8,9 +8,11 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from eventlog._native import lib
 from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
+from eventlog.anchored import anchored, let_go
 from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
 from eventlog.storage import files, names, users
 
@@ -22,6 +24,7 @@ _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 class StoreDirectory:
     """The directory of a store, made where there is none, and held open with the lock of all who use the store.
 
+    `path` leads to it while it is open, whatever becomes of its name.
     `is_new` tells of one that `complete_store` has to finish. Raises `StoreOpenError`, also where others use the store from
     another namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
 
@@ -31,8 +34,9 @@ class StoreDirectory:
         _open_directories.add(self)
         try:
             with failures_named(path):
-                self.is_new = _is_to_be_made(path, create)
-                open_existing_into(self._file, path, os.O_RDONLY | os.O_DIRECTORY)
+                _open_into(self._file, path, create)
+                self.path = anchored(path, self._file[0])
+                self.is_new = not _is_store(self.path, create)
                 self._join(lock_timeout_ms)
         except BaseException:
             self.close()
@@ -51,10 +55,12 @@ class StoreDirectory:
 
     def close(self) -> None:
         """Give the lock back."""
+        let_go(self.path)
         lib.el_file_unlock(self._file)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
+        let_go(self.path)
         lib.el_file_close(self._file)
 
 
@@ -69,16 +75,17 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _is_to_be_made(path: Path, create: bool) -> bool:
-    """Check the directory of a store without changing anything but that a missing one is made; True for a new one."""
+def _open_into(file: Any, path: Path, create: bool) -> None:
+    """Open the directory, which is made if it is missing."""
     if path.is_dir():
         refuse_strangers_store(path)
-    if _is_store(path, create):
-        _check_version(path)
-        return False
-    files.make_private_directory(path)
-    files.refuse_network_file_system(path)
-    return True
+    elif files.is_there(path):
+        raise StoreOpenError(f"{path} is a file; a store is a directory")
+    elif not create:
+        raise StoreOpenError(f"there is no store in {path}")
+    else:
+        files.make_private_directory(path)
+    open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _directories(path: Path) -> tuple[Path, ...]:
@@ -121,18 +128,18 @@ def failures_named(path: Path) -> Iterator[None]:
 
 
 def _is_store(path: Path, create: bool) -> bool:
-    if files.is_there(path) and not path.is_dir():
-        raise StoreOpenError(f"{path} is a file; a store is a directory")
+    """Is a directory a store of ours, or may one be made of it?"""
+    files.refuse_network_file_system(path)
     if files.is_there(names.manifest_file(path)):
         raise StoreOpenError(f"{path} is a backup: 'eventlog restore' makes a store of it, elsewhere")
     if files.is_there(names.restoring_marker(path)):
         raise StoreOpenError(f"{path} is being restored, or that was interrupted: then delete it, and restore once more")
     if files.is_there(names.format_file(path)):
-        files.refuse_network_file_system(path)
+        _check_version(path)
         return True
     if not create:
         raise StoreOpenError(f"there is no store in {path}")
-    if files.is_there(path) and not all(map(_may_stand_in_a_new_store, os.listdir(path))):
+    if not all(map(_may_stand_in_a_new_store, os.listdir(path))):
         raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventlog._native import lib
+from eventlog.anchored import plain
 from eventlog.storage.inspection import VerifyReport, verify_partition
 from eventlog.storage.partition import Partition, parts
 
@@ -16,6 +17,13 @@ def verify(partition: Partition, *, may_have_gaps: bool) -> VerifyReport:
         version = lib.el_head_segments_version(own_parts.head.pointer)
         # Behind the end offset may stand what somebody is about to append, or died while appending.
         end_offset = partition.end_offset if partition.recovery.damage is None else None
-        report = verify_partition(partition.directory, partition.start_offset, end_offset, may_have_gaps=may_have_gaps)
+        report = verify_partition(own_parts.directory, partition.start_offset, end_offset, may_have_gaps=may_have_gaps)
         if not report.problems or version == lib.el_head_segments_version(own_parts.head.pointer):
-            return report
+            return _by_name(report)
+
+
+def _by_name(report: VerifyReport) -> VerifyReport:
+    """For who shows it elsewhere, or keeps it for longer than the store is open."""
+    report.directory = plain(report.directory)
+    report.problems = [problem._replace(path=plain(problem.path)) for problem in report.problems]
+    return report

@@ -6,8 +6,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-int el_file_open(const char *path, int flags, unsigned mode, int *file) {
-    int descriptor = open(path, flags, mode);
+int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file) {
+    int descriptor = openat(directory, path, flags, mode);
     if (descriptor < 0)
         return errno;
     *file = descriptor;

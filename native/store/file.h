@@ -6,10 +6,13 @@
 #ifndef EVENTLOG_STORE_FILE_H
 #define EVENTLOG_STORE_FILE_H
 
+#include <fcntl.h>
 #include <stddef.h>
 
-/* open(2) into a cell. 0, or the errno. */
-int el_file_open(const char *path, int flags, unsigned mode, int *file);
+#define EL_WORKING_DIRECTORY AT_FDCWD
+
+/* openat(2) into a cell. 0, or the errno. */
+int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file);
 
 /* Empty a cell; the descriptor, or -1. */
 int el_file_take(int *file);

@@ -67,6 +67,12 @@ static int is_below(int directory_fd, const char *path) {
     size_t length = strlen(faults.directory);
     if (length == 0 || path == NULL)
         return 0;
+    int by_descriptor;
+    char directory[4200];
+    if (sscanf(path, "/proc/self/fd/%d", &by_descriptor) == 1) {
+        path_of(by_descriptor, directory, sizeof directory);
+        path = directory;
+    }
     return path[0] == '/' ? strncmp(path, faults.directory, length) == 0 : is_watched(directory_fd);
 }
 

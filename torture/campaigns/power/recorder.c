@@ -142,7 +142,11 @@ typedef struct place {
 /* What a path means: the directory, the name in it, and what stands there now. */
 static place *find(place *found, int directory_fd, const char *path) {
     char directory[PATH_MAX] = "";
-    if (path[0] != '/' && directory_fd != AT_FDCWD)
+    int by_descriptor, length = 0;
+    if (sscanf(path, "/proc/self/fd/%d/%n", &by_descriptor, &length) == 1 && length > 0) {
+        path_of(by_descriptor, directory);
+        path += length;
+    } else if (path[0] != '/' && directory_fd != AT_FDCWD)
         path_of(directory_fd, directory);
     snprintf(found->path, sizeof found->path, "%s%s%s", directory, directory[0] ? "/" : "", path);
     struct stat status;
