@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from eventlog.errors import EventLogError, StoreClosedError
@@ -11,6 +11,12 @@ from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.producer.lane import Lane
 from eventlog.waiting import Awaited, Flag, wait_for_any
+
+NOTHING = 2**63
+"""An offset that no record has."""
+
+_RUNS_MAX = 1000
+_PAUSE_SECONDS = 1.0  # before what went wrong is tried again
 
 
 class Ack(NamedTuple):
@@ -23,106 +29,180 @@ class Ack(NamedTuple):
 
 
 class _Subscription:
-    """One callback. `reported` is, by lane, the offset before which everything was reported; it is all that is remembered,
-    however many records are on their way. A topic that is deleted and made anew has lanes of its own, and begins anew."""
+    """One callback. `reported` is, by lane, the offset before which everything was reported. A topic that is deleted and made
+    anew has lanes of its own, and begins anew."""
 
-    def __init__(self, group: str, callback: Callable[[Ack], object]) -> None:
+    def __init__(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[Lane]) -> None:
         self.group = group
         self.callback = callback
-        self.reported: dict[Lane, int] = {}
+        self.reported = {lane: lane.last_offset + 1 for lane in lanes}  # what was sent before is not asked about
+
+
+class OwnRecords:
+    """Which offsets of a partition are a producer's own, and yet to be acknowledged: as runs, each from its start to its end.
+
+    Threads that send, finalizers among them, and the one that reports come here without a lock: each step is one of the
+    interpreter's own, and what two of them do at once leaves at most one run in two parts, or one part in two runs."""
+
+    def __init__(self) -> None:
+        self._starts: dict[int, int] = {}  # by the offset behind the run
+
+    def add(self, first: int, count: int) -> None:
+        """These are the producer's; it may be said more than once."""
+        starts, end = self._starts, first + count
+        start = starts.get(first, first)
+        starts[end] = min(start, starts.get(end, start))
+        starts.pop(first, None)
+        if len(starts) > _RUNS_MAX:
+            self._join()
+
+    def _join(self) -> None:
+        """Bound the memory: what others have sent in between counts as own, too."""
+        known = self._starts.copy()
+        end = max(known)
+        self._starts[end] = min(known.values())
+        for each in known.keys() - {end}:
+            self._starts.pop(each, None)
+
+    def first_from(self, offset: int) -> int:
+        """The first own offset from this one on; `NOTHING` where there is none."""
+        return min((max(start, offset) for end, start in self._starts.copy().items() if end > offset), default=NOTHING)
+
+    def forget_before(self, offset: int) -> None:
+        """Nobody asks about these any more."""
+        for end in [end for end in self._starts.copy() if end <= offset]:
+            self._starts.pop(end, None)
+
+
+class _Sent:
+    """What a producer has sent to one partition. A record before the offset `awaited` is news to somebody who waits for a later
+    one, or for none."""
+
+    def __init__(self) -> None:
+        self.own = OwnRecords()
+        self.awaited = NOTHING
 
 
 class AckNotifier(threading.Thread):
-    """Waits for all subscribed groups and all partitions at once."""
+    """Waits for all subscribed groups and all partitions at once.
+
+    What keeps it from that for a time, such as a process that is stopped in the catalog, does not end it: it tries again, and
+    `take_failures` tells what was wrong the last time."""
 
     def __init__(self, groups: Groups) -> None:
         super().__init__(name="eventlog-acks", daemon=True)
         self._groups = groups
-        self._lock = threading.Lock()
         self._subscriptions: list[_Subscription] = []
-        self._sent: dict[Lane, None] = {}  # the lanes that records were sent to
-        self._changed = Flag(groups.internals.signals)
-        self._is_stopped = False
-        self._failure: BaseException | None = None
+        self._sent: dict[Lane, _Sent] = {}
+        signals = groups.internals.signals
+        self._changed = Flag(signals)
+        self._stopped = Flag(signals)
+        self._pause = Awaited(1)
+        self._stopped.await_raise(self._pause, 0, 0)
+        self._of_callbacks: list[BaseException] = []
+        self._trouble: Exception | None = None
 
-    def subscribe(self, group: str, callback: Callable[[Ack], object]) -> None:
-        """Report this group's acknowledgements from now on."""
-        with self._lock:
-            self._subscriptions.append(_Subscription(group, callback))
+    def subscribe(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[Lane]) -> None:
+        """Report this group's acknowledgements of what is sent from now on, to these lanes or to others."""
+        self._subscriptions.append(_Subscription(group, callback, lanes))
         self._changed.raise_()
 
-    def note(self, lane: Lane, offset: int) -> None:
-        """A record was sent; its offset is -1 while it waits to be appended."""
-        lane.sent(offset)
-        if lane not in self._sent or lane.is_settled:
-            lane.is_settled = False
-            self._sent[lane] = None
+    def note(self, lane: Lane, offset: int, count: int) -> None:
+        """So many records that were sent are in the log, from this offset on. It may be said more than once."""
+        sent = self._sent.get(lane)
+        if sent is None:
+            sent = self._sent.setdefault(lane, _Sent())
+        sent.own.add(offset, count)
+        lane.last_offset = max(lane.last_offset, offset + count - 1)
+        if offset < sent.awaited:
             self._changed.raise_()
 
     def run(self) -> None:
-        while not self._is_stopped:
-            known = self._changed.raised
+        signals, check_usable = self._groups.internals.signals, self._groups.internals.check_usable
+        has_failed = False
+        while not self._stopped.raised:
             try:
+                if has_failed:
+                    wait_for_any(signals, self._pause, _PAUSE_SECONDS, check_usable)
+                known = self._changed.raised
                 waits = self._report_all()
-                awaited = Awaited(2 * len(waits) + 1)
-                self._changed.await_raise(awaited, 0, known)
-                for place, (subscription, lane, offset) in enumerate(waits):
-                    await_ack(self._groups, subscription.group, lane.topic_partition, offset, awaited, 2 * place + 1)
-                wait_for_any(self._groups.internals.signals, awaited, None, self._groups.internals.check_usable)
+                self._trouble = None
+                has_failed = False
+                wait_for_any(signals, self._conditions(known, waits), None, check_usable)
             except StoreClosedError:
                 return
-            except EventLogError as error:
-                self._failure = self._failure or error
-                return
+            except Exception as error:  # a lock time-out, missing memory: it passes, or is told again
+                self._trouble = error
+                has_failed = True
+
+    def _conditions(self, known: int, waits: list[tuple[_Subscription, Lane, int]]) -> Awaited:
+        awaited = Awaited(2 * len(waits) + 1)
+        self._changed.await_raise(awaited, 0, known)
+        for place, (subscription, lane, offset) in enumerate(waits):
+            await_ack(self._groups, subscription.group, lane.topic_partition, offset, awaited, 2 * place + 1)
+        return awaited
 
     def _report_all(self) -> list[tuple[_Subscription, Lane, int]]:
-        """Report what is new; returns what has to be waited for, as offsets that a group has to commit past."""
-        with self._lock:
-            subscriptions = list(self._subscriptions)
+        """Report what is new; returns what has to be waited for, as offsets that a group has to commit past.
+
+        What goes wrong with one group is raised when the others have been looked at."""
         waits = []
-        for lane in list(self._sent):
+        subscriptions = list(self._subscriptions)
+        trouble: Exception | None = None
+        for lane, sent in list(self._sent.items()):
             if lane.log.is_deleted:
-                self._forget(lane, subscriptions)
+                self._forget(lane)
                 continue
-            lane.is_settled = True  # a record sent after this looks here again
-            outstanding = [self._report(subscription, lane) for subscription in subscriptions]
-            for subscription, offset in zip(subscriptions, outstanding, strict=True):
-                if offset is not None:
+            sent.awaited = NOTHING  # a record that is sent after this is looked at
+            awaited = -1
+            for subscription in subscriptions:
+                try:
+                    offset = self._report(subscription, lane, sent.own)
+                except EventLogError as error:
+                    trouble = error
+                    continue
+                if offset < NOTHING:
                     waits.append((subscription, lane, offset))
-                    lane.is_settled = False
+                awaited = max(awaited, offset)
+            sent.own.forget_before(min((each.reported.get(lane, 0) for each in subscriptions), default=0))
+            sent.awaited = awaited
+        if trouble is not None:
+            raise trouble
         return waits
 
-    def _forget(self, lane: Lane, subscriptions: list[_Subscription]) -> None:
+    def _forget(self, lane: Lane) -> None:
         """The topic was deleted: nobody acknowledges its records any more."""
-        del self._sent[lane]
-        for subscription in subscriptions:
+        self._sent.pop(lane, None)
+        for subscription in self._subscriptions:
             subscription.reported.pop(lane, None)
 
-    def _report(self, subscription: _Subscription, lane: Lane) -> int | None:
+    def _report(self, subscription: _Subscription, lane: Lane, own: OwnRecords) -> int:
+        """Report what the group has acknowledged of this producer's; the next offset of its own, or `NOTHING`."""
         table = self._groups.find(subscription.group)
         committed = (table.committed(lane.topic_partition) if table is not None else None) or 0
-        reported = subscription.reported.setdefault(lane, min(committed, max(lane.last_offset, 0)))
-        if committed > reported:
-            subscription.reported[lane] = committed
-            self._call(subscription, Ack(subscription.group, *lane.topic_partition, committed - 1))
-        return committed if committed <= lane.last_offset or lane.has_waiting else None
+        following = own.first_from(subscription.reported.get(lane, 0))
+        if following >= committed:
+            return following
+        subscription.reported[lane] = committed
+        self._call(subscription, Ack(subscription.group, *lane.topic_partition, committed - 1))
+        return own.first_from(committed)
 
     def _call(self, subscription: _Subscription, ack: Ack) -> None:
         try:
             subscription.callback(ack)
         except BaseException as error:
-            self._failure = self._failure or error
-            with self._lock:
-                self._subscriptions.remove(subscription)
+            self._of_callbacks.append(error)
+            self._subscriptions.remove(subscription)
 
     def take_failures(self) -> list[BaseException]:
-        """What a callback has raised, once."""
-        failure, self._failure = self._failure, None
-        return [failure] if failure is not None else []
+        """What callbacks have raised, once; and what keeps this from reporting just now."""
+        raised, self._of_callbacks = self._of_callbacks, []
+        trouble, self._trouble = self._trouble, None
+        return [*raised, *([trouble] if trouble is not None else [])]
 
     def stop(self) -> None:
         """End the thread; what was not acknowledged by now is not reported any more."""
-        self._is_stopped = True
+        self._stopped.raise_()
         self._changed.raise_()
         if threading.current_thread() is not self and self.is_alive():
             self.join()

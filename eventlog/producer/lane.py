@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from eventlog._native import lib
-from eventlog.errors import StoreClosedError, TopicNotFoundError
+from eventlog.errors import (
+    EventLogError,
+    InvalidArgumentError,
+    RecordTooLargeError,
+    StoreClosedError,
+    TopicNotFoundError,
+    UnsupportedCodecError,
+)
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
+from eventlog.producer.exclusion import Exclusion
 from eventlog.producer.native import Append, Gathered
 from eventlog.records.batch import Headers
+from eventlog.records.compression import check_codec
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
 
@@ -19,40 +28,65 @@ _OVERHEAD_BYTES = lib.EL_GATHERED_OVERHEAD_BYTES
 _BATCHES_A_SEGMENT = 8
 
 
+# What may be wrong with records that were accepted, by settings that were altered while they waited.
+_REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
+
+
 class Lane:
-    """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own;
-    `sets_timestamps` says that the topic's records have the time of their append, whatever time they were given."""
+    """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own, or about it.
+
+    `note_appended` hears of each record that had waited, as (lane, first offset, count), perhaps more than once; `note_loss` of
+    those that waited and are refused."""
 
     def __init__(
-        self, groups: Groups, log: Partition, settings: TopicConfig, *, compression: str | None, batch_bytes: int
+        self,
+        groups: Groups,
+        log: Partition,
+        settings: TopicConfig,
+        *,
+        compression: str | None,
+        batch_bytes: int,
+        note_appended: Callable[[Lane, int, int], None],
+        note_loss: Callable[[EventLogError], None],
     ) -> None:
         self.groups = groups
         self.log = log
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.last_offset = -1
-        self.is_settled = False  # everything sent was acknowledged by all who are asked
+        self.append: Append = log.append
         self._compression = compression
         self._wanted_batch_bytes = batch_bytes
+        self._note_appended = note_appended
+        self._note_loss = note_loss
         self._batch = Gathered()  # native code looks for it by this name
-        self.take_settings(settings)
-        self.append: Append = log.append if compression is None else self._append_compressed
-        self._lock = threading.Lock()
+        self._lock = self._new_lock()
         self._is_ended = False
+        self.take_settings(settings)
+
+    def _new_lock(self) -> Exclusion:
+        return Exclusion(f"is at work on what waits for {self.topic_partition}")
 
     def take_settings(self, settings: TopicConfig) -> None:
-        """Go by these settings of the topic from now on."""
-        self.sets_timestamps = settings.text("message.timestamp.type") == "LogAppendTime"
+        """Go by these settings of the topic from now on. Calls come one after the other, with ever later settings."""
+        self._batch.is_open = False  # what comes next is looked at in Python, by these
         self._batch_bytes = min(self._wanted_batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
         self._plain_bytes_max = record_bytes_max(settings)
         self._needs_keys = settings.is_compacted
-        self._batch.is_open = False  # what comes next is looked at in Python, by these
+        compression = settings.text("compression.type")
+        self._codec = self._compression if compression == "producer" else compression
 
-    def _append_compressed(
+    def append_now(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
-    ) -> int:
-        return self.log.append_many(
-            [value], keys=[key], headers=[headers], timestamps=[timestamp], compression=self._compression
-        )[0]
+    ) -> Gathered:
+        """Append a record that is not to wait. Raises what `Partition.append` raises."""
+        batch = Gathered()
+        append_placed(
+            self.log, [value], [key], [headers], [timestamp], compression=self._compression, address=batch.address
+        )
+        offset = batch.first_offset
+        assert offset is not None
+        flush_if_always(self.log, offset + 1)
+        return batch
 
     # --- batches -------------------------------------------------------------------------------------------
 
@@ -62,50 +96,52 @@ class Lane:
         """Let a record wait; returns its batch and its place there. Native code does the same for plain ones behind others.
 
         What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
+        check_codec(self._codec)
         headers = _as_they_stand(headers)  # the caller may change a list before it is appended
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
         is_keyed = not self._needs_keys if key is None else type(key) is bytes
         is_plain = type(value) is bytes and is_keyed and headers is None and is_timed
         if not is_plain or (size := len(value or b"") + len(key or b"") + _OVERHEAD_BYTES) > self._plain_bytes_max:
             size = check_record(self.log, value, key, headers, timestamp)
-        with self._lock:
+        with self._lock.held():
             if self._is_ended:
                 raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
-            self._leave_appended()
-            if self._batch.size_bytes + size > self._batch_bytes:
-                self._append_batch()
+            self._leave_done()
+            if self._batch.halves is not None or self._batch.size_bytes + size > self._batch_bytes:
+                self._append_waiting()
             batch = self._batch
             place = batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
-                self._append_alone()
+                self._append_alone(batch)
             return batch, place
 
     def admit(self, batch: Gathered) -> None:
         """Let native code add to a batch from now on. The lingering thread has been told that something waits in it."""
-        with self._lock:
+        with self._lock.held():
             if batch is self._batch and batch.count > 0 and not self._is_ended:
                 batch.bytes_max = self._batch_bytes
                 batch.record_bytes_max = self._plain_bytes_max
                 batch.needs_keys = self._needs_keys
                 batch.is_open = True
 
-    def _append_alone(self) -> None:
+    def _append_alone(self, batch: Gathered) -> None:
         """Append a record that fills a batch by itself; on an error it was not accepted."""
         try:
-            self._append_batch()
+            self._append_part(batch)
         except BaseException:
-            self._batch = Gathered()
+            if batch.first_offset is None:
+                self._batch = Gathered()
             raise
-
-    def sent(self, offset: int) -> None:
-        """A record of this producer has this offset; calls of several threads may come in any order."""
-        with self._lock:
-            self.last_offset = max(self.last_offset, offset)
+        finally:
+            self._leave_done()
+        flush_if_always(self.log, self.last_offset + 1)
 
     def append_waiting(self) -> None:
-        """Append what is waiting. On an error it goes on waiting, and the call may be repeated."""
-        with self._lock:
-            self._append_batch()
+        """Append what is waiting. On an error it goes on waiting, and the call may be repeated.
+
+        What the topic does not take any more, since it was altered, is refused: its receipts raise why."""
+        with self._lock.held():
+            self._append_waiting()
 
     def flush(self) -> None:
         """Bring what was sent to the disk. Where the topic was deleted, there is nothing left of it."""
@@ -114,60 +150,107 @@ class Lane:
                 self.log.flush()
 
     def end(self) -> None:
-        """Append what is waiting, and let nothing wait any more."""
-        with self._lock:
+        """Append what is waiting, and let nothing wait any more. On an error the call may be repeated."""
+        with self._lock.held():
             self._is_ended = True
-            self._append_batch()
+            self._append_waiting()
 
     def leave_to_parent(self) -> None:
         """In a forked child: a thread that is not there may have the lock."""
-        self._lock = threading.Lock()
+        self._lock = self._new_lock()
 
     @property
     def has_waiting(self) -> bool:
         """Is anything waiting?"""
-        return self._batch.count > 0
-
-    def _append_batch(self) -> None:
-        self._leave_appended()
         batch = self._batch
-        if batch.count == 0:
-            return
-        batch.is_open = False  # whoever sends meanwhile waits for the lock
+        return batch.halves is not None or (batch.count > 0 and batch.first_offset is None)
+
+    # An interrupt may come between any two steps. What became of a batch, or of a part of one, stands in it as soon as it is
+    # known, and is where the next call goes on from.
+
+    def _append_waiting(self) -> None:
+        known_offset = self.last_offset
+        self._leave_done()
+        refused: list[EventLogError] = []
+        lost: list[EventLogError] = []
         try:
-            if self._compression is not None or not batch.append(self.append):
-                append_placed(
-                    self.log, batch.values, batch.keys, batch.headers, batch.timestamps,
-                    compression=self._compression, address=batch.address,
-                )  # fmt: skip
-        except TopicNotFoundError:
-            raise self._lose(batch) from None
-        except StoreClosedError:
-            raise StoreClosedError(
-                f"{batch.count} records for {self.topic_partition} were waiting when the store was closed, and are lost"
-            ) from None
+            while (part := _first_waiting(self._batch)) is not None:
+                self._batch.is_open = False  # whoever sends meanwhile waits for the lock
+                self._append_or_give_up(part, refused, lost)
+            self._leave_done()
         finally:
-            self._leave_appended()
-        with suppress(TopicNotFoundError):  # what was appended went with the topic
-            flush_if_always(self.log, self.last_offset + 1)
+            if refused:
+                what = f"{len(refused)} records for {self.topic_partition} do not fit the topic as it is now, and are refused"
+                self._note_loss(type(refused[0])(f"{what}: {refused[0]}"))
+        if self.last_offset > known_offset:
+            with suppress(TopicNotFoundError):  # what was appended went with the topic
+                flush_if_always(self.log, self.last_offset + 1)
+        if lost:
+            raise type(lost[0])(self._lost(len(lost), lost[0]))
 
-    def _leave_appended(self) -> None:
-        """Begin a new batch if this one is in the log. An interrupt anywhere leaves what the next call can go on from."""
+    def _append_or_give_up(self, part: Gathered, refused: list[EventLogError], lost: list[EventLogError]) -> None:
+        try:
+            self._append_part(part)
+        except (TopicNotFoundError, StoreClosedError) as error:
+            told = type(error)(self._lost(part.count, error))
+            if isinstance(error, StoreClosedError) and not self._is_ended:  # to end is what finds out what is lost
+                raise told from None
+            self._give_up(part, told, lost)
+        except _REFUSALS as error:
+            if part.count > 1 and not isinstance(error, UnsupportedCodecError):
+                part.split()  # what can be appended is, and the rest is told apart
+            else:
+                self._give_up(part, type(error)(*error.args), refused)
+        finally:
+            self._leave_part(part)
+
+    def _lost(self, count: int, why: EventLogError) -> str:
+        gone = "store was closed" if isinstance(why, StoreClosedError) else "topic was deleted"
+        return f"{count} records for {self.topic_partition} were waiting when the {gone}, and are lost"
+
+    def _give_up(self, part: Gathered, error: EventLogError, told: list[EventLogError]) -> None:
+        told += [error] * part.count
+        part.loss = error  # never raised itself, for what is raised refers to all callers
+
+    def _append_part(self, part: Gathered) -> None:
+        if self._compression is not None or not part.append(self.append):
+            append_placed(
+                self.log, part.values, part.keys, part.headers, part.timestamps,
+                compression=self._compression, address=part.address,
+            )  # fmt: skip
+
+    def _leave_part(self, part: Gathered) -> None:
+        """Take account of what is in the log, and forget records that wait no more."""
+        if part.first_offset is not None:
+            self.last_offset = max(self.last_offset, part.first_offset + part.count - 1)
+            if part.count > 0:
+                self._note_appended(self, part.first_offset, part.count)
+        if _is_done(part):
+            part.forget()
+
+    def _leave_done(self) -> None:
+        """Begin a new batch if nothing of this one waits any more."""
         batch = self._batch
-        if batch.first_offset is None:
-            return
-        last_offset = batch.first_offset + batch.count - 1
-        if last_offset > self.last_offset:
-            self.last_offset = last_offset
-        batch.forget()
-        self._batch = Gathered()
+        if _is_done(batch):
+            self._leave_part(batch)
+            self._batch = Gathered()
 
-    def _lose(self, batch: Gathered) -> TopicNotFoundError:
-        text = f"{batch.count} records for {self.topic_partition} were waiting when the topic was deleted, and are lost"
-        batch.loss = TopicNotFoundError(text)
-        self._batch = Gathered()
-        batch.forget()
-        return TopicNotFoundError(text)  # another one, because what is raised refers to all callers
+
+def _is_done(batch: Gathered) -> bool:
+    """Is it in the log, or never to be there? Its parts are appended in order, so the last one tells."""
+    while batch.halves is not None:
+        batch = batch.halves[2]
+    return batch.first_offset is not None or batch.loss is not None
+
+
+def _first_waiting(batch: Gathered) -> Gathered | None:
+    """The first part that waits, or the batch itself if it was not split."""
+    if batch.halves is None and batch.count == 0:
+        return None
+    while batch.halves is not None:
+        _, first, second = batch.halves
+        batch = second if _is_done(first) else first
+    return None if _is_done(batch) else batch
 
 
 def _as_they_stand(headers: Headers | None) -> Headers | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.producer.lane import Lane
 
+_RETRY_SECONDS = 1.0
+
 
 class Lingerer:
     """Appends all waiting records `linger_s` seconds after the first of them came; sleeps while there are none.
 
-    `note_loss` is told what is lost for good."""
+    Where that fails they go on waiting, and it is tried again once a second: `send`, `flush`, `close` and the receipts raise
+    what is wrong. `note_loss` is told what is lost for good."""
 
     def __init__(
         self, lanes: Callable[[], Iterable[Lane]], linger_s: float, note_loss: Callable[[EventLogError], None]
@@ -21,6 +26,7 @@ class Lingerer:
         self._lanes = lanes
         self._linger_s = linger_s
         self._note_loss = note_loss
+        self._retries: dict[Lane, float] = {}  # when lanes that have failed are due again, by time.monotonic
         # Queues, because an interrupt inside threading.Event would leave its lock behind.
         self._notes: SimpleQueue[None] = SimpleQueue()
         self._stops: SimpleQueue[None] = SimpleQueue()
@@ -34,24 +40,31 @@ class Lingerer:
 
     def _run(self) -> None:
         while True:
-            self._notes.get()
+            with suppress(Empty):
+                self._notes.get(timeout=_RETRY_SECONDS if self._retries else None)
             try:
                 return self._stops.get(timeout=self._linger_s)
             except Empty:
                 self._append_all()
 
     def _append_all(self) -> None:
+        retries: dict[Lane, float] = {}
         for lane in self._lanes():
+            due = self._retries.get(lane, 0.0)
+            if due > time.monotonic():
+                retries[lane] = due
+                continue
             try:
                 lane.append_waiting()
             except TopicNotFoundError as error:
                 self._note_loss(error)
-            except EventLogError:
-                # It goes on waiting; `send`, `flush`, `close` and the receipts raise what is wrong.
-                self.note()
+            except Exception:  # also missing memory
+                retries[lane] = time.monotonic() + _RETRY_SECONDS
+        self._retries = retries
 
     def stop(self) -> None:
         """End the thread."""
         self._stops.put(None)
         self._notes.put(None)
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()

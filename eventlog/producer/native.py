@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         address: int
         is_stamped: bool
         loss: EventLogError | None
+        halves: tuple[int, Gathered, Gathered] | None
         count: int
         size_bytes: int
         bytes_max: int
@@ -64,6 +65,9 @@ if TYPE_CHECKING:
         def append(self, append: Append, /) -> bool:
             """Append the records, without waiting for the disk, to the partition that has this built-in function; False if that
             is for Python to do."""
+
+        def split(self) -> None:
+            """Have two halves in the place of these records. `halves` says then how many the first one has, and both."""
 
         def forget(self) -> None:
             """Forget the records: they are in the log, or never will be."""

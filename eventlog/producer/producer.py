@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -24,11 +24,12 @@ from eventlog.errors import (
 )
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
-from eventlog.options import check_bool, check_group_name, check_number, check_partition_number, check_topic_name
+from eventlog.options import TopicConfig, check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
+from eventlog.producer.exclusion import Exclusion
 from eventlog.producer.lane import Lane
 from eventlog.producer.linger import Lingerer
-from eventlog.producer.native import Append, Gathered
+from eventlog.producer.native import Append
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
@@ -90,13 +91,14 @@ class Producer:
         check_number("linger_ms", linger_ms, 0, 2**31 - 1)
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
-        self._lock = threading.Lock()
+        self._lock = Exclusion(f"is at work on the topics of {self!r}")
         self._signals = internals(log).signals
         self._native: Any = ffi.new("el_sender *", {"signals": self._signals.pointer})
         self._native.catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
-        self._losses: list[EventLogError] = []  # of records that waited for a topic when it was deleted
+        self._ending: list[Lane] = []  # what `close` has yet to end, or is about to
+        self._losses: deque[BaseException] = deque()  # of records that waited, and are not in the log
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000, self._note_loss) if linger_ms else None
         self._native.lingers = self._lingerer is not None
@@ -116,9 +118,9 @@ class Producer:
             raise MemoryError("memory ran out while a producer was made")
         self.__dict__["send"] = made[0]
 
-    def _note(self, lane: Lane, offset: int) -> None:
-        assert self._notifier is not None
-        self._notifier.note(lane, offset)
+    def _note(self, lane: Lane, offset: int, count: int = 1) -> None:
+        if self._notifier is not None:
+            self._notifier.note(lane, offset, count)
 
     def __enter__(self) -> Producer:
         return self
@@ -161,16 +163,12 @@ class Producer:
             batch, place = lane.gather(value, key, headers, timestamp)
             self._lingerer.note()
             lane.admit(batch)  # others that follow, of which nobody is told
-            offset = -1  # known once the batch is appended
-        else:
-            offset = lane.append(value, key, headers, timestamp)
-            batch, place = Gathered(offset), 0
-            batch.is_stamped = lane.sets_timestamps
-        if self._notifier is not None:
-            self._note(lane, offset)
-        elif self._lingerer is None:
-            lane.last_offset = offset
-        return BatchReceipt(lane, batch, place, timestamp)
+            return BatchReceipt(lane, batch, place, timestamp)
+        batch = lane.append_now(value, key, headers, timestamp)
+        assert batch.first_offset is not None
+        lane.last_offset = batch.first_offset
+        self._note(lane, batch.first_offset)
+        return BatchReceipt(lane, batch, 0, timestamp)
 
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)
@@ -186,51 +184,74 @@ class Producer:
         if self._why_unusable is not None:
             self._refuse()
         check_topic_name(topic)
+        with self._lock.held():
+            if self._why_unusable is not None:
+                self._refuse()
+            if topic not in self._topics:  # no other thread was faster
+                self._take(topic, *self._find_or_create(topic))
+            return self._topics[topic]
+
+    def _find(self, topic: str) -> tuple[int, TopicConfig]:
+        found = self._log.topic(topic)
+        return found.partitions, found.settings()
+
+    def _find_or_create(self, topic: str) -> tuple[int, TopicConfig]:
         try:
-            description = self._log.topic(topic)
+            return self._find(topic)
         except TopicNotFoundError:
             if not self._auto_create_topics:
                 raise
             with suppress(TopicExistsError):
                 self._log.create_topic(topic)
-            description = self._log.topic(topic)
-        with self._lock:
-            if self._why_unusable is not None:
-                self._refuse()
-            known = self._topics[topic].lanes if topic in self._topics else ()
-            for lane in known:
-                lane.take_settings(description.settings())
-            added = (
-                Lane(
-                    self._groups,
-                    self._log.partition(topic, number),
-                    description.settings(),
-                    compression=self._compression,
-                    batch_bytes=self._batch_bytes,
-                )
-                for number in range(len(known), description.partitions)
+            return self._find(topic)
+
+    def _take(self, topic: str, partitions: int, settings: TopicConfig) -> None:
+        """Go by what a topic is now. With the lock held since before it was looked at: nobody puts back what was before."""
+        known = self._topics[topic].lanes if topic in self._topics else ()
+        for lane in known:
+            lane.take_settings(settings)
+        added = [
+            Lane(
+                self._groups,
+                self._log.partition(topic, number),
+                settings,
+                compression=self._compression,
+                batch_bytes=self._batch_bytes,
+                note_appended=self._note,
+                note_loss=self._note_loss,
             )
+            for number in range(len(known), partitions)
+        ]
+        if added:
             self._topics[topic] = _TopicLanes.of((*known, *added), self._batch_bytes)
-            return self._topics[topic]
 
     def _look_at_catalog(self) -> None:
         """Take account of topics that were altered or deleted."""
-        version = self._signals.catalog_version  # before the look: a later change asks for another one
-        for topic, lanes in list(self._topics.items()):
-            if any(lane.log.is_deleted for lane in lanes.lanes):
-                self._topics.pop(topic, None)
-                # Not the business of whoever sends a record to some other topic just now.
-                self._losses += _failures(lanes.lanes, Lane.end)
-            else:
-                self._open_topic(topic)
-        self._native.catalog_version = version
+        with self._lock.held():
+            version = self._signals.catalog_version  # before the look: a later change asks for another one
+            if version == self._native.catalog_version:
+                return  # another thread was faster
+            for topic, lanes in list(self._topics.items()):
+                try:
+                    is_gone = any(lane.log.is_deleted for lane in lanes.lanes)
+                    found = None if is_gone else self._find(topic)
+                except TopicNotFoundError:
+                    found = None
+                if found is not None:
+                    self._take(topic, *found)
+                else:
+                    # Not the business of whoever sends a record to some other topic just now.
+                    self._losses.extend(_failures(lanes.lanes, Lane.end))
+                    self._topics.pop(topic, None)
+            self._native.catalog_version = version
 
     def _refuse(self) -> NoReturn:
         assert self._why_unusable is not None
         raise type(self._why_unusable)(*self._why_unusable.args)
 
     def _lanes(self) -> list[Lane]:
-        return [lane for topic in list(self._topics.values()) for lane in topic.lanes]
+        lanes = [lane for topic in list(self._topics.values()) for lane in topic.lanes]
+        return list(dict.fromkeys([*lanes, *self._ending]))
 
     def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
         """Call `callback` with an `Ack` whenever this group has acknowledged more of what this producer sends from now on.
@@ -242,13 +263,13 @@ class Producer:
         check_group_name(group)
         if not callable(callback):
             raise InvalidTypeError(f"callback is a function of an Ack, not {type(callback).__name__}")
-        with self._lock:
+        with self._lock.held():
             if self._notifier is None:
                 notifier = AckNotifier(self._groups)
                 notifier.start()
                 self._notifier = notifier
                 self._native.has_notifier = True
-            self._notifier.subscribe(group, callback)
+            self._notifier.subscribe(group, callback, self._lanes())
 
     def flush(self) -> None:
         """Append what is waiting, and return once everything that was sent is on disk, except for topics that were deleted.
@@ -256,28 +277,35 @@ class Producer:
         What is wrong in one partition is raised when all others are done, with notes about the others that failed. What was
         waiting there goes on waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost;
         that is raised once, here or by `close`."""
+        lanes = self._lanes()  # first: all of them, unless it is being closed by then
         if self._why_unusable is not None:
             self._refuse()
-        failures = _failures(self._lanes(), Lane.append_waiting)
-        self._raise(failures + _failures(self._lanes(), Lane.flush))
+        failures = _failures(lanes, Lane.append_waiting)
+        self._raise(failures + _failures(lanes, Lane.flush))
 
-    def _raise(self, failures: list[EventLogError]) -> None:
+    def _raise(self, failures: list[BaseException]) -> None:
         """Tell of these, and once of what was lost and of a callback that has failed."""
-        losses, self._losses = self._losses, []
-        of_callbacks = self._notifier.take_failures() if self._notifier is not None else []
-        raise_together([*failures, *losses, *of_callbacks])
+        with suppress(IndexError):
+            while True:
+                failures.append(self._losses.popleft())
+        of_acks = self._notifier.take_failures() if self._notifier is not None else []
+        raise_together([*failures, *of_acks])
 
     def close(self) -> None:
-        """Append what is waiting, and end; raises what `flush` raises. A second call does nothing."""
-        if self._why_unusable is not None:
+        """Append what is waiting, and end; raises what `flush` raises.
+
+        What could not be appended, or was not because this was interrupted, goes on waiting, and another call appends it. Of
+        several calls at once each returns when everything is appended; one after that does nothing."""
+        if isinstance(self._why_unusable, ForkedProcessError):
             return
         if self._lingerer is not None:
             self._lingerer.stop()
-        with self._lock:
-            lanes = self._lanes()
+        with self._lock.held():
+            self._ending = self._lanes()
             self._end(StoreClosedError(f"{self!r} is closed"))
         try:
-            failures = _failures(lanes, Lane.end)
+            failures = _failures(self._ending, Lane.end)
+            self._ending = [lane for lane in self._ending if lane.has_waiting]
         finally:
             if self._notifier is not None:
                 self._notifier.stop()
@@ -292,9 +320,9 @@ class Producer:
         self._topics.clear()
 
 
-def _failures(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> list[EventLogError]:
+def _failures(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> list[BaseException]:
     """Do something in every partition where that is possible; what was wrong in the others."""
-    failures = []
+    failures: list[BaseException] = []
     for lane in lanes:
         try:
             work(lane)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventlog.errors import OffsetOutOfRangeError
+from eventlog.errors import EventLogError, OffsetOutOfRangeError
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
 from eventlog.producer.native import Gathered, Place, WaitingPlace
@@ -94,23 +94,41 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     @property
     def is_resolved(self) -> bool:
-        return self._batch.first_offset is not None
+        return self._find()[0].first_offset is not None
+
+    def _find(self) -> tuple[Gathered, int]:
+        """The batch that has the record, which may be a part of the one that it was sent in, and its place there."""
+        batch, place = self._batch, self._place
+        while batch.halves is not None:
+            count, first, second = batch.halves
+            batch, place = (first, place) if place < count else (second, place - count)
+        return batch, place
+
+    def _settle(self) -> tuple[Gathered, int]:
+        """The same once the record is in the log; raises why it is not."""
+        batch, place = self._find()
+        if batch.first_offset is None and batch.loss is None:
+            try:
+                self._lane.append_waiting()
+            except EventLogError:
+                if self._find()[0].loss is None:
+                    raise
+            batch, place = self._find()
+        if batch.loss is not None:
+            raise type(batch.loss)(*batch.loss.args)
+        return batch, place
 
     @property
     def offset(self) -> int:
-        batch = self._batch
-        if batch.first_offset is None and batch.loss is None:
-            self._lane.append_waiting()
-        if batch.loss is not None:
-            raise type(batch.loss)(*batch.loss.args)
+        batch, place = self._settle()
         assert batch.first_offset is not None
-        return batch.first_offset + self._place
+        return batch.first_offset + place
 
     @property
     def timestamp(self) -> int:
-        offset = self.offset  # whether the topic sets timestamps itself is known once the record is in the log
-        if self._timestamp is None or (self._batch.is_stamped and not self._is_read):
-            self._timestamp = self._stored_timestamp(offset)
+        batch, _ = self._settle()  # whether the topic sets timestamps itself is known once the record is in the log
+        if self._timestamp is None or (batch.is_stamped and not self._is_read):
+            self._timestamp = self._stored_timestamp(self.offset)
             self._is_read = True
         return self._timestamp
 

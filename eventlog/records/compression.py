@@ -26,6 +26,7 @@ CODEC_NUMBERS = {name: number for number, name in CODEC_NAMES.items()}
 SECTION_BYTES_MAX = 2**30
 """What a decompressed records section may hold: as much as a batch of the largest max.message.bytes."""
 
+_OF_CRAMJAM = ("snappy", "lz4", "zstd")
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS  # 16 asks zlib for gzip's header and trailer
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _XERIAL_VERSIONS = struct.pack(">ii", 1, 1)  # written in, and readable from
@@ -46,6 +47,12 @@ def codec_number(name: str) -> int:
     if name not in CODEC_NUMBERS:
         raise InvalidArgumentError(f"compression is {name!r}, but must be one of {', '.join(CODEC_NUMBERS)}")
     return CODEC_NUMBERS[name]
+
+
+def check_codec(name: str | None) -> None:
+    """Raise `UnsupportedCodecError` if records cannot be compressed so; any other name stands for no codec."""
+    if name in _OF_CRAMJAM:
+        _cramjam(name)
 
 
 def _cramjam(codec: str) -> Any:

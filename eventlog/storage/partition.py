@@ -23,6 +23,7 @@ from eventlog.errors import (
     RecordTooLargeError,
     StoreClosedError,
     TopicNotFoundError,
+    UnsupportedCodecError,
     tells_failures,
 )
 from eventlog.options import TopicConfig, check_bool, check_timeout
@@ -309,7 +310,7 @@ class Partition:
                         return None
                     self._resolve(offset)
                 return range(offset, offset + pack.count)
-        except (InvalidArgumentError, RecordTooLargeError):
+        except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
             if self._native is None or lib.el_head_settings_version(self._mapped()) == settings.version:
                 raise
             self._reload_settings()  # refused by settings that hold no longer

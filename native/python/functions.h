@@ -62,7 +62,7 @@ typedef struct el_choice {
  *   the Python function for all that is not plain
  *   a dict of the topics; each is a tuple: the address of an el_choice, its lanes and their append functions
  *   the type of receipts, a subclass of el_new_place_type's, or where records wait, of the second of el_new_gathering_types
- *   note(lane, offset): what is to be done about a record where somebody wants to know of it; the offset is -1 while it waits
+ *   note(lane, offset): what is to be done about an appended record where somebody wants to know of it
  *   the name "last_offset": the attribute of a lane that is set where nobody wants to know
  *   the name "_batch": the attribute of a lane that has the records that wait
  *   whatever has to live as long

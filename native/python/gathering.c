@@ -18,6 +18,7 @@ typedef struct batch {
     PyObject_HEAD
     PyObject *lists[EL_RECORD_PARAMETERS];
     PyObject *loss;
+    PyObject *halves; /* what it was split into: how many records the first one has, and both */
     el_placed placed;
     unsigned long long address; /* of `placed` */
     Py_ssize_t count;
@@ -53,6 +54,7 @@ static void deallocate_batch(PyObject *object) {
     batch *self = (batch *)object;
     forget_records(self);
     Py_XDECREF(self->loss);
+    Py_XDECREF(self->halves);
     el_free_object(object);
 }
 
@@ -202,22 +204,59 @@ static PyObject *first_offset(PyObject *object, void *unused) {
     return Py_None;
 }
 
+static batch *make_batch(PyTypeObject *type, int64_t first_offset) {
+    batch *self = (batch *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->placed.first_offset = first_offset;
+    self->address = (uintptr_t)&self->placed;
+    return self;
+}
+
 /* Gathered(first_offset=-1) */
 static PyObject *new_batch(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     (void)keywords;
     long long offset = PyTuple_Size(arguments) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(arguments, 0)) : -1;
-    batch *self = PyErr_Occurred() ? NULL : (batch *)PyType_GenericAlloc(type, 0);
-    if (self == NULL)
+    return PyErr_Occurred() ? NULL : (PyObject *)make_batch(type, offset);
+}
+
+/* Some of the records, in a batch of their own. */
+static PyObject *make_part(const batch *self, Py_ssize_t start, Py_ssize_t stop) {
+    batch *part = make_batch(batch_type, -1);
+    for (int i = 0; part != NULL && i < EL_RECORD_PARAMETERS; i++) {
+        if (self->lists[i] == NULL)
+            continue;
+        part->lists[i] = PyList_GetSlice(self->lists[i], start, stop);
+        if (part->lists[i] == NULL)
+            Py_CLEAR(part);
+    }
+    if (part != NULL)
+        part->count = stop - start;
+    return (PyObject *)part;
+}
+
+/* split(): have two halves in the place of these records. It is done as a whole or not at all. */
+static PyObject *split(PyObject *object, PyObject *unused) {
+    (void)unused;
+    batch *self = (batch *)object;
+    Py_ssize_t at = self->count / 2;
+    PyObject *first = make_part(self, 0, at);
+    PyObject *second = first == NULL ? NULL : make_part(self, at, self->count);
+    self->halves = second == NULL ? NULL : Py_BuildValue("nOO", at, first, second);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    if (self->halves == NULL)
         return NULL;
-    self->placed.first_offset = offset;
-    self->address = (uintptr_t)&self->placed;
-    return (PyObject *)self;
+    forget_records(self);
+    Py_INCREF(Py_None);
+    return Py_None;
 }
 
 static PyMethodDef batch_methods[] = {
     {"add", (PyCFunction)(void (*)(void))add_any, METH_FASTCALL, NULL},
     {"append", append, METH_O, NULL},
     {"forget", forget, METH_NOARGS, NULL},
+    {"split", split, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -229,6 +268,7 @@ static PyMemberDef batch_members[] = {
     {"address", T_ULONGLONG, offsetof(batch, address), READONLY, NULL},
     {"is_stamped", T_INT, offsetof(batch, placed.is_stamped), 0, NULL},
     {"loss", T_OBJECT, offsetof(batch, loss), 0, NULL},
+    {"halves", T_OBJECT, offsetof(batch, halves), READONLY, NULL},
     {"count", T_PYSSIZET, offsetof(batch, count), READONLY, NULL},
     {"size_bytes", T_PYSSIZET, offsetof(batch, bytes), READONLY, NULL},
     {"bytes_max", T_PYSSIZET, offsetof(batch, bytes_max), 0, NULL},

@@ -112,9 +112,9 @@ static PyObject *make_receipt(PyObject *state, PyObject *lane, int64_t offset, i
     return NULL;
 }
 
-/* Tell who wants to know of it that a record was sent; 0 with an exception set on failure. */
+/* Tell who wants to know of it that a record was appended; 0 with an exception set on failure. */
 static int is_noted(PyObject *state, PyObject *lane, PyObject *offset) {
-    PyObject *answer = offset == NULL ? NULL : PyObject_CallFunctionObjArgs(PyTuple_GetItem(state, NOTE), lane, offset, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(PyTuple_GetItem(state, NOTE), lane, offset, NULL);
     Py_XDECREF(answer);
     return answer != NULL;
 }
@@ -140,15 +140,10 @@ static PyObject *append_now(PyObject *state, PyObject *lane, PyObject *append, e
 
 /* The same for a record that is to wait. */
 static PyObject *let_wait(PyObject *state, PyObject *lane, PyObject *const *own, const el_new_record *record) {
-    PyObject *batch = PyObject_GetAttr(lane, PyTuple_GetItem(state, BATCH)), *unknown = NULL;
+    PyObject *batch = PyObject_GetAttr(lane, PyTuple_GetItem(state, BATCH));
     PyTypeObject *receipt_type = (PyTypeObject *)PyTuple_GetItem(state, RECEIPT);
     PyObject *receipt = batch == NULL ? NULL : el_gather(receipt_type, lane, batch, own, record);
     Py_XDECREF(batch);
-    if (receipt != NULL && sender_of(state)->has_notifier && !is_noted(state, lane, unknown = PyLong_FromLong(-1))) {
-        Py_DECREF(receipt);
-        receipt = NULL;
-    }
-    Py_XDECREF(unknown);
     return receipt;
 }
 

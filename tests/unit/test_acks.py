@@ -10,6 +10,9 @@ import pytest
 
 import eventlog
 from eventlog import Ack, EventLog, TopicPartition
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import GroupTable
+from eventlog.producer import acks
 from tests.support import members
 from tests.support.processes import Worker
 
@@ -157,12 +160,12 @@ def test_on_ack_reports_rising_offsets_up_to_the_last_record_of_each_group(log: 
 
 def test_on_ack_goes_on_with_what_is_sent_after_everything_was_acknowledged(log: EventLog) -> None:
     with log.producer() as producer, log.consumer(TOPIC, group=GROUP) as consumer:
-        acks: list[Ack] = []
+        heard_of: list[Ack] = []
         heard = threading.Condition()
 
         def hear(ack: Ack) -> None:
             with heard:
-                acks.append(ack)
+                heard_of.append(ack)
                 heard.notify()
 
         producer.on_ack(GROUP, hear)
@@ -171,7 +174,7 @@ def test_on_ack_goes_on_with_what_is_sent_after_everything_was_acknowledged(log:
             consumer.poll()
             consumer.commit()
             with heard:
-                assert heard.wait_for(lambda: acks and acks[-1].offset == receipt.offset, SECONDS), number  # noqa: B023
+                assert heard.wait_for(lambda: heard_of and heard_of[-1].offset == receipt.offset, SECONDS), number  # noqa: B023
 
 
 def test_a_callback_that_raises_is_called_no_more_and_its_error_is_raised_once(log: EventLog) -> None:
@@ -273,6 +276,7 @@ def test_every_record_of_threads_that_share_a_producer_is_heard_of(log: EventLog
                 offsets = [ack.offset for ack in ear.acks if ack.partition == number]
                 assert offsets == sorted(set(offsets)) and offsets[-1] == 599
 
+
 def test_a_record_of_a_deleted_topic_is_not_taken_for_one_of_its_successor(log: EventLog) -> None:
     with log.producer() as producer:
         receipt = producer.send(TOPIC, b"x", partition=0)
@@ -306,3 +310,97 @@ def test_an_ear_that_has_heard_of_a_deleted_topic_hears_of_its_successor(log: Ev
                 assert at_once.wait_for(lambda: heard and heard[-1] == count - 1, SECONDS), heard  # noqa: B023
             log.delete_topic(TOPIC)
             log.create_topic(TOPIC, partitions=2)
+
+
+def test_what_a_group_has_acknowledged_of_others_is_not_told(log: EventLog) -> None:
+    others = log.partition(TOPIC, 0)
+    ear = Ears({0: 205})
+    with log.producer(linger_ms=1_000_000) as producer, log.consumer(group=GROUP) as consumer:
+        where = TopicPartition(TOPIC, 0)
+        consumer.assign([where])
+        others.append_many([b"of others"] * 100)
+        consumer.commit({where: 100})
+        producer.on_ack(GROUP, ear)
+        first = producer.send(TOPIC, b"own", partition=0)
+        assert first.offset == 100
+        others.append_many([b"of others"] * 104)
+        last = producer.send(TOPIC, b"own", partition=0)
+        assert last.offset == 205
+        for committed in (100, 101, 150, 205, 206):
+            consumer.commit({where: committed})
+            receipt = {101: first, 206: last}.get(committed)
+            assert receipt is None or receipt.wait_acked(GROUP, SECONDS)
+        assert ear.reached.wait(SECONDS)
+    assert {ack.offset for ack in ear.acks} <= {100, 149, 204, 205} and ear.acks[-1].offset == 205
+    assert sum(ack.offset < 205 for ack in ear.acks) <= 1  # the first record is told of once, with whatever stood behind it
+
+
+def test_a_callback_hears_nothing_of_what_was_sent_before_it_came(log: EventLog) -> None:
+    ear = Ears({0: 2})
+    with log.producer() as producer:
+        producer.on_ack("another", print)
+        for _ in range(2):
+            producer.send(TOPIC, b"x", partition=0)
+        producer.on_ack(GROUP, ear)
+        acknowledge_all(log)
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        assert ear.reached.wait(SECONDS)
+    assert [ack.offset for ack in ear.acks] == [2]
+
+
+@pytest.mark.parametrize("error", [eventlog.LockTimeoutError("a process is stopped"), MemoryError()])
+def test_on_ack_goes_on_after_an_error_that_passes(log: EventLog, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    find = Groups.find
+    failures: list[Exception] = []
+
+    def fail_once(groups: Groups, name: str) -> GroupTable | None:
+        if threading.current_thread().name == "eventlog-acks" and not failures:
+            failures.append(error)
+            raise error
+        return find(groups, name)
+
+    monkeypatch.setattr(Groups, "find", fail_once)
+    monkeypatch.setattr(acks, "_PAUSE_SECONDS", 0.01)
+    ear = Ears({0: 0})
+    with log.producer() as producer:
+        producer.on_ack(GROUP, ear)
+        producer.send(TOPIC, b"x", partition=0)
+        acknowledge_all(log)
+        assert ear.reached.wait(SECONDS) and failures
+        producer.flush()  # nothing is wrong any more
+
+
+def test_an_error_with_one_group_keeps_no_other_from_being_heard(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = Groups.find
+
+    def fail(groups: Groups, name: str) -> GroupTable | None:
+        if name == "broken":
+            raise eventlog.LockTimeoutError("a process is stopped")
+        return find(groups, name)
+
+    monkeypatch.setattr(Groups, "find", fail)
+    monkeypatch.setattr(acks, "_PAUSE_SECONDS", 0.01)
+    ear = Ears({0: 0})
+    producer = log.producer()
+    producer.on_ack("broken", print)
+    producer.on_ack(GROUP, ear)
+    producer.send(TOPIC, b"x", partition=0)
+    acknowledge_all(log)
+    assert ear.reached.wait(SECONDS)
+    with pytest.raises(eventlog.LockTimeoutError):
+        producer.close()
+
+
+def test_the_runs_of_a_producers_own_records_stay_few(log: EventLog) -> None:
+    own = acks.OwnRecords()
+    for offset in range(0, 10_000, 2):
+        own.add(offset, 1)
+    assert len(own._starts) <= 1001
+    assert own.first_from(0) == 0 and own.first_from(9_999) == acks.NOTHING
+    own.forget_before(9_999)
+    own.add(20_000, 3)
+    own.add(20_000, 3)
+    own.add(20_003, 2)
+    own.add(20_002, 1)
+    assert own.first_from(0) == 20_000 and own.first_from(20_004) == 20_004 and own.first_from(20_005) == acks.NOTHING
