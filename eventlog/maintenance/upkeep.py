@@ -9,7 +9,7 @@ from typing import NamedTuple
 from eventlog.anchored import plain
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
-from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError
+from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
 from eventlog.groups.forget import expire_groups, unused_groups
 from eventlog.groups.holders import committed_by_group
 from eventlog.groups.registry import Groups
@@ -88,9 +88,11 @@ def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
         try:
             with closing(internals.separate_partition(topic.name, number)) as partition:
                 done = _maintain_partition(round_, partition, topic, committed.get(number, {}))
+        except TopicNotFoundError:
+            return  # deleted while this round came to it; one made anew has its turn in the next
         except (EventLogError, OSError) as error:
             if topic.name not in internals.topics.names():
-                return  # deleted while this round came to it
+                return
             round_.report.failures.append((f"{topic.name}-{number}", str(error)))
             continue
         if not done.is_idle:

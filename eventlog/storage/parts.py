@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventlog._native import lib
+from eventlog.errors import TopicNotFoundError
 from eventlog.holding import Holding
 from eventlog.storage.appender import Appender
 from eventlog.storage.head import SharedHead
+from eventlog.storage.poison import DELETED
 from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.swap import finish_swaps
 from eventlog.waiting import Signals
@@ -32,9 +34,12 @@ class Parts(NamedTuple):
         """Be the only one, of all processes, who deletes, replaces or copies segments; what a killed one began
         is finished first.
 
-        The block raises `LockTimeoutError`."""
+        The block raises `LockTimeoutError`, and `TopicNotFoundError` if the topic was deleted: what has its name may be another
+        one."""
         return segments_locked(self.directory, self.lock_timeout_ms, self._finish_swaps)
 
     def _finish_swaps(self) -> None:
+        if self.head.poison == DELETED:
+            raise TopicNotFoundError(f"the topic of {self.directory.name} was deleted")
         if finish_swaps(self.directory):
             lib.el_head_segments_changed(self.head.pointer)

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ import eventlog
 from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition
 from eventlog.clock import now_ms
 from eventlog.storage import compaction
+from eventlog.storage.cleaner import Cleaner
 from tests.support import kafka_format, stores
 from tests.support.heads import simulate_reboot
 
@@ -199,6 +201,30 @@ def test_both_orders_of_the_two_policies_delete_and_compact(log: EventLog) -> No
         assert len(list(partition.records())) < 20
     with pytest.raises(InvalidArgumentError, match="must be one of"):
         log.create_topic("wrong", config={"cleanup.policy": "delete,compress"})
+
+
+def test_a_pass_that_comes_late_touches_no_topic_that_was_made_anew(
+    log: EventLog, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_evenly(value: bytes) -> None:
+        for _ in range(300):
+            stores.open_partition(log).append(value, b"k")
+
+    fill_evenly(bytes(32))
+    put_in_place, made_anew = Cleaner._put_in_place, []
+
+    def make_anew(cleaner: Cleaner, *arguments: Any) -> bool:
+        if not made_anew:
+            log.delete_topic(stores.TOPIC)
+            log.create_topic(stores.TOPIC, config={"segment.bytes": 4096})
+            fill_evenly(bytes(31) + b"n")  # with segments of the same names
+            made_anew.append(True)
+        return put_in_place(cleaner, *arguments)
+
+    monkeypatch.setattr(Cleaner, "_put_in_place", make_anew)
+    for _ in range(2):
+        assert log.maintain().failures == []
+    assert made_anew and list(stores.open_partition(log).values()) == [bytes(31) + b"n"] * 300
 
 
 def test_little_memory_takes_more_passes_and_gives_the_same(log: EventLog, store: Path) -> None:
