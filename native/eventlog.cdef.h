@@ -224,7 +224,7 @@ typedef struct el_encoding {
     uint32_t settings_version; int16_t attributes; int16_t compresses; int16_t needs_keys; int64_t batch_bytes_max;
 } el_encoding;
 typedef struct el_appender {
-    int64_t segment_base; int log_fd; el_encoding encoding; int is_retired; int error_number; int32_t holder; ...;
+    int64_t segment_base; int log_fd; el_encoding encoding; int is_retired; int64_t unsure_end; int error_number; int32_t holder; ...;
 } el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import lib
+from eventlog.errors import EventLogError
 from eventlog.storage import names
-from eventlog.storage.glance import trusted_head
+from eventlog.storage.glance import PartitionOffsets, trusted_head
+from eventlog.storage.last_record import last_record_end
 from eventlog.storage.reader import LogReader, SegmentList
 from eventlog.storage.timestamps import offset_for_time
 
@@ -54,10 +56,40 @@ class Glimpse:
             records = reader.records(1, end_offset)
         return self._segments.bytes_from(base) - position, records[0].timestamp if records else -1
 
+    def last_record_end(self, start_offset: int, end_offset: int) -> int:
+        """The offset behind the last record between the two. Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
+        return last_record_end(self._reader, start_offset, end_offset)
+
     def offset_for_time(self, timestamp: int, start_offset: int, end_offset: int) -> int | None:
         """The first offset whose record has this timestamp or a later one, or None. Raises `CorruptLogError`."""
         with closing(self._reader()) as reader:
             return offset_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
+
+
+class Ends:
+    """Where the last records stand, of which each is looked for once: for many groups that have committed in one partition."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._found: dict[tuple[str, int], int] = {}
+
+    def lag(self, topic: str, partition: int, committed: int, offsets: PartitionOffsets) -> int:
+        """How many offsets lie from a committed one up to the end; 0 if none of them has a record: the log may end in a gap, or
+        in the marker of a transaction."""
+        position = max(committed, offsets.start_offset)
+        if position >= offsets.end_offset or position >= self._last_record_end(topic, partition, offsets):
+            return 0
+        return offsets.end_offset - position
+
+    def _last_record_end(self, topic: str, partition: int, offsets: PartitionOffsets) -> int:
+        found = self._found.get((topic, partition))
+        if found is None:
+            found = offsets.end_offset
+            with suppress(EventLogError):
+                if (seen := glimpse(self._store, topic, partition)) is not None:
+                    found = seen.last_record_end(offsets.start_offset, offsets.end_offset)
+            self._found[topic, partition] = found
+        return found
 
 
 def glimpse(store: Path, topic: str, partition: int) -> Glimpse | None:

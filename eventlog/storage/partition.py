@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from eventlog._native import ffi, lib
 from eventlog.anchored import plain
 from eventlog.errors import (
+    CorruptLogError,
     EventLogError,
     ForkedProcessError,
     InvalidArgumentError,
@@ -35,6 +37,7 @@ from eventlog.storage import files, names
 from eventlog.storage.appender import Appender
 from eventlog.storage.deletion import delete_before
 from eventlog.storage.head import SharedHead
+from eventlog.storage.last_record import last_record_end
 from eventlog.storage.limits import change_settings, is_behind, native_limits
 from eventlog.storage.parts import Parts
 from eventlog.storage.poison import DAMAGED, DELETED
@@ -486,11 +489,12 @@ class Partition:
         return self._segments.bytes_from(base) - position
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
-        """Block until there is a record at `offset` (with `durable`: on disk); False after `timeout` seconds."""
+        """Block until a record stands at `offset` or behind it (with `durable`: on disk); False after `timeout` seconds.
+
+        What compaction has taken away, and the marker that ends a transaction, is no record: `read` gives none there either."""
         _check_int("offset", offset, 0)
         check_timeout(timeout)
-        awaited = Awaited(1)
-        await_record(self, awaited, 0, offset, durable=check_bool("durable", durable))
+        check_bool("durable", durable)
 
         def look() -> bool:
             self._mapped()
@@ -498,7 +502,16 @@ class Partition:
             return False
 
         look()  # what happened just before would wake nobody any more
-        return wait_for_any(self._signals, awaited, timeout, look)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        awaited, wanted = Awaited(1), offset
+        while True:
+            await_record(self, awaited, 0, wanted, durable=durable)
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not wait_for_any(self._signals, awaited, remaining, look):
+                return False
+            if (end := nothing_up_to(self, offset, durable=durable)) is None:
+                return True
+            wanted = end
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -571,6 +584,24 @@ def await_record(partition: Partition, awaited: Awaited, place: int, offset: int
     """Let one place of `awaited` be for a record at `offset`; with `durable` for one that is on disk."""
     head = awaited.keep[place] = partition._mapped()
     lib.el_head_await(head, offset, durable, awaited.entries + place)
+
+
+def nothing_up_to(partition: Partition, offset: int, *, durable: bool) -> int | None:
+    """The end of the log if no record stands from `offset` on before it; None if one does, or `read` is to tell what is wrong."""
+    head, native = partition._mapped(), partition._native
+    end = int(lib.el_head_durable_offset(head) if durable else lib.el_head_end_offset(head))
+    if offset >= end:
+        return end
+    may_have_gaps = lib.el_head_may_have_gaps(head)
+    if end > native.unsure_end and not may_have_gaps:
+        return None
+    try:
+        records_end = last_record_end(lambda: partition._reader_of_its_own(_SMALL_BLOCK_BYTES), offset, end)
+    except (OffsetOutOfRangeError, CorruptLogError):
+        return None
+    if records_end == end and not may_have_gaps:
+        native.unsure_end = -1
+    return end if records_end <= offset else None
 
 
 def open_reader(partition: Partition, offset: int) -> LogReader:

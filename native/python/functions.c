@@ -221,7 +221,13 @@ static int read_timeout(PyObject *object, double *seconds) {
     return *seconds >= 0 && *seconds < SECONDS_END;
 }
 
-/* Look, and sleep once; 1 if there is a record then. */
+/* Does the log end in a record for sure? Compaction may have left a gap there, and a broker a marker. */
+static int ends_in_record(const el_appender *appender, int durable) {
+    int64_t end = durable ? el_head_durable_offset(appender->head) : el_head_end_offset(appender->head);
+    return end > appender->unsure_end && !el_head_may_have_gaps(appender->head);
+}
+
+/* Look, and sleep once; 1 if there is a record then, and that is sure. */
 static int sleep_once(el_appender *appender, int64_t offset, int durable, double seconds) {
     el_awaited awaited;
     int64_t milliseconds = seconds * 1000 < EL_AWAIT_MS_MAX ? (int64_t)(seconds * 1000 + 0.999) : EL_AWAIT_MS_MAX;
@@ -229,12 +235,12 @@ static int sleep_once(el_appender *appender, int64_t offset, int durable, double
     if (atomic_load(&appender->is_retired))
         return 0;
     if (el_first_ready(&awaited, 1, 0) == 0)
-        return 1;
+        return ends_in_record(appender, durable);
     int status;
     Py_BEGIN_ALLOW_THREADS
     status = el_await_any(appender->signals, el_signals_bell(appender->signals), &awaited, 1, milliseconds);
     Py_END_ALLOW_THREADS
-    return status == EL_DONE;
+    return status == EL_DONE && ends_in_record(appender, durable);
 }
 
 /* Go on waiting in Python, which finds out what has happened: for what is left of the time, if there is a limit. */

@@ -41,6 +41,7 @@ el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_ti
     appender->can_map = 1;
     appender->flush_always = flush_always;
     appender->lock_timeout_ms = lock_timeout_ms;
+    appender->unsure_end = el_head_end_offset(head);
     return appender;
 }
 

@@ -41,6 +41,9 @@ typedef struct el_appender {
     int flush_always;    /* each append is followed by a flush */
     el_encoding encoding; /* copied and replaced with the interpreter lock held, and copied by whoever gives that away meanwhile */
     int64_t lock_timeout_ms;
+    /* The end offset when the partition was opened: the log before may end in a marker of a transaction, behind which no record stands.
+     * -1: it does not. What is appended since ends in a record. */
+    int64_t unsure_end;
     /* What went wrong last, for the error message. */
     int error_number;
     int32_t holder;
