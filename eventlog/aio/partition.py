@@ -9,7 +9,7 @@ from eventlog.aio.hub import Hub
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record
-from eventlog.storage.partition import Partition, await_record
+from eventlog.storage.partition import Partition, await_record, nothing_up_to
 from eventlog.waiting import Awaited
 
 
@@ -72,12 +72,17 @@ class AsyncPartition:
         check_offset(offset)
         check_timeout(timeout)
 
+        nothing_before = offset
+
         def is_there() -> bool:
-            return (self.durable_offset if durable else self.end_offset) > offset
+            nonlocal nothing_before
+            end = nothing_up_to(self._partition, offset, durable=durable)
+            nothing_before = offset if end is None else max(offset, end)
+            return end is None
 
         def conditions() -> Awaited:
             awaited = Awaited(1)
-            await_record(self._partition, awaited, 0, offset, durable=durable)
+            await_record(self._partition, awaited, 0, nothing_before, durable=durable)
             return awaited
 
         return await self._hub.wait_until(is_there, conditions, timeout)

@@ -17,6 +17,7 @@ from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.glance import PartitionOffsets
+from eventlog.storage.glimpse import Ends
 from eventlog.storage.partition import check_offset_within
 
 
@@ -48,8 +49,9 @@ class GroupDescription(NamedTuple):
 def describe_all(groups: Groups) -> list[GroupDescription]:
     """All groups, sorted by name: each partition is looked at once for all of them."""
     known: dict[TopicPartition, PartitionOffsets] = {}
+    ends = Ends(groups.internals.path)
     looks = look_at_all(groups)
-    return [_describe(look, lag_of(groups.internals, look, known)) for look in looks]
+    return [_describe(look, lag_of(groups.internals, look, known, ends)) for look in looks]
 
 
 def _describe(look: GroupLook, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:

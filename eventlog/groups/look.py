@@ -13,6 +13,7 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage import names
 from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, glance_slots
 from eventlog.storage.glance import PartitionOffsets
+from eventlog.storage.glimpse import Ends
 
 
 class SeenOffset(NamedTuple):
@@ -49,12 +50,16 @@ class GroupLook(NamedTuple):
 
 
 def lag_of(
-    internals: Internals, look: GroupLook, known: dict[TopicPartition, PartitionOffsets] | None = None
+    internals: Internals,
+    look: GroupLook,
+    known: dict[TopicPartition, PartitionOffsets] | None = None,
+    ends: Ends | None = None,
 ) -> dict[TopicPartition, int | None]:
     """How many records each partition has behind the committed offset; None where nothing was committed yet.
 
-    What is `known` of partitions is not looked up again: for many groups, one after the other."""
+    What is `known` of partitions, and of their ends, is not looked up again: for many groups, one after the other."""
     known = {} if known is None else known
+    ends = Ends(internals.path) if ends is None else ends
     lags: dict[TopicPartition, int | None] = {}
     for place in look.partitions():
         seen = look.offsets.get(place)
@@ -67,7 +72,7 @@ def lag_of(
                 offsets = known[place] = internals.offsets(*place)
             except LookupError:
                 continue  # the topic is gone
-        lags[place] = max(0, offsets.end_offset - max(seen.committed, offsets.start_offset))
+        lags[place] = ends.lag(*place, seen.committed, offsets)
     return lags
 
 

@@ -13,7 +13,7 @@ from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
 from eventlog.storage.glance import PartitionOffsets
-from eventlog.storage.glimpse import glimpse
+from eventlog.storage.glimpse import Ends, glimpse
 
 _WINDOW_MS = 60_000
 _SAMPLE_MS_MIN = 1000  # a rate over less says little
@@ -86,7 +86,7 @@ def _progress(
     if seen.committed == NOTHING_COMMITTED:
         return Progress(offsets.start_offset, offsets.end_offset, member_id=member_id)
     position = max(seen.committed, offsets.start_offset)
-    lag = max(0, offsets.end_offset - position)
+    lag = Ends(internals.path).lag(*place, seen.committed, offsets)
     behind = _behind(internals, place, position, offsets, now) if lag else _NOTHING_BEHIND
     lag_bytes, lag_seconds, append_rate = behind
     commit_rate = _commit_rate(seen, sample, now)

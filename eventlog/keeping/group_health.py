@@ -10,6 +10,7 @@ from eventlog.groups.liveness import MemberLocks
 from eventlog.storage import names
 from eventlog.storage.acks import glance_unseen
 from eventlog.storage.glance import glance
+from eventlog.storage.glimpse import Ends
 
 _LAG_WITHOUT_MEMBERS = 10_000
 
@@ -29,7 +30,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         locks.close()
     if alive:
         yield from _hanging(store, state, alive)
-    lag = 0
+    lag, last = 0, Ends(store)
     for partition, stored in sorted(offsets.items()):
         ends = glance(store, *partition)
         if stored.offset < 0 or ends is None:
@@ -41,7 +42,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         elif stored.offset < ends.start_offset:
             text = f"it has committed {stored.offset} of {where}, which starts at {ends.start_offset}: the rest is deleted"
             yield "warning", text, None
-        lag += max(0, ends.end_offset - max(stored.offset, ends.start_offset))
+        lag += last.lag(*partition, stored.offset, ends)
     if not alive and lag >= _LAG_WITHOUT_MEMBERS:
         yield "warning", f"it has no members, and {lag} records are waiting for it", f"eventlog groups describe {name}"
 

@@ -511,7 +511,7 @@ class Partition:
                 return False
             if (end := nothing_up_to(self, offset, durable=durable)) is None:
                 return True
-            wanted = end
+            wanted = max(offset, end)
 
     # --- life --------------------------------------------------------------------------------------------
 
@@ -586,8 +586,16 @@ def await_record(partition: Partition, awaited: Awaited, place: int, offset: int
     lib.el_head_await(head, offset, durable, awaited.entries + place)
 
 
+def records_end(partition: Partition, start: int, end: int) -> int:
+    """The offset behind the last record between these two offsets; `start` if there is none.
+
+    Raises `CorruptLogError`, `OffsetOutOfRangeError`."""
+    partition._mapped()
+    return last_record_end(lambda: partition._reader_of_its_own(_SMALL_BLOCK_BYTES), start, end)
+
+
 def nothing_up_to(partition: Partition, offset: int, *, durable: bool) -> int | None:
-    """The end of the log if no record stands from `offset` on before it; None if one does, or `read` is to tell what is wrong."""
+    """The end of the log if no record stands from `offset` on; None if one does, or `read` is to tell what is wrong."""
     head, native = partition._mapped(), partition._native
     end = int(lib.el_head_durable_offset(head) if durable else lib.el_head_end_offset(head))
     if offset >= end:
@@ -596,12 +604,12 @@ def nothing_up_to(partition: Partition, offset: int, *, durable: bool) -> int | 
     if end > native.unsure_end and not may_have_gaps:
         return None
     try:
-        records_end = last_record_end(lambda: partition._reader_of_its_own(_SMALL_BLOCK_BYTES), offset, end)
+        behind_last = records_end(partition, offset, end)
     except (OffsetOutOfRangeError, CorruptLogError):
         return None
-    if records_end == end and not may_have_gaps:
+    if behind_last == end and not may_have_gaps:
         native.unsure_end = -1
-    return end if records_end <= offset else None
+    return end if behind_last <= offset else None
 
 
 def open_reader(partition: Partition, offset: int) -> LogReader:

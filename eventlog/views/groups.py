@@ -12,6 +12,7 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
 from eventlog.storage.glance import PartitionOffsets
+from eventlog.storage.glimpse import Ends
 
 OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 
@@ -40,20 +41,20 @@ def look_at_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
 
 def look_at_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupLook]:
     """All groups, sorted by name, with their lag in these topics."""
+    ends = Ends(groups.internals.path)
     for name in groups.internals.groups.names():
         try:
             group = Group(groups, name)
             description, committed = group.describe(), group.committed()
         except GroupNotFoundError:
             continue  # deleted meanwhile
-        yield GroupLook(description, committed, _lag(committed, offsets))
+        yield GroupLook(description, committed, _lag(committed, offsets, ends))
 
 
-def _lag(committed: Mapping[TopicPartition, int], offsets: OffsetsByTopic) -> dict[TopicPartition, int]:
+def _lag(committed: Mapping[TopicPartition, int], offsets: OffsetsByTopic, ends: Ends) -> dict[TopicPartition, int]:
     lag = {}
     for partition, offset in committed.items():
         of_topic = offsets.get(partition.topic, ())
         if partition.partition < len(of_topic):
-            start, end, _ = of_topic[partition.partition]
-            lag[partition] = max(0, end - max(offset, start))
+            lag[partition] = ends.lag(*partition, offset, of_topic[partition.partition])
     return lag

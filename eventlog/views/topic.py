@@ -12,7 +12,7 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.options import Setting
 from eventlog.storage.glance import PartitionOffsets, PartitionSize
-from eventlog.storage.partition import Partition
+from eventlog.storage.partition import Partition, records_end
 from eventlog.views.groups import look_at_groups
 
 _RATE_SECONDS = 60
@@ -109,9 +109,17 @@ def _describe_partition(
     if offsets.start_offset < offsets.end_offset:
         partition = log.partition(topic, number)
         oldest_ms = _timestamp_at(partition, offsets.start_offset)
-        newest_ms = _timestamp_at(partition, offsets.end_offset - 1)
+        newest_ms = _timestamp_at(partition, _last_offset(partition, offsets))
         rate = _rate(partition, offsets.end_offset, since_ms)
     return PartitionOverview(number, offsets, size, oldest_ms, newest_ms, rate)
+
+
+def _last_offset(partition: Partition, offsets: PartitionOffsets) -> int:
+    """The offset of the last record; that before the end where there is none, or it cannot be told."""
+    try:
+        return max(offsets.start_offset, records_end(partition, offsets.start_offset, offsets.end_offset) - 1)
+    except (CorruptLogError, OffsetOutOfRangeError):
+        return offsets.end_offset - 1
 
 
 def _timestamp_at(partition: Partition, offset: int) -> int | None:
