@@ -133,6 +133,11 @@ class Log:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
 
+    @property
+    def is_closed(self) -> bool:
+        """Was `close` called? Then nothing of the store can be used any more."""
+        return self._is_closed
+
     def _check_usable(self) -> None:
         if os.getpid() != self._process_id:
             raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")

@@ -89,6 +89,11 @@ class Flag:
         self._native: Any = ffi.new("el_flag *")
 
     @property
+    def pointer(self) -> Any:
+        """The native `el_flag`."""
+        return self._native
+
+    @property
     def raised(self) -> int:
         """How often it was raised."""
         return int(lib.el_flag_raised(self._native))

@@ -82,6 +82,7 @@ int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions)
 #define EL_SETTINGS_CHANGED ...
 #define EL_HELD_ALREADY ...
 #define EL_STALE_MEMBER ...
+#define EL_CLOSED ...
 
 /* store/signals.h */
 #define EL_SIGNALS_BYTES ...
@@ -203,7 +204,7 @@ void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *a
 int el_slots_dirty(const el_group *group, uint32_t slots, uint32_t *next, uint32_t *found, int capacity);
 typedef struct el_ack {
     el_group *group; el_signals *signals; int64_t member_epoch; int64_t timeout_ms; uint32_t slot; int32_t process_id;
-    int32_t holder;
+    int32_t holder; const el_flag *closed;
     ...;
 } el_ack;
 int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);

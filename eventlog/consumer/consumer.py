@@ -36,12 +36,14 @@ from eventlog.groups.membership import Membership
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
+from eventlog.holding import Holding
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.acks import NOBODY, Ack, commit_all, none_if_nothing
 from eventlog.waiting import Awaited, wait_for_any
 
+_nothing = bool  # to take: native code, which no signal's handler comes in between
 _CHUNK_RECORDS = 500
 _RECORDS_MAX = 2**63 - 1
 
@@ -85,6 +87,7 @@ class Consumer:
         self._committed_at = time.monotonic()
         self._fenced: StaleMemberError | None = None
         self._is_closing = False
+        self._is_in_close = False
         if topics is not None:
             self.subscribe(topics)
         _consumers.add(self)
@@ -514,7 +517,7 @@ class Consumer:
 
     def _commit_finished_by_itself(self) -> None:
         """With auto_commit: commit what is finished. What was lost meanwhile is found by the next look at the group."""
-        if self._auto_commit_s is None:
+        if self._auto_commit_s is None or not self._is_store_open():
             return
         finished = [lane for lane in self._assigned.moved if lane.finished is not None]
         with suppress(StaleMemberError):
@@ -664,40 +667,58 @@ class Consumer:
         """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store.
 
         Nobody says by this that what was handed out is finished."""
-        if not isinstance(self._lock, _Refusing) and self._lock.acquire(timeout=timeout):
-            with _Release(self._lock):
+        lock = self._lock
+        if not isinstance(lock, _Refusing) and lock.acquire(timeout=timeout):
+            with Holding(_nothing, lock.release):
                 self._close(is_finished=False)
 
     def _close(self, *, is_finished: bool) -> None:
-        if isinstance(self._lock, _Refusing) or self._is_closing:  # a listener that hears of the end may close, too
+        if isinstance(self._lock, _Refusing) or self._is_in_close:  # a listener that hears of the end may close, too
             return
         with self._exclusively():
-            self._is_closing = True
-            membership = self._membership
-            lost = membership.lost() if membership is not None else []
-            if membership is not None:
-                membership.forget(lost)
-            self._drop(lost)  # first, so that it keeps nothing else from being committed
+            self._is_in_close = True
             try:
-                self._lay_aside()
-                if is_finished:
-                    self._finish()
-                self._commit_finished_by_itself()
-                if lost:
-                    self._listener.lost(lost)
-                if membership is not None and membership.owned:
-                    self._listener.revoked(sorted(membership.owned))
+                if not self._is_closing:
+                    self._say_goodbye(is_finished)
             finally:
-                self._membership = None
-                self._drop(list(self._assigned.lanes))
-                self._lock = _Refusing(StoreClosedError(f"{self!r} is closed"))
-                if membership is not None:
-                    membership.leave()
+                self._is_in_close = False
+                self._leave()
+
+    def _say_goodbye(self, is_finished: bool) -> None:
+        """Commit what is due, and tell the listener. What goes wrong here is raised, but keeps nobody in the group."""
+        self._is_closing = True
+        membership = self._membership if self._is_store_open() else None
+        lost = membership.lost() if membership is not None else []
+        if membership is not None:
+            membership.forget(lost)
+        self._drop(lost)  # first, so that it keeps nothing else from being committed
+        self._lay_aside()
+        if is_finished:
+            self._finish()
+        self._commit_finished_by_itself()
+        if lost:
+            self._listener.lost(lost)
+        if membership is not None and membership.owned:
+            self._listener.revoked(sorted(membership.owned))
+
+    def _leave(self) -> None:
+        """Leave the group, and let nobody use the consumer any more: that last, so that a close that was interrupted, or could
+        not change the catalog, is done again."""
+        if self._membership is not None and self._is_store_open():
+            self._membership.leave()
+        self._membership = None
+        self._drop(list(self._assigned.lanes))
+        self._lock = _Refusing(StoreClosedError(f"{self!r} is closed"))
+
+    def _is_store_open(self) -> bool:
+        """Not where the store was closed over a consumer that was busy: then nothing can be left or committed any more."""
+        return not self._log.is_closed
 
     def _exclusively(self) -> Any:
-        if not self._lock.acquire(False):
+        lock = self._lock
+        if not lock.acquire(False):
             self._refuse_concurrent_use()
-        return _Release(self._lock)
+        return Holding(_nothing, lock.release)
 
     def _refuse_concurrent_use(self) -> NoReturn:
         raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread a consumer of its own")
@@ -745,19 +766,6 @@ class _Undisturbed:
     """Stands for the membership of a consumer without a group."""
 
     wants_attention = False
-
-
-class _Release:
-    """Gives the lock back that was taken, at the end of a block."""
-
-    def __init__(self, lock: Any) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class _Refusing:

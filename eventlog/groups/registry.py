@@ -98,3 +98,4 @@ class Groups:
                 steps.callback(table.acks.close)
                 if not table.acks.is_deleted:
                     steps.callback(persist, self.internals, table, flush=self.internals.fsync != "never")
+                steps.callback(table.acks.end_commits)  # first: what returned before is brought to the catalog

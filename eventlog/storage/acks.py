@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.access import new_file, open_existing_into
-from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError
+from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError, StoreClosedError
 from eventlog.storage import files
 from eventlog.storage.shared import SharedFile, boot_id
-from eventlog.waiting import Awaited, Signals
+from eventlog.waiting import Awaited, Flag, Signals
 
 NOBODY = 0
 NOTHING_COMMITTED = -1
@@ -23,6 +23,7 @@ SEATS = int(lib.EL_SEATS)
 
 _SLOTS_A_STEP = 32
 _DIRTY_A_CALL = 1024
+_SETTLE_MS = 1000
 
 
 def none_if_nothing(offset: int) -> int | None:
@@ -94,6 +95,8 @@ class AckTable(SharedFile):
         super().__init__(path, lock_timeout_ms=lock_timeout_ms)
         self._signals = signals
         self._stored = stored
+        self._closed = Flag(signals)
+        self._used: set[int] = set()  # slots in which somebody of this process may be committing
         self.join()
 
     def _bytes_min(self) -> int:
@@ -137,57 +140,64 @@ class AckTable(SharedFile):
     # --- the group -----------------------------------------------------------------------------------------
 
     @property
+    def group(self) -> Any:
+        """The native `el_group`. Raises `StoreClosedError` once it is closed here."""
+        if self.pointer is None:
+            raise StoreClosedError(f"{self!r} is closed")
+        return self.pointer
+
+    @property
     def generation(self) -> int:
         """The generation that was announced last."""
-        return int(lib.el_group_generation(self.pointer))
+        return int(lib.el_group_generation(self.group))
 
     @property
     def changes(self) -> int:
         """Grows with every generation, every partition that is given up, every reset, and with deletion."""
-        return int(lib.el_group_changes(self.pointer))
+        return int(lib.el_group_changes(self.group))
 
     @property
     def is_deleted(self) -> bool:
         """The group is not in the catalog any more, or that is being decided just now."""
-        return bool(lib.el_group_is_deleted(self.pointer))
+        return bool(lib.el_group_is_deleted(self.group))
 
     def announce(self, generation: int) -> None:
         """Tell the members that there is a new generation."""
-        lib.el_group_announce(self.pointer, self._signals.pointer, generation)
+        lib.el_group_announce(self.group, self._signals.pointer, generation)
 
     def refuse_commits(self, slots: int) -> None:
         """Let no commit through from now on, and wait for those that had begun, in the first so many slots. Raises
         `LockTimeoutError`."""
-        lib.el_group_refuse_commits(self.pointer, True)
+        lib.el_group_refuse_commits(self.group, True)
         for slot in range(slots):
             self.ack(slot, NOBODY).settle()
 
     def accept_commits(self) -> None:
         """Let commits through again."""
-        lib.el_group_refuse_commits(self.pointer, False)
+        lib.el_group_refuse_commits(self.group, False)
 
     def set_deleted(self, slots: int) -> None:
         """Let no commit through any more, and wake everybody who waits for one."""
-        lib.el_group_set_deleted(self.pointer, self._signals.pointer, slots)
+        lib.el_group_set_deleted(self.group, self._signals.pointer, slots)
 
     def await_change(self, awaited: Awaited, place: int, known_changes: int) -> None:
         """Let one place of `awaited` be for a change."""
-        awaited.keep[place] = self.pointer
-        lib.el_group_await(self.pointer, known_changes, awaited.entries + place)
+        awaited.keep[place] = self.group
+        lib.el_group_await(self.group, known_changes, awaited.entries + place)
 
     # --- seats ---------------------------------------------------------------------------------------------
 
     def sit(self, seat: int, member_epoch: int) -> None:
         """Give a seat to a new member, unless a later one has it."""
-        lib.el_group_sit(self.pointer, seat, member_epoch)
+        lib.el_group_sit(self.group, seat, member_epoch)
 
     def seen(self, seat: int, member_epoch: int) -> None:
         """The member is at work: its lease begins anew."""
-        lib.el_group_seen(self.pointer, seat, member_epoch)
+        lib.el_group_seen(self.group, seat, member_epoch)
 
     def unseen_ms(self, seat: int, member_epoch: int) -> int:
         """Milliseconds since the member was seen at work; -1 if it does not have the seat."""
-        return int(lib.el_group_unseen_ms(self.pointer, seat, member_epoch))
+        return int(lib.el_group_unseen_ms(self.group, seat, member_epoch))
 
     # --- slots ---------------------------------------------------------------------------------------------
 
@@ -207,51 +217,64 @@ class AckTable(SharedFile):
     def initialise_slot(self, slot: int) -> None:
         """Make a new slot, which nobody else knows yet."""
         self.reserve(slot + 1)
-        lib.el_slot_initialise(self.pointer, slot, NOTHING_COMMITTED, -1, 0)
+        lib.el_slot_initialise(self.group, slot, NOTHING_COMMITTED, -1, 0)
 
     def committed(self, slot: int) -> int:
         """The committed offset, or `NOTHING_COMMITTED`."""
-        return int(lib.el_slot_committed(self.pointer, slot))
+        return int(lib.el_slot_committed(self.group, slot))
 
     def committed_ms(self, slot: int) -> int:
         """When that was committed, in milliseconds since the epoch."""
-        return int(lib.el_slot_committed_ms(self.pointer, slot))
+        return int(lib.el_slot_committed_ms(self.group, slot))
 
     def owner(self, slot: int) -> int:
         """The epoch of the member that owns the slot, or `NOBODY`."""
-        return int(lib.el_slot_owner(self.pointer, slot))
+        return int(lib.el_slot_owner(self.group, slot))
 
     def dirty(self, slots: int) -> list[int]:
         """The slots, of the first so many, whose committed offset the catalog does not have."""
         found: list[int] = []
         following, some = ffi.new("uint32_t *"), ffi.new("uint32_t[]", _DIRTY_A_CALL)
-        while count := lib.el_slots_dirty(self.pointer, slots, following, some, _DIRTY_A_CALL):
+        while count := lib.el_slots_dirty(self.group, slots, following, some, _DIRTY_A_CALL):
             found.extend(some[0:count])
         return found
 
     def begin_persist(self, interval_ms: int) -> bool:
         """May this process bring offsets to the catalog now, or did another one begin just before?"""
-        return bool(lib.el_group_begin_persist(self.pointer, interval_ms))
+        return bool(lib.el_group_begin_persist(self.group, interval_ms))
 
     def await_commit(self, awaited: Awaited, place: int, slot: int, offset: int) -> None:
         """Let one place of `awaited` be for a committed offset past `offset`."""
-        awaited.keep[place] = self.pointer
-        lib.el_slot_await(self.pointer, slot, offset, awaited.entries + place)
+        awaited.keep[place] = self.group
+        lib.el_slot_await(self.group, slot, offset, awaited.entries + place)
 
     def ack(self, slot: int, member_epoch: int) -> Ack:
         """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""
-        return Ack(self, self._signals, slot, member_epoch, self._lock_timeout_ms)
+        self._used.add(slot)
+        return Ack(self, self._signals, slot, member_epoch, self._lock_timeout_ms, self._closed)
+
+    def end_commits(self) -> None:
+        """Let no commit of this process through any more; those that are under way are done on return."""
+        self._closed.raise_()
+        timeout_ms = _SETTLE_MS
+        for slot in list(self._used):
+            ack = self.ack(slot, NOBODY)
+            ack.native.timeout_ms = timeout_ms
+            if lib.el_ack_settle(ack.native) != lib.EL_DONE:
+                timeout_ms = 0  # a holder that is stopped: whoever of this process waits for it finds the flag
 
 
 class Ack:
     """What one member may do with one slot. `native` is the `el_ack`."""
 
-    def __init__(self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int) -> None:
+    def __init__(
+        self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int, closed: Flag
+    ) -> None:
         self.table = table
         self.slot = slot
-        self._keep = (table.pointer, signals.pointer)
+        self._keep = (table.group, signals.pointer, closed.pointer)
         self.native: Any = ffi.new("el_ack *")
-        self.native.group, self.native.signals = self._keep
+        self.native.group, self.native.signals, self.native.closed = self._keep
         self.native.member_epoch = member_epoch
         self.native.timeout_ms = lock_timeout_ms
         self.native.slot = slot
@@ -265,7 +288,7 @@ class Ack:
     def commit(self, offset: int) -> None:
         """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
 
-        Raises `StaleMemberError`, `LockTimeoutError`."""
+        Raises `StaleMemberError`, `LockTimeoutError`, `StoreClosedError`."""
         self.check(lib.el_ack_commit(self.native, offset, True))
 
     def commit_function(self) -> Callable[[int], int]:
@@ -310,6 +333,8 @@ class Ack:
                 "the partition is not this member's any more: the group has a new generation, was reset or deleted; "
                 "nothing was committed, and poll goes on from the committed offsets"
             )
+        if status == lib.EL_CLOSED:
+            raise StoreClosedError("the store was closed: nothing was committed")
         if status == lib.EL_LOCK_TIMEOUT:
             raise LockTimeoutError(
                 f"process {self.native.holder} has held a mutex of {self.table.path} for more than "

@@ -242,9 +242,12 @@ static void unlock(el_ack *ack) {
     pthread_mutex_unlock(&slot_of(ack)->lock.mutex);
 }
 
-static int is_stale(const el_ack *ack) {
+/* What keeps the holder of the mutex from committing, or EL_DONE. */
+static int refusal(const el_ack *ack) {
     int64_t owner = atomic_load_explicit(&slot_of(ack)->owner, memory_order_relaxed);
-    return owner != ack->member_epoch || el_group_is_deleted(ack->group);
+    if (owner != ack->member_epoch || el_group_is_deleted(ack->group))
+        return EL_STALE_MEMBER;
+    return ack->closed != NULL && el_flag_raised(ack->closed) > 0 ? EL_CLOSED : EL_DONE;
 }
 
 static void advance(el_ack_slot *slot, int64_t offset) {
@@ -257,9 +260,8 @@ int el_ack_commit(el_ack *ack, int64_t offset, int may_wait) {
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("commit.locked");
-    if (is_stale(ack))
-        status = EL_STALE_MEMBER;
-    else
+    status = refusal(ack);
+    if (status == EL_DONE)
         advance(slot_of(ack), offset);
     unlock(ack);
     EL_FAULT_POINT("commit.unlocked");
@@ -274,8 +276,8 @@ int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *fai
     while (locked < count && status == EL_DONE) {
         *failed = locked;
         status = lock(acks[locked]);
-        if (status == EL_DONE && is_stale(acks[locked++]))
-            status = EL_STALE_MEMBER;
+        if (status == EL_DONE)
+            status = refusal(acks[locked++]);
         EL_FAULT_POINT("commit.one_locked");
     }
     for (int i = 0; i < locked; i++) {

@@ -161,10 +161,11 @@ typedef struct el_ack {
     uint32_t slot;
     int32_t process_id;
     int32_t holder; /* with EL_LOCK_TIMEOUT: who has the mutex */
+    const el_flag *closed; /* raised once this process lets go of the group: nothing is committed here any more; NULL: never */
 } el_ack;
 
-/* Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing. EL_DONE, EL_STALE_MEMBER, or
- * EL_LOCK_TIMEOUT: without may_wait at once when somebody else has the mutex. */
+/* Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing. EL_DONE, EL_STALE_MEMBER,
+ * EL_CLOSED, or EL_LOCK_TIMEOUT: without may_wait at once when somebody else has the mutex. */
 int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
 
 /* The same for several slots, given in ascending order: all of them or, with any other answer than EL_DONE, none. *failed is

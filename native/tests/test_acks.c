@@ -121,6 +121,22 @@ static void test_nothing_is_committed_to_a_deleted_group(void) {
     el_group_unmap(group);
 }
 
+static void test_nothing_is_committed_once_the_process_lets_go_of_the_group(void) {
+    el_group *group = new_group();
+    el_flag closed = {0};
+    el_ack one = member(group, 0, 0), other = member(group, 1, 0);
+    one.closed = &closed;
+    el_ack *both[2] = {&one, &other};
+    int64_t offsets[2] = {6, 7};
+    int failed;
+    CHECK(el_ack_commit(&one, 5, 1) == EL_DONE && el_ack_settle(&one) == EL_DONE);
+    el_flag_raise(&closed, signals);
+    CHECK(el_ack_commit(&one, 6, 1) == EL_CLOSED && el_slot_committed(group, 0) == 5);
+    CHECK(el_ack_commit_all(both, offsets, 2, &failed) == EL_CLOSED && failed == 0 && el_slot_committed(group, 1) == -1);
+    CHECK(el_ack_commit(&other, 7, 1) == EL_DONE && el_ack_settle(&one) == EL_DONE); /* every mutex was given back */
+    el_group_unmap(group);
+}
+
 static void test_a_holder_that_dies_inside_stops_nobody(void) {
     el_group *group = new_group();
     el_ack one = member(group, 0, 100);
@@ -206,6 +222,7 @@ int main(void) {
     test_a_reset_sets_any_offset_and_fences_the_owner();
     test_a_commit_of_several_slots_is_all_or_nothing();
     test_nothing_is_committed_to_a_deleted_group();
+    test_nothing_is_committed_once_the_process_lets_go_of_the_group();
     test_a_holder_that_dies_inside_stops_nobody();
     test_the_wait_for_a_slot_is_bounded_and_names_its_holder();
     test_slots_are_dirty_until_the_catalog_has_them();
