@@ -191,7 +191,19 @@ def is_disk_full(error_number: int | None) -> bool:
 def failure_of(what: str, error: OSError) -> EventLogError:
     """What an `OSError` is to users: `DiskFullError` or `EventLogError`, with what it was about."""
     kind = DiskFullError if is_disk_full(error.errno) else EventLogError
-    return kind(f"{what}: {error}")
+    return kind(f"{what}: {error}{_out_of_files_help() if error.errno == errno.EMFILE else ''}")
+
+
+def is_out_of_files(error: EventLogError) -> bool:
+    """Does it tell that this process may open no more files?"""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EMFILE
+
+
+def _out_of_files_help() -> str:
+    from resource import RLIMIT_NOFILE, getrlimit
+
+    limit, hard_limit = getrlimit(RLIMIT_NOFILE)
+    return f"; this process may have {limit} open, and a partition that is in use takes 4: 'ulimit -n {hard_limit}' allows more"
 
 
 def raise_together(failures: Sequence[BaseException]) -> None:

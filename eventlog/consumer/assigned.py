@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eventlog.consumer.lane import Lane
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, is_out_of_files
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.records.record import Record, TopicPartition
@@ -56,7 +56,7 @@ class Assigned:
         is_idle = True
         for place, lane in enumerate(order, first):
             try:
-                records = lane.fetch(records_max, reset) if not lane.is_paused else []
+                records = self._fetch(lane, records_max, reset) if not lane.is_paused else []
             except EventLogError as error:
                 failed = failed or (place, error)
                 if place == first:
@@ -75,6 +75,17 @@ class Assigned:
         if is_idle and failed is not None:
             self._turn = failed[0] % len(order)
             raise failed[1]
+
+    def _fetch(self, lane: Lane, records_max: int, reset: str) -> list[Record]:
+        """The next records of a lane; where this process may open no more files, the others close theirs till their turn."""
+        try:
+            return lane.fetch(records_max, reset)
+        except EventLogError as error:
+            if not is_out_of_files(error):
+                raise
+        for other in self._order:
+            other.close()
+        return lane.fetch(records_max, reset)
 
     def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
