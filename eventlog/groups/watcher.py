@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from contextlib import suppress
 from typing import Protocol
 
 from eventlog.catalog.groups import GroupState
@@ -71,7 +72,8 @@ class Watcher(threading.Thread):
                     self._unwatchable.add(self._watched[descriptor])
                     self._forget_process(descriptor)
             if not self._is_stopped:
-                self._look()
+                with suppress(EventLogError, OSError, MemoryError):  # the next look may be better
+                    self._look()
 
     def _look(self) -> None:
         with self._lock:

@@ -20,6 +20,7 @@ from tests.support.stores import TOPIC
 
 GROUP = "group"
 _LOOKS = 20
+_SECONDS = 30.0
 _DESCRIPTORS_OF_ONE_PROCESS = 2  # the first one, and once more after it was told to look again
 
 
@@ -79,6 +80,26 @@ def test_a_member_keeps_its_partitions_whatever_its_process_does_besides(store: 
             assert other.receive() == (1, []), "members that another process sees, and records that it is handed"
         consumer.commit()
         assert log.group(GROUP).committed() == {eventlog.TopicPartition(TOPIC, 0): 2}
+
+
+def test_others_are_watched_on_after_memory_was_short_for_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: SimpleQueue[str] = SimpleQueue()
+
+    def look_in_vain(self: Watcher) -> None:
+        monkeypatch.setattr(Watcher, "_look", look)
+        looks.put("in vain")
+        raise MemoryError
+
+    def look(self: Watcher) -> None:
+        _look(self)
+        looks.put("well")
+
+    _look = Watcher._look
+    monkeypatch.setattr(watcher, "_LOOK_AGAIN_MS", 10)
+    monkeypatch.setattr(Watcher, "_look", look_in_vain)
+    with eventlog.open(store) as log, log.consumer(TOPIC, group=GROUP) as consumer:
+        consumer.poll(timeout=0)
+        assert [looks.get(timeout=_SECONDS) for _ in range(2)] == ["in vain", "well"]
 
 
 def test_two_handles_of_one_process_are_two_members(store: Path) -> None:
