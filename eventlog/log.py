@@ -60,6 +60,7 @@ class Internals(NamedTuple):
     copy_catalog: Callable[[Path], None]
     note_gaps: Callable[[str], None]
     close_partition: Callable[[str, int], None]
+    free_dead_readers: Callable[[], int]
 
 
 @tells_failures()
@@ -110,6 +111,7 @@ class Log:
             self._environment.copy_to,
             self._topics.note_gaps,
             self._close_partition,
+            self._environment.free_dead_readers,
         )
         self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
         if fsync == "interval":

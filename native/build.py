@@ -45,6 +45,7 @@ def _builder(
         #include "python/functions.h"
         #include "python/holding.h"
         #include "python/iterators.h"
+        #include "python/nesting.h"
         #include "python/objects.h"
         """,
         sources=sources,

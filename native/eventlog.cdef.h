@@ -331,3 +331,6 @@ int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset)
 
 /* python/holding.h */
 int el_new_holding_type(uintptr_t list);
+
+/* python/nesting.h */
+int el_new_nested_type(uintptr_t list);

@@ -6,17 +6,19 @@ Source of the rules: https://lmdb.readthedocs.io, "Environment class" and "Cavea
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, TypeVar, cast, overload
 
 import lmdb
 
 from eventlog.access import open_file, refuse_link
+from eventlog.catalog.sharing import Environments, Opened, SharedEnvironment, guard_of
 from eventlog.errors import (
     DiskFullError,
     EventLogError,
@@ -26,8 +28,9 @@ from eventlog.errors import (
     is_disk_full,
     tells_failures,
 )
+from eventlog.nesting import Nested
 
-_MAP_BYTES = 2**30  # address space, not disk
+_MAP_BYTES = 2**30  # address space, not disk; doubled until the file fills a quarter of it, and again when it fills half
 _DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
@@ -35,37 +38,34 @@ _DATA_FILE = "data.mdb"
 _LOCK_FILE = "lock.mdb"
 _LOCK_BYTES = 72 * 1024  # a header, and 64 bytes a reader
 _META_PAGES = 2
-_OTHERS_SECONDS_MAX = 10.0  # as long as others wait for a lock
-_LOOK_SECONDS = 0.1  # a thread that was interrupted may have told nobody that its transaction ended
+_ATTEMPTS = 3  # to begin a transaction; between them what is in its way is put right
 _FREE_BYTES_MIN = 2**20  # more than a transaction writes at once
 
 
 @contextmanager
-def _lmdb_failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
-    """Let an error of LMDB become `DiskFullError` or `kind`, with what could not be done in `directory`."""
+def _failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
+    """Let an error of LMDB or of the system become `DiskFullError` or `kind`, with what could not be done in `directory`."""
     try:
         yield
     except lmdb.Error as error:
-        raise (DiskFullError if _is_full(directory, error) else kind)(f"{what}: {error}") from error
-
-
-@contextmanager
-def _failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
-    """The same, and for an error of the system, too."""
-    try:
-        with _lmdb_failures_told(directory, what, kind):
-            yield
+        raise _told(directory, what, error, kind) from error
     except OSError as error:
         if is_disk_full(error.errno):
             raise failure_of(what, error) from error
         raise kind(f"{what}: {error}") from error
 
 
+def _told(directory: Path, what: str, error: lmdb.Error, kind: type[EventLogError] = EventLogError) -> EventLogError:
+    if isinstance(error, lmdb.MapFullError):
+        return DiskFullError(f"{what}: this process may have no more address space for it (ulimit -v); nothing was changed")
+    return (DiskFullError if _is_full(directory, error) else kind)(f"{what}: {error}")
+
+
 def _is_full(directory: Path, error: lmdb.Error) -> bool:
     """Is it for want of room that LMDB failed? A quota has no error of its own there, and a write that found room for a part of
     its bytes only is said to be EIO."""
     code = getattr(error, "code", None)
-    if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)) or is_disk_full(code):
+    if isinstance(error, lmdb.DiskError) or is_disk_full(code):
         return True
     try:
         return code == errno.EIO and shutil.disk_usage(directory).free < _FREE_BYTES_MIN
@@ -73,124 +73,58 @@ def _is_full(directory: Path, error: lmdb.Error) -> bool:
         return False
 
 
-Gate = Callable[[], AbstractContextManager[None]]
-
-
-class _Opened(NamedTuple):
-    environment: lmdb.Environment
-    databases: dict[bytes, Any]
-    is_read_only: bool
-
-
-class _Environments:
-    """The environments that are open in this process, by the device and inode of their directory.
-
-    LMDB must be opened once in a process, and a child of fork() must not use what its parent opened. The child closes its
-    copies, so that it can open the store itself; a fork waits until no transaction is under way, because closing would
-    abort it for the parent, too."""
-
-    def __init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        # A condition by itself is given back in Python, where a signal's handler may raise before that is done.
-        self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
-        self.users: dict[tuple[int, int], int] = {}
-        self.opened: dict[tuple[int, int], _Opened] = {}
-        self.transactions: set[object] = set()  # that are under way
-        self.renewing = 0
-
-    def share(self, directory: Path, create: bool, read_only: bool) -> tuple[int, int]:
-        """Open the environment of a directory, or take part in the one that is open; who writes waits for who only reads."""
-        with _failures_told(directory, f"the catalog in {directory} cannot be opened", StoreOpenError):
-            status = directory.stat()
-        key = status.st_dev, status.st_ino
-        with self.lock:
-            self.changed.wait_for(lambda: read_only or key not in self.opened or not self.opened[key].is_read_only)
-            if key not in self.opened:
-                self.opened[key] = _open_read_only(directory) if read_only else _open(directory, create)
-            self.users[key] = self.users.get(key, 0) + 1
-            return key
-
-    def current(self, key: tuple[int, int], directory: Path) -> _Opened | None:
-        """The environment as it is open now; None if it was closed. One that could not be opened anew is tried once more."""
-        opened = self.opened.get(key)
-        if opened is None:
-            with self.lock:
-                if key in self.users and key not in self.opened:
-                    self.opened[key] = _open(directory, create=False)
-                opened = self.opened.get(key)
-        return opened
-
-    def renew(self, key: tuple[int, int], directory: Path, failed: _Opened) -> bool:
-        """Open an environment anew that does nothing more since a write has failed; another thread may have done so already.
-
-        The caller has begun a transaction that LMDB refused, and waits for those of others, unless they wait here, too: LMDB
-        may not close what is in use. False tells that one did not end in time."""
-        with self.lock:
-            self.renewing += 1
-            try:
-                if not self.changed.wait_for(lambda: self._is_renewable(key, failed), _OTHERS_SECONDS_MAX):
-                    return False
-                if self.opened.get(key) is failed:
-                    failed.environment.close()
-                    del self.opened[key]
-                    self.opened[key] = _open(directory, create=False)
-                return True
-            finally:
-                self.renewing -= 1
-                self.changed.notify_all()
-
-    def _is_renewable(self, key: tuple[int, int], failed: _Opened) -> bool:
-        return self.opened.get(key) is not failed or len(self.transactions) == self.renewing
-
-    def give_back(self, key: tuple[int, int]) -> None:
-        """Close the environment if this was its last user."""
-        with self.lock:
-            self.users[key] -= 1
-            if self.users[key] == 0:
-                del self.users[key]
-                if key in self.opened:  # else it could not be opened anew
-                    self.opened.pop(key).environment.close()
-                self.changed.notify_all()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Keep fork() away."""
-        transaction = object()
-        try:
-            with self.lock:
-                self.transactions.add(transaction)
-            yield
-        finally:
-            self.transactions.discard(transaction)  # first of all, whatever interrupts the rest
-            with self.lock:
-                self.changed.notify_all()
-
-    def before_fork(self) -> None:
-        """Wait for the transactions of other threads, and let none begin."""
-        self.lock.acquire()
-        while self.transactions:
-            self.changed.wait(_LOOK_SECONDS)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        self.lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """Close what belongs to the parent: its locks and reader slots are bound to its process id and stay."""
-        for opened in self.opened.values():
-            opened.environment.close()
-        self._forget()
-
-
-_environments = _Environments()
+_environments = Environments()
 os.register_at_fork(
     before=_environments.before_fork,
     after_in_parent=_environments.after_fork_in_parent,
     after_in_child=_environments.after_fork_in_child,
 )
+
+Gate = Callable[[], AbstractContextManager[None]]
+Made = TypeVar("Made")
+Answer = TypeVar("Answer")
+
+
+class _Handed:
+    """A transaction as a block gets it; afterwards it refers to nothing. LMDB's own object keeps the place of a reader, and an
+    exception that somebody keeps would keep that, by the frames that it has come through."""
+
+    __slots__ = ("transaction",)
+
+    def __init__(self, transaction: lmdb.Transaction) -> None:
+        self.transaction: lmdb.Transaction | None = transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transaction, name)
+
+
+class _Surroundings:
+    """What surrounds a transaction: errors of LMDB become ours, and the last one closes an environment that nobody uses.
+
+    It is left last, when an interrupt leaves nothing behind."""
+
+    def __init__(self, directory: Path, shared: SharedEnvironment, make: Callable[[lmdb.Transaction], Any] | None) -> None:
+        self._directory = directory
+        self._shared = shared
+        self._make = make
+        self._handed: _Handed | None = None
+
+    def __enter__(self) -> None:
+        """Nothing is held yet."""
+
+    def hand_over(self, transaction: lmdb.Transaction) -> Any:
+        """What the block gets."""
+        self._handed = handed = _Handed(transaction)
+        return handed if self._make is None else self._make(cast(lmdb.Transaction, handed))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._handed is not None:
+            self._handed.transaction = None
+        self._shared.leave_after_transaction()
+        if isinstance(error, lmdb.MapFullError):
+            self._shared.has_run_full = True
+        if isinstance(error, lmdb.Error):  # what else is done in a transaction has its own errors
+            raise _told(self._directory, "the catalog failed", error) from error
 
 
 @tells_failures()
@@ -206,52 +140,102 @@ class CatalogEnvironment:
     def __init__(self, directory: Path, *, create: bool, gate: Gate = nullcontext, read_only: bool = False) -> None:
         self._directory = directory
         self._gate = gate
+        self._is_closed = False
         with gate():
-            self._key = _environments.share(directory, create, read_only)
+            self._shared = self._share(create, read_only)
+
+    def _share(self, create: bool, read_only: bool) -> SharedEnvironment:
+        path = self._directory / _DATA_FILE
+        with _failures_told(self._directory, f"the catalog {path} cannot be opened", StoreOpenError):
+            # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
+            if not create and (not path.exists() or path.stat().st_size == 0):
+                raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
+            if create:
+                _make_whole(path)
+            refuse_link(path)  # which LMDB would follow
+            status = path.stat()
+            return _environments.share((status.st_dev, status.st_ino), self._open_anew, read_only=read_only)
 
     def __repr__(self) -> str:
         return f"<the catalog in {self._directory}>"
 
-    def _opened(self) -> _Opened:
-        opened = _environments.current(self._key, self._directory)
-        if opened is None:
+    def _opened(self) -> Opened:
+        if self._is_closed:
             raise StoreClosedError(f"{self!r} is closed")
-        return opened
+        return self._shared.current(self._open_anew)
+
+    def _open_anew(self, read_only: bool) -> Opened:
+        """By the path of this handle, which may outlive the one that has opened the environment."""
+        return _open_read_only(self._directory) if read_only else _open(self._directory)
 
     def database(self, name: bytes) -> Any:
         """The handle of a named database, for a transaction on several of them."""
         return self._opened().databases[name]
 
-    @contextmanager
-    def transaction(self, database: bytes, *, write: bool = False) -> Iterator[lmdb.Transaction]:
-        """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours."""
-        told = _lmdb_failures_told(self._directory, "the catalog failed")  # what else is done in it has its own errors
-        gate = self._gate() if write else nullcontext()
-        with gate, _environments.transaction(), told, self._begin(database, write) as transaction:
-            yield transaction
+    @overload
+    def transaction(self, database: bytes, *, write: bool = False) -> Nested[lmdb.Transaction]: ...
 
-    def _begin(self, database: bytes, write: bool) -> lmdb.Transaction:
-        opened = self._opened()
-        try:
-            return opened.environment.begin(db=opened.databases[database], write=write)
-        except lmdb.PanicError:
-            # LMDB could not write which transaction is the last one, undid that, and does nothing more in this environment.
-            if not _environments.renew(self._key, self._directory, opened):
-                raise
-        opened = self._opened()
+    @overload
+    def transaction(
+        self, database: bytes, make: Callable[[lmdb.Transaction], Made], *, write: bool = False
+    ) -> Nested[Made]: ...
+
+    def transaction(
+        self, database: bytes, make: Callable[[lmdb.Transaction], Any] | None = None, *, write: bool = False
+    ) -> Nested[Any]:
+        """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours.
+
+        The block gets what `make` makes of it, which raises what keeps the block from beginning."""
+        token = object()
+        around = _Surroundings(self._directory, self._shared, make)
+        noted = functools.partial(self._shared.noted, token)
+        begun = functools.partial(self._attempt, token, functools.partial(self._begin, database, write))
+        steps = (lambda: around, self._gate, noted, begun) if write else (lambda: around, noted, begun)
+        return Nested(steps, around.hand_over)
+
+    def _begin(self, database: bytes, write: bool, opened: Opened) -> lmdb.Transaction:
+        if write:
+            self._shared.tend(opened)
+            self._make_room(opened)
+            opened = self._opened()
         return opened.environment.begin(db=opened.databases[database], write=write)
 
-    def used(self) -> float:
-        """Which part of the catalog's address space is in use, from 0 to 1."""
-        with _failures_told(self._directory, "the catalog failed"):
-            environment = self._opened().environment
-            info = environment.info()
-            return float((info["last_pgno"] + 1) * environment.stat()["psize"] / info["map_size"])
+    def _make_room(self, opened: Opened) -> None:
+        """Map more, long before it is needed: a transaction that finds no room must be given up."""
+        used, mapped = _used_bytes(opened.environment), int(opened.environment.info()["map_size"])
+        if 2 * used > mapped or self._shared.has_run_full:
+            self._shared.enlarge(self._open_anew, opened, max(_map_bytes_for(used), 2 * mapped))
+
+    def _attempt(self, token: object, action: Callable[[Opened], Answer]) -> Answer:
+        """Do what begins a transaction. What LMDB wants to be done first is done."""
+        for _ in range(_ATTEMPTS - 1):
+            opened = self._opened()
+            opened.show_life()
+            try:
+                return action(opened)
+            except (lmdb.PanicError, lmdb.MapResizedError, lmdb.ReadersFullError) as error:
+                if not self._put_right(token, opened, error):
+                    raise
+        return action(self._opened())
+
+    def _put_right(self, token: object, opened: Opened, error: lmdb.Error) -> bool:
+        if isinstance(error, lmdb.ReadersFullError):
+            return int(opened.environment.reader_check()) > 0
+        self._shared.forget(token, None)  # two threads would wait for one another
+        try:
+            # After a panic LMDB could not write which transaction is the last one, undid that, and does nothing more.
+            if isinstance(error, lmdb.PanicError):
+                return self._shared.renew(self._open_anew, opened)
+            return self._shared.follow(opened)
+        finally:
+            self._shared.note(token)
 
     def free_dead_readers(self) -> int:
         """Free the places of processes that died while they read; how many there were."""
-        with _failures_told(self._directory, "the catalog failed"):
-            return int(self._opened().environment.reader_check())
+        with _failures_told(self._directory, "the catalog failed"), self._shared.noted(object()):
+            opened = self._opened()
+            opened.show_life()
+            return int(opened.environment.reader_check())
 
     def copy_to(self, path: Path) -> None:
         """Write the catalog as it is at one moment to a new file, durably, while others go on changing it.
@@ -261,15 +245,18 @@ class CatalogEnvironment:
         with _failures_told(path.parent, f"the catalog cannot be copied to {path}"):
             descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
-                with _environments.transaction():
-                    self._opened().environment.copyfd(descriptor, compact=False)
+                token = object()
+                with self._shared.noted(token):
+                    self._attempt(token, lambda opened: opened.environment.copyfd(descriptor, compact=False))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
 
     def close(self) -> None:
-        """Give the share back; the last one closes the environment."""
-        _environments.give_back(self._key)
+        """Give the share back; the last one closes the environment. A second call does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            _environments.give_back(self._shared)
 
 
 class FrozenCatalog(CatalogEnvironment):
@@ -279,51 +266,62 @@ class FrozenCatalog(CatalogEnvironment):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._frozen = _open_read_only(directory, lock=False)
+        self._is_closed = False
+        self._shared = SharedEnvironment()
+        self._shared.users = 1
+        self._shared.ensure(self._open_anew, read_only=True)
 
-    def _opened(self) -> _Opened:
-        return self._frozen
-
-    def close(self) -> None:
-        """Close the file."""
-        self._frozen.environment.close()
+    def _open_anew(self, read_only: bool) -> Opened:
+        return _open_read_only(self._directory, lock=False)
 
 
-def _open_read_only(directory: Path, *, lock: bool = True) -> _Opened:
+def _used_bytes(environment: lmdb.Environment) -> int:
+    """How much of the file has ever been in use."""
+    return int((environment.info()["last_pgno"] + 1) * environment.stat()["psize"])
+
+
+def _map_bytes_for(used: int) -> int:
+    size = _MAP_BYTES
+    while size < 4 * used:
+        size *= 2
+    return size
+
+
+def _open_environment(directory: Path, **options: Any) -> lmdb.Environment:
+    """With a map that has room to grow, if there is address space for it, or for what there is."""
+    open_mapped = functools.partial(
+        lmdb.open, os.fspath(directory), max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0, **options
+    )
+    try:
+        return open_mapped(map_size=_map_bytes_for((directory / _DATA_FILE).stat().st_size))
+    except (lmdb.MemoryError, MemoryError):
+        return open_mapped(map_size=_MAP_BYTES)
+
+
+def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
     path = directory / _DATA_FILE
     with _failures_told(directory, f"the catalog {path} cannot be read", StoreOpenError):
-        environment = lmdb.open(
-            os.fspath(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0,
-            readonly=True, lock=lock, create=False,
-        )  # fmt: skip
+        environment = _open_environment(directory, readonly=True, lock=lock, create=False)
         try:
             _refuse_cut_file(path, environment)
             databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
+            return Opened(environment, databases, True, guard_of(directory / _LOCK_FILE) if lock else -1)
         except BaseException:
             environment.close()
             raise
-        return _Opened(environment, databases, True)
 
 
-def _open(directory: Path, create: bool) -> _Opened:
+def _open(directory: Path) -> Opened:
     path = directory / _DATA_FILE
     with _failures_told(directory, f"the catalog {path} cannot be opened", StoreOpenError):
-        # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
-        if not create and (not path.exists() or path.stat().st_size == 0):
-            raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
-        if create:
-            _make_whole(path)
         _prepare_files(directory)
-        environment = lmdb.open(
-            os.fspath(directory), map_size=_MAP_BYTES, max_dbs=_DATABASES_MAX, max_readers=_READERS_MAX, max_spare_txns=0
-        )
+        environment = _open_environment(directory)
         try:
             _refuse_cut_file(path, environment)
-            databases = _open_databases(environment)
+            return Opened(environment, _open_databases(environment), False, guard_of(directory / _LOCK_FILE))
         except BaseException:
             environment.close()
             raise
-        return _Opened(environment, databases, False)
 
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
@@ -350,7 +348,6 @@ def _make_whole(path: Path) -> None:
 
 def _prepare_files(directory: Path) -> None:
     """LMDB makes a lock file with holes and maps it: on a full disk touching a hole would be a SIGBUS. And it follows links."""
-    refuse_link(directory / _DATA_FILE)
     descriptor = open_file(directory / _LOCK_FILE)
     try:
         if os.fstat(descriptor).st_size < _LOCK_BYTES:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from eventlog.catalog.topics import partition_counts
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
+from eventlog.nesting import Nested
 from eventlog.records.record import TopicPartition
 
 _DATABASE = b"groups"
@@ -164,23 +164,21 @@ class GroupCatalog:
         with self._environment.transaction(_DATABASE) as transaction:
             return _names(transaction)
 
-    @contextmanager
-    def look_at_all(self) -> Iterator[list[GroupChange]]:
+    def look_at_all(self) -> Nested[list[GroupChange]]:
         """See all groups as they are at one moment, sorted by name."""
-        with self._environment.transaction(_DATABASE) as transaction:
-            yield [GroupChange(self._environment, transaction, name) for name in _names(transaction)]
+        return self._environment.transaction(
+            _DATABASE, lambda transaction: [GroupChange(self._environment, transaction, name) for name in _names(transaction)]
+        )
 
-    @contextmanager
-    def look(self, name: str) -> Iterator[GroupChange]:
+    def look(self, name: str) -> Nested[GroupChange]:
         """See a group, its offsets and its topics as they are at one moment."""
-        with self._environment.transaction(_DATABASE) as transaction:
-            yield GroupChange(self._environment, transaction, name)
+        return self._environment.transaction(_DATABASE, lambda transaction: GroupChange(self._environment, transaction, name))
 
-    @contextmanager
-    def change(self, name: str) -> Iterator[GroupChange]:
+    def change(self, name: str) -> Nested[GroupChange]:
         """Change a group; nobody else changes anything meanwhile, and on leaving it is on disk. An error undoes all."""
-        with self._environment.transaction(_DATABASE, write=True) as transaction:
-            yield GroupChange(self._environment, transaction, name)
+        return self._environment.transaction(
+            _DATABASE, lambda transaction: GroupChange(self._environment, transaction, name), write=True
+        )
 
     def find(self, name: str) -> GroupState | None:
         """A group by its name."""

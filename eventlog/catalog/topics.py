@@ -7,8 +7,7 @@ decided it; so whoever finds a head behind brings it up, however late, and never
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import lmdb
@@ -17,6 +16,7 @@ from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, InvalidArgumentError, TopicExistsError, TopicNotFoundError
+from eventlog.nesting import Nested
 from eventlog.options import Setting, TopicConfig
 
 _DATABASE = b"topics"
@@ -132,11 +132,9 @@ class TopicCatalog:
         with self._environment.transaction(_DELETED, write=True) as transaction:
             transaction.delete(name.encode())
 
-    @contextmanager
-    def kept(self, name: str) -> Iterator[TopicDescription]:
+    def kept(self, name: str) -> Nested[TopicDescription]:
         """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
-        with self._environment.transaction(_DATABASE, write=True) as transaction:
-            yield _existing(transaction, name)
+        return self._environment.transaction(_DATABASE, lambda transaction: _existing(transaction, name), write=True)
 
     def note_gaps(self, name: str) -> None:
         """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""

@@ -38,7 +38,6 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 _SHARED_BY_GROUP = 0o070
 _FREE_BYTES_MIN = 2**26
 _FREE_BYTES_WANTED = 2**30
-_CATALOG_FULL = 0.8
 _FILES_A_PARTITION, _FILES_BESIDES = 4, 64
 _FUTURE_MS = 3_600_000
 _UNFLUSHED_SECONDS = 60
@@ -172,9 +171,6 @@ def _catalog(store: Path, environment: CatalogEnvironment) -> Iterator[Finding]:
     if holder is not None and _state_of(holder) in ("T", "t"):
         text = f"process {holder} is stopped while it changes the catalog: nobody else opens the store until it goes on or ends"
         yield Finding(ERROR, "catalog", text, f"kill -CONT {holder}")
-    used = environment.used()
-    if used > _CATALOG_FULL:
-        yield Finding(WARNING, "catalog", f"{used:.0%} of its address space is in use; at 100% nothing can be committed")
     freed = environment.free_dead_readers()
     if freed:
         yield Finding(NOTE, "catalog", f"{freed} processes died while they read it; their places were freed just now")

@@ -44,6 +44,7 @@ def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int, dry_
     with _only_one(groups) as is_mine:
         report = MaintenanceReport(is_elsewhere=not is_mine)
         if is_mine:
+            groups.internals.free_dead_readers()
             _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, report))
     return report
 

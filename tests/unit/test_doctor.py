@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import DiskFullError, Finding, InvalidTypeError, TopicPartition
-from eventlog.catalog import environment
+from eventlog import Finding, InvalidTypeError, TopicPartition
 from eventlog.keeping import doctor
 from eventlog.log import internals
 from tests.support import heads, members, snapshots, stores, workers
@@ -276,19 +275,3 @@ def test_bad_arguments_are_refused(filled: Path) -> None:
         eventlog.diagnose(filled, deep=1)  # type: ignore[arg-type]
 
 
-def test_a_catalog_that_is_nearly_full_is_a_warning_and_a_full_one_an_error_of_the_change(
-    filled: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(environment, "_MAP_BYTES", 2**20)  # of a catalog that is a thousand times as small
-    made = 0
-    with eventlog.open(filled) as log:
-        with pytest.raises(DiskFullError, match="catalog"):
-            while True:
-                log.create_topic(f"topic{made}")
-                made += 1
-        assert len(log.topics()) == 1 + made > 100
-        assert stores.open_partition(log).append(b"needs no room in the catalog") == 200
-    assert "address space" in _found(filled, "warning", "in use").text
-    monkeypatch.undo()
-    with eventlog.open(filled) as log:
-        log.create_topic("there-is-room")

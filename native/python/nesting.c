@@ -1,0 +1,187 @@
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "making.h"
+#include "nesting.h"
+
+typedef struct nested {
+    PyObject_HEAD
+    PyObject *steps;   /* a tuple */
+    PyObject *make;    /* None: the last value itself */
+    PyObject *entered; /* a list of context managers */
+} nested;
+
+static PyObject *new_nested(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    (void)keywords;
+    PyObject *steps, *make;
+    if (!PyArg_ParseTuple(arguments, "O!O", &PyTuple_Type, &steps, &make))
+        return NULL;
+    nested *self = (nested *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(steps);
+    Py_INCREF(make);
+    self->steps = steps;
+    self->make = make;
+    self->entered = PyList_New(0);
+    if (self->entered == NULL) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void deallocate(PyObject *object) {
+    nested *self = (nested *)object;
+    Py_XDECREF(self->steps);
+    Py_XDECREF(self->make);
+    Py_XDECREF(self->entered);
+    el_free_object(object);
+}
+
+/* Take the last manager off the list; NULL without an exception where there is none. A new reference. */
+static PyObject *last_entered(nested *self) {
+    Py_ssize_t count = PyList_Size(self->entered);
+    if (count <= 0)
+        return NULL;
+    PyObject *manager = PyList_GetItem(self->entered, count - 1);
+    Py_XINCREF(manager);
+    if (PyList_SetSlice(self->entered, count - 1, count, NULL) < 0)
+        PyErr_Clear(); /* left once more: its own affair */
+    return manager;
+}
+
+/* Leave one manager with the exception that is set, or none. Afterwards that is set which there is by then. */
+static void leave_one(PyObject *manager) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    if (type != NULL) {
+        PyErr_NormalizeException(&type, &value, &trace);
+        if (trace != NULL)
+            PyException_SetTraceback(value, trace);
+    }
+    PyObject *answer = PyObject_CallMethod(manager, "__exit__", "OOO", type ? type : Py_None, value ? value : Py_None,
+                                           trace ? trace : Py_None);
+    int is_suppressed = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    if (is_suppressed == 0) {
+        PyErr_Restore(type, value, trace);
+        return;
+    }
+    if (is_suppressed < 0 && value != NULL) {
+        PyObject *new_type, *new_value, *new_trace;
+        PyErr_Fetch(&new_type, &new_value, &new_trace);
+        PyErr_NormalizeException(&new_type, &new_value, &new_trace);
+        if (new_value != value) {
+            Py_INCREF(value);
+            PyException_SetContext(new_value, value);
+        }
+        PyErr_Restore(new_type, new_value, new_trace);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+}
+
+static void leave_all(nested *self) {
+    PyObject *manager;
+    while ((manager = last_entered(self)) != NULL) {
+        leave_one(manager);
+        Py_DECREF(manager);
+    }
+}
+
+/* The value of the manager that a step gives; it is on the list once it is entered. */
+static PyObject *enter_one(nested *self, PyObject *step) {
+    PyObject *manager = PyObject_CallObject(step, NULL);
+    if (manager == NULL)
+        return NULL;
+    Py_ssize_t count = PyList_Size(self->entered);
+    PyObject *value = NULL;
+    if (PyList_Append(self->entered, manager) == 0) { /* first, since there may be no memory for that */
+        value = PyObject_CallMethod(manager, "__enter__", NULL);
+        if (value == NULL)
+            PyList_SetSlice(self->entered, count, count + 1, NULL);
+    }
+    Py_DECREF(manager);
+    return value;
+}
+
+static PyObject *enter(PyObject *object, PyObject *unused) {
+    (void)unused;
+    nested *self = (nested *)object;
+    PyObject *value = NULL;
+    Py_ssize_t count = PyTuple_Size(self->steps);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_XDECREF(value);
+        value = enter_one(self, PyTuple_GetItem(self->steps, i));
+        if (value == NULL)
+            break;
+    }
+    if (value != NULL && self->make != Py_None) {
+        PyObject *made = PyObject_CallFunctionObjArgs(self->make, value, NULL);
+        Py_DECREF(value);
+        value = made;
+    }
+    if (value == NULL) {
+        leave_all(self);
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_RuntimeError, "a context manager has suppressed why a block could not begin");
+    }
+    return value;
+}
+
+static PyObject *leave(PyObject *object, PyObject *arguments) {
+    PyObject *type, *value, *trace;
+    if (!PyArg_ParseTuple(arguments, "OOO", &type, &value, &trace))
+        return NULL;
+    if (type != Py_None) {
+        Py_INCREF(type);
+        Py_INCREF(value);
+        Py_INCREF(trace);
+        PyErr_Restore(type, value, trace == Py_None ? NULL : trace);
+    }
+    leave_all((nested *)object);
+    PyObject *now_type, *now_value, *now_trace;
+    PyErr_Fetch(&now_type, &now_value, &now_trace);
+    int is_suppressed = type != Py_None && now_type == NULL;
+    if (now_type != NULL && now_value != value) {
+        PyErr_Restore(now_type, now_value, now_trace);
+        return NULL;
+    }
+    Py_XDECREF(now_type);
+    Py_XDECREF(now_value);
+    Py_XDECREF(now_trace);
+    return PyBool_FromLong(is_suppressed);
+}
+
+static PyMethodDef methods[] = {
+    {"__enter__", enter, METH_NOARGS, NULL},
+    {"__exit__", leave, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Several context managers as one."},
+    {Py_tp_new, new_nested},
+    {Py_tp_dealloc, deallocate},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec specification = {
+    .name = "eventlog.Nested",
+    .basicsize = sizeof(nested),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+int el_new_nested_type(uintptr_t list) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    int is_done = el_hand_over(list, PyType_FromSpec(&specification));
+    PyGILState_Release(lock);
+    return is_done;
+}
