@@ -40,7 +40,7 @@ from eventlog.holding import Holding
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.acks import NOBODY, Ack, commit_all, none_if_nothing
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
 _nothing = bool  # to take: native code, which no signal's handler comes in between
@@ -132,9 +132,14 @@ class Consumer:
             self._drop(
                 [each for each, lane in self._assigned.lanes.items() if each not in logs or lane.log is not logs[each]]
             )
-            for partition in logs.keys() - self._assigned.lanes.keys():
-                ack = None if self._table is None else self._table.ack(partition, NOBODY)
-                self._add(partition, ack, None if ack is None else none_if_nothing(ack.table.committed(ack.slot)))
+            new = [partition for partition in logs if partition not in self._assigned.lanes]
+            if self._table is None:
+                for partition in new:
+                    self._add(partition, None, None)
+            else:
+                self._table.begin(new, self._starting_offset)
+                for partition in new:
+                    self._add(partition, self._table.ack(partition, NOBODY), self._position_of_group(partition, self._table))
             self._catalog_version = -1
 
     def assignment(self) -> set[TopicPartition]:
@@ -405,8 +410,8 @@ class Consumer:
                 self._membership.abandon()  # an error, or what a signal's handler raised, kept it from joining
             self._table = self._groups.open(self.group)
             try:
-                self._membership = Membership(self._groups, self._table, request)  # first, so that it can be abandoned
-                self._membership.join()
+                self._membership = Membership(self._groups, self._table, request, self._starting_offset)
+                self._membership.join()  # apart, so that it can be abandoned
             except GroupNotFoundError:
                 continue  # deleted between the two
 
@@ -437,12 +442,35 @@ class Consumer:
         try:
             for partition in new:
                 ack = membership.owned[partition]
-                self._add(partition, ack, none_if_nothing(ack.table.committed(ack.slot)))
+                self._add(partition, ack, self._position_of_group(partition, membership.group))
         except BaseException:
             self._drop(new)  # the next call tries it again
             raise
         if new:
             self._listener.assigned(new)
+
+    def _starting_offset(self, partition: TopicPartition) -> int:
+        """Where the group begins in a partition that it has never read, or `NOTHING_COMMITTED`."""
+        if self._reset != "error":
+            with suppress(EventLogError, OSError):  # which reading it raises
+                bounds = self._internals.offsets(*partition)
+                is_at_end = self._reset == "latest" and not self._is_newer_than_group(partition)
+                return bounds.end_offset if is_at_end else bounds.start_offset
+        return NOTHING_COMMITTED
+
+    def _is_newer_than_group(self, partition: TopicPartition) -> bool:
+        """Was the partition added when the group was there? Then "latest" must not skip what came before it was noticed."""
+        assert self._table is not None
+        topic = self._internals.topics.find(partition.topic)
+        return topic.made_by(partition.partition) > self._table.incarnation
+
+    def _position_of_group(self, partition: TopicPartition, table: GroupTable) -> int | None:
+        """Where the group goes on; None where that is left to auto_offset_reset."""
+        committed = table.committed(partition)
+        if committed is None and self._reset == "latest":
+            with suppress(EventLogError):
+                return table.start(partition) if self._is_newer_than_group(partition) else None
+        return committed
 
     def _lose(self, membership: Membership, partitions: list[TopicPartition]) -> None:
         membership.forget(partitions)

@@ -174,13 +174,24 @@ def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) 
 
 
 def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable) -> None:
-    """Remove a group without live members that never committed anything."""
+    """Remove a group without live members that has never committed anything, and that nothing is waiting for."""
 
     def is_unused(state: GroupState) -> bool:
         return not has_members(locks, group, state) and not group.has_committed(state)
 
-    if not group.all_committed():
+    if not group.all_committed() and not _is_awaited(internals, group):
         delete(internals, group, is_unused)
+
+
+def _is_awaited(internals: Internals, group: GroupTable) -> bool:
+    """Are there records behind where the group began? Its workers may have failed with the first of them."""
+    with internals.groups.look(group.name) as found:
+        starts = {place: stored.start for place, stored in found.offsets().items() if stored.start >= 0}
+    for place, start in starts.items():
+        with suppress(EventLogError, OSError):
+            if start < internals.offsets(*place).end_offset:
+                return True
+    return False
 
 
 def has_members(locks: MemberLocks, group: GroupTable, state: GroupState) -> bool:

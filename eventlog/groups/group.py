@@ -113,9 +113,10 @@ class Group:
         return self._look().committed()
 
     def lag(self) -> dict[TopicPartition, int | None]:
-        """How many records each partition has behind the committed offset; None where nothing was committed yet.
+        """How many records each partition has behind the committed offset, or, where nothing was committed yet, behind where
+        the group began to read it; None where neither is known.
 
-        Holds every partition of the topics that live members subscribe to, and every one with a committed offset."""
+        Holds every partition of the topics that live members subscribe to, and every one that the group has begun."""
         return lag_of(self._groups.internals, self._look())
 
     def progress(self) -> dict[TopicPartition, Progress]:

@@ -17,12 +17,18 @@ from eventlog.storage.glimpse import Ends
 
 
 class SeenOffset(NamedTuple):
-    """A partition in a group: the committed offset, or `NOTHING_COMMITTED`, when it was committed (ms since the epoch), and the
-    epoch of the member that owns the partition, or `NOBODY`."""
+    """A partition in a group: the committed offset, or `NOTHING_COMMITTED`, when it was committed (ms since the epoch), the
+    epoch of the member that owns the partition, or `NOBODY`, and where the group began to read it, or `NOTHING_COMMITTED`."""
 
     committed: int
     committed_ms: int
     owner: int
+    start: int
+
+    @property
+    def position(self) -> int:
+        """Where the group is: what it has committed, or else where it began; `NOTHING_COMMITTED` if neither is known."""
+        return self.committed if self.committed != NOTHING_COMMITTED else self.start
 
 
 class GroupLook(NamedTuple):
@@ -39,9 +45,9 @@ class GroupLook(NamedTuple):
         return {place: seen.committed for place, seen in sorted(self.offsets.items()) if seen.committed != NOTHING_COMMITTED}
 
     def partitions(self) -> list[TopicPartition]:
-        """Every partition that has a committed offset, or that a live member subscribes to, sorted."""
+        """Every partition that the group has begun or committed, or that a live member subscribes to, sorted."""
         subscribed = {TopicPartition(topic, number) for topic, count in self.counts.items() for number in range(count)}
-        return sorted(subscribed | {place for place, seen in self.offsets.items() if seen.committed != NOTHING_COMMITTED})
+        return sorted(subscribed | {place for place, seen in self.offsets.items() if seen.position != NOTHING_COMMITTED})
 
     def owner(self, place: TopicPartition) -> Member | None:
         """The live member that owns a partition."""
@@ -55,7 +61,8 @@ def lag_of(
     known: dict[TopicPartition, PartitionOffsets] | None = None,
     ends: Ends | None = None,
 ) -> dict[TopicPartition, int | None]:
-    """How many records each partition has behind the committed offset; None where nothing was committed yet.
+    """How many records each partition has behind the committed offset, or where nothing was committed yet, behind where the
+    group began; None where neither is known.
 
     What is `known` of partitions, and of their ends, is not looked up again: for many groups, one after the other."""
     known = {} if known is None else known
@@ -63,7 +70,7 @@ def lag_of(
     lags: dict[TopicPartition, int | None] = {}
     for place in look.partitions():
         seen = look.offsets.get(place)
-        if seen is None or seen.committed == NOTHING_COMMITTED:
+        if seen is None or seen.position == NOTHING_COMMITTED:
             lags[place] = None
             continue
         offsets = known.get(place)
@@ -72,7 +79,7 @@ def lag_of(
                 offsets = known[place] = internals.offsets(*place)
             except LookupError:
                 continue  # the topic is gone
-        lags[place] = ends.lag(*place, seen.committed, offsets)
+        lags[place] = ends.lag(*place, seen.position, offsets)
     return lags
 
 
@@ -103,11 +110,11 @@ def _offsets(
 ) -> dict[TopicPartition, SeenOffset]:
     slots = glance_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
     if slots is None:
-        return {place: SeenOffset(each.offset, each.committed_ms, NOBODY) for place, each in stored.items()}
+        return {place: SeenOffset(each.offset, each.committed_ms, NOBODY, each.start) for place, each in stored.items()}
     return {
-        place: SeenOffset(each.offset, each.committed_ms, NOBODY)
+        place: SeenOffset(each.offset, each.committed_ms, NOBODY, each.start)
         if slots.decided_by[each.slot] < each.decided_by  # whoever reset it has not come to its slot
-        else SeenOffset(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot])
+        else SeenOffset(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot], each.start)
         for place, each in stored.items()
         if each.slot < state.slots
     }

@@ -7,7 +7,7 @@ member had can be taken at once. This is the reconciliation of Kafka's KIP-848, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupState, Member
@@ -32,8 +32,12 @@ class Review(NamedTuple):
 class Membership:
     """`owned` are the partitions that this member may read and commit. Not for several threads at once."""
 
-    def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest) -> None:
+    def __init__(
+        self, groups: Groups, group: GroupTable, request: JoinRequest, starting_offset: Callable[[TopicPartition], int]
+    ) -> None:
+        """`starting_offset` says where the group begins in a partition that it has never read."""
         self.group = group
+        self._starting_offset = starting_offset
         self.owned: dict[TopicPartition, Ack] = {}
         self.known_changes = -1
         self.wants_attention = False  # set by the watcher once a second
@@ -114,7 +118,7 @@ class Membership:
         """Own what this member is to have and nobody has."""
         state = self._state_now()
         wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
-        self.group.make_slots(wanted)
+        self.group.begin(wanted, self._starting_offset)
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
             owner = self.group.acks.owner(ack.slot)

@@ -19,15 +19,16 @@ _WINDOW_MS = 60_000
 _SAMPLE_MS_MIN = 1000  # a rate over less says little
 _Behind = tuple[int | None, float | None, float | None]
 _NOTHING_BEHIND: _Behind = (0, 0.0, None)
-_NOWHERE = SeenOffset(NOTHING_COMMITTED, -1, NOBODY)
+_NOWHERE = SeenOffset(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
 
 
 class Progress(NamedTuple):
     """A group in one partition. None stands for what is unknown: nothing was committed yet, or not for long enough.
 
-    `lag` is in records, `lag_bytes` in bytes of batches; `lag_seconds` is the age of the oldest record that is not
-    acknowledged, by its timestamp. The rates are in records a second over the last minute: what the group commits,
-    and what is appended. `catch_up_seconds` is when the lag will be gone at these rates; None, too, if it does not shrink."""
+    Where nothing was committed, the lag is counted from where the group began. `lag` is in records, `lag_bytes` in bytes of
+    batches; `lag_seconds` is the age of the oldest record that is not acknowledged, by its timestamp. The rates are in records
+    a second over the last minute: what the group commits, and what is appended. `catch_up_seconds` is when the lag will be
+    gone at these rates; None, too, if it does not shrink."""
 
     start_offset: int
     end_offset: int
@@ -83,18 +84,20 @@ def _progress(
     owner = look.owner(place)
     member_id = owner.member_id if owner is not None else None
     seen = look.offsets.get(place, _NOWHERE)
-    if seen.committed == NOTHING_COMMITTED:
+    if seen.position == NOTHING_COMMITTED:
         return Progress(offsets.start_offset, offsets.end_offset, member_id=member_id)
-    position = max(seen.committed, offsets.start_offset)
-    lag = Ends(internals.path).lag(*place, seen.committed, offsets)
+    has_committed = seen.committed != NOTHING_COMMITTED
+    position = max(seen.position, offsets.start_offset)
+    lag = Ends(internals.path).lag(*place, seen.position, offsets)
     behind = _behind(internals, place, position, offsets, now) if lag else _NOTHING_BEHIND
     lag_bytes, lag_seconds, append_rate = behind
-    commit_rate = _commit_rate(seen, sample, now)
+    commit_rate = _commit_rate(seen, sample, now) if has_committed else None
     catch_up = 0.0 if lag == 0 else None
     if lag and commit_rate is not None and append_rate is not None and commit_rate > append_rate:
         catch_up = lag / (commit_rate - append_rate)
+    committed, committed_ms = (seen.committed, seen.committed_ms) if has_committed else (None, None)
     return Progress(
-        offsets.start_offset, offsets.end_offset, seen.committed, seen.committed_ms, lag, lag_bytes, lag_seconds,
+        offsets.start_offset, offsets.end_offset, committed, committed_ms, lag, lag_bytes, lag_seconds,
         commit_rate, append_rate, catch_up, member_id,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
 from eventlog.catalog.offsets import StoredOffset
@@ -12,11 +12,11 @@ from eventlog.errors import GroupNotFoundError, LockTimeoutError
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage import names
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored
+from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored, none_if_nothing
 
 
 class GroupTable:
-    """`acks` is the mapped file. Safe for several threads.
+    """`acks` is the mapped file, `incarnation` the number of the transaction that made the group. Safe for several threads.
 
     It belongs to one incarnation of the group: where a group of this name was deleted and made anew, the catalog has slots that
     are not in this file, or another partition's there."""
@@ -27,10 +27,11 @@ class GroupTable:
         Raises `GroupNotFoundError`."""
         self.name = change.name
         state, offsets = existing(change.state, change.name), change.offsets()
-        self._incarnation = state.incarnation
+        self.incarnation = state.incarnation
         self._catalog: GroupCatalog = internals.groups
         self._slots = _slots_of(offsets)
         self._caught_up_with = 0  # the last reset that all slots are known to go by
+        self._starts: dict[TopicPartition, int] = {}
         self.acks = AckTable(
             names.acks_file(internals.path, self.name),
             internals.signals,
@@ -61,6 +62,7 @@ class GroupTable:
         if state.reset_by > self._caught_up_with:
             self._apply_resets(group)
             self._caught_up_with = state.reset_by
+            self._starts.clear()
         if self.acks.generation < state.generation:
             self.acks.announce(state.generation)
 
@@ -78,7 +80,7 @@ class GroupTable:
     def find_state_in(self, group: GroupChange) -> GroupState | None:
         """The group inside a transaction; None if it was deleted, whatever is called like it now."""
         state = group.state
-        return state if state is not None and state.incarnation == self._incarnation else None
+        return state if state is not None and state.incarnation == self.incarnation else None
 
     def state_in(self, group: GroupChange) -> GroupState:
         """The same. Raises `GroupNotFoundError` if it was deleted."""
@@ -107,20 +109,49 @@ class GroupTable:
     def make_slots(self, partitions: Iterable[TopicPartition]) -> None:
         """Give a slot to each of these partitions that has none, durably."""
         missing = [partition for partition in partitions if partition not in self._slots]
-        if not missing or all(partition in self.slots() for partition in missing):
+        if missing and not all(partition in self.slots() for partition in missing):
+            self._store_starts(dict.fromkeys(missing, NOTHING_COMMITTED))
+
+    def begin(self, partitions: Iterable[TopicPartition], starting_offset: Callable[[TopicPartition], int]) -> None:
+        """Note, durably, where the group begins in each of these partitions that it has never read, nor committed anything in:
+        at what `starting_offset` says, or nowhere in particular with `NOTHING_COMMITTED`."""
+        unknown = [partition for partition in partitions if partition not in self._starts]
+        if not unknown:
             return
+        with self._catalog.look(self.name) as group:
+            offsets = group.offsets() if self.find_state_in(group) is not None else {}
+        starts = {}
+        for partition in unknown:
+            stored = offsets.get(partition)
+            if stored is None or (stored.start < 0 and self.acks.committed(stored.slot) == NOTHING_COMMITTED):
+                starts[partition] = starting_offset(partition)
+            else:
+                self._starts[partition] = stored.start
+        if any(partition not in offsets or start >= 0 for partition, start in starts.items()):
+            self._store_starts(starts)
+
+    def start(self, partition: TopicPartition) -> int | None:
+        """Where the group began in a partition that it has begun; None where that is not known."""
+        return none_if_nothing(self._starts.get(partition, NOTHING_COMMITTED))
+
+    def _store_starts(self, starts: Mapping[TopicPartition, int]) -> None:
         with self._catalog.change(self.name) as change:
             self.catch_up(change)
             state = self.state_in(change)
-            slots = _slots_of(change.offsets())
-            for partition in missing:
-                if partition not in slots:
-                    slots[partition] = state.slots
+            offsets = change.offsets()
+            for partition, start in starts.items():
+                stored = offsets.get(partition)
+                if stored is None:
+                    stored = StoredOffset(NOTHING_COMMITTED, -1, state.slots)
                     self.acks.initialise_slot(state.slots)
-                    change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, -1, state.slots))
                     state = state._replace(slots=state.slots + 1)
+                elif stored.start >= 0:
+                    start = stored.start  # another member was faster
+                offsets[partition] = stored._replace(start=start)
+                change.store_offset(partition, offsets[partition])
             change.store(state)
-        self._slots = slots
+        self._slots = _slots_of(offsets)
+        self._starts.update({partition: offsets[partition].start for partition in starts if offsets[partition].start >= 0})
 
     def ack(self, partition: TopicPartition, member_epoch: int) -> Ack:
         """One member's view of the partition's slot."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.liveness import MemberLocks
 from eventlog.storage import names
-from eventlog.storage.acks import glance_unseen
+from eventlog.storage.acks import glance_slots, glance_unseen
 from eventlog.storage.glance import glance
 from eventlog.storage.glimpse import Ends
 
@@ -30,19 +30,24 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         locks.close()
     if alive:
         yield from _hanging(store, state, alive)
+    slots = glance_slots(names.acks_file(store, name), state.incarnation, state.slots)
+    if slots is not None and any(slots.decided_by[each.slot] < each.decided_by for each in offsets.values()):
+        text = "its offsets were reset by a process that died before its members could go by that"
+        yield "warning", text, "eventlog maintain"
     lag, last = 0, Ends(store)
     for partition, stored in sorted(offsets.items()):
         ends = glance(store, *partition)
-        if stored.offset < 0 or ends is None:
+        position = stored.offset if stored.offset >= 0 else stored.start
+        if position < 0 or ends is None:
             continue
         where = f"{partition.topic}/{partition.partition}"
         if stored.offset > ends.end_offset:
             text = f"it has committed {stored.offset} of {where}, which ends at {ends.end_offset}: it would skip records"
             yield "error", text, None
-        elif stored.offset < ends.start_offset:
+        elif 0 <= stored.offset < ends.start_offset:
             text = f"it has committed {stored.offset} of {where}, which starts at {ends.start_offset}: the rest is deleted"
             yield "warning", text, None
-        lag += last.lag(*partition, stored.offset, ends)
+        lag += last.lag(*partition, position, ends)
     if not alive and lag >= _LAG_WITHOUT_MEMBERS:
         yield "warning", f"it has no members, and {lag} records are waiting for it", f"eventlog groups describe {name}"
 

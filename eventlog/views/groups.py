@@ -12,7 +12,6 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
 from eventlog.storage.glance import PartitionOffsets
-from eventlog.storage.glimpse import Ends
 
 OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 
@@ -26,7 +25,7 @@ class GroupLook(NamedTuple):
 
     @property
     def total_lag(self) -> int | None:
-        """The records behind all committed offsets; None while nothing was committed."""
+        """The records behind where the group is in all partitions; None while it has begun none."""
         return sum(self.lag.values()) if self.lag else None
 
 
@@ -41,20 +40,14 @@ def look_at_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
 
 def look_at_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupLook]:
     """All groups, sorted by name, with their lag in these topics."""
-    ends = Ends(groups.internals.path)
     for name in groups.internals.groups.names():
         try:
             group = Group(groups, name)
             description, committed = group.describe(), group.committed()
         except GroupNotFoundError:
             continue  # deleted meanwhile
-        yield GroupLook(description, committed, _lag(committed, offsets, ends))
+        yield GroupLook(description, committed, _lag(description, offsets))
 
 
-def _lag(committed: Mapping[TopicPartition, int], offsets: OffsetsByTopic, ends: Ends) -> dict[TopicPartition, int]:
-    lag = {}
-    for partition, offset in committed.items():
-        of_topic = offsets.get(partition.topic, ())
-        if partition.partition < len(of_topic):
-            lag[partition] = ends.lag(*partition, offset, of_topic[partition.partition])
-    return lag
+def _lag(description: GroupDescription, offsets: OffsetsByTopic) -> dict[TopicPartition, int]:
+    return {place: lag for place, lag in description.lag.items() if lag is not None and place.topic in offsets}

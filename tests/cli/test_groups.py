@@ -63,14 +63,14 @@ def test_list_of_a_store_without_groups_has_only_a_heading(cli: CommandLine) -> 
     assert cli.objects("groups", "list", "--json") == []
 
 
-def test_the_lag_of_a_group_that_has_committed_nothing_is_unknown(shop: CommandLine) -> None:
+def test_the_lag_of_a_group_that_has_committed_nothing_counts_from_where_it_began(shop: CommandLine) -> None:
     with eventlog.open(shop.store) as log, log.consumer("orders", group="new") as consumer:
         consumer.poll(timeout=0)
         [group] = [item for item in shop.objects("groups", "list", "--json") if item["group"] == "new"]
-        assert (group["members"], group["partitions"], group["lag"]) == (1, 0, None)
-        assert shop.output("groups", "list").splitlines()[-1].split()[2:] == ["1", "0", "-"]
+        assert (group["members"], group["partitions"], group["lag"]) == (1, 2, 3)
+        assert shop.output("groups", "list").splitlines()[-1].split()[2:] == ["1", "2", "3"]
         rows = [line.split() for line in shop.output("groups", "describe", "new").splitlines()[-2:]]
-        assert [row[:5] for row in rows] == [["orders", "0", "-", "3", "-"], ["orders", "1", "-", "0", "-"]]
+        assert [row[:5] for row in rows] == [["orders", "0", "-", "3", "3"], ["orders", "1", "-", "0", "0"]]
         assert [row["assignor"] for row in shop.objects("groups", "describe", "new", "--json")] == ["cooperative-sticky"] * 2
 
 

@@ -313,14 +313,72 @@ def test_committed_offsets_outlive_the_processes(store: Path, log: EventLog, aft
         assert {record.partition: record.offset for record in reversed(records)} == {0: 3, 1: 0, 3: 0}
 
 
-def test_lag_is_unknown_where_nothing_was_committed(log: EventLog) -> None:
+def test_where_nothing_was_committed_lag_is_counted_from_where_the_group_began(log: EventLog) -> None:
     fill(log)
+    lag = {place(0): 8, place(1): 6, place(2): 10, place(3): 10}
+    log.partition(*place(0)).delete_records(2)
     with log.consumer(TOPIC, group=GROUP) as consumer:
         consumer.poll(max_records=1)
         consumer.commit({place(1): 4})
-        assert log.group(GROUP).lag() == {place(0): None, place(1): 6, place(2): None, place(3): None}
-    assert log.group(GROUP).lag() == {place(1): 6}
-    assert log.lags() == {GROUP: {place(1): 6}}
+        assert log.group(GROUP).lag() == lag
+        assert log.group(GROUP).committed() == {place(1): 4}
+    assert log.group(GROUP).lag() == lag
+    assert log.lags() == {GROUP: lag}
+    log.partition(*place(0)).delete_records(5)
+    assert log.group(GROUP).lag() == {**lag, place(0): 5}
+
+
+def test_lag_is_unknown_where_a_group_has_not_begun(log: EventLog) -> None:
+    fill(log)
+    with log.consumer(TOPIC, group=GROUP, auto_offset_reset="error") as consumer:
+        with pytest.raises(eventlog.NoCommittedOffsetError):
+            consumer.poll(0)
+        assert log.group(GROUP).lag() == {place(number): None for number in range(PARTITIONS)}
+    assert log.groups() == []
+
+
+def test_a_group_whose_worker_fails_on_its_first_record_is_there_with_its_lag(log: EventLog) -> None:
+    fill(log)
+    with pytest.raises(ZeroDivisionError), log.consumer(TOPIC, group=GROUP) as consumer:
+        for _ in consumer:
+            raise ZeroDivisionError
+    assert log.group(GROUP).lag() == {place(number): 10 for number in range(PARTITIONS)}
+    assert log.group(GROUP).committed() == {}
+    with log.producer() as producer:
+        receipt = producer.send(TOPIC, b"x", partition=0)
+        assert not receipt.wait_acked(GROUP, timeout=0)
+    [warned] = [each for each in log.activity().groups if each.name == GROUP]
+    assert warned.lag == 10 * PARTITIONS + 1
+    lags = [sample.value for sample in log.metrics()["eventlog_group_lag_records"].samples]
+    assert sorted(lags) == [10, 10, 10, 11]
+
+
+def test_a_new_member_begins_where_the_group_has_begun_in_partitions_added_under_latest(log: EventLog) -> None:
+    """Nobody has committed in the new partition before the first member goes."""
+    with log.consumer(TOPIC, group=GROUP, auto_offset_reset="latest") as consumer:
+        consumer.poll(0)
+        log.alter_topic(TOPIC, partitions=PARTITIONS + 1)
+        log.partition(TOPIC, PARTITIONS).append(b"first")
+        assert [record.value for record in consumer.poll(1)] == [b"first"]
+    log.create_topic("another")
+    log.partition("another", 0).append(b"first of another")
+    with log.consumer([TOPIC, "another"], group=GROUP, auto_offset_reset="latest") as consumer:
+        found = []
+        while records := consumer.poll(0.01):
+            found += [record.value for record in records]
+        assert sorted(found) == [b"first", b"first of another"]
+    with log.consumer(TOPIC, group="later", auto_offset_reset="latest") as consumer:
+        assert consumer.poll(0) == [], "what was there before the group is old"
+
+
+def test_a_consumer_with_assign_begins_at_the_first_record_of_a_partition_that_is_newer_than_its_group(log: EventLog) -> None:
+    log.create_group(GROUP)
+    log.alter_topic(TOPIC, partitions=PARTITIONS + 1)
+    fill(log)
+    log.partition(TOPIC, PARTITIONS).append(b"first")
+    with log.consumer(group=GROUP, auto_offset_reset="latest") as consumer:
+        consumer.assign([place(0), place(PARTITIONS)])
+        assert [record.value for record in consumer.poll(1)] == [b"first"]
 
 
 def test_a_member_whose_consumer_was_forgotten_does_not_hold_its_partitions_forever(log: EventLog) -> None:
@@ -414,8 +472,8 @@ def test_progress_is_told_in_records_bytes_and_seconds(log: EventLog) -> None:
     assert behind.committed_ms is not None and behind.committed_ms > minute_ago
     assert behind.member_id == member.member_id and len(member.assigned) == PARTITIONS
     assert (done.lag, done.lag_bytes, done.lag_seconds) == (0, 0, 0)
-    assert (unknown.committed, unknown.lag, unknown.lag_bytes, unknown.lag_seconds) == (None, None, None, None)
-    assert {partition: each.lag for partition, each in found.items() if each.lag is not None} == log.group(GROUP).lag()
+    assert (unknown.committed, unknown.committed_ms, unknown.lag, unknown.lag_bytes) == (None, None, 0, 0)
+    assert {partition: each.lag for partition, each in found.items()} == log.group(GROUP).lag()
 
 
 def test_the_plan_of_a_reset_shows_before_and_after_and_changes_nothing(log: EventLog) -> None:

@@ -111,6 +111,8 @@ class Foundation(RuleBasedStateMachine):
         """A listener of a member was called."""
         number, what, partitions = happened
         member = self.model.members[number]
+        if what == "assigned":
+            self.model.begin(member, partitions)
         getattr(self.model.groups[member.group], what)(member, partitions)
         self.counts[f"partitions {what}"] += len(partitions)
 
@@ -203,7 +205,8 @@ class Foundation(RuleBasedStateMachine):
         assert not member.lanes, f"member {member.number} was not told that it gives up {sorted(member.lanes)}"
         del self.model.members[member.number]
         group.part(member)
-        if not (group.members or group.away or group.committed):
+        is_awaited = any(start < self.model.partition(place).end_offset for place, start in group.begun.items())
+        if not (group.members or group.away or group.committed or is_awaited):
             del self.model.groups[group.name]  # it goes with its last member
 
     def settle(self, group: ModelGroup) -> None:

@@ -6,6 +6,7 @@ events, and it asserts that the event was allowed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,16 @@ def murmur2(data: bytes) -> int:
     return value ^ value >> 15
 
 
+_made = itertools.count()  # in which order partitions and groups are made
+
+
 class ModelPartition:
     """`records` are those that are there, by rising offset; `end_offset` is what the next one gets. `compacted` are those that
     compaction took away: who has a segment open goes on to read what it opened."""
 
     def __init__(self, place: TopicPartition) -> None:
         self.place = place
+        self.made = next(_made)
         self.records: list[Record] = []
         self.compacted: list[Record] = []
         self.start_offset = 0
@@ -99,14 +104,16 @@ class ModelMember:
 
 
 class ModelGroup:
-    """`committed` is what everybody sees, `synced` what even a power cut leaves. `taken` is what the last reset or deletion of
-    offsets took away. `members` are those that have joined, by polling; `away` are the instances of static members that are
-    gone, and whose partitions are kept for them."""
+    """`committed` is what everybody sees, `synced` what even a power cut leaves, `begun` where it began to read. `taken` is
+    what the last reset or deletion of offsets took away. `members` are those that have joined, by polling; `away` are the
+    instances of static members that are gone, and whose partitions are kept for them."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.committed: dict[TopicPartition, int] = {}
         self.synced: dict[TopicPartition, int] = {}
+        self.made = next(_made)
+        self.begun: dict[TopicPartition, int] = {}
         self.taken: dict[TopicPartition, int | None] = {}
         self.members: dict[int, ModelMember] = {}
         self.away: set[str] = set()
@@ -156,6 +163,7 @@ class ModelGroup:
         """What a reset, an undo or a deletion of offsets does: the owners lose the partitions."""
         self.taken = {place: self.committed.get(place) for place in offsets}
         for place, offset in offsets.items():
+            self.begun.pop(place, None)
             for known in (self.committed, self.synced):
                 known.pop(place, None)
                 if offset is not None:
@@ -168,7 +176,7 @@ class ModelGroup:
                 member.lanes[place].is_owned = False
 
     def forget_topic(self, topic: str) -> None:
-        for known in (self.committed, self.synced, self.taken):
+        for known in (self.committed, self.synced, self.taken, self.begun):
             for place in [place for place in known if place.topic == topic]:
                 del known[place]
         for place in {place for member in self.members.values() for place in member.lanes if place.topic == topic}:
@@ -244,11 +252,24 @@ class ModelStore:
 
     def lag(self, group: ModelGroup) -> dict[TopicPartition, int | None]:
         lags: dict[TopicPartition, int | None] = {}
-        for place in self.places(group.topics()) | set(group.committed):
-            committed = group.committed.get(place)
+        for place in self.places(group.topics()) | set(group.committed) | set(group.begun):
+            position = group.committed.get(place, group.begun.get(place))
             partition = self.partition(place)
-            lags[place] = None if committed is None else partition.end_offset - max(committed, partition.start_offset)
+            lags[place] = None if position is None else partition.end_offset - max(position, partition.start_offset)
         return lags
+
+    def begin(self, member: ModelMember, places: Iterable[TopicPartition]) -> None:
+        """The member was given these: where nobody of its group has ever been, the group begins there by the member's reset."""
+        group = self.groups[member.group]
+        for place in places:
+            if place in group.committed or place in group.begun or member.reset == "error":
+                continue
+            partition = self.partition(place)
+            group.begun[place] = partition.end_offset if self._is_skipped(member, place) else partition.start_offset
+
+    def _is_skipped(self, member: ModelMember, place: TopicPartition) -> bool:
+        """Does the member skip what is there? Not where the partition was made when its group was there."""
+        return member.reset == "latest" and self.partition(place).made < self.groups[member.group].made
 
     # --- what members read -----------------------------------------------------------------------------------
 
@@ -276,12 +297,12 @@ class ModelStore:
         assert positions.keys() == member.lanes.keys(), f"member {member.number} has {positions}, and not {member.lanes}"
         for place, position in positions.items():
             lane = member.lanes[place]
-            begin = self._begin(member, place, lane)
+            begin, known = self._begin(member, place, lane), self._known(member, place, lane)
             is_known = position in (lane.position, begin) or self._is_gap(place, begin, position)
             assert is_known, f"member {member.number} is at {position} of {place}, and not at {lane.position} or {begin}"
-            if lane.position is not None and position != lane.position:
+            if known is not None and position != known:
                 lane.was_handed_out = True  # it went over a gap, or what is gone: a commit is of positions
-            if position == begin != lane.position and member.reset == "latest" and lane.is_owned:
+            if position == begin != known and member.reset == "latest" and lane.is_owned:
                 self.groups[member.group].commit({place: position})
             lane.position = position
 
@@ -289,9 +310,14 @@ class ModelStore:
         partition = self.partition(place)
         return start <= stop <= partition.end_offset and not [each for each in partition.following(start) if each.offset < stop]
 
+    def _known(self, member: ModelMember, place: TopicPartition, lane: Lane) -> int | None:
+        """Where the member is, or begins whatever stands there: in a partition that was made when its group was there."""
+        is_chosen = lane.position is not None or member.reset != "latest" or self._is_skipped(member, place)
+        return lane.position if is_chosen else self.groups[member.group].begun.get(place)
+
     def _begin(self, member: ModelMember, place: TopicPartition, lane: Lane) -> int:
         """Where the next record is looked for: retention may have gone past the position."""
-        partition = self.partition(place)
-        if lane.position is not None and lane.position >= partition.start_offset:
-            return lane.position
+        partition, known = self.partition(place), self._known(member, place, lane)
+        if known is not None and known >= partition.start_offset:
+            return known
         return partition.start_offset if member.reset == "earliest" else partition.end_offset
