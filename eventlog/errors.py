@@ -42,6 +42,17 @@ class StoreClosedError(EventLogError):
     """The store, or the handle that belongs to it, was closed."""
 
 
+class StoreReplacedError(EventLogError):
+    """The store that was opened is no longer the one at its path: it was deleted, or a part of it, or another one stands there.
+
+    Close the handle, and open the store again. What it has acknowledged went to the store that was opened."""
+
+    @classmethod
+    def of_part(cls, path: Path) -> StoreReplacedError:
+        """That a file or a directory of the store is not there any more, or not the one that it was."""
+        return cls(f"{path} was deleted or replaced while the store was open: close this handle, and open the store again")
+
+
 class ForkedProcessError(EventLogError):
     """A handle was used in a forked child. Open the store again in the child."""
 

@@ -17,6 +17,7 @@ from eventlog.errors import (
     LockTimeoutError,
     PartitionNotFoundError,
     StoreClosedError,
+    StoreReplacedError,
     TopicExistsError,
     TopicNotFoundError,
     tells_failures,
@@ -34,7 +35,7 @@ from eventlog.storage.gate import Gate
 from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.inspection import VerifyReport
 from eventlog.storage.limits import change_settings_of
-from eventlog.storage.partition import Partition
+from eventlog.storage.partition import Partition, check_in_place, give_up
 from eventlog.storage.recovery import create_partition, is_created
 from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.store import StoreDirectory, complete_store, existing_partitions, failures_named
@@ -77,6 +78,7 @@ class Log:
         self._process_id = os.getpid()
         self._is_closing = False
         self._is_closed = False
+        self._replaced: StoreReplacedError | None = None
         with ExitStack() as opened:  # closed again unless all of it succeeds
             self._directory = StoreDirectory(path, create=create, lock_timeout_ms=lock_timeout_ms)
             opened.callback(self._directory.close)
@@ -94,6 +96,7 @@ class Log:
             if is_new:
                 complete_store(store)
             self._adopt()
+            self._directory.settle()
             opened.pop_all()
         self._internals = Internals(
             self._store,
@@ -113,9 +116,10 @@ class Log:
             self._close_partition,
             self._environment.free_dead_readers,
         )
-        self._flusher = Flusher(lambda: list(self._partitions.values()), fsync_interval_ms)
-        if fsync == "interval":
-            self._flusher.start()
+        self._flusher = Flusher(
+            self._check_in_place, lambda: list(self._partitions.values()), fsync_interval_ms, flushes=fsync == "interval"
+        )
+        self._flusher.start()
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
@@ -145,6 +149,8 @@ class Log:
             raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
         if self._is_closed:
             raise StoreClosedError(f"{self!r} is closed")
+        if self._replaced is not None:
+            raise StoreReplacedError(*self._replaced.args)
 
     def _check_not_closing(self) -> None:
         self._check_usable()
@@ -223,6 +229,7 @@ class Log:
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
             )
+        self._directory.check()
         directory = names.partition_directory(self._store, topic, partition)
         if not is_created(directory):
             told = files.failures_told(f"partition {topic}-{partition} cannot be made")
@@ -237,6 +244,20 @@ class Log:
             fsync=self._fsync,
             lock_timeout_ms=self._lock_timeout_ms,
         )
+
+    def _check_in_place(self) -> None:
+        """Refuse everything from now on if the store is not there any more, or not the one at its path."""
+        try:
+            if self._replaced is None:
+                self._directory.check()
+                for partition in list(self._partitions.values()):
+                    with suppress(StoreClosedError):  # by another thread
+                        check_in_place(partition)
+        except StoreReplacedError as error:
+            self._replaced = error
+        if self._replaced is not None:
+            for partition in list(self._partitions.values()):
+                give_up(partition, self._replaced)
 
     def _close_partition(self, topic: str, partition: int) -> None:
         with self._lock:

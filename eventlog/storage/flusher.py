@@ -1,4 +1,4 @@
-"""The thread behind fsync="interval": it flushes what any process, living or dead, left unflushed."""
+"""The thread that looks after an open store: is it still there, and what did any process, living or dead, leave unflushed?"""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from eventlog.storage.periodic import PeriodicThread
 
 
 class Flusher(PeriodicThread):
-    """Flushes the partitions that this process has open, every `interval_ms` milliseconds."""
+    """Calls `check` every `interval_ms` milliseconds, and flushes `partitions` with fsync="interval"."""
 
-    def __init__(self, partitions: Callable[[], Iterable[Partition]], interval_ms: int) -> None:
+    def __init__(
+        self, check: Callable[[], None], partitions: Callable[[], Iterable[Partition]], interval_ms: int, *, flushes: bool
+    ) -> None:
         super().__init__("eventlog-flusher", interval_ms)
+        self._check = check
         self._partitions = partitions
+        self._flushes = flushes
 
     def work(self) -> None:
-        for partition in self._partitions():
+        self._check()
+        for partition in self._partitions() if self._flushes else ():
             try:
                 partition.flush()
             except EventLogError:

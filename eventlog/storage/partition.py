@@ -24,6 +24,7 @@ from eventlog.errors import (
     OffsetOutOfRangeError,
     RecordTooLargeError,
     StoreClosedError,
+    StoreReplacedError,
     TopicNotFoundError,
     UnsupportedCodecError,
     tells_failures,
@@ -113,7 +114,7 @@ class Partition:
         self._directory = names.partition_directory(store, topic, partition)
         self.directory = plain(self._directory)
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
-        self._why_closed: type[EventLogError] = StoreClosedError
+        self._why_closed: EventLogError | None = None  # None: it was closed by whoever has opened it
         self._flush_always = fsync == "always"
         self._flush_at_close = fsync != "never"
         self._lock_timeout_ms = lock_timeout_ms
@@ -197,8 +198,8 @@ class Partition:
         return head
 
     def _refuse(self) -> NoReturn:
-        if self._why_closed is ForkedProcessError:
-            raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
+        if self._why_closed is not None:
+            raise type(self._why_closed)(*self._why_closed.args)
         raise StoreClosedError(f"{self!r} is closed")
 
     @property
@@ -545,7 +546,7 @@ class Partition:
         if self._native is not None:
             self._native.is_retired = 1
         self._native = None
-        self._why_closed = ForkedProcessError
+        self._why_closed = ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
 
 
 def parts(partition: Partition) -> Parts:
@@ -560,6 +561,32 @@ def parts(partition: Partition) -> Parts:
         partition._signals,
         partition._lock_timeout_ms,
     )
+
+
+def check_in_place(partition: Partition) -> None:
+    """Raise `StoreReplacedError` if somebody deleted the partition's head, or the segment that takes its appends."""
+    try:
+        partition._head.check_in_place()
+        base = _active_base(partition)
+        segment = names.segment_file(partition._directory, base)
+        if not files.is_there(segment) and base == _active_base(partition):
+            raise StoreReplacedError.of_part(segment)
+    except StoreReplacedError:
+        if not partition.is_deleted:
+            raise
+
+
+def _active_base(partition: Partition) -> int:
+    base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
+    lib.el_head_active_segment(partition._mapped(), base, position)
+    return int(base[0])
+
+
+def give_up(partition: Partition, why: EventLogError) -> None:
+    """Close the partition, and let whoever goes on with it hear why."""
+    partition._why_closed = why
+    with suppress(EventLogError):  # it may be that nothing is left to be flushed or trimmed
+        partition.close()
 
 
 class ActiveSegment(NamedTuple):

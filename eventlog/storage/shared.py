@@ -15,7 +15,7 @@ from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.access import new_file, open_file_into
-from eventlog.errors import LockTimeoutError, tells_failures
+from eventlog.errors import LockTimeoutError, StoreReplacedError, tells_failures
 from eventlog.storage.file_locks import attempts, lock_within
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -151,6 +151,15 @@ class SharedFile(ABC):
         finally:
             lib.el_file_close(file)
         return True
+
+    def check_in_place(self) -> None:
+        """Raise `StoreReplacedError` if somebody has deleted the file: others would go by another one."""
+        try:
+            is_deleted = os.fstat(self._descriptor).st_nlink == 0
+        except OSError:
+            return  # another thread has closed it
+        if is_deleted:
+            raise StoreReplacedError.of_part(self.path)
 
     def grow(self, length: int) -> None:
         """Make the file at least that long, with disk space behind it: touching a hole on a full disk would be a SIGBUS."""

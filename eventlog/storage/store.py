@@ -12,11 +12,13 @@ from typing import Any
 
 from eventlog._native import lib
 from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
-from eventlog.anchored import anchored, let_go
-from eventlog.errors import DiskFullError, StoreOpenError, is_disk_full
+from eventlog.anchored import anchored, let_go, plain
+from eventlog.errors import DiskFullError, StoreOpenError, StoreReplacedError, is_disk_full
 from eventlog.storage import files, names, users
 
 FORMAT_VERSION = 1
+
+_UNSTEADY = "overlay"  # whose inodes may get other numbers
 
 _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 
@@ -31,12 +33,14 @@ class StoreDirectory:
     def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
         self.path = path
         self._file = new_file()
+        self._identities: dict[Path, tuple[int, int] | None] = {}
         _open_directories.add(self)
         try:
             with failures_named(path):
                 _open_into(self._file, path, create)
                 self.path = anchored(path, self._file[0])
                 self.is_new = not _is_store(self.path, create)
+                self._are_identities_lasting = files.file_system_type(self.path) != _UNSTEADY
                 self._join(lock_timeout_ms)
         except BaseException:
             self.close()
@@ -52,6 +56,25 @@ class StoreDirectory:
         users.share(self.path, self._file[0], lock_timeout_ms)
         users.check_origin(self.path, self._file[0], origin)
         _check_directories(self.path)
+
+    def settle(self) -> None:
+        """Everything that a store in use has is there now: `check` is for what becomes of that."""
+        self._identities = {path: _identity(path) for path in _what_stays(self.path)}
+
+    def check(self) -> None:
+        """Raise `StoreReplacedError` if the store was deleted, in whole or in part, or another one stands at its path.
+
+        One that was moved away, so that nothing stands there, is still the same."""
+        path = plain(self.path)
+        there, own = _identity(path), _identity(self.path)
+        if there not in (None, own):
+            raise StoreReplacedError(
+                f"{path} leads to another directory than when the store was opened: close this handle, and open the store again"
+            )
+        for each, identity in self._identities.items():
+            found = _identity(each)
+            if found is None or (found != identity and self._are_identities_lasting):
+                raise StoreReplacedError.of_part(each)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -73,6 +96,27 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if nothing stands there, or if that cannot be told."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _what_stays(store: Path) -> tuple[Path, ...]:
+    """What nobody deletes or replaces while a store is open. The files are open or mapped, so no other gets their inodes."""
+    catalog = names.catalog_directory(store)
+    return (
+        names.logs_directory(store),
+        names.signals_file(store),
+        names.catalog_gate_file(store),
+        catalog / names.CATALOG_FILE,
+        catalog / names.CATALOG_LOCK_FILE,
+    )
 
 
 def _open_into(file: Any, path: Path, create: bool) -> None:
