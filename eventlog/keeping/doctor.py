@@ -23,14 +23,16 @@ from eventlog.keeping.group_health import check_group
 from eventlog.keeping.places import as_path
 from eventlog.options import check_bool
 from eventlog.storage import files, names
-from eventlog.storage.checkpoints import read_start
+from eventlog.storage.continuity import missing_segment
 from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
 from eventlog.storage.file_locks import lock_holders
 from eventlog.storage.gate import gate_holder
-from eventlog.storage.glance import glance
+from eventlog.storage.glance import glance, trusted_head
 from eventlog.storage.inspection import verify_partition
 from eventlog.storage.limits import is_told
+from eventlog.storage.plausibility import has_its_segments
 from eventlog.storage.poison import DAMAGED
+from eventlog.storage.start import start_of
 from eventlog.storage.store import StoreDirectory
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -235,6 +237,8 @@ def _is_maintained(store: Path) -> bool:
 def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
     head = examine_head(partition.head_file)
     yield from _health(partition, head)
+    if not deep:
+        yield from _missing(partition)
     for holder in head.mutex_holders:
         if _state_of(holder) in ("T", "t"):
             text = f"process {holder} is stopped while it holds a mutex: appends of others time out until it goes on or ends"
@@ -285,6 +289,22 @@ def _health(partition: _Partition, head: HeadHealth) -> Iterator[Finding]:
         yield Finding(WARNING, partition.name, text)
 
 
+def _missing(partition: _Partition) -> Iterator[Finding]:
+    """Segments that somebody has taken away, as far as names and lengths tell."""
+    may_have_gaps = partition.topic.settings().may_have_gaps
+    start_offset = start_of(partition.directory)
+    found = missing_segment(partition.directory, start_offset, may_have_gaps=may_have_gaps)
+    if found is not None and start_of(partition.directory) != start_offset:  # deleted by retention meanwhile
+        found = missing_segment(partition.directory, start_of(partition.directory), may_have_gaps=may_have_gaps)
+    if found is not None and not isinstance(found, UnsupportedFormatError):
+        yield Finding(ERROR, partition.name, f"{found.path.name}, byte {found.position}: {found.reason}", found.command)
+        return
+    head = trusted_head(partition.store, partition.topic.name, partition.number)
+    if head is not None and not has_its_segments(partition.directory, head):
+        text = "the last segment is missing, or shorter than it was"
+        yield Finding(ERROR, partition.name, text, f"eventlog repair {partition.name}")
+
+
 def _state_of(thread: int) -> str:
     """The state of a thread by proc(5): "T" and "t" are stopped."""
     try:
@@ -300,7 +320,7 @@ def _is_long_unflushed(partition: _Partition) -> bool:
 
 def _deep(partition: _Partition, end_offset: int | None) -> Iterator[Finding]:
     may_have_gaps = partition.topic.settings().may_have_gaps
-    start_offset = read_start(partition.directory)
+    start_offset = start_of(partition.directory)
     problems = verify_partition(partition.directory, start_offset, end_offset, may_have_gaps=may_have_gaps).problems
     for problem in problems[:_PROBLEMS_SHOWN]:
         text = f"{problem.path.name}, byte {problem.position}: {problem.reason}"

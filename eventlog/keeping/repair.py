@@ -18,12 +18,13 @@ from eventlog.log import Internals, Log, internals
 from eventlog.options import TopicConfig, check_bool, check_partition_number, check_topic_name
 from eventlog.records.record import TopicPartition
 from eventlog.storage import files, index, names
-from eventlog.storage.checkpoints import read_start
+from eventlog.storage.checkpoints import write_checkpoint
+from eventlog.storage.epochs import begin_epoch, read_epochs, write_epochs
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.limits import change_settings_of
 from eventlog.storage.partition import parts
-from eventlog.storage.recovery import begin_epoch, create_segment, read_epochs, write_epochs
+from eventlog.storage.recovery import create_segment
 from eventlog.storage.repairing import (
     HeadState,
     SegmentScan,
@@ -34,6 +35,7 @@ from eventlog.storage.repairing import (
     scan_segment,
 )
 from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.start import start_of
 from eventlog.storage.swap import finish_swaps
 
 _INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
@@ -129,7 +131,7 @@ def _committed(store: Internals, groups: Groups, partition: TopicPartition) -> i
 def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: int) -> _Findings:
     directory = names.partition_directory(store.path, plan.topic, plan.partition)
     head = look_at_head(names.head_file(store.path, plan.topic, plan.partition))
-    report = verify_partition(directory, read_start(directory), head.end_offset, may_have_gaps=settings.may_have_gaps)
+    report = verify_partition(directory, start_of(directory), head.end_offset, may_have_gaps=settings.may_have_gaps)
     unknown = next((problem for problem in report.problems if problem.reason.startswith("not checked")), None)
     if unknown is not None:
         raise EventLogError(f"{unknown.path} is {unknown.reason}: without it right and wrong cannot be told apart")
@@ -165,6 +167,8 @@ def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) ->
 def _plan(plan: RepairPlan, scans: list[SegmentScan], settings: TopicConfig, known_end: int, committed: int) -> _Findings:
     removals = tuple(Removal(scan.path, *piece) for scan in scans for piece in scan.wrong)
     next_offset, lost = scans[0].base_offset if scans else plan.start_offset, list[range]()
+    if next_offset > plan.start_offset:
+        lost.append(range(plan.start_offset, next_offset))
     for scan in scans:
         if not settings.may_have_gaps or scan.wrong:
             lost += scan.gaps(next_offset)
@@ -228,13 +232,15 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         piece = next(each for scan in findings.scans if scan.path == removal.path for each in scan.wrong
                      if each.position == removal.position)  # fmt: skip
         removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
-    if plan.lost:
+    if any(lost.stop > plan.start_offset for lost in plan.lost):
         store.note_gaps(plan.topic)
         with_gaps = store.topics.find(plan.topic).settings()
         # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
         timeout_ms = store.lock_timeout_ms
         change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
         store.signals.catalog_changed()
+    if plan.start_offset > start_of(directory):
+        write_checkpoint(directory / names.START_CHECKPOINT, plan.topic, plan.partition, plan.start_offset)
     if findings.needs_segment:
         create_segment(directory, plan.end_offset)
     last = max((scan.base_offset for scan in findings.scans), default=0)

@@ -11,7 +11,7 @@ from eventlog.errors import EventLogError
 from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, read_manifest
 from eventlog.keeping.places import as_path, failures_named
 from eventlog.records.record import TopicPartition
-from eventlog.storage import files, names
+from eventlog.storage import names
 from eventlog.storage.copying import checksum
 from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 
@@ -86,11 +86,6 @@ def _verify_partition(backup: Path, partition: BackupPartition) -> VerifyReport:
     if directory.is_dir():
         start_offset, end_offset = partition.start_offset, partition.end_offset
         report = verify_partition(directory, start_offset, end_offset, may_have_gaps=partition.may_have_gaps)
-        bases = files.segment_bases(directory)
-        if bases and bases[0] > partition.start_offset:
-            report.problems.append(
-                Problem(directory, 0, f"it begins at offset {bases[0]}, but {partition.start_offset} was backed up")
-            )
     else:
         report = VerifyReport(directory)
     for file in partition.files:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from eventlog.access import open_file
 from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, names
+from eventlog.storage.continuity import check_segments
 from eventlog.storage.damage import damaged
 from eventlog.storage.partition import ActiveSegment, Partition, active_segment, parts
 
@@ -44,13 +45,14 @@ def copy_partition(partition: Partition, destination: Path, *, link: bool) -> Co
     """Copy a partition as it is at one moment to a new directory, durably; with `link` sealed segments are linked.
 
     Meanwhile nobody deletes or replaces segments; appends go on. Raises `LockTimeoutError`, `FileNotFoundError` if the
-    partition was deleted, `CorruptLogError` if the active segment was cut, and `OSError`."""
+    partition was deleted, `CorruptLogError` if the active segment was cut or others are missing, and `OSError`."""
     copied: list[CopiedFile] = []
     linked: list[str] = []
     files.make_directory(destination)
     with parts(partition).locked():
         active = active_segment(partition)
         start_offset = partition.start_offset
+        check_segments(parts(partition).directory, start_offset, may_have_gaps=parts(partition).head.may_have_gaps)
         for source, length in _sources(parts(partition).directory, active):
             target = destination / source.name
             if length is None and link and _link(source, target):

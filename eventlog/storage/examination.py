@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, index, names
-from eventlog.storage.recovery import RecoveryReport, recover
+from eventlog.storage.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.storage.shared import boot_id
 
 _MUTEXES_AT = (192, 256)  # native/store/head.h: append and flush
@@ -18,12 +18,12 @@ _INDEXES = ((names.INDEX_SUFFIX, index.ENTRY.size), (names.TIME_INDEX_SUFFIX, in
 
 class HeadHealth(NamedTuple):
     """A head: was it made since the machine started, the errno that poisoned it or 0, the threads that hold its mutexes, and
-    the last durable position, as (segment base offset, bytes), if it tells."""
+    the last durable position, if it tells."""
 
     is_of_this_boot: bool
     poison: int
     mutex_holders: tuple[int, ...]
-    checkpoint: tuple[int, int] | None
+    checkpoint: Checkpoint | None
 
 
 def examine_head(head_file: Path) -> HeadHealth:
@@ -49,7 +49,7 @@ def examine_head(head_file: Path) -> HeadHealth:
     finally:
         lib.el_head_unmap(head)
     owners = {int.from_bytes(page[at : at + 4], "little") & _OWNER for at in _MUTEXES_AT} - {0}
-    known = (int(checkpoint.segment_base), int(checkpoint.position)) if is_known else None
+    known = Checkpoint(checkpoint.segment_base, checkpoint.position, checkpoint.offset) if is_known else None
     return HeadHealth(is_current, poison if is_current else 0, tuple(sorted(owners)) if is_current else (), known)
 
 

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.storage import files
+from eventlog.storage import files, names
 
 _MAGIC = 2
 _MAGIC_AT = 16
@@ -82,3 +82,16 @@ def _has_crc(descriptor: int, position: int, head: _Head) -> bool:
         crc = zlib.crc32(block, crc)
         at += len(block)
     return crc == wanted
+
+
+def end_of_foreign(path: Path, position: int, next_offset: int) -> int:
+    """The offset behind what stands in another format from a position on, as far as heads tell; `next_offset` if none does."""
+    if foreign_format(path, position, next_offset) is None:
+        return next_offset
+    with open(path, "rb", buffering=0) as file:
+        while (head := _head_at(file.fileno(), position)) is not None and head.length > _MAGIC_AT - _CRC_AT:
+            if not next_offset <= head.offset < min(next_offset + _OFFSETS_MAX, names.OFFSET_MAX):
+                break
+            next_offset = head.offset + 1
+            position += _CRC_AT + head.length
+    return next_offset

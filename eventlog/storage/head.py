@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.storage.plausibility import agrees_with_files
+from eventlog.storage.plausibility import agrees_with_files, has_its_segments
 from eventlog.storage.poison import DAMAGED
-from eventlog.storage.recovery import Recovered, RecoveryReport
+from eventlog.storage.recovery import Checkpoint, Recovered, RecoveryReport
 from eventlog.storage.shared import SharedFile, boot_id
 
-Recover = Callable[[tuple[int, int] | None], Recovered]
+Recover = Callable[[Checkpoint | None], Recovered]
 
 
 class SharedHead(SharedFile):
@@ -59,15 +59,15 @@ class SharedHead(SharedFile):
             lib.el_head_set_poison(self.pointer, DAMAGED)
         self._report = recovered.report
 
-    def checkpoint(self) -> tuple[int, int] | None:
-        """The last durable position, as (segment base offset, bytes); None when the file does not tell."""
+    def checkpoint(self) -> Checkpoint | None:
+        """The last durable position; None when the file does not tell."""
         found = ffi.new("el_checkpoint *")
         known = lib.el_head_former_checkpoint(self.pointer, *self.identity(), found)
-        return (found.segment_base, found.position) if known else None
+        return Checkpoint(found.segment_base, found.position, found.offset) if known else None
 
     def _is_trusted(self) -> bool:
         """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?"""
-        is_known = self._is_of_this_boot()
+        is_known = self._is_of_this_boot() and has_its_segments(self._directory, self.pointer)
         return is_known and (self._is_sealed() or agrees_with_files(self._directory, self.pointer, self.identity()))
 
     def _is_of_this_boot(self) -> bool:

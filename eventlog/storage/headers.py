@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, index
@@ -61,11 +61,22 @@ def first_timestamp(path: Path) -> int:
     return int(batch.max_timestamp)
 
 
-def largest_timestamp(path: Path, position: int = 0) -> int:
-    """The largest timestamp of the batches in a sealed segment, from the one at `position` on; -1 if there is none.
+class Rest(NamedTuple):
+    """The batches of a sealed segment from one on: their largest timestamp, and the offset behind them (-1, 0: none)."""
 
-    Raises `CorruptLogError`."""
-    return int(_pass_batches(path, position, files.size_of(path)).max_timestamp)
+    largest_timestamp: int
+    end_offset: int
+
+
+def behind(path: Path, position: int) -> Rest:
+    """What stands in a sealed segment from the batch at `position` on. Raises `CorruptLogError`."""
+    tail = _pass_batches(path, position, files.size_of(path))
+    return Rest(tail.max_timestamp, tail.end_offset)
+
+
+def largest_timestamp(path: Path) -> int:
+    """The largest timestamp of the batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
+    return behind(path, 0).largest_timestamp
 
 
 def offset_behind(path: Path, position: int, stop: int) -> int:

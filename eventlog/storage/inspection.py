@@ -29,6 +29,7 @@ from eventlog.storage.checkpoints import checked_checkpoint
 from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.reader import new_native_reader
+from eventlog.storage.start import missing_beginning
 
 _NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
 _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
@@ -275,6 +276,8 @@ def verify_partition(
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
     next_offset = bases[0] if bases else 0
+    if bases and (missing := missing_beginning(bases[0], start_offset)) is not None:
+        report.problems.append(Problem(directory, 0, missing))
     for base, following in pairwise([*bases, _NO_OFFSET]):
         path = names.segment_file(directory, base)
         report.segments += 1
@@ -286,7 +289,7 @@ def verify_partition(
             next_offset = _verify_segment(report, path, range(base, following), end_offset, may_have_gaps)
     report.problems += _checkpoint_problems(directory)
     is_log_wrong = any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
-    if end_offset is not None and next_offset < end_offset and not is_log_wrong:
+    if bases and end_offset is not None and next_offset < end_offset and not is_log_wrong:
         report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
     return report
 

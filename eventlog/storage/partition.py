@@ -44,7 +44,7 @@ from eventlog.storage.parts import Parts
 from eventlog.storage.poison import DAMAGED, DELETED
 from eventlog.storage.reader import MAKE, LogReader, SegmentList
 from eventlog.storage.rebuilding import rebuild_lying_indexes
-from eventlog.storage.recovery import RecoveryReport, recover
+from eventlog.storage.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.storage.search import Query
 from eventlog.storage.timestamps import offset_for_time
 from eventlog.waiting import Awaited, Signals, wait_for_any
@@ -130,7 +130,7 @@ class Partition:
         limits = native_limits(settings)
         removed = names.removed_directory(store, self.topic, self.partition)
 
-        def first(checkpoint: tuple[int, int] | None) -> Any:
+        def first(checkpoint: Checkpoint | None) -> Any:
             return recover(self._directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, recovery = SharedHead.open(
@@ -245,7 +245,7 @@ class Partition:
         for new_function, method, what_it_needs in (
             (lib.el_new_append_function, self.append, (self._resolve,)),
             (lib.el_new_append_many_function, self.append_many, (self._resolve,)),
-            (lib.el_new_wait_function, self.wait, ()),
+            *([(lib.el_new_wait_function, self.wait, ())] if self.recovery.damage is None else []),
             (lib.el_new_read_function, self.read, reading),
         ):
             made: list[Any] = []
@@ -492,7 +492,8 @@ class Partition:
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """Block until a record stands at `offset` or behind it (with `durable`: on disk); False after `timeout` seconds.
 
-        What compaction has taken away, and the marker that ends a transaction, is no record: `read` gives none there either."""
+        What compaction has taken away, and the marker that ends a transaction, is no record: `read` gives none there either.
+        Raises `CorruptLogError` where none can come any more, because the partition is damaged."""
         _check_int("offset", offset, 0)
         check_timeout(timeout)
         check_bool("durable", durable)
@@ -506,6 +507,8 @@ class Partition:
         deadline = None if timeout is None else time.monotonic() + timeout
         awaited, wanted = Awaited(1), offset
         while True:
+            if self.recovery.damage is not None and wanted >= self.end_offset:
+                raise self.recovery.damage.anew()
             await_record(self, awaited, 0, wanted, durable=durable)
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not wait_for_any(self._signals, awaited, remaining, look):

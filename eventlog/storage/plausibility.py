@@ -11,9 +11,21 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError
 from eventlog.storage import files, names
-from eventlog.storage.checkpoints import read_start
 from eventlog.storage.headers import offset_behind
 from eventlog.storage.inspection import position_near
+from eventlog.storage.start import promised_start
+
+
+def has_its_segments(directory: Path, head: Any) -> bool:
+    """Are the segments there with the first record and with the last, and the last one as long as the native `el_head` says?"""
+    base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
+    lib.el_head_active_segment(head, base, position)
+    try:
+        bases = files.segment_bases(directory)
+    except FileNotFoundError:
+        return False
+    is_whole = base[0] in bases and files.size_of(names.segment_file(directory, base[0])) >= position[0]
+    return is_whole and bases[0] <= lib.el_head_start_offset(head)
 
 
 def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> bool:
@@ -26,7 +38,7 @@ def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> 
     start, durable, end = lib.el_head_start_offset(head), lib.el_head_durable_offset(head), lib.el_head_end_offset(head)
     is_published = start <= end <= tail.end_offset if is_under_way else start <= end == tail.end_offset
     are_in_order = is_published and durable <= checkpoint.offset <= tail.end_offset
-    starts_right = start == max(bases[0], min(read_start(directory), tail.end_offset))
+    starts_right = start == promised_start(directory, bases, tail.end_offset)
     # Behind the segment that takes appends, its successor may stand already.
     is_last = tail.segment_base == bases[-1] or (lib.el_head_is_sealing(head) and tail.segment_base in bases)
     return are_in_order and starts_right and is_last and _ends_there(directory, tail)

@@ -32,6 +32,7 @@ from eventlog.storage.columns import take_columns
 from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
+from eventlog.storage.start import missing_beginning
 
 _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
@@ -211,7 +212,9 @@ class LogReader:
             self._segments.list_again()
             missing, base = base, self._segments.holding(offset)
             if base is None:
-                raise self._damaged(self._directory, 0, f"the segment that holds offset {offset} is missing")
+                first = next(iter(self._segments.bases()), None)
+                reason = None if first is None else missing_beginning(first, offset)
+                raise self._damaged(self._directory, 0, reason or f"the segment that holds offset {offset} is missing")
             if base == missing and not files.is_there(names.segment_file(self._directory, base)):
                 raise self._damaged(names.segment_file(self._directory, base), 0, "the segment is missing")
         self._find(base, offset)

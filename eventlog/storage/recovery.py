@@ -30,15 +30,24 @@ from eventlog.access import open_file, refuse_link
 from eventlog.errors import CorruptLogError, UnsupportedFormatError
 from eventlog.records.checksum import checksum_of
 from eventlog.storage import files, index, names
-from eventlog.storage.checkpoints import read_start
 from eventlog.storage.damage import damaged, wrong_batch
+from eventlog.storage.epochs import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.formats import end_of_foreign
 from eventlog.storage.headers import IndexBuilder, new_tail, note_timestamps
 from eventlog.storage.inspection import names_its_batch
+from eventlog.storage.start import promised_start
 
 _BLOCK_BYTES = 8 * 2**20
 _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
-_EPOCH_MAX = 2**31 - 1
 _CHECKSUM = slice(17, 21)  # in a batch; it covers all that stands behind it
+
+
+class Checkpoint(NamedTuple):
+    """The last place that is known to be on disk: so many bytes of a segment, which end before an offset."""
+
+    segment_base: int
+    position: int
+    offset: int
 
 
 class RecoveryReport(NamedTuple):
@@ -59,7 +68,8 @@ class RecoveryReport(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """The state that a partition's head is initialised with."""
+    """The state that a partition's head is initialised with. A damaged partition ends where it did before: whoever comes to
+    the damage is to hear of it, and not to take it for the end."""
 
     tail: Any  # el_tail
     start_offset: int
@@ -233,32 +243,6 @@ def _cut(scan: _Scan) -> None:
             file.write(added)
 
 
-def read_epochs(directory: Path) -> list[tuple[int, int]]:
-    """Leader epochs and their start offsets. Source of the format: Kafka's LeaderEpochCheckpointFile (version 0).
-
-    A checkpoint that cannot be read is taken as empty: it says nothing about records."""
-    try:
-        lines = (directory / names.EPOCH_CHECKPOINT).read_text("ascii").split("\n")
-        epochs = [(int(epoch), int(start)) for epoch, start in (line.split() for line in lines[2:] if line.strip())]
-    except (FileNotFoundError, ValueError):
-        return []
-    is_sound = all(0 <= epoch < _EPOCH_MAX and start >= 0 for epoch, start in epochs)
-    return epochs if is_sound and epochs == sorted(epochs) else []
-
-
-def write_epochs(directory: Path, epochs: list[tuple[int, int]]) -> None:
-    """Replace the leader epoch checkpoint."""
-    lines = ["0", str(len(epochs)), *(f"{epoch} {start}" for epoch, start in epochs)]
-    files.replace_file(directory / names.EPOCH_CHECKPOINT, [("\n".join(lines) + "\n").encode("ascii")])
-
-
-def begin_epoch(directory: Path, start_offset: int) -> None:
-    """Add a leader epoch that begins at an offset; those that began there or later are gone."""
-    epochs = read_epochs(directory)
-    following = epochs[-1][0] + 1 if epochs else 1
-    write_epochs(directory, [pair for pair in epochs if pair[1] < start_offset] + [(following, start_offset)])
-
-
 def is_created(directory: Path) -> bool:
     """Did `create_partition` come to its end here, or did somebody else put segments here? Links are refused."""
     refuse_link(directory)
@@ -338,28 +322,48 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
     return report._replace(outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
 
 
-def _missing(directory: Path, base_offset: int, durable_position: int) -> Recovered:
+def _missing(directory: Path, checkpoint: Checkpoint) -> Recovered:
     """The last segment is not there: nothing can be appended, and what stands before it can be read."""
+    base_offset = checkpoint.segment_base
     path = names.segment_file(directory, base_offset)
-    reason = f"the segment is missing, but {durable_position} bytes of it were on disk"
-    report = RecoveryReport("damaged", path, damage=damaged(path, 0, reason, base_offset))
+    reason = f"the segment is missing, but {checkpoint.position} bytes of it were on disk"
     bases = files.segment_bases(directory)
-    start_offset = bases[0] if bases else base_offset
-    return Recovered(new_tail(base_offset), start_offset, 0, 0, report)
+    tail = new_tail(base_offset)
+    tail.end_offset = checkpoint.offset
+    start_offset = promised_start(directory, bases or [base_offset], checkpoint.offset)
+    report = RecoveryReport("damaged", path, damage=damaged(path, 0, reason, base_offset))
+    return Recovered(tail, start_offset, 0, 0, report)
+
+
+def _promised_end(scan: _Scan, data_end: int, checkpoint: Checkpoint | None) -> int:
+    """Where a partition ends whose last segment is damaged: behind what was on disk, and behind what is right in there."""
+    end: int = max(scan.tail.end_offset, checkpoint.offset if checkpoint is not None else 0)
+    end = max(end, end_of_foreign(scan.path, scan.tail.position, scan.tail.end_offset))
+    position: int | None = scan.tail.position
+    while position is not None and (position := find_batch(scan.path, position, data_end, end)) is not None:
+        header = _header_at(scan.path, position)
+        end = header.base_offset + header.last_offset_delta + 1
+        position += header.size_bytes
+    return end
+
+
+def _header_at(path: Path, position: int) -> Any:
+    with open(path, "rb") as file:
+        return _parse_batch(file.fileno(), position)
 
 
 def recover(
-    directory: Path, removed: Path, checkpoint: tuple[int, int] | None, interval_bytes: int, *, change: bool = True
+    directory: Path, removed: Path, checkpoint: Checkpoint | None, interval_bytes: int, *, change: bool = True
 ) -> Recovered:
     """Find the end of a partition and make it clean.
 
-    `checkpoint` is the last durable position that is known, as (segment base offset, bytes). With `change` False
-    nothing is written: for a process that joins a partition which another one found damaged."""
+    `checkpoint` is the last durable position that is known. With `change` False nothing is written: for a process that joins
+    a partition which another one found damaged."""
     bases = files.segment_bases(directory)
-    if not bases or (checkpoint is not None and checkpoint[0] > bases[-1]):
-        return _missing(directory, *(checkpoint or (0, 0)))
+    if not bases or (checkpoint is not None and checkpoint.segment_base > bases[-1]):
+        return _missing(directory, checkpoint or Checkpoint(0, 0, 0))
     base = bases[-1]
-    durable_position = checkpoint[1] if checkpoint and checkpoint[0] == base else 0
+    durable_position = checkpoint.position if checkpoint and checkpoint.segment_base == base else 0
     scan = _scan_segment(directory, base, durable_position, interval_bytes)
     data_end = find_data_end(scan.path, scan.tail.position, scan.size)
     report = _judge(scan, durable_position, data_end)
@@ -371,5 +375,7 @@ def recover(
             begin_epoch(directory, scan.tail.end_offset)
     epochs = read_epochs(directory)
     allocated = scan.size if report.damage is not None else scan.tail.position
-    start_offset = max(bases[0], min(read_start(directory), scan.tail.end_offset))
+    if report.damage is not None:
+        scan.tail.end_offset = _promised_end(scan, data_end, checkpoint)
+    start_offset = promised_start(directory, bases, scan.tail.end_offset)
     return Recovered(scan.tail, start_offset, epochs[-1][0] if epochs else 0, allocated, report)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eventlog.errors import CorruptLogError
 from eventlog.storage import index, names
-from eventlog.storage.headers import largest_timestamp
+from eventlog.storage.headers import behind
 from eventlog.storage.index import TimeIndexEntry
 from eventlog.storage.inspection import end_of_named_batch, names_its_batch
 from eventlog.storage.reader import LogReader, SegmentList
@@ -18,9 +18,13 @@ def offset_for_time(
     directory: Path, segments: SegmentList, reader: LogReader, timestamp: int, start: int, end: int
 ) -> int | None:
     """The first offset in [start, end) whose record has a timestamp at or after `timestamp`, or None."""
-    offset = max(start, _begin_at(directory, segments, timestamp))
+    if start >= end:
+        return None
+    bases = segments.bases()
+    offset = _begin_at(directory, segments, timestamp) if bases else start
     if offset >= end:
         return None
+    offset = start if bases and offset == bases[0] else max(start, offset)  # where the beginning is missing, the reader says so
     reader.seek(offset)
     while records := reader.records(_CHUNK_RECORDS, end):
         for record in records:
@@ -30,26 +34,37 @@ def offset_for_time(
 
 
 def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
-    """An offset before which every record is older; sealed segments that are older as a whole are passed over."""
+    """An offset before which every record is older; sealed segments that are older as a whole are passed over.
+
+    Where one is missing in between, it is the first that is missing: a record in it might be the one."""
     bases = segments.bases()
-    for base in bases[:-1]:
-        if not _is_older(directory, segments, base, timestamp):
+    end = bases[0]
+    for base in bases:
+        if base > end and not segments.may_have_gaps:
+            return end
+        older_end = _end_if_older(directory, segments, base, timestamp) if base != bases[-1] else None
+        if older_end is None:
             return _floor(directory, segments, base, timestamp)
-    return _floor(directory, segments, bases[-1], timestamp)
+        end = older_end
+    return end
 
 
-def _is_older(directory: Path, segments: SegmentList, base: int, timestamp: int) -> bool:
-    """Is a sealed segment older as a whole? A time index that lost its last entry tells only about the batches up to the one
-    before; so what stands behind that one is looked at."""
+def _end_if_older(directory: Path, segments: SegmentList, base: int, timestamp: int) -> int | None:
+    """The offset behind a sealed segment that is older as a whole; None if it is not.
+
+    A time index that lost its last entry tells only about the batches up to the one before; so the rest is looked at."""
     path = names.segment_file(directory, base)
     last = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
     if last is None or last.timestamp >= timestamp or not _is_right(directory, segments, base, last):
-        return False
+        return None
     try:
-        end = end_of_named_batch(path, last)
-        return end is not None and largest_timestamp(path, end) < timestamp
+        position = end_of_named_batch(path, last)
+        rest = None if position is None else behind(path, position)
     except (OSError, CorruptLogError):
-        return False
+        return None
+    if rest is None or rest.largest_timestamp >= timestamp:
+        return None
+    return max(rest.end_offset, last.offset + 1)
 
 
 def _floor(directory: Path, segments: SegmentList, base: int, timestamp: int) -> int:

@@ -16,8 +16,8 @@ def verify(partition: Partition, *, may_have_gaps: bool) -> VerifyReport:
     while True:
         version = lib.el_head_segments_version(own_parts.head.pointer)
         # Behind the end offset may stand what somebody is about to append, or died while appending.
-        end_offset = partition.end_offset if partition.recovery.damage is None else None
-        report = verify_partition(own_parts.directory, partition.start_offset, end_offset, may_have_gaps=may_have_gaps)
+        start_offset, end_offset = partition.start_offset, partition.end_offset
+        report = verify_partition(own_parts.directory, start_offset, end_offset, may_have_gaps=may_have_gaps)
         if not report.problems or version == lib.el_head_segments_version(own_parts.head.pointer):
             return _by_name(report)
 

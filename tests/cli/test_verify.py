@@ -46,3 +46,12 @@ def test_only_the_topic_that_is_named_is_checked(shop: CommandLine) -> None:
     [report] = shop.objects("verify", "sound", "--json")
     assert report["records"] == 1
     assert shop.run("verify", "orders").returncode == 1
+
+
+def test_commands_that_come_to_damage_say_so_and_fail(shop: CommandLine) -> None:
+    damage(shop)
+    for command in ("consume orders", "grep first orders", "consume orders --group new --max 9"):
+        done = shop.run(*command.split())
+        assert_one_error(done.returncode, done.stderr, 1)
+        assert b"eventlog repair orders/0" in done.stderr
+    assert shop.objects("offsets", "orders", "--json")[0]["end_offset"] == 3

@@ -174,7 +174,7 @@ def test_a_batch_that_is_wrong_without_such_a_sector_is_damage(downfall: Downfal
         heads.forget_durable_position(stores.head_file(downfall.store))
         with eventlog.open(downfall.store) as log:
             partition = stores.open_partition(log)
-            assert (partition.recovery.outcome, partition.end_offset) == ("damaged", batch.base_offset)
+            assert (partition.recovery.outcome, partition.end_offset) == ("damaged", downfall.end_offset)
 
 
 _TIMES = [1000 + number for number in range(50)] + [9000] + [2000 + number for number in range(50)]

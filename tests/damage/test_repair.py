@@ -126,7 +126,8 @@ def test_segments_that_are_gone_cost_their_records_and_no_other(filled: Store) -
     for path in (gone[0], gone[3], gone[-1]):
         path.unlink()
     done = _repaired(filled, _planned(filled))
-    assert len(done.lost) == 2 and done.start_offset == int(gone[1].stem) and done.end_offset == RECORDS
+    first = int(gone[1].stem)
+    assert len(done.lost) == 3 and done.lost[0] == range(first) and (done.start_offset, done.end_offset) == (first, RECORDS)
     _check(filled, done)
 
 
