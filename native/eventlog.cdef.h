@@ -132,6 +132,7 @@ int el_head_may_have_gaps(const el_head *head);
 uint32_t el_head_settings_version(const el_head *head);
 void el_head_seal(el_head *head);
 int el_head_is_sealed(const el_head *head);
+int el_head_is_locked(const el_head *head);
 void el_head_unseal(el_head *head);
 int el_head_peek(const el_head *head, el_tail *tail);
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
@@ -183,6 +184,7 @@ void el_group_unseal(el_group *group);
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation);
 void el_group_set_ready(el_group *group);
+void el_group_free_slots(el_group *group, uint32_t slots);
 void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms, int64_t decided_by);
 int64_t el_group_generation(const el_group *group);
 int64_t el_group_changes(const el_group *group);

@@ -112,6 +112,9 @@ class AckTable(SharedFile):
         place = boot_id(), *self.identity()
         return bool(lib.el_group_is_trusted(self.pointer, *place, self._stored.incarnation, self._length()))
 
+    def _take_over(self) -> None:
+        lib.el_group_free_slots(self.pointer, self.capacity)
+
     def _length(self) -> int:
         return os.fstat(self._descriptor).st_size
 

@@ -66,8 +66,12 @@ class SharedHead(SharedFile):
         return Checkpoint(found.segment_base, found.position, found.offset) if known else None
 
     def _is_trusted(self) -> bool:
-        """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?"""
-        is_known = self._is_of_this_boot() and has_its_segments(self._directory, self.pointer)
+        """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?
+
+        Nobody else has it mapped. Where it is locked all the same, the file system was rolled back to when its holder was
+        alive: what was not on disk then may be missing anywhere."""
+        is_free = not lib.el_head_is_locked(self.pointer)
+        is_known = self._is_of_this_boot() and is_free and has_its_segments(self._directory, self.pointer)
         return is_known and (self._is_sealed() or agrees_with_files(self._directory, self.pointer, self.identity()))
 
     def _is_of_this_boot(self) -> bool:

@@ -64,6 +64,9 @@ class SharedFile(ABC):
         """May those join who are not the first? They have to take it as it is."""
         return self._is_trusted()
 
+    def _take_over(self) -> None:  # noqa: B027 - only some have anything to do
+        """It is believed, and nobody else has it mapped: free what is locked in it."""
+
     @abstractmethod
     def _initialise(self) -> None:
         """Fill it in anew; nobody else has it mapped."""
@@ -113,7 +116,9 @@ class SharedFile(ABC):
         if not self._map():
             return None
         was_trusted = self._is_trusted()
-        if not was_trusted:
+        if was_trusted:
+            self._take_over()
+        else:
             self._initialise()
         # The kernel gave the exclusive lock back before it takes the shared one: another process may have been alone.
         self._share()

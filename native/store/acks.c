@@ -83,6 +83,12 @@ void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64
     atomic_store(&new_slot->committed, committed);
 }
 
+void el_group_free_slots(el_group *group, uint32_t slots) {
+    for (uint32_t slot = 0; slot < slots; slot++)
+        if (el_mutex_is_held(&group->slots[slot].lock.mutex))
+            el_mutex_initialise(&group->slots[slot].lock.mutex, PTHREAD_MUTEX_NORMAL);
+}
+
 int64_t el_group_generation(const el_group *group) {
     return atomic_load(&group->generation);
 }

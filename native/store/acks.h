@@ -115,6 +115,8 @@ void el_group_unseal(el_group *group);
 void el_group_initialise(el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
                          int64_t generation);
 void el_group_set_ready(el_group *group);
+/* Make anew what mutexes are held of the first so many slots, by whomever. The caller is the only one that has the file mapped. */
+void el_group_free_slots(el_group *group, uint32_t slots);
 /* Make a slot that nobody uses yet, by what the catalog has: `decided_by` is the number of the last reset in it. */
 void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64_t committed_ms, int64_t decided_by);
 

@@ -50,6 +50,10 @@ int el_head_is_sealed(const el_head *head) {
     return atomic_load(&head->seal) != 0;
 }
 
+int el_head_is_locked(const el_head *head) {
+    return el_mutex_is_held(&head->append.mutex) || el_mutex_is_held(&head->flush.mutex);
+}
+
 void el_head_unseal(el_head *head) {
     atomic_store(&head->seal, 0);
 }

@@ -136,6 +136,8 @@ int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t 
 /* Let everybody who comes later see whether a bit of the page has changed. The caller holds the head file's exclusive lock. */
 void el_head_seal(el_head *head);
 int el_head_is_sealed(const el_head *head);
+/* Is one of its mutexes held, by whomever? For who is alone. */
+int el_head_is_locked(const el_head *head);
 /* The page is about to change. */
 void el_head_unseal(el_head *head);
 

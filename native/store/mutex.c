@@ -2,6 +2,7 @@
 #include "mutex.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <time.h>
 
 #include "fault.h"
@@ -64,4 +65,8 @@ int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms) {
     if (result == EOWNERDEAD)
         EL_FAULT_POINT("mutex.inherited");
     return result;
+}
+
+int el_mutex_is_held(const pthread_mutex_t *mutex) {
+    return (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) & FUTEX_TID_MASK) != 0;
 }

@@ -13,4 +13,8 @@ void el_mutex_initialise(pthread_mutex_t *mutex, int type);
  * pthread_mutex_consistent), EDEADLK (this thread has it, and it checks for errors: told if there is time) or another errno: not locked. */
 int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms);
 
+/* Has a thread locked it that did not die with it? Where nobody else has the mutex mapped, that thread is one of before the file
+ * system was rolled back, and nobody will ever give the mutex back. Source: futex(2), "Robust futexes", and glibc's layout. */
+int el_mutex_is_held(const pthread_mutex_t *mutex);
+
 #endif

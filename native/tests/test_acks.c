@@ -152,6 +152,20 @@ static void test_a_holder_that_dies_inside_stops_nobody(void) {
     el_group_unmap(group);
 }
 
+static void test_a_mutex_whose_holder_is_of_before_a_rollback_is_freed(void) {
+    el_group *group = new_group();
+    el_ack one = member(group, 0, 100);
+    el_ack_take(&one, 0);
+    el_mutex_lock(&group->slots[0].lock.mutex, 1000);
+    pthread_mutex_t held = group->slots[0].lock.mutex; /* as a snapshot of the file has it */
+    pthread_mutex_unlock(&group->slots[0].lock.mutex);
+    group->slots[0].lock.mutex = held;
+    CHECK(el_mutex_is_held(&group->slots[0].lock.mutex) && el_ack_commit(&one, 5, 1) == EL_LOCK_TIMEOUT);
+    el_group_free_slots(group, SLOTS);
+    CHECK(!el_mutex_is_held(&group->slots[0].lock.mutex) && el_ack_commit(&one, 5, 1) == EL_DONE);
+    el_group_unmap(group);
+}
+
 static void test_the_wait_for_a_slot_is_bounded_and_names_its_holder(void) {
     el_group *group = new_group();
     el_ack one = member(group, 0, 100);
@@ -224,6 +238,7 @@ int main(void) {
     test_nothing_is_committed_to_a_deleted_group();
     test_nothing_is_committed_once_the_process_lets_go_of_the_group();
     test_a_holder_that_dies_inside_stops_nobody();
+    test_a_mutex_whose_holder_is_of_before_a_rollback_is_freed();
     test_the_wait_for_a_slot_is_bounded_and_names_its_holder();
     test_slots_are_dirty_until_the_catalog_has_them();
     test_generations_only_grow_and_seats_belong_to_their_member();
