@@ -87,8 +87,9 @@ def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
         if not files.is_there(names.partition_directory(internals.path, topic.name, number)):
             continue
         try:
+            current = internals.topics.find(topic.name)  # the topic may have been altered since the round began
             with closing(internals.separate_partition(topic.name, number)) as partition:
-                done = _maintain_partition(round_, partition, topic, committed.get(number, {}))
+                done = _maintain_partition(round_, partition, current, committed.get(number, {}))
         except TopicNotFoundError:
             return  # deleted while this round came to it; one made anew has its turn in the next
         except (EventLogError, OSError) as error:

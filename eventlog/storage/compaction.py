@@ -195,7 +195,8 @@ def _why(work: _Work, segments: Sequence[Segment], first_dirty: int) -> str:
         share = sum(segment.size_bytes for segment in dirty) / sum(segment.size_bytes for segment in segments)
         if share > work.settings.fraction("min.cleanable.dirty.ratio"):
             return "min.cleanable.dirty.ratio"
-        if min(map(_waiting_since, dirty)) < work.now_ms - work.settings.number("max.compaction.lag.ms"):
+        due_ms = work.now_ms - work.settings.number("max.compaction.lag.ms")
+        if due_ms > 0 and min(map(_waiting_since, dirty)) < due_ms:
             return "max.compaction.lag.ms"
     horizon = read_checkpoint(work.parts.directory / names.TOMBSTONE_CHECKPOINT)
     is_due = first_dirty > 0 if horizon is None else horizon <= work.now_ms

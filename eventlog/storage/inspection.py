@@ -298,6 +298,7 @@ def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
     for check, name in (
         (checked_checkpoint, names.START_CHECKPOINT),
         (checked_checkpoint, names.CLEANER_CHECKPOINT),
+        (checked_checkpoint, names.TOMBSTONE_CHECKPOINT),
         (lambda path: list(iterate_epochs(path)), names.EPOCH_CHECKPOINT),
     ):
         try:

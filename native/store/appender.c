@@ -130,7 +130,10 @@ int64_t el_now_ms(void) {
 
 /* A signal that arrives inside these calls has done no harm: they are made again. */
 static int truncate_to(int fd, int64_t length) {
+    struct stat file;
     int result;
+    if (fstat(fd, &file) == 0 && file.st_size == length)
+        return 0; /* else it would have been written just now, and retention goes by that where records have no timestamps */
     do
         result = ftruncate(fd, length);
     while (result != 0 && errno == EINTR);

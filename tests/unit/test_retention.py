@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
 
 import eventlog
 from eventlog import EventLog, MaintenanceReport, Partition, TopicPartition
+from eventlog.maintenance import upkeep
 from tests.support import broker_log, stores, workers
 from tests.support.processes import Worker
 
@@ -86,7 +88,11 @@ def test_records_without_timestamps_are_as_old_as_their_file(tmp_path: Path, tim
         partition = stores.open_partition(log)
         assert deleted_by(log.maintain()) == ""
         assert partition.start_offset == 0
-        os.utime(directory / f"{0:020d}.log", (0, time.time() - 3 * DAY_MS / 1000))
+    os.utime(directory / f"{0:020d}.log", (0, time.time() - 3 * DAY_MS / 1000))
+    with eventlog.open(store) as log:  # opening and closing is no writing
+        stores.open_partition(log)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
         assert deleted_by(log.maintain()) == "retention.ms"
         assert partition.start_offset == 1
 
@@ -210,6 +216,25 @@ def test_groups_that_nobody_uses_go_and_others_stay(log: EventLog, partition: Pa
     assert log.groups() == ["in-use"]
     consumer.commit()
     consumer.close()
+
+
+def test_a_round_goes_by_the_settings_as_they_are_when_it_comes_to_a_partition(
+    log: EventLog, partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.create_topic("before", config={"retention.ms": DAY_MS})  # looked after first
+    log.partition("before", 0).append(b"x", timestamp=0)
+    fill(partition, 35, now_ms() - 3 * DAY_MS)
+    set_retention(log, ms=DAY_MS)
+    delete_doomed = upkeep.delete_doomed
+
+    def keep_the_other(*arguments: Any) -> Any:
+        set_retention(log, ms=-1)
+        return delete_doomed(*arguments)
+
+    monkeypatch.setattr(upkeep, "delete_doomed", keep_the_other)
+    report = log.maintain()
+    assert [(done.topic, done.reason) for done in report.partitions] == [("before", "retention.ms")]
+    assert partition.start_offset == 0
 
 
 def test_only_one_process_does_it_at_a_time_and_a_dead_one_is_in_nobodys_way(log: EventLog, store: Path) -> None:

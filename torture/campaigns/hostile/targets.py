@@ -34,7 +34,7 @@ from torture.campaigns.hostile.arguments import CALLS, Argument
 _DIRECTORY = Path(tempfile.mkdtemp())  # of whoever has started this: nothing runs at the end of a fuzzer
 _PARTITION_FILES = (
     "00000000000000000000.index", "00000000000000000000.timeindex", "leader-epoch-checkpoint", "log-start-offset-checkpoint",
-    "cleaner-offset-checkpoint",
+    "cleaner-offset-checkpoint", "tombstone-horizon-checkpoint",
 )  # fmt: skip
 
 
