@@ -26,6 +26,8 @@ from eventlog.storage.transactions import AbortedList, find_transactions
 
 MEMORY_BYTES = 32 * 2**20
 
+_TOMBSTONES_TOGETHER = 16  # those that are due within this part of delete.retention.ms go in one pass
+
 
 class Compacted(NamedTuple):
     """What became of a partition's sealed segments, or would; everything before `end_offset` is compacted now.
@@ -70,7 +72,7 @@ def compact(
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
         active = list_segments(parts)[-1]
         may_be_sealed = active.size_bytes > 0 and not _is_young(active, settings, now_ms)
-        is_due = may_be_sealed and _is_due(active, settings, now_ms)
+        is_due = may_be_sealed and _is_due(work, active)
         if dry_run:
             return _compact_sealed(work, active if may_be_sealed and (is_due or force) else None)
         if is_due:
@@ -103,11 +105,13 @@ def _joined(first: Compacted | None, second: Compacted | None) -> Compacted | No
 
 def _compact_sealed(work: _Work, to_be_sealed: Segment | None = None) -> Compacted | None:
     """Compact the sealed segments, up to the first with records that are too young or of a transaction that has not ended."""
-    sealed = [segment for segment in list_segments(work.parts) if not segment.is_active]
+    *sealed, active = list_segments(work.parts)
     segments = sealed if to_be_sealed is None else [*sealed, to_be_sealed]
+    is_idle = active.size_bytes == 0 or to_be_sealed is not None
     segments = list(takewhile(lambda segment: not _is_young(segment, work.settings, work.now_ms), segments))
     first_dirty = _first_dirty(work.parts)
-    reason = _why(work, segments, first_dirty) or ("cleanup.policy" if work.force and _dirty(segments, first_dirty) else "")
+    is_forced = work.force and bool(_dirty(segments, first_dirty))
+    reason = _why(work, segments, first_dirty, is_idle) or ("cleanup.policy" if is_forced else "")
     if not segments or not reason:
         return None
     transactions = find_transactions(segments)
@@ -172,12 +176,17 @@ def _is_young(segment: Segment, settings: TopicConfig, now_ms: int) -> bool:
     return lag_ms > 0 and latest_ms(segment) > now_ms - lag_ms
 
 
-def _is_due(active: Segment, settings: TopicConfig, now_ms: int) -> bool:
-    """Has the first record of the active segment waited for max.compaction.lag.ms, or has nobody appended for segment.ms?
+def _is_due(work: _Work, active: Segment) -> bool:
+    """Has the first record of the active segment waited for max.compaction.lag.ms, or the last one for segment.ms?
 
-    An append would roll it by the same settings; here nobody appends, or not with later timestamps."""
-    is_late = _waiting_since(active) < now_ms - settings.number("max.compaction.lag.ms")
-    return is_late or max(latest_ms(active), time_written(active.path)) < now_ms - settings.number("segment.ms")
+    An append would roll it by the same settings; here nobody appends, or nothing with a later timestamp. Where records come
+    that are old already, one segment of them is sealed at a time: the next once that is compacted."""
+    if _waiting_since(active) < work.now_ms - work.settings.number("max.compaction.lag.ms"):
+        return True
+    limit_ms = work.now_ms - work.settings.number("segment.ms")
+    return latest_ms(active) < limit_ms and (
+        time_written(active.path) < limit_ms or _first_dirty(work.parts) >= active.base_offset
+    )
 
 
 def _waiting_since(segment: Segment) -> int:
@@ -186,11 +195,14 @@ def _waiting_since(segment: Segment) -> int:
     return timestamp if timestamp >= 0 else time_written(segment.path)
 
 
-def _why(work: _Work, segments: Sequence[Segment], first_dirty: int) -> str:
+def _why(work: _Work, segments: Sequence[Segment], first_dirty: int, is_idle: bool) -> str:
     """The setting by which compaction is worth it, "" if it is not.
 
-    Tombstones are looked for, too, where nobody has noted yet when they are due."""
+    Where nobody appends any more, what is dirty waits no longer than a tombstone may. While records come, tombstones that are
+    due wait for others that soon will be: each pass goes through everything. They are looked for, too, where nobody has noted
+    yet when they are due."""
     dirty = [segment for segment in _dirty(segments, first_dirty) if segment.size_bytes > 0]
+    retention_ms = work.settings.number("delete.retention.ms")
     if dirty:
         share = sum(segment.size_bytes for segment in dirty) / sum(segment.size_bytes for segment in segments)
         if share > work.settings.fraction("min.cleanable.dirty.ratio"):
@@ -198,6 +210,9 @@ def _why(work: _Work, segments: Sequence[Segment], first_dirty: int) -> str:
         due_ms = work.now_ms - work.settings.number("max.compaction.lag.ms")
         if due_ms > 0 and min(map(_waiting_since, dirty)) < due_ms:
             return "max.compaction.lag.ms"
+        if is_idle and max(latest_ms(dirty[-1]), time_written(dirty[-1].path)) < work.now_ms - retention_ms:
+            return "delete.retention.ms"
     horizon = read_checkpoint(work.parts.directory / names.TOMBSTONE_CHECKPOINT)
-    is_due = first_dirty > 0 if horizon is None else horizon <= work.now_ms
+    patience_ms = retention_ms // _TOMBSTONES_TOGETHER if dirty else 0
+    is_due = first_dirty > 0 if horizon is None else horizon + patience_ms <= work.now_ms
     return "delete.retention.ms" if is_due else ""

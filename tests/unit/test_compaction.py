@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import eventlog
-from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition
+from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition, storage
 from eventlog.clock import now_ms
 from eventlog.storage import compaction
 from eventlog.storage.cleaner import Cleaner
+from eventlog.storage.retention import time_written
 from tests.support import kafka_format, stores
 from tests.support.heads import simulate_reboot
 
@@ -168,13 +167,46 @@ def test_an_idle_segment_is_sealed_and_compacted_once_segment_ms_has_gone_by(log
     log.alter_topic(stores.TOPIC, config={"segment.ms": DAY_MS})
     partition = stores.open_partition(log)
     for number in range(10):
-        partition.append(b"%d" % number, b"k", timestamp=now_ms() - 2 * DAY_MS)
-    assert log.maintain().partitions == [] and len(list(partition.records())) == 10  # written just now
-    [path] = stores.segments(store)
-    os.utime(path, (0, time.time() - 2 * DAY_MS / 1000))
+        partition.append(b"%d" % number, b"k")
+    assert log.maintain().partitions == [] and len(list(partition.records())) == 10
+    partition.append(b"more", b"k", timestamp=now_ms() + DAY_MS + 1)  # rolls it
+    log.alter_topic(stores.TOPIC, config={"segment.ms": 1})
+    log.create_topic("old", config={"cleanup.policy": "compact"})
+    old = log.partition("old", 0)
+    for number in range(10):
+        old.append(b"%d" % number, b"k", timestamp=number)
     log.maintain()
-    assert [record.offset for record in partition.records()] == [9]
-    assert partition.append(b"next", b"k") == 10
+    assert list(old.values()) == [b"9"] and list(partition.values()) == [b"9", b"more"]
+    assert old.append(b"next", b"k") == 10
+
+
+def test_old_records_that_come_slowly_are_sealed_one_segment_at_a_time(log: EventLog, store: Path) -> None:
+    log.alter_topic(stores.TOPIC, config={"segment.ms": DAY_MS, "segment.bytes": 2**20, "min.cleanable.dirty.ratio": 1.0})
+    partition = stores.open_partition(log)
+    for number in range(5):
+        partition.append(b"%d" % number, b"k", timestamp=number)
+        log.maintain()
+    assert len(stores.segments(store)) == 2  # the second one waits until the first is compacted
+
+
+def test_what_is_dirty_in_a_topic_that_nobody_writes_to_any_more_waits_no_longer_than_tombstones(
+    log: EventLog, store: Path
+) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 1000, 900)
+    log.maintain(compact_all=True)
+    log.alter_topic(stores.TOPIC, config={"delete.retention.ms": DAY_MS})
+    partition.append(b"old", b"k")
+    partition.append(b"new", b"k")
+    storage.partition.parts(partition).appender.roll()
+    log.maintain()
+    assert b"old" in list(partition.values())
+    path = stores.segments(store)[-2]
+    log.alter_topic(stores.TOPIC, config={"delete.retention.ms": 0})
+    while time_written(path) >= now_ms():
+        continue
+    log.maintain()
+    assert b"old" not in list(partition.values()) and b"new" in list(partition.values())
 
 
 def test_what_can_be_compacted_is_compacted_when_that_is_asked_for_also_in_the_active_segment(log: EventLog) -> None:
