@@ -251,7 +251,7 @@ class Log:
             if self._replaced is None:
                 self._directory.check()
                 for partition in list(self._partitions.values()):
-                    with suppress(StoreClosedError):  # by another thread
+                    with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
                         check_in_place(partition)
         except StoreReplacedError as error:
             self._replaced = error

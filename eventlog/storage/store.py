@@ -6,7 +6,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +64,19 @@ class StoreDirectory:
     def check(self) -> None:
         """Raise `StoreReplacedError` if the store was deleted, in whole or in part, or another one stands at its path.
 
-        One that was moved away, so that nothing stands there, is still the same."""
+        One that was moved away, so that nothing stands there, is still the same. What cannot be told now is no answer."""
         path = plain(self.path)
-        there, own = _identity(path), _identity(self.path)
-        if there not in (None, own):
-            raise StoreReplacedError(
-                f"{path} leads to another directory than when the store was opened: close this handle, and open the store again"
-            )
+        with suppress(OSError):
+            if _identity(path) not in (None, _identity(self.path)):
+                raise StoreReplacedError(
+                    f"{path} leads to another directory than when the store was opened: close this handle, and open the store "
+                    "again"
+                )
         for each, identity in self._identities.items():
-            found = _identity(each)
-            if found is None or (found != identity and self._are_identities_lasting):
-                raise StoreReplacedError.of_part(each)
+            with suppress(OSError):
+                found = _identity(each)
+                if found is None or (found != identity and self._are_identities_lasting):
+                    raise StoreReplacedError.of_part(each)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -99,10 +101,10 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode; None if nothing stands there, or if that cannot be told."""
+    """Device and inode; None if nothing stands there. Raises `OSError` where that cannot be told."""
     try:
         status = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 

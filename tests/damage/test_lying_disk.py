@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import DiskFullError, EventLogError, PoisonedError
+from eventlog import DiskFullError, EventLogError, PoisonedError, StoreReplacedError
 from tests.support import faults, stores, workers
 from tests.support.faults import Call, Fault, Faults, Part
 from tests.support.processes import Interpreter, Worker
@@ -325,3 +326,24 @@ def _fail_to_unlock(disk: Faults, store: Path) -> None:
 def test_a_partition_whose_lock_cannot_be_given_back_opens_again_while_the_error_is_kept(library: Path, tmp_path: Path) -> None:
     stores.create(tmp_path / "store")
     _run(library, _fail_to_unlock, tmp_path / "store")
+
+
+def _look_for_the_store(disk: Faults, store: Path, error_number: int) -> None:
+    with eventlog.open(store, fsync_interval_ms=10) as log:
+        partition = stores.open_partition(log)
+        disk.arm(Fault(frozenset({Call.STAT}), 1, error_number, is_lasting=True))
+        while disk.hits < 20:  # in rounds of the thread that looks whether the store is still there
+            partition.append(b"x")
+        disk.disarm()
+        assert partition.wait(partition.end_offset - 1, timeout=30, durable=True)
+        shutil.rmtree(store / "shared")
+        with pytest.raises(StoreReplacedError):
+            partition.wait(2**40)
+
+
+@pytest.mark.parametrize("error_number", [errno.EIO, errno.ENOMEM, errno.EACCES])
+def test_a_store_of_which_nobody_can_tell_whether_it_is_there_goes_on(
+    library: Path, tmp_path: Path, error_number: int
+) -> None:
+    stores.create(tmp_path / "store")
+    _run(library, _look_for_the_store, tmp_path / "store", error_number)
