@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
 
+_Who = TypeVar("_Who")
+
+_SLEEPERS_MIN = 64
+_DUE_MAX = 256
 _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
 
 
@@ -106,6 +111,73 @@ class Flag:
         """Let one place of `awaited` be for the flag being raised once more than `known`."""
         awaited.keep[place] = self._native
         lib.el_flag_await(self._native, known, awaited.entries + place)
+
+
+class Sleepers(Generic[_Who]):
+    """Those for whom one thread sleeps: whoever comes or goes costs the others nothing. Several threads may use it."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._bell = lib.el_signals_bell(signals.pointer)
+        self._lock = threading.Lock()
+        self._entries: Any = ffi.new("el_sleeper[]", _SLEEPERS_MIN)
+        self._due: Any = ffi.new("int32_t[]", _DUE_MAX)
+        self._asleep: list[tuple[_Who, Awaited] | None] = [None] * _SLEEPERS_MIN
+        self._free = list(range(_SLEEPERS_MIN))[::-1]
+
+    def add(self, who: _Who, awaited: Awaited) -> int:
+        """Sleep for somebody from now on; returns his number. `due` names him once."""
+        with self._lock:
+            if not self._free:
+                self._grow()
+            number = self._free.pop()
+            self._asleep[number] = (who, awaited)
+            entry = self._entries[number]
+            entry.awaited, entry.count = awaited.entries, awaited.count
+            is_due = lib.el_sleepers_due(self._entries + number, 1, self._bell, ffi.new("int32_t *"), 1)
+        if is_due:
+            self.wake()
+        return number
+
+    def _grow(self) -> None:
+        count = len(self._asleep)
+        entries = ffi.new("el_sleeper[]", 2 * count)
+        ffi.memmove(entries, self._entries, count * ffi.sizeof("el_sleeper"))
+        self._entries = entries
+        self._asleep += [None] * count
+        self._free += list(range(count, 2 * count))[::-1]
+
+    def remove(self, number: int) -> None:
+        """Sleep for this one no more; his number may be another's then."""
+        with self._lock:
+            self._entries[number].count = 0
+            self._asleep[number] = None
+            self._free.append(number)
+
+    def due(self) -> list[_Who]:
+        """Some for whom something is ready; if there are none, sleep until there may be, for a second at most."""
+        bells = self._signals.pointer
+        seen = lib.el_bell_read(bells, self._bell)
+        with self._lock:
+            count = lib.el_sleepers_due(self._entries, len(self._asleep), self._bell, self._due, _DUE_MAX)
+            due = []
+            for number in self._due[0:count]:
+                asleep = self._asleep[number]
+                assert asleep is not None
+                due.append(asleep[0])
+                self._entries[number].count = 0
+        if not due:
+            lib.el_bell_await(bells, self._bell, seen, lib.EL_AWAIT_MS_MAX)
+        return due
+
+    def everybody(self) -> list[_Who]:
+        """All of them."""
+        with self._lock:
+            return [each[0] for each in self._asleep if each is not None]
+
+    def wake(self) -> None:
+        """Let the thread that sleeps in `due` return."""
+        lib.el_bell_ring(self._signals.pointer, self._bell)
 
 
 def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look: Callable[[], object]) -> bool:

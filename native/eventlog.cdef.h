@@ -101,6 +101,11 @@ void el_signals_catalog_changed(el_signals *signals);
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
 int el_first_ready(const el_awaited *awaited, int count, int start);
 int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
+typedef struct el_sleeper { const el_awaited *awaited; int32_t count; } el_sleeper;
+uint32_t el_bell_read(const el_signals *signals, uint32_t bell);
+int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell, int32_t *due, int32_t due_max);
+void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms);
+void el_bell_ring(el_signals *signals, uint32_t bell);
 
 /* store/head.h */
 #define EL_HEAD_BYTES 4096
@@ -319,10 +324,12 @@ int el_new_append_function(uintptr_t list, uintptr_t state);
 int el_new_wait_function(uintptr_t list, uintptr_t state);
 int el_new_read_function(uintptr_t list, uintptr_t state);
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
+int el_new_append_at_once_function(uintptr_t list, uintptr_t state);
 int el_new_commit_function(uintptr_t list, uintptr_t state);
 typedef struct el_sender { const el_signals *signals; int64_t catalog_version; int has_notifier; int lingers; } el_sender;
 typedef struct el_choice { int32_t partition_count; int32_t current; int64_t left_bytes; } el_choice;
 int el_new_send_function(uintptr_t list, uintptr_t state);
+int el_new_send_at_once_function(uintptr_t list, uintptr_t state);
 int el_new_place_type(uintptr_t list);
 #define EL_GATHERED_OVERHEAD_BYTES 16
 int el_new_gathering_types(uintptr_t list);

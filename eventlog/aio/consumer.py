@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from re import Pattern
 from types import TracebackType
 
-from eventlog.aio.hub import Hub, Worker
-from eventlog.consumer.consumer import Consumer, attend, await_work, close_as, hand_out_now, has_group_work
-from eventlog.errors import ConcurrentUseError
+from eventlog.aio.hub import Hub, Turns, Worker
+from eventlog.consumer.consumer import (
+    Consumer,
+    attend,
+    await_work,
+    close_as,
+    hand_out_now,
+    has_group_work,
+    settle,
+    without_waiting,
+)
+from eventlog.errors import ConcurrentUseError, LockTimeoutError
 from eventlog.options import check_timeout
 from eventlog.records.record import Record, TopicPartition
 
@@ -22,6 +31,7 @@ class AsyncConsumer:
     def __init__(self, consumer: Consumer, hub: Hub) -> None:
         self._consumer = consumer
         self._hub = hub
+        self._turns = Turns()
         self._worker = Worker()
         self._is_busy = False
 
@@ -55,9 +65,15 @@ class AsyncConsumer:
         deadline = None if timeout is None else loop.time() + timeout
         with self._alone():
             while True:
+                await asyncio.sleep(0)  # where there are always records, others have their turn, too
                 await self._attend()
                 # From here to the return nothing is awaited: a cancelled task has not taken any records.
-                records = self._consumer.poll(0, max_records)
+                try:
+                    with without_waiting(self._consumer):
+                        records = self._consumer.poll(0, max_records)
+                except LockTimeoutError:
+                    await self._worker.call(lambda: settle(self._consumer))
+                    continue
                 remaining = None if deadline is None else deadline - loop.time()
                 if records or (remaining is not None and remaining <= 0):
                     return records
@@ -68,19 +84,22 @@ class AsyncConsumer:
         while True:
             with self._alone():
                 await self._attend()
-            for record in hand_out_now(self._consumer):
+            records = hand_out_now(self._consumer)
+            while (record := next(records, None)) is not None:
                 yield record
+                if self._turns.is_over(record.value):
+                    await asyncio.sleep(0)
             with self._alone():
                 await self._hub.wait(await_work(self._consumer), None)
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
         """As `Consumer.commit`."""
         await self._worker.settled()
-        if sync:
-            with self._alone():
-                await self._worker.call(lambda: self._consumer.commit(offsets, sync=True))
-        else:
-            self._consumer.commit(offsets)
+        if not sync:
+            with suppress(LockTimeoutError), without_waiting(self._consumer):
+                return self._consumer.commit(offsets)
+        with self._alone():
+            await self._worker.call(lambda: self._consumer.commit(offsets, sync=sync))
 
     async def close(self) -> None:
         """As `Consumer.close`."""

@@ -6,17 +6,19 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 from eventlog.errors import StoreClosedError
-from eventlog.waiting import Awaited, Flag, Signals, join, wait_for_any
+from eventlog.waiting import Awaited, Signals, Sleepers
+
+_Result = TypeVar("_Result")
 
 _LOOK_AGAIN_SECONDS = 1.0
+_TURN_BYTES = 128 * 1024
+_CALL_BYTES = 1024  # what a call counts besides its bytes: a turn has 128 small records, a tenth of a millisecond
 
 
-@dataclass(eq=False)
-class _Sleeper:
-    awaited: Awaited
+class _Sleeper(NamedTuple):
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
@@ -25,65 +27,64 @@ class Hub:
     """Wakes tasks. The thread runs only once somebody has waited."""
 
     def __init__(self, signals: Signals) -> None:
-        self._signals = signals
-        self._changed = Flag(signals)
+        self._sleepers: Sleepers[_Sleeper] = Sleepers(signals)
         self._lock = threading.Lock()
-        self._sleepers: set[_Sleeper] = set()
         self._thread: threading.Thread | None = None
         self._is_stopped = False
 
     async def wait(self, awaited: Awaited, timeout: float | None) -> None:
         """Sleep until one of the things may be ready, or for `timeout` seconds; at most a second, so that the caller looks
         again. Raises `StoreClosedError` when the store is closed meanwhile."""
+        self._start()
         loop = asyncio.get_running_loop()
-        sleeper = _Sleeper(awaited, loop, loop.create_future())
-        with self._lock:
-            if self._is_stopped:
-                raise StoreClosedError("the store was closed")
-            self._sleepers.add(sleeper)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="eventlog-aio", daemon=True)
-                self._thread.start()
-        self._changed.raise_()
+        sleeper = _Sleeper(loop, loop.create_future())
+        number = self._sleepers.add(sleeper, awaited)
         try:
-            seconds = _LOOK_AGAIN_SECONDS if timeout is None else min(timeout, _LOOK_AGAIN_SECONDS)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(sleeper.future, seconds)
+            if not self._is_stopped:  # else the thread may have told everybody before
+                seconds = _LOOK_AGAIN_SECONDS if timeout is None else min(timeout, _LOOK_AGAIN_SECONDS)
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(sleeper.future, seconds)
         finally:
-            with self._lock:
-                self._sleepers.discard(sleeper)
+            self._sleepers.remove(number)
         if self._is_stopped:
             raise StoreClosedError("the store was closed")
 
+    def _start(self) -> None:
+        with self._lock:
+            if self._is_stopped:
+                raise StoreClosedError("the store was closed")
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="eventlog-aio", daemon=True)
+                thread.start()
+                self._thread = thread
+
     async def wait_until(
-        self, is_true: Callable[[], bool], conditions: Callable[[], Awaited], timeout: float | None
+        self, is_true: Callable[[], bool], conditions: Callable[[], Awaited], timeout: float | None, *, in_thread: bool = False
     ) -> bool:
-        """Sleep until something is true, looking whenever the conditions may have made it so; False after `timeout` seconds."""
+        """Sleep until something is true, looking whenever the conditions may have made it so; False after `timeout` seconds.
+
+        `in_thread`: both ask the catalog, or append, which may take long."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        while not is_true():
+
+        async def ask(function: Callable[[], _Result]) -> _Result:
+            return await loop.run_in_executor(None, function) if in_thread else function()
+
+        while not await ask(is_true):
             remaining = None if deadline is None else deadline - loop.time()
             if remaining is not None and remaining <= 0:
                 return False
-            await self.wait(conditions(), remaining)
+            await self.wait(await ask(conditions), remaining)
         return True
 
     def _run(self) -> None:
         while not self._is_stopped:
-            known = self._changed.raised
-            with self._lock:
-                sleepers = list(self._sleepers)
-            awaited = join([sleeper.awaited for sleeper in sleepers], spare=1)
-            self._changed.await_raise(awaited, awaited.count - 1, known)
-            wait_for_any(self._signals, awaited, None, lambda: self._is_stopped)
-            self._wake(lambda sleeper: sleeper.awaited.first_ready() >= 0)
-        self._wake(lambda sleeper: True)
+            with suppress(MemoryError):  # whoever sleeps looks again within a second
+                self._wake(self._sleepers.due())
+        self._wake(self._sleepers.everybody())
 
-    def _wake(self, is_due: Callable[[_Sleeper], bool]) -> None:
-        with self._lock:
-            due = [sleeper for sleeper in self._sleepers if is_due(sleeper)]
-            self._sleepers.difference_update(due)
-        for sleeper in due:
+    def _wake(self, sleepers: list[_Sleeper]) -> None:
+        for sleeper in sleepers:
             with suppress(RuntimeError):  # its event loop was closed
                 sleeper.loop.call_soon_threadsafe(_finish, sleeper.future)
 
@@ -91,9 +92,25 @@ class Hub:
         """Wake everybody for the last time, and end the thread."""
         with self._lock:
             self._is_stopped = True
-        self._changed.raise_()
-        if self._thread is not None:
-            self._thread.join()
+            thread = self._thread
+        self._sleepers.wake()
+        if thread is not None:
+            thread.join()
+
+
+class Turns:
+    """When a task that calls what never waits is to let others run: a call that does not suspend keeps the event loop."""
+
+    def __init__(self) -> None:
+        self._left_bytes = _TURN_BYTES
+
+    def is_over(self, value: object) -> bool:
+        """Count a call with this value; has there been enough of them?"""
+        self._left_bytes -= _CALL_BYTES + (len(value) if isinstance(value, bytes) else 0)
+        if self._left_bytes > 0:
+            return False
+        self._left_bytes = _TURN_BYTES
+        return True
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -107,7 +124,7 @@ class Worker:
     A call that was begun is waited for even when the task that asked for it was cancelled: the next one begins after it."""
 
     def __init__(self) -> None:
-        self._running: asyncio.Future[object] | None = None
+        self._running: asyncio.Future[Any] | None = None
 
     async def settled(self) -> None:
         """Wait for what a cancelled task has left running; what it raises was that task's to see."""
@@ -116,8 +133,8 @@ class Worker:
             with suppress(Exception):
                 await asyncio.shield(running)
 
-    async def call(self, function: Callable[[], object]) -> None:
+    async def call(self, function: Callable[[], _Result]) -> _Result:
         """Run a function in the executor, and wait for it."""
         await self.settled()
-        self._running = asyncio.get_running_loop().run_in_executor(None, function)
-        await asyncio.shield(self._running)
+        self._running = running = asyncio.get_running_loop().run_in_executor(None, function)
+        return await asyncio.shield(running)

@@ -19,6 +19,7 @@ from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
 from eventlog.log import internals
+from eventlog.options import check_partition_number
 from eventlog.records.record import TopicPartition
 
 
@@ -30,7 +31,6 @@ class AsyncEventLog:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._hub = Hub(internals(log).signals)
-        self._appends_block = internals(log).fsync == "always"
 
     async def __aenter__(self) -> AsyncEventLog:
         return self
@@ -67,13 +67,16 @@ class AsyncEventLog:
         return self.log.group(name)
 
     def partition(self, topic: str, partition: int) -> AsyncPartition:
-        """As `EventLog.partition`."""
-        return AsyncPartition(self.log.partition(topic, partition), self._hub, appends_block=self._appends_block)
+        """As `EventLog.partition`; it is opened by the first call of it that is awaited, or asks for something."""
+        open_partition = functools.partial(self.log.partition, topic, partition)
+        if check_partition_number(partition) not in range(self.log.topic(topic).partitions):
+            open_partition()  # raises that it is not there
+        return AsyncPartition(open_partition, self._hub)
 
     def producer(self, **options: Any) -> AsyncProducer:
         """As `EventLog.producer`, with the same options."""
         producer = self.log.producer(**options)
-        return AsyncProducer(producer, self.log._groups, self._hub, appends_block=self._appends_block)
+        return AsyncProducer(producer, self.log._groups, self._hub)
 
     def consumer(self, topics: str | Sequence[str] | Pattern[str] | None = None, **options: Any) -> AsyncConsumer:
         """As `EventLog.consumer`, with the same options."""

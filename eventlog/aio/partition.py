@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from eventlog.aio.hub import Hub
+from eventlog.aio.hub import Hub, Turns
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record
-from eventlog.storage.partition import Partition, await_record, nothing_up_to
+from eventlog.storage.partition import Partition, append_at_once, await_record, nothing_up_to
 from eventlog.waiting import Awaited
+
+_AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class AsyncPartition:
     """`eventlog.Partition`: what reaches the disk and what waits is awaited, the rest is as quick as it is there."""
 
-    def __init__(self, partition: Partition, hub: Hub, *, appends_block: bool) -> None:
-        self._partition = partition
+    def __init__(self, open_partition: Callable[[], Partition], hub: Hub) -> None:
+        self._open = open_partition
+        self._opened: Partition | None = None
         self._hub = hub
-        self._appends_block = appends_block
+        self._turns = Turns()
+
+    def _partition(self) -> Partition:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    async def _ready(self) -> Partition:
+        """The partition. To open it may take long: a segment may have to be recovered, and another process be waited for."""
+        return self._opened if self._opened is not None else await asyncio.to_thread(self._partition)
 
     @property
     def start_offset(self) -> int:
         """As `Partition.start_offset`."""
-        return self._partition.start_offset
+        return self._partition().start_offset
 
     @property
     def end_offset(self) -> int:
         """As `Partition.end_offset`."""
-        return self._partition.end_offset
+        return self._partition().end_offset
 
     @property
     def durable_offset(self) -> int:
         """As `Partition.durable_offset`."""
-        return self._partition.durable_offset
+        return self._partition().durable_offset
 
     async def append(
         self,
@@ -43,10 +55,15 @@ class AsyncPartition:
         headers: Headers | None = None,
         timestamp: int | None = None,
     ) -> int:
-        """As `Partition.append`."""
-        if not self._appends_block:
-            return self._partition.append(value, key, headers, timestamp)
-        return await asyncio.to_thread(self._partition.append, value, key, headers, timestamp)
+        """As `Partition.append`. What has to wait for another process or for the disk does so in the executor, and is appended
+        also when the task is cancelled meanwhile."""
+        if self._turns.is_over(value):
+            await asyncio.sleep(0)
+        if not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX:
+            offset = append_at_once(await self._ready(), value, key, headers, timestamp)
+            if offset is not None:
+                return offset
+        return await asyncio.to_thread((await self._ready()).append, value, key, headers, timestamp)
 
     async def append_many(
         self,
@@ -56,37 +73,36 @@ class AsyncPartition:
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
     ) -> range:
-        """As `Partition.append_many`."""
-
-        def append_many() -> range:
-            return self._partition.append_many(values, keys=keys, headers=headers, timestamps=timestamps)
-
-        return await asyncio.to_thread(append_many) if self._appends_block else append_many()
+        """As `Partition.append_many`, in the executor. The lists may not be changed before it returns."""
+        append_many = (await self._ready()).append_many
+        if keys is None and headers is None and timestamps is None:
+            return await asyncio.to_thread(append_many, values)
+        return await asyncio.to_thread(append_many, values, keys=keys, headers=headers, timestamps=timestamps)
 
     def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
         """As `Partition.read`."""
-        return self._partition.read(offset, max_records, durable=durable)
+        return self._partition().read(offset, max_records, durable=durable)
 
     async def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """As `Partition.wait`."""
         check_offset(offset)
         check_timeout(timeout)
 
-        nothing_before = offset
+        partition, nothing_before = await self._ready(), offset
 
         def is_there() -> bool:
             nonlocal nothing_before
-            end = nothing_up_to(self._partition, offset, durable=durable)
+            end = nothing_up_to(partition, offset, durable=durable)
             nothing_before = offset if end is None else max(offset, end)
             return end is None
 
         def conditions() -> Awaited:
             awaited = Awaited(1)
-            await_record(self._partition, awaited, 0, nothing_before, durable=durable)
+            await_record(partition, awaited, 0, nothing_before, durable=durable)
             return awaited
 
         return await self._hub.wait_until(is_there, conditions, timeout)
 
     async def flush(self) -> None:
         """As `Partition.flush`."""
-        await asyncio.to_thread(self._partition.flush)
+        await asyncio.to_thread((await self._ready()).flush)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from eventlog.aio.hub import Hub, Worker
+from eventlog.aio.hub import Hub, Turns, Worker
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.options import check_group_name, check_timeout
-from eventlog.producer.producer import Producer
+from eventlog.producer.producer import Producer, send_at_once
 from eventlog.producer.receipt import Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
 from eventlog.waiting import Awaited
+
+_AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class AsyncReceipt:
@@ -44,13 +46,19 @@ class AsyncReceipt:
 
     @property
     def offset(self) -> int:
-        """As `Receipt.offset`."""
+        """As `Receipt.offset`, which appends a record that is still waiting, and may take long: `resolved` awaits that."""
         return self._receipt.offset
 
     @property
     def timestamp(self) -> int:
         """As `Receipt.timestamp`."""
         return self._receipt.timestamp
+
+    async def resolved(self) -> int:
+        """The record's offset, once it is in the log. A record that is still waiting is appended now, in the executor."""
+        if not self._receipt.is_resolved:
+            await asyncio.to_thread(lambda: self._receipt.offset)
+        return self._receipt.offset
 
     def is_acked(self, group: str) -> bool:
         """As `Receipt.is_acked`."""
@@ -67,17 +75,17 @@ class AsyncReceipt:
             await_ack(self._groups, group, where, self.offset, awaited, 0)
             return awaited
 
-        return await self._hub.wait_until(lambda: self._receipt.is_acked(group), conditions, timeout)
+        return await self._hub.wait_until(lambda: self._receipt.is_acked(group), conditions, timeout, in_thread=True)
 
 
 class AsyncProducer:
     """`eventlog.Producer` for any number of tasks."""
 
-    def __init__(self, producer: Producer, groups: Groups, hub: Hub, *, appends_block: bool) -> None:
+    def __init__(self, producer: Producer, groups: Groups, hub: Hub) -> None:
         self._producer = producer
         self._groups = groups
         self._hub = hub
-        self._appends_block = appends_block
+        self._turns = Turns()
         self._worker = Worker()
 
     async def __aenter__(self) -> AsyncProducer:
@@ -97,14 +105,16 @@ class AsyncProducer:
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> AsyncReceipt:
-        """As `Producer.send`. With fsync="always" the disk is waited for in the executor; a record is appended also when the
-        task is cancelled meanwhile."""
-        if self._appends_block:
+        """As `Producer.send`. What has to wait for another process or the disk does so in the executor; it is appended also
+        when the task is cancelled meanwhile."""
+        if self._turns.is_over(value):
+            await asyncio.sleep(0)
+        is_small = not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX
+        receipt = send_at_once(self._producer, topic, value, key, headers, partition, timestamp) if is_small else None
+        if receipt is None:
             loop = asyncio.get_running_loop()
             arguments = (topic, value, key, headers, partition, timestamp)
             receipt = await loop.run_in_executor(None, self._producer.send, *arguments)
-        else:
-            receipt = self._producer.send(topic, value, key, headers, partition, timestamp)
         return AsyncReceipt(receipt, self._groups, self._hub)
 
     async def flush(self) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from re import Pattern
 from types import TracebackType
@@ -772,6 +772,28 @@ def attend(consumer: Consumer) -> None:
     with consumer._exclusively():
         consumer._settle()
         consumer._attend()
+
+
+def settle(consumer: Consumer) -> None:
+    """Do all that `poll` may have to wait for: commit what is due, attend to the group, and choose where to begin."""
+    with consumer._exclusively():
+        consumer._settle()
+        consumer._attend()
+        for lane in consumer._assigned.lanes.values():
+            lane.resolve_position(consumer._reset)
+
+
+@contextmanager
+def without_waiting(consumer: Consumer) -> Iterator[None]:
+    """A block in which no commit waits for another process: `LockTimeoutError` comes at once, and nothing was committed."""
+    acks = [lane.ack.native for lane in consumer._assigned.lanes.values() if lane.ack is not None]
+    for ack in acks:
+        ack.timeout_ms = 0
+    try:
+        yield
+    finally:
+        for ack in acks:
+            ack.timeout_ms = consumer._internals.lock_timeout_ms
 
 
 def close_as(consumer: Consumer, *, is_finished: bool) -> None:

@@ -238,6 +238,11 @@ class Partition:
         `UnsupportedCodecError` (the topic's compression.type needs a library)."""
         return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
 
+    def _append_at_once(
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, /
+    ) -> int | None:
+        return None
+
     def _shorten_calls(self) -> None:
         """Put built-in functions in front of methods: they call these for all that is not plain."""
         address = int(ffi.cast("uintptr_t", self._native))
@@ -245,6 +250,7 @@ class Partition:
         for new_function, method, what_it_needs in (
             (lib.el_new_append_function, self.append, (self._resolve,)),
             (lib.el_new_append_many_function, self.append_many, (self._resolve,)),
+            (lib.el_new_append_at_once_function, self._append_at_once, ()),
             *([(lib.el_new_wait_function, self.wait, ())] if self.recovery.damage is None else []),
             (lib.el_new_read_function, self.read, reading),
         ):
@@ -260,7 +266,7 @@ class Partition:
 
     def _lengthen_calls(self) -> None:
         """Take the built-in functions away again."""
-        for name in ("append", "append_many", "wait", "read"):
+        for name in ("append", "append_many", "_append_at_once", "wait", "read"):
             self.__dict__.pop(name, None)
 
     def append_many(
@@ -653,6 +659,13 @@ def open_reader(partition: Partition, offset: int) -> LogReader:
 def record_bytes_max(settings: TopicConfig) -> int:
     """A record whose key and value together are no longer than this always fits into a batch of its own."""
     return settings.number("max.message.bytes") - _BATCH_OVERHEAD_BYTES
+
+
+def append_at_once(
+    partition: Partition, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
+) -> int | None:
+    """As `append`, where nobody has to be waited for and nothing of the disk; else None, and nothing was appended."""
+    return partition._append_at_once(value, key, headers, timestamp)
 
 
 def check_record(

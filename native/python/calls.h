@@ -30,7 +30,11 @@ PyObject *el_append_state(PyObject *function);
  * for Python to look at. The interpreter lock is given away where something has to be waited for. */
 int64_t el_append_with(PyObject *state, el_new_record *record);
 
-/* The same for lists of records, which NULL may stand for, but without waiting for the disk. Returns the first offset; *count is how many
+/* The same where nothing has to be waited for, neither somebody else nor the disk, and Python need not be asked; else a negative number
+ * without an exception, and nothing was appended. */
+int64_t el_append_at_once(PyObject *state, el_new_record *record);
+
+/* As el_append_with, for lists of records, which NULL may stand for, but without waiting for the disk. Returns the first offset; *count is how many
  * they are. */
 int64_t el_append_lists(PyObject *state, PyObject *const *lists, int64_t *count, el_placed *placed);
 

@@ -14,6 +14,8 @@
 
 #define SECONDS_END 0x1p53 /* Python's check refuses from there on */
 
+enum { APPENDER, IN_PYTHON, RESOLVE }; /* places in the state of the functions that append */
+
 enum { OFFSET, TIMEOUT, DURABLE, WAIT_PARAMETERS };
 
 static const char *const append_names[EL_RECORD_PARAMETERS] = {"value", "key", "headers", "timestamp"};
@@ -82,6 +84,12 @@ int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new
            read_time(parameters[EL_TIMESTAMP], &record->timestamp) && read_headers(parameters[EL_HEADERS], headers, record);
 }
 
+int64_t el_append_at_once(PyObject *state, el_new_record *record) {
+    el_appender *appender = PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
+    el_encoding encoding = appender->encoding;
+    return appender->flush_always ? EL_LOCK_TIMEOUT : el_append_record(appender, &encoding, record, 0);
+}
+
 /* The offset, or a negative status. */
 static int64_t append_one(el_appender *appender, el_new_record *record) {
     el_encoding encoding = appender->encoding;
@@ -112,8 +120,6 @@ PyObject *el_call_python(PyObject *function, PyObject *const *arguments, Py_ssiz
     Py_XDECREF(named);
     return result;
 }
-
-enum { APPENDER, IN_PYTHON, RESOLVE }; /* places in the state of the functions that append */
 
 /* Let Python act on a status, so that the call can be made again; 0 with an exception set if it cannot. */
 static int is_resolved(PyObject *state, int64_t status) {
@@ -168,6 +174,23 @@ static PyObject *append(PyObject *state, PyObject *const *arguments, Py_ssize_t 
     if (offset >= 0)
         return PyLong_FromLongLong(offset);
     return PyErr_Occurred() ? NULL : el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+}
+
+/* The offset, or None where something has to be waited for, or Python asked. */
+static PyObject *append_at_once(PyObject *state, PyObject *const *arguments, Py_ssize_t count) {
+    PyObject *parameters[EL_RECORD_PARAMETERS] = {NULL};
+    encoded_headers headers;
+    el_new_record record = {0};
+    int64_t offset = -1;
+    el_headers_begin(&headers);
+    if (el_sort_arguments(append_names, EL_RECORD_PARAMETERS, arguments, count, NULL, parameters) &&
+        el_read_record(parameters, &headers, &record))
+        offset = el_append_at_once(state, &record);
+    el_headers_free(&headers);
+    if (offset >= 0)
+        return PyLong_FromLongLong(offset);
+    Py_INCREF(Py_None);
+    return Py_None;
 }
 
 static PyObject *or_none(PyObject *list) {
@@ -290,6 +313,10 @@ static PyMethodDef append_definition = {
     "append", (PyCFunction)(void (*)(void))append, METH_FASTCALL | METH_KEYWORDS,
     "append($module, /, value, key=None, headers=None, timestamp=None)\n--\n\nAs Partition.append."};
 
+static PyMethodDef append_at_once_definition = {
+    "append_at_once", (PyCFunction)(void (*)(void))append_at_once, METH_FASTCALL,
+    "append_at_once($module, value, key, headers, timestamp, /)\n--\n\nAs Partition.append, or None where that would wait."};
+
 static PyMethodDef append_many_definition = {
     "append_many", (PyCFunction)(void (*)(void))append_many, METH_FASTCALL | METH_KEYWORDS,
     "append_many($module, /, values, *, keys=None, headers=None, timestamps=None, compression=None)\n--\n\n"
@@ -314,6 +341,10 @@ PyObject *el_append_state(PyObject *function) {
 
 int el_new_append_function(uintptr_t list, uintptr_t state) {
     return el_append_function(list, &append_definition, state);
+}
+
+int el_new_append_at_once_function(uintptr_t list, uintptr_t state) {
+    return el_append_function(list, &append_at_once_definition, state);
 }
 
 int el_new_append_many_function(uintptr_t list, uintptr_t state) {

@@ -21,6 +21,10 @@
  * 0 on failure. */
 int el_new_append_function(uintptr_t list, uintptr_t state);
 
+/* The same for append_at_once(value, key, headers, timestamp), which returns None, with nothing done, where append would wait for anybody or
+ * for the disk, or ask Python. */
+int el_new_append_at_once_function(uintptr_t list, uintptr_t state);
+
 /* The same for append_many(values, ...). */
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 
@@ -69,6 +73,9 @@ typedef struct el_choice {
  *
  * 0 on failure. */
 int el_new_send_function(uintptr_t list, uintptr_t state);
+
+/* The same for send_at_once(topic, value, key, headers, partition, timestamp), which returns None where send would wait, or ask Python. */
+int el_new_send_at_once_function(uintptr_t list, uintptr_t state);
 
 /* Append to a list a type whose instances hold a record's place, and which has no constructor: _lane, _offset, _timestamp. 0 on
  * failure. */

@@ -127,9 +127,11 @@ static int is_remembered(PyObject *state, const place *receipt) {
 }
 
 /* The receipt; NULL without an exception set where the record is for Python to look at. */
-static PyObject *append_now(PyObject *state, PyObject *lane, PyObject *append, el_new_record *record) {
+static PyObject *append_now(PyObject *state, PyObject *lane, PyObject *append, el_new_record *record, int may_wait) {
     PyObject *append_state = el_append_state(append);
-    int64_t offset = append_state == NULL ? -1 : el_append_with(append_state, record);
+    int64_t offset = append_state == NULL ? -1
+                     : may_wait           ? el_append_with(append_state, record)
+                                          : el_append_at_once(append_state, record);
     PyObject *receipt = offset < 0 ? NULL : make_receipt(state, lane, offset, record->stored_timestamp);
     if (receipt != NULL && !is_remembered(state, (const place *)receipt)) {
         Py_DECREF(receipt);
@@ -148,7 +150,7 @@ static PyObject *let_wait(PyObject *state, PyObject *lane, PyObject *const *own,
 }
 
 /* The same for any. */
-static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *parameters) {
+static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *parameters, int may_wait) {
     PyObject *own[EL_RECORD_PARAMETERS] = {parameters[VALUE], parameters[KEY], parameters[HEADERS], parameters[TIMESTAMP]};
     el_choice *choice = PyLong_AsVoidPtr(PyTuple_GetItem(topic, CHOICE));
     encoded_headers headers;
@@ -166,7 +168,8 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
     if (partition >= 0) {
         PyObject *lane = PyTuple_GetItem(PyTuple_GetItem(topic, LANES), (Py_ssize_t)partition);
         PyObject *append = PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition);
-        receipt = sender_of(state)->lingers ? let_wait(state, lane, own, &record) : append_now(state, lane, append, &record);
+        receipt = sender_of(state)->lingers ? let_wait(state, lane, own, &record)
+                                            : append_now(state, lane, append, &record, may_wait);
     }
     el_headers_free(&headers);
     Py_XDECREF(kept);
@@ -175,22 +178,44 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
     return receipt;
 }
 
-static PyObject *send(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+/* The receipt; NULL without an exception set where the record is for Python to look at. */
+static PyObject *send_plainly(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, int may_wait) {
     PyObject *parameters[SEND_PARAMETERS] = {NULL}, *topic = NULL, *receipt = NULL;
     if (el_sort_arguments(names, SEND_PARAMETERS, arguments, count, keywords, parameters) && parameters[VALUE] != NULL)
         topic = find_topic(state, parameters[TOPIC]);
     if (topic != NULL)
-        receipt = send_to(state, topic, parameters);
+        receipt = send_to(state, topic, parameters, may_wait);
     Py_XDECREF(topic);
+    return receipt;
+}
+
+static PyObject *send(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *receipt = send_plainly(state, arguments, count, keywords, 1);
     if (receipt != NULL || PyErr_Occurred())
         return receipt;
     return el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
+}
+
+static PyObject *send_at_once(PyObject *state, PyObject *const *arguments, Py_ssize_t count) {
+    PyObject *receipt = send_plainly(state, arguments, count, NULL, 0);
+    if (receipt != NULL || PyErr_Occurred())
+        return receipt;
+    Py_INCREF(Py_None);
+    return Py_None;
 }
 
 static PyMethodDef definition = {
     "send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS,
     "send($module, /, topic, value, key=None, headers=None, partition=None, timestamp=None)\n--\n\nAs Producer.send."};
 
+static PyMethodDef at_once_definition = {
+    "send_at_once", (PyCFunction)(void (*)(void))send_at_once, METH_FASTCALL,
+    "send_at_once($module, topic, value, key, headers, partition, timestamp, /)\n--\n\nAs Producer.send, or None where that would wait."};
+
 int el_new_send_function(uintptr_t list, uintptr_t state) {
     return el_append_function(list, &definition, state);
+}
+
+int el_new_send_at_once_function(uintptr_t list, uintptr_t state) {
+    return el_append_function(list, &at_once_definition, state);
 }

@@ -67,10 +67,14 @@ int el_first_ready(const el_awaited *awaited, int count, int start) {
     return -1;
 }
 
-static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
+static void set_bits(const el_awaited *awaited, int count, uint64_t bit) {
     for (int i = 0; i < count; i++)
         if ((atomic_load_explicit(&awaited[i].watch->bells, memory_order_relaxed) & bit) == 0)
             atomic_fetch_or(&awaited[i].watch->bells, bit);
+}
+
+static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
+    set_bits(awaited, count, bit);
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -85,6 +89,29 @@ int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *aw
     if (el_first_ready(awaited, count, 0) >= 0)
         return EL_DONE;
     return error_number == EINTR ? EL_INTERRUPTED : EL_TIMED_OUT;
+}
+
+uint32_t el_bell_read(const el_signals *signals, uint32_t bell) {
+    return el_event_count_read(&signals->bells[bell % EL_BELLS].rings);
+}
+
+int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell, int32_t *due, int32_t due_max) {
+    int32_t found = 0;
+    for (int32_t i = 0; i < count; i++)
+        set_bits(sleepers[i].awaited, sleepers[i].count, UINT64_C(1) << (bell % EL_BELLS));
+    atomic_thread_fence(memory_order_seq_cst);
+    for (int32_t i = 0; i < count && found < due_max; i++)
+        if (el_first_ready(sleepers[i].awaited, sleepers[i].count, 0) >= 0)
+            due[found++] = i;
+    return found;
+}
+
+void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms) {
+    el_event_count_await(&signals->bells[bell % EL_BELLS].rings, seen, timeout_ms * 1000000);
+}
+
+void el_bell_ring(el_signals *signals, uint32_t bell) {
+    el_event_count_advance(&signals->bells[bell % EL_BELLS].rings);
 }
 
 void el_flag_raise(el_flag *flag, el_signals *signals) {

@@ -92,4 +92,22 @@ int el_first_ready(const el_awaited *awaited, int count, int start);
  * was rung for somebody else; timeout_ms is at most EL_AWAIT_MS_MAX. */
 int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
 
+/* One thread may sleep for many, each of whom waits for some things of his own; so that nobody who comes or goes costs the others
+ * anything. In this order: read the bell; have it set, and see who is due; sleep, if nobody is. Who comes meanwhile has the bell set for
+ * himself, and looks. */
+typedef struct el_sleeper {
+    const el_awaited *awaited;
+    int32_t count; /* 0: nobody */
+} el_sleeper;
+
+uint32_t el_bell_read(const el_signals *signals, uint32_t bell);
+
+/* Have the bell set in everything that these wait for. Puts the numbers of those who are due into `due`, and returns how many they are,
+ * due_max at most. */
+int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell, int32_t *due, int32_t due_max);
+
+/* Sleep until the bell is rung after it was read, or for so long. */
+void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms);
+void el_bell_ring(el_signals *signals, uint32_t bell);
+
 #endif

@@ -118,7 +118,29 @@ static void play(uint32_t bell_here, uint32_t bell_there) {
     el_signals_unmap(game.signals);
 }
 
+static void test_one_sleeps_for_many_and_is_told_who_is_due(void) {
+    el_signals *signals = new_signals();
+    el_flag flags[3] = {{0}};
+    el_awaited awaited[3];
+    el_sleeper sleepers[4] = {{&awaited[0], 1}, {NULL, 0}, {&awaited[1], 2}, {&awaited[0], 1}};
+    int32_t due[4];
+    for (int i = 0; i < 3; i++)
+        el_flag_await(&flags[i], 0, &awaited[i]);
+    uint32_t seen = el_bell_read(signals, 3);
+    CHECK(el_sleepers_due(sleepers, 4, 3, due, 4) == 0);
+    el_flag_raise(&flags[2], signals);
+    el_bell_await(signals, 3, seen, BOUND_MS); /* returns at once */
+    CHECK(el_sleepers_due(sleepers, 4, 3, due, 4) == 1 && due[0] == 2);
+    el_flag_raise(&flags[0], signals);
+    CHECK(el_sleepers_due(sleepers, 4, 3, due, 2) == 2 && due[0] == 0 && due[1] == 2);
+    seen = el_bell_read(signals, 3);
+    el_bell_ring(signals, 3);
+    el_bell_await(signals, 3, seen, BOUND_MS);
+    el_signals_unmap(signals);
+}
+
 int main(void) {
+    test_one_sleeps_for_many_and_is_told_who_is_due();
     test_what_is_ready_ends_the_wait_at_once();
     test_each_thread_has_a_bell_and_they_are_taken_in_turn();
     test_only_watched_bells_ring_and_only_once();

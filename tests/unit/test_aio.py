@@ -13,6 +13,7 @@ import eventlog
 import eventlog.aio
 from eventlog import TopicPartition
 from eventlog.aio import AsyncConsumer, AsyncEventLog
+from tests.support.tasks import one_turn
 
 Scenario = Callable[[AsyncEventLog], Awaitable[None]]
 
@@ -30,13 +31,6 @@ async def take(consumer: AsyncConsumer, count: int) -> list[bytes | None]:
     while len(values) < count:
         values += [record.value for record in await consumer.poll(timeout=None)]
     return values
-
-
-async def one_turn() -> None:
-    """Let the event loop run everything that is ready."""
-    turned = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(turned.set_result, None)
-    await turned
 
 
 def test_a_producer_hears_that_a_consumer_in_another_task_has_acknowledged(store: Path) -> None:
