@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
@@ -44,13 +44,18 @@ class EventLog(Log):
     """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
 
     def __init__(self, path: Path, *, fsync: str, fsync_interval_ms: int, lock_timeout_ms: int, create: bool) -> None:
-        super().__init__(
-            path, fsync=fsync, fsync_interval_ms=fsync_interval_ms, lock_timeout_ms=lock_timeout_ms, create=create
-        )
-        self._groups = Groups(internals(self))
         self._housekeeper: Housekeeper | None = None
         self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
-        _open_logs.add(self)
+        try:
+            super().__init__(
+                path, fsync=fsync, fsync_interval_ms=fsync_interval_ms, lock_timeout_ms=lock_timeout_ms, create=create
+            )
+            self._groups = Groups(internals(self))
+            _open_logs.add(self)
+        except BaseException:
+            if "_internals" in vars(self):  # else there is nothing open
+                self._do_closing_steps(super()._closing_steps())
+            raise
 
     def __enter__(self) -> EventLog:
         return self
@@ -103,8 +108,9 @@ class EventLog(Log):
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
         if self._housekeeper is None:
-            self._housekeeper = Housekeeper(self._groups, interval_ms, group_retention_ms)
-            self._housekeeper.start()
+            housekeeper = Housekeeper(self._groups, interval_ms, group_retention_ms)
+            housekeeper.start()
+            self._housekeeper = housekeeper
 
     def producer(
         self,
@@ -260,19 +266,16 @@ class EventLog(Log):
         self._check_usable()
         checked_offsets(self._groups, offsets)
 
-    def close(self) -> None:
-        """Close consumers and producers, bring every commit to disk, flush and close the log. A second call does nothing."""
-        if self._is_closed or os.getpid() != self._process_id:
-            return
-        self._is_closing = True
+    def _closing_steps(self) -> list[Callable[[], object]]:
+        """Consumers and producers come first, then every commit is brought to disk."""
+        steps = super()._closing_steps()
         self._internals.closing.raise_()
-        with ExitStack() as steps:  # all of them, whatever the others raise
-            steps.callback(super().close)
-            steps.callback(self._groups.close)
-            if self._housekeeper is not None:
-                steps.callback(self._housekeeper.stop)
-            for client in list(self._clients):
-                steps.callback(client.close_with_store, _CLOSE_SECONDS)
+        closes = [functools.partial(client.close_with_store, _CLOSE_SECONDS) for client in list(self._clients)]
+        return [*closes, self._stop_housekeeping, self._groups.close, *steps]
+
+    def _stop_housekeeping(self) -> None:
+        if self._housekeeper is not None:
+            self._housekeeper.stop()
 
 
 def open(

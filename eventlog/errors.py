@@ -88,6 +88,10 @@ class ConcurrentUseError(EventLogError, ValueError):
     signal's handler that has interrupted its use. Give each thread one of its own. A `ValueError`, as with generators."""
 
 
+class ThreadStartError(EventLogError, RuntimeError):
+    """The system lets this process start no more threads. Nothing was begun. A `RuntimeError`, as `threading` raises it."""
+
+
 class OffsetOutOfRangeError(EventLogError):
     """An offset lies before the start or behind the end of a partition.
 

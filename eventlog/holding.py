@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from eventlog._native import lib
+from eventlog.errors import ConcurrentUseError
 
 Taken = TypeVar("Taken", covariant=True)
 
@@ -38,3 +39,25 @@ else:
         return made[0]
 
     Holding = _made()
+
+
+def check_no_block_interrupted(what: str) -> None:
+    """Raise `ConcurrentUseError` where a signal's handler or a finalizer has come in between while this thread holds something:
+    to wait for others who wait for that would last for ever."""
+    if lib.el_held_blocks() > 0:
+        _refuse(what)
+
+
+def entered_once(lock: Any, what: str) -> Any:
+    """An `RLock`, for a block that holds it. Raises `ConcurrentUseError` where this thread has it: a signal's handler or a
+    finalizer would find things half done."""
+    if lock._is_owned():
+        _refuse(what)
+    return lock
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ConcurrentUseError(
+        f"{what} is not possible inside what this thread is doing: a signal's handler or a finalizer has come in between; let "
+        "it set a flag, or raise, and do this once the call has returned"
+    )

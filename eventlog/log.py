@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from eventlog.background import BackgroundThread
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import (
+    EventLogError,
     ForkedProcessError,
     LockTimeoutError,
     PartitionNotFoundError,
@@ -20,8 +23,10 @@ from eventlog.errors import (
     StoreReplacedError,
     TopicExistsError,
     TopicNotFoundError,
+    raise_together,
     tells_failures,
 )
+from eventlog.holding import check_no_block_interrupted, entered_once
 from eventlog.options import (
     TopicConfig,
     check_partition_count,
@@ -35,7 +40,7 @@ from eventlog.storage.gate import Gate
 from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.inspection import VerifyReport
 from eventlog.storage.limits import change_settings_of
-from eventlog.storage.partition import Partition, check_in_place, give_up
+from eventlog.storage.partition import Partition, check_in_place, give_up, let_go_of_old_files
 from eventlog.storage.recovery import create_partition, is_created
 from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.store import StoreDirectory, complete_store, existing_partitions, failures_named
@@ -64,7 +69,7 @@ class Internals(NamedTuple):
     free_dead_readers: Callable[[], int]
 
 
-@tells_failures()
+@tells_failures("close")
 class Log:
     """The log of an open store: topics and partitions. Safe for several threads; not to be used across fork()."""
 
@@ -72,9 +77,11 @@ class Log:
         self.path = path
         self._fsync = fsync
         self._lock_timeout_ms = lock_timeout_ms
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._closing_lock: Any = threading.RLock()
         self._partitions: dict[tuple[str, int], Partition] = {}
-        self._deleted: list[Partition] = []
+        self._deleted: weakref.WeakSet[Partition] = weakref.WeakSet()  # whoever has them still is told why they are of no use
+        self._left_to_close: list[Callable[[], object]] | None = None  # None: no close has begun
         self._process_id = os.getpid()
         self._is_closing = False
         self._is_closed = False
@@ -83,6 +90,8 @@ class Log:
             self._directory = StoreDirectory(path, create=create, lock_timeout_ms=lock_timeout_ms)
             opened.callback(self._directory.close)
             self._store = store = self._directory.path
+            self._flusher = Flusher(_look_into(weakref.ref(self)), fsync_interval_ms, flushes=fsync == "interval")
+            opened.callback(self._flusher.stop)
             with failures_named(path):
                 self._signals = Signals(names.signals_file(store))
                 self._gate = Gate(
@@ -97,29 +106,26 @@ class Log:
                 complete_store(store)
             self._adopt()
             self._directory.settle()
+            self._internals = Internals(
+                self._store,
+                self._signals,
+                self._topics,
+                GroupCatalog(self._environment),
+                self.partition,
+                self._offsets,
+                fsync,
+                fsync_interval_ms,
+                lock_timeout_ms,
+                self._check_not_closing,
+                Flag(self._signals),
+                self._open_partition,
+                self._environment.copy_to,
+                self._topics.note_gaps,
+                self._close_partition,
+                self._environment.free_dead_readers,
+            )
+            self._flusher.start()
             opened.pop_all()
-        self._internals = Internals(
-            self._store,
-            self._signals,
-            self._topics,
-            GroupCatalog(self._environment),
-            self.partition,
-            self._offsets,
-            fsync,
-            fsync_interval_ms,
-            lock_timeout_ms,
-            self._check_not_closing,
-            Flag(self._signals),
-            self._open_partition,
-            self._environment.copy_to,
-            self._topics.note_gaps,
-            self._close_partition,
-            self._environment.free_dead_readers,
-        )
-        self._flusher = Flusher(
-            self._check_in_place, lambda: list(self._partitions.values()), fsync_interval_ms, flushes=fsync == "interval"
-        )
-        self._flusher.start()
 
     def _adopt(self) -> None:
         """Make topics of partition directories that somebody put into logs/, such as a broker's."""
@@ -213,15 +219,21 @@ class Log:
         self._check_usable()
         check_topic_name(topic)
         check_partition_number(partition)
-        with self._lock:
+        with entered_once(self._lock, f"to open a partition of {self!r}"):
             found = self._partitions.get((topic, partition))
-            if found is not None and found.is_deleted:
-                self._deleted.append(found)  # whoever has it still is told why it is of no use
-                found = None
-            if found is None:
-                found = self._open_partition(topic, partition)
-                self._partitions[topic, partition] = found
+            if found is None or found.is_deleted:
+                self._check_usable()  # once more: nothing is opened behind a thread that closes everything
+                self._let_go_of_deleted()
+                found = self._partitions[topic, partition] = self._open_partition(topic, partition)
             return found
+
+    def _let_go_of_deleted(self) -> None:
+        """Close what is open of topics that were deleted, by whichever process: else each would keep its files for ever."""
+        for key, found in list(self._partitions.items()):
+            if found.is_deleted:
+                let_go_of_old_files(found)
+                self._deleted.add(found)
+                del self._partitions[key]
 
     def _open_partition(self, topic: str, partition: int) -> Partition:
         description = self._topics.find(topic)
@@ -260,7 +272,7 @@ class Log:
                 give_up(partition, self._replaced)
 
     def _close_partition(self, topic: str, partition: int) -> None:
-        with self._lock:
+        with entered_once(self._lock, f"to close a partition of {self!r}"):
             found = self._partitions.pop((topic, partition), None)
         if found is not None:
             found.close()
@@ -303,23 +315,68 @@ class Log:
                 partition.flush()
 
     def close(self) -> None:
-        """Flush and close everything. A second call does nothing."""
-        if self._is_closed or os.getpid() != self._process_id:
+        """Flush and close everything.
+
+        Of several threads that do so at once each returns when all is closed; a call after that does nothing. All steps are
+        done, whatever goes wrong in one of them, and that is raised then. One that an interrupt has ended is done by the next
+        call. Raises `ConcurrentUseError`, and closes nothing, where a signal's handler calls it in the middle of work that
+        holds a lock; in the middle of a close it does nothing, for that goes on when the handler returns."""
+        if os.getpid() != self._process_id or self._closing_lock._is_owned():
             return
+        if isinstance(threading.current_thread(), BackgroundThread) and self._left_to_close is not None:
+            return  # whoever is closing waits for this thread
+        entered_once(self._lock, what := f"to close {self!r}")
+        check_no_block_interrupted(what)
+        with self._closing_lock:
+            if self._left_to_close is None:
+                self._left_to_close = self._closing_steps()
+            self._do_closing_steps(self._left_to_close)
+
+    def _closing_steps(self) -> list[Callable[[], object]]:
+        """What closing is made of, in order. Each step may be done again."""
+        self._is_closing = True
+        return [self._refuse_use, self._flusher.stop, self._close_partitions, self._environment.close, self._gate.close,
+                self._directory.close]  # fmt: skip
+
+    def _do_closing_steps(self, steps: list[Callable[[], object]]) -> None:
+        failures: list[BaseException] = []
+        interrupts: list[BaseException] = []
+        for step in list(steps):
+            try:
+                step()
+            except EventLogError as error:
+                failures.append(error)
+            except BaseException as interrupt:
+                interrupts.append(interrupt)
+                continue  # what it has left is for the next call
+            steps.remove(step)
+        raise_together([*interrupts, *failures])
+
+    def _refuse_use(self) -> None:
         self._is_closed = True
-        self._flusher.stop()
+
+    def _close_partitions(self) -> None:
         with self._lock:
-            partitions = [*self._partitions.values(), *self._deleted]
-            self._partitions.clear()
-        with ExitStack() as steps:  # all of them, whatever the others raise
-            steps.callback(self._directory.close)
-            steps.callback(self._gate.close)
-            steps.callback(self._environment.close)
-            for partition in reversed(partitions):
-                steps.callback(partition.close)
+            partitions = [*self._deleted, *self._partitions.values()]
+        self._do_closing_steps([partition.close for partition in partitions])
+        self._partitions.clear()  # last: an interrupt leaves them to the next call
 
 
 def internals(log: Log) -> Internals:
     """What the layers above build on. Raises `StoreClosedError`, `ForkedProcessError`."""
     log._check_usable()
     return log._internals
+
+
+def _look_into(log: weakref.ref[Log]) -> Callable[[], list[Partition] | None]:
+    """Is a store still in its place? The partitions that it has open; None once nobody refers to it, though nobody has closed
+    it."""
+
+    def look() -> list[Partition] | None:
+        found = log()
+        if found is None:
+            return None
+        found._check_in_place()
+        return list(found._partitions.values())
+
+    return look

@@ -9,12 +9,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_file
+from eventlog.access import new_file, open_file_into
 
 _Who = TypeVar("_Who")
 
@@ -27,16 +26,16 @@ class Signals:
     """The bells of a store, which every process that has it open has mapped. `pointer` is the native `el_signals`."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = open_file(path)
+        file = new_file()
         try:
-            if os.fstat(descriptor).st_size < lib.EL_SIGNALS_BYTES:
-                os.posix_fallocate(descriptor, 0, lib.EL_SIGNALS_BYTES)
-            pointer = lib.el_signals_map(descriptor)
+            open_file_into(file, path)
+            if os.fstat(file[0]).st_size < lib.EL_SIGNALS_BYTES:
+                os.posix_fallocate(file[0], 0, lib.EL_SIGNALS_BYTES)
+            pointer = lib.el_signals_map(file[0])
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
         finally:
-            with suppress(OSError):
-                os.close(descriptor)
+            lib.el_file_close(file)
         # Unmapped once nobody refers to it: a thread may be asleep in it while another one closes.
         self.pointer: Any = ffi.gc(pointer, lib.el_signals_unmap)
         self._numbers = memoryview(ffi.buffer(self.pointer, lib.EL_SIGNALS_BYTES)).cast("q")

@@ -239,6 +239,7 @@ void el_appender_free(el_appender *appender);
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
+void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);
 int el_roll_begin(el_appender *appender, el_tail *sealed);
@@ -340,6 +341,7 @@ int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset)
 
 /* python/holding.h */
 int el_new_holding_type(uintptr_t list);
+int el_held_blocks(void);
 
 /* python/nesting.h */
 int el_new_nested_type(uintptr_t list);

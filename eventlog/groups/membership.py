@@ -51,6 +51,7 @@ class Membership:
     def join(self) -> None:
         """Become a member. What interrupts it leaves nothing that `abandon` does not take back."""
         join, internals, locks = coordinator.join, self._groups.internals, self._groups.locks
+        self._groups.start_watching()  # first: who cannot watch the others does not join
         self.member = join(internals, locks, self.group, self._request, self._note_epoch)
         self._groups.watch(self)
         self.has_joined = True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import Any
 
 from eventlog.errors import GroupNotFoundError
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.persister import Persister, persist
 from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
+from eventlog.holding import entered_once
 from eventlog.log import Internals
 from eventlog.storage import names
 
@@ -19,7 +21,7 @@ class Groups:
 
     def __init__(self, internals: Internals) -> None:
         self.internals = internals
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
         self._locks: MemberLocks | None = None
         self._watcher: Watcher | None = None
@@ -28,7 +30,7 @@ class Groups:
     @property
     def locks(self) -> MemberLocks:
         """The locks of members, dead or alive."""
-        with self._lock:
+        with self._entered():
             if self._locks is None:
                 self._locks = MemberLocks(names.members_file(self.internals.path))
             return self._locks
@@ -36,12 +38,13 @@ class Groups:
     def find(self, name: str) -> GroupTable | None:
         """The group, or None if there is none."""
         self.internals.check_usable()
-        with self._lock:
+        with self._entered():
             table = self._tables.get(name)
             if table is not None and not table.acks.is_deleted:
                 return table
             if self.internals.groups.find(name) is None:
                 return None
+            self._forget_deleted()
             try:
                 return self._open(name)
             except GroupNotFoundError:
@@ -61,20 +64,42 @@ class Groups:
             table.catch_up(change)
             if table.acks.is_deleted:  # it is not: whoever was deleting the group died before the catalog had it
                 table.acks.accept_commits()
-        self._tables[name] = table
         if self._persister is None:
-            self._persister = Persister(self.internals, lambda: list(self._tables.values()))
-            self._persister.start()
+            persister = Persister(self.internals, lambda: list(self._tables.values()))
+            persister.start()
+            self._persister = persister
+        self._tables[name] = table
         return table
 
     def watch(self, membership: Watched) -> None:
         """Notice when other members of this group die or hang."""
+        self.start_watching().add(membership)
+
+    def start_watching(self) -> Watcher:
+        """The thread that watches, which is started if need be. Raises `ThreadStartError` where it cannot be."""
         locks = self.locks
-        with self._lock:
+        with self._entered():
             if self._watcher is None:
-                self._watcher = Watcher(self.internals, locks)
-                self._watcher.start()
-        self._watcher.add(membership)
+                self._watcher = self._started_watcher(locks)
+            return self._watcher
+
+    def _started_watcher(self, locks: MemberLocks) -> Watcher:
+        watcher = Watcher(self.internals, locks)
+        try:
+            watcher.start()
+        except BaseException:
+            watcher.stop()
+            raise
+        return watcher
+
+    def _entered(self) -> Any:
+        return entered_once(self._lock, f"to find a group of {self.internals.path}")
+
+    def _forget_deleted(self) -> None:
+        """The file of a group that was deleted, by whichever process, is closed once nobody here is in it any more."""
+        for name, table in list(self._tables.items()):
+            if table.acks.is_deleted:
+                del self._tables[name]
 
     def unwatch(self, membership: Watched) -> None:
         """The membership ends."""

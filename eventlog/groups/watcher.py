@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from typing import Protocol
 
+from eventlog.background import BackgroundThread
 from eventlog.catalog.groups import GroupState
 from eventlog.errors import EventLogError
 from eventlog.groups import coordinator
@@ -29,21 +30,21 @@ class Watched(Protocol):
     wants_attention: bool
 
 
-class Watcher(threading.Thread):
+class Watcher(BackgroundThread):
     """Watches the groups that this process has members in."""
 
     def __init__(self, internals: Internals, locks: MemberLocks) -> None:
-        super().__init__(name="eventlog-group-watcher", daemon=True)
+        super().__init__("eventlog-group-watcher")
         self._internals = internals
         self._locks = locks
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
         self._unwatchable: set[int] = set()
         self._signal = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poller = select.poll()
         self._poller.register(self._signal, select.POLLIN)
-        self._is_stopped = False
+        self._is_to_end = False
 
     def add(self, membership: Watched) -> None:
         """Watch this member's group from now on."""
@@ -62,7 +63,7 @@ class Watcher(threading.Thread):
         os.eventfd_write(self._signal, 1)
 
     def run(self) -> None:
-        while not self._is_stopped:
+        while not self._is_to_end:
             for descriptor, _ in self._poller.poll(_LOOK_AGAIN_MS):
                 if descriptor == self._signal:
                     os.eventfd_read(self._signal)
@@ -71,7 +72,7 @@ class Watcher(threading.Thread):
                     # nothing more: a descriptor of a zombie would be readable at once, again and again.
                     self._unwatchable.add(self._watched[descriptor])
                     self._forget_process(descriptor)
-            if not self._is_stopped:
+            if not self._is_to_end:
                 with suppress(EventLogError, OSError, MemoryError):  # the next look may be better
                     self._look()
 
@@ -125,9 +126,9 @@ class Watcher(threading.Thread):
 
     def stop(self) -> None:
         """End the thread, and wait for what it is doing."""
-        self._is_stopped = True
+        self._is_to_end = True
         os.eventfd_write(self._signal, 1)
-        if threading.current_thread() is not self:
+        if self.is_alive() and threading.current_thread() is not self:
             self.join()
         for descriptor in [*self._watched, self._signal]:
             os.close(descriptor)

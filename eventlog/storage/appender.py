@@ -29,6 +29,7 @@ from eventlog.storage.mutexes import held
 from eventlog.storage.poison import DELETED
 from eventlog.waiting import Signals
 
+_CLOSE_MS = 1000
 _SUFFIXES = (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
 
 
@@ -113,8 +114,13 @@ class Appender:
         if pointer.segment_base >= 0:
             self._check(lib.el_trim(pointer))
 
+    def let_go(self) -> None:
+        """Close the files of a segment that takes no appends any more."""
+        lib.el_appender_let_go(self._open_pointer(), 0)
+
     def close(self) -> None:
-        """Close the segment's files, once no thread is inside a native call."""
+        """Close the segment's files: now, or where others are at work, once no thread is inside a native call."""
+        lib.el_appender_let_go(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))
         self.pointer = None
 
     def _flush_mutex(self) -> Holding[None]:
@@ -127,7 +133,9 @@ class Appender:
         )
 
     def _check_not_retired(self, pointer: Any) -> None:
-        """Nobody may change segments once the partition is closed, when others may be at work here."""
+        """Nobody may change segments once the partition is closed, when others may be at work here, or deleted."""
+        if self._poison == DELETED:
+            raise self._poisoned()
         if pointer.is_retired:
             raise StoreClosedError(f"the partition in {self._directory} is being closed")
 

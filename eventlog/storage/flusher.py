@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from eventlog.errors import EventLogError
-from eventlog.storage.partition import Partition
+from eventlog.storage.partition import Partition, let_go_of_old_files
 from eventlog.storage.periodic import PeriodicThread
 
 
 class Flusher(PeriodicThread):
-    """Calls `check` every `interval_ms` milliseconds, and flushes `partitions` with fsync="interval"."""
+    """Calls `look` every `interval_ms` milliseconds, closes files of the partitions that it returns which nobody needs any more,
+    and flushes these with fsync="interval". It ends when it gets None: nobody has the store any more."""
 
-    def __init__(
-        self, check: Callable[[], None], partitions: Callable[[], Iterable[Partition]], interval_ms: int, *, flushes: bool
-    ) -> None:
+    def __init__(self, look: Callable[[], Iterable[Partition] | None], interval_ms: int, *, flushes: bool) -> None:
         super().__init__("eventlog-flusher", interval_ms)
-        self._check = check
-        self._partitions = partitions
+        self._look = look
         self._flushes = flushes
 
     def work(self) -> None:
-        self._check()
-        for partition in self._partitions() if self._flushes else ():
+        failure: Exception | None = None
+        partitions = self._look()
+        if partitions is None:
+            self.end()
+            return
+        for partition in partitions:
             try:
-                partition.flush()
+                let_go_of_old_files(partition)
+                if self._flushes:
+                    partition.flush()
             except EventLogError:
                 # The failure is on record in the shared head: the next append of any process raises it.
                 continue
+            except Exception as error:  # of one, such as memory that ran out, which is no reason to leave out the others
+                failure = error
+        if failure is not None:
+            raise failure

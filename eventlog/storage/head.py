@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
+from eventlog.errors import StoreClosedError
 from eventlog.storage.plausibility import agrees_with_files, has_its_segments
 from eventlog.storage.poison import DAMAGED
 from eventlog.storage.recovery import Checkpoint, Recovered, RecoveryReport
@@ -91,12 +92,18 @@ class SharedHead(SharedFile):
     def _unseal(self) -> None:
         lib.el_head_unseal(self.pointer)
 
+    def _open_pointer(self) -> Any:
+        pointer = self.pointer
+        if pointer is None:
+            raise StoreClosedError(f"the partition in {self._directory} is closed")
+        return pointer
+
     @property
     def may_have_gaps(self) -> bool:
         """Has compaction or repair taken records out of the middle, or may it do so?"""
-        return bool(lib.el_head_may_have_gaps(self.pointer))
+        return bool(lib.el_head_may_have_gaps(self._open_pointer()))
 
     @property
     def poison(self) -> int:
         """The errno of the failure that poisoned the partition, `DAMAGED`, or 0."""
-        return int(lib.el_head_poison(self.pointer))
+        return int(lib.el_head_poison(self._open_pointer()))

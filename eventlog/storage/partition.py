@@ -40,7 +40,7 @@ from eventlog.storage.deletion import delete_before
 from eventlog.storage.head import SharedHead
 from eventlog.storage.last_record import last_record_end
 from eventlog.storage.limits import change_settings, is_behind, native_limits
-from eventlog.storage.parts import Parts
+from eventlog.storage.parts import MappedHead, Parts
 from eventlog.storage.poison import DAMAGED, DELETED
 from eventlog.storage.reader import MAKE, LogReader, SegmentList
 from eventlog.storage.rebuilding import rebuild_lying_indexes
@@ -115,6 +115,7 @@ class Partition:
         self.directory = plain(self._directory)
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
         self._why_closed: EventLogError | None = None  # None: it was closed by whoever has opened it
+        self._is_released = False
         self._flush_always = fsync == "always"
         self._flush_at_close = fsync != "never"
         self._lock_timeout_ms = lock_timeout_ms
@@ -526,28 +527,46 @@ class Partition:
     # --- life --------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the files. The last process to do so flushes the partition and trims its segment."""
-        if self._native is None:
+        """Close the files. The last process to do so flushes the partition and trims its segment.
+
+        A call that was interrupted may be repeated, and does what is left."""
+        if self._is_released:
             return
         try:
-            if self._flush_at_close and not self.is_deleted:
+            if self._native is not None and self._flush_at_close and not self.is_deleted:
                 self.flush()
-        finally:
+        except EventLogError:
             self._release()
+            raise
+        self._release()
 
     def _release(self) -> None:
-        native, self._native = self._native, None
+        pointer = self._appender.pointer
+        self._native = None
         self._lengthen_calls()
+        try:
+            if pointer is not None:
+                self._retire(pointer)
+        except EventLogError:
+            self._head.close()
+            raise
+        self._head.close()
+        self._is_released = True  # last: until then a close that was interrupted is done again
+
+    def _retire(self, native: Any) -> None:
         lib.el_appender_retire(native)  # whoever still has the built-in function appends nothing any more
         # Threads of this process that wait find out that it is closed.
-        lib.el_head_wake(self._head.pointer, self._signals.pointer)
+        if self._head.pointer is not None:
+            lib.el_head_wake(self._head.pointer, self._signals.pointer)
         try:
             if self._head.try_exclusive():
                 self._appender.trim()
-        finally:
+        except EventLogError:
             self._appender.close()
+            raise
+        finally:
             self._idle_readers.clear()
-            self._head.close()
+        self._appender.close()
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used, unlocked or trimmed."""
@@ -556,16 +575,29 @@ class Partition:
             self._native.is_retired = 1
         self._native = None
         self._why_closed = ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
+        self._is_released = True
+
+
+def let_go_of_old_files(partition: Partition) -> None:
+    """Close files that are of no use any more: of segments that were rolled, deleted or replaced; all, where the topic was."""
+    idle = partition._idle_readers
+    for reader in idle[:]:
+        if partition.is_deleted or not reader.is_current:
+            with suppress(ValueError):  # another thread has taken it
+                idle.remove(reader)
+    partition._appender.let_go()
+    if partition.is_deleted:
+        partition._head.let_go()
 
 
 def parts(partition: Partition) -> Parts:
     """What the partition is made of, for those who look after its segments."""
-    partition._mapped()
+    head = MappedHead(partition._mapped())
     return Parts(
         partition.topic,
         partition.partition,
         partition._directory,
-        partition._head,
+        head,
         partition._appender,
         partition._signals,
         partition._lock_timeout_ms,

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventlog._native import lib
 from eventlog.errors import TopicNotFoundError
 from eventlog.holding import Holding
 from eventlog.storage.appender import Appender
-from eventlog.storage.head import SharedHead
 from eventlog.storage.poison import DELETED
 from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.swap import finish_swaps
 from eventlog.waiting import Signals
+
+
+class MappedHead(NamedTuple):
+    """The head as it is mapped, by itself: it stays so when another thread closes the partition."""
+
+    pointer: Any
+
+    @property
+    def poison(self) -> int:
+        """The errno of the failure that poisoned the partition, or what stands for it."""
+        return int(lib.el_head_poison(self.pointer))
 
 
 class Parts(NamedTuple):
@@ -22,7 +32,7 @@ class Parts(NamedTuple):
     topic: str
     partition: int
     directory: Path
-    head: SharedHead
+    head: MappedHead
     appender: Appender
     signals: Signals
     lock_timeout_ms: int

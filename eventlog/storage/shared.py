@@ -179,11 +179,18 @@ class SharedFile(ABC):
 
     def try_exclusive(self) -> bool:
         """Become the only process that uses this file, if that is so."""
+        if self._descriptor < 0:
+            return False  # closed, or let go of
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
+
+    def let_go(self) -> None:
+        """Be none of its users any more, and keep the map, which others may still change: it is of use to nobody new."""
+        self._has_joined = False
+        lib.el_file_unlock(self._file)
 
     def close(self) -> None:
         """Unmap the file and give the lock back; the last one to do so seals it."""

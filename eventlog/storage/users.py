@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.access import open_file
+from eventlog._native import lib
+from eventlog.access import new_file, open_file_into
 from eventlog.errors import StoreOpenError
 from eventlog.storage import files, names
 from eventlog.storage.file_locks import lock_holders, lock_within
@@ -67,11 +68,16 @@ def share(store: Path, directory: int, timeout_ms: int) -> None:
 def note_origin(store: Path, origin: Origin) -> None:
     """Say from where the store is used. Nobody else has it open, and who dies in the middle leaves nobody who would read it."""
     note = json.dumps(origin._asdict()).encode() + b"\n"
-    with open(open_file(names.users_file(store)), "r+b") as file:
-        if file.read(_NOTE_BYTES_MAX) != note:
-            file.seek(0)
-            file.write(note)  # over the former one, which takes no room on a full disk
-            file.truncate()
+    file = new_file()
+    try:
+        open_file_into(file, names.users_file(store))
+        with open(file[0], "r+b", closefd=False) as noted:
+            if noted.read(_NOTE_BYTES_MAX) != note:
+                noted.seek(0)
+                noted.write(note)  # over the former one, which takes no room on a full disk
+                noted.truncate()
+    finally:
+        lib.el_file_close(file)
 
 
 def check_origin(store: Path, directory: int, origin: Origin) -> None:
@@ -97,17 +103,15 @@ def check_origin(store: Path, directory: int, origin: Origin) -> None:
 
 
 def _noted_origin(path: Path) -> Origin | None:
+    file = new_file()
     try:
-        descriptor = open_file(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    try:
-        noted = json.loads(files.read_at(descriptor, _NOTE_BYTES_MAX, 0))
+        open_file_into(file, path, os.O_RDONLY)
+        noted = json.loads(files.read_at(file[0], _NOTE_BYTES_MAX, 0))
         return Origin(*(str(noted[field]) for field in Origin._fields))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
     finally:
-        files.close(descriptor)
+        lib.el_file_close(file)
 
 
 def _by(directory: int) -> str:

@@ -7,6 +7,12 @@
 #include "holding.h"
 #include "making.h"
 
+static _Thread_local int blocks; /* that this thread is inside, or about to enter */
+
+int el_held_blocks(void) {
+    return blocks;
+}
+
 typedef struct holding {
     PyObject_HEAD
     PyObject *take;
@@ -51,12 +57,14 @@ static void give_back(holding *self) {
             PyErr_WriteUnraisable(function);
         Py_XDECREF(answer);
     }
+    blocks--;
     PyErr_Restore(type, value, trace);
 }
 
 static PyObject *enter(PyObject *object, PyObject *unused) {
     (void)unused;
     holding *self = (holding *)object;
+    blocks++;
     PyObject *taken = PyObject_CallObject(self->take, NULL);
     if (taken == NULL)
         give_back(self);

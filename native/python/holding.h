@@ -12,4 +12,8 @@
  * over; and each give_back() as the block ends, also where take() has raised. 0 on failure. */
 int el_new_holding_type(uintptr_t list);
 
+/* How many such blocks the calling thread is inside. What finds that it is inside one, and is no part of it, is a signal's handler or a
+ * finalizer that has come in between. */
+int el_held_blocks(void);
+
 #endif

@@ -443,6 +443,19 @@ int el_appender_retire(el_appender *appender) {
     return status;
 }
 
+void el_appender_let_go(el_appender *appender, int64_t timeout_ms) {
+    el_head *head = appender->head;
+    if (el_head_lock_flush(head, timeout_ms, &appender->holder) != EL_DONE)
+        return;
+    if (lock_append_within(appender, timeout_ms) == EL_DONE) {
+        int is_poisoned = atomic_load_explicit(&head->poison, memory_order_relaxed) != 0;
+        if (is_poisoned || atomic_load(&appender->is_retired) || head->tail.segment_base != appender->segment_base)
+            close_segment(appender);
+        el_head_unlock_append(head);
+    }
+    el_head_unlock_flush(head);
+}
+
 static int is_too_large(const el_encoding *encoding, size_t bytes) {
     return (int64_t)bytes + EL_BATCH_HEADER_BYTES > encoding->batch_bytes_max;
 }

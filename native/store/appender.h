@@ -87,6 +87,10 @@ int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_
  * flush or a roll. */
 int el_appender_retire(el_appender *appender);
 
+/* Close the files of a segment that takes no appends any more, because there is a newer one, the topic was deleted, or the appender is
+ * retired; the next append asks to attach. Nothing is done where others are at work here for that long. */
+void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
+
 /* Milliseconds since the epoch. */
 int64_t el_now_ms(void);
 

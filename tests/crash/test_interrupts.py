@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import sys
@@ -17,10 +18,12 @@ import pytest
 import eventlog
 from eventlog import EventLog
 from tests.support import stores
+from tests.support.descriptors import open_files
 from tests.support.processes import Worker
 
 ROUNDS = 3000
 SEEDS = range(2)
+WITHOUT_LOCKS = {".mdb", ".log", ".index", ".timeindex"}  # whoever keeps one of these open is in nobody's way
 
 
 class Interruption(Exception):
@@ -34,6 +37,7 @@ class Calls:
         self.log, self.chance = log, chance
         self.sent: list[bytes] = []
         self.acknowledged: list[bytes] = []
+        self.backups = 0
         log.create_topic(stores.TOPIC, config={"segment.bytes": 4096})
         log.create_topic("compacted", config={"segment.bytes": 4096, "cleanup.policy": "compact"})
         self.partition = log.partition(stores.TOPIC, 0)
@@ -43,8 +47,9 @@ class Calls:
 
     def any(self) -> Callable[[], Any]:
         often = [self.append, self.append_many, self.send, self.let_wait, self.read, self.consumer.poll]
-        rarely = [self.flush, self.values, self.consumer.commit, self.log.maintain, self.append_keyed, self.make_topic]
-        return self.chance.choice(often * 2 + rarely)
+        rarely = [self.flush, self.values, self.consumer.commit, self.log.maintain, self.append_keyed, self.make_topic,
+                  self.delete_records, self.open_and_close, self.join_and_leave, self.back_up]  # fmt: skip
+        return self.chance.choice(often * 3 + rarely)
 
     def _values(self, count: int) -> list[bytes]:
         values = [b"%d:" % (len(self.sent) + number) + bytes(self.chance.randrange(100)) for number in range(count)]
@@ -91,6 +96,35 @@ class Calls:
         self.log.partition("new", 0).append(b"x")
 
 
+    def delete_records(self) -> None:
+        partition = self.log.partition("compacted", 0)
+        partition.delete_records(partition.start_offset)
+
+    def open_and_close(self) -> None:
+        with eventlog.open(self.log.path) as log:
+            log.partition("compacted", 0).append(b"x", key=b"key")
+
+    def join_and_leave(self) -> None:
+        with self.log.consumer("compacted", group=f"others-{self.chance.randrange(3)}") as consumer:
+            consumer.poll(0)
+
+    def back_up(self) -> None:
+        self.backups += 1  # an interrupt may leave what it was about to remove
+        self.log.backup(self.log.path.parent / f"backup-{self.backups}")
+
+
+def _done_beside(connection: Connection, store: Path) -> None:
+    """What needs every lock, by somebody else."""
+    with eventlog.open(store, lock_timeout_ms=2000) as log:
+        report = log.maintain(compact_all=True)
+        assert (report.is_elsewhere, report.failures) == (False, [])
+        for topic in (stores.TOPIC, "compacted"):
+            log.partition(topic, 0).delete_records(log.partition(topic, 0).start_offset)
+            log.partition(topic, 0).flush()
+        log.create_topic("by-another")
+    connection.send("done")
+
+
 def _interrupt_again_and_again(connection: Connection, store: Path, seed: int) -> None:
     is_armed = False
 
@@ -113,17 +147,27 @@ def _interrupt_again_and_again(connection: Connection, store: Path, seed: int) -
             except Interruption:
                 is_armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
-    connection.send((calls.sent, calls.acknowledged))
+        connection.send("interrupted")
+        connection.recv()
+        del calls.consumer, calls.producer, calls.patient, calls.partition
+    del call, log, calls.log
+    gc.collect()
+    connection.send((calls.sent, calls.acknowledged, open_files(store)))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_interrupt_anywhere_loses_nothing_repeats_nothing_and_stops_nobody(tmp_path: Path, seed: int) -> None:
     store = tmp_path / "store"
     with Worker(_interrupt_again_and_again, store, seed) as program:
-        sent, acknowledged = program.receive()
+        assert program.receive() == "interrupted"
+        with Worker(_done_beside, store) as another:
+            assert another.receive() == "done"
+        program.send("close")
+        sent, acknowledged, left_open = program.receive()
     with eventlog.open(store) as log:
         assert not [report for report in log.verify() if report.problems]
         found = [value for value in log.partition(stores.TOPIC, 0).values() if value is not None]
+    assert not [path for path in left_open if Path(path).suffix not in WITHOUT_LOCKS]
     counts = Counter(found)
     assert set(counts.values()) == {1}
     assert set(acknowledged) <= set(found) <= set(sent)

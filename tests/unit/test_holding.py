@@ -17,6 +17,7 @@ from eventlog.access import new_file, open_file_into
 from eventlog.holding import Holding
 from eventlog.storage.file_locks import locked_alone
 from eventlog.storage.segments_lock import segments_locked
+from tests.support.descriptors import open_files
 
 ROUNDS = 3000
 
@@ -96,15 +97,4 @@ def test_an_interrupt_leaves_no_file_open_for_as_long_as_the_exception_is_kept(t
 
     kept = rounds_with_interrupts(work)
     assert kept
-    assert not [target for target in open_files() if target.startswith(str(tmp_path))]
-
-
-def open_files() -> list[str]:
-    """What this process has open."""
-    targets = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            targets.append(os.readlink(f"/proc/self/fd/{name}"))
-        except FileNotFoundError:  # the one of listing
-            continue
-    return targets
+    assert not open_files(tmp_path)

@@ -1,0 +1,26 @@
+"""Threads that look after a store for as long as it is open."""
+
+from __future__ import annotations
+
+import threading
+
+from eventlog.errors import ThreadStartError
+
+
+class BackgroundThread(threading.Thread):
+    """A thread of the library's own. A daemon: it keeps no program from ending."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin. Raises `ThreadStartError` where the system lets this process have no more threads."""
+        try:
+            super().start()
+        except RuntimeError as error:
+            raise ThreadStartError(
+                f"the thread {self.name} cannot be started: {error}; raise the limit of processes (ulimit -u, pids.max)"
+            ) from error
+        except KeyError as error:
+            # An interrupt came as the thread began: `threading` trips over that, and hides it.
+            raise (error.__context__ or error) from None
