@@ -344,7 +344,7 @@ class Log:
         for step in list(steps):
             try:
                 step()
-            except EventLogError as error:
+            except (EventLogError, OSError) as error:
                 failures.append(error)
             except BaseException as interrupt:
                 interrupts.append(interrupt)

@@ -535,7 +535,7 @@ class Partition:
         try:
             if self._native is not None and self._flush_at_close and not self.is_deleted:
                 self.flush()
-        except EventLogError:
+        except (EventLogError, OSError):
             self._release()
             raise
         self._release()
@@ -547,7 +547,7 @@ class Partition:
         try:
             if pointer is not None:
                 self._retire(pointer)
-        except EventLogError:
+        except (EventLogError, OSError):
             self._head.close()
             raise
         self._head.close()
@@ -561,7 +561,7 @@ class Partition:
         try:
             if self._head.try_exclusive():
                 self._appender.trim()
-        except EventLogError:
+        except (EventLogError, OSError):
             self._appender.close()
             raise
         finally:
