@@ -10,8 +10,8 @@ from eventlog.storage.periodic import PeriodicThread
 
 
 class Flusher(PeriodicThread):
-    """Calls `look` every `interval_ms` milliseconds, closes files of the partitions that it returns which nobody needs any more,
-    and flushes these with fsync="interval". It ends when it gets None: nobody has the store any more."""
+    """Calls `look` every `interval_ms` milliseconds, and goes through the partitions that it gets: files that nobody needs any
+    more are closed, and with fsync="interval" they are flushed. None ends it: nobody has the store any more."""
 
     def __init__(self, look: Callable[[], Iterable[Partition] | None], interval_ms: int, *, flushes: bool) -> None:
         super().__init__("eventlog-flusher", interval_ms)

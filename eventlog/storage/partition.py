@@ -606,6 +606,8 @@ def parts(partition: Partition) -> Parts:
 
 def check_in_place(partition: Partition) -> None:
     """Raise `StoreReplacedError` if somebody deleted the partition's head, or the segment that takes its appends."""
+    if partition.is_deleted:
+        return
     try:
         partition._head.check_in_place()
         base = _active_base(partition)

@@ -25,6 +25,11 @@ class MappedHead(NamedTuple):
         """The errno of the failure that poisoned the partition, or what stands for it."""
         return int(lib.el_head_poison(self.pointer))
 
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return bool(lib.el_head_may_have_gaps(self.pointer))
+
 
 class Parts(NamedTuple):
     """The parts of an open partition. Sealed segments are deleted or replaced under `locked` only."""
