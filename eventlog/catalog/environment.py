@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, overload
 import lmdb
 
 from eventlog.access import open_file, refuse_link
-from eventlog.catalog.sharing import Environments, Opened, SharedEnvironment, guard_of
+from eventlog.catalog.sharing import Environments, Opened, SharedEnvironment, guarded
 from eventlog.errors import (
     DiskFullError,
     EventLogError,
@@ -202,7 +202,8 @@ class CatalogEnvironment:
 
     def _make_room(self, opened: Opened) -> None:
         """Map more, long before it is needed: a transaction that finds no room must be given up."""
-        used, mapped = _used_bytes(opened.environment), int(opened.environment.info()["map_size"])
+        info = opened.environment.info()
+        used, mapped = (info["last_pgno"] + 1) * opened.page_bytes, info["map_size"]
         if 2 * used > mapped or self._shared.has_run_full:
             self._shared.enlarge(self._open_anew, opened, max(_map_bytes_for(used), 2 * mapped))
 
@@ -275,11 +276,6 @@ class FrozenCatalog(CatalogEnvironment):
         return _open_read_only(self._directory, lock=False)
 
 
-def _used_bytes(environment: lmdb.Environment) -> int:
-    """How much of the file has ever been in use."""
-    return int((environment.info()["last_pgno"] + 1) * environment.stat()["psize"])
-
-
 def _map_bytes_for(used: int) -> int:
     size = _MAP_BYTES
     while size < 4 * used:
@@ -305,7 +301,7 @@ def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
         try:
             _refuse_cut_file(path, environment)
             databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
-            return Opened(environment, databases, True, guard_of(directory / _LOCK_FILE) if lock else -1)
+            return guarded(environment, databases, True, directory / _LOCK_FILE if lock else None)
         except BaseException:
             environment.close()
             raise
@@ -318,7 +314,7 @@ def _open(directory: Path) -> Opened:
         environment = _open_environment(directory)
         try:
             _refuse_cut_file(path, environment)
-            return Opened(environment, _open_databases(environment), False, guard_of(directory / _LOCK_FILE))
+            return guarded(environment, _open_databases(environment), False, directory / _LOCK_FILE)
         except BaseException:
             environment.close()
             raise

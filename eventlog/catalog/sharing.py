@@ -29,7 +29,8 @@ _lock = threading.RLock()  # held for a few steps, or by a thread that forks
 
 
 class Opened(NamedTuple):
-    """An open environment with its named databases. `guard` is another descriptor of its lock file, or -1.
+    """An open environment with its named databases. `guard` is another descriptor of its lock file, or -1; `byte` is that of
+    this process there, as fcntl() wants it.
 
     LMDB shows by POSIX record locks on that file that its process lives, and the kernel drops these when the process closes any
     descriptor of the file: to copy the store's directory is enough. Then others would begin the table of readers anew, or
@@ -39,13 +40,15 @@ class Opened(NamedTuple):
     environment: lmdb.Environment
     databases: dict[bytes, Any]
     is_read_only: bool
+    page_bytes: int
     guard: int = -1
+    byte: bytes = b""
 
     def show_life(self) -> None:
         """Hold the lock by which others see that the readers of this process are alive. Source: mdb_reader_pid() of mdb.c."""
         if self.guard >= 0:
             try:
-                fcntl.fcntl(self.guard, fcntl.F_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, os.getpid(), 1, 0))
+                fcntl.fcntl(self.guard, fcntl.F_SETLK, self.byte)
             except OSError:
                 return  # LMDB takes it, too, and says what is wrong
 
@@ -56,8 +59,16 @@ class Opened(NamedTuple):
             os.close(self.guard)
 
 
-def guard_of(lock_file: Path) -> int:
-    """A guard of an environment that was opened just now."""
+def guarded(environment: lmdb.Environment, databases: dict[bytes, Any], is_read_only: bool, lock_file: Path | None) -> Opened:
+    """An environment that was opened just now; None: it has no lock file."""
+    page_bytes = int(environment.stat()["psize"])
+    if lock_file is None:
+        return Opened(environment, databases, is_read_only, page_bytes)
+    byte = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, os.getpid(), 1, 0)
+    return Opened(environment, databases, is_read_only, page_bytes, _guard_of(lock_file), byte)
+
+
+def _guard_of(lock_file: Path) -> int:
     guard = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.fcntl(guard, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
