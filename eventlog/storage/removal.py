@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -47,12 +48,20 @@ def _poison(descriptor: int, signals: Signals) -> None:
 
 
 def _out_of_the_way(store: Path, topic: str, partition: int) -> Path:
-    """Take the directory out of logs/ in one step, so that it is never taken for a topic of a broker."""
+    """Take the directory out of logs/ in one step, so that it is never taken for a topic of a broker; where it is then.
+
+    An overlay moves no directory of its lower layer. There it is deleted where it is: as long as the catalog has the name among
+    those that are being deleted, nobody takes it for anything else."""
     directory = names.partition_directory(store, topic, partition)
     elsewhere = names.deleted_directory(store, topic, partition)
     files.delete_directory(elsewhere)
     if files.is_there(directory):
         files.make_directory(elsewhere.parent)
-        directory.rename(elsewhere)
+        try:
+            directory.rename(elsewhere)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return directory
         files.sync_directory(directory.parent)
     return elsewhere
