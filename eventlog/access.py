@@ -13,13 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.errors import EventLogError, StoreOpenError
+from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, StoreOpenError
 
 PRIVATE_MODE = 0o700
 
 _FILE_BITS = 0o666
 _ALL_BITS = 0o777
 _OF_GROUP, _OF_OTHERS = 0o070, 0o007
+
+
+def as_path(name: str, path: object) -> Path:
+    """An absolute path from what a caller gave as `name`. Raises `InvalidTypeError`, `InvalidArgumentError`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidTypeError(f"{name} is a str or a path, not {type(path).__name__}")
+    try:
+        text = os.fspath(path)
+    except TypeError as error:
+        raise InvalidTypeError(f"{name} is a path without a name: {error}") from error
+    if not isinstance(text, str):
+        raise InvalidTypeError(f"{name} is a path whose name is {type(text).__name__}: os.fsdecode makes a str of it")
+    try:
+        if text == "" or b"\0" in os.fsencode(text):
+            raise InvalidArgumentError(f"{name} is {text!r}, which names no directory")
+        return Path(text).absolute()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{name} is {text!r}, which no file system can name: {error.reason}") from error
+    except OSError as error:
+        raise InvalidArgumentError(f"{name} is relative, but the working directory is gone: give an absolute path") from error
 
 
 def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:

@@ -12,11 +12,12 @@ from re import Pattern
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import InvalidArgumentError, InvalidTypeError, tells_failures
+from eventlog.errors import tells_failures
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
@@ -198,7 +199,6 @@ class EventLog(Log):
         disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
         `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
         from eventlog.keeping.backup import back_up
-        from eventlog.keeping.places import as_path
 
         self._check_usable()
         check_bool("link", link)
@@ -291,16 +291,13 @@ def open(
     `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
     when the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for
     another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidTypeError(f"path is a str or a path, not {type(path).__name__}")
-    if path == "" or "\0" in str(path):
-        raise InvalidArgumentError(f"{str(path)!r} names no directory")
+    directory = as_path("path", path)
     check_bool("create", create)
     check_fsync(fsync)
     check_milliseconds("fsync_interval_ms", fsync_interval_ms)
     check_milliseconds("lock_timeout_ms", lock_timeout_ms)
     return EventLog(
-        Path(path).absolute(),
+        directory,
         fsync=fsync,
         fsync_interval_ms=fsync_interval_ms,
         lock_timeout_ms=lock_timeout_ms,

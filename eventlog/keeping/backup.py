@@ -51,8 +51,8 @@ class _ChangedMeanwhile(Exception):
 def back_up(log: Log, groups: Groups, destination: Path, *, link: bool) -> BackupReport:
     """Copy the store to a new or empty directory, as it is at one moment. Raises `BackupError` and what reading raises."""
     source = internals(log).path
-    resolved = destination.resolve()
-    if resolved == source.resolve() or source.resolve() in resolved.parents:
+    resolved, own = (Path(os.path.realpath(path)) for path in (destination, source))  # which a loop of links is none of
+    if resolved == own or own in resolved.parents:
         raise BackupError(f"{destination} lies inside the store {source}: choose a directory outside of it")
     with fill_new_directory(destination):
         begin_manifest(destination)

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventlog.access import as_path
 from eventlog.anchored import by_name
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
@@ -20,7 +21,6 @@ from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.keeping.group_health import check_group
-from eventlog.keeping.places import as_path
 from eventlog.options import check_bool
 from eventlog.storage import files, names
 from eventlog.storage.continuity import missing_segment

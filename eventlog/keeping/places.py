@@ -8,19 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.errors import BackupError, DiskFullError, InvalidArgumentError, InvalidTypeError, is_disk_full
+from eventlog.errors import BackupError, DiskFullError, is_disk_full
 from eventlog.storage import files
 
 _OF_THE_FILE_SYSTEM = ("lost+found",)
-
-
-def as_path(name: str, path: object) -> Path:
-    """An absolute path from what a caller gave. Raises `InvalidTypeError`, `InvalidArgumentError`."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidTypeError(f"{name} is a str or a path, not {type(path).__name__}")
-    if path == "" or "\0" in str(path):
-        raise InvalidArgumentError(f"{str(path)!r} names no directory")
-    return Path(path).absolute()
 
 
 def check_new_directory(path: Path) -> None:

@@ -7,9 +7,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventlog.access import as_path
 from eventlog.errors import BackupError, DiskFullError
 from eventlog.keeping.manifest import Manifest, read_manifest
-from eventlog.keeping.places import as_path, check_new_directory, failures_named, fill_new_directory
+from eventlog.keeping.places import check_new_directory, failures_named, fill_new_directory
 from eventlog.keeping.verification import verify_files
 from eventlog.storage import files, names
 from eventlog.storage.copying import copy_file, sync_files

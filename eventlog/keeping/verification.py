@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from eventlog.access import as_path
 from eventlog.catalog.environment import FrozenCatalog
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.errors import EventLogError
 from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, read_manifest
-from eventlog.keeping.places import as_path, failures_named
+from eventlog.keeping.places import failures_named
 from eventlog.records.record import TopicPartition
 from eventlog.storage import names
 from eventlog.storage.copying import checksum

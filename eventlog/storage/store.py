@@ -129,6 +129,10 @@ def _open_into(file: Any, path: Path, create: bool) -> None:
         raise StoreOpenError(f"{path} is a file; a store is a directory")
     elif not create:
         raise StoreOpenError(f"there is no store in {path}")
+    elif path.is_symlink():
+        raise StoreOpenError(f"{path} is a symbolic link that leads nowhere: make the directory that it names, or remove it")
+    elif not (above := next(each for each in path.parents if files.is_there(each))).is_dir():
+        raise StoreOpenError(f"{above} is a file; a store is a directory that stands in directories")
     else:
         files.make_private_directory(path)
     open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
