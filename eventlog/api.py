@@ -266,6 +266,13 @@ class EventLog(Log):
         self._check_usable()
         checked_offsets(self._groups, offsets)
 
+    def _check_may_close(self) -> None:
+        super()._check_may_close()
+        self._groups.check_not_inside()
+        for client in list(self._clients):
+            if isinstance(client, Producer):
+                client.check_may_close()
+
     def _closing_steps(self) -> list[Callable[[], object]]:
         """Consumers and producers come first, then every commit is brought to disk."""
         steps = super()._closing_steps()

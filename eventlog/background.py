@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from eventlog.errors import ThreadStartError
 
@@ -10,8 +11,8 @@ from eventlog.errors import ThreadStartError
 class BackgroundThread(threading.Thread):
     """A thread of the library's own. A daemon: it keeps no program from ending."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name, daemon=True)
+    def __init__(self, name: str, target: Callable[[], object] | None = None) -> None:
+        super().__init__(name=name, target=target, daemon=True)
 
     def start(self) -> None:
         """Begin. Raises `ThreadStartError` where the system lets this process have no more threads."""

@@ -325,12 +325,15 @@ class Log:
             return
         if isinstance(threading.current_thread(), BackgroundThread) and self._left_to_close is not None:
             return  # whoever is closing waits for this thread
-        entered_once(self._lock, what := f"to close {self!r}")
-        check_no_block_interrupted(what)
+        self._check_may_close()
         with self._closing_lock:
             if self._left_to_close is None:
                 self._left_to_close = self._closing_steps()
             self._do_closing_steps(self._left_to_close)
+
+    def _check_may_close(self) -> None:
+        entered_once(self._lock, what := f"to close {self!r}")
+        check_no_block_interrupted(what)
 
     def _closing_steps(self) -> list[Callable[[], object]]:
         """What closing is made of, in order. Each step may be done again."""

@@ -92,6 +92,10 @@ class Groups:
             raise
         return watcher
 
+    def check_not_inside(self) -> None:
+        """Raise `ConcurrentUseError` where this thread is looking for a group already."""
+        self._entered()
+
     def _entered(self) -> Any:
         return entered_once(self._lock, f"to find a group of {self.internals.path}")
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
@@ -83,14 +84,14 @@ class _Sent:
         self.awaited = NOTHING
 
 
-class AckNotifier(threading.Thread):
+class AckNotifier(BackgroundThread):
     """Waits for all subscribed groups and all partitions at once.
 
     What keeps it from that for a time, such as a process that is stopped in the catalog, does not end it: it tries again, and
     `take_failures` tells what was wrong the last time."""
 
     def __init__(self, groups: Groups) -> None:
-        super().__init__(name="eventlog-acks", daemon=True)
+        super().__init__("eventlog-acks")
         self._groups = groups
         self._subscriptions: list[_Subscription] = []
         self._sent: dict[Lane, _Sent] = {}

@@ -155,6 +155,10 @@ class Lane:
             self._is_ended = True
             self._append_waiting()
 
+    def check_not_inside(self) -> None:
+        """Raise `ConcurrentUseError` where this thread is at work here already: to wait for others would last for ever."""
+        self._lock.held()
+
     def leave_to_parent(self) -> None:
         """In a forked child: a thread that is not there may have the lock."""
         self._lock = self._new_lock()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.producer.lane import Lane
 
@@ -30,7 +31,7 @@ class Lingerer:
         # Queues, because an interrupt inside threading.Event would leave its lock behind.
         self._notes: SimpleQueue[None] = SimpleQueue()
         self._stops: SimpleQueue[None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="eventlog-lingerer", daemon=True)
+        self._thread = BackgroundThread("eventlog-lingerer", self._run)
         self._thread.start()
 
     def note(self) -> None:

@@ -23,6 +23,7 @@ from eventlog.errors import (
     raise_together,
 )
 from eventlog.groups.registry import Groups
+from eventlog.holding import check_no_block_interrupted
 from eventlog.log import Log, internals
 from eventlog.options import TopicConfig, check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
@@ -301,6 +302,7 @@ class Producer:
         several calls at once each returns when everything is appended; one after that does nothing."""
         if isinstance(self._why_unusable, ForkedProcessError):
             return
+        self.check_may_close()
         if self._lingerer is not None:
             self._lingerer.stop()
         with self._lock.held():
@@ -313,6 +315,14 @@ class Producer:
             if self._notifier is not None:
                 self._notifier.stop()
         self._raise(failures)
+
+    def check_may_close(self) -> None:
+        """Raise `ConcurrentUseError` where a signal's handler or a finalizer has interrupted work that holds a lock, for which
+        the thread that `close` waits for may wait."""
+        self._lock.held()
+        for lane in self._lanes():
+            lane.check_not_inside()
+        check_no_block_interrupted(f"to close {self!r}")
 
     def close_with_store(self, timeout: float) -> None:
         """Close; `timeout` is for consumers."""

@@ -15,6 +15,7 @@ import pytest
 import eventlog
 from eventlog import ConcurrentUseError, EventLog, RebalanceListener, ThreadStartError
 from eventlog import log as log_module
+from eventlog.producer.lane import Lane
 from eventlog.storage import appender
 from eventlog.storage.partition import Partition, let_go_of_old_files
 from eventlog.storage.periodic import PeriodicThread
@@ -68,6 +69,26 @@ def test_a_handler_that_opens_a_partition_while_one_is_opened_is_refused(
         between(monkeypatch, log_module, "create_partition", handler)
         assert stores.open_partition(log).append(b"x") == 0
         assert len(refused) == 1
+
+
+@pytest.mark.parametrize("what", ["producer", "store"])
+def test_a_handler_that_closes_inside_a_send_is_refused_and_what_waits_is_appended(
+    store: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    with eventlog.open(store) as log:
+        producer = log.producer(linger_ms=60_000)
+        refused = []
+
+        def handler() -> None:
+            with pytest.raises(ConcurrentUseError) as raised:
+                (producer if what == "producer" else log).close()
+            refused.append(raised.value)
+
+        between(monkeypatch, Lane, "_leave_done", handler)
+        producer.send(stores.TOPIC, b"waits")
+        assert len(refused) == 1
+        producer.close()
+        assert list(stores.open_partition(log).values()) == [b"waits"]
 
 
 def test_a_close_inside_a_close_leaves_it_to_the_outer_one(store: Path) -> None:
@@ -253,6 +274,10 @@ def test_where_no_thread_can_be_started_nothing_is_left_behind_and_it_works_once
                 consumer.poll(0)
             with pytest.raises(ThreadStartError):
                 log.start_maintenance()
+            with pytest.raises(ThreadStartError):
+                log.producer(linger_ms=5)
+            with pytest.raises(ThreadStartError):
+                log.producer().on_ack("readers", print)
         stores.open_partition(log).append(b"x")
         assert [record.value for record in consumer.poll(60.0)] == [b"x"]
         assert len(log.group("readers").describe().members) == 1
