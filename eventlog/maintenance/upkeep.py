@@ -110,7 +110,7 @@ def _maintain_partition(
     rebuilt = find_rotten(own.directory) if round_.dry_run else rebuild_rotten(own, interval_bytes)
     done = PartitionMaintenance(topic.name, partition.partition, partition.start_offset, rebuilt=tuple(map(plain, rebuilt)))
     acknowledged = min((offset or 0 for offset in committed.values()), default=None)
-    doomed = find_doomed(own, settings, acknowledged, now) if "delete" in settings.text("cleanup.policy") else None
+    doomed = find_doomed(own, settings, acknowledged, now)
     if doomed is not None:
         done = _delete(round_, partition, doomed, done)
     if settings.is_compacted:

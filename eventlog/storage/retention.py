@@ -62,15 +62,17 @@ class Doomed(NamedTuple):
 
 
 def find_doomed(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
-    """What of a partition is to go; None: nothing is.
+    """What of a partition is to go; None: nothing is. That is also what a deletion that was killed has left before the start.
 
     Everything before `acknowledged` was acknowledged by every group; None: that is no reason to delete anything."""
     segments = list_segments(parts)
-    offsets = {
-        "retention.ms": expired(segments, settings.number("retention.ms"), now_ms),
-        "retention.bytes": oversize(segments, settings.number("retention.bytes")),
-        "retention.acked": KEEP if acknowledged is None else behind(segments, acknowledged),
-    }
+    offsets = {"log.start.offset": behind(segments, int(lib.el_head_start_offset(parts.head.pointer)))}
+    if "delete" in settings.text("cleanup.policy"):
+        offsets |= {
+            "retention.ms": expired(segments, settings.number("retention.ms"), now_ms),
+            "retention.bytes": oversize(segments, settings.number("retention.bytes")),
+            "retention.acked": KEEP if acknowledged is None else behind(segments, acknowledged),
+        }
     reason = max(offsets, key=lambda name: offsets[name])
     offset = offsets[reason]
     going = [segment for segment in segments if segment.end_offset <= offset]

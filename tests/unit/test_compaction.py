@@ -181,7 +181,8 @@ def test_an_idle_segment_is_sealed_and_compacted_once_segment_ms_has_gone_by(log
 
 
 def test_old_records_that_come_slowly_are_sealed_one_segment_at_a_time(log: EventLog, store: Path) -> None:
-    log.alter_topic(stores.TOPIC, config={"segment.ms": DAY_MS, "segment.bytes": 2**20, "min.cleanable.dirty.ratio": 1.0})
+    config = {"segment.ms": DAY_MS, "delete.retention.ms": DAY_MS, "min.cleanable.dirty.ratio": 1.0}
+    log.alter_topic(stores.TOPIC, config=config)
     partition = stores.open_partition(log)
     for number in range(5):
         partition.append(b"%d" % number, b"k", timestamp=number)

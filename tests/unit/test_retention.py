@@ -218,6 +218,20 @@ def test_groups_that_nobody_uses_go_and_others_stay(log: EventLog, partition: Pa
     consumer.close()
 
 
+@pytest.mark.parametrize("policy", ["delete", "compact"])
+def test_what_a_deletion_that_was_killed_has_left_goes_with_the_next_round(log: EventLog, store: Path, policy: str) -> None:
+    partition = stores.open_partition(log)
+    fill(partition, 35)
+    log.alter_topic(stores.TOPIC, config={"cleanup.policy": policy})
+    first = stores.segments(store)[0]
+    content = first.read_bytes()
+    partition.delete_records(15)
+    first.write_bytes(content)
+    done = log.maintain().partitions[0]
+    assert (done.reason, done.deleted_segments, done.deleted_records, done.start_offset) == ("log.start.offset", 1, 0, 15)
+    assert not first.exists() and partition.read(15)[0].offset == 15
+
+
 def test_a_round_goes_by_the_settings_as_they_are_when_it_comes_to_a_partition(
     log: EventLog, partition: Partition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
