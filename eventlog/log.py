@@ -64,7 +64,6 @@ class Internals(NamedTuple):
     closing: Flag
     separate_partition: Callable[[str, int], Partition]  # one that the caller closes, for work on thousands of them in turn
     copy_catalog: Callable[[Path], None]
-    note_gaps: Callable[[str], None]
     close_partition: Callable[[str, int], None]
     free_dead_readers: Callable[[], int]
 
@@ -120,7 +119,6 @@ class Log:
                 Flag(self._signals),
                 self._open_partition,
                 self._environment.copy_to,
-                self._topics.note_gaps,
                 self._close_partition,
                 self._environment.free_dead_readers,
             )

@@ -194,7 +194,7 @@ void el_slot_initialise(el_group *group, uint32_t slot, int64_t committed, int64
 int64_t el_group_generation(const el_group *group);
 int64_t el_group_changes(const el_group *group);
 void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
-void el_group_refuse_commits(el_group *group, int is_refusing);
+void el_group_refuse_commits(el_group *group, el_signals *signals, int is_refusing);
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
 int el_group_is_deleted(const el_group *group);
 void el_group_await(el_group *group, int64_t known_changes, el_awaited *awaited);

@@ -7,7 +7,8 @@ decided it; so whoever finds a head behind brings it up, however late, and never
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import lmdb
@@ -28,7 +29,8 @@ class TopicDescription(NamedTuple):
 
     `had_gaps` says that records may have been taken out of the middle, by compaction or repair. `decided_by` is the number of
     the catalog's transaction that made the settings what they are. `added` has, for each time when partitions were added, the
-    first of them and the number of that transaction; nothing for those that an earlier version has made."""
+    first of them and the number of that transaction; nothing for those that an earlier version has made. `repairs` has, by
+    partition, the offsets that a repair loses which was begun and has not come to its end."""
 
     name: str
     partitions: int
@@ -37,6 +39,7 @@ class TopicDescription(NamedTuple):
     had_gaps: bool = False
     decided_by: int = 0
     added: tuple[tuple[int, int], ...] = ()
+    repairs: Mapping[int, tuple[range, ...]] = MappingProxyType({})
 
     def settings(self) -> TopicConfig:
         """All settings, defaults included."""
@@ -55,6 +58,7 @@ def _encode(topic: TopicDescription) -> bytes:
         "had_gaps": topic.had_gaps,
         "decided_by": topic.decided_by,
         "added": topic.added,
+        "repairs": [[partition, [[each.start, each.stop] for each in lost]] for partition, lost in topic.repairs.items()],
     }
     return with_checksum(topic.name.encode(), json.dumps(content, sort_keys=True).encode())
 
@@ -66,6 +70,7 @@ def _decode(name: bytes, value: bytes) -> TopicDescription:
         return TopicDescription(
             name.decode(), fields["partitions"], fields["config"], fields["created_ms"], fields.get("had_gaps", False),
             fields.get("decided_by", 0), tuple((first, number) for first, number in fields.get("added", ())),
+            {partition: tuple(range(*bounds) for bounds in lost) for partition, lost in fields.get("repairs", ())},
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise EventLogError(f"the catalog's entry for topic {name!r} is damaged: {error}") from error
@@ -136,11 +141,23 @@ class TopicCatalog:
         """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
         return self._environment.transaction(_DATABASE, lambda transaction: _existing(transaction, name), write=True)
 
-    def note_gaps(self, name: str) -> None:
-        """Store, durably, that the topic's offsets need not follow one another. Raises `TopicNotFoundError`."""
+    def begin_repair(self, name: str, partition: int, lost: Sequence[range], *, has_gaps: bool) -> TopicDescription:
+        """Store, durably, that a repair of a partition is under way, which loses these offsets; with `has_gaps` the topic's
+        offsets need not follow one another from now on. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
-            noted = _existing(transaction, name)._replace(had_gaps=True, decided_by=int(transaction.id()))
-            transaction.put(name.encode(), _encode(noted))
+            topic = _existing(transaction, name)
+            topic = topic._replace(repairs={**topic.repairs, partition: tuple(lost)})
+            if has_gaps:
+                topic = topic._replace(had_gaps=True, decided_by=int(transaction.id()))
+            transaction.put(name.encode(), _encode(topic))
+        return topic
+
+    def end_repair(self, name: str, partition: int) -> None:
+        """Nothing is left to be done of a repair. Raises `TopicNotFoundError`."""
+        with self._environment.transaction(_DATABASE, write=True) as transaction:
+            topic = _existing(transaction, name)
+            others = {number: lost for number, lost in topic.repairs.items() if number != partition}
+            transaction.put(name.encode(), _encode(topic._replace(repairs=others)))
 
     def find(self, name: str) -> TopicDescription:
         """A topic by its name. Raises `TopicNotFoundError`."""

@@ -53,6 +53,7 @@ def _plan_object(plan: RepairPlan) -> dict[str, Any]:
         "topic": plan.topic,
         "partition": plan.partition,
         "executed": plan.was_executed,
+        "interrupted": plan.was_interrupted,
         "removals": [
             {
                 "path": os.fspath(removal.path),
@@ -77,6 +78,8 @@ def _write_plan(plan: RepairPlan) -> None:
         output.write_line(f"{name} needs no repair")
         return
     done = plan.was_executed
+    if plan.was_interrupted:
+        _line(f"{name}: an earlier repair was interrupted; this one {'has finished' if done else 'would finish'} it")
     for removal in plan.removals:
         verb = "dropped" if done else "would drop"
         last = removal.position + removal.size_bytes - 1

@@ -243,6 +243,9 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
         if _state_of(holder) in ("T", "t"):
             text = f"process {holder} is stopped while it holds a mutex: appends of others time out until it goes on or ends"
             yield Finding(ERROR, partition.name, text, f"kill -CONT {holder}")
+    if partition.number in partition.topic.repairs:
+        text = "a repair of it was begun and has not come to its end: do it again"
+        yield Finding(WARNING, partition.name, text, f"eventlog repair {partition.name} --execute")
     if not is_told(partition.store, partition.topic.name, partition.number, partition.topic.settings()):
         text = "its users go by older settings of the topic: the process that altered it did not come to tell them"
         yield Finding(WARNING, partition.name, text, "eventlog maintain")

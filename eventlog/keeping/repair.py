@@ -1,9 +1,9 @@
 """Repair of a damaged partition: what is right stays, what is not is kept aside, and the partition takes appends again.
 
 Each step leaves a partition that opens, so a repair that is killed is simply done again: the wrong bytes are kept aside; the
-catalog is told that the topic's offsets may have gaps; a new segment takes the appends where the last one is damaged; the
-damaged ones are replaced one by one; and the head goes last, so that the next opener makes it anew.
-"""
+catalog is told that a repair is under way, which offsets it loses, and that there may be gaps; a new segment takes the appends
+where the last one is damaged; the damaged ones are replaced one by one; the head goes, so that the next opener makes it anew;
+and the catalog is told that the repair is done. """
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Removal:
 
 @dataclass(frozen=True)
 class RepairPlan:
-    """What a repair will do to a partition, or has done if it `was_executed`.
+    """What a repair will do to a partition, or has done if it `was_executed`; `was_interrupted` says that an earlier one did
+    not come to its end, which this one does.
 
     `removals` are the bytes that are dropped, `lost` the offsets that no record has any more, `indexes` the index files
     that are made anew, `epochs` whether the leader epochs are. Afterwards the partition starts at `start_offset`, and the
@@ -69,11 +70,12 @@ class RepairPlan:
     indexes: tuple[Path, ...] = ()
     epochs: bool = False
     was_executed: bool = False
+    was_interrupted: bool = False
 
     @property
     def is_needed(self) -> bool:
         """Is there anything to repair?"""
-        return bool(self.removals or self.lost or self.indexes or self.epochs)
+        return bool(self.removals or self.lost or self.indexes or self.epochs or self.was_interrupted)
 
 
 @dataclass
@@ -86,7 +88,7 @@ class _Findings:
 
     @property
     def changes_log(self) -> bool:
-        return bool(self.plan.removals or self.plan.lost)
+        return bool(self.plan.removals or self.plan.lost or self.plan.was_interrupted)
 
 
 def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, execute: bool) -> RepairPlan:
@@ -137,14 +139,28 @@ def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: 
         raise EventLogError(f"{unknown.path} is {unknown.reason}: without it right and wrong cannot be told apart")
     bases = files.segment_bases(directory)
     known_end = head.durable_offset if head.end_offset is None else head.end_offset
+    begun = store.topics.find(plan.topic).repairs.get(plan.partition)
     plan = replace(
         plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, head, report),
-        epochs=_has_wrong_epochs(directory, head.end_offset, report),
+        epochs=_has_wrong_epochs(directory, head.end_offset, report), was_interrupted=begun is not None,
     )  # fmt: skip
     is_log_damaged = head.end_offset is None or any(_is_about_log(problem) for problem in report.problems)
-    if not is_log_damaged and not plan.epochs:
+    if not is_log_damaged and not plan.epochs and begun is None:
         return _Findings(plan)
-    return _plan(plan, _scan(directory, bases, head, known_end), settings, known_end, committed)
+    findings = _plan(plan, _scan(directory, bases, head, known_end), settings, known_end, committed)
+    findings.plan = replace(findings.plan, lost=_merged([*findings.plan.lost, *(begun or ())]))
+    return findings
+
+
+def _merged(ranges: list[range]) -> tuple[range, ...]:
+    """The same offsets in as few ranges as can be, in order."""
+    merged: list[range] = []
+    for each in sorted(ranges, key=lambda each: each.start):
+        if merged and each.start <= merged[-1].stop:
+            merged[-1] = range(merged[-1].start, max(merged[-1].stop, each.stop))
+        else:
+            merged.append(each)
+    return tuple(merged)
 
 
 def _scan(directory: Path, bases: list[int], head: HeadState, known_end: int) -> list[SegmentScan]:
@@ -232,9 +248,9 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         piece = next(each for scan in findings.scans if scan.path == removal.path for each in scan.wrong
                      if each.position == removal.position)  # fmt: skip
         removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
-    if any(lost.stop > plan.start_offset for lost in plan.lost):
-        store.note_gaps(plan.topic)
-        with_gaps = store.topics.find(plan.topic).settings()
+    if findings.changes_log:
+        has_gaps = any(lost.stop > plan.start_offset for lost in plan.lost)
+        with_gaps = store.topics.begin_repair(plan.topic, plan.partition, plan.lost, has_gaps=has_gaps).settings()
         # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
         timeout_ms = store.lock_timeout_ms
         change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
@@ -259,6 +275,8 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         head_file = names.head_file(store.path, plan.topic, plan.partition)
         head_file.unlink()
         files.sync_directory(head_file.parent)
+    if findings.changes_log:
+        store.topics.end_repair(plan.topic, plan.partition)
     return replace(plan, removals=tuple(removals), was_executed=True)
 
 

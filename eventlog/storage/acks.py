@@ -171,13 +171,13 @@ class AckTable(SharedFile):
     def refuse_commits(self, slots: int) -> None:
         """Let no commit through from now on, and wait for those that had begun, in the first so many slots. Raises
         `LockTimeoutError`."""
-        lib.el_group_refuse_commits(self.group, True)
+        lib.el_group_refuse_commits(self.group, self._signals.pointer, True)
         for slot in range(slots):
             self.ack(slot, NOBODY).settle()
 
     def accept_commits(self) -> None:
         """Let commits through again."""
-        lib.el_group_refuse_commits(self.group, False)
+        lib.el_group_refuse_commits(self.group, self._signals.pointer, False)
 
     def set_deleted(self, slots: int) -> None:
         """Let no commit through any more, and wake everybody who waits for one."""

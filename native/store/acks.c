@@ -111,9 +111,10 @@ void el_group_announce(el_group *group, el_signals *signals, int64_t generation)
     tell_members(group, signals);
 }
 
-void el_group_refuse_commits(el_group *group, int is_refusing) {
+void el_group_refuse_commits(el_group *group, el_signals *signals, int is_refusing) {
     atomic_store(&group->is_deleted, is_refusing != 0);
     EL_FAULT_POINT("group.refusing");
+    tell_members(group, signals); /* who waits for a commit looks how that ends */
 }
 
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots) {

@@ -126,7 +126,7 @@ int64_t el_group_changes(const el_group *group);
 void el_group_announce(el_group *group, el_signals *signals, int64_t generation);
 /* Let no commit through while it is being decided whether the group is deleted, or let them through again. Those that had begun
  * are over once el_ack_settle has passed their slot. */
-void el_group_refuse_commits(el_group *group, int is_refusing);
+void el_group_refuse_commits(el_group *group, el_signals *signals, int is_refusing);
 /* No commit is possible from now on: the group was deleted from the catalog. `slots` is their number. */
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots);
 int el_group_is_deleted(const el_group *group);

@@ -90,6 +90,26 @@ static void test_a_reset_sets_any_offset_and_fences_the_owner(void) {
     el_group_unmap(group);
 }
 
+static void test_a_reset_is_done_once_and_an_earlier_one_never_after_it(void) {
+    el_group *group = new_group();
+    el_ack nobody = member(group, 1, 0);
+    CHECK(el_ack_reset(&nobody, 7, 5) == EL_DONE && el_ack_commit(&nobody, 9, 1) == EL_DONE);
+    CHECK(el_ack_reset(&nobody, 7, 5) == EL_DONE && el_ack_reset(&nobody, 3, 4) == EL_DONE);
+    CHECK(el_slot_committed(group, 1) == 9);
+    CHECK(el_ack_set_persisted(&nobody, 2, 4) == EL_DONE && el_slot_persisted(group, 1) == 7);
+    CHECK(el_ack_set_persisted(&nobody, 9, 5) == EL_DONE && el_slot_persisted(group, 1) == 9);
+    CHECK(el_ack_reset(&nobody, 3, 6) == EL_DONE && el_slot_committed(group, 1) == 3 && el_slot_persisted(group, 1) == 3);
+    el_group_unmap(group);
+}
+
+static void test_a_seat_is_not_given_back_to_an_earlier_member(void) {
+    el_group *group = new_group();
+    el_group_sit(group, 1, 9);
+    el_group_sit(group, 1, 8);
+    CHECK(el_group_unseen_ms(group, 1, 9) >= 0 && el_group_unseen_ms(group, 1, 8) == -1);
+    el_group_unmap(group);
+}
+
 static void test_a_commit_of_several_slots_is_all_or_nothing(void) {
     el_group *group = new_group();
     el_ack acks[3] = {member(group, 0, 100), member(group, 1, 100), member(group, 2, 100)};
@@ -115,9 +135,13 @@ static void test_nothing_is_committed_to_a_deleted_group(void) {
     el_group *group = new_group();
     el_ack one = member(group, 0, 100);
     el_ack_take(&one, 0);
+    el_group_refuse_commits(group, signals, 1);
+    CHECK(el_ack_commit(&one, 5, 1) == EL_STALE_MEMBER && el_ack_settle(&one) == EL_DONE);
+    el_group_refuse_commits(group, signals, 0);
+    CHECK(el_ack_commit(&one, 5, 1) == EL_DONE);
     el_group_set_deleted(group, signals, SLOTS);
     CHECK(el_group_is_deleted(group));
-    CHECK(el_ack_commit(&one, 5, 1) == EL_STALE_MEMBER && el_slot_committed(group, 0) == -1);
+    CHECK(el_ack_commit(&one, 6, 1) == EL_STALE_MEMBER && el_slot_committed(group, 0) == 5);
     el_group_unmap(group);
 }
 
@@ -234,6 +258,8 @@ int main(void) {
     test_a_bit_of_a_sealed_file_that_changes_is_seen();
     test_only_the_owner_commits_and_never_back();
     test_a_reset_sets_any_offset_and_fences_the_owner();
+    test_a_reset_is_done_once_and_an_earlier_one_never_after_it();
+    test_a_seat_is_not_given_back_to_an_earlier_member();
     test_a_commit_of_several_slots_is_all_or_nothing();
     test_nothing_is_committed_to_a_deleted_group();
     test_nothing_is_committed_once_the_process_lets_go_of_the_group();

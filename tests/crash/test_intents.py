@@ -259,3 +259,43 @@ def test_a_topic_whose_deletion_died_is_forgotten_by_groups(tmp_path: Path) -> N
     sections = ("deleted.", "reset.stored", "gate.left")
     died = kill_at_every_step(tmp_path, sections, group_without_members, delete_topic, nothing_of_the_topic_is_left)
     assert {"deleted.poisoned", "reset.stored", "gate.left"} <= died
+
+
+@contextmanager
+def a_segment_is_lost(store: Path) -> Iterator[tuple[Path, range]]:
+    """The disk has lost one of several segments, with these offsets; nobody has the partition open."""
+    stores.create(store, segment_bytes=1024)
+    with eventlog.open(store) as log:
+        for number in range(RECORDS):
+            log.partition(TOPIC, 0).append(b"%d" % number * 20)
+    lost, following = stores.segments(store)[1:3]
+    for path in lost.parent.glob(f"{lost.stem}.*"):
+        path.unlink()
+    yield store, range(int(lost.stem), int(following.stem))
+
+
+def repair(log: EventLog) -> None:
+    log.repair(TOPIC, 0, execute=True)
+
+
+def the_repair_can_be_done_again(scene: tuple[Path, range]) -> None:
+    store, lost = scene
+    findings = [finding.text for finding in eventlog.diagnose(store)]
+    with eventlog.open(store) as log:
+        plan = log.repair(TOPIC, 0)
+        assert plan.was_interrupted == any("a repair of it was begun" in text for text in findings)
+        assert plan.lost == ((lost,) if plan.is_needed else ())
+        done = log.repair(TOPIC, 0, execute=True)
+        assert (done.was_executed, done.lost, done.was_interrupted) == (plan.is_needed, plan.lost, plan.was_interrupted)
+        assert not log.repair(TOPIC, 0).is_needed
+        assert [record.offset for record in log.partition(TOPIC, 0).records()] == [
+            offset for offset in range(RECORDS) if offset not in lost
+        ]
+        assert log.partition(TOPIC, 0).append(b"next") == RECORDS
+    assert not any("a repair of it was begun" in finding.text for finding in eventlog.diagnose(store))
+
+
+def test_a_repair_that_died_is_done_again_and_says_what_is_lost(tmp_path: Path) -> None:
+    sections = ("settings.", "gate.left", "catalog.changed")
+    died = kill_at_every_step(tmp_path, sections, a_segment_is_lost, repair, the_repair_can_be_done_again, passes=3)
+    assert {"settings.locked", "settings.counted", "catalog.changed"} <= died
