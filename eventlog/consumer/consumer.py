@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -410,7 +411,7 @@ class Consumer:
                 self._membership.abandon()  # an error, or what a signal's handler raised, kept it from joining
             self._table = self._groups.open(self.group)
             try:
-                self._membership = Membership(self._groups, self._table, request, self._starting_offset)
+                self._membership = Membership(self._groups, self._table, request)
                 self._membership.join()  # apart, so that it can be abandoned
             except GroupNotFoundError:
                 continue  # deleted between the two
@@ -437,7 +438,7 @@ class Consumer:
             self._revoke(membership, review.revoked)
         if self._membership is not membership:
             return  # a listener has closed this consumer
-        membership.take()
+        membership.take(self._starting_offset)
         new = sorted(membership.owned.keys() - self._assigned.lanes.keys())
         try:
             for partition in new:
@@ -682,6 +683,16 @@ class Consumer:
         return lane
 
     # --- life ----------------------------------------------------------------------------------------------
+
+    def __del__(self) -> None:
+        """A member that nobody has any more leaves its group, in a thread of the store: the garbage collector may come by
+        while any lock is held. What was handed out is not committed."""
+        membership = getattr(self, "_membership", None)
+        if membership is None or isinstance(self._lock, _Refusing) or not self._is_store_open():
+            return
+        self._groups.drop(membership)
+        what = f"unclosed {self!r}: it leaves its group, and nothing is committed"
+        warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
 
     def close(self) -> None:
         """Leave the group, so that others have the partitions at once.

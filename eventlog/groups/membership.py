@@ -32,12 +32,8 @@ class Review(NamedTuple):
 class Membership:
     """`owned` are the partitions that this member may read and commit. Not for several threads at once."""
 
-    def __init__(
-        self, groups: Groups, group: GroupTable, request: JoinRequest, starting_offset: Callable[[TopicPartition], int]
-    ) -> None:
-        """`starting_offset` says where the group begins in a partition that it has never read."""
+    def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest) -> None:
         self.group = group
-        self._starting_offset = starting_offset
         self.owned: dict[TopicPartition, Ack] = {}
         self.known_changes = -1
         self.wants_attention = False  # set by the watcher once a second
@@ -115,11 +111,12 @@ class Membership:
                 ack.release()  # on an error it is owned still, and given up by the next review
                 del self.owned[partition]
 
-    def take(self) -> None:
-        """Own what this member is to have and nobody has."""
+    def take(self, starting_offset: Callable[[TopicPartition], int]) -> None:
+        """Own what this member is to have and nobody has. `starting_offset` says where the group begins in a partition that it
+        has never read; it is not kept, because a membership must not keep its consumer."""
         state = self._state_now()
         wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
-        self.group.begin(wanted, self._starting_offset)
+        self.group.begin(wanted, starting_offset)
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
             owner = self.group.acks.owner(ack.slot)

@@ -110,6 +110,11 @@ class Groups:
         if self._watcher is not None:
             self._watcher.remove(membership)
 
+    def drop(self, membership: Watched) -> None:
+        """The membership of a consumer that was never closed, and that nobody has any more, ends. Takes no lock."""
+        if self._watcher is not None:
+            self._watcher.drop(membership)
+
     def look_again(self) -> None:
         """A group has a new generation."""
         if self._watcher is not None:

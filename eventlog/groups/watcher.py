@@ -10,6 +10,7 @@ import os
 import select
 import threading
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from eventlog.background import BackgroundThread
@@ -29,6 +30,9 @@ class Watched(Protocol):
     group: GroupTable
     wants_attention: bool
 
+    def leave(self) -> None:
+        """Give everything up and stop being a member."""
+
 
 class Watcher(BackgroundThread):
     """Watches the groups that this process has members in."""
@@ -41,6 +45,7 @@ class Watcher(BackgroundThread):
         self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
         self._unwatchable: set[int] = set()
+        self._dropped: SimpleQueue[Watched] = SimpleQueue()
         self._signal = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poller = select.poll()
         self._poller.register(self._signal, select.POLLIN)
@@ -58,6 +63,21 @@ class Watcher(BackgroundThread):
             if membership in self._memberships:
                 self._memberships.remove(membership)
 
+    def drop(self, membership: Watched) -> None:
+        """Nobody has the consumer any more: let the membership end, in this thread.
+
+        The garbage collector calls this, in the middle of anything: so it takes no lock, and waits for nothing."""
+        self._dropped.put(membership)
+        if not self._is_to_end:
+            os.eventfd_write(self._signal, 1)
+
+    def _let_dropped_leave(self) -> None:
+        with suppress(Empty):
+            while True:
+                membership = self._dropped.get_nowait()
+                with suppress(EventLogError, OSError, MemoryError):  # it has given its lock back: others take it for dead
+                    membership.leave()
+
     def look_again(self) -> None:
         """A group has a new generation: there may be new members to watch."""
         os.eventfd_write(self._signal, 1)
@@ -72,6 +92,7 @@ class Watcher(BackgroundThread):
                     # nothing more: a descriptor of a zombie would be readable at once, again and again.
                     self._unwatchable.add(self._watched[descriptor])
                     self._forget_process(descriptor)
+            self._let_dropped_leave()
             if not self._is_to_end:
                 with suppress(EventLogError, OSError, MemoryError):  # the next look may be better
                     self._look()
