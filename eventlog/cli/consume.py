@@ -61,16 +61,26 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
             write_counts(topic, counts, as_json=selection.as_json)
         if is_following and limit > 0:
             places = {TopicPartition(topic, span.partition.partition): max(span.first, span.stop) for span in spans}
-            _follow(log, places, limit, selection)
+            _follow(log, topic, places, limit, selection)
 
 
-def _follow(log: EventLog, places: Mapping[TopicPartition, int], limit: int, selection: Selection) -> None:
-    """Print what stands at these offsets and what comes behind, until there were `limit` records or Ctrl-C."""
+def _follow(
+    log: EventLog, topic: str, places: Mapping[TopicPartition, int], limit: int, selection: Selection
+) -> None:
+    """Print what stands at these offsets and what comes behind, until there were `limit` records or Ctrl-C. Unless partitions
+    were chosen, those that are added meanwhile are printed, too, from their first record on."""
     output.flush()
     with log.consumer() as consumer:
-        consumer.assign(list(places))
-        for place, offset in places.items():
-            consumer.seek(place, offset)
+        if selection.partitions:
+            consumer.assign(list(places))
+        else:
+            consumer.subscribe(topic)
+            consumer.poll(0, max_records=1)  # which has the partitions assigned; what it returns comes again
+        for place in consumer.assignment():
+            if place in places:
+                consumer.seek(place, places[place])
+            else:
+                consumer.seek_to_beginning(place)
         while limit > 0:
             records = consumer.poll(output.READER_CHECK_SECONDS, max_records=min(limit, CHUNK_RECORDS))
             if not records:

@@ -108,6 +108,26 @@ def test_follow_prints_what_is_there_and_what_comes_in_any_partition_until_inter
     assert process.returncode == 130
 
 
+def test_follow_prints_what_comes_in_partitions_that_are_added(shop: CommandLine) -> None:
+    process = shop.start("consume", "orders", "--follow")
+    assert process.stdout is not None
+    while process.stdout.readline() != b"first\n":
+        pass
+    with eventlog.open(shop.store) as log:
+        log.alter_topic("orders", partitions=5)
+        log.partition("orders", 4).append(b"added")
+    while process.stdout.readline() != b"added\n":
+        pass
+    with eventlog.open(shop.store) as log:
+        log.delete_topic("orders")
+        log.create_topic("orders")
+        log.partition("orders", 0).append(b"made anew")
+    while process.stdout.readline() != b"made anew\n":
+        pass
+    process.kill()
+    process.communicate()
+
+
 def test_follow_from_the_latest_prints_only_what_comes(shop: CommandLine) -> None:
     process = shop.start("consume", "orders", "--follow", "--from", "latest", "--max", "2")
     # Nothing tells when it waits, so it is fed until it has had enough.

@@ -84,6 +84,11 @@ class Consuming(Foundation):
     def poll_once(self, place: int, records_max: int) -> None:
         self.poll(self.member(place), records_max)
 
+    @_has_members
+    @rule(place=places, fails=st.booleans())
+    def iterate_once(self, place: int, fails: bool) -> None:
+        self.iterate(self.member(place), fails)
+
     @_has_groups
     @rule(place=places, records_max=st.sampled_from([5, 500]))
     def poll_all(self, place: int, records_max: int) -> None:
@@ -116,6 +121,8 @@ class Consuming(Foundation):
             "end": partition.end_offset,
         }[to]
         lane.was_handed_out = True  # a commit is of positions
+        if lane.finished is not None:
+            lane.finished = min(lane.finished, lane.position)
         if to == "offset":
             self.do(chosen.host, "seek", chosen.number, where, lane.position)
         elif to == "time":

@@ -155,12 +155,23 @@ class Foundation(RuleBasedStateMachine):
 
     def poll(self, member: ModelMember, records_max: int, timeout: float = 0.0) -> None:
         """Let a member poll, and compare what it says."""
+        self._read(member, records_max, "poll", timeout, records_max)
+
+    def iterate(self, member: ModelMember, fails: bool) -> None:
+        """Let a member take one record by iteration, and leave the loop with it in hand."""
+        for record in self._read(member, 1, "iterate", fails):
+            lane = member.lanes[TopicPartition(record.topic, record.partition)]
+            lane.finished = lane.in_hand = record.offset
+            self.counts["records left in hand"] += 1
+
+    def _read(self, member: ModelMember, records_max: int, command: str, *arguments: Any) -> list[Record]:
         group = self.model.groups.setdefault(member.group, ModelGroup(member.group))
         older = group.join(member) if member.number not in group.members else None
-        reply = self.ask(member.host, "poll", member.number, timeout, records_max)
-        assert reply.raised is None, f"a poll of member {member.number} raised {reply.raised}: {reply.text}"
+        reply = self.ask(member.host, command, member.number, *arguments)
+        assert reply.raised is None, f"a {command} of member {member.number} raised {reply.raised}: {reply.text}"
         if member.commits_itself:
             self._take_account_of_commit(group, member)
+        group.ask_for_more(member)
         for happened in reply.happened:
             self.hear(happened)
         read: Read = reply.value
@@ -171,6 +182,7 @@ class Foundation(RuleBasedStateMachine):
         self.counts["records handed out"] += len(read.records)
         if older is not None:
             self._see_it_yield(older)
+        return read.records
 
     def _take_account_of_commit(self, group: ModelGroup, member: ModelMember) -> None:
         """A poll of a member that commits by itself begins with that, if enough time has passed: all of it, or nothing."""
@@ -200,7 +212,7 @@ class Foundation(RuleBasedStateMachine):
         if member.commits_itself:
             for lane in member.lanes.values():
                 lane.was_handed_out &= lane.is_owned
-            group.commit_handed_out(member)
+            group.commit_finished(member, in_peace=True)
         self.do(member.host, "close_consumer", member.number)
         assert not member.lanes, f"member {member.number} was not told that it gives up {sorted(member.lanes)}"
         del self.model.members[member.number]
@@ -208,6 +220,23 @@ class Foundation(RuleBasedStateMachine):
         is_awaited = any(start < self.model.partition(place).end_offset for place, start in group.begun.items())
         if not (group.members or group.away or group.committed or is_awaited):
             del self.model.groups[group.name]  # it goes with its last member
+
+    def end_with_store(self, member: ModelMember) -> None:
+        """The store of a member's process is about to be closed, and the member with it: that finishes nothing."""
+        del self.model.members[member.number]
+        group = self.model.groups.get(member.group)
+        if group is None or member.number not in group.members:
+            return
+        for lane in member.lanes.values():
+            lane.was_handed_out &= lane.is_owned
+        if member.commits_itself:
+            group.commit_finished(member, in_peace=False)
+        if member.commits_when_revoked and any(lane.is_owned for lane in member.lanes.values()):
+            group.commit_handed_out(member)
+        group.part(member)
+        if not (group.members or group.away or group.committed):
+            del self.model.groups[group.name]
+        self.counts["members closed with their store"] += 1
 
     def settle(self, group: ModelGroup) -> None:
         """Let all members poll until each has what it is to have, and together they have everything."""

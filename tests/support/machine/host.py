@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import eventlog
 from eventlog import Consumer, EventLogError, MaintenanceReport, RebalanceListener, Receipt, Record, TopicPartition
+from eventlog.consumer.consumer import hand_out_now
 from tests.support.model import Event
 from tests.support.processes import Worker
 
@@ -121,6 +123,24 @@ class Host:
     def poll(self, number: int, timeout: float, records_max: int) -> Read:
         consumer = self._consumers[number]
         records = consumer.poll(timeout, records_max)
+        positions = {place: consumer.position(place) for place in consumer.assignment()}
+        return Read(records, positions, consumer.subscription())
+
+    def iterate(self, number: int, fails: bool) -> Read:
+        """Take one record by iteration, if there is one, and leave the loop, by an error or not, with the record in hand. What
+        was read ahead is given back, so that what comes next is what is there then."""
+        consumer = self._consumers[number]
+        records = []
+        with suppress(ZeroDivisionError):
+            for record in hand_out_now(consumer):
+                records.append(record)
+                if fails:
+                    raise ZeroDivisionError
+                break
+        active = consumer.assignment() - consumer.paused()
+        consumer.pause()
+        if active:
+            consumer.resume(*active)
         positions = {place: consumer.position(place) for place in consumer.assignment()}
         return Read(records, positions, consumer.subscription())
 

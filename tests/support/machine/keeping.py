@@ -169,15 +169,19 @@ class Keeping(Foundation):
     # --- the store as a whole --------------------------------------------------------------------------------
 
     @_is_time_for_rare_things
-    @rule(host=hosts)
-    def reopen(self, host: int) -> None:
-        """Close a process's store, which appends what its producers have gathered, and open its consumers again."""
+    @rule(host=hosts, closes=st.booleans())
+    def reopen(self, host: int, closes: bool) -> None:
+        """Close a process's store, which appends what its producers have gathered, and open its consumers again. They may be
+        closed before that, each by itself, or with the store."""
         if host not in self.hosts:
             return
         self.is_rare()
         members = [member for member in self.model.members.values() if member.host == host]
         for member in members:
-            self.leave(member)
+            if closes:
+                self.leave(member)
+            else:
+                self.end_with_store(member)
         self.hosts.pop(host).close()
         if host == 0:
             self.open_here()

@@ -74,12 +74,21 @@ class ModelPartition:
 @dataclass
 class Lane:
     """A partition as a member has it. `position` is None where nothing was committed, until the member has chosen where to
-    begin; `is_owned` gets false when a reset or the deletion of the topic takes the partition away behind the member's back."""
+    begin; `is_owned` gets false when a reset or the deletion of the topic takes the partition away behind the member's back.
+    `finished` is how far the member is known to be done, `in_hand` the record that iteration handed out last."""
 
     position: int | None
     is_paused: bool = False
     is_owned: bool = True
     was_handed_out: bool = False
+    finished: int | None = None
+    in_hand: int | None = None
+
+    def may_commit(self, *, in_peace: bool) -> int | None:
+        """How far a member that commits by itself may do so when it ends: a record in hand was never said to be finished."""
+        if not in_peace or self.position is None:
+            return self.finished
+        return self.position if self.in_hand is None else min(self.position, self.in_hand)
 
 
 @dataclass
@@ -159,6 +168,21 @@ class ModelGroup:
                 lane.was_handed_out = False
         return True
 
+    def ask_for_more(self, member: ModelMember) -> None:
+        """A member polls or iterates: what it got before is finished."""
+        for lane in member.lanes.values():
+            lane.in_hand = None
+            if lane.was_handed_out:
+                lane.finished = lane.position
+
+    def commit_finished(self, member: ModelMember, *, in_peace: bool) -> None:
+        """What a member that commits by itself commits without being asked for more."""
+        for place, lane in member.lanes.items():
+            offset = lane.may_commit(in_peace=in_peace)
+            if lane.was_handed_out and lane.is_owned and offset is not None:
+                self.commit({place: offset})
+                lane.was_handed_out = offset != lane.position
+
     def set_offsets(self, offsets: Mapping[TopicPartition, int | None]) -> None:
         """What a reset, an undo or a deletion of offsets does: the owners lose the partitions."""
         self.taken = {place: self.committed.get(place) for place in offsets}
@@ -192,8 +216,8 @@ class ModelGroup:
             member.lanes[place] = Lane(self.committed.get(place))
 
     def revoked(self, member: ModelMember, places: Iterable[TopicPartition]) -> None:
-        if member.commits_itself:
-            self.commit_handed_out(member)
+        if member.commits_itself and not member.has_stale_work():
+            self.commit_finished(member, in_peace=False)
         for place in places:
             assert member.lanes[place].is_owned, f"{place} was revoked from member {member.number}, which had lost it"
         if member.commits_when_revoked:
