@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -140,9 +141,10 @@ class CatalogEnvironment:
     def __init__(self, directory: Path, *, create: bool, gate: Gate = nullcontext, read_only: bool = False) -> None:
         self._directory = directory
         self._gate = gate
-        self._is_closed = False
+        self._user = object()
         with gate():
             self._shared = self._share(create, read_only)
+        weakref.finalize(self, self._shared.abandon, self._user).atexit = False
 
     def _share(self, create: bool, read_only: bool) -> SharedEnvironment:
         path = self._directory / _DATA_FILE
@@ -154,13 +156,13 @@ class CatalogEnvironment:
                 _make_whole(path)
             refuse_link(path)  # which LMDB would follow
             status = path.stat()
-            return _environments.share((status.st_dev, status.st_ino), self._open_anew, read_only=read_only)
+            return _environments.share((status.st_dev, status.st_ino), self._user, self._open_anew, read_only=read_only)
 
     def __repr__(self) -> str:
         return f"<the catalog in {self._directory}>"
 
     def _opened(self) -> Opened:
-        if self._is_closed:
+        if self._user not in self._shared.users:
             raise StoreClosedError(f"{self!r} is closed")
         return self._shared.current(self._open_anew)
 
@@ -255,9 +257,7 @@ class CatalogEnvironment:
 
     def close(self) -> None:
         """Give the share back; the last one closes the environment. A second call does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            _environments.give_back(self._shared)
+        self._shared.leave(self._user)
 
 
 class FrozenCatalog(CatalogEnvironment):
@@ -267,9 +267,9 @@ class FrozenCatalog(CatalogEnvironment):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._is_closed = False
+        self._user = object()
         self._shared = SharedEnvironment()
-        self._shared.users = 1
+        self._shared.users.add(self._user)
         self._shared.ensure(self._open_anew, read_only=True)
 
     def _open_anew(self, read_only: bool) -> Opened:

@@ -12,6 +12,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +31,8 @@ _lock = threading.RLock()  # held for a few steps, or by a thread that forks
 
 
 class Opened(NamedTuple):
-    """An open environment with its named databases. `guard` is another descriptor of its lock file, or -1; `byte` is that of
-    this process there, as fcntl() wants it.
+    """An open environment with its named databases. `guard` is its lock file, opened once more; `byte` is that of this
+    process there, as fcntl() wants it.
 
     LMDB shows by POSIX record locks on that file that its process lives, and the kernel drops these when the process closes any
     descriptor of the file: to copy the store's directory is enough. Then others would begin the table of readers anew, or
@@ -41,12 +43,12 @@ class Opened(NamedTuple):
     databases: dict[bytes, Any]
     is_read_only: bool
     page_bytes: int
-    guard: int = -1
+    guard: FileIO | None = None
     byte: bytes = b""
 
     def show_life(self) -> None:
         """Hold the lock by which others see that the readers of this process are alive. Source: mdb_reader_pid() of mdb.c."""
-        if self.guard >= 0:
+        if self.guard is not None:
             try:
                 fcntl.fcntl(self.guard, fcntl.F_SETLK, self.byte)
             except OSError:
@@ -55,8 +57,9 @@ class Opened(NamedTuple):
     def close(self) -> None:
         """Close the environment, and the guard after it: to close that takes all of LMDB's locks away."""
         self.environment.close()
-        if self.guard >= 0:
-            os.close(self.guard)
+        if self.guard is not None:
+            with suppress(OSError):
+                self.guard.close()
 
 
 def guarded(environment: lmdb.Environment, databases: dict[bytes, Any], is_read_only: bool, lock_file: Path | None) -> Opened:
@@ -68,13 +71,9 @@ def guarded(environment: lmdb.Environment, databases: dict[bytes, Any], is_read_
     return Opened(environment, databases, is_read_only, page_bytes, _guard_of(lock_file), byte)
 
 
-def _guard_of(lock_file: Path) -> int:
-    guard = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.fcntl(guard, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
-    except BaseException:
-        os.close(guard)
-        raise
+def _guard_of(lock_file: Path) -> FileIO:
+    guard = FileIO(lock_file, "r+")  # which is closed also when an interrupt leaves nobody who refers to it
+    fcntl.fcntl(guard, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
     return guard
 
 
@@ -82,14 +81,14 @@ Open = Callable[[bool], Opened]  # for reading only, or not; by a path that its 
 
 
 class SharedEnvironment:
-    """The environment of one data file.
+    """The environment of one data file. `users` has a token of each who takes part.
 
     `opened` is None while it is closed, or could not be opened anew. Each transaction is noted, with its thread, from before it
     begins until it has ended; what needs the environment for itself waits for those of other threads, and lets none begin."""
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
-        self.users = 0
+        self.users: set[object] = set()
         self.has_run_full = False
         self._is_read_only = True
         self._transactions: dict[object, int] = {}
@@ -100,7 +99,7 @@ class SharedEnvironment:
     @property
     def is_closed(self) -> bool:
         """Is nobody using it, or about to?"""
-        return self.users == 0 and self.opened is None
+        return not self.users and self.opened is None
 
     @property
     def environment(self) -> lmdb.Environment:
@@ -185,7 +184,7 @@ class SharedEnvironment:
         """The environment as it is open now. One that could not be opened anew is tried once more."""
         opened = self.opened
         if opened is None:
-            if self.users == 0:
+            if not self.users:
                 raise StoreClosedError("the catalog is closed")
             self.ensure(open_anew, read_only=self._is_read_only)
             return self.current(open_anew)
@@ -225,23 +224,31 @@ class SharedEnvironment:
         except (lmdb.Error, MemoryError):
             self._reopen(open_anew, opened.is_read_only)  # LMDB had given the old map back
 
-    def leave(self) -> None:
-        """Close it if nobody uses it any more; where a transaction is under way still, whoever ends the last one does so."""
-        if self.users == 0 and self.opened is not None and threading.get_ident() not in self._transactions.values():
+    def leave(self, user: object) -> None:
+        """Take part no longer. It is closed if nobody does; where a transaction is under way, by whoever ends the last one.
+
+        This may be repeated, as by who was interrupted in it."""
+        self.users.discard(user)
+        if not self.users and self.opened is not None and threading.get_ident() not in self._transactions.values():
             self.alone(self._close_if_unused)
+
+    def abandon(self, user: object) -> None:
+        """The same for one that nobody refers to any more, wherever that is noticed: it waits for nobody."""
+        self.users.discard(user)
+        self.leave_after_transaction()
 
     def leave_after_transaction(self) -> None:
         """The same for who has just ended one, and does not wait for others, who will."""
-        if self.users == 0 and self.opened is not None and not self._transactions:
+        if not self.users and self.opened is not None and not self._transactions:
             self.alone(self._close_if_unused, 0.0)
 
     def _close_if_unused(self) -> None:
-        if self.users == 0:
+        if not self.users:
             self._close()
 
     def close_in_child(self) -> None:
         """Close what belongs to the parent: its locks and places of readers are bound to its process id and stay."""
-        self.users = 0
+        self.users.clear()
         self._close()
 
 
@@ -251,25 +258,21 @@ class Environments:
     def __init__(self) -> None:
         self.opened: dict[tuple[int, int], SharedEnvironment] = {}
 
-    def share(self, key: tuple[int, int], open_anew: Open, *, read_only: bool) -> SharedEnvironment:
-        """Take part in the environment of a data file, which is opened if it is not open."""
-        with _lock:
-            for closed in [each for each, shared in self.opened.items() if shared.is_closed]:
-                del self.opened[closed]
-            environment = self.opened.setdefault(key, SharedEnvironment())
-            environment.users += 1
+    def share(self, key: tuple[int, int], user: object, open_anew: Open, *, read_only: bool) -> SharedEnvironment:
+        """Take part in the environment of a data file, which is opened if it is not open, until `user` leaves it."""
+        environment: SharedEnvironment | None = None
         try:
+            with _lock:
+                for closed in [each for each, shared in self.opened.items() if shared.is_closed]:
+                    del self.opened[closed]
+                environment = self.opened.setdefault(key, SharedEnvironment())
+                environment.users.add(user)
             environment.ensure(open_anew, read_only=read_only)
         except BaseException:
-            self.give_back(environment)
+            if environment is not None:
+                environment.leave(user)
             raise
         return environment
-
-    def give_back(self, environment: SharedEnvironment) -> None:
-        """End a part in it."""
-        with _lock:
-            environment.users -= 1
-        environment.leave()
 
     def before_fork(self) -> None:
         """Wait for the transactions of other threads, and let none begin: closing would abort them for the parent, too."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import itertools
+import os
 import shutil
 import sys
 import threading
@@ -227,9 +229,7 @@ def _interrupted(work: Callable[[], object], step: int) -> BaseException | None:
 
 
 @pytest.mark.parametrize("write", [True, False], ids=["a change", "a look"])
-def test_an_interrupt_anywhere_in_a_transaction_leaves_nothing_behind_while_it_is_handled(
-    log: EventLog, write: bool
-) -> None:
+def test_an_interrupt_anywhere_in_a_transaction_leaves_nothing_behind_while_it_is_handled(log: EventLog, write: bool) -> None:
     catalog = internals(log).groups
 
     def transact() -> None:
@@ -245,6 +245,26 @@ def test_an_interrupt_anywhere_in_a_transaction_leaves_nothing_behind_while_it_i
         with catalog.change("another"):  # for which the gate has to be free
             pass
     assert step > _STEPS_MIN
+
+
+def test_a_close_that_was_interrupted_is_finished_by_the_next_one(store: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for step in itertools.count(1):
+        catalog = CatalogEnvironment(store / "meta", create=False)
+        is_over = _interrupted(catalog.close, step) is None
+        catalog.close()
+        assert all(shared.is_closed for shared in environment._environments.opened.values()), step
+        if is_over:
+            break
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_handle_that_was_dropped_is_closed(store: Path) -> None:
+    catalog = CatalogEnvironment(store / "meta", create=False)
+    assert TopicCatalog(catalog).names() == ["events"]
+    del catalog
+    gc.collect()
+    assert all(shared.is_closed for shared in environment._environments.opened.values())
 
 
 def test_exceptions_that_somebody_keeps_keep_no_place_of_a_reader(log: EventLog) -> None:
