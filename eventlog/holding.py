@@ -30,15 +30,27 @@ if TYPE_CHECKING:
             self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
         ) -> None: ...
 
+    class Trying:
+        """A block of code that has a lock, if it is to be had: `acquire` says whether it is, and where it is not, `refuse`
+        raises. `acquire` and `release` are native."""
+
+        def __init__(
+            self, acquire: Callable[[], bool], release: Callable[[], object], refuse: Callable[[], NoReturn], /
+        ) -> None: ...
+        def __enter__(self) -> None: ...
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+        ) -> None: ...
+
 else:
 
-    def _made() -> Any:
+    def _made() -> list[Any]:
         made: list[Any] = []
-        if not lib.el_new_holding_type(id(made)):
+        if not lib.el_new_holding_types(id(made)):
             raise MemoryError("memory ran out while eventlog was imported")
-        return made[0]
+        return made
 
-    Holding = _made()
+    [Holding, Trying] = _made()
 
 
 def check_no_block_interrupted(what: str) -> None:

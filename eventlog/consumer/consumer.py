@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import sys
@@ -37,14 +38,13 @@ from eventlog.groups.membership import Membership
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
-from eventlog.holding import Holding
+from eventlog.holding import Trying
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
-_nothing = bool  # to take: native code, which no signal's handler comes in between
 _CHUNK_RECORDS = 500
 _RECORDS_MAX = 2**63 - 1
 
@@ -707,9 +707,10 @@ class Consumer:
 
         Nobody says by this that what was handed out is finished."""
         lock = self._lock
-        if not isinstance(lock, _Refusing) and lock.acquire(timeout=timeout):
-            with Holding(_nothing, lock.release):
-                self._close(is_finished=False)
+        if isinstance(lock, _Refusing):
+            return
+        with suppress(_StillInUse), Trying(functools.partial(lock.acquire, timeout=timeout), lock.release, _give_up):
+            self._close(is_finished=False)
 
     def _close(self, *, is_finished: bool) -> None:
         if isinstance(self._lock, _Refusing) or self._is_in_close:  # a listener that hears of the end may close, too
@@ -753,11 +754,9 @@ class Consumer:
         """Not where the store was closed over a consumer that was busy: then nothing can be left or committed any more."""
         return not self._log.is_closed
 
-    def _exclusively(self) -> Any:
+    def _exclusively(self) -> Trying:
         lock = self._lock
-        if not lock.acquire(False):
-            self._refuse_concurrent_use()
-        return Holding(_nothing, lock.release)
+        return Trying(functools.partial(lock.acquire, False), lock.release, self._refuse_concurrent_use)
 
     def _refuse_concurrent_use(self) -> NoReturn:
         raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread a consumer of its own")
@@ -837,6 +836,17 @@ class _Refusing:
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> NoReturn:
         raise type(self._why)(*self._why.args)
+
+    def release(self) -> None:
+        """Nobody has it."""
+
+
+class _StillInUse(Exception):
+    """The thread that is using a consumer did not let go of it in time."""
+
+
+def _give_up() -> NoReturn:
+    raise _StillInUse
 
 
 def _after_fork_in_child() -> None:

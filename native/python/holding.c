@@ -98,9 +98,91 @@ static PyType_Spec specification = {
     .slots = slots,
 };
 
-int el_new_holding_type(uintptr_t list) {
+typedef struct trying {
+    PyObject_HEAD
+    PyObject *acquire;
+    PyObject *release;
+    PyObject *refuse;
+} trying;
+
+static PyObject *new_trying(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    (void)keywords;
+    PyObject *acquire, *release, *refuse;
+    if (!PyArg_ParseTuple(arguments, "OOO", &acquire, &release, &refuse))
+        return NULL;
+    trying *self = (trying *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(acquire);
+    Py_INCREF(release);
+    Py_INCREF(refuse);
+    self->acquire = acquire;
+    self->release = release;
+    self->refuse = refuse;
+    return (PyObject *)self;
+}
+
+static void deallocate_trying(PyObject *object) {
+    trying *self = (trying *)object;
+    Py_XDECREF(self->acquire);
+    Py_XDECREF(self->release);
+    Py_XDECREF(self->refuse);
+    el_free_object(object);
+}
+
+static PyObject *try_to_enter(PyObject *object, PyObject *unused) {
+    (void)unused;
+    trying *self = (trying *)object;
+    PyObject *answer = PyObject_CallObject(self->acquire, NULL);
+    if (answer == NULL)
+        return NULL;
+    int is_acquired = PyObject_IsTrue(answer);
+    Py_DECREF(answer);
+    if (is_acquired > 0) {
+        Py_INCREF(Py_None);
+        return Py_None;
+    }
+    answer = is_acquired == 0 ? PyObject_CallObject(self->refuse, NULL) : NULL;
+    if (answer != NULL)
+        PyErr_SetString(PyExc_RuntimeError, "a lock that cannot be had was not refused");
+    Py_XDECREF(answer);
+    return NULL;
+}
+
+static PyObject *release(PyObject *object, PyObject *failure) {
+    (void)failure;
+    PyObject *answer = PyObject_CallObject(((trying *)object)->release, NULL);
+    if (answer == NULL)
+        return NULL;
+    Py_DECREF(answer);
+    return PyBool_FromLong(0);
+}
+
+static PyMethodDef trying_methods[] = {
+    {"__enter__", try_to_enter, METH_NOARGS, NULL},
+    {"__exit__", release, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot trying_slots[] = {
+    {Py_tp_doc, "Has a lock for the length of a block, or refuses it."},
+    {Py_tp_new, new_trying},
+    {Py_tp_dealloc, deallocate_trying},
+    {Py_tp_methods, trying_methods},
+    {0, NULL},
+};
+
+static PyType_Spec trying_specification = {
+    .name = "eventlog.Trying",
+    .basicsize = sizeof(trying),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = trying_slots,
+};
+
+int el_new_holding_types(uintptr_t list) {
     PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_hand_over(list, PyType_FromSpec(&specification));
+    int is_done =
+        el_hand_over(list, PyType_FromSpec(&specification)) && el_hand_over(list, PyType_FromSpec(&trying_specification));
     PyGILState_Release(lock);
     return is_done;
 }

@@ -8,9 +8,13 @@
 
 #include <stdint.h>
 
-/* Append to a list the type Holding(take, give_back, ...): a context manager that calls take() as its block begins, and hands its answer
- * over; and each give_back() as the block ends, also where take() has raised. 0 on failure. */
-int el_new_holding_type(uintptr_t list);
+/* Append to a list two types of context managers. 0 on failure.
+ *
+ *   Holding(take, give_back, ...): calls take() as its block begins, and hands its answer over; and each give_back() as the block ends, also
+ *   where take() has raised
+ *   Trying(acquire, release, refuse): calls acquire() as its block begins, and where that is false refuse(), which raises; else release() as
+ *   the block ends */
+int el_new_holding_types(uintptr_t list);
 
 /* How many such blocks the calling thread is inside. What finds that it is inside one, and is no part of it, is a signal's handler or a
  * finalizer that has come in between. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,28 @@ def test_a_handler_that_closes_inside_a_send_is_refused_and_what_waits_is_append
         assert len(refused) == 1
         producer.close()
         assert list(stores.open_partition(log).values()) == [b"waits"]
+
+
+@pytest.mark.parametrize("what", ["consumer", "store"])
+def test_a_handler_that_closes_while_poll_waits_does_so(store: Path, what: str) -> None:
+    closed = []
+    with eventlog.open(store) as log:
+        consumer = log.consumer(stores.TOPIC, group="readers")
+        consumer.poll(0)
+
+        def handler(*_: object) -> None:
+            (consumer if what == "consumer" else log).close()
+            closed.append(what)
+
+        former = signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            with pytest.raises(eventlog.StoreClosedError):
+                consumer.poll(60.0)
+        finally:
+            signal.signal(signal.SIGALRM, former)
+    assert closed == [what]
+    assert not open_files(store)
 
 
 def test_a_close_inside_a_close_leaves_it_to_the_outer_one(store: Path) -> None:
