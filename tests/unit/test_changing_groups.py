@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tests.support.stores import TOPIC
 
 GROUP = "billing"
 PLACE = TopicPartition(TOPIC, 0)
+
+Consume = Callable[..., Consumer]
 
 
 @pytest.fixture
@@ -41,14 +43,21 @@ def no_file_can_be_written() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def reader_by_assign(log: EventLog, **options: Any) -> Consumer:
-    consumer = log.consumer(group=GROUP, **options)
+@pytest.fixture
+def consume(log: EventLog) -> Iterator[Consume]:
+    """Makes consumers of the group, which are closed in the end."""
+    with ExitStack() as opened:
+        yield lambda topic=None, **options: opened.enter_context(log.consumer(topic, group=GROUP, **options))
+
+
+def reader_by_assign(consume: Consume, **options: Any) -> Consumer:
+    consumer = consume(**options)
     consumer.assign([PLACE])
     return consumer
 
 
-def test_a_reset_that_cannot_be_stored_moves_no_offset_and_takes_no_partition(log: EventLog) -> None:
-    consumer = log.consumer(TOPIC, group=GROUP)
+def test_a_reset_that_cannot_be_stored_moves_no_offset_and_takes_no_partition(log: EventLog, consume: Consume) -> None:
+    consumer = consume(TOPIC)
     consumer.poll(1, max_records=5)
     consumer.commit()
     with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
@@ -60,8 +69,8 @@ def test_a_reset_that_cannot_be_stored_moves_no_offset_and_takes_no_partition(lo
     assert [entry.kind for entry in log.group(GROUP).history() if entry.kind != "commit"] == []
 
 
-def test_a_group_that_cannot_be_deleted_keeps_its_commits_and_takes_more(log: EventLog) -> None:
-    consumer = reader_by_assign(log)
+def test_a_group_that_cannot_be_deleted_keeps_its_commits_and_takes_more(log: EventLog, consume: Consume) -> None:
+    consumer = reader_by_assign(consume)
     consumer.commit({PLACE: 8})
     with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
         log.group(GROUP).delete()
@@ -70,13 +79,13 @@ def test_a_group_that_cannot_be_deleted_keeps_its_commits_and_takes_more(log: Ev
     assert log.group(GROUP).committed() == {PLACE: 9}
 
 
-def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch) -> None:
     """The seat of a member that hangs is free to be given away; a join that fails must not have it."""
-    hanging = log.consumer(TOPIC, group=GROUP, max_poll_interval_ms=60_000)
+    hanging = consume(TOPIC, max_poll_interval_ms=60_000)
     hanging.poll(1)
     monkeypatch.setattr(AckTable, "unseen_ms", lambda *_: 60_001)
     with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
-        log.consumer(TOPIC, group=GROUP).poll(0)
+        consume(TOPIC).poll(0)
     monkeypatch.undo()
     table = hanging._groups.find(GROUP)  # type: ignore[attr-defined]
     [member] = table.state().members.values()
@@ -84,12 +93,12 @@ def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, monkeypatch: 
 
 
 def test_a_commit_while_its_group_is_found_to_be_unused_is_kept_or_refused(
-    log: EventLog, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last member leaves a group that has committed nothing, while somebody else commits for the first time."""
-    member = log.consumer("nothing-yet", group=GROUP)
+    member = consume("nothing-yet")
     member.poll(0)
-    outside = reader_by_assign(log, auto_offset_reset="error")
+    outside = reader_by_assign(consume, auto_offset_reset="error")
     original = AckTable.refuse_commits
 
     def commit_first(table: AckTable, slots: int) -> None:
@@ -107,7 +116,7 @@ def test_a_commit_while_its_group_is_found_to_be_unused_is_kept_or_refused(
 
 
 def test_an_interrupt_behind_the_catalog_leaves_no_member_that_nobody_is(
-    log: EventLog, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Membership.join
 
@@ -118,7 +127,7 @@ def test_an_interrupt_behind_the_catalog_leaves_no_member_that_nobody_is(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Membership, "join", interrupted)
-    consumer = log.consumer(TOPIC, group=GROUP)
+    consumer = consume(TOPIC)
     with pytest.raises(KeyboardInterrupt):
         consumer.poll(0)
     assert len(consumer.poll(1)) == 10
@@ -128,9 +137,11 @@ def test_an_interrupt_behind_the_catalog_leaves_no_member_that_nobody_is(
     assert log.group(GROUP).describe().members == ()
 
 
-def test_retention_counts_from_when_the_group_became_empty(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retention_counts_from_when_the_group_became_empty(
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its topic was quiet for longer than groups are kept, and then its member is started anew."""
-    consumer = log.consumer(TOPIC, group=GROUP)
+    consumer = consume(TOPIC)
     consumer.poll(1)
     consumer.commit(sync=True)
     an_hour_later = now_ms() + 3_600_000
@@ -143,8 +154,10 @@ def test_retention_counts_from_when_the_group_became_empty(log: EventLog, monkey
     assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
 
 
-def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    consumer = reader_by_assign(log)
+def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = reader_by_assign(consume)
     assert len(consumer.poll(1)) == 10
     consumer.commit()
     monkeypatch.setattr(forget, "now_ms", lambda: now_ms() + 3_600_000)

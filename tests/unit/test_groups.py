@@ -441,19 +441,20 @@ def test_a_partition_that_could_not_be_taken_at_once_is_taken_by_the_next_poll(s
         consumer.poll(timeout=0)
         consumer.commit({place(0): 1})
     log.close()
-    with (
-        eventlog.open(store, lock_timeout_ms=10) as again,
-        again.consumer(TOPIC, group=GROUP) as consumer,
-        Worker(workers.hold_slot_mutex, store, GROUP, 2) as holder,
-    ):
-        assert holder.receive() == "held"
-        for _ in range(2):
-            with pytest.raises(eventlog.LockTimeoutError, match=str(holder.pid)):
-                consumer.poll(max_records=1000)
-        holder.send("give back")
-        assert holder.receive() == "given back"
-        assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 1
-        holder.send("end")
+    with eventlog.open(store, lock_timeout_ms=10) as again:
+        again.create_group(GROUP)  # opens its file: who comes alone frees what is locked
+        with (
+            again.consumer(TOPIC, group=GROUP) as consumer,
+            Worker(workers.hold_slot_mutex, store, GROUP, 2) as holder,
+        ):
+            assert holder.receive() == "held"
+            for _ in range(2):
+                with pytest.raises(eventlog.LockTimeoutError, match=str(holder.pid)):
+                    consumer.poll(max_records=1000)
+            holder.send("give back")
+            assert holder.receive() == "given back"
+            assert len(consumer.poll(max_records=1000)) == 10 * PARTITIONS - 1
+            holder.send("end")
 
 
 def test_progress_is_told_in_records_bytes_and_seconds(log: EventLog) -> None:
@@ -558,6 +559,7 @@ def test_rates_are_unknown_at_first_and_a_group_that_has_done_everything_needs_n
     assert (behind.commit_rate, behind.catch_up_seconds) == (None, None)
     assert (done.lag, done.catch_up_seconds) == (0, 0.0)
 
+
 def test_an_undo_leaves_out_topics_that_were_deleted_since(log: EventLog) -> None:
     """Also where one of the same name was made: its records are others."""
     fill(log)
@@ -580,9 +582,7 @@ def test_an_undo_leaves_out_topics_that_were_deleted_since(log: EventLog) -> Non
 def test_a_close_after_a_reset_tells_what_is_lost_and_commits_the_rest(log: EventLog) -> None:
     fill(log)
     diary = Diary()
-    with log.consumer(
-        TOPIC, group=GROUP, listener=diary, auto_commit=True, auto_commit_interval_ms=60_000
-    ) as consumer:
+    with log.consumer(TOPIC, group=GROUP, listener=diary, auto_commit=True, auto_commit_interval_ms=60_000) as consumer:
         assert len(consumer.poll(max_records=100)) == 10 * PARTITIONS
         log.group(GROUP).reset({place(0): 1})
     rest = [place(number) for number in range(1, PARTITIONS)]
