@@ -229,7 +229,7 @@ class CatalogEnvironment:
             # After a panic LMDB could not write which transaction is the last one, undid that, and does nothing more.
             if isinstance(error, lmdb.PanicError):
                 return self._shared.renew(self._open_anew, opened)
-            return self._shared.follow(opened)
+            return self._shared.follow(self._open_anew, opened)
         finally:
             self._shared.note(token)
 

@@ -196,9 +196,9 @@ class SharedEnvironment:
         False tells that a transaction of another thread did not end in time."""
         return self.alone(lambda: self._reopen(open_anew, failed.is_read_only) if self.opened is failed else None)
 
-    def follow(self, found: Opened) -> bool:
+    def follow(self, open_anew: Open, found: Opened) -> bool:
         """Map as much as another process has made room for. False as for `renew`."""
-        return self.alone(lambda: found.environment.set_mapsize(0) if self.opened is found else None)
+        return self.alone(functools.partial(self._map, open_anew, found, 0))
 
     def tend(self, opened: Opened) -> None:
         """Free the places of readers that were killed, once in a while: pages that such a one saw could not be used again."""
@@ -212,10 +212,10 @@ class SharedEnvironment:
         now = time.monotonic()
         if self.has_run_full or now >= self._not_enlarged_at + _OTHERS_SECONDS_MAX:
             self._not_enlarged_at = now
-            self.alone(functools.partial(self._enlarge, open_anew, opened, map_bytes))
+            self.alone(functools.partial(self._map, open_anew, opened, map_bytes))
             self.has_run_full = False
 
-    def _enlarge(self, open_anew: Open, opened: Opened, map_bytes: int) -> None:
+    def _map(self, open_anew: Open, opened: Opened, map_bytes: int) -> None:
         if self.opened is not opened:
             return
         try:

@@ -21,7 +21,7 @@ from eventlog.log import internals
 
 _PARTITIONS = 2000
 _READERS_MAX = 1024
-_SPARE_BYTES = 16 * 2**20
+_SPARE_BYTES = 8 * 2**20
 
 
 def fill(log: EventLog, numbers: Iterable[int]) -> None:
@@ -58,34 +58,46 @@ def count_readers_of_the_catalog(connection: Connection, store: Path) -> None:
 
 
 def use_the_catalog_when_told(connection: Connection, store: Path, map_bytes: int) -> None:
-    """Map so much at first; report "open", and the topics after each message: "look", or "make TOPIC"."""
+    """Map so much at first; report "open", and the topics, or the kind of error, after each message: "look", "make TOPIC", or
+    "look without address space"."""
     environment._MAP_BYTES = map_bytes
     with eventlog.open(store) as log:
         connection.send("open")
+        limits = resource.getrlimit(resource.RLIMIT_AS)
         while True:
             order, _, topic = connection.recv().partition(" ")
             if order == "make":
                 log.create_topic(topic)
-            connection.send(log.topics())
+            elif topic:
+                _limit_address_space(limits[1])
+            try:
+                connection.send(log.topics())
+            except eventlog.EventLogError as error:
+                connection.send(type(error).__name__)
+            resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def _limit_address_space(hard_limit: int) -> None:
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + _SPARE_BYTES, hard_limit))
 
 
 def fill_the_catalog_without_address_space(connection: Connection, store: Path, map_bytes: int) -> None:
     """Store offsets until that fails; report the error with the topics, and go on when there is more address space."""
     environment._MAP_BYTES = map_bytes
     with eventlog.open(store) as log:
-        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         limits = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (mapped + _SPARE_BYTES, limits[1]))
+        _limit_address_space(limits[1])
         try:
-            _store_offsets(log, range(1000))
+            store_offsets(log, range(1000))
         except eventlog.EventLogError as error:
             connection.send((type(error).__name__, str(error), log.topics()))
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        _store_offsets(log, range(1000, 1004))
+        store_offsets(log, range(1000, 1004))
         connection.send("there is room again")
 
 
-def _store_offsets(log: EventLog, numbers: Iterable[int]) -> None:
+def store_offsets(log: EventLog, numbers: Iterable[int]) -> None:
     """What `fill` stores of groups, without their mapped files."""
     for number in numbers:
         with internals(log).groups.change(f"group-{number}") as change:

@@ -137,6 +137,17 @@ def test_a_change_that_finds_no_address_space_says_so_and_the_next_one_has_it_on
         assert process.receive() == "there is room again"
 
 
+def test_a_process_that_cannot_map_what_others_have_added_says_so_and_goes_on_once_it_can(store: Path) -> None:
+    with eventlog.open(store) as log, Worker(catalogs.use_the_catalog_when_told, store, _SMALL_MAP_BYTES) as other:
+        assert other.receive() == "open"
+        catalogs.store_offsets(log, range(18))
+        assert _data_file(store).stat().st_size > 8 * _SMALL_MAP_BYTES
+        other.send("look without address space")
+        assert other.receive() == "StoreOpenError"
+        other.send("look")
+        assert other.receive() == ["events"]
+
+
 @pytest.mark.parametrize("does", ["reads", "changes"])
 def test_a_store_that_is_closed_in_the_middle_of_a_transaction_of_another_thread_is_closed(store: Path, does: str) -> None:
     with Interpreter(catalogs.close_beside_a_transaction, store, does) as process:
