@@ -40,7 +40,7 @@ from eventlog.storage.gate import Gate
 from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.inspection import VerifyReport
 from eventlog.storage.limits import change_settings_of
-from eventlog.storage.partition import Partition, check_in_place, give_up, let_go_of_old_files
+from eventlog.storage.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
 from eventlog.storage.recovery import create_partition, is_created
 from eventlog.storage.segments_lock import segments_locked
 from eventlog.storage.store import StoreDirectory, complete_store, existing_partitions, failures_named
@@ -211,7 +211,8 @@ class Log:
         return self._topics.names()
 
     def partition(self, topic: str, partition: int) -> Partition:
-        """One partition of a topic; the same object for the same partition, closed with the store.
+        """One partition of a topic; the same object for the same partition, closed with the store. One that was closed before
+        is opened anew.
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
         self._check_usable()
@@ -219,7 +220,7 @@ class Log:
         check_partition_number(partition)
         with entered_once(self._lock, f"to open a partition of {self!r}"):
             found = self._partitions.get((topic, partition))
-            if found is None or found.is_deleted:
+            if found is None or not is_open(found) or found.is_deleted:
                 self._check_usable()  # once more: nothing is opened behind a thread that closes everything
                 self._let_go_of_deleted()
                 found = self._partitions[topic, partition] = self._open_partition(topic, partition)
@@ -228,7 +229,7 @@ class Log:
     def _let_go_of_deleted(self) -> None:
         """Close what is open of topics that were deleted, by whichever process: else each would keep its files for ever."""
         for key, found in list(self._partitions.items()):
-            if found.is_deleted:
+            if is_open(found) and found.is_deleted:
                 let_go_of_old_files(found)
                 self._deleted.add(found)
                 del self._partitions[key]

@@ -604,6 +604,11 @@ def parts(partition: Partition) -> Parts:
     )
 
 
+def is_open(partition: Partition) -> bool:
+    """Was the partition neither closed nor given up?"""
+    return partition._native is not None
+
+
 def check_in_place(partition: Partition) -> None:
     """Raise `StoreReplacedError` if somebody deleted the partition's head, or the segment that takes its appends."""
     if partition.is_deleted:
