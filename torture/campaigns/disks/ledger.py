@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import eventlog
-from eventlog import Partition, Record, TopicPartition
+from eventlog import EventLog, Partition, Record, TopicPartition
 from tests.support import kafka_format, stores
 
 
@@ -45,14 +45,20 @@ class PartitionLedger:
                 yield f"{place}: offset {offset} holds a value that nobody has appended: {value!r:.80}"
 
 
+Offsets = dict[TopicPartition, int]
+
+
 @dataclass
 class Ledger:
     """`topics` says by name whether a topic has to be there; None: that is not known. `committed` is what groups have
-    acknowledged. `earlier` is what was known before a backup was taken."""
+    acknowledged. `groups` are the committed offsets that a group may have been left with, None where it may be gone: several
+    where an operation failed, which is to have done everything or nothing. `earlier` is what was known before a
+    backup was taken."""
 
     partitions: dict[TopicPartition, PartitionLedger] = field(default_factory=dict)
     topics: dict[str, bool | None] = field(default_factory=dict)
     committed: dict[tuple[str, TopicPartition], int] = field(default_factory=dict)
+    groups: dict[str, list[Offsets | None]] = field(default_factory=dict)
     earlier: Ledger | None = None
 
     def of(self, topic: str, partition: int) -> PartitionLedger:
@@ -96,7 +102,23 @@ def check_store(store: Path, ledger: Ledger) -> list[str]:
             committed = log.group(group).committed().get(place, -1)
             if committed < offset:
                 problems.append(f"group {group!r} has committed {committed} of {place}, but {offset} was acknowledged")
+        problems.extend(_check_groups(log, ledger))
     for place, partition_ledger in known.items():
         found = values_by_format(stores.partition_directory(store, place.partition, place.topic))
         problems.extend(partition_ledger.check(f"{place}, by its format", found))
     return problems
+
+
+def _check_groups(log: EventLog, ledger: Ledger) -> Iterator[str]:
+    """Each group is as one of its possibilities, and goes on from there."""
+    for name, possible in ledger.groups.items():
+        found = log.group(name).committed() if name in log.groups() else None
+        if found not in possible:
+            yield f"group {name!r} has committed {found}, which is none of {possible}"
+        for place in set().union(*(offsets or {} for offsets in possible)):
+            with log.consumer(place.topic, group=name) as consumer:
+                while consumer.poll(0):
+                    pass
+                consumer.commit(sync=True)
+            if (lag := log.group(name).lag()[place]) != 0:
+                yield f"group {name!r} has read and committed everything in {place}, and its lag is {lag}"

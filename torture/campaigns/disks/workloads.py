@@ -12,7 +12,7 @@ from functools import partial
 import eventlog
 from eventlog import BackupError, StoreOpenError, TopicPartition
 from tests.support import heads, stores
-from torture.campaigns.disks.ledger import Ledger, check_store
+from torture.campaigns.disks.ledger import Ledger, Offsets, check_store
 from torture.campaigns.disks.stage import Stage
 
 Step = Callable[[Stage], object]
@@ -140,15 +140,35 @@ def _with_group(stage: Stage) -> None:
     stage.close()
 
 
-def _move_groups(stage: Stage) -> None:
+def _commit_and_leave(stage: Stage) -> None:
+    """What was committed is known to all, and not yet on disk."""
+    _open(stage)
+    for group in ("readers", "others"):
+        with stage.log.consumer(group=group) as consumer:
+            consumer.assign([PLACE])
+            consumer.poll(0, 3)
+            consumer.commit()
+            stage.ledger.groups[group] = [{PLACE: consumer.position(PLACE)}]
     stage.ledger.committed.clear()
-    stage.attempt("group", lambda: stage.log.group("readers").reset({PLACE: 9}))
+
+
+def _move_groups(stage: Stage) -> None:
+    readers, others = stage.ledger.groups["readers"], stage.ledger.groups["others"]
+    before = readers[0]
+    _move(stage, "reset", readers, {PLACE: 9}, lambda: stage.log.group("readers").reset({PLACE: 9}))
     stage.attempt("describe groups", stage.log.describe_groups)
-    stage.attempt("undo", lambda: stage.log.group("readers").undo_reset())
+    _move(stage, "undo", readers, before, lambda: stage.log.group("readers").undo_reset())
     stage.attempt("history", lambda: stage.log.group("readers").history())
-    stage.attempt("delete offsets", lambda: stage.log.group("others").delete_offsets([PLACE]))
-    stage.attempt("delete group", lambda: stage.log.group("others").delete())
+    _move(stage, "delete offsets", others, {}, lambda: stage.log.group("others").delete_offsets([PLACE]))
+    _move(stage, "delete group", others, None, lambda: stage.log.group("others").delete())
     stage.attempt("make group", lambda: stage.log.create_group("new"))
+
+
+def _move(stage: Stage, what: str, possible: list[Offsets | None], after: Offsets | None, call: Callable[[], object]) -> None:
+    """Move a group's offsets: where it fails, all of it may have been done, or nothing, but not a part."""
+    if stage.attempt(what, call):
+        possible.clear()
+    possible.append(after)
 
 
 def _maintain(stage: Stage) -> None:
@@ -192,6 +212,18 @@ def _alter(stage: Stage) -> None:
     if stage.attempt("make it anew", lambda: stage.log.create_topic("gone")):
         stage.ledger.topics["gone"] = True
     stage.ledger.partitions.pop(TopicPartition("gone", 0), None)
+
+
+def _alter_and_compact(stage: Stage) -> None:
+    """A topic becomes compacted while it is in use: whoever reads it has to know that it has gaps before it has any."""
+    stage.ledger.of(TOPIC, 0).is_compacted = True
+    stage.attempt("alter to compact", lambda: stage.log.alter_topic(TOPIC, config={"cleanup.policy": "compact"}))
+    stage.append(TOPIC, key=b"k1")
+    if stage.attempt("compact", lambda: stage.log.maintain(compact_all=True)):
+        _judge_report(stage)
+    partition = stage.partition(TOPIC)
+    if partition is not None:
+        stage.attempt("read", lambda: list(partition.values()))
 
 
 def _with_two_topics(stage: Stage) -> None:
@@ -331,10 +363,11 @@ WORKLOADS = (
     Workload("roll", _fill_segments, _roll, _open_never),
     Workload("produce", _fill, _produce, _open),
     Workload("join and commit", _fill, _join, _open),
-    Workload("move groups", _with_group, _move_groups, _open),
+    Workload("move groups", _with_group, _move_groups, _commit_and_leave),
     Workload("retention", _retained, _maintain, _open),
     Workload("compaction", _compacted, _compact, lambda stage: stage.open()),
     Workload("alter and delete", _with_two_topics, _alter, _open),
+    Workload("alter and compact", _fill_segments, _alter_and_compact, lambda stage: stage.open()),
     Workload("read", _fill_segments, _read, _open_never),
     Workload("views", _with_group, _view, _open),
     Workload("backup", _with_group, _back_up, _open, _look_at_backups),
