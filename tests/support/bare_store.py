@@ -19,7 +19,7 @@ from tests.support.kafka_format import ParsedBatch, ParsedRecord, parse_batch, p
 
 _SLOTS_AT, _SLOT_BYTES, _COMMITTED_AT = 20480, 128, 64  # native/store/acks.h
 _READY_AT = 12
-_STORED_OFFSET = struct.Struct(">qqI4x")  # a checksum stands behind it
+_STORED_OFFSET = struct.Struct(">qqI")  # more stands behind it
 
 
 class Bounds(NamedTuple):
@@ -171,7 +171,7 @@ class BareStore:
             for key, value in transaction.cursor(db=offsets):
                 if key.startswith(prefix):
                     topic, partition = key[len(prefix) : -5].decode(), int.from_bytes(key[-4:], "big")
-                    offset, _, slot = _STORED_OFFSET.unpack(value)
+                    offset, _, slot = _STORED_OFFSET.unpack_from(value)
                     found[topic, partition] = offset, slot
         return found
 

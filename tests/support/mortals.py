@@ -39,10 +39,11 @@ _SETTINGS = {
     "segment.ms": (1000, 604_800_000),
     "max.message.bytes": (200_000, 1_048_588),
     "message.timestamp.type": ("CreateTime", "LogAppendTime"),
-    "max.compaction.lag.ms": (1, 2**63 - 1),
 }
 _SETTINGS_OF_KEYED = {
-    "cleanup.policy": ("compact", "delete"),
+    "cleanup.policy": ("compact", "delete", "compact,delete"),
+    "max.compaction.lag.ms": (1, 2**63 - 1),
+    "segment.ms": (1, 604_800_000),
     "min.cleanable.dirty.ratio": (0.1, 0.9),
     "delete.retention.ms": (0, 60_000),
     "segment.bytes": (4096, 8192),
