@@ -18,10 +18,10 @@ class BackgroundThread(threading.Thread):
         """Begin. Raises `ThreadStartError` where the system lets this process have no more threads."""
         try:
             super().start()
-        except RuntimeError as error:
-            raise ThreadStartError(
-                f"the thread {self.name} cannot be started: {error}; raise the limit of processes (ulimit -u, pids.max)"
-            ) from error
-        except KeyError as error:
+        except (RuntimeError, KeyError) as error:
+            if "start new thread" in str(error):
+                raise ThreadStartError(
+                    f"the thread {self.name} cannot be started: {error}; raise the limit of processes (ulimit -u, pids.max)"
+                ) from error
             # An interrupt came as the thread began: `threading` trips over that, and hides it.
             raise (error.__context__ or error) from None

@@ -305,3 +305,19 @@ def test_where_no_thread_can_be_started_nothing_is_left_behind_and_it_works_once
         assert [record.value for record in consumer.poll(60.0)] == [b"x"]
         assert len(log.group("readers").describe().members) == 1
         log.start_maintenance()
+
+
+@pytest.mark.parametrize("stumble", [KeyError("Flusher"), RuntimeError("release unlocked lock")])
+def test_an_interrupt_that_threading_trips_over_is_told_and_leaves_nothing_open(
+    store: Path, monkeypatch: pytest.MonkeyPatch, stumble: Exception
+) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise stumble
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        eventlog.open(store)
+    assert not open_files(store)
