@@ -58,6 +58,7 @@ class Assigned:
             try:
                 records = self._fetch(lane, records_max, reset) if not lane.is_paused else []
             except EventLogError as error:
+                error.topic_partition = lane.topic_partition
                 failed = failed or (place, error)
                 if place == first:
                     break

@@ -225,7 +225,9 @@ class Consumer:
     def _settle(self, hand: Hand | None = None) -> None:
         """The caller asks for more, by an iterator or by `poll`, and so has finished what it got before: all but the records
         that other iterators have in hand. Commit what is due with auto_commit."""
-        self._lay_aside()
+        self._commit_record = None
+        if self._record is not None:
+            self._lay_aside()
         if self._hand is not None and self._hand is not hand and self._hand.is_open and self._lane is not None:
             self._hand_out_no_more_of(self._lane)  # so that the other iterator comes here before it goes on
         if self._holding:

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from eventlog.errors import (
     CorruptLogError,
-    EventLogError,
     NoCommittedOffsetError,
     OffsetOutOfRangeError,
     StaleMemberError,
@@ -112,17 +111,10 @@ class Lane:
         """The next records; [] when there are none. The caller moves `position` once it hands them out.
 
         Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
-        raised once everything before the damage was returned. Every error says which partition it is about."""
-        try:
-            if self.is_gone:
-                raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
-            return self._fetch(records_max, reset)
-        except EventLogError as error:
-            error.topic_partition = self.topic_partition
-            raise
-
-    def _fetch(self, records_max: int, reset: str) -> list[Record]:
-        log = self.log
+        raised once everything before the damage was returned."""
+        if self.is_gone:
+            raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
+        log = self._log if self._log is not None else self.open()
         stop = log.durable_offset if self._durable else log.end_offset
         if self._reader is not None and self._reader.next_offset != self.fetched:
             self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
@@ -137,7 +129,7 @@ class Lane:
             return self._before_damage(records_max, stop)
         except OffsetOutOfRangeError:  # deleted just now
             self.close()
-            return self._fetch(records_max, reset)
+            return self.fetch(records_max, reset)
         if records:
             self._last_read = records[-1].offset
         self._ahead = reader.next_offset
