@@ -349,8 +349,9 @@ _SLOTS_AT, _SLOT_BYTES, _SLOT_HOLDER_AT, _SEAL_AT = 20480, 128, 104, 4088  # nat
 def hold_slot_mutex(connection: Connection, store: Path, group: str, slot: int) -> None:
     """Take the mutex of one of a group's slots, and give it back after a message."""
     libc = ctypes.CDLL(None)
-    with open(store / "shared" / f"{group}.acks", "r+b") as file:
-        mapped = mmap.mmap(file.fileno(), 0)
+    descriptor = os.open(store / "shared" / f"{group}.acks", os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # as everybody who uses the file: its mutexes are made anew where nobody does
+    mapped = mmap.mmap(descriptor, 0)
     mapped[_SEAL_AT : _SEAL_AT + 4] = bytes(4)  # as everybody does who begins to use the file
     at = _SLOTS_AT + slot * _SLOT_BYTES
     mutex = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(mapped, at)))
