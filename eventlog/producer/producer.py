@@ -37,37 +37,52 @@ from eventlog.records.compression import codec_number
 from eventlog.records.partitioning import partition_for_key
 
 _BATCH_BYTES_MAX = 2**24
+# Where each record is a batch of its own:
+_STAY_BYTES = 2048  # of records without a key at one partition,
+_LEAST_BYTES = 64  # of which each counts as so many at least
 
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
 
 class _TopicLanes(NamedTuple):
-    """A topic's partitions, and which of them gets records without a key: the same one for a batch's worth of bytes, as
-    Kafka's sticky partitioner does (KIP-794). Native code knows the order of the first three fields."""
+    """A topic's partitions, and which of them gets records without a key (see the native `el_choice`). Native code knows the
+    order of the first three fields."""
 
     address: int  # of `choice`, the native el_choice
     lanes: tuple[Lane, ...]
     appends: tuple[Append, ...]
     choice: Any
-    batch_bytes: int
+    keep: Any
 
     @classmethod
-    def of(cls, lanes: Iterable[Lane], batch_bytes: int) -> _TopicLanes:
+    def of(cls, lanes: Iterable[Lane], batch_bytes: int, *, lingers: bool) -> _TopicLanes:
         """The partitions have been opened."""
         lanes = tuple(lanes)
-        choice = ffi.new("el_choice *", {"partition_count": len(lanes)})
+        order = ffi.new("int32_t[]", list(range(len(lanes))))
+        choice = ffi.new("el_choice *")
+        choice.partition_count, choice.current, choice.order = len(lanes), -1, order
+        if lingers:  # as long as native code counts a batch to be
+            choice.stay_bytes, choice.overhead_bytes = batch_bytes, lib.EL_GATHERED_OVERHEAD_BYTES
+        else:  # nothing is gained by many records at one partition
+            choice.stay_bytes, choice.least_bytes = min(batch_bytes, _STAY_BYTES), _LEAST_BYTES
+        choice.random = random.getrandbits(64) | 1
         address = int(ffi.cast("uintptr_t", choice))
-        return cls(address, lanes, tuple(lane.append for lane in lanes), choice, batch_bytes)
+        return cls(address, lanes, tuple(lane.append for lane in lanes), choice, order)
 
-    def sticky(self, value: bytes | None) -> Lane:
-        """The lane for the next record without a key."""
+    def sticky(self, value: bytes | None, *, lingers: bool) -> Lane:
+        """The lane for the next record without a key; where records wait, for as long as a batch of it does, and no longer."""
         choice = self.choice
-        left_bytes = choice.left_bytes
-        if left_bytes <= 0:
-            choice.current = random.randrange(len(self.lanes))
-            left_bytes = self.batch_bytes
-        choice.left_bytes = left_bytes - (len(value) if isinstance(value, bytes) and value else 1)
         current: int = choice.current
+        is_complete = choice.left_bytes <= 0
+        if lingers and current >= 0 and len(self.lanes) > 1:
+            if is_complete:
+                self.lanes[current].append_waiting()
+            is_complete = not self.lanes[current].has_waiting
+        if is_complete:
+            lib.el_choice_advance(choice)
+            current = choice.current
+        size = choice.overhead_bytes + (len(value) if isinstance(value, bytes) else 0)
+        choice.left_bytes -= max(size, choice.least_bytes)
         return self.lanes[current]
 
 
@@ -145,9 +160,10 @@ class Producer:
     ) -> Receipt:
         """Append one record, and return where it is.
 
-        The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes
-        with every `batch_bytes`. `timestamp` is in milliseconds since the epoch, None means now. Raises what
-        `Partition.append` raises, `TopicNotFoundError` and `PartitionNotFoundError`."""
+        The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes with
+        every batch, and where records do not linger every few of them, or after 50 ms: all have their turn.
+        `timestamp` is in milliseconds since the epoch, None means now. Raises what `Partition.append` raises,
+        `TopicNotFoundError` and `PartitionNotFoundError`."""
         if self._signals.catalog_version != self._native.catalog_version:
             self._look_at_catalog()
         try:
@@ -159,7 +175,7 @@ class Producer:
         elif key is not None:
             lane = lanes.lanes[partition_for_key(key, len(lanes.lanes))]
         else:
-            lane = lanes.sticky(value)
+            lane = lanes.sticky(value, lingers=self._lingerer is not None)
         if self._lingerer is not None:
             batch, place = lane.gather(value, key, headers, timestamp)
             self._lingerer.note()
@@ -227,7 +243,8 @@ class Producer:
             for number in range(len(known), partitions)
         ]
         if added:
-            self._topics[topic] = _TopicLanes.of((*known, *added), self._batch_bytes)
+            lingers = self._lingerer is not None
+            self._topics[topic] = _TopicLanes.of((*known, *added), self._batch_bytes, lingers=lingers)
 
     def _look_at_catalog(self) -> None:
         """Take account of topics that were altered or deleted."""

@@ -53,12 +53,24 @@ typedef struct el_sender {
     int lingers;             /* records wait in batches */
 } el_sender;
 
-/* How a producer chooses a partition of one topic. */
+/* How a producer chooses a partition of one topic. Records without a key go to one partition until it has got some bytes, so that what
+ * belongs into a batch comes together, and to another one after that, or after a few milliseconds, so that those of a slow producer do not
+ * all go to one. Each partition has its turn once in a cycle, in an order that is another one in each. Sources: Kafka's KIP-480 and KIP-794. */
 typedef struct el_choice {
     int32_t partition_count;
-    int32_t current;    /* the partition that gets records without a key, */
-    int64_t left_bytes; /* until so many bytes more were sent to it */
+    int32_t current;    /* the partition that gets records without a key, -1 before the first one, */
+    int64_t left_bytes; /* until so many bytes more were sent to it, */
+    int64_t stay_bytes; /* of these at first */
+    int64_t overhead_bytes; /* what each record counts besides its own, */
+    int64_t least_bytes;    /* and at least */
+    int64_t since_ms;   /* by a coarse clock */
+    uint64_t random;    /* not 0 */
+    int32_t used;       /* so many of the order have had their turn in this cycle */
+    int32_t *order;     /* all partitions */
 } el_choice;
+
+/* Go to the next partition. */
+void el_choice_advance(el_choice *choice);
 
 /* Append to a list the function send(topic, value, key=None, headers=None, partition=None, timestamp=None). `state` is a tuple:
  *

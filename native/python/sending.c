@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include <stddef.h>
+#include <time.h>
 
 #include "../codec/murmur2.h"
 #include "calls.h"
@@ -17,6 +18,8 @@
 enum { TOPIC, VALUE, KEY, HEADERS, PARTITION, TIMESTAMP, SEND_PARAMETERS };
 enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, NOTE, LAST_OFFSET, BATCH }; /* places in the state */
 enum { CHOICE, LANES, APPENDS };                                       /* places in a topic */
+
+#define STAY_MS 50
 
 static const char *const names[SEND_PARAMETERS] = {"topic", "value", "key", "headers", "partition", "timestamp"};
 
@@ -38,20 +41,71 @@ static PyObject *find_topic(PyObject *state, PyObject *name) {
     return topic;
 }
 
+static int64_t coarse_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Source: Marsaglia, "Xorshift RNGs" (2003). */
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void advance(el_choice *choice) {
+    if (choice->used >= choice->partition_count)
+        choice->used = 0;
+    int32_t *rest = choice->order + choice->used;
+    uint64_t count = (uint64_t)(choice->partition_count - choice->used);
+    uint64_t at = next_random(&choice->random) % count;
+    if (rest[at] == choice->current)
+        at = (at + 1) % count; /* the last one of a cycle is not the first one of the next */
+    int32_t chosen = rest[at];
+    rest[at] = rest[0];
+    rest[0] = chosen;
+    choice->used++;
+    choice->current = chosen;
+    choice->left_bytes = choice->stay_bytes;
+    choice->since_ms = coarse_ms();
+}
+
+void el_choice_advance(el_choice *choice) {
+    PyGILState_STATE lock = PyGILState_Ensure();
+    advance(choice);
+    PyGILState_Release(lock);
+}
+
+/* A batch that waits is complete: Python appends it before others are begun. */
+static int64_t choose_sticky(el_choice *choice, int lingers) {
+    if (choice->partition_count == 1)
+        return 0;
+    if (lingers)
+        return choice->left_bytes > 0 ? choice->current : -1;
+    if (choice->left_bytes <= 0 || coarse_ms() - choice->since_ms >= STAY_MS)
+        advance(choice);
+    return choice->current;
+}
+
 /* The partition for a record; -1 if Python has to choose, or to say what is wrong. */
-static int64_t choose(const el_choice *choice, PyObject *given, const el_new_record *record) {
+static int64_t choose(el_choice *choice, PyObject *given, const el_new_record *record, int lingers) {
     int64_t number;
     if (is_given(given))
         return el_read_number(given, &number) && number < choice->partition_count ? number : -1;
     if (record->key != NULL)
         return el_partition_for_key((const char *)record->key, (size_t)record->key_length, choice->partition_count);
-    return choice->left_bytes > 0 ? choice->current : -1;
+    return choose_sticky(choice, lingers);
 }
 
 /* Count a record that was sent to the partition for records without a key. */
 static void count_sticky(el_choice *choice, PyObject *given, const el_new_record *record) {
-    if (!is_given(given) && record->key == NULL)
-        choice->left_bytes -= record->value_length > 0 ? record->value_length : 1;
+    if (is_given(given) || record->key != NULL)
+        return;
+    int64_t bytes =
+        choice->overhead_bytes + (record->value_length > 0 ? record->value_length : 0) + (int64_t)record->headers_length;
+    choice->left_bytes -= bytes < choice->least_bytes ? choice->least_bytes : bytes;
 }
 
 /* A record's place in the log, as a receipt has it. */
@@ -164,7 +218,7 @@ static PyObject *send_to(PyObject *state, PyObject *topic, PyObject *const *para
     }
     el_headers_begin(&headers);
     if (el_read_record(own, &headers, &record))
-        partition = choose(choice, parameters[PARTITION], &record);
+        partition = choose(choice, parameters[PARTITION], &record, sender_of(state)->lingers);
     if (partition >= 0) {
         PyObject *lane = PyTuple_GetItem(PyTuple_GetItem(topic, LANES), (Py_ssize_t)partition);
         PyObject *append = PyTuple_GetItem(PyTuple_GetItem(topic, APPENDS), (Py_ssize_t)partition);
