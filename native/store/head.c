@@ -133,9 +133,9 @@ uint32_t el_head_settings_version(const el_head *head) {
 }
 
 /* With the append mutex held; by single stores, for those who look without it. */
-static void store_tail(el_head *head, const el_tail *tail) {
+static void store_tail(el_tail *place, const el_tail *tail) {
     const int64_t *from = (const int64_t *)tail;
-    int64_t *to = (int64_t *)&head->tail;
+    int64_t *to = (int64_t *)place;
     for (size_t i = 0; i < sizeof *tail / sizeof *from; i++)
         __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
 }
@@ -150,7 +150,7 @@ static void complete_publication(el_head *head, el_signals *signals) {
     if (!atomic_load(&head->next_is_complete))
         return;
     EL_FAULT_POINT("complete.begun");
-    store_tail(head, &head->next);
+    store_tail(&head->tail, &head->next);
     EL_FAULT_POINT("complete.tail");
     atomic_store_explicit(&head->end_offset, head->tail.end_offset, memory_order_release);
     EL_FAULT_POINT("complete.end");
@@ -206,14 +206,14 @@ void el_head_release_flush(el_head *head, int32_t *holder) {
 }
 
 void el_head_publish(el_head *head, const el_tail *next) {
-    head->next = *next;
+    store_tail(&head->next, next);
     EL_FAULT_POINT("publish.next");
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
     EL_FAULT_POINT("publish.complete");
     atomic_signal_fence(memory_order_seq_cst);
     __atomic_store_n(&head->tail.end_offset, next->end_offset, __ATOMIC_RELAXED); /* alone: a process may die with half a tail */
     EL_FAULT_POINT("publish.torn_tail");
-    store_tail(head, next);
+    store_tail(&head->tail, next);
     EL_FAULT_POINT("publish.tail");
     atomic_store_explicit(&head->end_offset, next->end_offset, memory_order_release);
     EL_FAULT_POINT("publish.end");
@@ -247,10 +247,15 @@ void el_head_segments_changed(el_head *head) {
 }
 
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position) {
-    do {
-        *segment_base = __atomic_load_n(&head->tail.segment_base, __ATOMIC_RELAXED);
-        *position = __atomic_load_n(&head->tail.position, __ATOMIC_ACQUIRE);
-    } while (*segment_base != __atomic_load_n(&head->tail.segment_base, __ATOMIC_RELAXED));
+    uint32_t is_under_way;
+    const el_tail *tail;
+    do { /* whoever dies between two stores of the tail has left it whole in `next` */
+        is_under_way = atomic_load_explicit(&head->next_is_complete, memory_order_acquire);
+        tail = is_under_way ? &head->next : &head->tail;
+        *segment_base = __atomic_load_n(&tail->segment_base, __ATOMIC_ACQUIRE);
+        *position = __atomic_load_n(&tail->position, __ATOMIC_ACQUIRE);
+    } while (*segment_base != __atomic_load_n(&tail->segment_base, __ATOMIC_ACQUIRE) ||
+             is_under_way != atomic_load_explicit(&head->next_is_complete, memory_order_relaxed));
 }
 
 int64_t el_head_settings_number(const el_head *head) {

@@ -128,6 +128,19 @@ static void test_a_dead_holders_append_is_finished_or_dropped(void) {
     }
 }
 
+static void test_the_active_segment_is_known_when_a_roll_died_between_two_stores(void) {
+    el_head *head = new_head();
+    int64_t segment_base, position;
+    el_tail next = {.end_offset = 7, .segment_base = 7};
+    el_head_publish(head, &(el_tail){.end_offset = 7, .position = 700});
+    head->next = next;
+    atomic_store(&head->next_is_complete, 1);
+    head->tail.segment_base = next.segment_base; /* and its position is yet to come */
+    el_head_active_segment(head, &segment_base, &position);
+    CHECK(segment_base == 7 && position == 0);
+    el_head_unmap(head);
+}
+
 static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
     el_head *head = new_head();
     int ready[2], end[2];
@@ -161,6 +174,7 @@ int main(void) {
     test_the_checkpoint_survives_and_a_damaged_one_is_not_believed();
     test_a_published_tail_is_seen();
     test_a_dead_holders_append_is_finished_or_dropped();
+    test_the_active_segment_is_known_when_a_roll_died_between_two_stores();
     test_the_wait_for_a_mutex_is_bounded_and_names_its_holder();
     return DONE();
 }
