@@ -69,7 +69,7 @@ def find_all(
                 break
             content = checked(key, bytes(value))
             layout = _FORMER_VALUE if len(content) == _FORMER_VALUE.size else _VALUE
-            found[_place(key[len(prefix) :])] = StoredOffset._make(layout.unpack(content))
+            found[_place(key[len(prefix) :])] = StoredOffset(*layout.unpack(content))
     except (struct.error, ValueError) as error:
         raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found

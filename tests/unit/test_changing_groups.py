@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import resource
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import eventlog
 from eventlog import Consumer, EventLog, EventLogError, StaleMemberError, TopicPartition
+from eventlog.catalog import offsets
 from eventlog.clock import now_ms
 from eventlog.groups import coordinator, forget
 from eventlog.groups.membership import Membership
@@ -169,3 +172,18 @@ def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(
     log.group(GROUP).delete()
     consumer.commit({PLACE: 11})
     assert log.group(GROUP).committed() == {PLACE: 11}
+
+
+def test_offsets_that_an_earlier_version_has_stored_are_read(
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entries end with the slot."""
+    former = struct.Struct(">qqI")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(offsets, "_VALUE", SimpleNamespace(pack=lambda *fields: former.pack(*fields[:3]), unpack=former.unpack))
+        consumer = reader_by_assign(consume)
+        consumer.commit({PLACE: 4}, sync=True)
+        assert log.group(GROUP).committed() == {PLACE: 4}
+    assert log.group(GROUP).committed() == {PLACE: 4}
+    log.group(GROUP).reset({PLACE: 2})
+    assert log.group(GROUP).lag() == {PLACE: 8}
