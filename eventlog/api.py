@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -314,6 +315,8 @@ def open(
 
 @atexit.register
 def _close_all() -> None:
-    """A store that was never closed is closed at exit, so that its segments end cleanly."""
+    """A store that was never closed is closed at exit, so that its segments end cleanly; a `ResourceWarning` says so."""
     for log in list(_open_logs):
+        if not log.is_closed and os.getpid() == log._process_id:
+            warnings.warn(f"unclosed {log!r}: it is closed as the program ends", ResourceWarning, stacklevel=1, source=log)
         log.close()

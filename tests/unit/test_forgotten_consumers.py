@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,18 @@ def test_nothing_is_said_of_consumers_that_were_closed_with_their_store_or_belon
     del consumer
     gc.collect()
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_store_that_is_open_when_the_program_ends_is_closed_and_named(store: Path, closes: bool) -> None:
+    program = f"""
+import eventlog
+log = eventlog.open({str(store)!r})
+log.create_topic("events")
+log.partition("events", 0).append(b"x")
+{"log.close()" if closes else ""}
+"""
+    ended = subprocess.run([sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=True)
+    assert ("ResourceWarning: unclosed <EventLog" in ended.stderr) == (not closes)
+    with eventlog.open(store) as log:
+        assert log.partition("events", 0).end_offset == 1
