@@ -231,6 +231,11 @@ class Appender:
             return RecordTooLargeError(
                 "the records of one append_many have to fit into one segment (segment.bytes): split them, or raise it"
             )
+        if status == lib.EL_FILE_TOO_LARGE:
+            return EventLogError(
+                f"the files of {self._directory} are larger than this process may write (RLIMIT_FSIZE, ulimit -f): {reason}; "
+                "nothing was written, and others are not affected"
+            )
         if status == lib.EL_OFFSETS_USED_UP:
             return EventLogError(
                 f"{self._directory} has no offsets left, which end at 2^63 - 1; nothing was appended: go on in a new topic"

@@ -95,6 +95,10 @@ class VerifyReport(SimpleNamespace):
     def __init__(self, directory: Path, *, bytes: int = 0) -> None:
         super().__init__(directory=directory, segments=0, batches=0, records=0, bytes=bytes, problems=[])
 
+    def __reduce__(self) -> tuple[type[VerifyReport], tuple[Path], dict[str, Any]]:
+        """Made anew in another process, as pools of processes do it."""
+        return type(self), (self.directory,), vars(self)
+
 
 def base_offset_of(path: Path) -> int:
     """The base offset in the name of a segment's file. Raises `InvalidArgumentError`."""

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -88,8 +90,13 @@ static int poison(el_appender *appender, int error_number) {
     return fail(appender, EL_IO_ERROR, error_number);
 }
 
-static int is_disk_full(int error_number) {
-    return error_number == ENOSPC || error_number == EDQUOT;
+/* Is there no room for the bytes, for anybody or for this process alone? Then nothing is wrong with what is there. */
+static int has_no_room(int error_number) {
+    return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+}
+
+static int fail_for_room(el_appender *appender, int error_number) {
+    return fail(appender, error_number == EFBIG ? EL_FILE_TOO_LARGE : EL_DISK_FULL, error_number);
 }
 
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd) {
@@ -168,12 +175,18 @@ static int discard_unpublished(el_appender *appender) {
     return EL_DONE;
 }
 
-/* Returns 0 or an errno. */
+/* Returns 0 or an errno. Some file systems undo what an interrupted call has done: signals that come again and again would keep it
+ * from coming to an end. */
 static int allocate(int fd, int64_t start, int64_t end) {
-    while (fallocate(fd, 0, start, end - start) != 0)
-        if (errno != EINTR)
-            return errno;
-    return 0;
+    sigset_t all, before;
+    int error_number;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    do
+        error_number = fallocate(fd, 0, start, end - start) == 0 ? 0 : errno;
+    while (error_number == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error_number;
 }
 
 /* Grow the preallocation in steps that grow with the segment, so that small partitions stay small and a full disk shows
@@ -188,7 +201,7 @@ static int reserve(el_appender *appender, int64_t end) {
     wanted = wanted > head->limits.segment_bytes ? head->limits.segment_bytes : wanted;
     wanted = wanted < end ? end : wanted;
     int error_number = allocate(appender->log_fd, head->tail.position, wanted);
-    if (is_disk_full(error_number) && wanted > end) {
+    if (has_no_room(error_number) && wanted > end) {
         wanted = end; /* the step does not fit, but perhaps this unit does */
         error_number = allocate(appender->log_fd, head->tail.position, wanted);
     }
@@ -196,8 +209,10 @@ static int reserve(el_appender *appender, int64_t end) {
         appender->can_map = 0;
         return EL_DONE;
     }
+    if (has_no_room(error_number))
+        return fail_for_room(appender, error_number);
     if (error_number != 0)
-        return fail(appender, is_disk_full(error_number) ? EL_DISK_FULL : EL_IO_ERROR, error_number);
+        return fail(appender, EL_IO_ERROR, error_number);
     EL_FAULT_POINT("reserve.grown");
     head->allocated = wanted;
     return EL_DONE;
@@ -273,16 +288,16 @@ static int write_batches(el_appender *appender, const uint8_t *batches, size_t l
                            : write_fully(appender->log_fd, batches, length, position);
     if (error_number == 0)
         return EL_DONE;
-    if (!is_disk_full(error_number))
+    if (!has_no_room(error_number))
         return poison(appender, error_number);
     int status = discard_unpublished(appender);
-    return status == EL_DONE ? fail(appender, EL_DISK_FULL, error_number) : status;
+    return status == EL_DONE ? fail_for_room(appender, error_number) : status;
 }
 
 /* An index that lost an entry to a full disk is only sparser; any other failure is the disk's. */
 static int write_index_entry(el_appender *appender, int fd, const uint8_t *entry, size_t length, int64_t *end) {
     int error_number = write_fully(fd, entry, length, *end);
-    if (is_disk_full(error_number))
+    if (has_no_room(error_number))
         return EL_DONE;
     if (error_number != 0)
         return poison(appender, error_number);

@@ -20,6 +20,7 @@ enum el_status {
     EL_SETTINGS_CHANGED = -13, /* the topic was altered: load its settings, and encode the records anew */
     EL_OFFSETS_USED_UP = -15, /* the unit would need offsets behind the last one that there is */
     EL_CLOSED = -16,       /* this process lets go of what it would be written to */
+    EL_FILE_TOO_LARGE = -16, /* for this process alone: RLIMIT_FSIZE */
     EL_HELD_ALREADY = -14, /* by this very thread: a signal handler has come in again */
 };
 
