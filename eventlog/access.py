@@ -132,3 +132,11 @@ def refuse_strangers_store(path: Path) -> None:
             f"{path} belongs to user {status.st_uid}, and this process runs as user {user}: run it as that user, or let a "
             "group that both are in share the store (docs/guarantees.md, Access)"
         )
+
+
+def make_room_to_map(descriptor: int, length: int) -> None:
+    """Make a file at least that long, with disk space of its own: where a store into its map needed another block, because of a
+    hole or because a copy of the file shares the block, a full disk would be a SIGBUS. Raises `OSError`."""
+    error = lib.el_make_room_to_map(descriptor, length)
+    if error:
+        raise OSError(error, os.strerror(error))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eventlog._native import ffi, lib
-from eventlog.access import new_file, open_file_into
+from eventlog.access import make_room_to_map, new_file, open_file_into
 
 _Who = TypeVar("_Who")
 
@@ -29,8 +29,7 @@ class Signals:
         file = new_file()
         try:
             open_file_into(file, path)
-            if os.fstat(file[0]).st_size < lib.EL_SIGNALS_BYTES:
-                os.posix_fallocate(file[0], 0, lib.EL_SIGNALS_BYTES)
+            make_room_to_map(file[0], lib.EL_SIGNALS_BYTES)
             pointer = lib.el_signals_map(file[0])
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))

@@ -37,6 +37,7 @@ def _builder(
         #include "store/appender.h"
         #include "store/columns.h"
         #include "store/file.h"
+        #include "store/file_system.h"
         #include "store/gate.h"
         #include "store/head.h"
         #include "store/index.h"

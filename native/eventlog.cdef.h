@@ -168,6 +168,10 @@ int el_gate_is_ready(const el_gate *gate);
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
 void el_gate_release(el_gate *gate, int32_t *holder);
 
+/* store/file_system.h */
+int el_make_room_to_map(int fd, int64_t length);
+int el_writes_in_place(int fd);
+
 /* store/file.h */
 int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file);
 int el_file_take(int *file);

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, overload
 
 import lmdb
 
-from eventlog.access import open_file, refuse_link
+from eventlog.access import make_room_to_map, open_file, refuse_link
 from eventlog.catalog.sharing import Environments, Opened, SharedEnvironment, guarded
 from eventlog.errors import (
     DiskFullError,
@@ -346,8 +346,7 @@ def _prepare_files(directory: Path) -> None:
     """LMDB makes a lock file with holes and maps it: on a full disk touching a hole would be a SIGBUS. And it follows links."""
     descriptor = open_file(directory / _LOCK_FILE)
     try:
-        if os.fstat(descriptor).st_size < _LOCK_BYTES:
-            os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+        make_room_to_map(descriptor, _LOCK_BYTES)
     finally:
         with suppress(OSError):
             os.close(descriptor)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from eventlog._native import ffi, lib
-from eventlog.access import new_file, open_file_into
+from eventlog.access import make_room_to_map, new_file, open_file_into
 from eventlog.storage import files, names
 from eventlog.storage.file_locks import lock_within
 from eventlog.storage.poison import DELETED
@@ -37,8 +37,7 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int, 
 
 
 def _poison(descriptor: int, signals: Signals) -> None:
-    if os.fstat(descriptor).st_size < lib.EL_HEAD_BYTES:
-        os.posix_fallocate(descriptor, 0, lib.EL_HEAD_BYTES)
+    make_room_to_map(descriptor, lib.EL_HEAD_BYTES)
     head = lib.el_head_map(descriptor)
     if head == ffi.NULL:
         raise OSError(ffi.errno, os.strerror(ffi.errno))

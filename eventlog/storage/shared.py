@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.access import new_file, open_file_into
+from eventlog.access import make_room_to_map, new_file, open_file_into
 from eventlog.errors import LockTimeoutError, StoreReplacedError, tells_failures
 from eventlog.storage.file_locks import attempts, lock_within
 
@@ -168,9 +168,7 @@ class SharedFile(ABC):
 
     def grow(self, length: int) -> None:
         """Make the file at least that long, with disk space behind it: touching a hole on a full disk would be a SIGBUS."""
-        size = os.fstat(self._descriptor).st_size
-        if size < length:
-            os.posix_fallocate(self._descriptor, size, length - size)
+        make_room_to_map(self._descriptor, length)
 
     def identity(self) -> tuple[int, int]:
         """Device and inode."""

@@ -15,6 +15,7 @@
 #include "../codec/batch.h"
 #include "clock.h"
 #include "fault.h"
+#include "file_system.h"
 #include "index.h"
 
 /* Above this a pwrite is cheaper than faulting in the pages to copy to. */
@@ -117,6 +118,7 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     appender->log_fd = log_fd;
     appender->index_fd = index_fd;
     appender->time_index_fd = time_index_fd;
+    appender->can_map = el_writes_in_place(log_fd);
     EL_FAULT_POINT("attach.attached");
     el_head_unlock_append(appender->head);
     return EL_DONE;

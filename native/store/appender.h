@@ -37,7 +37,7 @@ typedef struct el_appender {
     int time_index_fd;
     int process_id;
     _Atomic int is_retired;
-    int can_map; /* 0 where the file system cannot preallocate: a map would end in SIGBUS on a full disk */
+    int can_map; /* 0 where preallocated blocks are not written over in place: a map would end in SIGBUS on a full disk */
     int flush_always;    /* each append is followed by a flush */
     el_encoding encoding; /* copied and replaced with the interpreter lock held, and copied by whoever gives that away meanwhile */
     int64_t lock_timeout_ms;

@@ -1,10 +1,8 @@
-"""What only one process may not do, or is interrupted in, is no failure of the disk."""
+"""What only one process may not do is no failure of the disk."""
 
 from __future__ import annotations
 
 import resource
-import signal
-import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -73,27 +71,3 @@ def test_a_process_that_may_write_nothing_there_poisons_nothing(tmp_path: Path) 
         with Worker(append_where_nothing_fits, store) as limited:
             assert "nothing was written" in limited.receive()
         assert partition.append(b"goes on") == 1
-
-
-def append_under_signals(connection: Connection, store: Path) -> None:
-    """Append some MiB while a timer's signal comes all the time."""
-    with eventlog.open(store, fsync="never") as log:
-        partition = stores.open_partition(log)
-        signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
-        for _ in range(60):
-            partition.append(bytes(1_000_000))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        connection.send(partition.end_offset)
-
-
-def test_preallocation_comes_to_its_end_however_often_it_is_interrupted() -> None:
-    """Here a file system undoes what an interrupted call has done, as tmpfs does."""
-    shared_memory = Path("/dev/shm")
-    if not shared_memory.is_dir():
-        pytest.skip("there is no /dev/shm, whose preallocation can be interrupted")
-    with tempfile.TemporaryDirectory(dir=shared_memory) as directory:
-        store = Path(directory) / "store"
-        stores.create(store)
-        with Worker(append_under_signals, store) as interrupted:
-            assert interrupted.receive() == 60
