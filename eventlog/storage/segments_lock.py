@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import Any
 
 from eventlog._native import lib
 from eventlog.access import new_file, open_existing_into
+from eventlog.errors import LockTimeoutError
 from eventlog.holding import Holding
 from eventlog.storage.file_locks import lock_within
 
-_held: set[Any] = set()  # files; a forked child has copies, which would keep the locks after its parent's death
+# The thread and the directory by open file. A forked child has copies, which would keep the locks after its parent's death.
+_held: dict[Any, tuple[int, str]] = {}
 
 
 def segments_locked(directory: Path, timeout_ms: int, begin: Callable[[], None] | None = None) -> Holding[None]:
@@ -30,12 +33,18 @@ def segments_locked(directory: Path, timeout_ms: int, begin: Callable[[], None] 
     if there is no such directory."""
     file = new_file()
     take = functools.partial(_lock, file, directory, timeout_ms, begin)
-    return Holding(take, functools.partial(lib.el_file_unlock, file), functools.partial(_held.discard, file))
+    return Holding(take, functools.partial(lib.el_file_unlock, file), functools.partial(_held.pop, file, None))
 
 
 def _lock(file: Any, directory: Path, timeout_ms: int, begin: Callable[[], None] | None) -> None:
     deadline = time.monotonic() + timeout_ms / 1000
-    _held.add(file)
+    own = threading.get_ident(), str(directory)
+    if own in list(_held.values()):
+        raise LockTimeoutError(
+            f"this thread is at work on segments of {directory} already: a signal's handler must not be where what it has "
+            "interrupted is"
+        )
+    _held[file] = own
     while True:
         open_existing_into(file, directory, os.O_RDONLY | os.O_DIRECTORY)
         remaining_ms = int((deadline - time.monotonic()) * 1000)

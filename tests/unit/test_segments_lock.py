@@ -69,3 +69,11 @@ def test_an_error_inside_gives_the_lock_back(tmp_path: Path) -> None:
 def test_a_partition_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), segments_locked(tmp_path / "gone", 1):
         pass
+
+
+def test_a_thread_that_has_the_lock_is_refused_at_once_where_it_would_wait_for_itself(tmp_path: Path) -> None:
+    refused = pytest.raises(LockTimeoutError, match="this thread")
+    with segments_locked(tmp_path, 60_000), refused, segments_locked(tmp_path, 60_000):
+        pass
+    with segments_locked(tmp_path, 1):
+        pass
