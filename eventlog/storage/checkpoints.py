@@ -44,7 +44,12 @@ def read_start(directory: Path) -> int:
 
 def write_checkpoint(path: Path, topic: str, partition: int, offset: int) -> None:
     """Replace the offset, durably. Raises `OSError`."""
-    files.replace_file(path, [_with_checksum(f"0\n1\n{topic} {partition} {offset}\n".encode("ascii"))])
+    files.replace_file(path, [checkpoint_bytes(topic, partition, offset)])
+
+
+def checkpoint_bytes(topic: str, partition: int, offset: int) -> bytes:
+    """What stands in such a file."""
+    return _with_checksum(f"0\n1\n{topic} {partition} {offset}\n".encode("ascii"))
 
 
 def _with_checksum(content: bytes) -> bytes:

@@ -7,6 +7,7 @@ power cut that keeps an old segment and loses a younger one leaves what lies bef
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from typing import NamedTuple
 from eventlog._native import lib
 from eventlog.errors import DiskFullError
 from eventlog.storage import files, names
-from eventlog.storage.checkpoints import write_checkpoint
+from eventlog.storage.checkpoints import checkpoint_bytes, write_checkpoint
+from eventlog.storage.epochs import epochs_bytes, read_epochs
 from eventlog.storage.parts import Parts
 
 
@@ -56,8 +58,20 @@ def _note_start(parts: Parts, start_offset: int) -> bool:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        with suppress(OSError):
+            _note_in_place(parts, start_offset)
         return False
     return True
+
+
+def _note_in_place(parts: Parts, start_offset: int) -> None:
+    """Write the new start over the old one, which takes no room: else whoever comes next would miss the segments that go."""
+    path = parts.directory / names.START_CHECKPOINT
+    if files.is_there(path):
+        files.overwrite(path, checkpoint_bytes(parts.topic, parts.partition, start_offset))
+    else:
+        epochs = [(epoch, max(start, start_offset)) for epoch, start in read_epochs(parts.directory)]
+        files.overwrite(parts.directory / names.EPOCH_CHECKPOINT, epochs_bytes(epochs))
 
 
 def _segments_before(directory: Path, start_offset: int, active_base: int) -> list[int]:

@@ -24,8 +24,13 @@ def read_epochs(directory: Path) -> list[tuple[int, int]]:
 
 def write_epochs(directory: Path, epochs: list[tuple[int, int]]) -> None:
     """Replace the leader epoch checkpoint."""
+    files.replace_file(directory / names.EPOCH_CHECKPOINT, [epochs_bytes(epochs)])
+
+
+def epochs_bytes(epochs: list[tuple[int, int]]) -> bytes:
+    """What stands in the checkpoint."""
     lines = ["0", str(len(epochs)), *(f"{epoch} {start}" for epoch, start in epochs)]
-    files.replace_file(directory / names.EPOCH_CHECKPOINT, [("\n".join(lines) + "\n").encode("ascii")])
+    return ("\n".join(lines) + "\n").encode("ascii")
 
 
 def begin_epoch(directory: Path, start_offset: int) -> None:

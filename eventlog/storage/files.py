@@ -98,6 +98,15 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     sync_directory(path.parent)
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    """Write over a small file that does not become shorter, in the block that it has."""
+    descriptor = open_file(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, data, 0)
+    finally:
+        close(descriptor)
+
+
 def is_there(path: Path) -> bool:
     """Is there anything at a path? That this cannot be told is an `OSError`, not an answer, as it is of `Path.exists` in newer
     Pythons."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, OffsetOutOfRangeError, Partition, TopicPartition
+from eventlog.storage import deletion
 from tests.support import stores
 from tests.support.heads import simulate_reboot
 
@@ -120,3 +122,30 @@ def test_a_leftover_segment_before_the_start_is_never_read_and_goes_with_the_nex
         assert log.verify()[0].problems == []
         partition.delete_records(36)
         assert stores.segments(segmented)[0].name == "00000000000000000030.log"
+
+
+@pytest.mark.parametrize("deleted_before", [0, 5], ids=["the first time", "again"])
+def test_segments_that_were_deleted_on_a_full_disk_are_missed_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted_before: int
+) -> None:
+    """Then the new start cannot be stored in a new file, and files go one by one to make room."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = tmp_path / "store"
+    stores.create(store, segment_bytes=1024)
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        for _ in range(40):
+            partition.append(bytes(150))
+        if deleted_before:
+            partition.delete_records(deleted_before)
+        monkeypatch.setattr(deletion, "write_checkpoint", fail)
+        start = int(stores.segments(store)[4].stem)
+        partition.delete_records(start)
+    stores.head_file(store).unlink()
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log)
+        assert (partition.start_offset, partition.end_offset) == (start, 40)
+        assert len(list(partition.values())) == 40 - start and not log.verify()[0].problems
