@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,6 +18,8 @@ from eventlog.storage.acks import Ack
 from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
 from eventlog.storage.reader import LogReader
 from eventlog.waiting import Awaited
+
+_log = logging.getLogger("eventlog")
 
 
 class Lane:
@@ -172,6 +175,9 @@ class Lane:
         except OffsetOutOfRangeError:
             if reset == "error":
                 raise
+            if position > self.log.end_offset:
+                text = "%s ends at offset %d, before %d, where reading was to go on: it has lost records; the reset is %r"
+                _log.warning(text, self.topic_partition, self.log.end_offset, position, reset)
             position = self._begin(reset)
             self.was_moved = True
             self._ahead = self._last_read = None

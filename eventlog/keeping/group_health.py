@@ -42,8 +42,11 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
             continue
         where = f"{partition.topic}/{partition.partition}"
         if stored.offset > ends.end_offset:
-            text = f"it has committed {stored.offset} of {where}, which ends at {ends.end_offset}: it would skip records"
-            yield "error", text, None
+            text = (
+                f"it has committed {stored.offset} of {where}, which ends at {ends.end_offset}: the log has lost records, "
+                "as a copy that came over short has, and the group would skip new ones"
+            )
+            yield "error", text, f"eventlog groups reset {name} --topic {partition.topic} --to latest --execute"
         elif 0 <= stored.offset < ends.start_offset:
             text = f"it has committed {stored.offset} of {where}, which starts at {ends.start_offset}: the rest is deleted"
             yield "warning", text, None

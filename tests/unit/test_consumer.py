@@ -12,6 +12,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
+from tests.support import stores
 from tests.support.workers import what_is_raised
 
 TOPIC = "orders"
@@ -657,3 +658,24 @@ def test_a_listener_may_close_its_consumer_while_that_is_closed(log: EventLog) -
     consumer.commit()
     consumer.close()
     assert log.group(GROUP).describe().members == ()
+
+
+def test_a_log_that_ends_before_the_committed_offset_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = tmp_path / "store"
+    stores.create(store)
+    with eventlog.open(store) as log:
+        stores.open_partition(log).append_many([b"one"])
+        stores.open_partition(log).append_many([b"two", b"three"])
+        with log.consumer(stores.TOPIC, group="readers") as consumer:
+            assert len(consumer.poll(timeout=0)) == 3
+            consumer.commit(sync=True)
+    segment = stores.segments(store)[0]
+    segment.write_bytes(segment.read_bytes()[:-1])
+    stores.head_file(store).unlink()
+    with eventlog.open(store) as log:
+        assert stores.open_partition(log).end_offset == 1
+        findings = [finding for finding in eventlog.diagnose(store) if "has lost records" in finding.text]
+        assert findings and findings[0].command is not None and "groups reset readers" in findings[0].command
+        with log.consumer(stores.TOPIC, group="readers") as consumer:
+            consumer.poll(timeout=0)
+    assert "ends at offset 1, before 3" in caplog.text
