@@ -119,6 +119,8 @@ class Lane:
             raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
         log = self._log if self._log is not None else self.open()
         stop = log.durable_offset if self._durable else log.end_offset
+        if self._reader is not None:
+            self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
             self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
         reader = self._reader
@@ -188,6 +190,8 @@ class Lane:
 
     def rewind(self) -> None:
         """Forget what was read ahead of the position."""
+        if self._reader is not None:
+            self._reader.check_idle()
         self._ahead = self._last_read = None
         self.close()
 

@@ -11,7 +11,7 @@ typedef struct nested {
     PyObject_HEAD
     PyObject *steps;   /* a tuple */
     PyObject *make;    /* None: the last value itself */
-    PyObject *entered; /* a list of context managers */
+    PyObject *entered; /* a list: how to leave each of the managers. To find that out needs memory, so it comes first */
 } nested;
 
 static PyObject *new_nested(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
@@ -42,20 +42,20 @@ static void deallocate(PyObject *object) {
     el_free_object(object);
 }
 
-/* Take the last manager off the list; NULL without an exception where there is none. A new reference. */
+/* Take the last `__exit__` off the list; NULL without an exception where there is none. A new reference. */
 static PyObject *last_entered(nested *self) {
     Py_ssize_t count = PyList_Size(self->entered);
     if (count <= 0)
         return NULL;
-    PyObject *manager = PyList_GetItem(self->entered, count - 1);
-    Py_XINCREF(manager);
+    PyObject *exit = PyList_GetItem(self->entered, count - 1);
+    Py_XINCREF(exit);
     if (PyList_SetSlice(self->entered, count - 1, count, NULL) < 0)
         PyErr_Clear(); /* left once more: its own affair */
-    return manager;
+    return exit;
 }
 
 /* Leave one manager with the exception that is set, or none. Afterwards that is set which there is by then. */
-static void leave_one(PyObject *manager) {
+static void leave_one(PyObject *exit) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     if (type != NULL) {
@@ -63,8 +63,8 @@ static void leave_one(PyObject *manager) {
         if (trace != NULL)
             PyException_SetTraceback(value, trace);
     }
-    PyObject *answer = PyObject_CallMethod(manager, "__exit__", "OOO", type ? type : Py_None, value ? value : Py_None,
-                                           trace ? trace : Py_None);
+    PyObject *answer = PyObject_CallFunctionObjArgs(exit, type ? type : Py_None, value ? value : Py_None,
+                                                    trace ? trace : Py_None, NULL);
     int is_suppressed = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
     if (is_suppressed == 0) {
@@ -87,26 +87,26 @@ static void leave_one(PyObject *manager) {
 }
 
 static void leave_all(nested *self) {
-    PyObject *manager;
-    while ((manager = last_entered(self)) != NULL) {
-        leave_one(manager);
-        Py_DECREF(manager);
+    PyObject *exit;
+    while ((exit = last_entered(self)) != NULL) {
+        leave_one(exit);
+        Py_DECREF(exit);
     }
 }
 
-/* The value of the manager that a step gives; it is on the list once it is entered. */
+/* The value of the manager that a step gives; how to leave it is on the list once it is entered. */
 static PyObject *enter_one(nested *self, PyObject *step) {
     PyObject *manager = PyObject_CallObject(step, NULL);
-    if (manager == NULL)
-        return NULL;
+    PyObject *exit = manager != NULL ? PyObject_GetAttrString(manager, "__exit__") : NULL;
     Py_ssize_t count = PyList_Size(self->entered);
     PyObject *value = NULL;
-    if (PyList_Append(self->entered, manager) == 0) { /* first, since there may be no memory for that */
+    if (exit != NULL && PyList_Append(self->entered, exit) == 0) { /* first, since there may be no memory for that */
         value = PyObject_CallMethod(manager, "__enter__", NULL);
         if (value == NULL)
             PyList_SetSlice(self->entered, count, count + 1, NULL);
     }
-    Py_DECREF(manager);
+    Py_XDECREF(exit);
+    Py_XDECREF(manager);
     return value;
 }
 
@@ -134,10 +134,13 @@ static PyObject *enter(PyObject *object, PyObject *unused) {
     return value;
 }
 
-static PyObject *leave(PyObject *object, PyObject *arguments) {
-    PyObject *type, *value, *trace;
-    if (!PyArg_ParseTuple(arguments, "OOO", &type, &value, &trace))
+/* By METH_FASTCALL, so that the call itself needs no memory: where there is none, the block has to end all the same. */
+static PyObject *leave(PyObject *object, PyObject *const *failure, Py_ssize_t count) {
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "__exit__(type, value, trace)");
         return NULL;
+    }
+    PyObject *type = failure[0], *value = failure[1], *trace = failure[2];
     if (type != Py_None) {
         Py_INCREF(type);
         Py_INCREF(value);
@@ -160,7 +163,7 @@ static PyObject *leave(PyObject *object, PyObject *arguments) {
 
 static PyMethodDef methods[] = {
     {"__enter__", enter, METH_NOARGS, NULL},
-    {"__exit__", leave, METH_VARARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
