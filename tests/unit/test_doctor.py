@@ -251,7 +251,7 @@ def test_an_offset_behind_the_end_is_an_error(filled: Path) -> None:
         consumer.commit({TopicPartition(TOPIC, 0): 200})
     shutil.rmtree(stores.partition_directory(filled))
     stores.head_file(filled).unlink()
-    assert "committed 200" in _found(filled, "error", "would skip records").text
+    assert "committed 200" in _found(filled, "error", "would skip new ones").text
 
 
 def test_a_rotten_byte_is_found_by_a_deep_look_alone(filled: Path) -> None:
