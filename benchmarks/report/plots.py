@@ -83,7 +83,8 @@ def _scaling(summaries: Summaries) -> None:
 
 
 def _draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
-    axes.set_prop_cycle(color=pyplot.get_cmap("tab20").colors[::2] + pyplot.get_cmap("tab20").colors[1::2])  # no two alike
+    colors = pyplot.get_cmap("tab20")(range(20))
+    axes.set_prop_cycle(color=[*colors[::2], *colors[1::2]])  # no two are alike
     for name, places, summaries in lines:
         color, width = (_OURS, 2.5) if name == "eventlog" else (None, 1.5)
         medians = [summary.median for summary in summaries]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
@@ -42,8 +41,6 @@ class GroupTable:
             ),
             lock_timeout_ms=internals.lock_timeout_ms,
         )
-        # The file of a deleted group is closed once nobody is in it any more; at exit `Groups.close` does it in its turn.
-        weakref.finalize(self, self.acks.close).atexit = False
 
     def state(self) -> GroupState:
         """The group as the catalog has it, and the mapped file goes by it. Raises `GroupNotFoundError`, `LockTimeoutError`."""

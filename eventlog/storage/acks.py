@@ -105,8 +105,7 @@ class AckTable(SharedFile):
     def _map_descriptor(self, descriptor: int) -> Any:
         return lib.el_group_map(descriptor)
 
-    def _unmap(self, pointer: Any) -> None:
-        lib.el_group_unmap(pointer)
+    _unmap = staticmethod(lib.el_group_unmap)
 
     def _is_trusted(self) -> bool:
         place = boot_id(), *self.identity()

@@ -42,8 +42,7 @@ class Gate(SharedFile):
     def _map_descriptor(self, descriptor: int) -> Any:
         return lib.el_gate_map(descriptor)
 
-    def _unmap(self, pointer: Any) -> None:
-        lib.el_gate_unmap(pointer)
+    _unmap = staticmethod(lib.el_gate_unmap)
 
     def _is_trusted(self) -> bool:
         """What the last ones left is never taken over: it may be a mutex whose holder is long gone."""

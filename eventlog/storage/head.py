@@ -46,8 +46,7 @@ class SharedHead(SharedFile):
     def _map_descriptor(self, descriptor: int) -> Any:
         return lib.el_head_map(descriptor)
 
-    def _unmap(self, pointer: Any) -> None:
-        lib.el_head_unmap(pointer)
+    _unmap = staticmethod(lib.el_head_unmap)
 
     def _initialise(self) -> None:
         recovered = self._recover(self.checkpoint())

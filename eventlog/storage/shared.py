@@ -10,8 +10,9 @@ import fcntl
 import functools
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from eventlog._native import ffi, lib
 from eventlog.access import make_room_to_map, new_file, open_file_into
@@ -52,9 +53,8 @@ class SharedFile(ABC):
     def _map_descriptor(self, descriptor: int) -> Any:
         """Map the file; NULL on failure."""
 
-    @abstractmethod
-    def _unmap(self, pointer: Any) -> None:
-        """Give the map back."""
+    _unmap: ClassVar[Callable[[Any], object]]
+    """Gives the map back. Native and static: no interrupt ends it, and no cycle of references keeps what nobody has."""
 
     @abstractmethod
     def _is_trusted(self) -> bool:
