@@ -171,7 +171,7 @@ class Consumer:
                 records = self._take(max_records)
                 if records:
                     return records
-                if not self._wait(deadline):
+                if records is not None and not self._wait(deadline):
                     return []
 
     def __iter__(self) -> Iterator[Record]:
@@ -265,8 +265,9 @@ class Consumer:
         for hand in self._holding:
             hand.lane.hold_back(hand.offset)
 
-    def _take(self, records_max: int) -> list[Record]:
-        """Records for `poll`: first what iteration has read but not handed out, then what the partitions have."""
+    def _take(self, records_max: int) -> list[Record] | None:
+        """Records for `poll`: first what iteration has read but not handed out, then what the partitions have. None: the group
+        changed meanwhile, and what was read may be another member's."""
         try:
             return self._hand_over(self._gather(records_max))
         except EventLogError:
@@ -293,12 +294,12 @@ class Consumer:
                     raise
         return taken
 
-    def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record]:
+    def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record] | None:
         if not self._is_undisturbed():
             for lane, _ in taken:
                 lane.rewind()
             self._drop_chunk()
-            return []
+            return None if taken else []
         handed_out = taken[0][1] if len(taken) == 1 else [record for _, records in taken for record in records]
         positions = [(lane, lane.position_behind(records[-1])) for lane, records in taken]
         self._assigned.moved.update(lane for lane, _ in positions)

@@ -15,8 +15,9 @@ typedef struct place {
 static place places[PLAIN_RECORDS_MAX];
 static size_t place_count;
 
-static int is_control(const el_batch *batch) {
-    return (batch->attributes & EL_ATTRIBUTE_CONTROL) != 0;
+/* Markers of transactions, and what has an attribute that nobody here knows: both stay as they are. */
+static int is_left_alone(const el_batch *batch) {
+    return (batch->attributes & (EL_ATTRIBUTE_CONTROL | ~EL_ATTRIBUTES_KNOWN)) != 0;
 }
 
 /* The records of the batches from the first one on that are right, in order and not compressed; returns how many bytes these take. */
@@ -49,10 +50,10 @@ static int is_same_key(const el_record *one, const el_record *other) {
 /* By the rules alone: is there a later record of this key among those that were noted, or is it a tombstone that is due? */
 static int stays(const place *candidate, const el_offset_map *map) {
     const el_record *record = &candidate->record;
-    if (is_control(&candidate->batch) || record->key_length < 0)
+    if (is_left_alone(&candidate->batch) || record->key_length < 0)
         return 1;
     for (const place *other = candidate + 1; other < places + place_count; other++)
-        if (!is_control(&other->batch) && other->record.key_length >= 0 && other->offset >= map->first_offset &&
+        if (!is_left_alone(&other->batch) && other->record.key_length >= 0 && other->offset >= map->first_offset &&
             other->offset < map->end_offset && is_same_key(record, &other->record))
             return 0;
     int is_due = (candidate->batch.attributes & EL_ATTRIBUTE_DELETE_HORIZON) && candidate->batch.base_timestamp <= NOW;
