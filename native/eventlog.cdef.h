@@ -150,7 +150,6 @@ int64_t el_head_settings_number(const el_head *head);
 void el_head_allow_gaps(el_head *head);
 int el_head_is_sealing(const el_head *head);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
-void el_head_unlock_flush(el_head *head);
 void el_head_release_flush(el_head *head, int32_t *holder);
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
 void el_head_set_poison(el_head *head, int error_number);
@@ -170,7 +169,6 @@ void el_gate_release(el_gate *gate, int32_t *holder);
 
 /* store/file_system.h */
 int el_make_room_to_map(int fd, int64_t length);
-int el_writes_in_place(int fd);
 
 /* store/file.h */
 int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file);
