@@ -21,7 +21,7 @@ class TopicPartition(NamedTuple):
 def as_topic_partition(value: object) -> TopicPartition:
     """A topic partition, or a pair that stands for one. Raises `InvalidTypeError`."""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
-        return TopicPartition(*value)
+        return value if type(value) is TopicPartition else TopicPartition(*value)
     raise InvalidTypeError(f"a partition is a TopicPartition(topic, number), not {value!r}")
 
 

@@ -347,6 +347,9 @@ class Ack:
 
 def commit_all(acks: list[tuple[Ack, int]]) -> None:
     """Acknowledge everything before each offset: all of them, or none. Raises what `Ack.commit` raises."""
+    if len(acks) == 1:
+        acks[0][0].commit(acks[0][1])
+        return
     acks.sort(key=lambda item: item[0].slot)
     natives = ffi.new("el_ack *[]", [ack.native for ack, _ in acks])
     offsets = ffi.new("int64_t[]", [offset for _, offset in acks])
