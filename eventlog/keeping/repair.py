@@ -3,7 +3,7 @@
 Each step leaves a partition that opens, so a repair that is killed is simply done again: the wrong bytes are kept aside; the
 catalog is told that a repair is under way, which offsets it loses, and that there may be gaps; a new segment takes the appends
 where the last one is damaged; the damaged ones are replaced one by one; the head goes, so that the next opener makes it anew;
-and the catalog is told that the repair is done. """
+and the catalog is told that the repair is done."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import write_checkpoint
 from eventlog.storage.epochs import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.examination import HeadState, look_at_head
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.limits import change_settings_of
 from eventlog.storage.partition import parts
 from eventlog.storage.recovery import create_segment
 from eventlog.storage.repairing import (
-    HeadState,
     SegmentScan,
     keep_aside,
-    look_at_head,
     partition_closed_by_all,
     rewrite_segment,
     scan_segment,
@@ -198,9 +197,7 @@ def _plan(plan: RepairPlan, scans: list[SegmentScan], settings: TopicConfig, kno
     indexes = tuple(path for path in plan.indexes if path.stem not in changed)
     rest = [scan.base_offset for scan in scans if scan.batches or (scan is scans[-1] and not needs_segment)]
     start_offset = max(plan.start_offset, rest[0]) if rest else end_offset
-    plan = replace(
-        plan, removals=removals, lost=tuple(lost), start_offset=start_offset, end_offset=end_offset, indexes=indexes
-    )
+    plan = replace(plan, removals=removals, lost=tuple(lost), start_offset=start_offset, end_offset=end_offset, indexes=indexes)
     return _Findings(plan, scans, needs_segment)
 
 

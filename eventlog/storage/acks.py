@@ -14,7 +14,8 @@ from eventlog._native import ffi, lib
 from eventlog.access import new_file, open_existing_into
 from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError, StoreClosedError
 from eventlog.storage import files
-from eventlog.storage.shared import SharedFile, boot_id
+from eventlog.storage.boot import boot_id
+from eventlog.storage.shared import SharedFile
 from eventlog.waiting import Awaited, Flag, Signals
 
 NOBODY = 0

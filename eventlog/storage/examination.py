@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage import files, index, names
+from eventlog.storage.boot import boot_id
 from eventlog.storage.recovery import Checkpoint, RecoveryReport, recover
-from eventlog.storage.shared import boot_id
 
 _MUTEXES_AT = (192, 256)  # native/store/head.h: append and flush
 _OWNER = 0x3FFFFFFF  # the thread that has a robust mutex, in its first word; source: set_robust_list(2), futex(2)
@@ -78,3 +78,40 @@ def latest_timestamp(directory: Path) -> int | None:
         for base in files.segment_bases(directory)
     )
     return max((entry.timestamp for entry in entries if entry is not None), default=None)
+
+
+class HeadState(NamedTuple):
+    """What the head of a partition tells: the offset before which everything was on disk once, 0 if that is not known; and
+    the end offset with the segment that takes appends and its length, or None where the partition is damaged."""
+
+    durable_offset: int
+    end_offset: int | None
+    segment_base: int
+    segment_bytes: int
+
+
+def look_at_head(head_file: Path) -> HeadState:
+    """The state of a partition that was opened since the machine started."""
+    nothing = HeadState(0, None, 0, 0)
+    try:
+        descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return nothing
+    try:
+        status = os.fstat(descriptor)
+        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+    finally:
+        files.close(descriptor)
+    if head == ffi.NULL:
+        return nothing
+    try:
+        place = status.st_dev, status.st_ino
+        checkpoint, base, position = ffi.new("el_checkpoint *"), ffi.new("int64_t *"), ffi.new("int64_t *")
+        is_known = lib.el_head_former_checkpoint(head, *place, checkpoint)
+        durable = int(checkpoint.offset) if is_known else 0
+        if not lib.el_head_is_trusted(head, boot_id(), *place):
+            return HeadState(durable, None, 0, 0)
+        lib.el_head_active_segment(head, base, position)
+        return HeadState(durable, int(lib.el_head_end_offset(head)), int(base[0]), int(position[0]))
+    finally:
+        lib.el_head_unmap(head)

@@ -12,8 +12,8 @@ from eventlog._native import ffi, lib
 from eventlog.access import new_file, open_existing_into
 from eventlog.holding import Holding
 from eventlog.storage import files, names
+from eventlog.storage.boot import boot_id
 from eventlog.storage.file_locks import lock_within
-from eventlog.storage.shared import boot_id
 
 
 class PartitionOffsets(NamedTuple):

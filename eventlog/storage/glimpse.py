@@ -11,7 +11,8 @@ from eventlog.errors import EventLogError
 from eventlog.storage import names
 from eventlog.storage.glance import PartitionOffsets, trusted_head
 from eventlog.storage.last_record import last_record_end
-from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.reader import LogReader
+from eventlog.storage.segment_list import SegmentList
 from eventlog.storage.timestamps import offset_for_time
 
 _BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is read whole all the same

@@ -8,10 +8,11 @@ from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.errors import StoreClosedError
+from eventlog.storage.boot import boot_id
 from eventlog.storage.plausibility import agrees_with_files, has_its_segments
 from eventlog.storage.poison import DAMAGED
 from eventlog.storage.recovery import Checkpoint, Recovered, RecoveryReport
-from eventlog.storage.shared import SharedFile, boot_id
+from eventlog.storage.shared import SharedFile
 
 Recover = Callable[[Checkpoint | None], Recovered]
 

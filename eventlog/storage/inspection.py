@@ -23,12 +23,12 @@ from eventlog.errors import (
     UnsupportedFormatError,
 )
 from eventlog.records.compression import CODEC_NAMES, decompress
+from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record
 from eventlog.storage import files, index, names
 from eventlog.storage.checkpoints import checked_checkpoint
 from eventlog.storage.damage import damaged, gap, wrong_batch
 from eventlog.storage.index import IndexEntry, TimeIndexEntry
-from eventlog.storage.reader import new_native_reader
 from eventlog.storage.start import missing_beginning
 
 _NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
@@ -267,9 +267,7 @@ def _header_at(descriptor: int, position: int) -> Any:
     return batch if batch.size_bytes > 0 else None
 
 
-def verify_partition(
-    directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool
-) -> VerifyReport:
+def verify_partition(directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
     """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
 
     Segments that hold only what lies before `start_offset` are passed over: they are about to be deleted.
@@ -313,9 +311,7 @@ def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
             yield Problem(error.path, error.position, error.reason)
 
 
-def _verify_segment(
-    report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool
-) -> int:
+def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool) -> int:
     base = next_offset = offsets.start
     batches: dict[int, BatchInfo] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
@@ -349,9 +345,7 @@ def _verify_segment(
     return next_offset
 
 
-def _verify_records(
-    report: VerifyReport, path: Path, info: BatchInfo, data: bytes, topic: str, partition: int
-) -> None:
+def _verify_records(report: VerifyReport, path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> None:
     try:
         report.records += len(_decode(path, info, data, topic, partition))
     except CorruptLogError as error:
@@ -362,9 +356,7 @@ def _verify_records(
         report.problems.append(Problem(path, info.position, str(error)))
 
 
-def _verify_indexes(
-    report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None
-) -> None:
+def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None) -> None:
     stop = _NO_OFFSET if end_offset is None else end_offset  # an entry behind it belongs to an append under way
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):

@@ -42,10 +42,11 @@ from eventlog.storage.last_record import last_record_end
 from eventlog.storage.limits import change_settings, is_behind, native_limits
 from eventlog.storage.parts import MappedHead, Parts
 from eventlog.storage.poison import DAMAGED, DELETED
-from eventlog.storage.reader import MAKE, LogReader, SegmentList
+from eventlog.storage.reader import MAKE, LogReader
 from eventlog.storage.rebuilding import rebuild_lying_indexes
 from eventlog.storage.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.storage.search import Query
+from eventlog.storage.segment_list import SegmentList
 from eventlog.storage.timestamps import offset_for_time
 from eventlog.waiting import Awaited, Signals, wait_for_any
 
@@ -151,9 +152,7 @@ class Partition:
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:
             checkpoint = self._head.checkpoint()
-            self.recovery = recover(
-                self._directory, removed, checkpoint, limits.index_interval_bytes, change=False
-            ).report
+            self.recovery = recover(self._directory, removed, checkpoint, limits.index_interval_bytes, change=False).report
         self._segments = SegmentList(self._directory, self._head, self._rebuild_indexes)
         self._appender = Appender(
             self._directory,

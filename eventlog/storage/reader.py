@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.access import open_existing_into
@@ -19,19 +18,18 @@ from eventlog.errors import (
     CorruptLogError,
     EventLogError,
     OffsetOutOfRangeError,
-    StoreClosedError,
-    TopicNotFoundError,
     UnsupportedCodecError,
     tells_failures,
 )
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
+from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record
 from eventlog.storage import files, names
 from eventlog.storage.columns import take_columns
 from eventlog.storage.damage import damaged, gap, wrong_batch
-from eventlog.storage.poison import DELETED
 from eventlog.storage.search import Query
+from eventlog.storage.segment_list import SegmentList
 from eventlog.storage.start import missing_beginning
 
 _COMPRESSION = 0x07
@@ -41,108 +39,6 @@ _OFFSET_END = 2**63 - 1
 MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 """How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
 only `tuple.__new__` initialises."""
-
-
-class _Head(Protocol):
-    """What a reader asks of a partition's head. `pointer` is the native `el_head`."""
-
-    pointer: Any
-
-    @property
-    def may_have_gaps(self) -> bool: ...
-
-    @property
-    def poison(self) -> int: ...
-
-
-class SegmentList:
-    """The base offsets of a partition's segments, listed again when one was added or deleted.
-
-    Offsets follow one another without a gap unless the head says that there may be gaps. `rebuild_indexes` gets the base offset
-    of a segment with an index that was found to lie."""
-
-    def __init__(self, directory: Path, head: _Head, rebuild_indexes: Callable[[int], None] | None = None) -> None:
-        self._directory = directory
-        self._head = head
-        self._rebuild_indexes = rebuild_indexes
-        self._lying: set[int] = set()
-        # With the version that they were listed in, as one: several threads list.
-        self._listed: tuple[int, list[int]] = (-1, [])
-
-    @property
-    def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
-        return self._head.may_have_gaps
-
-    def check_topic(self) -> None:
-        """Raise `TopicNotFoundError` if the topic was deleted."""
-        if self._head.poison == DELETED:
-            raise TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
-
-    def _mapped(self) -> Any:
-        head = self._head.pointer
-        if head is None:
-            raise StoreClosedError(f"the partition in {self._directory} is closed")
-        return head
-
-    def bounds(self) -> tuple[int, int]:
-        """The partition's start offset and its end offset."""
-        head = self._mapped()
-        return int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
-
-    @property
-    def version(self) -> int:
-        """Grows whenever a segment is added, deleted or replaced."""
-        return int(lib.el_head_segments_version(self._mapped()))
-
-    def bases(self) -> list[int]:
-        """All base offsets, in order."""
-        version, (listed_version, bases) = self.version, self._listed
-        if version != listed_version:
-            try:
-                bases = files.segment_bases(self._directory)
-            except FileNotFoundError as error:
-                self.check_topic()
-                raise damaged(self._directory, 0, "the partition's directory is missing") from error
-            self._listed = (version, bases)
-            self._lying.clear()
-        return bases
-
-    def list_again(self) -> None:
-        """Somebody is about to delete or replace segments, or has just done so: what was listed may not hold any more."""
-        self._listed = (-1, [])
-
-    def index_lies(self, base_offset: int) -> None:
-        """An entry of an index names no batch: have the indexes of the segment made anew, once."""
-        if self._rebuild_indexes is not None and base_offset not in self._lying:
-            self._lying.add(base_offset)
-            self._rebuild_indexes(base_offset)
-
-    def holding(self, offset: int) -> int | None:
-        """The base offset of the segment that an offset falls into; None if it would have to stand before the first."""
-        bases = self.bases()
-        return bases[bisect_right(bases, offset) - 1] if bases and offset >= bases[0] else None
-
-    def bytes_from(self, base_offset: int) -> int:
-        """How many bytes of batches stand in this segment and in those behind it."""
-        base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
-        lib.el_head_active_segment(self._head.pointer, base, position)
-        sealed = [each for each in self.bases() if base_offset <= each < base[0]]
-        return int(position[0]) + sum(files.size_of(names.segment_file(self._directory, each)) for each in sealed)
-
-    def after(self, base_offset: int) -> int | None:
-        """The base offset of the next segment."""
-        bases = self.bases()
-        at = bisect_right(bases, base_offset)
-        return bases[at] if at < len(bases) else None
-
-
-def new_native_reader(block_bytes: int) -> Any:
-    """An `el_reader` that is freed with the object. Raises `MemoryError`."""
-    reader = lib.el_reader_new(block_bytes)
-    if reader == ffi.NULL:
-        raise MemoryError("memory ran out while a reader was made")
-    return ffi.gc(reader, lib.el_reader_free)
 
 
 @tells_failures()

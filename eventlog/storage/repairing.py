@@ -6,7 +6,6 @@ checksum: a batch that leaps over the offsets of those behind it is the one that
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from eventlog.storage.damage import wrong_batch
 from eventlog.storage.file_locks import lock_holders, locked_alone
 from eventlog.storage.indexing import rebuild_indexes
 from eventlog.storage.recovery import find_batch, find_data_end
-from eventlog.storage.shared import boot_id
 
 _BLOCK_BYTES = 8 * 2**20
 _COMPRESSION = 0x07
@@ -220,9 +218,7 @@ def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
     with open(path, "rb") as file:
         file.seek(piece.position)
         stop = piece.position + piece.size_bytes
-        files.replace_file(
-            kept, (file.read(min(_BLOCK_BYTES, stop - at)) for at in range(piece.position, stop, _BLOCK_BYTES))
-        )
+        files.replace_file(kept, (file.read(min(_BLOCK_BYTES, stop - at)) for at in range(piece.position, stop, _BLOCK_BYTES)))
     return kept
 
 
@@ -234,40 +230,3 @@ def partition_closed_by_all(head_file: Path, what: str) -> Holding[bool]:
         raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
 
     return locked_alone(head_file, refuse)
-
-
-class HeadState(NamedTuple):
-    """What the head of a partition tells: the offset before which everything was on disk once, 0 if that is not known; and
-    the end offset with the segment that takes appends and its length, or None where the partition is damaged."""
-
-    durable_offset: int
-    end_offset: int | None
-    segment_base: int
-    segment_bytes: int
-
-
-def look_at_head(head_file: Path) -> HeadState:
-    """The state of a partition that was opened since the machine started."""
-    nothing = HeadState(0, None, 0, 0)
-    try:
-        descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return nothing
-    try:
-        status = os.fstat(descriptor)
-        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
-    finally:
-        files.close(descriptor)
-    if head == ffi.NULL:
-        return nothing
-    try:
-        place = status.st_dev, status.st_ino
-        checkpoint, base, position = ffi.new("el_checkpoint *"), ffi.new("int64_t *"), ffi.new("int64_t *")
-        is_known = lib.el_head_former_checkpoint(head, *place, checkpoint)
-        durable = int(checkpoint.offset) if is_known else 0
-        if not lib.el_head_is_trusted(head, boot_id(), *place):
-            return HeadState(durable, None, 0, 0)
-        lib.el_head_active_segment(head, base, position)
-        return HeadState(durable, int(lib.el_head_end_offset(head)), int(base[0]), int(position[0]))
-    finally:
-        lib.el_head_unmap(head)

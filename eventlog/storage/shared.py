@@ -7,7 +7,6 @@ who initialises a page that is not of this boot, or the last one out. Source of 
 from __future__ import annotations
 
 import fcntl
-import functools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,14 +17,6 @@ from eventlog._native import ffi, lib
 from eventlog.access import make_room_to_map, new_file, open_file_into
 from eventlog.errors import LockTimeoutError, StoreReplacedError, tells_failures
 from eventlog.storage.file_locks import attempts, lock_within
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-@functools.cache
-def boot_id() -> bytes:
-    """16 bytes that are the same until the machine starts anew."""
-    return bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))
 
 
 @tells_failures()

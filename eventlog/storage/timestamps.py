@@ -9,7 +9,8 @@ from eventlog.storage import index, names
 from eventlog.storage.headers import behind
 from eventlog.storage.index import TimeIndexEntry
 from eventlog.storage.inspection import end_of_named_batch, names_its_batch
-from eventlog.storage.reader import LogReader, SegmentList
+from eventlog.storage.reader import LogReader
+from eventlog.storage.segment_list import SegmentList
 
 _CHUNK_RECORDS = 500
 

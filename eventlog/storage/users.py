@@ -22,8 +22,8 @@ from eventlog._native import lib
 from eventlog.access import new_file, open_file_into
 from eventlog.errors import StoreOpenError
 from eventlog.storage import files, names
+from eventlog.storage.boot import boot_id
 from eventlog.storage.file_locks import lock_holders, lock_within
-from eventlog.storage.shared import boot_id
 
 _NAMESPACES = Path("/proc/self/ns")
 _NO_SUCH_NAMESPACE = "none"  # the kernel knows no such namespaces: all processes are in one
