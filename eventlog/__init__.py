@@ -51,11 +51,11 @@ if TYPE_CHECKING:
     from eventlog.producer.receipt import Receipt
     from eventlog.records.columns import BytesColumn, Columns
     from eventlog.records.record import Record, TopicPartition
-    from eventlog.storage.compaction import Compacted
-    from eventlog.storage.glance import PartitionOffsets, PartitionSize
-    from eventlog.storage.inspection import Problem, VerifyReport
-    from eventlog.storage.partition import Partition
-    from eventlog.storage.recovery import RecoveryReport
+    from eventlog.storage.cleaning.compaction import Compacted
+    from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
+    from eventlog.storage.partition.partition import Partition
+    from eventlog.storage.segments.inspection import Problem, VerifyReport
+    from eventlog.storage.segments.recovery import RecoveryReport
     from eventlog.views.activity import Activity, GroupActivity, TopicActivity
     from eventlog.views.metrics import Metric, Metrics, Sample
     from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
@@ -80,11 +80,11 @@ _MODULES = {
     "producer.receipt": ("Receipt",),
     "records.columns": ("BytesColumn", "Columns"),
     "records.record": ("Record", "TopicPartition"),
-    "storage.compaction": ("Compacted",),
-    "storage.glance": ("PartitionOffsets", "PartitionSize"),
-    "storage.inspection": ("Problem", "VerifyReport"),
-    "storage.partition": ("Partition",),
-    "storage.recovery": ("RecoveryReport",),
+    "storage.cleaning.compaction": ("Compacted",),
+    "storage.mapped.glance": ("PartitionOffsets", "PartitionSize"),
+    "storage.segments.inspection": ("Problem", "VerifyReport"),
+    "storage.partition.partition": ("Partition",),
+    "storage.segments.recovery": ("RecoveryReport",),
     "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
     "views.metrics": ("Metric", "Metrics", "Sample"),
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),

@@ -34,17 +34,17 @@ from eventlog.options import (
     check_topic_name,
     parse_changes,
 )
-from eventlog.storage import files, names
-from eventlog.storage.flusher import Flusher
-from eventlog.storage.gate import Gate
-from eventlog.storage.glance import PartitionOffsets, PartitionSize, glance, glance_size
-from eventlog.storage.inspection import VerifyReport
-from eventlog.storage.limits import change_settings_of
-from eventlog.storage.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
-from eventlog.storage.recovery import create_partition, is_created
-from eventlog.storage.segments_lock import segments_locked
-from eventlog.storage.store import StoreDirectory, complete_store, existing_partitions, failures_named
-from eventlog.storage.verification import verify
+from eventlog.storage.mapped.gate import Gate
+from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize, glance, glance_size
+from eventlog.storage.mapped.limits import change_settings_of
+from eventlog.storage.partition.flusher import Flusher
+from eventlog.storage.partition.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
+from eventlog.storage.partition.verification import verify
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.inspection import VerifyReport
+from eventlog.storage.segments.lock import segments_locked
+from eventlog.storage.segments.recovery import create_partition, is_created
+from eventlog.storage.segments.store import StoreDirectory, complete_store, existing_partitions, failures_named
 from eventlog.waiting import Flag, Signals
 
 

@@ -9,7 +9,7 @@ from eventlog.aio.hub import Hub, Turns
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record
-from eventlog.storage.partition import Partition, append_at_once, await_record, nothing_up_to
+from eventlog.storage.partition.partition import Partition, append_at_once, await_record, nothing_up_to
 from eventlog.waiting import Awaited
 
 _AT_ONCE_BYTES_MAX = 64 * 1024

@@ -17,8 +17,8 @@ from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
     from eventlog import Partition, Record
-    from eventlog.storage.index import IndexEntry, TimeIndexEntry
-    from eventlog.storage.inspection import BatchInfo
+    from eventlog.storage.segments.index import IndexEntry, TimeIndexEntry
+    from eventlog.storage.segments.inspection import BatchInfo
 
 _VALUE_CHARACTERS = 60
 _EPOCHS = "leader-epoch-checkpoint"
@@ -113,8 +113,8 @@ def _kind_of(path: Path) -> str:
 
 
 def _dump_partition(partition: Partition, view: _View, first_offset: int | None) -> None:
-    from eventlog.storage.inspection import segments_from
-    from eventlog.storage.partition import check_offset_within
+    from eventlog.storage.partition.partition import check_offset_within
+    from eventlog.storage.segments.inspection import segments_from
 
     if first_offset is not None:
         check_offset_within(partition, first_offset)
@@ -147,7 +147,7 @@ def _write_batch_head(view: _View) -> None:
 
 
 def _dump_batches(path: Path, view: _View) -> None:
-    from eventlog.storage.inspection import iterate_batches, position_near
+    from eventlog.storage.segments.inspection import iterate_batches, position_near
 
     _write_batch_head(view)
     mismatches = 0
@@ -164,7 +164,7 @@ def _dump_batches(path: Path, view: _View) -> None:
 
 
 def _dump_records(path: Path, view: _View) -> None:
-    from eventlog.storage.inspection import iterate_records, position_near
+    from eventlog.storage.segments.inspection import iterate_records, position_near
 
     _write_batch_head(view)
     start = position_near(path, view.first_offset) if view.first_offset else 0
@@ -253,7 +253,7 @@ def _shown(data: bytes | None) -> str:
 
 
 def _dump_entries(path: Path, view: _View) -> None:
-    from eventlog.storage.inspection import iterate_index, iterate_time_index, names_its_batch
+    from eventlog.storage.segments.inspection import iterate_index, iterate_time_index, names_its_batch
 
     is_time = view.kind == ".timeindex"
     if not view.as_json:
@@ -277,7 +277,7 @@ def _dump_entries(path: Path, view: _View) -> None:
 
 
 def _write_entry(path: Path, entry: IndexEntry | TimeIndexEntry, view: _View, is_right: bool | None) -> None:
-    from eventlog.storage.index import IndexEntry
+    from eventlog.storage.segments.index import IndexEntry
 
     if view.as_json:
         kind = "index" if isinstance(entry, IndexEntry) else "time_index"
@@ -289,7 +289,7 @@ def _write_entry(path: Path, entry: IndexEntry | TimeIndexEntry, view: _View, is
 
 
 def _dump_epochs(path: Path, view: _View) -> None:
-    from eventlog.storage.inspection import iterate_epochs
+    from eventlog.storage.segments.inspection import iterate_epochs
 
     if not view.as_json:
         output.write_line(f"{'EPOCH':>10}  {'START':>20}")

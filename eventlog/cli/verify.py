@@ -11,7 +11,7 @@ from eventlog.cli import output
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
-    from eventlog.storage.inspection import VerifyReport
+    from eventlog.storage.segments.inspection import VerifyReport
 
 _HEADERS = ("PARTITION", "SEGMENTS", "BATCHES", "RECORDS", "BYTES", "PROBLEMS")
 

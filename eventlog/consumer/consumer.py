@@ -42,7 +42,7 @@ from eventlog.holding import Trying
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, commit_all
+from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, Ack, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500

@@ -14,9 +14,9 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.records.record import Record, TopicPartition
-from eventlog.storage.acks import Ack
-from eventlog.storage.partition import Partition, await_record, check_offset_within, open_reader
-from eventlog.storage.reader import LogReader
+from eventlog.storage.mapped.acks import Ack
+from eventlog.storage.partition.partition import Partition, await_record, check_offset_within, open_reader
+from eventlog.storage.partition.reader import LogReader
 from eventlog.waiting import Awaited
 
 _log = logging.getLogger("eventlog")

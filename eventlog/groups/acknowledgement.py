@@ -7,7 +7,7 @@ import time
 from eventlog.errors import GroupNotFoundError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
-from eventlog.storage.partition import Partition
+from eventlog.storage.partition.partition import Partition
 from eventlog.waiting import Awaited, wait_for_any
 
 

@@ -19,8 +19,8 @@ from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
-from eventlog.storage import names
-from eventlog.storage.acks import SEATS
+from eventlog.storage.mapped.acks import SEATS
+from eventlog.storage.segments import names
 
 
 class JoinRequest(NamedTuple):

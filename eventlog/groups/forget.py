@@ -12,8 +12,8 @@ from eventlog.groups import coordinator
 from eventlog.groups.rebalance import next_generation, subscribed_topics
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
-from eventlog.storage import names
-from eventlog.storage.acks import NOTHING_COMMITTED
+from eventlog.storage.mapped.acks import NOTHING_COMMITTED
+from eventlog.storage.segments import names
 
 
 def forget_topic(groups: Groups, topic: str) -> None:

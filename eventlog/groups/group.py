@@ -16,9 +16,9 @@ from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.glance import PartitionOffsets
-from eventlog.storage.glimpse import Ends
-from eventlog.storage.partition import check_offset_within
+from eventlog.storage.mapped.glance import PartitionOffsets
+from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.partition.partition import check_offset_within
 
 
 class GroupMember(NamedTuple):

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from eventlog.access import open_file
 from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, tells_failures
-from eventlog.storage import files
-from eventlog.storage.file_locks import attempts
+from eventlog.storage.segments import files
+from eventlog.storage.segments.file_locks import attempts
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 

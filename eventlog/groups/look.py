@@ -10,10 +10,10 @@ from eventlog.catalog.offsets import StoredOffset
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage import names
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, glance_slots
-from eventlog.storage.glance import PartitionOffsets
-from eventlog.storage.glimpse import Ends
+from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, glance_slots
+from eventlog.storage.mapped.glance import PartitionOffsets
+from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.segments import names
 
 
 class SeenOffset(NamedTuple):

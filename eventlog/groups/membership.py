@@ -17,7 +17,7 @@ from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
-from eventlog.storage.acks import NOBODY, Ack
+from eventlog.storage.mapped.acks import NOBODY, Ack
 
 
 class Review(NamedTuple):

@@ -9,10 +9,10 @@ from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
+from eventlog.periodic import PeriodicThread
 from eventlog.records.record import TopicPartition
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
-from eventlog.storage.partition import Partition
-from eventlog.storage.periodic import PeriodicThread
+from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
+from eventlog.storage.partition.partition import Partition
 
 
 def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:

@@ -11,9 +11,9 @@ from eventlog.errors import EventLogError
 from eventlog.groups.look import GroupLook, SeenOffset
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED
-from eventlog.storage.glance import PartitionOffsets
-from eventlog.storage.glimpse import Ends, glimpse
+from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED
+from eventlog.storage.mapped.glance import PartitionOffsets
+from eventlog.storage.partition.glimpse import Ends, glimpse
 
 _WINDOW_MS = 60_000
 _SAMPLE_MS_MIN = 1000  # a rate over less says little

@@ -13,7 +13,7 @@ from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.holding import entered_once
 from eventlog.log import Internals
-from eventlog.storage import names
+from eventlog.storage.segments import names
 
 
 class Groups:

@@ -10,8 +10,8 @@ from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError, LockTimeoutError
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage import names
-from eventlog.storage.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored, none_if_nothing
+from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored, none_if_nothing
+from eventlog.storage.segments import names
 
 
 class GroupTable:

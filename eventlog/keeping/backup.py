@@ -22,8 +22,8 @@ from eventlog.groups.registry import Groups
 from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, begin_manifest, write_manifest
 from eventlog.keeping.places import fill_new_directory
 from eventlog.log import Log, internals
-from eventlog.storage import files, names
-from eventlog.storage.copying import CopiedPartition, checksum, copy_partition
+from eventlog.storage.cleaning.copying import CopiedPartition, checksum, copy_partition
+from eventlog.storage.segments import files, names
 
 _ATTEMPTS = 5
 

@@ -22,18 +22,18 @@ from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.keeping.group_health import check_group
 from eventlog.options import check_bool
-from eventlog.storage import files, names
-from eventlog.storage.continuity import missing_segment
-from eventlog.storage.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
-from eventlog.storage.file_locks import lock_holders
-from eventlog.storage.gate import gate_holder
-from eventlog.storage.glance import glance, trusted_head
-from eventlog.storage.inspection import verify_partition
-from eventlog.storage.limits import is_told
-from eventlog.storage.plausibility import has_its_segments
-from eventlog.storage.poison import DAMAGED
-from eventlog.storage.start import start_of
-from eventlog.storage.store import StoreDirectory
+from eventlog.storage.mapped.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
+from eventlog.storage.mapped.gate import gate_holder
+from eventlog.storage.mapped.glance import glance, trusted_head
+from eventlog.storage.mapped.limits import is_told
+from eventlog.storage.mapped.plausibility import has_its_segments
+from eventlog.storage.mapped.poison import DAMAGED
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.continuity import missing_segment
+from eventlog.storage.segments.file_locks import lock_holders
+from eventlog.storage.segments.inspection import verify_partition
+from eventlog.storage.segments.start import start_of
+from eventlog.storage.segments.store import StoreDirectory
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 

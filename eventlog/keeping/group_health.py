@@ -7,10 +7,10 @@ from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.liveness import MemberLocks
-from eventlog.storage import names
-from eventlog.storage.acks import glance_slots, glance_unseen
-from eventlog.storage.glance import glance
-from eventlog.storage.glimpse import Ends
+from eventlog.storage.mapped.acks import glance_slots, glance_unseen
+from eventlog.storage.mapped.glance import glance
+from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.segments import names
 
 _LAG_WITHOUT_MEMBERS = 10_000
 

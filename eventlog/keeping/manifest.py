@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from eventlog.errors import BackupError
 from eventlog.records.checksum import checksum_of
-from eventlog.storage import files, names
+from eventlog.storage.segments import files, names
 
 FORMAT = "eventlog-backup"
 VERSION = 1

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eventlog.errors import BackupError, DiskFullError, is_disk_full
-from eventlog.storage import files
+from eventlog.storage.segments import files
 
 _OF_THE_FILE_SYSTEM = ("lost+found",)
 

@@ -17,25 +17,25 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Internals, Log, internals
 from eventlog.options import TopicConfig, check_bool, check_partition_number, check_topic_name
 from eventlog.records.record import TopicPartition
-from eventlog.storage import files, index, names
-from eventlog.storage.checkpoints import write_checkpoint
-from eventlog.storage.epochs import begin_epoch, read_epochs, write_epochs
-from eventlog.storage.examination import HeadState, look_at_head
-from eventlog.storage.indexing import rebuild_indexes
-from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
-from eventlog.storage.limits import change_settings_of
-from eventlog.storage.partition import parts
-from eventlog.storage.recovery import create_segment
-from eventlog.storage.repairing import (
+from eventlog.storage.mapped.examination import HeadState, look_at_head
+from eventlog.storage.mapped.limits import change_settings_of
+from eventlog.storage.partition.partition import parts
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.checkpoints import write_checkpoint
+from eventlog.storage.segments.epochs import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.segments.indexing import rebuild_indexes
+from eventlog.storage.segments.inspection import Problem, VerifyReport, verify_partition
+from eventlog.storage.segments.lock import segments_locked
+from eventlog.storage.segments.recovery import create_segment
+from eventlog.storage.segments.repairing import (
     SegmentScan,
     keep_aside,
     partition_closed_by_all,
     rewrite_segment,
     scan_segment,
 )
-from eventlog.storage.segments_lock import segments_locked
-from eventlog.storage.start import start_of
-from eventlog.storage.swap import finish_swaps
+from eventlog.storage.segments.start import start_of
+from eventlog.storage.segments.swap import finish_swaps
 
 _INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
 

@@ -12,9 +12,9 @@ from eventlog.errors import BackupError, DiskFullError
 from eventlog.keeping.manifest import Manifest, read_manifest
 from eventlog.keeping.places import check_new_directory, failures_named, fill_new_directory
 from eventlog.keeping.verification import verify_files
-from eventlog.storage import files, names
-from eventlog.storage.copying import copy_file, sync_files
-from eventlog.storage.store import complete_store
+from eventlog.storage.cleaning.copying import copy_file, sync_files
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.store import complete_store
 
 
 @dataclass(frozen=True)

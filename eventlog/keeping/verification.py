@@ -12,9 +12,9 @@ from eventlog.errors import EventLogError
 from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, read_manifest
 from eventlog.keeping.places import failures_named
 from eventlog.records.record import TopicPartition
-from eventlog.storage import names
-from eventlog.storage.copying import checksum
-from eventlog.storage.inspection import Problem, VerifyReport, verify_partition
+from eventlog.storage.cleaning.copying import checksum
+from eventlog.storage.segments import names
+from eventlog.storage.segments.inspection import Problem, VerifyReport, verify_partition
 
 
 def verify_backup(path: str | os.PathLike[str]) -> list[VerifyReport]:

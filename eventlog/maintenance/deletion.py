@@ -7,9 +7,9 @@ from eventlog.errors import failure_of
 from eventlog.groups.forget import forget_topic
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals
-from eventlog.storage import names
-from eventlog.storage.removal import remove_partition
-from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.mapped.removal import remove_partition
+from eventlog.storage.segments import names
+from eventlog.storage.segments.lock import segments_locked
 
 
 def delete_topic(groups: Groups, name: str) -> None:

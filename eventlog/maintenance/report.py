@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from eventlog.storage.compaction import Compacted
+from eventlog.storage.cleaning.compaction import Compacted
 
 
 class HeldBack(NamedTuple):

@@ -16,13 +16,13 @@ from eventlog.groups.registry import Groups
 from eventlog.holding import Holding
 from eventlog.maintenance.deletion import finish_deletion
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
-from eventlog.storage import files, names
-from eventlog.storage.compaction import compact
-from eventlog.storage.file_locks import locked_alone
-from eventlog.storage.partition import Partition, parts
-from eventlog.storage.periodic import PeriodicThread
-from eventlog.storage.rebuilding import find_rotten, rebuild_rotten
-from eventlog.storage.retention import Doomed, delete_doomed, find_doomed
+from eventlog.periodic import PeriodicThread
+from eventlog.storage.cleaning.compaction import compact
+from eventlog.storage.cleaning.retention import Doomed, delete_doomed, find_doomed
+from eventlog.storage.partition.partition import Partition, parts
+from eventlog.storage.partition.rebuilding import find_rotten, rebuild_rotten
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.file_locks import locked_alone
 
 GROUP_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
 

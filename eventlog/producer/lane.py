@@ -21,7 +21,7 @@ from eventlog.producer.native import Append, Gathered
 from eventlog.records.batch import Headers
 from eventlog.records.compression import check_codec
 from eventlog.records.record import TopicPartition
-from eventlog.storage.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
+from eventlog.storage.partition.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
 
 _OVERHEAD_BYTES = lib.EL_GATHERED_OVERHEAD_BYTES
 # What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.

@@ -11,7 +11,7 @@ from eventlog.errors import InvalidTypeError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
-from eventlog.storage.glance import PartitionOffsets, PartitionSize
+from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
 from eventlog.views.groups import GroupLook, look_at_groups, look_at_offsets
 
 

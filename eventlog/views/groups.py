@@ -11,7 +11,7 @@ from eventlog.groups.group import Group, GroupDescription
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
-from eventlog.storage.glance import PartitionOffsets
+from eventlog.storage.mapped.glance import PartitionOffsets
 
 OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 

@@ -14,7 +14,7 @@ from eventlog.errors import TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage import files, names
+from eventlog.storage.segments import files, names
 from eventlog.views.groups import look_at_groups, look_at_offsets
 
 

@@ -11,8 +11,8 @@ from eventlog.errors import CorruptLogError, OffsetOutOfRangeError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.options import Setting
-from eventlog.storage.glance import PartitionOffsets, PartitionSize
-from eventlog.storage.partition import Partition, records_end
+from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
+from eventlog.storage.partition.partition import Partition, records_end
 from eventlog.views.groups import look_at_groups
 
 _RATE_SECONDS = 60

@@ -1,7 +1,7 @@
 /* A gate that one thread of all processes can be inside: a mutex in a mapped file of its own, for what has no better lock.
  *
  * The kernel opens it again when whoever is inside dies. Nothing in the page outlives its users: the first process that maps
- * the file, which SharedFile in eventlog/storage/shared.py finds out, makes it anew. */
+ * the file, which SharedFile in eventlog/storage/mapped/file.py finds out, makes it anew. */
 
 #ifndef EVENTLOG_STORE_GATE_H
 #define EVENTLOG_STORE_GATE_H

@@ -10,7 +10,7 @@ import pytest
 
 import eventlog
 from eventlog import StoreOpenError
-from eventlog.storage import names, users
+from eventlog.storage.segments import names, users
 from tests.support import snapshots, stores
 from tests.support.namespaces import OTHER_CLOCK, OTHER_MOUNTS, OTHER_PROCESSES, run_elsewhere
 from tests.support.stores import TOPIC

@@ -14,7 +14,7 @@ import pytest
 import eventlog
 from eventlog import LockTimeoutError, StoreClosedError
 from eventlog.access import open_file_into
-from eventlog.storage import appender
+from eventlog.storage.partition import appender
 from tests.support import heads, kafka_format, stores, workers
 from tests.support.processes import Interpreter
 

@@ -19,7 +19,7 @@ C_FILES = sorted(path for directory in ("native", "torture") for path in (ROOT /
 FUNCTION_LINES_MAX = 60
 
 # What each layer may import, apart from itself and the leaves.
-LEAVES = {"access", "anchored", "background", "errors", "holding", "nesting", "options", "clock", "waiting"}
+LEAVES = {"access", "anchored", "background", "errors", "holding", "nesting", "options", "periodic", "clock", "waiting"}
 LAYERS = {
     "_native": set(),
     "access": {"_native"},
@@ -41,6 +41,7 @@ LAYERS = {
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},
 }
+STORAGE_WINGS = ["segments", "mapped", "partition", "cleaning"]  # each imports only those before it
 C_LAYERS = {"codec": {"codec"}, "store": {"codec", "store"}, "python": {"codec", "store", "python"}}
 
 
@@ -53,7 +54,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def layer(module: str) -> str:
-    """The layer of a dotted name: "eventlog.storage.names" is in "storage", "eventlog" itself in ""."""
+    """The layer of a dotted name: "eventlog.storage.segments.names" is in "storage", "eventlog" itself in ""."""
     return [*module.split("."), ""][1]
 
 
@@ -77,6 +78,14 @@ def test_imports_run_one_way(path: Path) -> None:
     allowed = LEAVES | {own} | LAYERS.get(own, set())
     wrong = [f"line {line} imports {name or 'eventlog'!r}" for line, name in imported_layers(path) if name not in allowed]
     assert not wrong
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "storage").rglob("*/*.py")), ids=identify)
+def test_a_wing_of_storage_imports_only_those_before_it(path: Path) -> None:
+    allowed = STORAGE_WINGS[: STORAGE_WINGS.index(path.parent.name) + 1]
+    modules = [node.module or "" for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+    wings = [f"{module}.".split(".")[2] for module in modules if module.startswith("eventlog.storage")]
+    assert not [wing for wing in wings if wing not in allowed]
 
 
 @pytest.mark.parametrize("path", PYTHON_FILES, ids=identify)

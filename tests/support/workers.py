@@ -25,7 +25,7 @@ from typing import Any
 import eventlog
 from eventlog import EventLog, EventLogError, Partition, TopicExistsError
 from eventlog.log import internals
-from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.segments.lock import segments_locked
 from tests.support import heads, payloads
 from tests.support.stores import TOPIC, head_file, segments
 

@@ -15,7 +15,7 @@ import eventlog.aio
 from eventlog.aio import AsyncEventLog
 from eventlog.log import Log
 from eventlog.producer.lane import Lane
-from eventlog.storage.appender import Appender
+from eventlog.storage.partition.appender import Appender
 from eventlog.waiting import Sleepers
 from tests.support import stores, workers
 from tests.support.processes import Interpreter

@@ -18,7 +18,7 @@ from eventlog.catalog import offsets
 from eventlog.clock import now_ms
 from eventlog.groups import coordinator, forget
 from eventlog.groups.membership import Membership
-from eventlog.storage.acks import AckTable
+from eventlog.storage.mapped.acks import AckTable
 from tests.support.stores import TOPIC
 
 GROUP = "billing"

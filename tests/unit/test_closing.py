@@ -16,10 +16,10 @@ import pytest
 import eventlog
 from eventlog import ConcurrentUseError, EventLog, RebalanceListener, ThreadStartError
 from eventlog import log as log_module
+from eventlog.periodic import PeriodicThread
 from eventlog.producer.lane import Lane
-from eventlog.storage import appender
-from eventlog.storage.partition import Partition, let_go_of_old_files
-from eventlog.storage.periodic import PeriodicThread
+from eventlog.storage.partition import appender
+from eventlog.storage.partition.partition import Partition, let_go_of_old_files
 from tests.support import stores
 from tests.support.descriptors import open_files
 

@@ -11,9 +11,9 @@ import pytest
 import eventlog
 from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition, storage
 from eventlog.clock import now_ms
-from eventlog.storage import compaction
-from eventlog.storage.cleaner import Cleaner
-from eventlog.storage.retention import time_written
+from eventlog.storage.cleaning import compaction
+from eventlog.storage.cleaning.cleaner import Cleaner
+from eventlog.storage.cleaning.retention import time_written
 from tests.support import kafka_format, stores
 from tests.support.heads import simulate_reboot
 
@@ -264,7 +264,7 @@ def test_little_memory_takes_more_passes_and_gives_the_same(log: EventLog, store
     partition = stores.open_partition(log)
     fill(partition, 3000, 400)
     before = stores.everything(partition)
-    parts_of = eventlog.storage.partition.parts(partition)
+    parts_of = eventlog.storage.partition.partition.parts(partition)
     settings = log.topic(stores.TOPIC).settings()
     done = compaction.compact(parts_of, settings, 0, memory_bytes=100 * 24)
     assert done is not None and done.end_offset == sealed_end(store)

@@ -23,7 +23,7 @@ from eventlog import (
     UnsupportedCodecError,
 )
 from eventlog.records import compression
-from eventlog.storage.inspection import BatchInfo, iterate_batches
+from eventlog.storage.segments.inspection import BatchInfo, iterate_batches
 from tests.support import stores
 
 CODECS = ["gzip", "snappy", "lz4", "zstd"]

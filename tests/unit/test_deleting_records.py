@@ -10,7 +10,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, OffsetOutOfRangeError, Partition, TopicPartition
-from eventlog.storage import deletion
+from eventlog.storage.partition import deletion
 from tests.support import stores
 from tests.support.heads import simulate_reboot
 

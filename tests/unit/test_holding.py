@@ -15,8 +15,8 @@ import pytest
 from eventlog._native import lib
 from eventlog.access import new_file, open_file_into
 from eventlog.holding import Holding
-from eventlog.storage.file_locks import locked_alone
-from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.segments.file_locks import locked_alone
+from eventlog.storage.segments.lock import segments_locked
 from tests.support.descriptors import open_files
 
 ROUNDS = 3000

@@ -8,7 +8,7 @@ import pytest
 
 import eventlog
 from eventlog import CorruptLogError
-from eventlog.storage.indexing import rebuild_indexes
+from eventlog.storage.segments.indexing import rebuild_indexes
 from tests.support import stores
 
 _INTERVAL_BYTES = 256

@@ -14,7 +14,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, StoreOpenError
-from eventlog.storage import files
+from eventlog.storage.segments import files
 from tests.support import snapshots, stores, workers
 from tests.support.heads import MappedHead
 from tests.support.processes import Worker

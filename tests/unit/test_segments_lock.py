@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eventlog import LockTimeoutError
-from eventlog.storage.segments_lock import segments_locked
+from eventlog.storage.segments.lock import segments_locked
 from tests.support import workers
 from tests.support.processes import Interpreter
 

@@ -13,7 +13,7 @@ import pytest
 
 import eventlog
 from eventlog import InvalidArgumentError
-from eventlog.storage import partition as partition_module
+from eventlog.storage.partition import partition as partition_module
 from tests.support import stores
 
 

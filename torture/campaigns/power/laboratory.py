@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.storage.boot import boot_id
+from eventlog.storage.segments.boot import boot_id
 from torture.campaigns.power import recording, workloads
 from torture.campaigns.power.disk import Disk
 from torture.campaigns.power.examination import examine

@@ -1,0 +1,1 @@
+"""Retention and compaction: what goes from a partition, and how."""

@@ -1,0 +1,286 @@
+"""One pass of compaction: the latest offset of each key is noted, and segments are written anew without what is superseded.
+
+Records of aborted transactions supersede nothing, and go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from eventlog._native import ffi, lib
+from eventlog.access import open_file
+from eventlog.options import TopicConfig
+from eventlog.records.compression import compress, decompress
+from eventlog.storage.cleaning.retention import Segment
+from eventlog.storage.cleaning.transactions import AbortedList
+from eventlog.storage.partition.parts import Parts
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.damage import damaged, wrong_batch
+from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
+from eventlog.storage.segments.swap import swap
+
+TIME_MAX = 2**63 - 1
+
+_BLOCK_BYTES = 2**20
+_KEY_BYTES = int(ffi.sizeof("el_key_offset"))
+_RECORD_BYTES_MIN = 8  # a keyed record takes more
+_KEYS_MIN = 64  # el_offset_map wants at least 8
+_COMPRESSION = 0x07
+_HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
+
+# What is done with a run of whole, uncompressed batches: a status, and how many bytes of it are done with.
+_Plain = Callable[[Any, int], tuple[int, int]]
+# What is done with one batch that was compressed: its header, its bytes, its records.
+_Compressed = Callable[[Any, bytes, bytes], int]
+
+
+class _LatestOffsets:
+    """The latest offset of each key. `native` is the `el_offset_map`."""
+
+    def __init__(self, keys: int, first_offset: int, aborted: AbortedList) -> None:
+        self._aborted = aborted
+        self._entries = ffi.new("el_key_offset[]", keys)
+        self._consumed = ffi.new("size_t *")
+        self.native: Any = ffi.new("el_offset_map *")
+        self.native.entries = self._entries
+        self.native.capacity = keys
+        self.native.secret = [int.from_bytes(os.urandom(8), "big") for _ in range(2)]
+        self.native.first_offset = self.native.end_offset = first_offset
+        self.native.aborted = aborted.native[0]
+
+    def note_plain(self, block: Any, length: int) -> tuple[int, int]:
+        """Note the records of whole batches."""
+        status = lib.el_offset_map_note_batches(self.native, block, length, self._consumed)
+        return status, self._consumed[0]
+
+    def note_compressed(self, batch: Any, data: bytes, section: bytes) -> int:
+        """Note the records of one batch."""
+        return int(lib.el_offset_map_note(self.native, batch, ffi.from_buffer("uint8_t[]", section), len(section)))
+
+
+def _note_keys(
+    segments: Sequence[Segment], first_dirty: int, aborted: AbortedList, memory_bytes: int
+) -> _LatestOffsets:
+    """The latest offset of each key from `first_dirty` on, up to the end of the last segment, or as far as memory goes."""
+    dirty = [segment for segment in segments if segment.end_offset > first_dirty]
+    keys_max = sum(segment.size_bytes for segment in dirty) // _RECORD_BYTES_MIN
+    latest = _LatestOffsets(max(_KEYS_MIN, min(keys_max * 8 // 7, memory_bytes // _KEY_BYTES)), first_dirty, aborted)
+    for segment in dirty:
+        if not _go_through(segment, latest.native, latest.note_plain, latest.note_compressed):
+            break
+        check_end(segment.path, latest.native.next_offset, segment.end_offset)
+        latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
+    return latest
+
+
+def _go_through(segment: Segment, state: Any, plain: _Plain, compressed: _Compressed) -> bool:
+    """Hand over all batches of a segment; False once one of the functions has no room. Raises `CorruptLogError`.
+
+    `state` is the native struct that knows the `next_offset`."""
+    path, size, position, block_bytes = segment.path, segment.size_bytes, 0, _BLOCK_BYTES
+    with open(path, "rb") as file:
+        while position < size:
+            data = files.read_at(file.fileno(), min(block_bytes, size - position), position)
+            status, consumed = plain(ffi.from_buffer("uint8_t[]", data), len(data))
+            position += consumed
+            block_bytes = _BLOCK_BYTES
+            if status == lib.EL_COMPACT_COMPRESSED:
+                batch, whole, section = _decompressed(path, data[consumed:], position)
+                status = compressed(batch, whole, section)
+                position += len(whole) if status == lib.EL_CODEC_OK else 0
+            elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
+                block_bytes = needed_bytes(path, data, position, size, max(segment.base_offset, state.next_offset))
+            if status == lib.EL_COMPACT_FULL:
+                return False
+            if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
+                raise wrong_batch(path, position, status, max(segment.base_offset, state.next_offset))
+    return True
+
+
+def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
+    """The header of the compressed batch that `data` begins with, the batch alone, and its records."""
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    whole = data[: batch.size_bytes]
+    try:
+        section = decompress(batch.attributes & _COMPRESSION, whole[_HEADER_BYTES:])
+    except ValueError as error:
+        raise damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
+    if status != lib.EL_CODEC_OK:
+        raise damaged(path, position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return batch, whole, section
+
+
+class _Counted:
+    """What would be written."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+    def add(self, block: Any, length: int) -> None:
+        """Count whole batches."""
+        self.size_bytes += length
+
+
+class _CleanedSegment:
+    """The files of a segment that is being written."""
+
+    def __init__(self, directory: Path, base_offset: int, interval_bytes: int) -> None:
+        self.size_bytes = 0
+        self._directory = directory
+        self._base_offset = base_offset
+        self._indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
+        self._log = _create(names.cleaned_file(directory, base_offset))
+
+    def add(self, block: Any, length: int) -> None:
+        """Append whole batches."""
+        self._log.write(ffi.buffer(block, length))
+        self.size_bytes += length
+        self._indexes.add(block, length, length // _HEADER_BYTES)
+
+    def finish(self) -> None:
+        """Bring everything to the disk."""
+        self._indexes.seal()
+        _sync(self._log)
+        for suffix, entries in (
+            (names.INDEX_SUFFIX, self._indexes.entries),
+            (names.TIME_INDEX_SUFFIX, self._indexes.time_entries),
+        ):
+            file = _create(names.cleaned_file(self._directory, self._base_offset, suffix))
+            file.write(entries)
+            _sync(file)
+        files.sync_directory(self._directory)
+
+    def discard(self) -> None:
+        """Leave nothing behind, unless the files are about to take the place of others: who locks these next ends that."""
+        with suppress(OSError):  # what is left in the buffer of a failed write
+            self._log.close()
+        if files.is_there(names.swap_file(self._directory, self._base_offset)):
+            return
+        for suffix in names.SEGMENT_SUFFIXES:
+            names.cleaned_file(self._directory, self._base_offset, suffix).unlink(missing_ok=True)
+
+
+def _create(path: Path) -> BinaryIO:
+    return open(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
+
+
+def _sync(file: BinaryIO) -> None:
+    with file:
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Cleaner:
+    """One pass over sealed segments of a partition: records before `first_dirty` were compacted earlier, and supersede none.
+
+    Making it notes the keys, as far as the memory goes. `native` is the `el_compaction`. Raises `CorruptLogError`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: TopicConfig,
+        now_ms: int,
+        segments: Sequence[Segment],
+        first_dirty: int,
+        aborted: AbortedList,
+        memory_bytes: int,
+    ) -> None:
+        self._parts = parts
+        self._latest = latest = _note_keys(segments, first_dirty, aborted, memory_bytes)
+        self._segments = [segment for segment in segments if segment.base_offset < latest.native.end_offset]
+        self._segment_bytes = settings.number("segment.bytes")
+        self._interval_bytes = settings.number("index.interval.bytes")
+        self.native: Any = ffi.new("el_compaction *")
+        self.native.map = latest.native
+        self.native.now = now_ms
+        self.native.new_horizon = min(now_ms + settings.number("delete.retention.ms"), TIME_MAX)
+        self.native.earliest_horizon = TIME_MAX
+
+    @property
+    def end_offset(self) -> int:
+        """Everything before it is compacted by this pass."""
+        return int(self._latest.native.end_offset)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the segments have that it goes through."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    def count(self) -> int:
+        """How many bytes would stay of the segments."""
+        counted = _Counted()
+        for segment in self._segments:
+            _go_through(segment, self.native, *self._writers(counted))
+            check_end(segment.path, self.native.next_offset, segment.end_offset)
+        return counted.size_bytes
+
+    def write_anew(self) -> None:
+        """Write the segments anew, neighbours together as long as what becomes of them fits into one."""
+        remaining = list(self._segments)
+        while remaining:
+            cleaned = _CleanedSegment(self._parts.directory, remaining[0].base_offset, self._interval_bytes)
+            try:
+                group, is_changed = self._write_group(remaining, cleaned)
+                is_in_place = is_changed and self._put_in_place(group, cleaned)
+            except BaseException:
+                cleaned.discard()
+                raise
+            if not is_in_place:
+                cleaned.discard()
+            del remaining[: len(group)]
+
+    def _write_group(self, segments: Sequence[Segment], cleaned: _CleanedSegment) -> tuple[Sequence[Segment], bool]:
+        """Write as many of these segments as fit; which these are, and whether that changes anything."""
+        changed_before = self.native.batches_changed
+        group: list[Segment] = []
+        for segment in segments:
+            is_far = segment.end_offset - segments[0].base_offset > index.OFFSETS_MAX
+            if group and (is_far or cleaned.size_bytes + segment.size_bytes > self._segment_bytes):
+                break
+            _go_through(segment, self.native, *self._writers(cleaned))
+            check_end(segment.path, self.native.next_offset, segment.end_offset)
+            group.append(segment)
+        return group, len(group) > 1 or self.native.batches_changed > changed_before
+
+    def _put_in_place(self, group: Sequence[Segment], cleaned: _CleanedSegment) -> bool:
+        cleaned.finish()
+        with self._parts.locked():
+            if not all(files.is_there(segment.path) for segment in group):
+                return False  # retention, or somebody's request, has deleted records meanwhile
+            lib.el_head_allow_gaps(self._parts.head.pointer)  # first: no reader may take the gaps for damage
+            swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
+            lib.el_head_segments_changed(self._parts.head.pointer)
+        return True
+
+    def _writers(self, cleaned: _CleanedSegment | _Counted) -> tuple[_Plain, _Compressed]:
+        consumed, produced, kept = ffi.new("size_t *"), ffi.new("size_t *"), ffi.new("el_batch *")
+
+        def write_plain(block: Any, length: int) -> tuple[int, int]:
+            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * length)
+            status = lib.el_compact_batches(self.native, block, length, out, consumed, produced)
+            cleaned.add(out, produced[0])
+            return status, consumed[0]
+
+        def write_compressed(batch: Any, whole: bytes, section: bytes) -> int:
+            out = ffi.new("uint8_t[]", lib.EL_COMPACT_GROWTH * len(section))
+            records = ffi.from_buffer("uint8_t[]", section)
+            changed = lib.el_compact_records(self.native, batch, records, len(section), out, kept)
+            if changed < 0:
+                return int(lib.EL_CODEC_BAD_OFFSET)
+            if changed == 0:
+                cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
+            elif kept.record_count > 0:
+                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - _HEADER_BYTES)))
+                kept.size_bytes = _HEADER_BYTES + len(compressed)
+                data = ffi.new("uint8_t[]", bytes(_HEADER_BYTES) + compressed)
+                lib.el_batch_seal(data, kept)
+                cleaned.add(data, kept.size_bytes)
+            return int(lib.EL_CODEC_OK)
+
+        return write_plain, write_compressed

@@ -1,0 +1,147 @@
+"""Which segments may go: by age, by size, and because every group has acknowledged them.
+
+A rule gives an offset; what lies before the largest of them goes, in whole segments. Source of the rules: Kafka's
+UnifiedLog.deleteRetentionMsBreachedSegments and deleteRetentionSizeBreachedSegments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from eventlog._native import lib
+from eventlog.options import TopicConfig
+from eventlog.storage.partition.deletion import Deleted, delete_before
+from eventlog.storage.partition.parts import Parts
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.headers import largest_timestamp
+
+KEEP = -1
+
+
+class Segment(NamedTuple):
+    """A segment with at least one batch; `timestamp` is the largest in it that is known without reading it, -1: none is."""
+
+    path: Path
+    base_offset: int
+    end_offset: int
+    size_bytes: int
+    timestamp: int
+    is_active: bool
+
+
+def list_segments(parts: Parts) -> list[Segment]:
+    """The segments of a partition in order; the last one takes appends."""
+    tail = parts.appender.tail()
+    bases = [base for base in files.segment_bases(parts.directory) if base < tail.segment_base]
+    segments = []
+    for base, following in pairwise([*bases, tail.segment_base]):
+        path = names.segment_file(parts.directory, base)
+        entry = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
+        timestamp = entry.timestamp if entry is not None else -1
+        segments.append(Segment(path, base, following, files.size_of(path), timestamp, False))
+    path = names.segment_file(parts.directory, tail.segment_base)
+    return [*segments, Segment(path, tail.segment_base, tail.end_offset, tail.position, tail.max_timestamp, True)]
+
+
+class Doomed(NamedTuple):
+    """What the settings no longer keep: everything before `offset`, by the setting `reason`, which goes furthest.
+
+    `segments` go as a whole, with `size_bytes` of batches; `records` is how many offsets lie in them. `newest_ms` is the
+    largest timestamp that their indexes know of, in milliseconds since the epoch, None if there is none."""
+
+    reason: str
+    offset: int
+    segments: int
+    records: int
+    size_bytes: int
+    newest_ms: int | None
+
+
+def find_doomed(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
+    """What of a partition is to go; None: nothing is. That is also what a deletion that was killed has left before the start.
+
+    Everything before `acknowledged` was acknowledged by every group; None: that is no reason to delete anything."""
+    segments = list_segments(parts)
+    offsets = {"log.start.offset": behind(segments, int(lib.el_head_start_offset(parts.head.pointer)))}
+    if "delete" in settings.text("cleanup.policy"):
+        offsets |= {
+            "retention.ms": expired(segments, settings.number("retention.ms"), now_ms),
+            "retention.bytes": oversize(segments, settings.number("retention.bytes")),
+            "retention.acked": KEEP if acknowledged is None else behind(segments, acknowledged),
+        }
+    reason = max(offsets, key=lambda name: offsets[name])
+    offset = offsets[reason]
+    going = [segment for segment in segments if segment.end_offset <= offset]
+    if not going:
+        return None
+    newest = max(segment.timestamp for segment in going)
+    records = max(0, offset - max(int(lib.el_head_start_offset(parts.head.pointer)), going[0].base_offset))
+    size_bytes = sum(segment.size_bytes for segment in going)
+    return Doomed(reason, offset, len(going), records, size_bytes, newest if newest >= 0 else None)
+
+
+def delete_doomed(parts: Parts, doomed: Doomed) -> Deleted:
+    """Delete it. Raises `LockTimeoutError`, `DiskFullError`, `CorruptLogError`."""
+    parts.appender.flush(doomed.offset)  # no power cut may leave the log shorter than its start
+    with parts.locked():
+        return delete_before(parts, doomed.offset)
+
+
+def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
+    """Up to where all records are older than that."""
+    end = KEEP
+    for segment in segments if retention_ms >= 0 else ():
+        limit = now_ms - retention_ms
+        # The index may have lost entries, but only the file tells whether it is old as a whole.
+        if segment.size_bytes == 0 and segment.is_active:
+            break
+        if segment.timestamp >= limit or _timestamp_of(segment) >= limit:
+            break
+        end = segment.end_offset
+    return end
+
+
+def _timestamp_of(segment: Segment) -> int:
+    """The largest timestamp, as the file itself tells; -1 if it was deleted just now."""
+    try:
+        return latest_ms(segment if segment.is_active else segment._replace(timestamp=largest_timestamp(segment.path)))
+    except FileNotFoundError:
+        return -1
+
+
+def latest_ms(segment: Segment) -> int:
+    """The largest timestamp; when the file was written if its records have none, as in Kafka. Raises `FileNotFoundError`."""
+    return segment.timestamp if segment.timestamp >= 0 else time_written(segment.path)
+
+
+def time_written(path: Path) -> int:
+    """When a file was written last, in milliseconds since the epoch."""
+    return os.stat(path).st_mtime_ns // 1_000_000
+
+
+def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
+    """Up to where deleting leaves no less than that many bytes."""
+    end = KEEP
+    surplus = sum(segment.size_bytes for segment in segments) - retention_bytes
+    for segment in segments if retention_bytes >= 0 else ():
+        if surplus < segment.size_bytes or (segment.is_active and segment.size_bytes == 0):
+            break
+        surplus -= segment.size_bytes
+        end = segment.end_offset
+    return end
+
+
+def behind(segments: Sequence[Segment], offset: int) -> int:
+    """Up to where whole segments lie before an offset."""
+    end = KEEP
+    for segment in segments:
+        if segment.end_offset > offset or (segment.is_active and segment.size_bytes == 0):
+            break
+        end = segment.end_offset
+    return end
+
+

@@ -1,0 +1,66 @@
+"""Transactions that a broker's producers have written: which were aborted, and up to where all of them have ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.storage.cleaning.retention import Segment
+from eventlog.storage.segments import files
+from eventlog.storage.segments.damage import wrong_batch
+from eventlog.storage.segments.headers import needed_bytes
+
+_BLOCK_BYTES = 4 * 2**20
+_STEPS = 4096
+
+
+class Transactions(NamedTuple):
+    """The transactions in some segments. `aborted` has producer, first offset and offset of the marker of each that was
+    aborted; every transaction that has begun before `stable_offset` has ended."""
+
+    aborted: Sequence[tuple[int, int, int]]
+    stable_offset: int
+
+
+class AbortedList:
+    """Aborted transactions for native code. `native` is the `el_aborted_list`."""
+
+    def __init__(self, aborted: Sequence[tuple[int, int, int]]) -> None:
+        self._entries = ffi.new("el_aborted[]", sorted(aborted, key=lambda each: (each[0], each[2])))
+        self.native: Any = ffi.new("el_aborted_list *", (self._entries, len(aborted)))
+
+
+def find_transactions(segments: Sequence[Segment]) -> Transactions:
+    """The transactions in these segments. Raises `CorruptLogError`."""
+    aborted, began = [], dict[int, int]()
+    for segment in segments:
+        for producer_id, offset, kind in _steps(segment):
+            if kind == lib.EL_TRANSACTION_DATA:
+                began.setdefault(producer_id, offset)
+                continue
+            first_offset = began.pop(producer_id, None)  # None: compaction has taken all of it away
+            if first_offset is not None and kind == lib.EL_TRANSACTION_ABORT:
+                aborted.append((producer_id, first_offset, offset))
+    return Transactions(aborted, min(began.values(), default=sys.maxsize))
+
+
+def _steps(segment: Segment) -> Iterator[tuple[int, int, int]]:
+    """Producer, base offset and kind of each batch of a transaction."""
+    steps, count, consumed = ffi.new("el_transaction_step[]", _STEPS), ffi.new("size_t *"), ffi.new("size_t *")
+    position, block_bytes = 0, _BLOCK_BYTES
+    with open(segment.path, "rb") as file:
+        while position < segment.size_bytes:
+            data = files.read_at(file.fileno(), min(block_bytes, segment.size_bytes - position), position)
+            block, at = ffi.from_buffer("uint8_t[]", data), 0
+            status = lib.EL_CODEC_OK
+            while status == lib.EL_CODEC_OK and at < len(data):
+                status = lib.el_transaction_steps(block + at, len(data) - at, steps, _STEPS, count, consumed)
+                at += consumed[0]
+                yield from ((step.producer_id, step.offset, step.kind) for step in steps[0 : count[0]])
+            position, block_bytes = position + at, _BLOCK_BYTES
+            if at == 0:
+                block_bytes = needed_bytes(segment.path, data, position, segment.size_bytes, segment.base_offset)
+            elif status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
+                raise wrong_batch(segment.path, position, status, segment.base_offset)

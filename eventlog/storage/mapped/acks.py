@@ -1,0 +1,360 @@
+"""The mapped file of a consumer group: who owns which partition, and how far it has acknowledged it.
+
+`native/store/acks.h` draws it. Slots are known by number here; which partition has which is the catalog's to know.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_existing_into
+from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError, StoreClosedError
+from eventlog.storage.mapped.file import SharedFile
+from eventlog.storage.segments import files
+from eventlog.storage.segments.boot import boot_id
+from eventlog.waiting import Awaited, Flag, Signals
+
+NOBODY = 0
+NOTHING_COMMITTED = -1
+SEATS = int(lib.EL_SEATS)
+
+_SLOTS_A_STEP = 32
+_DIRTY_A_CALL = 1024
+_SETTLE_MS = 1000
+
+
+def none_if_nothing(offset: int) -> int | None:
+    """A committed offset as people see it: None while nothing was committed."""
+    return None if offset == NOTHING_COMMITTED else offset
+
+
+class Slots(NamedTuple):
+    """What the slots of a group hold, by slot: committed offsets, when they were committed (ms since the epoch), owners, and
+    the numbers of the transactions whose resets they go by."""
+
+    committed: list[int]
+    committed_ms: list[int]
+    owners: list[int]
+    decided_by: list[int]
+
+
+def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
+    """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
+    since the machine started."""
+    group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES))
+    if group is None:
+        return None
+    columns = [ffi.new("int64_t[]", slots) for _ in Slots._fields]
+    lib.el_slots_copy(group, slots, *columns)
+    return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
+
+
+def glance_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]) -> list[int]:
+    """Milliseconds since each member, given as seat and epoch, was seen at work; -1 if it does not have the seat."""
+    group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START))
+    return [-1 if group is None else int(lib.el_group_unseen_ms(group, seat, epoch)) for seat, epoch in members]
+
+
+def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
+    """The file of a group, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    file = new_file()
+    try:
+        open_existing_into(file, path, os.O_RDWR)
+        status = os.fstat(file[0])
+        if status.st_size < bytes_min:
+            return None
+        group = lib.el_group_map(file[0])
+    except FileNotFoundError:
+        return None
+    finally:
+        lib.el_file_close(file)
+    if group == ffi.NULL:
+        raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
+    group = ffi.gc(group, lib.el_group_unmap)
+    is_trusted = lib.el_group_is_trusted(group, boot_id(), status.st_dev, status.st_ino, incarnation, status.st_size)
+    return group if is_trusted else None
+
+
+class Stored(NamedTuple):
+    """A group as the catalog has it: by slot the committed offset, when it was committed in milliseconds since the epoch, and
+    the number of the transaction that reset it last."""
+
+    incarnation: int
+    generation: int
+    slots: Mapping[int, tuple[int, int, int]]
+
+
+class AckTable(SharedFile):
+    """`pointer` is the native `el_group`; `stored` is what the file is made of after a reboot. The caller sees to it that the
+    catalog does not change while the file is opened."""
+
+    def __init__(self, path: Path, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
+        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+        self._signals = signals
+        self._stored = stored
+        self._closed = Flag(signals)
+        self._used: set[int] = set()  # slots in which somebody of this process may be committing
+        self.join()
+
+    def _bytes_min(self) -> int:
+        return int(lib.EL_SLOTS_START)
+
+    def _map_descriptor(self, descriptor: int) -> Any:
+        return lib.el_group_map(descriptor)
+
+    _unmap = staticmethod(lib.el_group_unmap)
+
+    def _is_trusted(self) -> bool:
+        place = boot_id(), *self.identity()
+        return bool(lib.el_group_is_trusted(self.pointer, *place, self._stored.incarnation, self._length()))
+
+    def _take_over(self) -> None:
+        lib.el_group_free_slots(self.pointer, self.capacity)
+
+    def _length(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def _seal(self) -> None:
+        lib.el_group_seal(self.pointer, self._length())
+
+    def _unseal(self) -> None:
+        lib.el_group_unseal(self.pointer)
+
+    def _is_current(self) -> bool:
+        if self._is_trusted():
+            return True
+        # Others still use the file of a group that was deleted; they go by its flag, and this group gets a file of its own.
+        self.set_deleted(self.capacity)
+        self.path.unlink(missing_ok=True)
+        return False
+
+    def _initialise(self) -> None:
+        stored = self._stored
+        self.reserve(max(stored.slots, default=-1) + 1)
+        lib.el_group_initialise(self.pointer, boot_id(), *self.identity(), stored.incarnation, stored.generation)
+        for slot, content in stored.slots.items():
+            lib.el_slot_initialise(self.pointer, slot, *content)
+        lib.el_group_set_ready(self.pointer)
+
+    # --- the group -----------------------------------------------------------------------------------------
+
+    @property
+    def group(self) -> Any:
+        """The native `el_group`. Raises `StoreClosedError` once it is closed here."""
+        if self.pointer is None:
+            raise StoreClosedError(f"{self!r} is closed")
+        return self.pointer
+
+    @property
+    def generation(self) -> int:
+        """The generation that was announced last."""
+        return int(lib.el_group_generation(self.group))
+
+    @property
+    def changes(self) -> int:
+        """Grows with every generation, every partition that is given up, every reset, and with deletion."""
+        return int(lib.el_group_changes(self.group))
+
+    @property
+    def is_deleted(self) -> bool:
+        """The group is not in the catalog any more, or that is being decided just now."""
+        return bool(lib.el_group_is_deleted(self.group))
+
+    def announce(self, generation: int) -> None:
+        """Tell the members that there is a new generation."""
+        lib.el_group_announce(self.group, self._signals.pointer, generation)
+
+    def refuse_commits(self, slots: int) -> None:
+        """Let no commit through from now on, and wait for those that had begun, in the first so many slots. Raises
+        `LockTimeoutError`."""
+        lib.el_group_refuse_commits(self.group, self._signals.pointer, True)
+        for slot in range(slots):
+            self.ack(slot, NOBODY).settle()
+
+    def accept_commits(self) -> None:
+        """Let commits through again."""
+        lib.el_group_refuse_commits(self.group, self._signals.pointer, False)
+
+    def set_deleted(self, slots: int) -> None:
+        """Let no commit through any more, and wake everybody who waits for one."""
+        lib.el_group_set_deleted(self.group, self._signals.pointer, slots)
+
+    def await_change(self, awaited: Awaited, place: int, known_changes: int) -> None:
+        """Let one place of `awaited` be for a change."""
+        awaited.keep[place] = self.group
+        lib.el_group_await(self.group, known_changes, awaited.entries + place)
+
+    # --- seats ---------------------------------------------------------------------------------------------
+
+    def sit(self, seat: int, member_epoch: int) -> None:
+        """Give a seat to a new member, unless a later one has it."""
+        lib.el_group_sit(self.group, seat, member_epoch)
+
+    def seen(self, seat: int, member_epoch: int) -> None:
+        """The member is at work: its lease begins anew."""
+        lib.el_group_seen(self.group, seat, member_epoch)
+
+    def unseen_ms(self, seat: int, member_epoch: int) -> int:
+        """Milliseconds since the member was seen at work; -1 if it does not have the seat."""
+        return int(lib.el_group_unseen_ms(self.group, seat, member_epoch))
+
+    # --- slots ---------------------------------------------------------------------------------------------
+
+    def reserve(self, slots: int) -> None:
+        """Make room for that many slots. Raises `InvalidArgumentError`, `OSError`."""
+        if slots > lib.EL_SLOTS_MAX:
+            raise InvalidArgumentError(f"a group can have offsets of at most {lib.EL_SLOTS_MAX} partitions")
+        rounded = -(-slots // _SLOTS_A_STEP) * _SLOTS_A_STEP
+        self.grow(int(lib.EL_SLOTS_START + rounded * lib.EL_SLOT_BYTES))
+
+    @property
+    def capacity(self) -> int:
+        """How many slots the file has room for; those that nobody uses are never dirty."""
+        with files.failures_told(repr(self)):
+            return (self._length() - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
+
+    def initialise_slot(self, slot: int) -> None:
+        """Make a new slot, which nobody else knows yet."""
+        self.reserve(slot + 1)
+        lib.el_slot_initialise(self.group, slot, NOTHING_COMMITTED, -1, 0)
+
+    def committed(self, slot: int) -> int:
+        """The committed offset, or `NOTHING_COMMITTED`."""
+        return int(lib.el_slot_committed(self.group, slot))
+
+    def committed_ms(self, slot: int) -> int:
+        """When that was committed, in milliseconds since the epoch."""
+        return int(lib.el_slot_committed_ms(self.group, slot))
+
+    def owner(self, slot: int) -> int:
+        """The epoch of the member that owns the slot, or `NOBODY`."""
+        return int(lib.el_slot_owner(self.group, slot))
+
+    def dirty(self, slots: int) -> list[int]:
+        """The slots, of the first so many, whose committed offset the catalog does not have."""
+        found: list[int] = []
+        following, some = ffi.new("uint32_t *"), ffi.new("uint32_t[]", _DIRTY_A_CALL)
+        while count := lib.el_slots_dirty(self.group, slots, following, some, _DIRTY_A_CALL):
+            found.extend(some[0:count])
+        return found
+
+    def begin_persist(self, interval_ms: int) -> bool:
+        """May this process bring offsets to the catalog now, or did another one begin just before?"""
+        return bool(lib.el_group_begin_persist(self.group, interval_ms))
+
+    def await_commit(self, awaited: Awaited, place: int, slot: int, offset: int) -> None:
+        """Let one place of `awaited` be for a committed offset past `offset`."""
+        awaited.keep[place] = self.group
+        lib.el_slot_await(self.group, slot, offset, awaited.entries + place)
+
+    def ack(self, slot: int, member_epoch: int) -> Ack:
+        """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""
+        self._used.add(slot)
+        return Ack(self, self._signals, slot, member_epoch, self._lock_timeout_ms, self._closed)
+
+    def end_commits(self) -> None:
+        """Let no commit of this process through any more; those that are under way are done on return."""
+        self._closed.raise_()
+        timeout_ms = _SETTLE_MS
+        for slot in list(self._used):
+            ack = self.ack(slot, NOBODY)
+            ack.native.timeout_ms = timeout_ms
+            if lib.el_ack_settle(ack.native) != lib.EL_DONE:
+                timeout_ms = 0  # a holder that is stopped: whoever of this process waits for it finds the flag
+
+
+class Ack:
+    """What one member may do with one slot. `native` is the `el_ack`."""
+
+    def __init__(
+        self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int, closed: Flag
+    ) -> None:
+        self.table = table
+        self.slot = slot
+        self._keep = (table.group, signals.pointer, closed.pointer)
+        self.native: Any = ffi.new("el_ack *")
+        self.native.group, self.native.signals, self.native.closed = self._keep
+        self.native.member_epoch = member_epoch
+        self.native.timeout_ms = lock_timeout_ms
+        self.native.slot = slot
+        self.native.process_id = os.getpid()
+
+    @property
+    def is_owned(self) -> bool:
+        """Does this member own the slot?"""
+        return self.table.owner(self.slot) == int(self.native.member_epoch)
+
+    def commit(self, offset: int) -> None:
+        """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
+
+        Raises `StaleMemberError`, `LockTimeoutError`, `StoreClosedError`."""
+        self.check(lib.el_ack_commit(self.native, offset, True))
+
+    def commit_function(self) -> Callable[[int], int]:
+        """`commit` as a built-in function, for callers in a hurry: returns a status for `check`; 0 is success."""
+        made: list[Callable[[int], int]] = []
+        state = (int(ffi.cast("uintptr_t", self.native)), self.native, self._keep)
+        if not lib.el_new_commit_function(id(made), id(state)):
+            raise MemoryError("memory ran out while a partition was assigned")
+        return made[0]
+
+    def take(self, former_owner: int) -> bool:
+        """Become the owner if nobody is, or if `former_owner` is, a member that is known to be gone."""
+        status = lib.el_ack_take(self.native, former_owner)
+        if status != lib.EL_STALE_MEMBER:
+            self.check(status)
+        is_taken: bool = status == lib.EL_DONE
+        return is_taken
+
+    def release(self) -> None:
+        """Stop being the owner, and wake the members."""
+        self.check(lib.el_ack_release(self.native))
+
+    def reset(self, offset: int, number: int) -> None:
+        """Set the committed offset, forward or back, and take the slot from its owner, as the catalog's transaction of this
+        number has decided; a slot that goes by it, or by a later one, is left as it is. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_reset(self.native, offset, number))
+
+    def set_persisted(self, offset: int, decided_by: int) -> None:
+        """The catalog has this offset now, behind the reset of this number. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_set_persisted(self.native, offset, decided_by))
+
+    def settle(self) -> None:
+        """Wait until whoever is changing the slot is done. Raises `LockTimeoutError`."""
+        self.check(lib.el_ack_settle(self.native))
+
+    def check(self, status: int) -> None:
+        """Raise what a status of the native side means."""
+        if status == lib.EL_DONE:
+            return
+        if status == lib.EL_STALE_MEMBER:
+            raise StaleMemberError(
+                "the partition is not this member's any more: the group has a new generation, was reset or deleted; "
+                "nothing was committed, and poll goes on from the committed offsets"
+            )
+        if status == lib.EL_CLOSED:
+            raise StoreClosedError("the store was closed: nothing was committed")
+        if status == lib.EL_LOCK_TIMEOUT:
+            raise LockTimeoutError(
+                f"process {self.native.holder} has held a mutex of {self.table.path} for more than "
+                f"{self.native.timeout_ms} ms; if it is stopped, continue or kill it"
+            )
+        raise EventLogError(f"committing failed with status {status}")
+
+
+def commit_all(acks: list[tuple[Ack, int]]) -> None:
+    """Acknowledge everything before each offset: all of them, or none. Raises what `Ack.commit` raises."""
+    if len(acks) == 1:
+        acks[0][0].commit(acks[0][1])
+        return
+    acks.sort(key=lambda item: item[0].slot)
+    natives = ffi.new("el_ack *[]", [ack.native for ack, _ in acks])
+    offsets = ffi.new("int64_t[]", [offset for _, offset in acks])
+    failed = ffi.new("int *")
+    status = lib.el_ack_commit_all(natives, offsets, len(acks), failed)
+    if status != lib.EL_DONE:
+        acks[failed[0]][0].check(status)

@@ -1,0 +1,107 @@
+"""What a partition's mapped head says, without opening the partition: cheap enough for thousands of partitions at once."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.access import new_file, open_existing_into
+from eventlog.holding import Holding
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.boot import boot_id
+from eventlog.storage.segments.file_locks import lock_within
+
+
+class PartitionOffsets(NamedTuple):
+    """Where a partition starts and ends: the offset of its first record, the one that the next record gets, and the one before
+    which everything is on disk."""
+
+    start_offset: int
+    end_offset: int
+    durable_offset: int
+
+
+class PartitionSize(NamedTuple):
+    """How many segments a partition has, and how many bytes of batches stand in them; preallocated space does not count."""
+
+    segments: int
+    size_bytes: int
+
+
+_EMPTY = PartitionOffsets(0, 0, 0)
+
+
+def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
+    """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
+    head = trusted_head(store, topic, partition)
+    if head is None:
+        return None if files.is_there(names.partition_directory(store, topic, partition)) else _EMPTY
+    # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
+    start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
+    return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
+
+
+def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
+    """The size of a partition, whoever has it open."""
+    directory = names.partition_directory(store, topic, partition)
+    try:
+        bases = files.segment_bases(directory)
+    except FileNotFoundError:
+        bases = []
+    if not bases:
+        return PartitionSize(0, 0)
+    sealed = sum(files.size_of(names.segment_file(directory, base)) for base in bases[:-1])
+    return PartitionSize(len(bases), sealed + _active_bytes(store, topic, partition, bases[-1]))
+
+
+def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> int:
+    """The bytes of the last segment that hold batches."""
+    head = trusted_head(store, topic, partition)
+    if head is None:
+        return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
+    base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
+    lib.el_head_active_segment(head, base, position)
+    return int(position[0])
+
+
+def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
+    """The head of a partition, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    file = new_file()
+    try:
+        return _trusted(file, store, topic, partition)
+    finally:
+        lib.el_file_close(file)
+
+
+def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Holding[Any | None]:
+    """The same for who is going to change it in a block: it is not sealed any more, and its users are one more for so long.
+
+    With None the caller is the only one, and has the exclusive lock of the file. The block raises `LockTimeoutError`."""
+    file = new_file()
+
+    def take() -> Any | None:
+        head = _trusted(file, store, topic, partition, lock_timeout_ms)
+        if head is not None:
+            lib.el_head_unseal(head)
+        return head
+
+    return Holding(take, functools.partial(lib.el_file_unlock, file))
+
+
+def _trusted(file: Any, store: Path, topic: str, partition: int, lock_timeout_ms: int | None = None) -> Any | None:
+    try:
+        open_existing_into(file, names.head_file(store, topic, partition), os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    if lock_timeout_ms is not None:
+        lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}-{partition}")
+    status = os.fstat(file[0])
+    head = lib.el_head_map(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+    if head == ffi.NULL:
+        return None
+    head = ffi.gc(head, lib.el_head_unmap)
+    return head if lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino) else None

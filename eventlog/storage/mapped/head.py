@@ -1,0 +1,109 @@
+"""The shared head of a partition: recovery fills it in, and within one boot every process trusts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import StoreClosedError
+from eventlog.storage.mapped.file import SharedFile
+from eventlog.storage.mapped.plausibility import agrees_with_files, has_its_segments
+from eventlog.storage.mapped.poison import DAMAGED
+from eventlog.storage.segments.boot import boot_id
+from eventlog.storage.segments.recovery import Checkpoint, Recovered, RecoveryReport
+
+Recover = Callable[[Checkpoint | None], Recovered]
+
+
+class SharedHead(SharedFile):
+    """The mapped head of one partition. `pointer` is the native `el_head`."""
+
+    def __init__(
+        self, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
+    ) -> None:
+        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+        self._directory = directory
+        self._limits = limits
+        self._recover = recover
+        self._may_have_gaps = may_have_gaps
+        self._report = RecoveryReport("trusted")
+
+    @classmethod
+    def open(
+        cls, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
+    ) -> tuple[SharedHead, RecoveryReport]:
+        """Map the head; as the first process, initialise it with what `recover` finds.
+
+        `recover` gets the last durable position that an earlier boot recorded, or None."""
+        head = cls(path, directory, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
+        head.join()
+        return head, head._report
+
+    def _bytes_min(self) -> int:
+        return int(lib.EL_HEAD_BYTES)
+
+    def _map_descriptor(self, descriptor: int) -> Any:
+        return lib.el_head_map(descriptor)
+
+    _unmap = staticmethod(lib.el_head_unmap)
+
+    def _initialise(self) -> None:
+        recovered = self._recover(self.checkpoint())
+        self._limits.leader_epoch = recovered.leader_epoch
+        lib.el_head_initialise(
+            self.pointer, boot_id(), *self.identity(), recovered.tail, self._limits, recovered.start_offset,
+            recovered.allocated, self._may_have_gaps, recovered.report.damage is not None,
+        )  # fmt: skip
+        if recovered.report.damage is not None:
+            lib.el_head_set_poison(self.pointer, DAMAGED)
+        self._report = recovered.report
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The last durable position; None when the file does not tell."""
+        found = ffi.new("el_checkpoint *")
+        known = lib.el_head_former_checkpoint(self.pointer, *self.identity(), found)
+        return Checkpoint(found.segment_base, found.position, found.offset) if known else None
+
+    def _is_trusted(self) -> bool:
+        """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?
+
+        Nobody else has it mapped. Where it is locked all the same, the file system was rolled back to when its holder was
+        alive: what was not on disk then may be missing anywhere."""
+        is_free = not lib.el_head_is_locked(self.pointer)
+        is_known = self._is_of_this_boot() and is_free and has_its_segments(self._directory, self.pointer)
+        return is_known and (self._is_sealed() or agrees_with_files(self._directory, self.pointer, self.identity()))
+
+    def _is_of_this_boot(self) -> bool:
+        return bool(lib.el_head_is_trusted(self.pointer, boot_id(), *self.identity()))
+
+    def _is_sealed(self) -> bool:
+        return bool(lib.el_head_is_sealed(self.pointer))
+
+    def _is_current(self) -> bool:
+        """Initialised in this boot; poison does not matter to those who only join."""
+        return self.poison != 0 or self._is_of_this_boot()
+
+    def _seal(self) -> None:
+        if self.poison == 0:
+            lib.el_head_seal(self.pointer)
+
+    def _unseal(self) -> None:
+        lib.el_head_unseal(self.pointer)
+
+    def _open_pointer(self) -> Any:
+        pointer = self.pointer
+        if pointer is None:
+            raise StoreClosedError(f"the partition in {self._directory} is closed")
+        return pointer
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return bool(lib.el_head_may_have_gaps(self._open_pointer()))
+
+    @property
+    def poison(self) -> int:
+        """The errno of the failure that poisoned the partition, `DAMAGED`, or 0."""
+        return int(lib.el_head_poison(self._open_pointer()))

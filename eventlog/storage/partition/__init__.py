@@ -1,0 +1,1 @@
+"""An open partition: appending, reading, searching, deleting."""

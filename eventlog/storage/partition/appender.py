@@ -1,0 +1,266 @@
+"""The write path of a partition in this process: attaching to the active segment, rolling, flushing, trimming.
+
+The native appender does the work and answers with a status; here the rare ones are acted on.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.access import open_file_into
+from eventlog.errors import (
+    CorruptLogError,
+    DiskFullError,
+    EventLogError,
+    LockTimeoutError,
+    PoisonedError,
+    RecordTooLargeError,
+    StoreClosedError,
+    TopicNotFoundError,
+)
+from eventlog.holding import Holding
+from eventlog.storage.mapped.head import SharedHead
+from eventlog.storage.mapped.mutexes import held
+from eventlog.storage.mapped.poison import DELETED
+from eventlog.storage.segments import files, names
+from eventlog.waiting import Signals
+
+_CLOSE_MS = 1000
+_SUFFIXES = (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
+
+
+def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
+    """The .log, .index and .timeindex of a segment, created where they are not there, as three cells for `el_appender_take`.
+
+    They are closed again unless the native appender has taken them by the end of the block."""
+    opened = ffi.new("int[]", [-1] * len(_SUFFIXES))
+
+    def open_all() -> Any:
+        for place, suffix in enumerate(_SUFFIXES):
+            open_file_into(opened + place, names.segment_file(directory, base_offset, suffix))
+        return opened
+
+    return Holding(open_all, functools.partial(lib.el_files_close, opened, len(_SUFFIXES)))
+
+
+class Appender:
+    """`pointer` is the native `el_appender`; damage is what recovery found, and makes every append fail."""
+
+    def __init__(
+        self,
+        directory: Path,
+        head: SharedHead,
+        signals: Signals,
+        *,
+        lock_timeout_ms: int,
+        flush_always: bool,
+        damage: CorruptLogError | None,
+    ) -> None:
+        self._directory = directory
+        # Of its own: the head forgets its map when it is closed, and a thread may be inside then that has to give a mutex back.
+        self._mapped = head.pointer
+        self._signals = signals.pointer
+        self._damage = damage
+        self._lock_timeout_ms = lock_timeout_ms
+        pointer = lib.el_appender_new(self._mapped, signals.pointer, lock_timeout_ms, flush_always)
+        if pointer == ffi.NULL:
+            raise EventLogError("memory ran out while a partition was opened")
+
+        def free(pointer: Any, _keeps_alive: Any = (self._mapped, signals)) -> None:
+            lib.el_appender_free(pointer)
+
+        self.pointer: Any = ffi.gc(pointer, free)
+
+    @property
+    def _poison(self) -> int:
+        return int(lib.el_head_poison(self._mapped))
+
+    def _open_pointer(self) -> Any:
+        pointer = self.pointer
+        if pointer is None:
+            raise StoreClosedError(f"the partition in {self._directory} is closed")
+        return pointer
+
+    def resolve(self, status: int) -> None:
+        """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
+        if status == lib.EL_SEGMENT_CHANGED:
+            self._attach()
+        elif status == lib.EL_ROLL_NEEDED:
+            self._roll()
+        else:
+            raise self._error(status)
+
+    def check_writable(self) -> None:
+        """Raise what every append would raise, because the partition is damaged, deleted, or a write has failed."""
+        if self._poison != 0:
+            raise self._poisoned()
+
+    def flush(self, offset: int) -> None:
+        """Return once all records before `offset` are on disk."""
+        while (status := lib.el_flush(self._open_pointer(), offset)) != lib.EL_DONE:
+            self.resolve(status)
+
+    def trim(self) -> None:
+        """Cut off the preallocated tail. The caller is the only process that has the partition open."""
+        if self._poison != 0:
+            return
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._attach_locked(pointer)
+        if pointer.segment_base >= 0:
+            self._check(lib.el_trim(pointer))
+
+    def let_go(self) -> None:
+        """Close the files of a segment that takes no appends any more."""
+        lib.el_appender_let_go(self._open_pointer(), 0)
+
+    def close(self) -> None:
+        """Close the segment's files: now, or where others are at work, once no thread is inside a native call."""
+        lib.el_appender_let_go(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))
+        self.pointer = None
+
+    def _flush_mutex(self) -> Holding[None]:
+        """Hold it for the length of a block."""
+        return held(
+            lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
+            functools.partial(lib.el_head_release_flush, self._mapped),
+            self._lock_timeout_ms,
+            self._error,
+        )
+
+    def _check_not_retired(self, pointer: Any) -> None:
+        """Nobody may change segments once the partition is closed, when others may be at work here, or deleted."""
+        if self._poison == DELETED:
+            raise self._poisoned()
+        if pointer.is_retired:
+            raise StoreClosedError(f"the partition in {self._directory} is being closed")
+
+    def tail(self) -> Any:
+        """A copy of the `el_tail`: what the next append continues from. Raises `LockTimeoutError`."""
+        tail, holder = ffi.new("el_tail *"), ffi.new("int32_t *")
+        if lib.el_head_snapshot(self._mapped, self._signals, self._lock_timeout_ms, tail, holder) != lib.EL_DONE:
+            raise self._lock_timeout(holder[0])
+        return tail
+
+    def _attach(self) -> None:
+        """Use the active segment's files. A roll that its process did not finish is finished here."""
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
+            self._attach_locked(pointer)
+
+    def _attach_locked(self, pointer: Any) -> None:
+        self._attach_to(pointer, self.tail().segment_base)
+        if lib.el_head_is_sealing(self._mapped):
+            self._roll_locked(pointer)
+
+    def _attach_to(self, pointer: Any, base_offset: int) -> None:
+        if pointer.segment_base == base_offset:
+            return
+        with (
+            files.failures_told("a segment cannot be opened"),
+            _opened_segment(self._directory, base_offset) as opened,
+        ):
+            self._check(lib.el_appender_take(pointer, base_offset, opened))
+
+    def roll(self) -> None:
+        """Begin a new segment, unless the active one is empty."""
+        self._attach()
+        pointer = self._open_pointer()
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
+            tail = self.tail()
+            if tail.segment_base == pointer.segment_base and tail.position > 0:
+                self._roll_locked(pointer)
+
+    def _roll(self) -> None:
+        pointer = self._open_pointer()
+        sealed = pointer.segment_base
+        with self._flush_mutex():
+            self._check_not_retired(pointer)
+            if self.tail().segment_base == sealed:
+                self._roll_locked(pointer)
+            else:
+                self._attach_to(pointer, self.tail().segment_base)
+
+    def _roll_locked(self, pointer: Any) -> None:
+        """Seal the segment, sync it, and only then let its successor take records."""
+        sealed = ffi.new("el_tail *")
+        self._check(lib.el_roll_begin(pointer, sealed))
+        successor = sealed.end_offset
+        with (
+            files.failures_told(f"no new segment can be made in {self._directory}"),
+            files.opened_directory(self._directory) as directory,
+            _opened_segment(self._directory, successor) as opened,
+        ):
+            self._sync(directory)
+            self._check(lib.el_roll_finish(pointer, successor))
+            self._check(lib.el_appender_take(pointer, successor, opened))
+
+    def _sync(self, directory: int) -> None:
+        """Make the names of new files durable. If that fails nobody may try again, as with any sync."""
+        try:
+            os.fsync(directory)
+        except OSError as error:
+            lib.el_head_set_poison(self._mapped, error.errno)
+            raise self._poisoned() from error
+
+    def _check(self, status: int) -> None:
+        if status != lib.EL_DONE:
+            raise self._error(status)
+
+    def _error(self, status: int, holder: int | None = None) -> EventLogError:
+        pointer = self._open_pointer()
+        reason = os.strerror(pointer.error_number) if pointer.error_number else "unknown reason"
+        if status == lib.EL_POISONED:
+            return self._poisoned()
+        if status == lib.EL_LOCK_TIMEOUT:
+            return self._lock_timeout(pointer.holder if holder is None else holder)
+        if status == lib.EL_HELD_ALREADY:
+            return LockTimeoutError(
+                f"this thread is at work on the segments of {self._directory} already: a signal's handler must not append or "
+                "flush where what it has interrupted does"
+            )
+        if status == lib.EL_DISK_FULL:
+            return DiskFullError(f"no space left in {self._directory}: {reason}; nothing was written")
+        if status == lib.EL_UNIT_TOO_LARGE:
+            return RecordTooLargeError(
+                "the records of one append_many have to fit into one segment (segment.bytes): split them, or raise it"
+            )
+        if status == lib.EL_FILE_TOO_LARGE:
+            return EventLogError(
+                f"the files of {self._directory} are larger than this process may write (RLIMIT_FSIZE, ulimit -f): {reason}; "
+                "nothing was written, and others are not affected"
+            )
+        if status == lib.EL_OFFSETS_USED_UP:
+            return EventLogError(
+                f"{self._directory} has no offsets left, which end at 2^63 - 1; nothing was appended: go on in a new topic"
+            )
+        if status == lib.EL_RECORD_TOO_LARGE:
+            return RecordTooLargeError("the record is larger than the topic's max.message.bytes")
+        if status == lib.EL_NO_MEMORY:
+            return EventLogError("memory ran out while a record was encoded; nothing was written")
+        return PoisonedError(
+            f"writing to {self._directory} failed: {reason}. The partition takes no more writes until every process "
+            "has closed it and it is opened again"
+        )
+
+    def _poisoned(self) -> EventLogError:
+        if self._poison == DELETED:
+            return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
+        if self._damage is not None:
+            return self._damage.anew()
+        return PoisonedError(
+            f"{self._directory} takes no writes since one failed ({os.strerror(self._poison)}): close the "
+            "partition in every process, and open it again to recover it"
+        )
+
+    def _lock_timeout(self, holder: int) -> LockTimeoutError:
+        return LockTimeoutError(
+            f"process {holder} has held a mutex of {self._directory} for more than {self._lock_timeout_ms} ms; "
+            "if it is stopped, continue or kill it"
+        )

@@ -1,0 +1,38 @@
+"""The thread that looks after an open store: is it still there, and what did any process, living or dead, leave unflushed?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from eventlog.errors import EventLogError
+from eventlog.periodic import PeriodicThread
+from eventlog.storage.partition.partition import Partition, let_go_of_old_files
+
+
+class Flusher(PeriodicThread):
+    """Calls `look` every `interval_ms` milliseconds, and goes through the partitions that it gets: files that nobody needs any
+    more are closed, and with fsync="interval" they are flushed. None ends it: nobody has the store any more."""
+
+    def __init__(self, look: Callable[[], Iterable[Partition] | None], interval_ms: int, *, flushes: bool) -> None:
+        super().__init__("eventlog-flusher", interval_ms)
+        self._look = look
+        self._flushes = flushes
+
+    def work(self) -> None:
+        failure: Exception | None = None
+        partitions = self._look()
+        if partitions is None:
+            self.end()
+            return
+        for partition in partitions:
+            try:
+                let_go_of_old_files(partition)
+                if self._flushes:
+                    partition.flush()
+            except EventLogError:
+                # The failure is on record in the shared head: the next append of any process raises it.
+                continue
+            except Exception as error:  # of one, such as memory that ran out, which is no reason to leave out the others
+                failure = error
+        if failure is not None:
+            raise failure

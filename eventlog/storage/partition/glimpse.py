@@ -1,0 +1,100 @@
+"""A short look into a partition that need not be open here: what stands at an offset, and how much stands behind it."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import lib
+from eventlog.errors import EventLogError
+from eventlog.storage.mapped.glance import PartitionOffsets, trusted_head
+from eventlog.storage.partition.last_record import last_record_end
+from eventlog.storage.partition.reader import LogReader
+from eventlog.storage.partition.segment_list import SegmentList
+from eventlog.storage.partition.timestamps import offset_for_time
+from eventlog.storage.segments import names
+
+_BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is read whole all the same
+
+
+class SeenHead:
+    """The head of somebody else's partition, mapped for a moment: what a reader asks of it."""
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        return bool(lib.el_head_may_have_gaps(self.pointer))
+
+    @property
+    def poison(self) -> int:
+        """The errno of the failure that poisoned the partition, or what stands for it."""
+        return int(lib.el_head_poison(self.pointer))
+
+
+class Glimpse:
+    """A partition of somebody else."""
+
+    def __init__(self, directory: Path, topic: str, partition: int, head: SeenHead) -> None:
+        self._directory = directory
+        self._segments = SegmentList(directory, head)
+        self._topic = topic
+        self._partition = partition
+
+    def _reader(self) -> LogReader:
+        return LogReader(self._directory, self._segments, self._topic, self._partition, _BLOCK_BYTES)
+
+    def behind(self, offset: int, end_offset: int) -> tuple[int, int]:
+        """How many bytes of batches stand from this offset on, and the timestamp of the first record there (-1: there is none).
+
+        Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
+        with closing(self._reader()) as reader:
+            reader.seek(offset)
+            base, position = reader.place(end_offset)
+            records = reader.records(1, end_offset)
+        return self._segments.bytes_from(base) - position, records[0].timestamp if records else -1
+
+    def last_record_end(self, start_offset: int, end_offset: int) -> int:
+        """The offset behind the last record between the two. Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
+        return last_record_end(self._reader, start_offset, end_offset)
+
+    def offset_for_time(self, timestamp: int, start_offset: int, end_offset: int) -> int | None:
+        """The first offset whose record has this timestamp or a later one, or None. Raises `CorruptLogError`."""
+        with closing(self._reader()) as reader:
+            return offset_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
+
+
+class Ends:
+    """Where the last records stand, of which each is looked for once: for many groups that have committed in one partition."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._found: dict[tuple[str, int], int] = {}
+
+    def lag(self, topic: str, partition: int, committed: int, offsets: PartitionOffsets) -> int:
+        """How many offsets lie from a committed one up to the end; 0 if none of them has a record: the log may end in a gap, or
+        in the marker of a transaction."""
+        position = max(committed, offsets.start_offset)
+        if position >= offsets.end_offset or position >= self._last_record_end(topic, partition, offsets):
+            return 0
+        return offsets.end_offset - position
+
+    def _last_record_end(self, topic: str, partition: int, offsets: PartitionOffsets) -> int:
+        found = self._found.get((topic, partition))
+        if found is None:
+            found = offsets.end_offset
+            with suppress(EventLogError):
+                if (seen := glimpse(self._store, topic, partition)) is not None:
+                    found = seen.last_record_end(offsets.start_offset, offsets.end_offset)
+            self._found[topic, partition] = found
+        return found
+
+
+def glimpse(store: Path, topic: str, partition: int) -> Glimpse | None:
+    """Look into a partition; None where its head cannot be believed, so that it would have to be opened."""
+    head = trusted_head(store, topic, partition)
+    directory = names.partition_directory(store, topic, partition)
+    return None if head is None else Glimpse(directory, topic, partition, SeenHead(head))

@@ -1,0 +1,341 @@
+"""The read path: finding an offset's segment and batch, and going through segments in order."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.access import open_existing_into
+from eventlog.anchored import opening
+from eventlog.errors import (
+    ConcurrentUseError,
+    CorruptLogError,
+    EventLogError,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+    tells_failures,
+)
+from eventlog.records.columns import Columns
+from eventlog.records.compression import decompress
+from eventlog.records.native_reader import new_native_reader
+from eventlog.records.record import Record
+from eventlog.storage.partition.columns import take_columns
+from eventlog.storage.partition.search import Query
+from eventlog.storage.partition.segment_list import SegmentList
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.damage import damaged, gap, wrong_batch
+from eventlog.storage.segments.start import missing_beginning
+
+_COMPRESSION = 0x07
+_BLANK_BLOCK_BYTES = 65536
+_OFFSET_END = 2**63 - 1
+
+MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
+"""How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
+only `tuple.__new__` initialises."""
+
+
+@tells_failures()
+class LogReader:
+    """Goes through one partition from an offset on. Not for several threads at once."""
+
+    _open_segment: Any = None  # also of one that memory ran out for before it was complete
+
+    def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
+        self._directory = directory
+        self._dir_fd, self._prefix = opening(directory)
+        self._segments = segments
+        self._topic = topic
+        self._partition = partition
+        self._decompressed: Any = None
+        self._native: Any = new_native_reader(block_bytes)
+        self._open_segment = ffi.addressof(self._native, "segment")
+        self.address = int(ffi.cast("uintptr_t", self._native))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._directory}>"
+
+    address: int
+    """Of the native reader, for built-in functions."""
+
+    def close(self) -> None:
+        """Close the segment that is being read."""
+        if self._open_segment is not None:
+            lib.el_segment_close(self._open_segment)
+
+    __del__ = close  # itself, and not what `tells_failures` makes of it, which takes memory to be called
+
+    def has_open(self, offset: int) -> bool:
+        """Is the segment open that the offset falls into?"""
+        return bool(lib.el_segment_holds(self._open_segment, offset, self._segments.version))
+
+    @property
+    def is_current(self) -> bool:
+        """Was no segment added, deleted or replaced since this one was opened?"""
+        return bool(self._open_segment.list_version == self._segments.version)
+
+    @property
+    def _base_offset(self) -> int:
+        return int(self._open_segment.base_offset)
+
+    @property
+    def next_offset(self) -> int:
+        """The offset that will be read next."""
+        return int(self._native.next_offset)
+
+    def check_idle(self) -> None:
+        """Raise `ConcurrentUseError` if records are being made of what it has read."""
+        if self._native.is_busy:
+            raise self._in_use()
+
+    def seek(self, offset: int) -> None:
+        """Go on at an offset that lies within the partition."""
+        if self.is_current and self._open_segment.base_offset >= 0 and offset == self.next_offset:
+            return
+        self._go_to(offset)
+
+    def _go_to(self, offset: int) -> None:
+        """Open the segment that holds the offset, and read on from there. What was listed may be deleted or replaced by now."""
+        base = self._segments.holding(offset)
+        while base is None or not self._open(base):
+            self._check_not_deleted(offset)
+            self._segments.list_again()
+            missing, base = base, self._segments.holding(offset)
+            if base is None:
+                first = next(iter(self._segments.bases()), None)
+                reason = None if first is None else missing_beginning(first, offset)
+                raise self._damaged(self._directory, 0, reason or f"the segment that holds offset {offset} is missing")
+            if base == missing and not files.is_there(names.segment_file(self._directory, base)):
+                raise self._damaged(names.segment_file(self._directory, base), 0, "the segment is missing")
+        self._find(base, offset)
+
+    def _check_not_deleted(self, offset: int) -> None:
+        self._segments.check_topic()
+        start_offset, end_offset = self._segments.bounds()
+        if offset < start_offset:
+            raise OffsetOutOfRangeError(f"{self._topic}-{self._partition}", offset, start_offset, end_offset)
+
+    def place(self, stop: int) -> tuple[int, int]:
+        """The segment and the position in it of the batch that holds the next record below `stop`, or would come next."""
+        self._load(stop)
+        return self._base_offset, int(lib.el_reader_batch_position(self._native))
+
+    def value_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[bytes | None]:
+        """The values of the records from `start` up to `stop`; nobody else may use the reader any more.
+
+        `check` is called before each block of the log is read, and may raise."""
+        iterator: Iterator[bytes | None] = self._iterator(lib.el_new_value_iterator, start, stop, check)
+        return iterator
+
+    def record_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[Record]:
+        """The same with whole records."""
+        iterator: Iterator[Record] = self._iterator(lib.el_new_record_iterator, start, stop, check)
+        return iterator
+
+    def _iterator(self, new_iterator: Any, start: int, stop: int, check: Callable[[], object]) -> Any:
+        self._native.next_offset = start
+        load = functools.partial(self.go_on, stop, check)
+        made: list[Any] = []
+        state = (self.address, load, Record, MAKE, self._topic, self._partition, self._native)
+        if not new_iterator(id(made), id(state), stop):
+            raise MemoryError("memory ran out while reading began")
+        return made[0]
+
+    def columns(self, start: int, stop: int, count_max: int, check: Callable[[], object]) -> Iterator[Columns]:
+        """The same as columns, of `count_max` records at most."""
+        self._native.next_offset = start
+        status = 0
+        while self.go_on(stop, check, status):
+            columns, status = take_columns(self._native, count_max, stop)
+            if columns is not None:
+                yield columns
+
+    def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
+        """What an iterator calls, with the status of its last taking, for more records below `stop`; False: there are none."""
+        self._took(status)
+        if self.next_offset >= stop:
+            self.close()
+            return False
+        check()
+        if self._base_offset < 0:
+            self._go_to(self.next_offset)
+        return self._load(stop)
+
+    def records(self, count_max: int, stop: int) -> list[Record]:
+        """Up to `count_max` records below `stop`; [] only when `stop` is reached."""
+        records: list[Record] = []
+        while len(records) < count_max and self._load(stop):
+            taken = lib.el_take_records(
+                self._native, id(records), count_max - len(records), stop,
+                id(Record), id(MAKE), id(self._topic), id(self._partition),
+            )  # fmt: skip
+            self._took(taken)
+        return records
+
+    def found(self, query: Query, count_max: int, stop: int) -> list[Record]:
+        """Up to `count_max` records below `stop` that the query is for, from a block of the log: [] does not mean the end."""
+        records: list[Record] = []
+        if self._load(stop):
+            taken = lib.el_take_found(
+                self._native, query.native, id(records), count_max, stop,
+                id(Record), id(MAKE), id(self._topic), id(self._partition),
+            )  # fmt: skip
+            if taken == lib.EL_TAKEN_RAISED:
+                raised: Any = records.pop()  # what the expression's function has raised
+                raise raised
+            self._took(taken)
+        return records
+
+    def _took(self, count: int) -> None:
+        if count >= 0:
+            return
+        if count == lib.EL_TAKEN_BUSY:
+            raise self._in_use()
+        if count == lib.EL_TAKEN_NO_MEMORY:
+            raise MemoryError("memory ran out while records were read")
+        raise self._corrupt()
+
+    def _in_use(self) -> ConcurrentUseError:
+        return ConcurrentUseError(
+            f"{self!r} makes a record just now, for another thread or for a caller further up in this one (a finalizer may "
+            "have come in between): give each of them an iterator or a consumer of its own"
+        )
+
+    def _open(self, base_offset: int) -> bool:
+        """Open a segment; False if it is not there."""
+        version = self._segments.version  # before the file is opened, which may be replaced just then
+        segment = self._open_segment
+        if base_offset == segment.base_offset and version == segment.list_version:
+            return True
+        self.close()
+        try:
+            self._open_file("fd", base_offset, names.LOG_SUFFIX)
+        except FileNotFoundError:
+            return False
+        following = self._segments.after(base_offset)
+        segment.end_offset = _OFFSET_END if following is None else following
+        segment.list_version = version
+        segment.base_offset = base_offset
+        self._native.allow_gaps = self._segments.may_have_gaps
+        return True
+
+    def _open_file(self, cell: str, base_offset: int, suffix: str) -> None:
+        path = f"{self._prefix}/{names.segment_name(base_offset, suffix)}"
+        open_existing_into(ffi.addressof(self._open_segment, cell), path, os.O_RDONLY, directory=self._dir_fd)
+
+    def _find(self, base_offset: int, offset: int) -> None:
+        """Read on at an offset of the segment that is open, by its index if it has one."""
+        if self._open_segment.index_fd < 0:
+            with suppress(FileNotFoundError):
+                self._open_file("index_fd", base_offset, names.INDEX_SUFFIX)
+        if not lib.el_reader_find(self._native, offset):
+            lib.el_segment_close_index(self._open_segment)
+            self._segments.index_lies(base_offset)
+
+    def _load(self, stop: int) -> bool:
+        """Have checked records below `stop` ready; False when there are none."""
+        while self.next_offset < stop:
+            status = lib.el_reader_load(self._native, stop)
+            if status == lib.EL_READ_READY:
+                return True
+            if status == lib.EL_READ_COMPRESSED:
+                self._decompress()
+                return True
+            if status != lib.EL_READ_END_OF_SEGMENT:
+                raise self._corrupt(status)
+            if self.next_offset < stop and not self._next_segment(stop):
+                self._native.next_offset = stop  # a gap reaches up to there: who reads on would else look here again and again
+                return False
+        return False
+
+    def _next_segment(self, stop: int) -> bool:
+        """Go on in the segment behind; False if there is nothing below `stop`."""
+        if self._segments.may_have_gaps and self._was_replaced():
+            self.close()
+            self._go_to(self.next_offset)
+            return True
+        following = self._segments.after(self._base_offset)
+        if following is not None:
+            self._check_whole()
+        is_gap = following != self._native.following_base and not self._segments.may_have_gaps
+        if following is None or is_gap:
+            self._check_not_deleted(self.next_offset)
+            position = lib.el_reader_batch_position(self._native)
+            path = names.segment_file(self._directory, self._base_offset)
+            end = self._native.following_base
+            if following is not None and following > end:
+                raise self._damaged(path, position, gap(end, following))
+            raise self._damaged(path, position, f"the segment ends at offset {end}, before {following or stop}")
+        if following > self.next_offset and following >= stop:
+            self._native.next_offset = stop  # the stop lies in a gap that compaction has left
+            return False
+        offset = max(following, self.next_offset)
+        if self._open(following):
+            lib.el_reader_seek(self._native, 0, following, offset)
+        else:
+            self._go_to(self.next_offset)
+        return True
+
+    def _check_whole(self) -> None:
+        """Zeros are the end of a segment that has another one behind it only if nothing else stands behind them."""
+        end = lib.el_reader_batch_position(self._native)
+        position = end
+        while block := files.read_at(self._open_segment.fd, _BLANK_BLOCK_BYTES, position):
+            if block.count(0) < len(block):
+                path = names.segment_file(self._directory, self._base_offset)
+                raise self._damaged(path, end, "zeros stand where a batch should, and the segment goes on behind them")
+            position += len(block)
+
+    def _was_replaced(self) -> bool:
+        """Does the next offset stand in another file than the one that was read to its end? Compaction may have merged the
+        segments behind into one that begins here, so the names alone do not tell."""
+        self._segments.list_again()
+        base = self._segments.holding(self.next_offset)
+        return base != self._base_offset or not self._is_open_file(base)
+
+    def _is_open_file(self, base_offset: int) -> bool:
+        """Is the file of this segment the one that is open here?"""
+        try:
+            found = os.stat(names.segment_file(self._directory, base_offset))
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._open_segment.fd))
+
+    def _decompress(self) -> None:
+        length = ffi.new("size_t *")
+        compressed = lib.el_reader_compressed(self._native, length)
+        codec = self._native.batch.attributes & _COMPRESSION
+        position = lib.el_reader_batch_position(self._native)
+        try:
+            data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
+        except UnsupportedCodecError as error:
+            raise UnsupportedCodecError(f"{self._topic}-{self._partition}, offset {self.next_offset}: {error}") from error
+        except ValueError as error:
+            path = names.segment_file(self._directory, self._base_offset)
+            raise self._damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
+        self._decompressed = ffi.from_buffer("uint8_t[]", data)
+        if lib.el_reader_set_records(self._native, self._decompressed, len(data)) != lib.EL_READ_READY:
+            raise self._corrupt()
+
+    def _damaged(self, path: Path, position: int, reason: str) -> CorruptLogError:
+        return damaged(path, position, reason, self.next_offset)
+
+    def _corrupt(self, status: int = -1) -> EventLogError:
+        path = names.segment_file(self._directory, self._base_offset)
+        position = self._native.error_position
+        if status == lib.EL_READ_BUSY:
+            return self._in_use()
+        if status == lib.EL_READ_NO_MEMORY:
+            return EventLogError(f"memory ran out while {path} was read")
+        if status == lib.EL_READ_IO_ERROR:
+            position = lib.el_reader_batch_position(self._native)
+            return self._damaged(path, position, f"reading failed: {os.strerror(self._native.error_number)}")
+        error = wrong_batch(path, position, self._native.codec_status, self._native.following_base, self.next_offset)
+        self.close()
+        return error

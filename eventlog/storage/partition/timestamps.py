@@ -1,0 +1,85 @@
+"""Finding the first record at or after a point in time, with the time index as a hint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eventlog.errors import CorruptLogError
+from eventlog.storage.partition.reader import LogReader
+from eventlog.storage.partition.segment_list import SegmentList
+from eventlog.storage.segments import index, names
+from eventlog.storage.segments.headers import behind
+from eventlog.storage.segments.index import TimeIndexEntry
+from eventlog.storage.segments.inspection import end_of_named_batch, names_its_batch
+
+_CHUNK_RECORDS = 500
+
+
+def offset_for_time(
+    directory: Path, segments: SegmentList, reader: LogReader, timestamp: int, start: int, end: int
+) -> int | None:
+    """The first offset in [start, end) whose record has a timestamp at or after `timestamp`, or None."""
+    if start >= end:
+        return None
+    bases = segments.bases()
+    offset = _begin_at(directory, segments, timestamp) if bases else start
+    if offset >= end:
+        return None
+    offset = start if bases and offset == bases[0] else max(start, offset)  # where the beginning is missing, the reader says so
+    reader.seek(offset)
+    while records := reader.records(_CHUNK_RECORDS, end):
+        for record in records:
+            if record.timestamp >= timestamp:
+                return record.offset
+    return None
+
+
+def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
+    """An offset before which every record is older; sealed segments that are older as a whole are passed over.
+
+    Where one is missing in between, it is the first that is missing: a record in it might be the one."""
+    bases = segments.bases()
+    end = bases[0]
+    for base in bases:
+        if base > end and not segments.may_have_gaps:
+            return end
+        older_end = _end_if_older(directory, segments, base, timestamp) if base != bases[-1] else None
+        if older_end is None:
+            return _floor(directory, segments, base, timestamp)
+        end = older_end
+    return end
+
+
+def _end_if_older(directory: Path, segments: SegmentList, base: int, timestamp: int) -> int | None:
+    """The offset behind a sealed segment that is older as a whole; None if it is not.
+
+    A time index that lost its last entry tells only about the batches up to the one before; so the rest is looked at."""
+    path = names.segment_file(directory, base)
+    last = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
+    if last is None or last.timestamp >= timestamp or not _is_right(directory, segments, base, last):
+        return None
+    try:
+        position = end_of_named_batch(path, last)
+        rest = None if position is None else behind(path, position)
+    except (OSError, CorruptLogError):
+        return None
+    if rest is None or rest.largest_timestamp >= timestamp:
+        return None
+    return max(rest.end_offset, last.offset + 1)
+
+
+def _floor(directory: Path, segments: SegmentList, base: int, timestamp: int) -> int:
+    path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
+    entry = index.floor_time_entry(path, base, timestamp)
+    return base if entry is None or not _is_right(directory, segments, base, entry) else entry.offset + 1
+
+
+def _is_right(directory: Path, segments: SegmentList, base: int, entry: TimeIndexEntry) -> bool:
+    """Does the batch that the entry names end at this offset and hold this timestamp? A rotten entry does not."""
+    try:
+        is_right = names_its_batch(names.segment_file(directory, base), entry)
+    except OSError:
+        return False
+    if not is_right:
+        segments.index_lies(base)
+    return is_right

@@ -1,0 +1,1 @@
+"""Files at rest: names, segments, indexes, recovery, inspection and repair."""

@@ -1,0 +1,175 @@
+"""Files and directories: private, and durable together with their names."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eventlog._native import lib
+from eventlog.access import PRIVATE_MODE, make_directory_in_store, new_file, open_existing_into, open_file, refuse_link
+from eventlog.errors import StoreOpenError, failure_of
+from eventlog.holding import Holding
+from eventlog.storage.segments import names
+
+# A map shared between hosts is no shared memory, and their locks are advisory at best.
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
+    | {"smb3", "smbfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
+)
+
+
+@contextmanager
+def failures_told(what: str) -> Iterator[None]:
+    """Let an `OSError` become `DiskFullError` or `EventLogError`, with what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        raise failure_of(what, error) from error
+
+
+def close(descriptor: int) -> None:
+    """Close a file. That this fails tells nobody anything: what has to be on disk was synced, and the descriptor is gone."""
+    try:  # suppress() would need memory, and this is called also when there is none
+        os.close(descriptor)
+    except OSError:
+        return
+
+
+def opened_directory(directory: Path) -> Holding[int]:
+    """A descriptor of a directory, for the length of a block."""
+    file = new_file()
+
+    def open_it() -> int:
+        open_existing_into(file, directory, os.O_RDONLY | os.O_DIRECTORY)
+        return int(file[0])
+
+    return Holding(open_it, functools.partial(lib.el_file_close, file))
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    with opened_directory(directory) as descriptor:
+        os.fsync(descriptor)
+
+
+def make_private_directory(directory: Path) -> None:
+    """Create the directory of a store or a backup, durably, with those that it stands in. An existing one is left as it is.
+
+    Its name is made durable also then: who made it may have died, or have failed, before it was."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=PRIVATE_MODE)
+    sync_directory(directory.parent)
+
+
+def make_directory(directory: Path) -> None:
+    """The same for a directory in a store; its parent must exist. A link is refused."""
+    try:
+        make_directory_in_store(directory)
+    except FileExistsError:
+        refuse_link(directory)
+    sync_directory(directory.parent)
+
+
+def read_at(descriptor: int, length: int, position: int) -> bytes:
+    """The bytes of an open file from a position on, fewer only at its end: one call may return less than it was asked for."""
+    data = os.pread(descriptor, length, position)
+    while len(data) < length and (more := os.pread(descriptor, length - len(data), position + len(data))):
+        data += more
+    return data
+
+
+def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file so that either the old or the new content is there after a crash."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        with open(descriptor, "wb") as file:
+            file.writelines(blocks)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Write over a small file that does not become shorter, in the block that it has."""
+    descriptor = open_file(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, data, 0)
+    finally:
+        close(descriptor)
+
+
+def is_there(path: Path) -> bool:
+    """Is there anything at a path? That this cannot be told is an `OSError`, not an answer, as it is of `Path.exists` in newer
+    Pythons."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def size_of(path: Path) -> int:
+    """The length of a file in bytes; 0 if it was deleted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def segment_bases(directory: Path) -> list[int]:
+    """The base offsets of a partition's segments, in order."""
+    bases = (names.parse_segment(name) for name in os.listdir(directory))
+    return sorted(base for base in bases if base is not None)
+
+
+def delete_segment(directory: Path, base_offset: int) -> None:
+    """Delete the files of a sealed segment, as far as they are there."""
+    for suffix in (*names.BROKER_SUFFIXES, *names.SEGMENT_SUFFIXES):
+        names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
+
+
+def delete_directory(directory: Path) -> None:
+    """Delete a directory of files, as far as it is there; of a symbolic link only the link."""
+    if directory.is_symlink():
+        directory.unlink(missing_ok=True)
+    else:
+        try:
+            for name in os.listdir(directory):
+                (directory / name).unlink(missing_ok=True)
+            directory.rmdir()
+        except FileNotFoundError:
+            return
+    sync_directory(directory.parent)
+
+
+def file_system_type(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the file system that holds `path`, such as "ext4"; "" where it cannot be told.
+
+    Source of the format: proc(5), /proc/pid/mountinfo."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        fields, _, rest = line.partition(" - ")
+        if fields.split()[2] == wanted and rest:
+            return rest.split()[0]
+    return ""
+
+
+def refuse_network_file_system(path: Path) -> None:
+    """Raise `StoreOpenError` when `path` is on a file system that other hosts may share."""
+    kind = file_system_type(path)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise StoreOpenError(f"{path} is on a network file system ({kind}): eventlog needs a local disk")

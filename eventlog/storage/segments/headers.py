@@ -1,0 +1,124 @@
+"""Going through the batch headers of a segment, without looking at records; and the index entries that belong to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.storage.segments import files, index
+from eventlog.storage.segments.damage import damaged, wrong_batch
+
+_BLOCK_BYTES = 4 * 2**20
+_NO_INDEX = 2**62
+
+
+def new_tail(base_offset: int) -> Any:
+    """The native `el_tail` of a segment without batches."""
+    tail = ffi.new("el_tail *")
+    tail.end_offset = tail.segment_base = base_offset
+    tail.max_timestamp = tail.max_timestamp_offset = tail.indexed_timestamp = tail.first_timestamp = -1
+    return tail
+
+
+class IndexBuilder:
+    """Makes the index entries of a segment while its batches pass by, as appends would have made them."""
+
+    def __init__(self, tail: Any, interval_bytes: int) -> None:
+        self.tail = tail
+        self.entries = bytearray()
+        self.time_entries = bytearray()
+        self._interval_bytes = interval_bytes
+
+    def add(self, block: Any, length: int, batch_count: int) -> None:
+        """Take account of whole batches; the native `block` has at most `batch_count` of them."""
+        entries = ffi.new("uint8_t[]", (batch_count + 1) * index.ENTRY.size)
+        time_entries = ffi.new("uint8_t[]", (batch_count + 1) * index.TIME_ENTRY.size)
+        before = self.tail.index_bytes, self.tail.time_index_bytes
+        lib.el_index_rebuild(block, length, self._interval_bytes, self.tail, entries, time_entries)
+        self.entries += ffi.buffer(entries, self.tail.index_bytes - before[0])
+        self.time_entries += ffi.buffer(time_entries, self.tail.time_index_bytes - before[1])
+
+    def seal(self) -> None:
+        """Add the last entry of the time index, which every sealed segment has."""
+        tail = self.tail
+        if tail.max_timestamp > tail.indexed_timestamp:
+            relative = tail.max_timestamp_offset - tail.segment_base
+            self.time_entries += index.TIME_ENTRY.pack(tail.max_timestamp, relative)
+            tail.indexed_timestamp = tail.max_timestamp
+
+
+def first_timestamp(path: Path) -> int:
+    """The timestamp of the first batch of a segment, the largest in it as Kafka takes it; negative: it has none.
+
+    Raises `CorruptLogError`."""
+    batch = ffi.new("el_batch *")
+    with open(path, "rb") as file:
+        data = file.read(lib.EL_BATCH_HEADER_BYTES)
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    if batch.size_bytes == 0:
+        raise wrong_batch(path, 0, status, int(path.stem))
+    return int(batch.max_timestamp)
+
+
+class Rest(NamedTuple):
+    """The batches of a sealed segment from one on: their largest timestamp, and the offset behind them (-1, 0: none)."""
+
+    largest_timestamp: int
+    end_offset: int
+
+
+def behind(path: Path, position: int) -> Rest:
+    """What stands in a sealed segment from the batch at `position` on. Raises `CorruptLogError`."""
+    tail = _pass_batches(path, position, files.size_of(path))
+    return Rest(tail.max_timestamp, tail.end_offset)
+
+
+def largest_timestamp(path: Path) -> int:
+    """The largest timestamp of the batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
+    return behind(path, 0).largest_timestamp
+
+
+def offset_behind(path: Path, position: int, stop: int) -> int:
+    """The offset behind the batches from a position up to another one. Raises `CorruptLogError` if none ends there."""
+    return int(_pass_batches(path, position, stop).end_offset)
+
+
+def _pass_batches(path: Path, position: int, stop: int) -> Any:
+    """The native `el_tail` behind the batches from a position up to another one."""
+    tail = new_tail(0)
+    tail.position = position
+    note_timestamps(path, tail, stop)
+    return tail
+
+
+def note_timestamps(path: Path, tail: Any, stop: int) -> None:
+    """Let a tail go on through the batches of a segment up to `stop`, where one ends, without an index.
+
+    Raises `CorruptLogError`."""
+    block_bytes = _BLOCK_BYTES
+    with open(path, "rb") as file:
+        while tail.position < stop:
+            data = files.read_at(file.fileno(), min(block_bytes, stop - tail.position), tail.position)
+            before = tail.position
+            lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
+            if tail.position == before:
+                block_bytes = needed_bytes(path, data, before, stop, tail.end_offset)
+
+
+def check_end(path: Path, end_offset: int, following: int) -> None:
+    """Raise `CorruptLogError` if a segment reaches into the one behind: no checksum guards where a batch is said to begin."""
+    if end_offset > following:
+        reason = f"it ends at offset {end_offset}, but the segment behind begins at {following}"
+        raise damaged(path, 0, reason)
+
+
+def needed_bytes(path: Path, data: bytes, position: int, size: int, next_offset: int) -> int:
+    """How many bytes the batch at a position takes, which did not fit into what was read, and has `next_offset` or a later one.
+
+    Raises `CorruptLogError` if there is none."""
+    batch = ffi.new("el_batch *")
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
+        raise wrong_batch(path, position, status, next_offset)
+    return int(batch.size_bytes)

@@ -1,0 +1,61 @@
+"""Making the indexes of a segment anew from its .log file, which is the truth about them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from eventlog._native import ffi, lib
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.damage import wrong_batch
+from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
+
+INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
+
+_BLOCK_BYTES = 8 * 2**20
+
+
+def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = INDEX_INTERVAL_BYTES) -> None:
+    """Write both indexes of a sealed segment anew: each is replaced at once, so readers may be at work.
+
+    Nobody may replace the segment meanwhile: see `segments_locked`. Raises `CorruptLogError`, and then nothing was changed, if
+    the segment is not right: indexes of what is wrong would be believed."""
+    path = names.segment_file(directory, base_offset)
+    following = min((base for base in files.segment_bases(directory) if base > base_offset), default=sys.maxsize)
+    indexes = _build_indexes(path, base_offset, following, interval_bytes)
+    files.replace_file(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), [bytes(indexes.entries)])
+    files.replace_file(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), [bytes(indexes.time_entries)])
+
+
+def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes: int) -> IndexBuilder:
+    """The indexes that a sealed .log file is to have, behind which another one begins. Raises `CorruptLogError`."""
+    indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
+    tail, block_bytes = indexes.tail, _BLOCK_BYTES
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while tail.position < size:
+            data = files.read_at(file.fileno(), block_bytes, tail.position)
+            before = tail.position
+            _add_right_batches(path, indexes, data)
+            if tail.position > before:
+                block_bytes = _BLOCK_BYTES
+            elif not any(data[: lib.EL_BATCH_HEADER_BYTES]):
+                break  # as for a reader, zeros are the end
+            else:
+                block_bytes = needed_bytes(path, data, before, size, tail.end_offset)
+    check_end(path, tail.end_offset, min(following, base_offset + index.OFFSETS_MAX))
+    indexes.seal()
+    return indexes
+
+
+def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
+    """Add the whole batches at the beginning of a block, up to a gap. Raises `CorruptLogError` if one is not right."""
+    block, batch, scan = ffi.from_buffer("uint8_t[]", data), ffi.new("el_batch *"), ffi.new("el_scan *")
+    lib.el_batch_parse(block, len(data), batch)
+    lib.el_scan_begin(scan, max(batch.base_offset, indexes.tail.end_offset))  # compaction and repair leave gaps
+    status = lib.el_scan_batches(block, len(data), scan)
+    indexes.add(block, scan.valid_bytes, scan.batch_count)
+    is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
+    if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
+        raise wrong_batch(path, indexes.tail.position + scan.valid_bytes, status, scan.next_offset)

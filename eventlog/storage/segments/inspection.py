@@ -1,0 +1,372 @@
+"""Looking at files as they are: batches, records and index entries, and the verification of whole partitions.
+
+Nothing here needs an open store, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.errors import (
+    CorruptLogError,
+    EventLogError,
+    InvalidArgumentError,
+    UnsupportedCodecError,
+    UnsupportedFormatError,
+)
+from eventlog.records.compression import CODEC_NAMES, decompress
+from eventlog.records.native_reader import new_native_reader
+from eventlog.records.record import Record
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.checkpoints import checked_checkpoint
+from eventlog.storage.segments.damage import damaged, gap, wrong_batch
+from eventlog.storage.segments.index import IndexEntry, TimeIndexEntry
+from eventlog.storage.segments.start import missing_beginning
+
+_NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
+_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
+
+
+class BatchInfo(NamedTuple):
+    """The header of a batch and its place; sizes and positions in bytes, timestamps in ms since the epoch."""
+
+    position: int
+    size_bytes: int
+    base_offset: int
+    last_offset: int
+    record_count: int
+    leader_epoch: int
+    crc: int
+    crc_valid: bool
+    attributes: int
+    base_timestamp: int
+    max_timestamp: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+
+    @property
+    def compression(self) -> str:
+        """The codec's name: none, gzip, snappy, lz4 or zstd."""
+        return CODEC_NAMES.get(self.attributes & _COMPRESSION, "unknown")
+
+    @property
+    def timestamp_type(self) -> str:
+        """CreateTime or LogAppendTime."""
+        return "LogAppendTime" if self.attributes & _LOG_APPEND_TIME else "CreateTime"
+
+    @property
+    def is_transactional(self) -> bool:
+        """Written within a transaction."""
+        return bool(self.attributes & _TRANSACTIONAL)
+
+    @property
+    def is_control(self) -> bool:
+        """A transaction marker, not data."""
+        return bool(self.attributes & _CONTROL)
+
+
+class Problem(NamedTuple):
+    """What is wrong with a file, and where (in bytes)."""
+
+    path: Path
+    position: int
+    reason: str
+
+
+class VerifyReport(SimpleNamespace):
+    """What was found in a partition's directory; `problems` is empty when all is well."""
+
+    directory: Path
+    segments: int
+    batches: int
+    records: int
+    bytes: int
+    problems: list[Problem]
+
+    def __init__(self, directory: Path, *, bytes: int = 0) -> None:
+        super().__init__(directory=directory, segments=0, batches=0, records=0, bytes=bytes, problems=[])
+
+    def __reduce__(self) -> tuple[type[VerifyReport], tuple[Path], dict[str, Any]]:
+        """Made anew in another process, as pools of processes do it."""
+        return type(self), (self.directory,), vars(self)
+
+
+def base_offset_of(path: Path) -> int:
+    """The base offset in the name of a segment's file. Raises `InvalidArgumentError`."""
+    base_offset = names.parse_segment(path.with_suffix(names.LOG_SUFFIX).name)
+    if base_offset is None:
+        raise InvalidArgumentError(f"{path.name} is no segment file: its name is not 20 digits and a suffix")
+    return base_offset
+
+
+def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[BatchInfo, bytes]]:
+    """Every batch of a .log file with its bytes, up to the zeros at the end.
+
+    Raises `CorruptLogError` where something else stands."""
+    batch = ffi.new("el_batch *")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        position = start_position
+        next_offset = names.parse_segment(path.name) or 0
+        while position < size:
+            file.seek(position)
+            header = file.read(lib.EL_BATCH_HEADER_BYTES)
+            status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
+            if batch.size_bytes == 0 or position + batch.size_bytes > size:
+                if not any(header) and _is_blank(path, position):
+                    return
+                raise wrong_batch(path, position, status, next_offset)
+            data = header + file.read(batch.size_bytes - len(header))
+            yield _batch_info(position, batch, data), data
+            position += batch.size_bytes
+            next_offset = batch.base_offset + batch.last_offset_delta + 1
+
+
+def _is_blank(path: Path, position: int) -> bool:
+    with open(path, "rb") as file:
+        file.seek(position)
+        return all(block.count(0) == len(block) for block in iter(lambda: file.read(2**20), b""))
+
+
+def _batch_info(position: int, batch: Any, data: bytes) -> BatchInfo:
+    crc_valid = lib.el_batch_verify(ffi.from_buffer("uint8_t[]", data), batch) == lib.EL_CODEC_OK
+    last_offset = batch.base_offset + batch.last_offset_delta
+    return BatchInfo(
+        position, batch.size_bytes, batch.base_offset, last_offset, batch.record_count, batch.leader_epoch, batch.crc,
+        crc_valid, batch.attributes, batch.base_timestamp, batch.max_timestamp, batch.producer_id,
+        batch.producer_epoch, batch.base_sequence,
+    )  # fmt: skip
+
+
+def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[BatchInfo]:
+    """The header of every batch of a .log file."""
+    for info, _ in iterate_raw_batches(path, start_position):
+        yield info
+
+
+def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[BatchInfo, list[Record]]]:
+    """Every batch of a .log file with its records (control batches included). Raises `CorruptLogError`."""
+    place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
+    for info, data in iterate_raw_batches(path, start_position):
+        if not info.crc_valid:
+            raise damaged(path, info.position, "a batch whose CRC32C does not match")
+        yield info, _decode(path, info, data, *place)
+
+
+def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> list[Record]:
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    section = data[lib.EL_BATCH_HEADER_BYTES :]
+    try:
+        section = decompress(info.attributes & _COMPRESSION, section) if info.attributes & _COMPRESSION else section
+    except ValueError as error:
+        raise damaged(path, info.position, str(error)) from error
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
+    records: list[Record] = []
+    if status == lib.EL_CODEC_OK:
+        reader = new_native_reader(1)
+        buffer = ffi.from_buffer("uint8_t[]", section)
+        lib.el_reader_decode(reader, batch, buffer, len(section))
+        made = lib.el_take_records(
+            reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
+        )
+        if made == lib.EL_TAKEN_NO_MEMORY:
+            raise MemoryError("memory ran out while records were decoded")
+        status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
+    if status != lib.EL_CODEC_OK:
+        raise damaged(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())
+    return records
+
+
+def iterate_index(path: Path) -> Iterator[IndexEntry]:
+    """The entries of an .index file."""
+    yield from index.read_index(path, base_offset_of(path))
+
+
+def iterate_time_index(path: Path) -> Iterator[TimeIndexEntry]:
+    """The entries of a .timeindex file."""
+    yield from index.read_time_index(path, base_offset_of(path))
+
+
+class EpochEntry(NamedTuple):
+    """A leader epoch and the offset at which it began."""
+
+    leader_epoch: int
+    start_offset: int
+
+
+def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
+    """The entries of a leader-epoch-checkpoint. Raises `CorruptLogError` where something else stands.
+
+    Source of the format: Kafka's CheckpointFile; a version, the number of entries, and a line for each."""
+    data = path.read_bytes()
+    match = re.fullmatch(rb"0\n([0-9]{1,10})\n((?:[0-9]{1,10} [0-9]{1,19}\n)*)", data)
+    if match is None:
+        raise damaged(path, 0, "no list of leader epochs: version 0, a count, and lines of an epoch and an offset")
+    entries = [EpochEntry(*map(int, line.split())) for line in match[2].splitlines()]
+    if len(entries) != int(match[1]):
+        raise damaged(path, 2, f"it says that it has {int(match[1])} entries, but has {len(entries)}")
+    yield from entries
+
+
+def segments_from(directory: Path, offset: int) -> list[Path]:
+    """The .log files of a partition's directory, in order, from the one on that holds `offset`."""
+    bases = files.segment_bases(directory)
+    first = max(bisect_right(bases, offset) - 1, 0)
+    return [names.segment_file(directory, base) for base in bases[first:]]
+
+
+def position_near(path: Path, offset: int) -> int:
+    """The position of a batch in a .log file with none behind it that ends before `offset`, but perhaps some before: the index
+    says where, if what it says is right."""
+    base = names.parse_segment(path.name)
+    if base is None:
+        return 0
+    near = index.floor_entry(path.with_suffix(names.INDEX_SUFFIX), base, offset)
+    return near.position if near is not None and names_its_batch(path, near) else 0
+
+
+def names_its_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> bool:
+    """Does the batch that an index entry names stand in the .log file at `path`, where and as it says?
+
+    Only headers are looked at; whether what stands behind them is right is another question."""
+    return end_of_named_batch(path, entry) is not None
+
+
+def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | None:
+    """The position behind the batch that an index entry names; None if it does not stand where and as the entry says."""
+    with open(path, "rb", buffering=0) as file:
+        if isinstance(entry, IndexEntry):
+            batch = _header_at(file.fileno(), entry.position)
+            is_named = batch is not None and batch.base_offset + batch.last_offset_delta == entry.offset
+            return entry.position + int(batch.size_bytes) if is_named else None
+        position = position_near(path, entry.offset)
+        while (batch := _header_at(file.fileno(), position)) is not None:
+            last_offset = batch.base_offset + batch.last_offset_delta
+            if last_offset >= entry.offset:
+                is_named = last_offset == entry.offset and batch.max_timestamp == entry.timestamp
+                return position + int(batch.size_bytes) if is_named else None
+            position += int(batch.size_bytes)
+    return None
+
+
+def _header_at(descriptor: int, position: int) -> Any:
+    """The header of the batch at a position, or None if none stands there."""
+    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position) if position >= 0 else b""
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    return batch if batch.size_bytes > 0 else None
+
+
+def verify_partition(directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
+    """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
+
+    Segments that hold only what lies before `start_offset` are passed over: they are about to be deleted.
+    Offsets need not follow closely if there `may_have_gaps`."""
+    report = VerifyReport(directory)
+    bases = files.segment_bases(directory)
+    bases = [base for base, following in pairwise([*bases, _NO_OFFSET]) if following > start_offset]
+    if not bases:
+        report.problems.append(Problem(directory, 0, "there is no segment"))
+    next_offset = bases[0] if bases else 0
+    if bases and (missing := missing_beginning(bases[0], start_offset)) is not None:
+        report.problems.append(Problem(directory, 0, missing))
+    for base, following in pairwise([*bases, _NO_OFFSET]):
+        path = names.segment_file(directory, base)
+        report.segments += 1
+        if base < next_offset or (base > next_offset and not may_have_gaps):
+            reason = f"it begins at offset {base}, but the one before it ends at {next_offset}"
+            report.problems.append(Problem(path, 0, gap(next_offset, base) if base > next_offset else reason))
+        next_offset = max(next_offset, base)
+        if end_offset is None or base < end_offset:
+            next_offset = _verify_segment(report, path, range(base, following), end_offset, may_have_gaps)
+    report.problems += _checkpoint_problems(directory)
+    is_log_wrong = any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
+    if bases and end_offset is not None and next_offset < end_offset and not is_log_wrong:
+        report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
+    return report
+
+
+def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
+    for check, name in (
+        (checked_checkpoint, names.START_CHECKPOINT),
+        (checked_checkpoint, names.CLEANER_CHECKPOINT),
+        (checked_checkpoint, names.TOMBSTONE_CHECKPOINT),
+        (lambda path: list(iterate_epochs(path)), names.EPOCH_CHECKPOINT),
+    ):
+        try:
+            check(directory / name)
+        except FileNotFoundError:
+            continue
+        except CorruptLogError as error:
+            yield Problem(error.path, error.position, error.reason)
+
+
+def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool) -> int:
+    base = next_offset = offsets.start
+    batches: dict[int, BatchInfo] = {}
+    topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
+    try:
+        for info, data in iterate_raw_batches(path):
+            if info.base_offset < next_offset or (info.base_offset > next_offset and not may_have_gaps):
+                reason = f"offset {info.base_offset} comes after {next_offset - 1}"
+                is_gap = info.base_offset > next_offset and info.crc_valid
+                raise damaged(path, info.position, gap(next_offset, info.base_offset) if is_gap else reason)
+            if info.last_offset >= offsets.stop:
+                raise damaged(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
+            if end_offset is not None and info.base_offset >= end_offset:
+                break  # perhaps an append under way
+            if not info.crc_valid:
+                report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))
+            else:
+                _verify_records(report, path, info, data, topic, partition)
+            next_offset = info.last_offset + 1
+            batches[info.position] = info
+            report.batches += 1
+            report.bytes += info.size_bytes
+            if next_offset == end_offset:
+                break
+    except UnsupportedFormatError as error:
+        report.problems.append(Problem(path, error.position, f"not checked: {error.reason}"))
+        return offsets.stop if offsets.stop < _NO_OFFSET else next_offset
+    except CorruptLogError as error:
+        report.problems.append(Problem(path, error.position, error.reason))
+        return next_offset
+    _verify_indexes(report, path, base, batches, next_offset if next_offset == end_offset else None)
+    return next_offset
+
+
+def _verify_records(report: VerifyReport, path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> None:
+    try:
+        report.records += len(_decode(path, info, data, topic, partition))
+    except CorruptLogError as error:
+        report.problems.append(Problem(path, info.position, error.reason))
+    except UnsupportedCodecError as error:
+        report.problems.append(Problem(path, info.position, f"not checked: {error}"))
+    except EventLogError as error:
+        report.problems.append(Problem(path, info.position, str(error)))
+
+
+def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None) -> None:
+    stop = _NO_OFFSET if end_offset is None else end_offset  # an entry behind it belongs to an append under way
+    index_path = path.with_suffix(names.INDEX_SUFFIX)
+    for number, entry in enumerate(index.read_index(index_path, base)):
+        info = batches.get(entry.position)
+        if entry.offset < stop and (info is None or info.last_offset != entry.offset):
+            report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} names no batch"))
+    time_index_path = path.with_suffix(names.TIME_INDEX_SUFFIX)
+    by_last_offset = {info.last_offset: info for info in batches.values()}
+    for number, time_entry in enumerate(index.read_time_index(time_index_path, base)):
+        info = by_last_offset.get(time_entry.offset)
+        if time_entry.offset < stop and (info is None or info.max_timestamp != time_entry.timestamp):
+            position = number * index.TIME_ENTRY.size
+            report.problems.append(Problem(time_index_path, position, f"{time_entry} names no batch"))

@@ -1,0 +1,381 @@
+"""Recovery: what stands in a partition's files after a crash, and what becomes of it.
+
+Only the last segment can be torn, because a segment is synced before its successor takes records; and of it only
+what lies behind the last durable position. The decision table, by what is found behind the last right batch:
+
+    a batch or message of another format          damaged     Kafka has written it, and we cannot read it
+    the batch ends before the durable position    damaged     what was on disk is gone or wrong
+    nothing                                       clean       nothing is done
+    zeros only                                    trimmed     the preallocated tail is cut off
+    a batch with a right checksum, wrong inside   damaged     it was never torn, whoever wrote it
+    other bytes, no right batch behind them       truncated   a torn tail: kept aside, cut off, new leader epoch
+    other bytes with a hole, right batches behind truncated   a power cut: pages reached the disk out of order
+    other bytes, right batches behind             damaged     something changed what was written
+
+A damaged partition is not touched, and read-only for what is good. A hole is a sector without anything from there on: the
+system had not written it again when the power went, though it had written what lies behind. Behind the durable position nobody
+was promised that it had.
+
+A partition whose head is from this boot and unharmed is `trusted`, and not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.access import open_file, refuse_link
+from eventlog.errors import CorruptLogError, UnsupportedFormatError
+from eventlog.records.checksum import checksum_of
+from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.damage import damaged, wrong_batch
+from eventlog.storage.segments.epochs import begin_epoch, read_epochs, write_epochs
+from eventlog.storage.segments.formats import end_of_foreign
+from eventlog.storage.segments.headers import IndexBuilder, new_tail, note_timestamps
+from eventlog.storage.segments.inspection import names_its_batch
+from eventlog.storage.segments.start import promised_start
+
+_BLOCK_BYTES = 8 * 2**20
+_SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
+_CHECKSUM = slice(17, 21)  # in a batch; it covers all that stands behind it
+
+
+class Checkpoint(NamedTuple):
+    """The last place that is known to be on disk: so many bytes of a segment, which end before an offset."""
+
+    segment_base: int
+    position: int
+    offset: int
+
+
+class RecoveryReport(NamedTuple):
+    """What was found and done when a partition was opened.
+
+    `outcome` is "trusted", "created", "clean", "trimmed", "truncated" or "damaged"; sizes and positions are in bytes.
+    `kept_at` is the file that holds the bytes that were cut off; `damage` says where and why a damaged partition
+    is read-only."""
+
+    outcome: str
+    segment: Path | None = None
+    scanned_from: int = 0
+    scanned_bytes: int = 0
+    truncated_at: int | None = None
+    truncated_bytes: int = 0
+    kept_at: Path | None = None
+    damage: CorruptLogError | None = None
+
+
+class Recovered(NamedTuple):
+    """The state that a partition's head is initialised with. A damaged partition ends where it did before: whoever comes to
+    the damage is to hear of it, and not to take it for the end."""
+
+    tail: Any  # el_tail
+    start_offset: int
+    leader_epoch: int
+    allocated: int
+    report: RecoveryReport
+
+
+class _Scan:
+    """The last segment, as far as it is right; `tail` is an el_tail."""
+
+    def __init__(self, path: Path, size: int, tail: Any, interval_bytes: int) -> None:
+        self.path = path
+        self.size = size
+        self.start: int = tail.position
+        self.tail = tail
+        self.indexes = IndexBuilder(tail, interval_bytes)
+        self.status = 0
+
+
+def _parse_batch(descriptor: int, position: int) -> Any | None:
+    """The header of the batch at a position, or None when none is there."""
+    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
+    batch = ffi.new("el_batch *")
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    return batch if (status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes) or status == lib.EL_CODEC_OK else None
+
+
+def _resume(descriptor: int, directory: Path, base_offset: int, durable_position: int) -> Any:
+    """The tail to scan from: at the last trustworthy index entry before the durable position, or at the beginning."""
+    tail = new_tail(base_offset)
+    entries = index.sound_entries(
+        index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset), durable_position
+    )
+    first = _parse_batch(descriptor, 0)
+    if not entries or first is None:
+        return tail
+    batch = _parse_batch(descriptor, entries[-1].position)
+    if batch is None or batch.base_offset + batch.last_offset_delta != entries[-1].offset:
+        return tail
+    time_entries = index.sound_time_entries(
+        index.read_time_index(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), base_offset),
+        entries[-1].offset,
+    )
+    path = names.segment_file(directory, base_offset)
+    if not time_entries or not names_its_batch(path, time_entries[-1]):
+        return tail
+    resumed = new_tail(base_offset)
+    resumed.max_timestamp, resumed.max_timestamp_offset = time_entries[-1]
+    resumed.position = next(entry.position for entry in entries if entry.offset >= time_entries[-1].offset)
+    try:
+        note_timestamps(path, resumed, entries[-1].position)  # a power cut may have taken later entries of the time index
+    except CorruptLogError:
+        return tail
+    resumed.end_offset = batch.base_offset
+    resumed.index_bytes = len(entries) * index.ENTRY.size
+    resumed.bytes_since_index = 0
+    resumed.time_index_bytes = len(time_entries) * index.TIME_ENTRY.size
+    resumed.indexed_timestamp = time_entries[-1].timestamp
+    resumed.first_timestamp = first.max_timestamp
+    return resumed
+
+
+def _scan_block(scan: _Scan, data: bytearray, length: int) -> Any:
+    """Check the batches of a block that begins at the tail, and index those that are right."""
+    result = ffi.new("el_scan *")
+    lib.el_scan_begin(result, scan.tail.end_offset)
+    block = ffi.from_buffer("uint8_t[]", data)
+    scan.status = lib.el_scan_batches(block, length, result)
+    scan.indexes.add(block, result.valid_bytes, result.batch_count)
+    return result
+
+
+def _scan_segment(directory: Path, base_offset: int, durable_position: int, interval_bytes: int) -> _Scan:
+    path = names.segment_file(directory, base_offset)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
+        scan = _Scan(path, size, tail, interval_bytes)
+        block_bytes = _BLOCK_BYTES
+        while tail.position < size:
+            data = bytearray(min(block_bytes, size - tail.position))
+            length = os.preadv(descriptor, [data], tail.position)
+            result = _scan_block(scan, data, length)
+            at_end = tail.position + length - result.valid_bytes >= size
+            if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (at_end and scan.status):
+                break
+            block_bytes = max(_BLOCK_BYTES, result.needed_bytes)
+        return scan
+    finally:
+        files.close(descriptor)
+
+
+def find_data_end(path: Path, start: int, size: int) -> int:
+    """Where the zeros at the end of a file begin, at `start` or behind it."""
+    with open(path, "rb") as file:
+        while size > start:
+            block_start = max(start, size - _BLOCK_BYTES)
+            file.seek(block_start)
+            data = file.read(size - block_start).rstrip(b"\0")
+            if data:
+                return block_start + len(data)
+            size = block_start
+    return start
+
+
+def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None:
+    """The position of the first right batch from `start` on that begins with `offset_min` or a later offset."""
+    overlap = 2**21
+    data = b""
+    with open(path, "rb") as file:
+        file.seek(start)
+        while start + len(data) < stop and (block := file.read(_BLOCK_BYTES)):
+            data += block
+            found = lib.el_find_batch(ffi.from_buffer("uint8_t[]", data), len(data), offset_min)
+            if found >= 0:
+                return start + int(found)
+            if len(data) > overlap:
+                start += len(data) - overlap
+                data = data[-overlap:]
+    return None
+
+
+def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
+    """Does a sector that begins before `stop` hold zeros only up to its end, the one with `start` in it from there on?
+
+    At `start` a batch with `next_offset` should begin. Where that begins with zeros itself, these show nothing."""
+    sector_end = start - start % _SECTOR_BYTES + _SECTOR_BYTES
+    if start % _SECTOR_BYTES and not any(next_offset.to_bytes(8, "big")[: sector_end - start]):
+        start, sector_end = sector_end, sector_end + _SECTOR_BYTES
+    with open(path, "rb") as file:
+        file.seek(start)
+        for end in range(sector_end, stop + _SECTOR_BYTES, _SECTOR_BYTES):
+            if not any(file.read(end - file.tell())):
+                return True
+    return False
+
+
+def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
+    """Copy what is about to be cut off, without the zeros at its end."""
+    files.make_directory(removed.parent)
+    files.make_directory(removed)
+    start = scan.tail.position
+    kept = removed / f"{scan.path.stem}-{start}.bin"
+    number = 1
+    while files.is_there(kept):
+        kept = removed / f"{scan.path.stem}-{start}-{number}.bin"
+        number += 1
+    with open(scan.path, "rb") as file:
+        file.seek(start)
+        files.replace_file(kept, (file.read(min(_BLOCK_BYTES, data_end - at)) for at in range(start, data_end, _BLOCK_BYTES)))
+    return kept
+
+
+def _cut(scan: _Scan) -> None:
+    """Cut the segment and its indexes behind the last right batch, with the indexes complete up to there."""
+    with open(open_file(scan.path, os.O_RDWR), "r+b") as file:
+        file.truncate(scan.tail.position)
+        os.fsync(file.fileno())
+    for suffix, end, added in (
+        (names.INDEX_SUFFIX, scan.tail.index_bytes, scan.indexes.entries),
+        (names.TIME_INDEX_SUFFIX, scan.tail.time_index_bytes, scan.indexes.time_entries),
+    ):
+        descriptor = open_file(scan.path.with_suffix(suffix))
+        with open(descriptor, "r+b") as file:
+            file.truncate(end - len(added))
+            file.seek(end - len(added))
+            file.write(added)
+
+
+def is_created(directory: Path) -> bool:
+    """Did `create_partition` come to its end here, or did somebody else put segments here? Links are refused."""
+    refuse_link(directory)
+    is_whole = files.is_there(directory / names.EPOCH_CHECKPOINT)
+    return is_whole or (files.is_there(directory) and bool(files.segment_bases(directory)))
+
+
+def create_partition(directory: Path) -> None:
+    """Make the directory and first segment of an empty partition. Does nothing where they are there."""
+    files.make_directory(directory)
+    if files.segment_bases(directory):
+        return
+    create_segment(directory, 0)  # first: a checkpoint without a segment would be a partition that has lost its last one
+    write_epochs(directory, [(0, 0)])
+
+
+def create_segment(directory: Path, base_offset: int) -> None:
+    """Make an empty segment, durably, which takes the appends from now on."""
+    for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
+        os.close(open_file(names.segment_file(directory, base_offset, suffix)))
+    files.sync_directory(directory)
+
+
+def _wrong(scan: _Scan, why: str) -> CorruptLogError:
+    """What stands behind the last right batch, which is no torn tail."""
+    end, next_offset = scan.tail.position, scan.tail.end_offset
+    if scan.status == lib.EL_CODEC_OK:
+        return damaged(scan.path, end, f"the segment ends, {why}", next_offset)
+    found = wrong_batch(scan.path, end, scan.status, next_offset)
+    return damaged(scan.path, end, f"{found.reason}, {why}", next_offset)
+
+
+def _is_whole(scan: _Scan) -> bool:
+    """Does the checksum hold of a batch whose records are not right? Then it was never torn: somebody has written it so."""
+    if scan.status not in (lib.EL_CODEC_BAD_RECORD, lib.EL_CODEC_BAD_COUNT):
+        return False
+    with open(scan.path, "rb") as file:
+        file.seek(scan.tail.position)
+        data = file.read(lib.EL_BATCH_HEADER_BYTES)
+        length = int.from_bytes(data[8:12], "big", signed=True) + lib.EL_BATCH_LENGTH_END
+        if length > scan.size - scan.tail.position:
+            return False
+        data += file.read(length - len(data))
+    return data[_CHECKSUM] == checksum_of(data[_CHECKSUM.stop :]).to_bytes(4, "big")
+
+
+def _damage(scan: _Scan, durable_position: int, data_end: int) -> CorruptLogError | None:
+    """What is damaged behind the last right batch, or of another format; None: a torn tail at most."""
+    end = scan.tail.position
+    if end < data_end:
+        found = wrong_batch(scan.path, end, scan.status, scan.tail.end_offset)
+        if isinstance(found, UnsupportedFormatError):
+            return found
+    if end < durable_position:
+        return _wrong(scan, f"but {durable_position} bytes of it were on disk")
+    if end == data_end:
+        return None
+    if _is_whole(scan):
+        return _wrong(scan, "but its checksum is right: it is what was written")
+    good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
+    if good_batch is None or _has_hole(scan.path, end, good_batch, scan.tail.end_offset):
+        return None
+    return _wrong(scan, f"and a right batch stands behind it at {good_batch}" if good_batch > end else "and the batch is right")
+
+
+def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
+    """The decision table."""
+    end = scan.tail.position
+    report = RecoveryReport("clean", scan.path, scan.start, end - scan.start)
+    damage = _damage(scan, durable_position, data_end)
+    if damage is not None:
+        return report._replace(outcome="damaged", damage=damage)
+    if end == scan.size:
+        return report
+    if end == data_end:
+        return report._replace(outcome="trimmed")
+    return report._replace(outcome="truncated", truncated_at=end, truncated_bytes=data_end - end)
+
+
+def _missing(directory: Path, checkpoint: Checkpoint) -> Recovered:
+    """The last segment is not there: nothing can be appended, and what stands before it can be read."""
+    base_offset = checkpoint.segment_base
+    path = names.segment_file(directory, base_offset)
+    reason = f"the segment is missing, but {checkpoint.position} bytes of it were on disk"
+    bases = files.segment_bases(directory)
+    tail = new_tail(base_offset)
+    tail.end_offset = checkpoint.offset
+    start_offset = promised_start(directory, bases or [base_offset], checkpoint.offset)
+    report = RecoveryReport("damaged", path, damage=damaged(path, 0, reason, base_offset))
+    return Recovered(tail, start_offset, 0, 0, report)
+
+
+def _promised_end(scan: _Scan, data_end: int, checkpoint: Checkpoint | None) -> int:
+    """Where a partition ends whose last segment is damaged: behind what was on disk, and behind what is right in there."""
+    end: int = max(scan.tail.end_offset, checkpoint.offset if checkpoint is not None else 0)
+    end = max(end, end_of_foreign(scan.path, scan.tail.position, scan.tail.end_offset))
+    position: int | None = scan.tail.position
+    while position is not None and (position := find_batch(scan.path, position, data_end, end)) is not None:
+        header = _header_at(scan.path, position)
+        end = header.base_offset + header.last_offset_delta + 1
+        position += header.size_bytes
+    return end
+
+
+def _header_at(path: Path, position: int) -> Any:
+    with open(path, "rb") as file:
+        return _parse_batch(file.fileno(), position)
+
+
+def recover(
+    directory: Path, removed: Path, checkpoint: Checkpoint | None, interval_bytes: int, *, change: bool = True
+) -> Recovered:
+    """Find the end of a partition and make it clean.
+
+    `checkpoint` is the last durable position that is known. With `change` False nothing is written: for a process that joins
+    a partition which another one found damaged."""
+    bases = files.segment_bases(directory)
+    if not bases or (checkpoint is not None and checkpoint.segment_base > bases[-1]):
+        return _missing(directory, checkpoint or Checkpoint(0, 0, 0))
+    base = bases[-1]
+    durable_position = checkpoint.position if checkpoint and checkpoint.segment_base == base else 0
+    scan = _scan_segment(directory, base, durable_position, interval_bytes)
+    data_end = find_data_end(scan.path, scan.tail.position, scan.size)
+    report = _judge(scan, durable_position, data_end)
+    if change and report.damage is None:
+        if report.outcome == "truncated":
+            report = report._replace(kept_at=_keep_aside(scan, removed, data_end))
+        _cut(scan)
+        if report.outcome == "truncated":
+            begin_epoch(directory, scan.tail.end_offset)
+    epochs = read_epochs(directory)
+    allocated = scan.size if report.damage is not None else scan.tail.position
+    if report.damage is not None:
+        scan.tail.end_offset = _promised_end(scan, data_end, checkpoint)
+    start_offset = promised_start(directory, bases, scan.tail.end_offset)
+    return Recovered(scan.tail, start_offset, epochs[-1][0] if epochs else 0, allocated, report)

@@ -1,0 +1,232 @@
+"""What of a damaged partition is right, batch by batch, and rewriting its segments with that alone.
+
+A batch is right if its checksum holds and its offsets lie between those of its neighbours. The base offset is not under the
+checksum: a batch that leaps over the offsets of those behind it is the one that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.errors import EventLogError, UnsupportedFormatError
+from eventlog.holding import Holding
+from eventlog.records.compression import decompress
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.damage import wrong_batch
+from eventlog.storage.segments.file_locks import lock_holders, locked_alone
+from eventlog.storage.segments.indexing import rebuild_indexes
+from eventlog.storage.segments.recovery import find_batch, find_data_end
+
+_BLOCK_BYTES = 8 * 2**20
+_COMPRESSION = 0x07
+_GOES_BACK = "its offsets come before those of the batch in front of it"
+_LEAPS = "its offsets lie behind those of what follows"
+
+
+class Bytes(NamedTuple):
+    """Bytes of a file that are not right, and why."""
+
+    position: int
+    size_bytes: int
+    reason: str
+
+
+class _Batch(NamedTuple):
+    position: int
+    size_bytes: int
+    first_offset: int
+    next_offset: int
+    leader_epoch: int
+
+
+@dataclass
+class SegmentScan:
+    """A segment: the batches that are right, the bytes that are not, and the leader epochs with their first offsets."""
+
+    path: Path
+    base_offset: int
+    batches: list[_Batch] = field(default_factory=list)
+    wrong: list[Bytes] = field(default_factory=list)
+
+    def gaps(self, next_offset: int) -> Iterator[range]:
+        """The offsets that no batch has, from `next_offset` on."""
+        for batch in self.batches:
+            if batch.first_offset > next_offset:
+                yield range(next_offset, batch.first_offset)
+            next_offset = batch.next_offset
+
+    def epochs(self) -> Iterator[tuple[int, int]]:
+        """The leader epoch of each batch, with its first offset."""
+        for batch in self.batches:
+            yield batch.leader_epoch, batch.first_offset
+
+
+def scan_segment(
+    path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool, known_end: int = names.OFFSET_MAX
+) -> SegmentScan:
+    """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
+
+    In the last segment zeros at the end are space that was reserved for appends, and no damage. It may go on behind
+    `known_end`, but there nothing tells that an offset is too large, unless it leaves a gap behind a right batch.
+    Raises `UnsupportedFormatError`."""
+    scan = SegmentScan(path, base_offset)
+    with open(path, "rb") as file:
+        descriptor = file.fileno()
+        position = 0
+        while position < size:
+            batch, reason = _batch_at(descriptor, position, size)
+            if batch is None:
+                _refuse_foreign(path, position, _end_of(scan, bounds))
+            if batch is None and is_last and find_data_end(path, position, size) == position:
+                break
+            reason = reason or (_place(scan, batch, bounds, known_end) if batch is not None else "")
+            if batch is not None and not reason:
+                scan.batches.append(batch)
+                position += batch.size_bytes
+                continue
+            right = range(_end_of(scan, bounds), bounds.stop)
+            following = _following(descriptor, batch, size, right) or _next_right(path, position + 1, size, right)
+            scan.wrong.append(Bytes(position, following - position, reason))
+            position = following
+    _join(scan)
+    return scan
+
+
+def _refuse_foreign(path: Path, position: int, next_offset: int) -> None:
+    """Raise `UnsupportedFormatError` if another format stands there: of that nobody here can tell what is right."""
+    found = wrong_batch(path, position, lib.EL_CODEC_OK, next_offset)
+    if isinstance(found, UnsupportedFormatError):
+        raise found
+
+
+def _is_right(descriptor: int, position: int, size: int, offsets: range) -> bool:
+    batch, reason = _batch_at(descriptor, position, size)
+    return batch is not None and not reason and offsets.start <= batch.first_offset and batch.next_offset <= offsets.stop
+
+
+def _following(descriptor: int, batch: _Batch | None, size: int, offsets: range) -> int | None:
+    """The end of a wrong batch, if its length is right: what its records hold may look like a batch, and is none."""
+    end = batch.position + batch.size_bytes if batch is not None else size
+    return end if batch is not None and (end == size or _is_right(descriptor, end, size, offsets)) else None
+
+
+def _end_of(scan: SegmentScan, bounds: range) -> int:
+    return scan.batches[-1].next_offset if scan.batches else bounds.start
+
+
+def _place(scan: SegmentScan, batch: _Batch, bounds: range, known_end: int) -> str:
+    """Why a batch cannot follow the others, or "". One in front of it that leapt too far is taken back."""
+    follows_right_one = batch.position == (scan.batches[-1].position + scan.batches[-1].size_bytes if scan.batches else 0)
+    is_unknown = batch.next_offset > known_end
+    if batch.next_offset > bounds.stop or (is_unknown and follows_right_one and batch.first_offset > _end_of(scan, bounds)):
+        return _LEAPS
+    while scan.batches and batch.first_offset < scan.batches[-1].next_offset:
+        last = scan.batches.pop()
+        before = _end_of(scan, bounds)
+        if last.first_offset == before or batch.first_offset < before:
+            scan.batches.append(last)
+            return _GOES_BACK
+        scan.wrong.append(Bytes(last.position, last.size_bytes, _LEAPS))
+    return _GOES_BACK if batch.first_offset < _end_of(scan, bounds) else ""
+
+
+def _batch_at(descriptor: int, position: int, size: int) -> tuple[_Batch | None, str]:
+    """The batch at a position, and what is wrong with it, or ""; None where no whole one stands."""
+    header = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
+    batch, scan = ffi.new("el_batch *"), ffi.new("el_scan *")
+    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
+    if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or batch.size_bytes == 0:
+        return None, _text(status)
+    if position + batch.size_bytes > size:
+        return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} are there"
+    data = files.read_at(descriptor, batch.size_bytes, position)
+    lib.el_scan_begin(scan, batch.base_offset)
+    status = lib.el_scan_batches(ffi.from_buffer("uint8_t[]", data), len(data), scan)
+    reason = "" if status == lib.EL_CODEC_OK else _text(status)
+    if not reason and batch.attributes & _COMPRESSION:
+        reason = _what_is_wrong_inside(batch, data[lib.EL_BATCH_HEADER_BYTES :])
+    next_offset = batch.base_offset + batch.last_offset_delta + 1
+    return _Batch(position, batch.size_bytes, batch.base_offset, next_offset, batch.leader_epoch), reason
+
+
+def _what_is_wrong_inside(batch: Any, section: bytes) -> str:
+    try:
+        records = decompress(batch.attributes & _COMPRESSION, section)
+    except ValueError as error:
+        return f"a batch that cannot be decompressed: {error}"
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", records), len(records), batch)
+    return "" if status == lib.EL_CODEC_OK else _text(status)
+
+
+def _text(status: int) -> str:
+    return str(ffi.string(lib.el_codec_status_text(status)).decode())
+
+
+def _next_right(path: Path, start: int, size: int, offsets: range) -> int:
+    """Where the next batch stands whose offsets are among these, or the end."""
+    with open(path, "rb") as file:
+        while (found := find_batch(path, start, size, offsets.start)) is not None:
+            if _is_right(file.fileno(), found, size, offsets):
+                return found
+            batch, _ = _batch_at(file.fileno(), found, size)
+            start = found + (batch.size_bytes if batch is not None else 1)
+    return size
+
+
+def _join(scan: SegmentScan) -> None:
+    """Bytes that are wrong one behind the other are one piece."""
+    joined: list[Bytes] = []
+    for piece in sorted(scan.wrong):
+        if joined and joined[-1].position + joined[-1].size_bytes == piece.position:
+            joined[-1] = joined[-1]._replace(size_bytes=joined[-1].size_bytes + piece.size_bytes)
+        else:
+            joined.append(piece)
+    scan.wrong = joined
+
+
+def rewrite_segment(scan: SegmentScan, interval_bytes: int, *, may_go: bool) -> None:
+    """Replace a segment by one with the right batches alone, and its indexes; with `may_go` an empty one is deleted."""
+    directory = scan.path.parent
+    if not scan.batches and may_go:
+        for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
+            scan.path.with_suffix(suffix).unlink(missing_ok=True)
+        files.sync_directory(directory)
+        return
+    files.replace_file(scan.path, _right_bytes(scan))
+    rebuild_indexes(directory, scan.base_offset, interval_bytes)
+
+
+def _right_bytes(scan: SegmentScan) -> Iterator[bytes]:
+    with open(scan.path, "rb") as file:
+        for batch in scan.batches:
+            file.seek(batch.position)
+            yield file.read(batch.size_bytes)
+
+
+def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
+    """Copy bytes that are about to be removed to a new file in `removed`, which is returned."""
+    files.make_directory(removed.parent)
+    files.make_directory(removed)
+    kept, number = removed / f"{path.stem}-{piece.position}.bin", 0
+    while files.is_there(kept):
+        number += 1
+        kept = removed / f"{path.stem}-{piece.position}-{number}.bin"
+    with open(path, "rb") as file:
+        file.seek(piece.position)
+        stop = piece.position + piece.size_bytes
+        files.replace_file(kept, (file.read(min(_BLOCK_BYTES, stop - at)) for at in range(piece.position, stop, _BLOCK_BYTES)))
+    return kept
+
+
+def partition_closed_by_all(head_file: Path, what: str) -> Holding[bool]:
+    """Keep everybody from opening a partition. The block raises `EventLogError`, which names who has it open."""
+
+    def refuse(descriptor: int) -> None:
+        holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"
+        raise EventLogError(f"{what} is open in process {holders}: end it first; nothing was changed") from None
+
+    return locked_alone(head_file, refuse)

@@ -1,0 +1,228 @@
+"""The directory of a store: made private, checked before anything is changed, and known partitions found."""
+
+from __future__ import annotations
+
+import json
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from eventlog._native import lib
+from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
+from eventlog.anchored import anchored, let_go, plain
+from eventlog.errors import DiskFullError, StoreOpenError, StoreReplacedError, is_disk_full
+from eventlog.storage.segments import files, names, users
+
+FORMAT_VERSION = 1
+
+_UNSTEADY = "overlay"  # whose inodes may get other numbers
+
+_READ_WRITE = os.R_OK | os.W_OK | os.X_OK
+
+
+class StoreDirectory:
+    """The directory of a store, made where there is none, and held open with the lock of all who use the store.
+
+    `path` leads to it while it is open, whatever becomes of its name.
+    `is_new` tells of one that `complete_store` has to finish. Raises `StoreOpenError`, also where others use the store from
+    another namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
+
+    def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
+        self.path = path
+        self._file = new_file()
+        self._identities: dict[Path, tuple[int, int] | None] = {}
+        _open_directories.add(self)
+        try:
+            with failures_named(path):
+                _open_into(self._file, path, create)
+                self.path = anchored(path, self._file[0])
+                self.is_new = not _is_store(self.path, create)
+                self._are_identities_lasting = files.file_system_type(self.path) != _UNSTEADY
+                self._join(lock_timeout_ms)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, lock_timeout_ms: int) -> None:
+        origin = users.own_origin()
+        if users.try_alone(self._file[0]):
+            _make_directories(self.path, is_new=self.is_new)
+            _check_directories(self.path)
+            users.note_origin(self.path, origin)
+        # The kernel gives the exclusive lock back before it takes the shared one: another process may have been alone.
+        users.share(self.path, self._file[0], lock_timeout_ms)
+        users.check_origin(self.path, self._file[0], origin)
+        _check_directories(self.path)
+
+    def settle(self) -> None:
+        """Everything that a store in use has is there now: `check` is for what becomes of that."""
+        self._identities = {path: _identity(path) for path in _what_stays(self.path)}
+
+    def check(self) -> None:
+        """Raise `StoreReplacedError` if the store was deleted, in whole or in part, or another one stands at its path.
+
+        One that was moved away, so that nothing stands there, is still the same. What cannot be told now is no answer."""
+        path = plain(self.path)
+        with suppress(OSError):
+            if _identity(path) not in (None, _identity(self.path)):
+                raise StoreReplacedError(
+                    f"{path} leads to another directory than when the store was opened: close this handle, and open the store "
+                    "again"
+                )
+        for each, identity in self._identities.items():
+            with suppress(OSError):
+                found = _identity(each)
+                if found is None or (found != identity and self._are_identities_lasting):
+                    raise StoreReplacedError.of_part(each)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        let_go(self.path)
+        lib.el_file_unlock(self._file)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the lock is the parent's, and ends with it."""
+        let_go(self.path)
+        lib.el_file_close(self._file)
+
+
+_open_directories: weakref.WeakSet[StoreDirectory] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for directory in list(_open_directories):
+        directory._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if nothing stands there. Raises `OSError` where that cannot be told."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _what_stays(store: Path) -> tuple[Path, ...]:
+    """What nobody deletes or replaces while a store is open. The files are open or mapped, so no other gets their inodes."""
+    catalog = names.catalog_directory(store)
+    return (
+        names.logs_directory(store),
+        names.signals_file(store),
+        names.catalog_gate_file(store),
+        catalog / names.CATALOG_FILE,
+        catalog / names.CATALOG_LOCK_FILE,
+    )
+
+
+def _open_into(file: Any, path: Path, create: bool) -> None:
+    """Open the directory, which is made if it is missing."""
+    if path.is_dir():
+        refuse_strangers_store(path)
+    elif files.is_there(path):
+        raise StoreOpenError(f"{path} is a file; a store is a directory")
+    elif not create:
+        raise StoreOpenError(f"there is no store in {path}")
+    elif path.is_symlink():
+        raise StoreOpenError(f"{path} is a symbolic link that leads nowhere: make the directory that it names, or remove it")
+    elif not (above := next(each for each in path.parents if files.is_there(each))).is_dir():
+        raise StoreOpenError(f"{above} is a file; a store is a directory that stands in directories")
+    else:
+        files.make_private_directory(path)
+    open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _directories(path: Path) -> tuple[Path, ...]:
+    return names.logs_directory(path), names.shared_directory(path), names.catalog_directory(path)
+
+
+def _make_directories(path: Path, *, is_new: bool) -> None:
+    """Make what a new store consists of; of an old one what holds no truth, and may have been deleted."""
+    for directory in _directories(path) if is_new else (names.shared_directory(path),):
+        if is_new or not files.is_there(directory):
+            files.make_directory(directory)
+
+
+def _check_directories(path: Path) -> None:
+    for directory in _directories(path):
+        refuse_link(directory)
+    for directory in (path, *_directories(path)):
+        if not os.access(directory, _READ_WRITE):
+            raise StoreOpenError(f"{directory} is not readable and writable for this user (id {os.getuid()})")
+
+
+def complete_store(path: Path) -> None:
+    """Write what makes a directory a store, once everything else is there; two makers at once write the same."""
+    content = {"format": "eventlog", "version": FORMAT_VERSION}
+    with failures_named(path):
+        files.sync_directory(names.catalog_directory(path))
+        files.replace_file(names.format_file(path), [(json.dumps(content) + "\n").encode()])
+
+
+@contextmanager
+def failures_named(path: Path) -> Iterator[None]:
+    """Let an `OSError` become `DiskFullError` or `StoreOpenError`, with the store's path."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error.errno):
+            raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
+        where = f"{error.filename}: " if error.filename and str(error.filename) != str(path) else ""
+        raise StoreOpenError(f"{path} cannot be opened as a store: {where}{error.strerror}") from error
+
+
+def _is_store(path: Path, create: bool) -> bool:
+    """Is a directory a store of ours, or may one be made of it?"""
+    files.refuse_network_file_system(path)
+    if files.is_there(names.manifest_file(path)):
+        raise StoreOpenError(f"{path} is a backup: 'eventlog restore' makes a store of it, elsewhere")
+    if files.is_there(names.restoring_marker(path)):
+        raise StoreOpenError(f"{path} is being restored, or that was interrupted: then delete it, and restore once more")
+    if files.is_there(names.format_file(path)):
+        _check_version(path)
+        return True
+    if not create:
+        raise StoreOpenError(f"there is no store in {path}")
+    if not all(map(_may_stand_in_a_new_store, os.listdir(path))):
+        raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
+    return False
+
+
+def _may_stand_in_a_new_store(name: str) -> bool:
+    # Another process may be making the store right now, or may have died before it renamed the last file.
+    is_temporary = name.startswith(names.format_file(Path()).name) and name.endswith(".tmp")
+    return is_temporary or name in ("logs", "shared", "meta", "lost+found")
+
+
+def _check_version(path: Path) -> None:
+    file = names.format_file(path)
+    try:
+        content = json.loads(file.read_bytes())
+        is_ours = content["format"] == "eventlog"
+        version = content["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+        version = None
+    if not is_ours or type(version) is not int or version < 1:
+        raise StoreOpenError(f"{file} is damaged: it does not name the store's format")
+    if version > FORMAT_VERSION:
+        raise StoreOpenError(
+            f"{path} was written in format {version} by a newer eventlog; this one knows {FORMAT_VERSION}: upgrade it"
+        )
+
+
+def existing_partitions(path: Path) -> dict[str, int]:
+    """How many partitions each topic has by the directories in logs/."""
+    counts: dict[str, int] = {}
+    for name in os.listdir(names.logs_directory(path)):
+        parsed = names.parse_partition_directory(name)
+        if parsed is not None and not (names.logs_directory(path) / name).is_symlink():
+            topic, partition = parsed
+            counts[topic] = max(counts.get(topic, 0), partition + 1)
+    return counts
