@@ -33,6 +33,11 @@ from eventlog.errors import (
 )
 
 if TYPE_CHECKING:
+    from eventlog.admin.backup import BackupReport
+    from eventlog.admin.doctor import Finding, diagnose
+    from eventlog.admin.repair import Removal, RepairPlan
+    from eventlog.admin.restore import RestoreReport, restore
+    from eventlog.admin.verification import verify_backup
     from eventlog.api import EventLog, open
     from eventlog.catalog.history import HistoryEntry, OffsetChange
     from eventlog.catalog.topics import TopicDescription
@@ -40,11 +45,6 @@ if TYPE_CHECKING:
     from eventlog.consumer.rebalance import RebalanceListener
     from eventlog.groups.group import Group, GroupDescription, GroupMember
     from eventlog.groups.progress import Progress
-    from eventlog.keeping.backup import BackupReport
-    from eventlog.keeping.doctor import Finding, diagnose
-    from eventlog.keeping.repair import Removal, RepairPlan
-    from eventlog.keeping.restoring import RestoreReport, restore
-    from eventlog.keeping.verification import verify_backup
     from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
     from eventlog.producer.acks import Ack
     from eventlog.producer.producer import Producer
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from eventlog.records.columns import BytesColumn, Columns
     from eventlog.records.record import Record, TopicPartition
     from eventlog.storage.cleaning.compaction import Compacted
-    from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
+    from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
     from eventlog.storage.partition.partition import Partition
     from eventlog.storage.segments.inspection import Problem, VerifyReport
     from eventlog.storage.segments.recovery import RecoveryReport
@@ -69,11 +69,11 @@ _MODULES = {
     "consumer.rebalance": ("RebalanceListener",),
     "groups.group": ("Group", "GroupDescription", "GroupMember"),
     "groups.progress": ("Progress",),
-    "keeping.backup": ("BackupReport",),
-    "keeping.doctor": ("Finding", "diagnose"),
-    "keeping.repair": ("Removal", "RepairPlan"),
-    "keeping.restoring": ("RestoreReport", "restore"),
-    "keeping.verification": ("verify_backup",),
+    "admin.backup": ("BackupReport",),
+    "admin.doctor": ("Finding", "diagnose"),
+    "admin.repair": ("Removal", "RepairPlan"),
+    "admin.restore": ("RestoreReport", "restore"),
+    "admin.verification": ("verify_backup",),
     "maintenance.report": ("HeldBack", "MaintenanceReport", "PartitionMaintenance"),
     "producer.acks": ("Ack",),
     "producer.producer": ("Producer",),
@@ -81,7 +81,7 @@ _MODULES = {
     "records.columns": ("BytesColumn", "Columns"),
     "records.record": ("Record", "TopicPartition"),
     "storage.cleaning.compaction": ("Compacted",),
-    "storage.mapped.glance": ("PartitionOffsets", "PartitionSize"),
+    "storage.mapped.foreign_heads": ("PartitionOffsets", "PartitionSize"),
     "storage.segments.inspection": ("Problem", "VerifyReport"),
     "storage.partition.partition": ("Partition",),
     "storage.segments.recovery": ("RecoveryReport",),

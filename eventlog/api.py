@@ -30,8 +30,8 @@ from eventlog.producer.producer import Producer
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
-    from eventlog.keeping.backup import BackupReport
-    from eventlog.keeping.repair import RepairPlan
+    from eventlog.admin.backup import BackupReport
+    from eventlog.admin.repair import RepairPlan
     from eventlog.views.activity import Activity
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
@@ -199,7 +199,7 @@ class EventLog(Log):
         With `link` sealed segments become hard links where the file system has them: that takes no space, but they share the
         disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
         `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
-        from eventlog.keeping.backup import back_up
+        from eventlog.admin.backup import back_up
 
         self._check_usable()
         check_bool("link", link)
@@ -211,7 +211,7 @@ class EventLog(Log):
         What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
         again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
         `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
-        from eventlog.keeping.repair import plan_by_name, repair_partition
+        from eventlog.admin.repair import plan_by_name, repair_partition
 
         self._check_usable()
         return plan_by_name(repair_partition(self, self._groups, topic, partition, execute=execute))
@@ -229,10 +229,10 @@ class EventLog(Log):
         """What all topics and groups hold and do. With an `earlier` look at this store, also how fast, between the two.
 
         Raises `InvalidTypeError`."""
-        from eventlog.views.activity import look_at_activity
+        from eventlog.views.activity import measure_activity
 
         self._check_usable()
-        return look_at_activity(self, self._groups, earlier)
+        return measure_activity(self, self._groups, earlier)
 
     def metrics(self) -> Metrics:
         """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.

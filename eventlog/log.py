@@ -34,8 +34,8 @@ from eventlog.options import (
     check_topic_name,
     parse_changes,
 )
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize, read_partition_offsets, read_partition_size
 from eventlog.storage.mapped.gate import Gate
-from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize, glance, glance_size
 from eventlog.storage.mapped.limits import change_settings_of
 from eventlog.storage.partition.flusher import Flusher
 from eventlog.storage.partition.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
@@ -281,7 +281,7 @@ class Log:
         return [self._offsets(topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def _offsets(self, topic: str, partition: int) -> PartitionOffsets:
-        found = glance(self._store, topic, partition)
+        found = read_partition_offsets(self._store, topic, partition)
         if found is None:
             log = self.partition(topic, partition)
             start, durable = log.start_offset, log.durable_offset
@@ -290,7 +290,7 @@ class Log:
 
     def sizes(self, topic: str) -> list[PartitionSize]:
         """How large each partition of a topic is, in order. Raises `TopicNotFoundError`."""
-        return [glance_size(self._store, topic, partition) for partition in range(self.topic(topic).partitions)]
+        return [read_partition_size(self._store, topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def verify(self, topic: str | None = None) -> list[VerifyReport]:
         """Check every byte of a topic's partitions, or of all; one report a partition."""

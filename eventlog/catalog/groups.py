@@ -164,7 +164,7 @@ class GroupCatalog:
         with self._environment.transaction(_DATABASE) as transaction:
             return _names(transaction)
 
-    def look_at_all(self) -> Nested[list[GroupChange]]:
+    def read_all(self) -> Nested[list[GroupChange]]:
         """See all groups as they are at one moment, sorted by name."""
         return self._environment.transaction(
             _DATABASE, lambda transaction: [GroupChange(self._environment, transaction, name) for name in _names(transaction)]

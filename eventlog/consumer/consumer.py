@@ -17,9 +17,9 @@ from re import Pattern
 from types import TracebackType
 from typing import Any, NoReturn
 
-from eventlog.consumer.assigned import Assigned
+from eventlog.consumer.assigned_partition import AssignedPartition
+from eventlog.consumer.assignment import Assignment
 from eventlog.consumer.hand import Hand
-from eventlog.consumer.lane import Lane
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.consumer.subscription import Subscription
@@ -42,7 +42,7 @@ from eventlog.holding import Trying
 from eventlog.log import Log, internals
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, Ack, commit_all
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, commit_all
 from eventlog.waiting import Awaited, wait_for_any
 
 _CHUNK_RECORDS = 500
@@ -75,11 +75,11 @@ class Consumer:
         self._has_looked = False  # without a group: were the topics of the subscription looked at?
         self._membership: Membership | None = None
         self._table: GroupTable | None = None
-        self._assigned = Assigned(self._internals)
+        self._assigned = Assignment(self._internals)
         # Iteration: the chunk that is being handed out, its partition, the iterator that does so, and the record that its
         # caller has in hand.
         self._chunk: Iterator[Record] = iter(())
-        self._lane: Lane | None = None
+        self._lane: AssignedPartition | None = None
         self._hand: Hand | None = None
         self._record: Record | None = None
         self._holding: list[Hand] = []  # iterators with a record in hand that others have gone past
@@ -278,8 +278,8 @@ class Consumer:
             self._drop_chunk()
             raise
 
-    def _gather(self, records_max: int) -> list[tuple[Lane, list[Record]]]:
-        taken: list[tuple[Lane, list[Record]]] = []
+    def _gather(self, records_max: int) -> list[tuple[AssignedPartition, list[Record]]]:
+        taken: list[tuple[AssignedPartition, list[Record]]] = []
         if self._lane is not None and operator.length_hint(self._chunk):
             records = list(islice(self._chunk, records_max))
             taken.append((self._lane, records))
@@ -294,7 +294,7 @@ class Consumer:
                     raise
         return taken
 
-    def _hand_over(self, taken: list[tuple[Lane, list[Record]]]) -> list[Record] | None:
+    def _hand_over(self, taken: list[tuple[AssignedPartition, list[Record]]]) -> list[Record] | None:
         if not self._is_undisturbed():
             for lane, _ in taken:
                 lane.rewind()
@@ -490,8 +490,8 @@ class Consumer:
             self._drop(partitions)
             membership.give_up(partitions)
 
-    def _add(self, partition: TopicPartition, ack: Ack | None, position: int | None) -> None:
-        lane = Lane(partition, self._internals.partition, ack, position, durable=self._options.durable)
+    def _add(self, partition: TopicPartition, ack: OffsetSlot | None, position: int | None) -> None:
+        lane = AssignedPartition(partition, self._internals.partition, ack, position, durable=self._options.durable)
         with suppress(EventLogError):  # which reading it raises, while the others go on
             lane.open()
         self._assigned.add(lane)
@@ -502,7 +502,7 @@ class Consumer:
             if lane is not None:
                 self._let_go(lane)
 
-    def _let_go(self, lane: Lane) -> None:
+    def _let_go(self, lane: AssignedPartition) -> None:
         """What was handed out or read ahead of this partition counts no more."""
         self._holding = [hand for hand in self._holding if hand.lane is not lane]
         if lane is self._lane:
@@ -582,7 +582,7 @@ class Consumer:
         may_be_short = lane is not None and not self._assigned.moved and not lane.is_before_gap
         self._commit_record = lane.commit_record if lane is not None and may_be_short else None
 
-    def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[Ack, int]]:
+    def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[OffsetSlot, int]]:
         if not isinstance(offsets, Mapping):
             raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
         acks = []
@@ -641,13 +641,13 @@ class Consumer:
                 found = lane.log.offset_for_time(timestamp)
                 self._seek(lane, lane.log.end_offset if found is None else found)
 
-    def _seek(self, lane: Lane, offset: int) -> None:
+    def _seek(self, lane: AssignedPartition, offset: int) -> None:
         lane.check_within(offset)
         self._hand_out_no_more_of(lane)
         lane.seek(offset)
         self._assigned.moved.add(lane)
 
-    def _hand_out_no_more_of(self, lane: Lane) -> None:
+    def _hand_out_no_more_of(self, lane: AssignedPartition) -> None:
         """Forget what was read ahead of this partition."""
         if lane is self._lane:
             self._lay_aside()
@@ -672,10 +672,10 @@ class Consumer:
         with self._exclusively():
             return {partition for partition, lane in self._assigned.lanes.items() if lane.is_paused}
 
-    def _lanes_of(self, partitions: tuple[TopicPartition, ...]) -> list[Lane]:
+    def _lanes_of(self, partitions: tuple[TopicPartition, ...]) -> list[AssignedPartition]:
         return [self._lane_of(partition) for partition in partitions] or list(self._assigned.lanes.values())
 
-    def _lane_of(self, partition: TopicPartition) -> Lane:
+    def _lane_of(self, partition: TopicPartition) -> AssignedPartition:
         wanted = as_topic_partition(partition)
         lane = self._assigned.lanes.get(wanted)
         if lane is None:

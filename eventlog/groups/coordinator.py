@@ -19,7 +19,7 @@ from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
-from eventlog.storage.mapped.acks import SEATS
+from eventlog.storage.mapped.offset_slots import SEATS
 from eventlog.storage.segments import names
 
 

@@ -10,7 +10,7 @@ from eventlog.clock import now_ms
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, none_if_nothing
 
 
 def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartition, int | None], kind: str) -> None:

@@ -10,15 +10,15 @@ from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, tells_failures
 from eventlog.groups import coordinator
 from eventlog.groups.fencing import set_offsets
-from eventlog.groups.look import GroupLook, lag_of, look_at, look_at_all
 from eventlog.groups.progress import Progress, progress_of
 from eventlog.groups.registry import Groups
+from eventlog.groups.snapshot import GroupSnapshot, lag_of, take_snapshot, take_snapshots
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
-from eventlog.storage.mapped.glance import PartitionOffsets
-from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets
 from eventlog.storage.partition.partition import check_offset_within
+from eventlog.storage.partition.snapshot import Ends
 
 
 class GroupMember(NamedTuple):
@@ -50,11 +50,11 @@ def describe_all(groups: Groups) -> list[GroupDescription]:
     """All groups, sorted by name: each partition is looked at once for all of them."""
     known: dict[TopicPartition, PartitionOffsets] = {}
     ends = Ends(groups.internals.path)
-    looks = look_at_all(groups)
+    looks = take_snapshots(groups)
     return [_describe(look, lag_of(groups.internals, look, known, ends)) for look in looks]
 
 
-def _describe(look: GroupLook, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
+def _describe(look: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
     owned: dict[int, list[TopicPartition]] = {}
     for place, seen in sorted(look.offsets.items()):
         owned.setdefault(seen.owner, []).append(place)
@@ -101,9 +101,9 @@ class Group:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         return table
 
-    def _look(self) -> GroupLook:
+    def _look(self) -> GroupSnapshot:
         self._groups.internals.check_usable()
-        look = look_at(self._groups, self.name)
+        look = take_snapshot(self._groups, self.name)
         if look is None:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         return look

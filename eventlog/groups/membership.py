@@ -17,7 +17,7 @@ from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, Ack
+from eventlog.storage.mapped.offset_slots import NOBODY, OffsetSlot
 
 
 class Review(NamedTuple):
@@ -34,7 +34,7 @@ class Membership:
 
     def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest) -> None:
         self.group = group
-        self.owned: dict[TopicPartition, Ack] = {}
+        self.owned: dict[TopicPartition, OffsetSlot] = {}
         self.known_changes = -1
         self.wants_attention = False  # set by the watcher once a second
         self._groups = groups

@@ -11,7 +11,7 @@ from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
 from eventlog.periodic import PeriodicThread
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, none_if_nothing
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, none_if_nothing
 from eventlog.storage.partition.partition import Partition
 
 

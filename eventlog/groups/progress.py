@@ -8,18 +8,18 @@ from typing import NamedTuple
 from eventlog.catalog.history import HistoryEntry
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
-from eventlog.groups.look import GroupLook, SeenOffset
+from eventlog.groups.snapshot import GroupSnapshot, OffsetSnapshot
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED
-from eventlog.storage.mapped.glance import PartitionOffsets
-from eventlog.storage.partition.glimpse import Ends, glimpse
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED
+from eventlog.storage.partition.snapshot import Ends, take_partition_snapshot
 
 _WINDOW_MS = 60_000
 _SAMPLE_MS_MIN = 1000  # a rate over less says little
 _Behind = tuple[int | None, float | None, float | None]
 _NOTHING_BEHIND: _Behind = (0, 0.0, None)
-_NOWHERE = SeenOffset(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
+_NOWHERE = OffsetSnapshot(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
 
 
 class Progress(NamedTuple):
@@ -44,7 +44,7 @@ class Progress(NamedTuple):
 
 
 def progress_of(
-    internals: Internals, look: GroupLook, history: Sequence[HistoryEntry]
+    internals: Internals, look: GroupSnapshot, history: Sequence[HistoryEntry]
 ) -> dict[TopicPartition, Progress]:
     """The progress in every partition that the group has to do with, sorted."""
     now = now_ms()
@@ -75,7 +75,7 @@ def _samples(history: Sequence[HistoryEntry], now: int) -> dict[TopicPartition, 
 
 def _progress(
     internals: Internals,
-    look: GroupLook,
+    look: GroupSnapshot,
     place: TopicPartition,
     offsets: PartitionOffsets,
     sample: tuple[int, int] | None,
@@ -102,7 +102,7 @@ def _progress(
     )  # fmt: skip
 
 
-def _commit_rate(seen: SeenOffset, sample: tuple[int, int] | None, now: int) -> float | None:
+def _commit_rate(seen: OffsetSnapshot, sample: tuple[int, int] | None, now: int) -> float | None:
     """Records a second that the group acknowledged since the oldest commit of the last minute."""
     if seen.committed_ms < now - _WINDOW_MS:
         return 0.0
@@ -116,7 +116,7 @@ def _behind(
 ) -> _Behind:
     """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
     try:
-        seen = glimpse(internals.path, *place)
+        seen = take_partition_snapshot(internals.path, *place)
         if seen is None:
             return None, None, None
         size_bytes, timestamp = seen.behind(position, offsets.end_offset)

@@ -10,7 +10,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError, LockTimeoutError
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, Ack, AckTable, Stored, none_if_nothing
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, SlotTable, Stored, none_if_nothing
 from eventlog.storage.segments import names
 
 
@@ -31,7 +31,7 @@ class GroupTable:
         self._slots = _slots_of(offsets)
         self._caught_up_with = 0  # the last reset that all slots are known to go by
         self._starts: dict[TopicPartition, int] = {}
-        self.acks = AckTable(
+        self.acks = SlotTable(
             names.acks_file(internals.path, self.name),
             internals.signals,
             Stored(
@@ -150,7 +150,7 @@ class GroupTable:
         self._slots = _slots_of(offsets)
         self._starts.update({partition: offsets[partition].start for partition in starts if offsets[partition].start >= 0})
 
-    def ack(self, partition: TopicPartition, member_epoch: int) -> Ack:
+    def ack(self, partition: TopicPartition, member_epoch: int) -> OffsetSlot:
         """One member's view of the partition's slot."""
         return self.acks.ack(self.slot(partition), member_epoch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import failure_of
-from eventlog.groups.forget import forget_topic
+from eventlog.groups.cleanup import remove_topic_from_groups
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals
 from eventlog.storage.mapped.removal import remove_partition
@@ -51,4 +51,4 @@ def _remove(groups: Groups, topic: TopicDescription) -> None:
             )
         except OSError as error:
             raise failure_of(f"partition {partition} of topic {topic.name!r} cannot be removed", error) from error
-    forget_topic(groups, topic.name)
+    remove_topic_from_groups(groups, topic.name)

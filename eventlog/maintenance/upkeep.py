@@ -10,9 +10,9 @@ from eventlog.anchored import plain
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
-from eventlog.groups.forget import expire_groups, unused_groups
-from eventlog.groups.holders import committed_by_group
+from eventlog.groups.cleanup import expire_groups, unused_groups
 from eventlog.groups.registry import Groups
+from eventlog.groups.retention import committed_by_group
 from eventlog.holding import Holding
 from eventlog.maintenance.deletion import finish_deletion
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance

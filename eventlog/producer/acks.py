@@ -10,7 +10,7 @@ from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
-from eventlog.producer.lane import Lane
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.waiting import Awaited, Flag, wait_for_any
 
 NOTHING = 2**63
@@ -33,7 +33,7 @@ class _Subscription:
     """One callback. `reported` is, by lane, the offset before which everything was reported. A topic that is deleted and made
     anew has lanes of its own, and begins anew."""
 
-    def __init__(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[Lane]) -> None:
+    def __init__(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[PartitionSender]) -> None:
         self.group = group
         self.callback = callback
         self.reported = {lane: lane.last_offset + 1 for lane in lanes}  # what was sent before is not asked about
@@ -94,7 +94,7 @@ class AckNotifier(BackgroundThread):
         super().__init__("eventlog-acks")
         self._groups = groups
         self._subscriptions: list[_Subscription] = []
-        self._sent: dict[Lane, _Sent] = {}
+        self._sent: dict[PartitionSender, _Sent] = {}
         signals = groups.internals.signals
         self._changed = Flag(signals)
         self._stopped = Flag(signals)
@@ -103,12 +103,12 @@ class AckNotifier(BackgroundThread):
         self._of_callbacks: list[BaseException] = []
         self._trouble: Exception | None = None
 
-    def subscribe(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[Lane]) -> None:
+    def subscribe(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[PartitionSender]) -> None:
         """Report this group's acknowledgements of what is sent from now on, to these lanes or to others."""
         self._subscriptions.append(_Subscription(group, callback, lanes))
         self._changed.raise_()
 
-    def note(self, lane: Lane, offset: int, count: int) -> None:
+    def note(self, lane: PartitionSender, offset: int, count: int) -> None:
         """So many records that were sent are in the log, from this offset on. It may be said more than once."""
         sent = self._sent.get(lane)
         if sent is None:
@@ -136,14 +136,14 @@ class AckNotifier(BackgroundThread):
                 self._trouble = error
                 has_failed = True
 
-    def _conditions(self, known: int, waits: list[tuple[_Subscription, Lane, int]]) -> Awaited:
+    def _conditions(self, known: int, waits: list[tuple[_Subscription, PartitionSender, int]]) -> Awaited:
         awaited = Awaited(2 * len(waits) + 1)
         self._changed.await_raise(awaited, 0, known)
         for place, (subscription, lane, offset) in enumerate(waits):
             await_ack(self._groups, subscription.group, lane.topic_partition, offset, awaited, 2 * place + 1)
         return awaited
 
-    def _report_all(self) -> list[tuple[_Subscription, Lane, int]]:
+    def _report_all(self) -> list[tuple[_Subscription, PartitionSender, int]]:
         """Report what is new; returns what has to be waited for, as offsets that a group has to commit past.
 
         What goes wrong with one group is raised when the others have been looked at."""
@@ -171,13 +171,13 @@ class AckNotifier(BackgroundThread):
             raise trouble
         return waits
 
-    def _forget(self, lane: Lane) -> None:
+    def _forget(self, lane: PartitionSender) -> None:
         """The topic was deleted: nobody acknowledges its records any more."""
         self._sent.pop(lane, None)
         for subscription in self._subscriptions:
             subscription.reported.pop(lane, None)
 
-    def _report(self, subscription: _Subscription, lane: Lane, own: OwnRecords) -> int:
+    def _report(self, subscription: _Subscription, lane: PartitionSender, own: OwnRecords) -> int:
         """Report what the group has acknowledged of this producer's; the next offset of its own, or `NOTHING`."""
         table = self._groups.find(subscription.group)
         committed = (table.committed(lane.topic_partition) if table is not None else None) or 0

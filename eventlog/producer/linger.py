@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, TopicNotFoundError
-from eventlog.producer.lane import Lane
+from eventlog.producer.partition_sender import PartitionSender
 
 _RETRY_SECONDS = 1.0
 
@@ -22,12 +22,12 @@ class Lingerer:
     what is wrong. `note_loss` is told what is lost for good."""
 
     def __init__(
-        self, lanes: Callable[[], Iterable[Lane]], linger_s: float, note_loss: Callable[[EventLogError], None]
+        self, lanes: Callable[[], Iterable[PartitionSender]], linger_s: float, note_loss: Callable[[EventLogError], None]
     ) -> None:
         self._lanes = lanes
         self._linger_s = linger_s
         self._note_loss = note_loss
-        self._retries: dict[Lane, float] = {}  # when lanes that have failed are due again, by time.monotonic
+        self._retries: dict[PartitionSender, float] = {}  # when lanes that have failed are due again, by time.monotonic
         # Queues, because an interrupt inside threading.Event would leave its lock behind.
         self._notes: SimpleQueue[None] = SimpleQueue()
         self._stops: SimpleQueue[None] = SimpleQueue()
@@ -49,7 +49,7 @@ class Lingerer:
                 self._append_all()
 
     def _append_all(self) -> None:
-        retries: dict[Lane, float] = {}
+        retries: dict[PartitionSender, float] = {}
         for lane in self._lanes():
             due = self._retries.get(lane, 0.0)
             if due > time.monotonic():

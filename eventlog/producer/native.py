@@ -12,7 +12,7 @@ from eventlog.records.batch import Headers
 Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
 
 if TYPE_CHECKING:
-    from eventlog.producer.lane import Lane
+    from eventlog.producer.partition_sender import PartitionSender
 
 
 def _made_by(make: Callable[[int], bool]) -> list[Any]:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     class Place:
         """Where an appended record is."""
 
-        _lane: Lane
+        _lane: PartitionSender
         _offset: int
         _timestamp: int
 
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     class WaitingPlace:
         """Where a record stands in a batch."""
 
-        _lane: Lane
+        _lane: PartitionSender
         _batch: Gathered
         _place: int
         _timestamp: int | None

@@ -28,9 +28,9 @@ from eventlog.log import Log, internals
 from eventlog.options import TopicConfig, check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
 from eventlog.producer.exclusion import Exclusion
-from eventlog.producer.lane import Lane
 from eventlog.producer.linger import Lingerer
 from eventlog.producer.native import Append
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
@@ -49,13 +49,13 @@ class _TopicLanes(NamedTuple):
     order of the first three fields."""
 
     address: int  # of `choice`, the native el_choice
-    lanes: tuple[Lane, ...]
+    lanes: tuple[PartitionSender, ...]
     appends: tuple[Append, ...]
     choice: Any
     keep: Any
 
     @classmethod
-    def of(cls, lanes: Iterable[Lane], batch_bytes: int, *, lingers: bool) -> _TopicLanes:
+    def of(cls, lanes: Iterable[PartitionSender], batch_bytes: int, *, lingers: bool) -> _TopicLanes:
         """The partitions have been opened."""
         lanes = tuple(lanes)
         order = ffi.new("int32_t[]", list(range(len(lanes))))
@@ -69,7 +69,7 @@ class _TopicLanes(NamedTuple):
         address = int(ffi.cast("uintptr_t", choice))
         return cls(address, lanes, tuple(lane.append for lane in lanes), choice, order)
 
-    def sticky(self, value: bytes | None, *, lingers: bool) -> Lane:
+    def sticky(self, value: bytes | None, *, lingers: bool) -> PartitionSender:
         """The lane for the next record without a key; where records wait, for as long as a batch of it does, and no longer."""
         choice = self.choice
         current: int = choice.current
@@ -113,7 +113,7 @@ class Producer:
         self._native.catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
-        self._ending: list[Lane] = []  # what `close` has yet to end, or is about to
+        self._ending: list[PartitionSender] = []  # what `close` has yet to end, or is about to
         self._losses: deque[BaseException] = deque()  # of records that waited, and are not in the log
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000, self._note_loss) if linger_ms else None
@@ -134,7 +134,7 @@ class Producer:
             raise MemoryError("memory ran out while a producer was made")
         self.__dict__["send"], self.__dict__["_send_at_once"] = made
 
-    def _note(self, lane: Lane, offset: int, count: int = 1) -> None:
+    def _note(self, lane: PartitionSender, offset: int, count: int = 1) -> None:
         if self._notifier is not None:
             self._notifier.note(lane, offset, count)
 
@@ -193,7 +193,7 @@ class Producer:
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)
 
-    def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> Lane:
+    def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> PartitionSender:
         if not 0 <= check_partition_number(partition) < len(lanes.lanes):
             raise PartitionNotFoundError(
                 f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.lanes) - 1}"
@@ -231,7 +231,7 @@ class Producer:
         for lane in known:
             lane.take_settings(settings)
         added = [
-            Lane(
+            PartitionSender(
                 self._groups,
                 self._log.partition(topic, number),
                 settings,
@@ -262,7 +262,7 @@ class Producer:
                     self._take(topic, *found)
                 else:
                     # Not the business of whoever sends a record to some other topic just now.
-                    self._losses.extend(_failures(lanes.lanes, Lane.end))
+                    self._losses.extend(_failures(lanes.lanes, PartitionSender.end))
                     self._topics.pop(topic, None)
             self._native.catalog_version = version
 
@@ -270,7 +270,7 @@ class Producer:
         assert self._why_unusable is not None
         raise type(self._why_unusable)(*self._why_unusable.args)
 
-    def _lanes(self) -> list[Lane]:
+    def _lanes(self) -> list[PartitionSender]:
         lanes = [lane for topic in list(self._topics.values()) for lane in topic.lanes]
         return list(dict.fromkeys([*lanes, *self._ending]))
 
@@ -301,8 +301,8 @@ class Producer:
         lanes = self._lanes()  # first: all of them, unless it is being closed by then
         if self._why_unusable is not None:
             self._refuse()
-        failures = _failures(lanes, Lane.append_waiting)
-        self._raise(failures + _failures(lanes, Lane.flush))
+        failures = _failures(lanes, PartitionSender.append_waiting)
+        self._raise(failures + _failures(lanes, PartitionSender.flush))
 
     def _raise(self, failures: list[BaseException]) -> None:
         """Tell of these, and once of what was lost and of a callback that has failed."""
@@ -326,7 +326,7 @@ class Producer:
             self._ending = self._lanes()
             self._end(StoreClosedError(f"{self!r} is closed"))
         try:
-            failures = _failures(self._ending, Lane.end)
+            failures = _failures(self._ending, PartitionSender.end)
             self._ending = [lane for lane in self._ending if lane.has_waiting]
         finally:
             if self._notifier is not None:
@@ -363,7 +363,7 @@ def send_at_once(
     return producer._send_at_once(topic, value, key, headers, partition, timestamp)
 
 
-def _failures(lanes: Iterable[Lane], work: Callable[[Lane], None]) -> list[BaseException]:
+def _failures(lanes: Iterable[PartitionSender], work: Callable[[PartitionSender], None]) -> list[BaseException]:
     """Do something in every partition where that is possible; what was wrong in the others."""
     failures: list[BaseException] = []
     for lane in lanes:

@@ -10,14 +10,14 @@ from eventlog.options import check_group_name, check_timeout
 from eventlog.producer.native import Gathered, Place, WaitingPlace
 
 if TYPE_CHECKING:
-    from eventlog.producer.lane import Lane
+    from eventlog.producer.partition_sender import PartitionSender
 
 
 class Receipt:
     """A record's place in the log. With `linger_ms` the record may still be waiting: `is_resolved` tells."""
 
     __slots__ = ()
-    _lane: Lane
+    _lane: PartitionSender
 
     def __repr__(self) -> str:
         where = self.offset if self.is_resolved else "not appended yet"
@@ -86,7 +86,7 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     __slots__ = ()
 
-    def __init__(self, lane: Lane, batch: Gathered, place: int, timestamp: int | None) -> None:
+    def __init__(self, lane: PartitionSender, batch: Gathered, place: int, timestamp: int | None) -> None:
         self._lane = lane
         self._batch = batch
         self._place = place

@@ -11,8 +11,8 @@ from eventlog.errors import InvalidTypeError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
-from eventlog.views.groups import GroupLook, look_at_groups, look_at_offsets
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
+from eventlog.views.groups import GroupSummary, read_all_offsets, summarize_groups
 
 
 class TopicActivity(NamedTuple):
@@ -30,7 +30,7 @@ class GroupActivity(NamedTuple):
     """A consumer group: its live members, and how many records stand behind its committed offsets (None while there is none).
 
     `records_per_second` is how many it acknowledged since the earlier look, None without one. `seconds_to_catch_up` goes by how
-    the lag shrank between the two looks: 0 without a lag, None where it does not shrink or there is no earlier look."""
+    the lag shrank between the two looks: 0 without a lag, None where it does not shrink or there is no earlier sample."""
 
     name: str
     members: int
@@ -39,58 +39,60 @@ class GroupActivity(NamedTuple):
     seconds_to_catch_up: float | None
 
 
-class _Look(NamedTuple):
+class _Sample(NamedTuple):
     monotonic_seconds: float
     offsets: Mapping[str, Sequence[PartitionOffsets]]
     sizes: Mapping[str, Sequence[PartitionSize]]
-    groups: Mapping[str, GroupLook]
+    groups: Mapping[str, GroupSummary]
 
 
 class Activity:
     """A look at all topics and consumer groups, each sorted by name. `time_ms` is when it was taken (ms since the epoch)."""
 
-    def __init__(self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], look: _Look) -> None:
+    def __init__(
+        self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], sample: _Sample
+    ) -> None:
         self.time_ms = time_ms
         self.topics = topics
         self.groups = groups
-        self._look = look
+        self._sample = sample
 
     def __repr__(self) -> str:
         return f"<Activity of {len(self.topics)} topics and {len(self.groups)} groups at {self.time_ms}>"
 
 
-def look_at_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
-    """Look at everything, with rates since an earlier look. Raises `InvalidTypeError`."""
+def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
+    """Look at everything, with rates since an earlier sample. Raises `InvalidTypeError`."""
     if earlier is not None and not isinstance(earlier, Activity):
         raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
-    look = _take_look(log, groups)
-    before = None if earlier is None else earlier._look
+    sample = _take_sample(log, groups)
+    before = None if earlier is None else earlier._sample
     return Activity(
         now_ms(),
-        tuple(_topic_activity(name, look, before) for name in look.offsets),
-        tuple(_group_activity(name, look, before) for name in look.groups),
-        look,
+        tuple(_topic_activity(name, sample, before) for name in sample.offsets),
+        tuple(_group_activity(name, sample, before) for name in sample.groups),
+        sample,
     )
 
 
-def _take_look(log: Log, groups: Groups) -> _Look:
-    # The clock is read before each look, so that looks of equal length are a constant time apart.
+def _take_sample(log: Log, groups: Groups) -> _Sample:
+    # The clock is read before each sample, so that samples of equal length are a constant time apart.
     seconds = time.monotonic()
-    offsets = look_at_offsets(log)
+    offsets = read_all_offsets(log)
     sizes = {}
     for name in list(offsets):
         try:
             sizes[name] = log.sizes(name)
         except TopicNotFoundError:
             del offsets[name]  # deleted meanwhile
-    return _Look(seconds, offsets, sizes, {look.description.name: look for look in look_at_groups(groups, offsets)})
+    return _Sample(seconds, offsets, sizes, {group.description.name: group for group in summarize_groups(groups, offsets)})
 
 
-def _topic_activity(name: str, look: _Look, before: _Look | None) -> TopicActivity:
-    offsets, sizes = look.offsets[name], look.sizes[name]
+def _topic_activity(name: str, sample: _Sample, before: _Sample | None) -> TopicActivity:
+    offsets, sizes = sample.offsets[name], sample.sizes[name]
     records_rate = bytes_rate = None
     if before is not None and name in before.offsets:
-        seconds = max(look.monotonic_seconds - before.monotonic_seconds, 1e-3)
+        seconds = max(sample.monotonic_seconds - before.monotonic_seconds, 1e-3)
         grown = [
             _growth(*then, *now)
             for then, now in zip(
@@ -108,7 +110,7 @@ def _topic_activity(name: str, look: _Look, before: _Look | None) -> TopicActivi
 def _growth(
     offsets_then: PartitionOffsets, size_then: PartitionSize, offsets: PartitionOffsets, size: PartitionSize
 ) -> tuple[int, float]:
-    """The records and bytes that came between two looks; of a topic that was made anew, none are known."""
+    """The records and bytes that came between two samples; of a topic that was made anew, none are known."""
     records = max(0, offsets.end_offset - offsets_then.end_offset)
     size_bytes: float = size.size_bytes - size_then.size_bytes
     if offsets.start_offset != offsets_then.start_offset or size_bytes < 0:
@@ -117,12 +119,12 @@ def _growth(
     return records, size_bytes
 
 
-def _group_activity(name: str, look: _Look, before: _Look | None) -> GroupActivity:
-    group = look.groups[name]
+def _group_activity(name: str, sample: _Sample, before: _Sample | None) -> GroupActivity:
+    group = sample.groups[name]
     lag, then = group.total_lag, None if before is None else before.groups.get(name)
     rate = seconds_to_catch_up = None
     if before is not None and then is not None:
-        seconds = max(look.monotonic_seconds - before.monotonic_seconds, 1e-3)
+        seconds = max(sample.monotonic_seconds - before.monotonic_seconds, 1e-3)
         rate = _acknowledged(then.committed, group.committed) / seconds
         shrunk = ((then.total_lag or 0) - (lag or 0)) / seconds
         if lag and shrunk > 0:

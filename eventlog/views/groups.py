@@ -11,12 +11,12 @@ from eventlog.groups.group import Group, GroupDescription
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.glance import PartitionOffsets
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets
 
 OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 
 
-class GroupLook(NamedTuple):
+class GroupSummary(NamedTuple):
     """A group, its committed offsets, and how many records stand behind each; partitions that are gone have no lag."""
 
     description: GroupDescription
@@ -29,7 +29,7 @@ class GroupLook(NamedTuple):
         return sum(self.lag.values()) if self.lag else None
 
 
-def look_at_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
+def read_all_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
     """Where the partitions of every topic start and end."""
     found = {}
     for topic in log.topics():
@@ -38,7 +38,7 @@ def look_at_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
     return found
 
 
-def look_at_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupLook]:
+def summarize_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupSummary]:
     """All groups, sorted by name, with their lag in these topics."""
     for name in groups.internals.groups.names():
         try:
@@ -46,7 +46,7 @@ def look_at_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupLoo
             description, committed = group.describe(), group.committed()
         except GroupNotFoundError:
             continue  # deleted meanwhile
-        yield GroupLook(description, committed, _lag(description, offsets))
+        yield GroupSummary(description, committed, _lag(description, offsets))
 
 
 def _lag(description: GroupDescription, offsets: OffsetsByTopic) -> dict[TopicPartition, int]:

@@ -15,7 +15,7 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log, internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.segments import files, names
-from eventlog.views.groups import look_at_groups, look_at_offsets
+from eventlog.views.groups import read_all_offsets, summarize_groups
 
 
 class Sample(NamedTuple):
@@ -110,7 +110,7 @@ class _Samples:
 def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients: int) -> Metrics:
     """The metrics as they are now."""
     samples = _Samples()
-    offsets = look_at_offsets(log)
+    offsets = read_all_offsets(log)
     for topic, of_topic in offsets.items():
         samples.add("topic_appended_records_total", sum(each.end_offset for each in of_topic), {"topic": topic})
         for number, each in enumerate(of_topic):
@@ -119,7 +119,7 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
             samples.add("partition_end_offset", each.end_offset, labels)
             samples.add("partition_durable_offset", each.durable_offset, labels)
         _add_sizes(samples, log, topic)
-    for look in look_at_groups(groups, offsets):
+    for look in summarize_groups(groups, offsets):
         group = look.description
         samples.add("group_members", len(group.members), {"group": group.name})
         samples.add("group_generation", group.generation, {"group": group.name})

@@ -11,9 +11,9 @@ from eventlog.errors import CorruptLogError, OffsetOutOfRangeError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.options import Setting
-from eventlog.storage.mapped.glance import PartitionOffsets, PartitionSize
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
 from eventlog.storage.partition.partition import Partition, records_end
-from eventlog.views.groups import look_at_groups
+from eventlog.views.groups import summarize_groups
 
 _RATE_SECONDS = 60
 
@@ -141,7 +141,7 @@ def _rate(partition: Partition, end_offset: int, since_ms: int) -> float | None:
 def _groups_of(groups: Groups, topic: str, offsets: list[PartitionOffsets]) -> list[TopicGroup]:
     """The groups that have committed in the topic, or have live members that subscribe to it."""
     found = []
-    for group in look_at_groups(groups, {topic: offsets}):
+    for group in summarize_groups(groups, {topic: offsets}):
         members = sum(topic in member.topics for member in group.description.members)
         if members or group.lag:
             found.append(TopicGroup(group.description.name, members, group.total_lag))

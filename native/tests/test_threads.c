@@ -35,7 +35,7 @@ static void *append_all(void *argument) {
 }
 
 /* Everything in the head that is looked at without a mutex. */
-static void look_at_head(const el_head *head, int64_t seen) {
+static void read_head_state(const el_head *head, int64_t seen) {
     int64_t segment_base, position;
     el_head_active_segment(head, &segment_base, &position);
     CHECK(segment_base == 0 && position >= 0 && position <= SEGMENT_BYTES);
@@ -57,7 +57,7 @@ static void *read_all(void *argument) {
         while (el_await_any(signals, bell, &awaited, 1, 1000) != EL_DONE)
             ;
         int64_t stop = el_head_end_offset(log->head);
-        look_at_head(log->head, stop);
+        read_head_state(log->head, stop);
         while (reader->next_offset < stop) {
             el_record record;
             CHECK(el_reader_load(reader, stop) == EL_READ_READY);

@@ -14,7 +14,7 @@ import eventlog
 import eventlog.aio
 from eventlog.aio import AsyncEventLog
 from eventlog.log import Log
-from eventlog.producer.lane import Lane
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.storage.partition.appender import Appender
 from eventlog.waiting import Sleepers
 from tests.support import stores, workers
@@ -113,7 +113,7 @@ def test_no_roll_no_full_batch_and_no_opening_is_done_in_the_event_loop(
 
         monkeypatch.setattr(kind, name, note)
 
-    for kind, name in ((Appender, "_roll"), (Appender, "_attach"), (Lane, "_append_part"), (Log, "_open_partition")):
+    for kind, name in ((Appender, "_roll"), (Appender, "_attach"), (PartitionSender, "_append_part"), (Log, "_open_partition")):
         noting(kind, name)
 
     async def scenario(log: AsyncEventLog) -> None:

@@ -197,7 +197,7 @@ def test_a_child_that_was_forked_in_a_transaction_leaves_that_to_its_parent(stor
 def test_a_look_at_groups_is_one_moment(store: Path, log: EventLog) -> None:
     catalog: GroupCatalog = internals(log).groups
     log.create_group("before")
-    with catalog.look_at_all() as found:
+    with catalog.read_all() as found:
         log.create_group("meanwhile")
         assert [group.name for group in found] == ["before"]
     assert catalog.names() == ["before", "meanwhile"]

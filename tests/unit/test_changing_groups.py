@@ -16,9 +16,9 @@ import eventlog
 from eventlog import Consumer, EventLog, EventLogError, StaleMemberError, TopicPartition
 from eventlog.catalog import offsets
 from eventlog.clock import now_ms
-from eventlog.groups import coordinator, forget
+from eventlog.groups import cleanup, coordinator
 from eventlog.groups.membership import Membership
-from eventlog.storage.mapped.acks import AckTable
+from eventlog.storage.mapped.offset_slots import SlotTable
 from tests.support.stores import TOPIC
 
 GROUP = "billing"
@@ -86,7 +86,7 @@ def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, consume: Cons
     """The seat of a member that hangs is free to be given away; a join that fails must not have it."""
     hanging = consume(TOPIC, max_poll_interval_ms=60_000)
     hanging.poll(1)
-    monkeypatch.setattr(AckTable, "unseen_ms", lambda *_: 60_001)
+    monkeypatch.setattr(SlotTable, "unseen_ms", lambda *_: 60_001)
     with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
         consume(TOPIC).poll(0)
     monkeypatch.undo()
@@ -102,15 +102,15 @@ def test_a_commit_while_its_group_is_found_to_be_unused_is_kept_or_refused(
     member = consume("nothing-yet")
     member.poll(0)
     outside = reader_by_assign(consume, auto_offset_reset="error")
-    original = AckTable.refuse_commits
+    original = SlotTable.refuse_commits
 
-    def commit_first(table: AckTable, slots: int) -> None:
+    def commit_first(table: SlotTable, slots: int) -> None:
         table.ack(0, 0).commit(8)
         original(table, slots)
         with pytest.raises(StaleMemberError):
             table.ack(0, 0).commit(9)
 
-    monkeypatch.setattr(AckTable, "refuse_commits", commit_first)
+    monkeypatch.setattr(SlotTable, "refuse_commits", commit_first)
     member.close()
     monkeypatch.undo()
     assert log.group(GROUP).committed() == {PLACE: 8}
@@ -148,12 +148,12 @@ def test_retention_counts_from_when_the_group_became_empty(
     consumer.poll(1)
     consumer.commit(sync=True)
     an_hour_later = now_ms() + 3_600_000
-    for module in (coordinator, forget):
+    for module in (coordinator, cleanup):
         monkeypatch.setattr(module, "now_ms", lambda: an_hour_later)
     assert log.maintain(group_retention_ms=60_000).expired_groups == []
     consumer.close()
     assert log.maintain(group_retention_ms=60_000).expired_groups == []
-    monkeypatch.setattr(forget, "now_ms", lambda: an_hour_later + 60_001)
+    monkeypatch.setattr(cleanup, "now_ms", lambda: an_hour_later + 60_001)
     assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
 
 
@@ -163,7 +163,7 @@ def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(
     consumer = reader_by_assign(consume)
     assert len(consumer.poll(1)) == 10
     consumer.commit()
-    monkeypatch.setattr(forget, "now_ms", lambda: now_ms() + 3_600_000)
+    monkeypatch.setattr(cleanup, "now_ms", lambda: now_ms() + 3_600_000)
     assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
     log.partition(*PLACE).append(b"new")
     assert [record.offset for record in consumer.poll(1)] == [10]

@@ -17,7 +17,7 @@ import eventlog
 from eventlog import ConcurrentUseError, EventLog, RebalanceListener, ThreadStartError
 from eventlog import log as log_module
 from eventlog.periodic import PeriodicThread
-from eventlog.producer.lane import Lane
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.storage.partition import appender
 from eventlog.storage.partition.partition import Partition, let_go_of_old_files
 from tests.support import stores
@@ -85,7 +85,7 @@ def test_a_handler_that_closes_inside_a_send_is_refused_and_what_waits_is_append
                 (producer if what == "producer" else log).close()
             refused.append(raised.value)
 
-        between(monkeypatch, Lane, "_leave_done", handler)
+        between(monkeypatch, PartitionSender, "_leave_done", handler)
         producer.send(stores.TOPIC, b"waits")
         assert len(refused) == 1
         producer.close()

@@ -14,7 +14,7 @@ import pytest
 
 import eventlog
 from eventlog import Finding, InvalidTypeError, TopicPartition
-from eventlog.keeping import doctor
+from eventlog.admin import doctor
 from eventlog.log import internals
 from tests.support import heads, members, snapshots, stores, workers
 from tests.support.processes import Interpreter, Worker

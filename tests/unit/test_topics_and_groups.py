@@ -10,9 +10,9 @@ import pytest
 import eventlog
 from eventlog import EventLog, StaleMemberError, TopicPartition
 from eventlog.clock import now_ms
-from eventlog.groups.forget import expire_groups, forget_topic
-from eventlog.groups.holders import committed_by_group
+from eventlog.groups.cleanup import expire_groups, remove_topic_from_groups
 from eventlog.groups.registry import Groups
+from eventlog.groups.retention import committed_by_group
 from eventlog.log import internals
 
 TOPIC = "events"
@@ -66,7 +66,7 @@ def test_a_forgotten_topic_has_no_offsets_and_a_late_commit_is_refused(log: Even
     with log.consumer([TOPIC, OTHER], group="group") as consumer:
         consumer.poll(max_records=100)
         generation = log.group("group").describe().generation
-        forget_topic(groups, TOPIC)
+        remove_topic_from_groups(groups, TOPIC)
         with pytest.raises(StaleMemberError):
             consumer.commit({TopicPartition(TOPIC, 0): 10})
         assert log.group("group").committed() == kept

@@ -12,7 +12,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, InvalidArgumentError, Receipt, RecordTooLargeError, StoreClosedError, UnsupportedCodecError
-from eventlog.producer.lane import Lane
+from eventlog.producer.partition_sender import PartitionSender
 from tests.support import stores
 
 TOPIC = stores.TOPIC
@@ -100,16 +100,16 @@ def test_what_cannot_be_compressed_any_more_is_refused(log: EventLog, monkeypatc
 
 def test_a_batch_in_parts_goes_on_where_an_error_has_stopped_it(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     appended: list[int] = []
-    append_part = Lane._append_part
+    append_part = PartitionSender._append_part
 
-    def fail_at_the_third(lane: Lane, part: Any) -> None:
+    def fail_at_the_third(lane: PartitionSender, part: Any) -> None:
         if len(appended) == 2:
             appended.append(0)
             raise eventlog.DiskFullError("no room")
         append_part(lane, part)
         appended.append(part.count)
 
-    monkeypatch.setattr(Lane, "_append_part", fail_at_the_third)
+    monkeypatch.setattr(PartitionSender, "_append_part", fail_at_the_third)
     with log.producer(**PATIENT) as producer:
         receipts = {b"%0100d" % number: producer.send(TOPIC, b"%0100d" % number, partition=0) for number in range(100)}
         log.alter_topic(TOPIC, config={"segment.bytes": 2048})
@@ -124,16 +124,16 @@ class _Gate:
     """Holds up the first append of what waits, or ends it by an interrupt."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at_first: Callable[[], object]) -> None:
-        append_part = Lane._append_part
+        append_part = PartitionSender._append_part
         first = [None]
 
-        def append(lane: Lane, part: Any) -> None:
+        def append(lane: PartitionSender, part: Any) -> None:
             if first:
                 first.pop()
                 at_first()
             append_part(lane, part)
 
-        monkeypatch.setattr(Lane, "_append_part", append)
+        monkeypatch.setattr(PartitionSender, "_append_part", append)
 
 
 def test_of_two_closes_at_once_none_returns_before_everything_is_appended(

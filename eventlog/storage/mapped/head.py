@@ -9,7 +9,7 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import StoreClosedError
 from eventlog.storage.mapped.file import SharedFile
-from eventlog.storage.mapped.plausibility import agrees_with_files, has_its_segments
+from eventlog.storage.mapped.head_checks import agrees_with_files, has_its_segments
 from eventlog.storage.mapped.poison import DAMAGED
 from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.recovery import Checkpoint, Recovered, RecoveryReport

@@ -8,7 +8,7 @@ from typing import Any
 from eventlog._native import ffi, lib
 from eventlog.errors import LockTimeoutError
 from eventlog.options import TopicConfig
-from eventlog.storage.mapped.glance import head_to_change, trusted_head
+from eventlog.storage.mapped.foreign_heads import head_to_change, trusted_head
 from eventlog.waiting import Signals
 
 

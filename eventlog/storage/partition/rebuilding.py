@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eventlog._native import lib
 from eventlog.errors import CorruptLogError, LockTimeoutError
-from eventlog.storage.mapped.examination import wrong_indexes
+from eventlog.storage.mapped.head_health import wrong_indexes
 from eventlog.storage.partition.parts import Parts
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.checkpoints import checked_checkpoint, write_checkpoint

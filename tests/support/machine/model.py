@@ -199,7 +199,7 @@ class ModelGroup:
             if place in member.lanes:
                 member.lanes[place].is_owned = False
 
-    def forget_topic(self, topic: str) -> None:
+    def remove_topic_from_groups(self, topic: str) -> None:
         for known in (self.committed, self.synced, self.taken, self.begun):
             for place in [place for place in known if place.topic == topic]:
                 del known[place]
@@ -262,7 +262,7 @@ class ModelStore:
     def delete_topic(self, name: str) -> None:
         del self.topics[name]
         for group in self.groups.values():
-            group.forget_topic(name)
+            group.remove_topic_from_groups(name)
 
     def resolve(self, wanted: tuple[str, ...] | str) -> tuple[str, ...]:
         """The topics that a subscription amounts to now."""

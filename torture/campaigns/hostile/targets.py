@@ -24,9 +24,9 @@ with atheris.instrument_imports(include=["eventlog"]):
     import eventlog
     from eventlog import cli
     from eventlog._native import ffi, lib
+    from eventlog.admin import manifest
     from eventlog.cli import parsing, selection, template
     from eventlog.errors import EventLogError, UnsupportedCodecError
-    from eventlog.keeping import manifest
     from eventlog.records.compression import SECTION_BYTES_MAX, decompress
 
 from torture.campaigns.hostile.arguments import CALLS, Argument

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from eventlog.access import as_path
+from eventlog.admin.manifest import BackupFile, BackupPartition, Manifest, read_manifest
+from eventlog.admin.new_directory import failures_named
 from eventlog.catalog.environment import FrozenCatalog
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.errors import EventLogError
-from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, read_manifest
-from eventlog.keeping.places import failures_named
 from eventlog.records.record import TopicPartition
 from eventlog.storage.cleaning.copying import checksum
 from eventlog.storage.segments import names

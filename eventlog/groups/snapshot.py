@@ -10,13 +10,13 @@ from eventlog.catalog.offsets import StoredOffset
 from eventlog.groups.registry import Groups
 from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOBODY, NOTHING_COMMITTED, glance_slots
-from eventlog.storage.mapped.glance import PartitionOffsets
-from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, read_slots
+from eventlog.storage.partition.snapshot import Ends
 from eventlog.storage.segments import names
 
 
-class SeenOffset(NamedTuple):
+class OffsetSnapshot(NamedTuple):
     """A partition in a group: the committed offset, or `NOTHING_COMMITTED`, when it was committed (ms since the epoch), the
     epoch of the member that owns the partition, or `NOBODY`, and where the group began to read it, or `NOTHING_COMMITTED`."""
 
@@ -31,12 +31,12 @@ class SeenOffset(NamedTuple):
         return self.committed if self.committed != NOTHING_COMMITTED else self.start
 
 
-class GroupLook(NamedTuple):
+class GroupSnapshot(NamedTuple):
     """A group at one moment. `alive` are the members whose processes are there; `counts` has the number of partitions of each
     topic that they subscribe to and that exists."""
 
     state: GroupState
-    offsets: Mapping[TopicPartition, SeenOffset]
+    offsets: Mapping[TopicPartition, OffsetSnapshot]
     alive: tuple[Member, ...]
     counts: Mapping[str, int]
 
@@ -57,7 +57,7 @@ class GroupLook(NamedTuple):
 
 def lag_of(
     internals: Internals,
-    look: GroupLook,
+    look: GroupSnapshot,
     known: dict[TopicPartition, PartitionOffsets] | None = None,
     ends: Ends | None = None,
 ) -> dict[TopicPartition, int | None]:
@@ -83,38 +83,38 @@ def lag_of(
     return lags
 
 
-def look_at(groups: Groups, name: str) -> GroupLook | None:
+def take_snapshot(groups: Groups, name: str) -> GroupSnapshot | None:
     """A group; None if there is none of this name."""
     with groups.internals.groups.look(name) as group:
         return _look(groups, group)
 
 
-def look_at_all(groups: Groups) -> list[GroupLook]:
+def take_snapshots(groups: Groups) -> list[GroupSnapshot]:
     """All groups, sorted by name."""
-    with groups.internals.groups.look_at_all() as found:
+    with groups.internals.groups.read_all() as found:
         looks = (_look(groups, group) for group in found)
         return [look for look in looks if look is not None]
 
 
-def _look(groups: Groups, group: GroupChange) -> GroupLook | None:
+def _look(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
     state = group.state
     if state is None:
         return None
     alive = tuple(member for member in state.members.values() if groups.locks.is_alive(member.epoch))
     counts = group.partition_counts({topic for member in alive for topic in member.topics})
-    return GroupLook(state, _offsets(groups.internals, state, group.offsets()), alive, counts)
+    return GroupSnapshot(state, _offsets(groups.internals, state, group.offsets()), alive, counts)
 
 
 def _offsets(
     internals: Internals, state: GroupState, stored: Mapping[TopicPartition, StoredOffset]
-) -> dict[TopicPartition, SeenOffset]:
-    slots = glance_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
+) -> dict[TopicPartition, OffsetSnapshot]:
+    slots = read_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
     if slots is None:
-        return {place: SeenOffset(each.offset, each.committed_ms, NOBODY, each.start) for place, each in stored.items()}
+        return {place: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start) for place, each in stored.items()}
     return {
-        place: SeenOffset(each.offset, each.committed_ms, NOBODY, each.start)
+        place: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start)
         if slots.decided_by[each.slot] < each.decided_by  # whoever reset it has not come to its slot
-        else SeenOffset(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot], each.start)
+        else OffsetSnapshot(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot], each.start)
         for place, each in stored.items()
         if each.slot < state.slots
     }

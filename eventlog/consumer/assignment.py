@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eventlog.consumer.lane import Lane
+from eventlog.consumer.assigned_partition import AssignedPartition
 from eventlog.errors import EventLogError, is_out_of_files
 from eventlog.groups.table import GroupTable
 from eventlog.log import Internals
@@ -14,24 +14,24 @@ from eventlog.waiting import Awaited
 _OTHERS = 3  # what is waited for besides the partitions: the group, the catalog, the end of the store
 
 
-class Assigned:
+class Assignment:
     """`lanes` by partition, and those that were `moved`: they have another position than the group. Each gets its turn: what
     follows the one that was served last, or has raised an error, is looked at first."""
 
     def __init__(self, internals: Internals) -> None:
-        self.lanes: dict[TopicPartition, Lane] = {}
-        self.moved: set[Lane] = set()
+        self.lanes: dict[TopicPartition, AssignedPartition] = {}
+        self.moved: set[AssignedPartition] = set()
         self._internals = internals
-        self._order: list[Lane] = []
+        self._order: list[AssignedPartition] = []
         self._awaited = Awaited(_OTHERS)
         self._turn = 0
 
-    def add(self, lane: Lane) -> None:
+    def add(self, lane: AssignedPartition) -> None:
         """Have one partition more."""
         self.lanes[lane.topic_partition] = lane
         self._rebuild()
 
-    def remove(self, partition: TopicPartition) -> Lane | None:
+    def remove(self, partition: TopicPartition) -> AssignedPartition | None:
         """Have one less."""
         lane = self.lanes.pop(partition, None)
         if lane is not None:
@@ -45,7 +45,7 @@ class Assigned:
         self._awaited = Awaited(len(self._order) + _OTHERS)
         self._turn = 0
 
-    def fetched(self, records_max: int, reset: str) -> Iterator[tuple[Lane, list[Record]]]:
+    def fetched(self, records_max: int, reset: str) -> Iterator[tuple[AssignedPartition, list[Record]]]:
         """The records of one partition after the other, of each once, until there are enough of them.
 
         A partition that cannot be read raises its error when it comes first, or when the others have nothing: then they have
@@ -77,7 +77,7 @@ class Assigned:
             self._turn = failed[0] % len(order)
             raise failed[1]
 
-    def _fetch(self, lane: Lane, records_max: int, reset: str) -> list[Record]:
+    def _fetch(self, lane: AssignedPartition, records_max: int, reset: str) -> list[Record]:
         """The next records of a lane; where this process may open no more files, the others close theirs till their turn."""
         try:
             return lane.fetch(records_max, reset)

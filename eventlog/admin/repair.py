@@ -17,7 +17,7 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Internals, Log, internals
 from eventlog.options import TopicConfig, check_bool, check_partition_number, check_topic_name
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.examination import HeadState, look_at_head
+from eventlog.storage.mapped.head_health import HeadState, read_head_state
 from eventlog.storage.mapped.limits import change_settings_of
 from eventlog.storage.partition.partition import parts
 from eventlog.storage.segments import files, index, names
@@ -131,7 +131,7 @@ def _committed(store: Internals, groups: Groups, partition: TopicPartition) -> i
 
 def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: int) -> _Findings:
     directory = names.partition_directory(store.path, plan.topic, plan.partition)
-    head = look_at_head(names.head_file(store.path, plan.topic, plan.partition))
+    head = read_head_state(names.head_file(store.path, plan.topic, plan.partition))
     report = verify_partition(directory, start_of(directory), head.end_offset, may_have_gaps=settings.may_have_gaps)
     unknown = next((problem for problem in report.problems if problem.reason.startswith("not checked")), None)
     if unknown is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.liveness import MemberLocks
-from eventlog.storage.mapped.acks import glance_slots, glance_unseen
-from eventlog.storage.mapped.glance import glance
-from eventlog.storage.partition.glimpse import Ends
+from eventlog.storage.mapped.foreign_heads import read_partition_offsets
+from eventlog.storage.mapped.offset_slots import read_slots, read_unseen
+from eventlog.storage.partition.snapshot import Ends
 from eventlog.storage.segments import names
 
 _LAG_WITHOUT_MEMBERS = 10_000
@@ -30,13 +30,13 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         locks.close()
     if alive:
         yield from _hanging(store, state, alive)
-    slots = glance_slots(names.acks_file(store, name), state.incarnation, state.slots)
+    slots = read_slots(names.acks_file(store, name), state.incarnation, state.slots)
     if slots is not None and any(slots.decided_by[each.slot] < each.decided_by for each in offsets.values()):
         text = "its offsets were reset by a process that died before its members could go by that"
         yield "warning", text, "eventlog maintain"
     lag, last = 0, Ends(store)
     for partition, stored in sorted(offsets.items()):
-        ends = glance(store, *partition)
+        ends = read_partition_offsets(store, *partition)
         position = stored.offset if stored.offset >= 0 else stored.start
         if position < 0 or ends is None:
             continue
@@ -58,7 +58,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
 def _hanging(store: Path, state: GroupState, alive: list[Member]) -> Iterator[_Found]:
     """Members whose process lives but that do not poll."""
     seats = [(member.seat, member.epoch) for member in alive]
-    unseen = glance_unseen(names.acks_file(store, state.name), state.incarnation, seats)
+    unseen = read_unseen(names.acks_file(store, state.name), state.incarnation, seats)
     for member, unseen_ms in zip(alive, unseen, strict=True):
         if unseen_ms > member.lease_ms:
             text = (

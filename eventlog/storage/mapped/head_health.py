@@ -26,7 +26,7 @@ class HeadHealth(NamedTuple):
     checkpoint: Checkpoint | None
 
 
-def examine_head(head_file: Path) -> HeadHealth:
+def read_head_health(head_file: Path) -> HeadHealth:
     """The health of a head; that of a missing one is that of a new one."""
     nothing = HeadHealth(False, 0, (), None)
     try:
@@ -90,7 +90,7 @@ class HeadState(NamedTuple):
     segment_bytes: int
 
 
-def look_at_head(head_file: Path) -> HeadState:
+def read_head_state(head_file: Path) -> HeadState:
     """The state of a partition that was opened since the machine started."""
     nothing = HeadState(0, None, 0, 0)
     try:

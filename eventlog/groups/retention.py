@@ -7,7 +7,7 @@ from eventlog.groups import coordinator
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import existing
 from eventlog.records.record import TopicPartition
-from eventlog.storage.mapped.acks import NOTHING_COMMITTED
+from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
 
 
 def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | None]]:

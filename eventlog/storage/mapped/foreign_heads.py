@@ -35,7 +35,7 @@ class PartitionSize(NamedTuple):
 _EMPTY = PartitionOffsets(0, 0, 0)
 
 
-def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
+def read_partition_offsets(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
     """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
     head = trusted_head(store, topic, partition)
     if head is None:
@@ -45,7 +45,7 @@ def glance(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
     return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
 
 
-def glance_size(store: Path, topic: str, partition: int) -> PartitionSize:
+def read_partition_size(store: Path, topic: str, partition: int) -> PartitionSize:
     """The size of a partition, whoever has it open."""
     directory = names.partition_directory(store, topic, partition)
     try:

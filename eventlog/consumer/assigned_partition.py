@@ -14,7 +14,7 @@ from eventlog.errors import (
     TopicNotFoundError,
 )
 from eventlog.records.record import Record, TopicPartition
-from eventlog.storage.mapped.acks import Ack
+from eventlog.storage.mapped.offset_slots import OffsetSlot
 from eventlog.storage.partition.partition import Partition, await_record, check_offset_within, open_reader
 from eventlog.storage.partition.reader import LogReader
 from eventlog.waiting import Awaited
@@ -22,7 +22,7 @@ from eventlog.waiting import Awaited
 _log = logging.getLogger("eventlog")
 
 
-class Lane:
+class AssignedPartition:
     """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed
     out yet. What stands before `finished` was handed out, and its caller has asked for more since; None: nothing that is known
     of. `ack` is None without a group."""
@@ -31,7 +31,7 @@ class Lane:
         self,
         topic_partition: TopicPartition,
         open_log: Callable[[str, int], Partition],
-        ack: Ack | None,
+        ack: OffsetSlot | None,
         position: int | None,
         *,
         durable: bool,
@@ -66,7 +66,7 @@ class Lane:
         """Was the topic deleted?"""
         return self._log is not None and self._log.is_deleted
 
-    def commit_by(self, ack: Ack) -> None:
+    def commit_by(self, ack: OffsetSlot) -> None:
         """Commit to this slot from now on."""
         self.ack, self.commit_record = ack, ack.commit_function()
 

@@ -12,11 +12,11 @@ from eventlog.groups import coordinator
 from eventlog.groups.rebalance import next_generation, subscribed_topics
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
-from eventlog.storage.mapped.acks import NOTHING_COMMITTED
+from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
 from eventlog.storage.segments import names
 
 
-def forget_topic(groups: Groups, topic: str) -> None:
+def remove_topic_from_groups(groups: Groups, topic: str) -> None:
     """Take the committed offsets of a topic from every group, durably, and its partitions from their members.
 
     To be called once the topic is not in the catalog any more, so that nobody assigns it again. A commit that comes later
@@ -25,10 +25,10 @@ def forget_topic(groups: Groups, topic: str) -> None:
         table = groups.find(name)
         if table is not None:
             with suppress(GroupNotFoundError):  # deleted meanwhile
-                _forget_in(groups, table, topic)
+                _remove_topic_from(groups, table, topic)
 
 
-def _forget_in(groups: Groups, table: GroupTable, topic: str) -> None:
+def _remove_topic_from(groups: Groups, table: GroupTable, topic: str) -> None:
     with groups.internals.groups.change(table.name) as change:
         table.catch_up(change)
         state = table.state_in(change)

@@ -8,7 +8,7 @@ from typing import Any
 
 from eventlog._native import lib
 from eventlog.errors import EventLogError
-from eventlog.storage.mapped.glance import PartitionOffsets, trusted_head
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets, trusted_head
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.segment_list import SegmentList
@@ -18,7 +18,7 @@ from eventlog.storage.segments import names
 _BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is read whole all the same
 
 
-class SeenHead:
+class SnapshotHead:
     """The head of somebody else's partition, mapped for a moment: what a reader asks of it."""
 
     def __init__(self, pointer: Any) -> None:
@@ -35,10 +35,10 @@ class SeenHead:
         return int(lib.el_head_poison(self.pointer))
 
 
-class Glimpse:
+class PartitionSnapshot:
     """A partition of somebody else."""
 
-    def __init__(self, directory: Path, topic: str, partition: int, head: SeenHead) -> None:
+    def __init__(self, directory: Path, topic: str, partition: int, head: SnapshotHead) -> None:
         self._directory = directory
         self._segments = SegmentList(directory, head)
         self._topic = topic
@@ -87,14 +87,14 @@ class Ends:
         if found is None:
             found = offsets.end_offset
             with suppress(EventLogError):
-                if (seen := glimpse(self._store, topic, partition)) is not None:
+                if (seen := take_partition_snapshot(self._store, topic, partition)) is not None:
                     found = seen.last_record_end(offsets.start_offset, offsets.end_offset)
             self._found[topic, partition] = found
         return found
 
 
-def glimpse(store: Path, topic: str, partition: int) -> Glimpse | None:
+def take_partition_snapshot(store: Path, topic: str, partition: int) -> PartitionSnapshot | None:
     """Look into a partition; None where its head cannot be believed, so that it would have to be opened."""
     head = trusted_head(store, topic, partition)
     directory = names.partition_directory(store, topic, partition)
-    return None if head is None else Glimpse(directory, topic, partition, SeenHead(head))
+    return None if head is None else PartitionSnapshot(directory, topic, partition, SnapshotHead(head))

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventlog.access import as_path
+from eventlog.admin.group_health import check_group
 from eventlog.anchored import by_name
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, UnsupportedFormatError
-from eventlog.keeping.group_health import check_group
 from eventlog.options import check_bool
-from eventlog.storage.mapped.examination import HeadHealth, examine_head, latest_timestamp, would_recover, wrong_indexes
+from eventlog.storage.mapped.foreign_heads import read_partition_offsets, trusted_head
 from eventlog.storage.mapped.gate import gate_holder
-from eventlog.storage.mapped.glance import glance, trusted_head
+from eventlog.storage.mapped.head_checks import has_its_segments
+from eventlog.storage.mapped.head_health import HeadHealth, latest_timestamp, read_head_health, would_recover, wrong_indexes
 from eventlog.storage.mapped.limits import is_told
-from eventlog.storage.mapped.plausibility import has_its_segments
 from eventlog.storage.mapped.poison import DAMAGED
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.continuity import missing_segment
@@ -235,7 +235,7 @@ def _is_maintained(store: Path) -> bool:
 
 
 def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
-    head = examine_head(partition.head_file)
+    head = read_head_health(partition.head_file)
     yield from _health(partition, head)
     if not deep:
         yield from _missing(partition)
@@ -258,7 +258,7 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
         ahead = (latest - now_ms()) // 3_600_000
         text = f"it has a record with a timestamp {ahead} hours from now: searches by time and retention.ms go by it"
         yield Finding(WARNING, partition.name, text)
-    offsets = glance(partition.store, partition.topic.name, partition.number)
+    offsets = read_partition_offsets(partition.store, partition.topic.name, partition.number)
     if offsets is not None and offsets.durable_offset < offsets.end_offset and _is_long_unflushed(partition):
         count = offsets.end_offset - offsets.durable_offset
         text = f"the last {count} records have been on no disk for more than a minute: a power cut would lose them"

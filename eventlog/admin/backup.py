@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from eventlog.admin.manifest import BackupFile, BackupPartition, Manifest, begin_manifest, write_manifest
+from eventlog.admin.new_directory import fill_new_directory
 from eventlog.catalog.environment import FrozenCatalog
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
@@ -19,8 +21,6 @@ from eventlog.clock import now_ms
 from eventlog.errors import BackupError, CorruptLogError, TopicNotFoundError
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
-from eventlog.keeping.manifest import BackupFile, BackupPartition, Manifest, begin_manifest, write_manifest
-from eventlog.keeping.places import fill_new_directory
 from eventlog.log import Log, internals
 from eventlog.storage.cleaning.copying import CopiedPartition, checksum, copy_partition
 from eventlog.storage.segments import files, names

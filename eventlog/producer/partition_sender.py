@@ -32,7 +32,7 @@ _BATCHES_A_SEGMENT = 8
 _REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
 
 
-class Lane:
+class PartitionSender:
     """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own, or about it.
 
     `note_appended` hears of each record that had waited, as (lane, first offset, count), perhaps more than once; `note_loss` of
@@ -46,7 +46,7 @@ class Lane:
         *,
         compression: str | None,
         batch_bytes: int,
-        note_appended: Callable[[Lane, int, int], None],
+        note_appended: Callable[[PartitionSender, int, int], None],
         note_loss: Callable[[EventLogError], None],
     ) -> None:
         self.groups = groups

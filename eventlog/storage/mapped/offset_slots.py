@@ -42,7 +42,7 @@ class Slots(NamedTuple):
     decided_by: list[int]
 
 
-def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
+def read_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
     """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
     since the machine started."""
     group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES))
@@ -53,7 +53,7 @@ def glance_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
     return Slots(*(ffi.unpack(column, slots) if slots else [] for column in columns))
 
 
-def glance_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]) -> list[int]:
+def read_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]) -> list[int]:
     """Milliseconds since each member, given as seat and epoch, was seen at work; -1 if it does not have the seat."""
     group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START))
     return [-1 if group is None else int(lib.el_group_unseen_ms(group, seat, epoch)) for seat, epoch in members]
@@ -88,7 +88,7 @@ class Stored(NamedTuple):
     slots: Mapping[int, tuple[int, int, int]]
 
 
-class AckTable(SharedFile):
+class SlotTable(SharedFile):
     """`pointer` is the native `el_group`; `stored` is what the file is made of after a reboot. The caller sees to it that the
     catalog does not change while the file is opened."""
 
@@ -251,10 +251,10 @@ class AckTable(SharedFile):
         awaited.keep[place] = self.group
         lib.el_slot_await(self.group, slot, offset, awaited.entries + place)
 
-    def ack(self, slot: int, member_epoch: int) -> Ack:
+    def ack(self, slot: int, member_epoch: int) -> OffsetSlot:
         """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""
         self._used.add(slot)
-        return Ack(self, self._signals, slot, member_epoch, self._lock_timeout_ms, self._closed)
+        return OffsetSlot(self, self._signals, slot, member_epoch, self._lock_timeout_ms, self._closed)
 
     def end_commits(self) -> None:
         """Let no commit of this process through any more; those that are under way are done on return."""
@@ -267,11 +267,11 @@ class AckTable(SharedFile):
                 timeout_ms = 0  # a holder that is stopped: whoever of this process waits for it finds the flag
 
 
-class Ack:
+class OffsetSlot:
     """What one member may do with one slot. `native` is the `el_ack`."""
 
     def __init__(
-        self, table: AckTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int, closed: Flag
+        self, table: SlotTable, signals: Signals, slot: int, member_epoch: int, lock_timeout_ms: int, closed: Flag
     ) -> None:
         self.table = table
         self.slot = slot
@@ -346,8 +346,8 @@ class Ack:
         raise EventLogError(f"committing failed with status {status}")
 
 
-def commit_all(acks: list[tuple[Ack, int]]) -> None:
-    """Acknowledge everything before each offset: all of them, or none. Raises what `Ack.commit` raises."""
+def commit_all(acks: list[tuple[OffsetSlot, int]]) -> None:
+    """Acknowledge everything before each offset: all of them, or none. Raises what `OffsetSlot.commit` raises."""
     if len(acks) == 1:
         acks[0][0].commit(acks[0][1])
         return

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventlog.access import as_path
+from eventlog.admin.manifest import Manifest, read_manifest
+from eventlog.admin.new_directory import check_new_directory, failures_named, fill_new_directory
+from eventlog.admin.verification import verify_files
 from eventlog.errors import BackupError, DiskFullError
-from eventlog.keeping.manifest import Manifest, read_manifest
-from eventlog.keeping.places import check_new_directory, failures_named, fill_new_directory
-from eventlog.keeping.verification import verify_files
 from eventlog.storage.cleaning.copying import copy_file, sync_files
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.store import complete_store
