@@ -102,7 +102,7 @@ torture-short: build
 	$(BIN)/python -m torture --short
 
 interop: build
-	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest tests/interop
+	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
 
 # All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.
 bench: build
