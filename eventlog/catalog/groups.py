@@ -97,12 +97,16 @@ def _decode(name: str, value: bytes) -> GroupState:
 
 
 class GroupChange:
-    """A transaction on one group. `state` is None while there is no such group; `number` is the transaction's."""
+    """A transaction on one group. `state` is None while there is no such group; `number` is the transaction's. With `is_alone`
+    nobody else changes anything meanwhile."""
 
-    def __init__(self, environment: CatalogEnvironment, transaction: lmdb.Transaction, name: str) -> None:
+    def __init__(
+        self, environment: CatalogEnvironment, transaction: lmdb.Transaction, name: str, *, is_alone: bool = False
+    ) -> None:
         self._environment = environment
         self._transaction = transaction
         self.name = name
+        self.is_alone = is_alone
         self.number = int(transaction.id())
         content = transaction.get(name.encode(), db=environment.database(_DATABASE))
         self.state = None if content is None else _decode(name, bytes(content))
@@ -177,7 +181,7 @@ class GroupCatalog:
     def change(self, name: str) -> Nested[GroupChange]:
         """Change a group; nobody else changes anything meanwhile, and on leaving it is on disk. An error undoes all."""
         return self._environment.transaction(
-            _DATABASE, lambda transaction: GroupChange(self._environment, transaction, name), write=True
+            _DATABASE, lambda transaction: GroupChange(self._environment, transaction, name, is_alone=True), write=True
         )
 
     def find(self, name: str) -> GroupState | None:

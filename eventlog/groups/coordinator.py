@@ -232,8 +232,7 @@ def delete(internals: Internals, group: GroupTable, may_go: Callable[[GroupState
 def _accept_commits_again(internals: Internals, group: GroupTable) -> None:
     """After a deletion that failed: unless the catalog has it in spite of the error."""
     with suppress(EventLogError), internals.groups.change(group.name) as change:
-        if group.find_state_in(change) is not None:
-            group.acks.accept_commits()
+        group.catch_up(change)
 
 
 def remove_file(internals: Internals, name: str) -> None:

@@ -62,8 +62,6 @@ class Groups:
         with self.internals.groups.change(name) as change:
             table = GroupTable(self.internals, change)
             table.catch_up(change)
-            if table.acks.is_deleted:  # it is not: whoever was deleting the group died before the catalog had it
-                table.acks.accept_commits()
         if self._persister is None:
             persister = Persister(self.internals, lambda: list(self._tables.values()))
             persister.start()

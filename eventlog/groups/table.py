@@ -56,6 +56,8 @@ class GroupTable:
         state = self.find_state_in(group)
         if state is None:
             return
+        if group.is_alone and self.acks.is_deleted:  # it is not: whoever was deleting it died before the catalog had that
+            self.acks.accept_commits()
         if state.reset_by > self._caught_up_with:
             self._apply_resets(group)
             self._caught_up_with = state.reset_by

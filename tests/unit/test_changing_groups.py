@@ -140,6 +140,24 @@ def test_an_interrupt_behind_the_catalog_leaves_no_member_that_nobody_is(
     assert log.group(GROUP).describe().members == ()
 
 
+def test_who_joins_behind_a_deletion_that_was_killed_is_a_member_of_a_living_group(
+    log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has found the group before, and the deletion died after it had begun to refuse commits."""
+    log.create_group(GROUP)
+    original = Membership.join
+
+    def join_behind(membership: Membership) -> None:
+        membership.group.acks.refuse_commits(0)  # what a process that dies now has done
+        original(membership)
+
+    monkeypatch.setattr(Membership, "join", join_behind)
+    consumer = consume(TOPIC)
+    assert len(consumer.poll(1)) == 10
+    consumer.commit()
+    assert log.group(GROUP).committed() == {PLACE: 10}
+
+
 def test_retention_counts_from_when_the_group_became_empty(
     log: EventLog, consume: Consume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
