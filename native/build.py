@@ -28,6 +28,7 @@ def _builder(
     builder.set_source(
         "eventlog._native",
         """
+        #define PyInit__native el_init_cffi /* python/module.c has the other one, which calls it */
         #include "codec/batch.h"
         #include "codec/compact.h"
         #include "codec/crc32c.h"
@@ -44,9 +45,7 @@ def _builder(
         #include "store/reader.h"
         #include "store/signals.h"
         #include "python/functions.h"
-        #include "python/holding.h"
         #include "python/iterators.h"
-        #include "python/nesting.h"
         #include "python/objects.h"
         """,
         sources=sources,
@@ -60,7 +59,9 @@ def _builder(
     return builder
 
 
-ffibuilder = _builder(_SOURCES, "native", [], ["-O3", "-flto"])
+# Debug information is five times as large as the code: those have it who ask for it.
+_STRIPPED = [] if "-g" in os.environ.get("CFLAGS", "").split() else ["-s"]
+ffibuilder = _builder(_SOURCES, "native", [], ["-O3", "-flto", *_STRIPPED])
 
 
 def _build_with_fault_points(directory: Path) -> None:

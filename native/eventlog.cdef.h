@@ -345,10 +345,3 @@ int el_new_gathering_types(uintptr_t list);
 /* python/iterators.h */
 int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
 int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
-
-/* python/holding.h */
-int el_new_holding_types(uintptr_t list);
-int el_held_blocks(void);
-
-/* python/nesting.h */
-int el_new_nested_type(uintptr_t list);

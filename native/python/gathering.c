@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "functions.h"
+#include "types.h"
 
 /* A list but that of the values stays NULL as long as it would hold nothing but None. Other threads may change a batch whenever an
  * object is made that the garbage collector knows: it may run, and with it Python code. */

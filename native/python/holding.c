@@ -1,17 +1,17 @@
+/* Blocks of Python code that hold something, which is given back whatever a signal's handler raises.
+ *
+ * The interpreter runs such a handler as soon as a call has returned, or as a Python function begins. A context manager that is
+ * written in Python can be interrupted between having the lock and saying so, and before it begins to give it back. */
+
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "holding.h"
-#include "making.h"
+#include "types.h"
 
 static _Thread_local int blocks; /* that this thread is inside, or about to enter */
-
-int el_held_blocks(void) {
-    return blocks;
-}
 
 typedef struct holding {
     PyObject_HEAD
@@ -19,11 +19,12 @@ typedef struct holding {
     PyObject *give_back; /* a tuple */
 } holding;
 
+EL_COLLECTED(holding, take, give_back)
+
 static PyObject *new_holding(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    (void)keywords;
     Py_ssize_t count = PyTuple_Size(arguments);
-    if (count < 2) {
-        PyErr_SetString(PyExc_TypeError, "Holding(take, give_back, ...)");
+    if (count < 1 || keywords != NULL) {
+        PyErr_SetString(PyExc_TypeError, "Holding(take, /, *give_back)");
         return NULL;
     }
     holding *self = (holding *)PyType_GenericAlloc(type, 0);
@@ -37,13 +38,6 @@ static PyObject *new_holding(PyTypeObject *type, PyObject *arguments, PyObject *
         return NULL;
     }
     return (PyObject *)self;
-}
-
-static void deallocate(PyObject *object) {
-    holding *self = (holding *)object;
-    Py_XDECREF(self->take);
-    Py_XDECREF(self->give_back);
-    el_free_object(object);
 }
 
 /* Call all of them. What is being raised goes on; what they raise nobody can be told but the interpreter's hook. */
@@ -80,23 +74,27 @@ static PyObject *leave(PyObject *object, PyObject *const *failure, Py_ssize_t co
 }
 
 static PyMethodDef methods[] = {
-    {"__enter__", enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
+    {"__enter__", enter, METH_NOARGS, EL_ENTER_DOC},
+    EL_FAST_METHOD("__exit__", leave, 0, EL_EXIT_DOC),
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Holds something for the length of a block."},
+    {Py_tp_doc, "Holding(take, /, *give_back)\n--\n\n"
+                "A block of code that holds what take() has taken: its answer is the block's.\n\n"
+                "Each give_back() is called as the block ends, however that comes, and also when take() raises: it knows whether there\n"
+                "is anything to give back. It must be native code, such as a functools.partial of a function of the C library: Python\n"
+                "code could be interrupted before it does anything. None of them raises."},
     {Py_tp_new, new_holding},
-    {Py_tp_dealloc, deallocate},
+    EL_COLLECTED_SLOTS(holding),
     {Py_tp_methods, methods},
     {0, NULL},
 };
 
 static PyType_Spec specification = {
-    .name = "eventlog.Holding",
+    .name = "eventlog._native.Holding",
     .basicsize = sizeof(holding),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = EL_COLLECTED_FLAGS,
     .slots = slots,
 };
 
@@ -107,11 +105,14 @@ typedef struct trying {
     PyObject *refuse;
 } trying;
 
+EL_COLLECTED(trying, acquire, refuse)
+
 static PyObject *new_trying(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    (void)keywords;
     PyObject *acquire, *release, *refuse;
-    if (!PyArg_ParseTuple(arguments, "OOO", &acquire, &release, &refuse))
+    if (keywords != NULL || !PyArg_ParseTuple(arguments, "OOO:Trying", &acquire, &release, &refuse)) {
+        PyErr_SetString(PyExc_TypeError, "Trying(acquire, release, refuse, /)");
         return NULL;
+    }
     trying *self = (trying *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -122,14 +123,6 @@ static PyObject *new_trying(PyTypeObject *type, PyObject *arguments, PyObject *k
     self->release = release;
     self->refuse = refuse;
     return (PyObject *)self;
-}
-
-static void deallocate_trying(PyObject *object) {
-    trying *self = (trying *)object;
-    Py_XDECREF(self->acquire);
-    Py_XDECREF(self->release);
-    Py_XDECREF(self->refuse);
-    el_free_object(object);
 }
 
 static PyObject *try_to_enter(PyObject *object, PyObject *unused) {
@@ -162,30 +155,43 @@ static PyObject *release(PyObject *object, PyObject *const *failure, Py_ssize_t 
 }
 
 static PyMethodDef trying_methods[] = {
-    {"__enter__", try_to_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))release, METH_FASTCALL, NULL},
+    {"__enter__", try_to_enter, METH_NOARGS, EL_ENTER_DOC},
+    EL_FAST_METHOD("__exit__", release, 0, EL_EXIT_DOC),
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot trying_slots[] = {
-    {Py_tp_doc, "Has a lock for the length of a block, or refuses it."},
+    {Py_tp_doc, "Trying(acquire, release, refuse, /)\n--\n\n"
+                "A block of code that has a lock, if it is to be had: acquire() says whether it is, and where it is not, refuse()\n"
+                "raises. release() is called as the block ends. `acquire` and `release` are native."},
     {Py_tp_new, new_trying},
-    {Py_tp_dealloc, deallocate_trying},
+    EL_COLLECTED_SLOTS(trying),
     {Py_tp_methods, trying_methods},
     {0, NULL},
 };
 
 static PyType_Spec trying_specification = {
-    .name = "eventlog.Trying",
+    .name = "eventlog._native.Trying",
     .basicsize = sizeof(trying),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = EL_COLLECTED_FLAGS,
     .slots = trying_slots,
 };
 
-int el_new_holding_types(uintptr_t list) {
-    PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done =
-        el_hand_over(list, PyType_FromSpec(&specification)) && el_hand_over(list, PyType_FromSpec(&trying_specification));
-    PyGILState_Release(lock);
-    return is_done;
+static PyObject *held_blocks(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(blocks);
+}
+
+static PyMethodDef functions[] = {
+    {"held_blocks", held_blocks, METH_NOARGS,
+     "held_blocks($module, /)\n--\n\n"
+     "How many blocks of a Holding the calling thread is inside. What finds that it is inside one, and is no part of it, is a\n"
+     "signal's handler or a finalizer that has come in between."},
+    {NULL, NULL, 0, NULL},
+};
+
+int el_add_holding(PyObject *module) {
+    return el_add_type(module, &specification) && el_add_type(module, &trying_specification) &&
+           PyModule_AddFunctions(module, functions) == 0;
 }

@@ -25,9 +25,6 @@ int el_append_stolen(PyObject *list, PyObject *object);
 /* The same for a list that is given by its address, and without an exception: 1 if it has the object. */
 int el_hand_over(uintptr_t list, PyObject *object);
 
-/* The end of deallocating an instance of one of our types, or of a subclass, which has another way of being freed. */
-void el_free_object(PyObject *object);
-
 /* bytes, or None for a length below 0. NULL with an exception set. */
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 

@@ -1,11 +1,14 @@
+/* Several context managers as one, for a block of Python code.
+ *
+ * contextlib.ExitStack does so in Python, where a signal's handler may raise before anything is left. */
+
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "making.h"
-#include "nesting.h"
+#include "types.h"
 
 typedef struct nested {
     PyObject_HEAD
@@ -14,11 +17,14 @@ typedef struct nested {
     PyObject *entered; /* a list: how to leave each of the managers. To find that out needs memory, so it comes first */
 } nested;
 
+EL_COLLECTED(nested, steps, entered)
+
 static PyObject *new_nested(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    (void)keywords;
     PyObject *steps, *make;
-    if (!PyArg_ParseTuple(arguments, "O!O", &PyTuple_Type, &steps, &make))
+    if (keywords != NULL || !PyArg_ParseTuple(arguments, "O!O:Nested", &PyTuple_Type, &steps, &make)) {
+        PyErr_SetString(PyExc_TypeError, "Nested(steps, make, /): `steps` is a tuple");
         return NULL;
+    }
     nested *self = (nested *)PyType_GenericAlloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -32,14 +38,6 @@ static PyObject *new_nested(PyTypeObject *type, PyObject *arguments, PyObject *k
         return NULL;
     }
     return (PyObject *)self;
-}
-
-static void deallocate(PyObject *object) {
-    nested *self = (nested *)object;
-    Py_XDECREF(self->steps);
-    Py_XDECREF(self->make);
-    Py_XDECREF(self->entered);
-    el_free_object(object);
 }
 
 /* Take the last `__exit__` off the list; NULL without an exception where there is none. A new reference. */
@@ -162,29 +160,31 @@ static PyObject *leave(PyObject *object, PyObject *const *failure, Py_ssize_t co
 }
 
 static PyMethodDef methods[] = {
-    {"__enter__", enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))leave, METH_FASTCALL, NULL},
+    {"__enter__", enter, METH_NOARGS, EL_ENTER_DOC},
+    EL_FAST_METHOD("__exit__", leave, 0, EL_EXIT_DOC),
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Several context managers as one."},
+    {Py_tp_doc, "Nested(steps, make, /)\n--\n\n"
+                "Several context managers as one.\n\n"
+                "As its block begins, each of the callables `steps` is asked for a context manager, which is entered; make() of what\n"
+                "the last one gave is the block's (None: that itself). As the block ends, or a later step raises, they are left in\n"
+                "reverse order, each told of the exception that there is by then.\n\n"
+                "Only native ones are safe from interrupts. One written in Python stands before them, and may be left half way."},
     {Py_tp_new, new_nested},
-    {Py_tp_dealloc, deallocate},
+    EL_COLLECTED_SLOTS(nested),
     {Py_tp_methods, methods},
     {0, NULL},
 };
 
 static PyType_Spec specification = {
-    .name = "eventlog.Nested",
+    .name = "eventlog._native.Nested",
     .basicsize = sizeof(nested),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = EL_COLLECTED_FLAGS,
     .slots = slots,
 };
 
-int el_new_nested_type(uintptr_t list) {
-    PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_hand_over(list, PyType_FromSpec(&specification));
-    PyGILState_Release(lock);
-    return is_done;
+int el_add_nesting(PyObject *module) {
+    return el_add_type(module, &specification) != NULL;
 }

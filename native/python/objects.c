@@ -307,12 +307,6 @@ int el_hand_over(uintptr_t list, PyObject *object) {
     return is_done;
 }
 
-void el_free_object(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
-
 static int is_name(PyObject *name, const el_header *header) {
     Py_ssize_t length;
     const char *bytes = name == NULL ? NULL : PyUnicode_AsUTF8AndSize(name, &length);

@@ -14,6 +14,7 @@
 #include "calls.h"
 #include "functions.h"
 #include "gathering.h"
+#include "types.h"
 
 enum { TOPIC, VALUE, KEY, HEADERS, PARTITION, TIMESTAMP, SEND_PARAMETERS };
 enum { SENDER, IN_PYTHON, TOPICS, RECEIPT, NOTE, LAST_OFFSET, BATCH }; /* places in the state */

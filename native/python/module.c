@@ -1,0 +1,19 @@
+/* The module `eventlog._native`: cffi's `ffi` and `lib` for the C code that knows nothing of Python, and the types that do. */
+
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030a0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "types.h"
+
+/* What cffi has generated; native/build.py gives it this name. */
+PyMODINIT_FUNC el_init_cffi(void);
+
+PyMODINIT_FUNC PyInit__native(void) {
+    PyObject *module = el_init_cffi();
+    if (module != NULL && !(el_add_holding(module) && el_add_nesting(module)))
+        Py_CLEAR(module);
+    return module;
+}

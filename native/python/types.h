@@ -1,0 +1,47 @@
+/* What the types of the module `eventlog._native` have in common. */
+
+#ifndef EVENTLOG_PYTHON_TYPES_H
+#define EVENTLOG_PYTHON_TYPES_H
+
+/* Before this: Python.h. */
+
+/* Define traverse_TYPE, clear_TYPE and deallocate_TYPE, for instances that the garbage collector knows. `type` is their structure; what they
+ * refer to are its members from `first` to `last`, which stand in a row and may be NULL. */
+#define EL_COLLECTED(type, first, last)                                                                  \
+    static int traverse_##type(PyObject *object, visitproc visit, void *arg) {                           \
+        return el_traverse(object, &((type *)object)->first, &((type *)object)->last, visit, arg);       \
+    }                                                                                                    \
+    static int clear_##type(PyObject *object) {                                                          \
+        return el_clear(&((type *)object)->first, &((type *)object)->last);                              \
+    }                                                                                                    \
+    static void deallocate_##type(PyObject *object) {                                                    \
+        PyObject_GC_UnTrack(object);                                                                     \
+        clear_##type(object);                                                                            \
+        el_free_object(object);                                                                          \
+    }
+
+/* Their slots. */
+#define EL_COLLECTED_SLOTS(type) {Py_tp_traverse, traverse_##type}, {Py_tp_clear, clear_##type}, {Py_tp_dealloc, deallocate_##type}
+
+#define EL_COLLECTED_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC)
+
+int el_traverse(PyObject *object, PyObject **first, PyObject **last, visitproc visit, void *arg);
+int el_clear(PyObject **first, PyObject **last);
+
+/* The end of deallocating an instance of one of our types, or of a subclass, which has another way of being freed. */
+void el_free_object(PyObject *object);
+
+/* A method that takes its arguments as an array. */
+#define EL_FAST_METHOD(name, function, flags, doc) {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL | (flags), doc}
+
+#define EL_ENTER_DOC "__enter__($self, /)\n--\n\nBegin the block."
+#define EL_EXIT_DOC "__exit__($self, kind, error, trace, /)\n--\n\nEnd the block."
+
+/* Make a type, and have it in the module. A borrowed reference, NULL with an exception set. */
+PyTypeObject *el_add_type(PyObject *module, PyType_Spec *specification);
+
+/* What each file has for the module: 0 with an exception set on failure. */
+int el_add_holding(PyObject *module);
+int el_add_nesting(PyObject *module);
+
+#endif

@@ -1,0 +1,80 @@
+"""The types that are written in C: what they say of themselves, and that the garbage collector frees them."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from eventlog import _native
+
+TYPES = [item for item in vars(_native).values() if isinstance(item, type)]
+SIGNATURES: dict[Any, str] = {
+    _native.Holding: "(take, /, *give_back)",
+    _native.Holding.__exit__: "(self, kind, error, trace, /)",
+    _native.Trying: "(acquire, release, refuse, /)",
+    _native.Nested: "(steps, make, /)",
+    _native.held_blocks: "()",
+}
+
+
+class Held:
+    """Something that a weak reference may refer to, and that refers to what holds it."""
+
+    held_by: Any = None
+
+    def take(self) -> None: ...
+
+    def refuse(self) -> Any: ...
+
+
+@pytest.mark.parametrize("item", SIGNATURES, ids=lambda item: item.__qualname__)
+def test_the_signature_is_that_of_the_documentation(item: Any) -> None:
+    assert str(inspect.signature(item)) == SIGNATURES[item]
+
+
+@pytest.mark.parametrize("native_type", TYPES, ids=lambda native_type: native_type.__name__)
+def test_types_and_their_public_methods_are_documented_and_named_after_their_module(native_type: type) -> None:
+    assert native_type.__module__ == "eventlog._native"
+    methods = {name: item for name, item in vars(native_type).items() if callable(item) and not name.startswith("_")}
+    assert native_type.__doc__ and all(item.__doc__ for item in methods.values())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda held: _native.Holding(held.take),
+        lambda held: _native.Holding(int, held.take),
+        lambda held: _native.Trying(bool, bool, held.refuse),
+        lambda held: _native.Nested((held.take,), None),
+        lambda held: _native.Nested((), held.take),
+    ],
+    ids=["take", "give_back", "refuse", "steps", "make"],
+)
+def test_a_cycle_is_freed(make: Callable[[Held], Any]) -> None:
+    held = Held()
+    held.held_by = make(held)
+    seen = weakref.ref(held)
+    gc.collect()
+    assert seen() is held
+    del held
+    gc.collect()
+    assert seen() is None
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (_native.Holding, ()),
+        (_native.Trying, (bool, bool)),
+        (_native.Nested, ([], None)),
+    ],
+    ids=["Holding", "Trying", "Nested"],
+)
+def test_wrong_arguments_are_a_type_error_that_says_the_right_ones(make: Any, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(TypeError, match=make.__name__):
+        make(*arguments)
