@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
-import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
@@ -21,13 +19,22 @@ from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import tells_failures
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
-from eventlog.log import Log, internals
+from eventlog.log import Log
 from eventlog.maintenance.deletion import delete_topic, finish_deletion
 from eventlog.maintenance.report import MaintenanceReport
 from eventlog.maintenance.upkeep import GROUP_RETENTION_MS, Housekeeper, maintain
-from eventlog.options import check_bool, check_fsync, check_group_name, check_milliseconds, check_number, check_topic_name
+from eventlog.options import (
+    StoreOptions,
+    check_bool,
+    check_fsync,
+    check_group_name,
+    check_milliseconds,
+    check_number,
+    check_topic_name,
+)
 from eventlog.producer.producer import Producer
 from eventlog.records.record import TopicPartition
+from eventlog.store.closing import Step
 
 if TYPE_CHECKING:
     from eventlog.admin.backup import BackupReport
@@ -38,25 +45,42 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
 
-_open_logs: weakref.WeakSet[EventLog] = weakref.WeakSet()
+
+class _Clients:
+    """The producers and consumers of an open store, and its housekeeper: they are closed before the store is."""
+
+    def __init__(self) -> None:
+        self.open: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
+        self.housekeeper: Housekeeper | None = None
+
+    def check_may_close(self) -> None:
+        for client in list(self.open):
+            if isinstance(client, Producer):
+                client.check_may_close()
+
+    def closing_steps(self) -> list[Step]:
+        closes = [functools.partial(client.close_with_store, _CLOSE_SECONDS) for client in list(self.open)]
+        return [*closes, self._stop_housekeeping]
+
+    def _stop_housekeeping(self) -> None:
+        if self.housekeeper is not None:
+            self.housekeeper.stop()
 
 
 @tells_failures("close")
 class EventLog(Log):
     """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
 
-    def __init__(self, path: Path, *, fsync: str, fsync_interval_ms: int, lock_timeout_ms: int, create: bool) -> None:
-        self._housekeeper: Housekeeper | None = None
-        self._clients: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
+    def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         try:
-            super().__init__(
-                path, fsync=fsync, fsync_interval_ms=fsync_interval_ms, lock_timeout_ms=lock_timeout_ms, create=create
-            )
-            self._groups = Groups(internals(self))
-            _open_logs.add(self)
+            super().__init__(path, options, create=create)
+            self._groups = Groups(self.store)
+            self._clients = _Clients()
+            self.store.close_first(self._groups)
+            self.store.close_first(self._clients)
         except BaseException:
-            if "_internals" in vars(self):  # else there is nothing open
-                self._do_closing_steps(super()._closing_steps())
+            if "store" in vars(self):  # else there is nothing open
+                self.store.abandon()
             raise
 
     def __enter__(self) -> EventLog:
@@ -71,7 +95,7 @@ class EventLog(Log):
         self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
-        self._check_usable()
+        self.store.check_open()
         finish_deletion(self._groups, check_topic_name(name))  # that a killed process began
         return super().create_topic(name, partitions, config)
 
@@ -80,7 +104,7 @@ class EventLog(Log):
 
         Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it let go of it.
         Raises `TopicNotFoundError`."""
-        self._check_usable()
+        self.store.check_open()
         delete_topic(self._groups, check_topic_name(name))
 
     def maintain(
@@ -94,7 +118,7 @@ class EventLog(Log):
 
         Safe beside any other use, and safe to be killed anywhere. One process at a time does it: `is_elsewhere` tells that
         another one is at it. What goes wrong is in the report, and stops nothing else."""
-        self._check_usable()
+        self.store.check_open()
         check_bool("compact_all", compact_all)
         check_bool("dry_run", dry_run)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
@@ -106,13 +130,13 @@ class EventLog(Log):
         """Let a thread of this process do a round of housekeeping again and again, until the store is closed.
 
         Any number of processes may do so: whichever comes first does the round. A second call does nothing."""
-        self._check_usable()
+        self.store.check_open()
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
-        if self._housekeeper is None:
+        if self._clients.housekeeper is None:
             housekeeper = Housekeeper(self._groups, interval_ms, group_retention_ms)
             housekeeper.start()
-            self._housekeeper = housekeeper
+            self._clients.housekeeper = housekeeper
 
     def producer(
         self,
@@ -129,7 +153,7 @@ class EventLog(Log):
         compression. But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy",
         "lz4" or "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one
         partition, unless `auto_create_topics` is False. Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
-        self._check_usable()
+        self.store.check_open()
         producer = Producer(
             self,
             self._groups,
@@ -138,7 +162,7 @@ class EventLog(Log):
             batch_bytes=batch_bytes,
             auto_create_topics=auto_create_topics,
         )
-        self._clients.add(producer)
+        self._clients.open.add(producer)
         return producer
 
     def consumer(
@@ -166,7 +190,7 @@ class EventLog(Log):
         partitions. One with an `instance_id` is static: it keeps them for `session_timeout_ms` when its process is gone, and
         gets them back when it returns. With `durable` only records that are on disk are read. Raises
         `InvalidArgumentError`, `InvalidTypeError`."""
-        self._check_usable()
+        self.store.check_open()
         options = ConsumerOptions(
             group=group,
             auto_offset_reset=auto_offset_reset,
@@ -181,16 +205,17 @@ class EventLog(Log):
         )
         options.check()
         consumer = Consumer(self, self._groups, topics, options)
-        self._clients.add(consumer)
+        self._clients.open.add(consumer)
         return consumer
 
     def groups(self) -> list[str]:
         """The names of all consumer groups, sorted."""
-        return internals(self).groups.names()
+        self.store.check_open()
+        return self.store.catalog.groups.names()
 
     def group(self, name: str) -> Group:
         """A consumer group. Raises `GroupNotFoundError`."""
-        self._check_usable()
+        self.store.check_open()
         return Group(self._groups, check_group_name(name))
 
     def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
@@ -201,7 +226,7 @@ class EventLog(Log):
         `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
         from eventlog.admin.backup import back_up
 
-        self._check_usable()
+        self.store.check_open()
         check_bool("link", link)
         return back_up(self, self._groups, as_path("destination", destination), link=link)
 
@@ -213,7 +238,7 @@ class EventLog(Log):
         `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
         from eventlog.admin.repair import plan_by_name, repair_partition
 
-        self._check_usable()
+        self.store.check_open()
         return plan_by_name(repair_partition(self, self._groups, topic, partition, execute=execute))
 
     def describe_topic(self, name: str) -> TopicOverview:
@@ -222,7 +247,7 @@ class EventLog(Log):
         Opens each partition that has records. Raises `TopicNotFoundError`, `InvalidArgumentError`."""
         from eventlog.views.topic import describe_topic
 
-        self._check_usable()
+        self.store.check_open()
         return describe_topic(self, self._groups, name)
 
     def activity(self, earlier: Activity | None = None) -> Activity:
@@ -231,7 +256,7 @@ class EventLog(Log):
         Raises `InvalidTypeError`."""
         from eventlog.views.activity import measure_activity
 
-        self._check_usable()
+        self.store.check_open()
         return measure_activity(self, self._groups, earlier)
 
     def metrics(self) -> Metrics:
@@ -240,23 +265,23 @@ class EventLog(Log):
         They are read when this is called, and nothing is counted before: an append costs no more with it."""
         from eventlog.views.metrics import take_metrics
 
-        self._check_usable()
-        open_partitions, open_clients = len(self._partitions), len(self._clients)
+        self.store.check_open()
+        open_partitions, open_clients = len(self.store.partitions.in_use()), len(self._clients.open)
         return take_metrics(self, self._groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
         """`Group.lag` of every consumer group, by its name: cheaper than to ask one after the other."""
-        self._check_usable()
+        self.store.check_open()
         return {description.name: dict(description.lag) for description in self.describe_groups()}
 
     def describe_groups(self) -> list[GroupDescription]:
         """`Group.describe` of every consumer group, sorted by name: cheaper than to ask one after the other."""
-        self._check_usable()
+        self.store.check_open()
         return describe_all(self._groups)
 
     def create_group(self, name: str) -> Group:
         """A consumer group, which is made if there is none: to give it offsets before its first member joins."""
-        self._check_usable()
+        self.store.check_open()
         self._groups.open(check_group_name(name))
         return Group(self._groups, name)
 
@@ -264,26 +289,8 @@ class EventLog(Log):
         """Raise what `Group.reset` would raise about these offsets, whatever the group.
 
         Raises `OffsetOutOfRangeError`, `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`."""
-        self._check_usable()
+        self.store.check_open()
         checked_offsets(self._groups, offsets)
-
-    def _check_may_close(self) -> None:
-        super()._check_may_close()
-        self._groups.check_not_inside()
-        for client in list(self._clients):
-            if isinstance(client, Producer):
-                client.check_may_close()
-
-    def _closing_steps(self) -> list[Callable[[], object]]:
-        """Consumers and producers come first, then every commit is brought to disk."""
-        steps = super()._closing_steps()
-        self._internals.closing.raise_()
-        closes = [functools.partial(client.close_with_store, _CLOSE_SECONDS) for client in list(self._clients)]
-        return [*closes, self._stop_housekeeping, self._groups.close, *steps]
-
-    def _stop_housekeeping(self) -> None:
-        if self._housekeeper is not None:
-            self._housekeeper.stop()
 
 
 def open(
@@ -304,19 +311,4 @@ def open(
     check_fsync(fsync)
     check_milliseconds("fsync_interval_ms", fsync_interval_ms)
     check_milliseconds("lock_timeout_ms", lock_timeout_ms)
-    return EventLog(
-        directory,
-        fsync=fsync,
-        fsync_interval_ms=fsync_interval_ms,
-        lock_timeout_ms=lock_timeout_ms,
-        create=create,
-    )
-
-
-@atexit.register
-def _close_all() -> None:
-    """A store that was never closed is closed at exit, so that its segments end cleanly; a `ResourceWarning` says so."""
-    for log in list(_open_logs):
-        if not log.is_closed and os.getpid() == log._process_id:
-            warnings.warn(f"unclosed {log!r}: it is closed as the program ends", ResourceWarning, stacklevel=1, source=log)
-        log.close()
+    return EventLog(directory, StoreOptions(fsync, fsync_interval_ms, lock_timeout_ms), create=create)

@@ -24,9 +24,14 @@ def check_no_block_interrupted(what: str) -> None:
 def entered_once(lock: Any, what: str) -> Any:
     """An `RLock`, for a block that holds it. Raises `ConcurrentUseError` where this thread has it: a signal's handler or a
     finalizer would find things half done."""
-    if lock._is_owned():
+    if is_entered(lock):
         _refuse(what)
     return lock
+
+
+def is_entered(lock: Any) -> bool:
+    """Does this thread have an `RLock`?"""
+    return bool(lock._is_owned())
 
 
 def _refuse(what: str) -> NoReturn:

@@ -19,6 +19,15 @@ _INT64_MAX = 2**63 - 1
 _PARTITIONS_MAX = 100_000
 
 
+class StoreOptions(NamedTuple):
+    """How this process uses a store: when an append is on disk ("always", "interval" or "never"), how often "interval" is, and
+    how long to wait for another process that has a lock."""
+
+    fsync: str = "interval"
+    fsync_interval_ms: int = 1000
+    lock_timeout_ms: int = 30_000
+
+
 class _Number(NamedTuple):
     default: int
     minimum: int

@@ -21,7 +21,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import BackupError, CorruptLogError, TopicNotFoundError
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
-from eventlog.log import Log, internals
+from eventlog.log import Log
 from eventlog.storage.cleaning.copying import CopiedPartition, checksum, copy_partition
 from eventlog.storage.segments import files, names
 
@@ -50,7 +50,7 @@ class _ChangedMeanwhile(Exception):
 
 def back_up(log: Log, groups: Groups, destination: Path, *, link: bool) -> BackupReport:
     """Copy the store to a new or empty directory, as it is at one moment. Raises `BackupError` and what reading raises."""
-    source = internals(log).path
+    source = log.store.path
     resolved, own = (Path(os.path.realpath(path)) for path in (destination, source))  # which a loop of links is none of
     if resolved == own or own in resolved.parents:
         raise BackupError(f"{destination} lies inside the store {source}: choose a directory outside of it")
@@ -72,14 +72,14 @@ def _empty(directory: Path) -> None:
 
 
 def _attempt(log: Log, groups: Groups, destination: Path, link: bool) -> BackupReport:
-    store = internals(log)
+    store = log.store
     created_ms = now_ms()
-    for name in store.groups.names():
+    for name in store.catalog.groups.names():
         table = groups.find(name)
         if table is not None:
             persist(store, table, flush=True)
     catalog = names.catalog_directory(destination) / names.CATALOG_FILE
-    store.copy_catalog(catalog)
+    store.catalog.environment.copy_to(catalog)
     files.sync_directory(catalog.parent)
     topics, group_count = _content_of(catalog.parent)
     partitions, linked_bytes = [], 0
@@ -111,11 +111,11 @@ def _content_of(directory: Path) -> tuple[list[TopicDescription], int]:
 
 def _copy(log: Log, topic: TopicDescription, number: int, destination: Path, link: bool) -> CopiedPartition | None:
     """Copy a partition; None if nothing was ever appended to it."""
-    store = internals(log)
+    store = log.store
     if not files.is_there(names.partition_directory(store.path, topic.name, number)):
         return None  # where the topic is deleted right now, the check behind the copies finds out
     try:
-        partition = store.separate_partition(topic.name, number)
+        partition = store.partitions.open_separately(topic.name, number)
     except TopicNotFoundError:
         raise _ChangedMeanwhile from None
     try:

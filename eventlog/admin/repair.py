@@ -14,7 +14,7 @@ from pathlib import Path
 from eventlog.anchored import plain
 from eventlog.errors import EventLogError, PartitionNotFoundError
 from eventlog.groups.registry import Groups
-from eventlog.log import Internals, Log, internals
+from eventlog.log import Log
 from eventlog.options import TopicConfig, check_bool, check_partition_number, check_topic_name
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.head_health import HeadState, read_head_state
@@ -36,6 +36,7 @@ from eventlog.storage.segments.repairing import (
 )
 from eventlog.storage.segments.start import start_of
 from eventlog.storage.segments.swap import finish_swaps
+from eventlog.store.store import Store
 
 _INDEXES = {names.INDEX_SUFFIX: index.ENTRY.size, names.TIME_INDEX_SUFFIX: index.TIME_ENTRY.size}
 
@@ -97,14 +98,14 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
     if not 0 <= check_partition_number(partition) < log.topic(topic).partitions:
         last = log.topic(topic).partitions - 1
         raise PartitionNotFoundError(f"topic {topic!r} has no partition {partition}; it has 0 to {last}")
-    store = internals(log)
+    store = log.store
     directory = names.partition_directory(store.path, topic, partition)
     if not files.is_there(directory):
         return RepairPlan(topic, partition, 0, 0)
     committed = _committed(store, groups, TopicPartition(topic, partition))
     if execute:
-        store.close_partition(topic, partition)
-    opened = store.separate_partition(topic, partition)  # recovery comes first, and does what it may do by itself
+        store.partitions.close(topic, partition)
+    opened = store.partitions.open_separately(topic, partition)  # recovery comes first, and does what it may do by itself
     try:
         start_offset = opened.start_offset
         if not execute:
@@ -113,23 +114,23 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
     finally:
         opened.close()
     head_file = names.head_file(store.path, topic, partition)
-    with partition_closed_by_all(head_file, f"{topic}/{partition}"), segments_locked(directory, store.lock_timeout_ms):
+    with partition_closed_by_all(head_file, f"{topic}/{partition}"), segments_locked(directory, store.options.lock_timeout_ms):
         finish_swaps(directory)  # here, where nobody can begin another one
         findings = _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed)
         return _carry_out(store, findings, settings) if findings.plan.is_needed else findings.plan
 
 
-def _committed(store: Internals, groups: Groups, partition: TopicPartition) -> int:
+def _committed(store: Store, groups: Groups, partition: TopicPartition) -> int:
     """The largest offset that any group has committed: new records must not come before it."""
     largest = 0
-    for name in store.groups.names():
+    for name in store.catalog.groups.names():
         table = groups.find(name)
         if table is not None:
             largest = max(largest, table.committed(partition) or 0)
     return largest
 
 
-def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: int) -> _Findings:
+def _find(store: Store, plan: RepairPlan, settings: TopicConfig, committed: int) -> _Findings:
     directory = names.partition_directory(store.path, plan.topic, plan.partition)
     head = read_head_state(names.head_file(store.path, plan.topic, plan.partition))
     report = verify_partition(directory, start_of(directory), head.end_offset, may_have_gaps=settings.may_have_gaps)
@@ -138,7 +139,7 @@ def _find(store: Internals, plan: RepairPlan, settings: TopicConfig, committed: 
         raise EventLogError(f"{unknown.path} is {unknown.reason}: without it right and wrong cannot be told apart")
     bases = files.segment_bases(directory)
     known_end = head.durable_offset if head.end_offset is None else head.end_offset
-    begun = store.topics.find(plan.topic).repairs.get(plan.partition)
+    begun = store.catalog.topics.find(plan.topic).repairs.get(plan.partition)
     plan = replace(
         plan, end_offset=known_end, indexes=_wrong_indexes(directory, bases, head, report),
         epochs=_has_wrong_epochs(directory, head.end_offset, report), was_interrupted=begun is not None,
@@ -235,7 +236,7 @@ def _has_wrong_epochs(directory: Path, end_offset: int | None, report: VerifyRep
     return is_named or not epochs or (end_offset is not None and epochs[-1][1] > end_offset)
 
 
-def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> RepairPlan:
+def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> RepairPlan:
     plan = findings.plan
     directory = names.partition_directory(store.path, plan.topic, plan.partition)
     removed = names.removed_directory(store.path, plan.topic, plan.partition)
@@ -247,9 +248,9 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
     if findings.changes_log:
         has_gaps = any(lost.stop > plan.start_offset for lost in plan.lost)
-        with_gaps = store.topics.begin_repair(plan.topic, plan.partition, plan.lost, has_gaps=has_gaps).settings()
+        with_gaps = store.catalog.topics.begin_repair(plan.topic, plan.partition, plan.lost, has_gaps=has_gaps).settings()
         # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
-        timeout_ms = store.lock_timeout_ms
+        timeout_ms = store.options.lock_timeout_ms
         change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
         store.signals.catalog_changed()
     if plan.start_offset > start_of(directory):
@@ -273,7 +274,7 @@ def _carry_out(store: Internals, findings: _Findings, settings: TopicConfig) -> 
         head_file.unlink()
         files.sync_directory(head_file.parent)
     if findings.changes_log:
-        store.topics.end_repair(plan.topic, plan.partition)
+        store.catalog.topics.end_repair(plan.topic, plan.partition)
     return replace(plan, removals=tuple(removals), was_executed=True)
 
 

@@ -18,7 +18,6 @@ from eventlog.aio.producer import AsyncProducer
 from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
-from eventlog.log import internals
 from eventlog.options import check_partition_number
 from eventlog.records.record import TopicPartition
 
@@ -30,7 +29,7 @@ class AsyncEventLog:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self._hub = Hub(internals(log).signals)
+        self._hub = Hub(log.store.signals)
 
     async def __aenter__(self) -> AsyncEventLog:
         return self

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from eventlog.consumer.assigned_partition import AssignedPartition
 from eventlog.errors import EventLogError, is_out_of_files
 from eventlog.groups.table import GroupTable
-from eventlog.log import Internals
 from eventlog.records.record import Record, TopicPartition
+from eventlog.store.store import Store
 from eventlog.waiting import Awaited
 
 _OTHERS = 3  # what is waited for besides the partitions: the group, the catalog, the end of the store
@@ -18,10 +18,10 @@ class Assignment:
     """`lanes` by partition, and those that were `moved`: they have another position than the group. Each gets its turn: what
     follows the one that was served last, or has raised an error, is looked at first."""
 
-    def __init__(self, internals: Internals) -> None:
+    def __init__(self, store: Store) -> None:
         self.lanes: dict[TopicPartition, AssignedPartition] = {}
         self.moved: set[AssignedPartition] = set()
-        self._internals = internals
+        self._store = store
         self._order: list[AssignedPartition] = []
         self._awaited = Awaited(_OTHERS)
         self._turn = 0
@@ -92,7 +92,7 @@ class Assignment:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
         awaited = self._awaited
         # The end of the store: raised once, so that it is seen also where it came just before this.
-        signals, closing = self._internals.signals, self._internals.closing
+        signals, closing = self._store.signals, self._store.closing
         for place, lane in enumerate(self._order):
             if lane.is_paused:
                 closing.await_raise(awaited, place, 0)

@@ -39,7 +39,7 @@ from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.holding import Trying
-from eventlog.log import Log, internals
+from eventlog.log import Log
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, commit_all
@@ -64,7 +64,7 @@ class Consumer:
         self.group = options.group
         self._options = options
         self._log = log
-        self._internals = internals(log)
+        self._store = log.store
         self._groups = groups
         self._reset = options.auto_offset_reset
         self._auto_commit_s = options.auto_commit_s
@@ -75,7 +75,7 @@ class Consumer:
         self._has_looked = False  # without a group: were the topics of the subscription looked at?
         self._membership: Membership | None = None
         self._table: GroupTable | None = None
-        self._assigned = Assignment(self._internals)
+        self._assigned = Assignment(self._store)
         # Iteration: the chunk that is being handed out, its partition, the iterator that does so, and the record that its
         # caller has in hand.
         self._chunk: Iterator[Record] = iter(())
@@ -126,7 +126,7 @@ class Consumer:
         with self._exclusively():
             if self._subscription is not None:
                 raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
-            logs = {partition: self._internals.partition(*partition) for partition in as_topic_partitions(partitions)}
+            logs = {partition: self._store.partitions.open(*partition) for partition in as_topic_partitions(partitions)}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._lay_aside()
             self._commit_finished_by_itself()
@@ -325,7 +325,7 @@ class Consumer:
         if self._membership is not None:  # who waits is at work: it has to be seen before its lease ends
             lease_part = self._options.max_poll_interval_ms / 3000
             within_lease = lease_part if remaining is None else min(remaining, lease_part)
-        is_ready = wait_for_any(self._internals.signals, self._conditions(), within_lease, self._look)
+        is_ready = wait_for_any(self._store.signals, self._conditions(), within_lease, self._look)
         return is_ready or within_lease != remaining or deadline is None
 
     def _conditions(self) -> Awaited:
@@ -334,7 +334,7 @@ class Consumer:
         return self._assigned.await_anything(self._table, known_changes, self._catalog_version)
 
     def _look(self) -> bool:
-        self._internals.check_usable()
+        self._store.check_usable()
         if self._membership is not None:
             self._membership.seen()
         return False
@@ -343,12 +343,12 @@ class Consumer:
 
     def _attend(self) -> None:
         """Take account of what happened: topics created, members come and gone, the group reset."""
-        self._internals.check_usable()
+        self._store.check_usable()
         if self._is_closing:
             raise StoreClosedError(f"{self!r} is closed")  # by a listener
         if self._fenced is not None:
             raise StaleMemberError(*self._fenced.args)  # joining again would fence the other one, and so on
-        version = self._internals.signals.catalog_version
+        version = self._store.signals.catalog_version
         is_due = version != self._catalog_version
         if self._subscription is None:
             if is_due:
@@ -457,7 +457,7 @@ class Consumer:
         """Where the group begins in a partition that it has never read, or `NOTHING_COMMITTED`."""
         if self._reset != "error":
             with suppress(EventLogError, OSError):  # which reading it raises
-                bounds = self._internals.offsets(*partition)
+                bounds = self._store.partitions.offsets(*partition)
                 is_at_end = self._reset == "latest" and not self._is_newer_than_group(partition)
                 return bounds.end_offset if is_at_end else bounds.start_offset
         return NOTHING_COMMITTED
@@ -465,7 +465,7 @@ class Consumer:
     def _is_newer_than_group(self, partition: TopicPartition) -> bool:
         """Was the partition added when the group was there? Then "latest" must not skip what came before it was noticed."""
         assert self._table is not None
-        topic = self._internals.topics.find(partition.topic)
+        topic = self._store.catalog.topics.find(partition.topic)
         return topic.made_by(partition.partition) > self._table.incarnation
 
     def _position_of_group(self, partition: TopicPartition, table: GroupTable) -> int | None:
@@ -491,7 +491,7 @@ class Consumer:
             membership.give_up(partitions)
 
     def _add(self, partition: TopicPartition, ack: OffsetSlot | None, position: int | None) -> None:
-        lane = AssignedPartition(partition, self._internals.partition, ack, position, durable=self._options.durable)
+        lane = AssignedPartition(partition, self._store.partitions.open, ack, position, durable=self._options.durable)
         with suppress(EventLogError):  # which reading it raises, while the others go on
             lane.open()
         self._assigned.add(lane)
@@ -537,7 +537,7 @@ class Consumer:
         else:
             self._commit_again_if_deleted(lambda: commit_all(self._checked(offsets)))
         if sync and self._table is not None:
-            persist(self._internals, self._table, flush=True)
+            persist(self._store, self._table, flush=True)
 
     def _commit_positions(self) -> None:
         self._count_record()
@@ -774,7 +774,7 @@ class Consumer:
 def has_group_work(consumer: Consumer) -> bool:
     """Will the next `attend` talk to the catalog, which can take a few milliseconds?"""
     membership = consumer._membership
-    is_outdated = consumer._catalog_version != consumer._internals.signals.catalog_version
+    is_outdated = consumer._catalog_version != consumer._store.signals.catalog_version
     return consumer._subscription is not None and (
         is_outdated or (consumer.group is not None and (membership is None or membership.has_changed))
     )
@@ -806,7 +806,7 @@ def without_waiting(consumer: Consumer) -> Iterator[None]:
         yield
     finally:
         for ack in acks:
-            ack.timeout_ms = consumer._internals.lock_timeout_ms
+            ack.timeout_ms = consumer._store.options.lock_timeout_ms
 
 
 def close_as(consumer: Consumer, *, is_finished: bool) -> None:

@@ -24,7 +24,7 @@ def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int
     """Let one place of `awaited` be for the group's commit past `offset`, and the next one for what may bring that nearer.
 
     A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""
-    signals = groups.internals.signals
+    signals = groups.store.signals
     known_version = signals.catalog_version
     signals.await_catalog(awaited, place, known_version)
     signals.await_catalog(awaited, place + 1, known_version)
@@ -43,14 +43,14 @@ def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int
 
 def wait_acked(groups: Groups, group: str, log: Partition, offset: int, timeout: float | None) -> bool:
     """Block until the group has committed past `offset`; False after `timeout` seconds. Raises `TopicNotFoundError`."""
-    internals = groups.internals
+    store = groups.store
     partition = TopicPartition(log.topic, log.partition)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not is_acked(groups, group, log, offset):
         awaited = Awaited(3)
-        internals.closing.await_raise(awaited, 2, 0)
+        store.closing.await_raise(awaited, 2, 0)
         await_ack(groups, group, partition, offset, awaited, 0)
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not wait_for_any(internals.signals, awaited, remaining, internals.check_usable):
+        if not wait_for_any(store.signals, awaited, remaining, store.check_usable):
             return is_acked(groups, group, log, offset)
     return True

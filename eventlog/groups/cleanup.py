@@ -21,7 +21,7 @@ def remove_topic_from_groups(groups: Groups, topic: str) -> None:
 
     To be called once the topic is not in the catalog any more, so that nobody assigns it again. A commit that comes later
     raises `StaleMemberError`. Raises `LockTimeoutError`."""
-    for name in groups.internals.groups.names():
+    for name in groups.store.catalog.groups.names():
         table = groups.find(name)
         if table is not None:
             with suppress(GroupNotFoundError):  # deleted meanwhile
@@ -29,7 +29,7 @@ def remove_topic_from_groups(groups: Groups, topic: str) -> None:
 
 
 def _remove_topic_from(groups: Groups, table: GroupTable, topic: str) -> None:
-    with groups.internals.groups.change(table.name) as change:
+    with groups.store.catalog.groups.change(table.name) as change:
         table.catch_up(change)
         state = table.state_in(change)
         stored = {partition: found for partition, found in change.offsets().items() if partition.topic == topic}
@@ -54,29 +54,29 @@ def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
 
     What a process that died has begun with a group is finished."""
     expired = []
-    for name in groups.internals.groups.names():
+    for name in groups.store.catalog.groups.names():
         table = groups.find(name)
         if table is not None and _expire(groups, table, now_ms() - older_than_ms):
             expired.append(name)
     _remove_leftovers(groups)
     if expired:
-        groups.internals.signals.catalog_changed()
+        groups.store.signals.catalog_changed()
     return expired
 
 
 def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
     """The names of the groups that `expire_groups` would delete."""
-    tables = [table for name in groups.internals.groups.names() if (table := groups.find(name)) is not None]
+    tables = [table for name in groups.store.catalog.groups.names() if (table := groups.find(name)) is not None]
     before_ms = now_ms() - older_than_ms
-    return [each.name for each in tables if _is_unused(each, groups.internals.groups.find(each.name), before_ms)]
+    return [each.name for each in tables if _is_unused(each, groups.store.catalog.groups.find(each.name), before_ms)]
 
 
 def _remove_leftovers(groups: Groups) -> None:
     """Remove the mapped files of groups whose deletion was decided by a process that died before it came to their files."""
-    path = groups.internals.path
+    path = groups.store.path
     files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
-    for file in files - {names.acks_file(path, name) for name in groups.internals.groups.names()}:
-        coordinator.remove_file(groups.internals, file.stem)
+    for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:
+        coordinator.remove_file(groups.store, file.stem)
 
 
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
@@ -86,11 +86,11 @@ def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
     except GroupNotFoundError:
         return False  # deleted just now
     if state.members and not coordinator.has_members(groups.locks, table, state):
-        coordinator.expel_the_gone(groups.internals, groups.locks, table)  # from now on it counts as empty
+        coordinator.expel_the_gone(groups.store, groups.locks, table)  # from now on it counts as empty
         return False
     if not _is_unused(table, state, before_ms):
         return False  # most groups are in use, and need no write transaction
-    return coordinator.delete(groups.internals, table, lambda state: _is_unused(table, state, before_ms))
+    return coordinator.delete(groups.store, table, lambda state: _is_unused(table, state, before_ms))
 
 
 def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> bool:

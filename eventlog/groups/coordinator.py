@@ -18,9 +18,9 @@ from eventlog.errors import EventLogError, InvalidArgumentError, StaleMemberErro
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
 from eventlog.groups.table import GroupTable
-from eventlog.log import Internals
 from eventlog.storage.mapped.offset_slots import SEATS
 from eventlog.storage.segments import names
+from eventlog.store.store import Store
 
 
 class JoinRequest(NamedTuple):
@@ -34,17 +34,17 @@ class JoinRequest(NamedTuple):
 
 
 def join(
-    internals: Internals, locks: MemberLocks, group: GroupTable, request: JoinRequest, note_epoch: Callable[[int], None]
+    store: Store, locks: MemberLocks, group: GroupTable, request: JoinRequest, note_epoch: Callable[[int], None]
 ) -> Member:
     """Become a member. `note_epoch` hears of the epoch before its lock is held, so that the caller can release it whatever
     interrupts this. Raises `InvalidArgumentError` if the live members use another assignor."""
     epoch = None
     try:
-        with internals.groups.change(group.name) as change:
+        with store.catalog.groups.change(group.name) as change:
             group.catch_up(change)
             epoch = change.number
             note_epoch(epoch)
-            locks.hold(epoch, internals.lock_timeout_ms)
+            locks.hold(epoch, store.options.lock_timeout_ms)
             try:
                 member, state = _enter(locks, group, change, request)
             except BaseException:
@@ -113,12 +113,12 @@ def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> 
     return after._replace(emptied_ms=now_ms()) if state.members and not members else after
 
 
-def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: Member) -> None:
+def leave(store: Store, locks: MemberLocks, group: GroupTable, member: Member) -> None:
     """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back.
 
     Where that cannot be stored, others take the member for one that died."""
     try:
-        with internals.groups.change(group.name) as change:
+        with store.catalog.groups.change(group.name) as change:
             group.catch_up(change)
             state = group.find_state_in(change)
             if state is not None and member.epoch in state.members:
@@ -134,11 +134,11 @@ def leave(internals: Internals, locks: MemberLocks, group: GroupTable, member: M
         group.acks.announce(state.generation)
 
 
-def subscribe(internals: Internals, group: GroupTable, member: Member, topics: tuple[str, ...]) -> Member:
+def subscribe(store: Store, group: GroupTable, member: Member, topics: tuple[str, ...]) -> Member:
     """Change what a member subscribes to, or take account of topics that were created or have more partitions now.
 
     Raises `StaleMemberError` if it is no member any more."""
-    with internals.groups.change(group.name) as change:
+    with store.catalog.groups.change(group.name) as change:
         group.catch_up(change)
         before = group.state_in(change)
         if member.epoch not in before.members:
@@ -153,9 +153,9 @@ def subscribe(internals: Internals, group: GroupTable, member: Member, topics: t
     return member
 
 
-def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) -> GroupState:
+def expel_the_gone(store: Store, locks: MemberLocks, group: GroupTable) -> GroupState:
     """Give the partitions of members that died, hang or stay away to the others; returns the group as it is then."""
-    with internals.groups.change(group.name) as change:
+    with store.catalog.groups.change(group.name) as change:
         group.catch_up(change)
         before = group.state_in(change)
         present = [_noted(locks, member) for member in before.members.values() if not is_gone(locks, group, member)]
@@ -173,23 +173,23 @@ def expel_the_gone(internals: Internals, locks: MemberLocks, group: GroupTable) 
     return after
 
 
-def delete_if_unused(internals: Internals, locks: MemberLocks, group: GroupTable) -> None:
+def delete_if_unused(store: Store, locks: MemberLocks, group: GroupTable) -> None:
     """Remove a group without live members that has never committed anything, and that nothing is waiting for."""
 
     def is_unused(state: GroupState) -> bool:
         return not has_members(locks, group, state) and not group.has_committed(state)
 
-    if not group.all_committed() and not _is_awaited(internals, group):
-        delete(internals, group, is_unused)
+    if not group.all_committed() and not _is_awaited(store, group):
+        delete(store, group, is_unused)
 
 
-def _is_awaited(internals: Internals, group: GroupTable) -> bool:
+def _is_awaited(store: Store, group: GroupTable) -> bool:
     """Are there records behind where the group began? Its workers may have failed with the first of them."""
-    with internals.groups.look(group.name) as found:
+    with store.catalog.groups.look(group.name) as found:
         starts = {place: stored.start for place, stored in found.offsets().items() if stored.start >= 0}
     for place, start in starts.items():
         with suppress(EventLogError, OSError):
-            if start < internals.offsets(*place).end_offset:
+            if start < store.partitions.offsets(*place).end_offset:
                 return True
     return False
 
@@ -199,14 +199,14 @@ def has_members(locks: MemberLocks, group: GroupTable, state: GroupState) -> boo
     return any(not is_gone(locks, group, member) for member in state.members.values())
 
 
-def delete(internals: Internals, group: GroupTable, may_go: Callable[[GroupState], bool]) -> bool:
+def delete(store: Store, group: GroupTable, may_go: Callable[[GroupState], bool]) -> bool:
     """Delete a group, with its offsets, if it `may_go` as it is then; tells whether it was.
 
     `may_go` decides while no commit comes through: what has returned until then it sees, what comes later is refused. Where the
     group stays after all, for whatever reason, commits come through again; whoever opens the group next sees to that, too."""
     is_refusing = False
     try:
-        with internals.groups.change(group.name) as change:
+        with store.catalog.groups.change(group.name) as change:
             group.catch_up(change)
             state = group.find_state_in(change)
             if state is None or not may_go(state):
@@ -220,26 +220,26 @@ def delete(internals: Internals, group: GroupTable, may_go: Callable[[GroupState
                 group.acks.accept_commits()
     except BaseException:
         if is_refusing:
-            _accept_commits_again(internals, group)
+            _accept_commits_again(store, group)
         raise
     if is_decided:
         group.acks.set_deleted(state.slots)
         with suppress(EventLogError):  # housekeeping removes it, too
-            remove_file(internals, group.name)
+            remove_file(store, group.name)
     return is_decided
 
 
-def _accept_commits_again(internals: Internals, group: GroupTable) -> None:
+def _accept_commits_again(store: Store, group: GroupTable) -> None:
     """After a deletion that failed: unless the catalog has it in spite of the error."""
-    with suppress(EventLogError), internals.groups.change(group.name) as change:
+    with suppress(EventLogError), store.catalog.groups.change(group.name) as change:
         group.catch_up(change)
 
 
-def remove_file(internals: Internals, name: str) -> None:
+def remove_file(store: Store, name: str) -> None:
     """Remove the mapped file of a group that is not in the catalog any more; one that was made anew keeps its own."""
-    with internals.groups.change(name) as change:
+    with store.catalog.groups.change(name) as change:
         if change.state is None:
-            names.acks_file(internals.path, name).unlink(missing_ok=True)
+            names.acks_file(store.path, name).unlink(missing_ok=True)
 
 
 def is_gone(locks: MemberLocks, group: GroupTable, member: Member) -> bool:

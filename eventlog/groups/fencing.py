@@ -24,7 +24,7 @@ def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartiti
     for place in offsets:
         table.ack(place, NOBODY).settle()
     wanted = {place: NOTHING_COMMITTED if offset is None else offset for place, offset in offsets.items()}
-    with groups.internals.groups.change(table.name) as change:
+    with groups.store.catalog.groups.change(table.name) as change:
         table.catch_up(change)
         state = table.state_in(change)
         change.store(state._replace(generation=state.generation + 1, reset_by=change.number))

@@ -49,9 +49,9 @@ class GroupDescription(NamedTuple):
 def describe_all(groups: Groups) -> list[GroupDescription]:
     """All groups, sorted by name: each partition is looked at once for all of them."""
     known: dict[TopicPartition, PartitionOffsets] = {}
-    ends = Ends(groups.internals.path)
+    ends = Ends(groups.store.path)
     looks = take_snapshots(groups)
-    return [_describe(look, lag_of(groups.internals, look, known, ends)) for look in looks]
+    return [_describe(look, lag_of(groups.store, look, known, ends)) for look in looks]
 
 
 def _describe(look: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
@@ -78,7 +78,7 @@ def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> di
     for key, offset in offsets.items():
         partition = as_topic_partition(key)
         check_offset(offset)
-        check_offset_within(groups.internals.partition(*partition), offset)
+        check_offset_within(groups.store.partitions.open(*partition), offset)
         checked[partition] = offset
     return checked
 
@@ -90,7 +90,7 @@ class Group:
     def __init__(self, groups: Groups, name: str) -> None:
         self.name = name
         self._groups = groups
-        existing(groups.internals.groups.find(name), name)
+        existing(groups.store.catalog.groups.find(name), name)
 
     def __repr__(self) -> str:
         return f"<Group {self.name}>"
@@ -102,7 +102,7 @@ class Group:
         return table
 
     def _look(self) -> GroupSnapshot:
-        self._groups.internals.check_usable()
+        self._groups.store.check_usable()
         look = take_snapshot(self._groups, self.name)
         if look is None:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
@@ -117,11 +117,11 @@ class Group:
         the group began to read it; None where neither is known.
 
         Holds every partition of the topics that live members subscribe to, and every one that the group has begun."""
-        return lag_of(self._groups.internals, self._look())
+        return lag_of(self._groups.store, self._look())
 
     def progress(self) -> dict[TopicPartition, Progress]:
         """The same partitions, with lag in records, bytes and seconds, rates, and the time to catch up."""
-        return progress_of(self._groups.internals, self._look(), self.history())
+        return progress_of(self._groups.store, self._look(), self.history())
 
     def history(self, limit: int | None = None) -> list[HistoryEntry]:
         """What became of the committed offsets, and who did it: the last `limit` entries (None: all), the oldest first.
@@ -129,15 +129,15 @@ class Group:
         Commits are noted as they reach the disk, about once a second. A group keeps at most 1,000 entries, or 256 KiB."""
         if limit is not None:
             check_number("limit", limit, 1, 2**31 - 1)
-        self._groups.internals.check_usable()
-        with self._groups.internals.groups.look(self.name) as group:
+        self._groups.store.check_usable()
+        with self._groups.store.catalog.groups.look(self.name) as group:
             existing(group.state, self.name)
             return group.history(limit)
 
     def describe(self) -> GroupDescription:
         """Who is in the group, and which partitions each member owns."""
         look = self._look()
-        return _describe(look, lag_of(self._groups.internals, look))
+        return _describe(look, lag_of(self._groups.store, look))
 
     def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
         """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""
@@ -172,7 +172,7 @@ class Group:
 
     def _before(self, entry: HistoryEntry) -> dict[TopicPartition, int | None]:
         """The committed offsets that were there before, of topics that are still the same."""
-        created_ms = {topic.name: topic.created_ms for topic in self._groups.internals.topics.all()}
+        created_ms = {topic.name: topic.created_ms for topic in self._groups.store.catalog.topics.all()}
         return {
             change.partition: self._within(change.partition, change.before)
             for change in entry.changes
@@ -197,7 +197,7 @@ class Group:
     def _within(self, partition: TopicPartition, offset: int | None) -> int | None:
         if offset is None:
             return None
-        bounds = self._groups.internals.offsets(*partition)
+        bounds = self._groups.store.partitions.offsets(*partition)
         return min(max(offset, bounds.start_offset), bounds.end_offset)
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -214,9 +214,9 @@ class Group:
                 raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
             return True
 
-        if not coordinator.delete(self._groups.internals, table, may_go):
+        if not coordinator.delete(self._groups.store, table, may_go):
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
-        self._groups.internals.signals.catalog_changed()
+        self._groups.store.signals.catalog_changed()
 
     def _who_is_in(self, members: list[Member]) -> str:
         """Why the group cannot be deleted."""

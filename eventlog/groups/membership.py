@@ -46,9 +46,9 @@ class Membership:
 
     def join(self) -> None:
         """Become a member. What interrupts it leaves nothing that `abandon` does not take back."""
-        join, internals, locks = coordinator.join, self._groups.internals, self._groups.locks
+        join, store, locks = coordinator.join, self._groups.store, self._groups.locks
         self._groups.start_watching()  # first: who cannot watch the others does not join
-        self.member = join(internals, locks, self.group, self._request, self._note_epoch)
+        self.member = join(store, locks, self.group, self._request, self._note_epoch)
         self._groups.watch(self)
         self.has_joined = True
 
@@ -133,7 +133,7 @@ class Membership:
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Change the subscription, or take account of what has become of its topics."""
-        self.member = coordinator.subscribe(self._groups.internals, self.group, self.member, topics)
+        self.member = coordinator.subscribe(self._groups.store, self.group, self.member, topics)
 
     def leave(self) -> None:
         """Give everything up and stop being a member."""
@@ -144,8 +144,8 @@ class Membership:
         try:
             self.give_up(list(self.owned))
         finally:
-            coordinator.leave(self._groups.internals, self._groups.locks, self.group, self.member)
-        coordinator.delete_if_unused(self._groups.internals, self._groups.locks, self.group)
+            coordinator.leave(self._groups.store, self._groups.locks, self.group, self.member)
+        coordinator.delete_if_unused(self._groups.store, self._groups.locks, self.group)
 
     def abandon(self) -> None:
         """Stop being a member that was expelled or replaced, or that did not come to join."""

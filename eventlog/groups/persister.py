@@ -8,14 +8,14 @@ from eventlog.catalog.history import OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.groups.table import GroupTable
-from eventlog.log import Internals
 from eventlog.periodic import PeriodicThread
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, none_if_nothing
 from eventlog.storage.partition.partition import Partition
+from eventlog.store.store import Store
 
 
-def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
+def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
     """Store every committed offset that the catalog does not have, as far as the log itself is on disk.
 
     With `flush` the log is flushed first; an offset whose partition cannot be flushed raises, once the others are stored."""
@@ -23,10 +23,10 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
     if not dirty:
         return
     slots = {partition: slot for partition, slot in group.slots().items() if slot in dirty}
-    logs, failure = _open_partitions(internals, group, slots, flush)
+    logs, failure = _open_partitions(store, group, slots, flush)
     stored = {}
     changes = []
-    with internals.groups.change(group.name) as change:
+    with store.catalog.groups.change(group.name) as change:
         group.catch_up(change)
         state = group.find_state_in(change)
         if state is None:
@@ -51,14 +51,14 @@ def persist(internals: Internals, group: GroupTable, *, flush: bool) -> None:
 
 
 def _open_partitions(
-    internals: Internals, group: GroupTable, slots: dict[TopicPartition, int], flush: bool
+    store: Store, group: GroupTable, slots: dict[TopicPartition, int], flush: bool
 ) -> tuple[dict[TopicPartition, Partition], EventLogError | None]:
     """The partitions, flushed where that is asked for; one whose topic is gone, or that cannot be opened, is left out."""
     partitions = {}
     failure = None
     for partition, slot in slots.items():
         try:
-            log = internals.partition(*partition)
+            log = store.partitions.open(*partition)
             if flush and log.durable_offset < group.acks.committed(slot):
                 log.flush()
             partitions[partition] = log
@@ -72,16 +72,16 @@ def _open_partitions(
 class Persister(PeriodicThread):
     """Does so once in a while for every group that is open here, whoever committed: any process, living or dead."""
 
-    def __init__(self, internals: Internals, groups: Callable[[], Iterable[GroupTable]]) -> None:
-        super().__init__("eventlog-persister", internals.fsync_interval_ms)
-        self._internals = internals
+    def __init__(self, store: Store, groups: Callable[[], Iterable[GroupTable]]) -> None:
+        super().__init__("eventlog-persister", store.options.fsync_interval_ms)
+        self._store = store
         self._groups = groups
 
     def work(self) -> None:
         for group in self._groups():
             try:
-                if group.acks.begin_persist(self._internals.fsync_interval_ms):
-                    persist(self._internals, group, flush=self._internals.fsync != "never")
+                if group.acks.begin_persist(self._store.options.fsync_interval_ms):
+                    persist(self._store, group, flush=self._store.options.fsync != "never")
             except EventLogError:
                 # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
                 continue

@@ -9,11 +9,11 @@ from eventlog.catalog.history import HistoryEntry
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
 from eventlog.groups.snapshot import GroupSnapshot, OffsetSnapshot
-from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED
 from eventlog.storage.partition.snapshot import Ends, take_partition_snapshot
+from eventlog.store.store import Store
 
 _WINDOW_MS = 60_000
 _SAMPLE_MS_MIN = 1000  # a rate over less says little
@@ -44,7 +44,7 @@ class Progress(NamedTuple):
 
 
 def progress_of(
-    internals: Internals, look: GroupSnapshot, history: Sequence[HistoryEntry]
+    store: Store, look: GroupSnapshot, history: Sequence[HistoryEntry]
 ) -> dict[TopicPartition, Progress]:
     """The progress in every partition that the group has to do with, sorted."""
     now = now_ms()
@@ -52,8 +52,8 @@ def progress_of(
     found = {}
     for place in look.partitions():
         try:
-            offsets = internals.offsets(*place)
-            found[place] = _progress(internals, look, place, offsets, samples.get(place), now)
+            offsets = store.partitions.offsets(*place)
+            found[place] = _progress(store, look, place, offsets, samples.get(place), now)
         except LookupError:
             continue  # the topic is gone
     return found
@@ -74,7 +74,7 @@ def _samples(history: Sequence[HistoryEntry], now: int) -> dict[TopicPartition, 
 
 
 def _progress(
-    internals: Internals,
+    store: Store,
     look: GroupSnapshot,
     place: TopicPartition,
     offsets: PartitionOffsets,
@@ -88,8 +88,8 @@ def _progress(
         return Progress(offsets.start_offset, offsets.end_offset, member_id=member_id)
     has_committed = seen.committed != NOTHING_COMMITTED
     position = max(seen.position, offsets.start_offset)
-    lag = Ends(internals.path).lag(*place, seen.position, offsets)
-    behind = _behind(internals, place, position, offsets, now) if lag else _NOTHING_BEHIND
+    lag = Ends(store.path).lag(*place, seen.position, offsets)
+    behind = _behind(store, place, position, offsets, now) if lag else _NOTHING_BEHIND
     lag_bytes, lag_seconds, append_rate = behind
     commit_rate = _commit_rate(seen, sample, now) if has_committed else None
     catch_up = 0.0 if lag == 0 else None
@@ -112,11 +112,11 @@ def _commit_rate(seen: OffsetSnapshot, sample: tuple[int, int] | None, now: int)
 
 
 def _behind(
-    internals: Internals, place: TopicPartition, position: int, offsets: PartitionOffsets, now: int
+    store: Store, place: TopicPartition, position: int, offsets: PartitionOffsets, now: int
 ) -> _Behind:
     """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
     try:
-        seen = take_partition_snapshot(internals.path, *place)
+        seen = take_partition_snapshot(store.path, *place)
         if seen is None:
             return None, None, None
         size_bytes, timestamp = seen.behind(position, offsets.end_offset)

@@ -12,15 +12,16 @@ from eventlog.groups.persister import Persister, persist
 from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.holding import entered_once
-from eventlog.log import Internals
 from eventlog.storage.segments import names
+from eventlog.store.closing import Step
+from eventlog.store.store import Store
 
 
 class Groups:
     """Opens groups. Safe for several threads."""
 
-    def __init__(self, internals: Internals) -> None:
-        self.internals = internals
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
         self._locks: MemberLocks | None = None
@@ -32,17 +33,17 @@ class Groups:
         """The locks of members, dead or alive."""
         with self._entered():
             if self._locks is None:
-                self._locks = MemberLocks(names.members_file(self.internals.path))
+                self._locks = MemberLocks(names.members_file(self.store.path))
             return self._locks
 
     def find(self, name: str) -> GroupTable | None:
         """The group, or None if there is none."""
-        self.internals.check_usable()
+        self.store.check_usable()
         with self._entered():
             table = self._tables.get(name)
             if table is not None and not table.acks.is_deleted:
                 return table
-            if self.internals.groups.find(name) is None:
+            if self.store.catalog.groups.find(name) is None:
                 return None
             self._forget_deleted()
             try:
@@ -53,17 +54,17 @@ class Groups:
     def open(self, name: str) -> GroupTable:
         """The group, which is made if there is none."""
         while (found := self.find(name)) is None:
-            with self.internals.groups.change(name) as change:
+            with self.store.catalog.groups.change(name) as change:
                 create_group(change)
-            self.internals.signals.catalog_changed()
+            self.store.signals.catalog_changed()
         return found
 
     def _open(self, name: str) -> GroupTable:
-        with self.internals.groups.change(name) as change:
-            table = GroupTable(self.internals, change)
+        with self.store.catalog.groups.change(name) as change:
+            table = GroupTable(self.store, change)
             table.catch_up(change)
         if self._persister is None:
-            persister = Persister(self.internals, lambda: list(self._tables.values()))
+            persister = Persister(self.store, lambda: list(self._tables.values()))
             persister.start()
             self._persister = persister
         self._tables[name] = table
@@ -82,7 +83,7 @@ class Groups:
             return self._watcher
 
     def _started_watcher(self, locks: MemberLocks) -> Watcher:
-        watcher = Watcher(self.internals, locks)
+        watcher = Watcher(self.store, locks)
         try:
             watcher.start()
         except BaseException:
@@ -90,12 +91,16 @@ class Groups:
             raise
         return watcher
 
-    def check_not_inside(self) -> None:
+    def check_may_close(self) -> None:
         """Raise `ConcurrentUseError` where this thread is looking for a group already."""
         self._entered()
 
+    def closing_steps(self) -> list[Step]:
+        """What closing them is made of."""
+        return [self.close]
+
     def _entered(self) -> Any:
-        return entered_once(self._lock, f"to find a group of {self.internals.path}")
+        return entered_once(self._lock, f"to find a group of {self.store.path}")
 
     def _forget_deleted(self) -> None:
         """The file of a group that was deleted, by whichever process, is closed once nobody here is in it any more."""
@@ -129,5 +134,5 @@ class Groups:
             for table in self._tables.values():
                 steps.callback(table.acks.close)
                 if not table.acks.is_deleted:
-                    steps.callback(persist, self.internals, table, flush=self.internals.fsync != "never")
+                    steps.callback(persist, self.store, table, flush=self.store.options.fsync != "never")
                 steps.callback(table.acks.end_commits)  # first: what returned before is brought to the catalog

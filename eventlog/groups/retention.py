@@ -16,7 +16,7 @@ def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | 
     Holds every group that has a place for the partition's offset, or whose members subscribe to the topic: those alive, and
     static ones for as long as their partitions are kept for them. {} for a topic that is not there."""
     found: dict[int, dict[str, int | None]] = {}
-    for name in groups.internals.groups.names():
+    for name in groups.store.catalog.groups.names():
         for partition, offset in _committed(groups, name, topic).items():
             found.setdefault(partition, {})[name] = offset
     return found
@@ -26,7 +26,7 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
     table = groups.find(name)
     if table is None:
         return {}  # deleted just now
-    with groups.internals.groups.look(name) as found:
+    with groups.store.catalog.groups.look(name) as found:
         if table.find_state_in(found) is None:
             return {}
         state = existing(found.state, name)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.groups.registry import Groups
-from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, read_slots
 from eventlog.storage.partition.snapshot import Ends
 from eventlog.storage.segments import names
+from eventlog.store.store import Store
 
 
 class OffsetSnapshot(NamedTuple):
@@ -56,7 +56,7 @@ class GroupSnapshot(NamedTuple):
 
 
 def lag_of(
-    internals: Internals,
+    store: Store,
     look: GroupSnapshot,
     known: dict[TopicPartition, PartitionOffsets] | None = None,
     ends: Ends | None = None,
@@ -66,7 +66,7 @@ def lag_of(
 
     What is `known` of partitions, and of their ends, is not looked up again: for many groups, one after the other."""
     known = {} if known is None else known
-    ends = Ends(internals.path) if ends is None else ends
+    ends = Ends(store.path) if ends is None else ends
     lags: dict[TopicPartition, int | None] = {}
     for place in look.partitions():
         seen = look.offsets.get(place)
@@ -76,7 +76,7 @@ def lag_of(
         offsets = known.get(place)
         if offsets is None:
             try:
-                offsets = known[place] = internals.offsets(*place)
+                offsets = known[place] = store.partitions.offsets(*place)
             except LookupError:
                 continue  # the topic is gone
         lags[place] = ends.lag(*place, seen.position, offsets)
@@ -85,13 +85,13 @@ def lag_of(
 
 def take_snapshot(groups: Groups, name: str) -> GroupSnapshot | None:
     """A group; None if there is none of this name."""
-    with groups.internals.groups.look(name) as group:
+    with groups.store.catalog.groups.look(name) as group:
         return _look(groups, group)
 
 
 def take_snapshots(groups: Groups) -> list[GroupSnapshot]:
     """All groups, sorted by name."""
-    with groups.internals.groups.read_all() as found:
+    with groups.store.catalog.groups.read_all() as found:
         looks = (_look(groups, group) for group in found)
         return [look for look in looks if look is not None]
 
@@ -102,13 +102,13 @@ def _look(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
         return None
     alive = tuple(member for member in state.members.values() if groups.locks.is_alive(member.epoch))
     counts = group.partition_counts({topic for member in alive for topic in member.topics})
-    return GroupSnapshot(state, _offsets(groups.internals, state, group.offsets()), alive, counts)
+    return GroupSnapshot(state, _offsets(groups.store, state, group.offsets()), alive, counts)
 
 
 def _offsets(
-    internals: Internals, state: GroupState, stored: Mapping[TopicPartition, StoredOffset]
+    store: Store, state: GroupState, stored: Mapping[TopicPartition, StoredOffset]
 ) -> dict[TopicPartition, OffsetSnapshot]:
-    slots = read_slots(names.acks_file(internals.path, state.name), state.incarnation, state.slots)
+    slots = read_slots(names.acks_file(store.path, state.name), state.incarnation, state.slots)
     if slots is None:
         return {place: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start) for place, each in stored.items()}
     return {

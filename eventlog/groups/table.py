@@ -8,10 +8,10 @@ from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError, LockTimeoutError
-from eventlog.log import Internals
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, SlotTable, Stored, none_if_nothing
 from eventlog.storage.segments import names
+from eventlog.store.store import Store
 
 
 class GroupTable:
@@ -20,26 +20,26 @@ class GroupTable:
     It belongs to one incarnation of the group: where a group of this name was deleted and made anew, the catalog has slots that
     are not in this file, or another partition's there."""
 
-    def __init__(self, internals: Internals, change: GroupChange) -> None:
+    def __init__(self, store: Store, change: GroupChange) -> None:
         """Open the group of a transaction, inside it: so nobody deletes the group, or makes it anew, meanwhile.
 
         Raises `GroupNotFoundError`."""
         self.name = change.name
         state, offsets = existing(change.state, change.name), change.offsets()
         self.incarnation = state.incarnation
-        self._catalog: GroupCatalog = internals.groups
+        self._catalog: GroupCatalog = store.catalog.groups
         self._slots = _slots_of(offsets)
         self._caught_up_with = 0  # the last reset that all slots are known to go by
         self._starts: dict[TopicPartition, int] = {}
         self.acks = SlotTable(
-            names.acks_file(internals.path, self.name),
-            internals.signals,
+            names.acks_file(store.path, self.name),
+            store.signals,
             Stored(
                 state.incarnation,
                 state.generation,
                 {stored.slot: (stored.offset, stored.committed_ms, stored.decided_by) for stored in offsets.values()},
             ),
-            lock_timeout_ms=internals.lock_timeout_ms,
+            lock_timeout_ms=store.options.lock_timeout_ms,
         )
 
     def state(self) -> GroupState:

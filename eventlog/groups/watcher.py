@@ -19,7 +19,7 @@ from eventlog.errors import EventLogError
 from eventlog.groups import coordinator
 from eventlog.groups.liveness import MemberLocks
 from eventlog.groups.table import GroupTable
-from eventlog.log import Internals
+from eventlog.store.store import Store
 
 _LOOK_AGAIN_MS = 1000
 
@@ -37,9 +37,9 @@ class Watched(Protocol):
 class Watcher(BackgroundThread):
     """Watches the groups that this process has members in."""
 
-    def __init__(self, internals: Internals, locks: MemberLocks) -> None:
+    def __init__(self, store: Store, locks: MemberLocks) -> None:
         super().__init__("eventlog-group-watcher")
-        self._internals = internals
+        self._store = store
         self._locks = locks
         self._lock = threading.RLock()
         self._memberships: list[Watched] = []
@@ -117,7 +117,7 @@ class Watcher(BackgroundThread):
             coordinator.is_gone(self._locks, group, member) or coordinator.is_absent(self._locks, member)
             for member in state.members.values()
         ):
-            state = coordinator.expel_the_gone(self._internals, self._locks, group)
+            state = coordinator.expel_the_gone(self._store, self._locks, group)
         if group.acks.generation < state.generation:
             group.acks.announce(state.generation)  # who made it died before it could say so
         return state

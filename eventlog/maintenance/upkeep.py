@@ -44,19 +44,19 @@ def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int, dry_
     with _only_one(groups) as is_mine:
         report = MaintenanceReport(is_elsewhere=not is_mine)
         if is_mine:
-            groups.internals.free_dead_readers()
+            groups.store.catalog.environment.free_dead_readers()
             _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, report))
     return report
 
 
 def _go_round(round_: _Round) -> MaintenanceReport:
     groups, report = round_.groups, round_.report
-    for topic in groups.internals.topics.being_deleted():
+    for topic in groups.store.catalog.topics.being_deleted():
         with _told(topic.name, report):
             if not round_.dry_run:
                 finish_deletion(groups, topic.name)
             report.deleted_topics.append(topic.name)
-    for topic in groups.internals.topics.all():
+    for topic in groups.store.catalog.topics.all():
         with _told(topic.name, report):
             _maintain_topic(round_, topic)
     with _told("groups", report):
@@ -76,24 +76,24 @@ def _told(subject: str, report: MaintenanceReport) -> Iterator[None]:
 
 def _only_one(groups: Groups) -> Holding[bool]:
     """Be the only process that does housekeeping; False if another one is at it. The lock vanishes with its process."""
-    return locked_alone(names.maintenance_file(groups.internals.path))
+    return locked_alone(names.maintenance_file(groups.store.path))
 
 
 def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
-    internals = round_.groups.internals
+    store = round_.groups.store
     goes_by_acks = topic.settings().text("retention.acked") == "true"
     committed = committed_by_group(round_.groups, topic.name) if goes_by_acks else {}
     for number in range(topic.partitions):
-        if not files.is_there(names.partition_directory(internals.path, topic.name, number)):
+        if not files.is_there(names.partition_directory(store.path, topic.name, number)):
             continue
         try:
-            current = internals.topics.find(topic.name)  # the topic may have been altered since the round began
-            with closing(internals.separate_partition(topic.name, number)) as partition:
+            current = store.catalog.topics.find(topic.name)  # the topic may have been altered since the round began
+            with closing(store.partitions.open_separately(topic.name, number)) as partition:
                 done = _maintain_partition(round_, partition, current, committed.get(number, {}))
         except TopicNotFoundError:
             return  # deleted while this round came to it; one made anew has its turn in the next
         except (EventLogError, OSError) as error:
-            if topic.name not in internals.topics.names():
+            if topic.name not in store.catalog.topics.names():
                 return
             round_.report.failures.append((f"{topic.name}-{number}", str(error)))
             continue

@@ -95,7 +95,7 @@ class AckNotifier(BackgroundThread):
         self._groups = groups
         self._subscriptions: list[_Subscription] = []
         self._sent: dict[PartitionSender, _Sent] = {}
-        signals = groups.internals.signals
+        signals = groups.store.signals
         self._changed = Flag(signals)
         self._stopped = Flag(signals)
         self._pause = Awaited(1)
@@ -119,7 +119,7 @@ class AckNotifier(BackgroundThread):
             self._changed.raise_()
 
     def run(self) -> None:
-        signals, check_usable = self._groups.internals.signals, self._groups.internals.check_usable
+        signals, check_usable = self._groups.store.signals, self._groups.store.check_usable
         has_failed = False
         while not self._stopped.raised:
             try:

@@ -24,7 +24,7 @@ from eventlog.errors import (
 )
 from eventlog.groups.registry import Groups
 from eventlog.holding import check_no_block_interrupted
-from eventlog.log import Log, internals
+from eventlog.log import Log
 from eventlog.options import TopicConfig, check_bool, check_group_name, check_number, check_partition_number, check_topic_name
 from eventlog.producer.acks import Ack, AckNotifier
 from eventlog.producer.exclusion import Exclusion
@@ -108,7 +108,7 @@ class Producer:
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = Exclusion(f"is at work on the topics of {self!r}")
-        self._signals = internals(log).signals
+        self._signals = log.store.signals
         self._native: Any = ffi.new("el_sender *", {"signals": self._signals.pointer})
         self._native.catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}

@@ -40,7 +40,7 @@ def read_all_offsets(log: Log) -> dict[str, list[PartitionOffsets]]:
 
 def summarize_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupSummary]:
     """All groups, sorted by name, with their lag in these topics."""
-    for name in groups.internals.groups.names():
+    for name in groups.store.catalog.groups.names():
         try:
             group = Group(groups, name)
             description, committed = group.describe(), group.committed()

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from eventlog.errors import TopicNotFoundError
 from eventlog.groups.registry import Groups
-from eventlog.log import Log, internals
+from eventlog.log import Log
 from eventlog.records.record import TopicPartition
 from eventlog.storage.segments import files, names
 from eventlog.views.groups import read_all_offsets, summarize_groups
@@ -146,7 +146,7 @@ def _labels(group: str, partition: TopicPartition) -> dict[str, str]:
 
 
 def _add_disk(samples: _Samples, log: Log) -> None:
-    path = internals(log).path
+    path = log.store.path
     catalog = names.catalog_directory(path)
     samples.add("catalog_size_bytes", sum(files.size_of(each) for each in catalog.glob("*.mdb")), {})
     disk = os.statvfs(path)

@@ -17,7 +17,6 @@ from eventlog.catalog import environment
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import create_group
-from eventlog.log import internals
 
 _PARTITIONS = 2000
 _READERS_MAX = 1024
@@ -26,7 +25,7 @@ _SPARE_BYTES = 8 * 2**20
 
 def fill(log: EventLog, numbers: Iterable[int]) -> None:
     """Make groups with thousands of slots, of a few hundred bytes each."""
-    groups = Groups(internals(log))
+    groups = Groups(log.store)
     try:
         for number in numbers:
             table = groups.open(f"group-{number}")
@@ -100,7 +99,7 @@ def fill_the_catalog_without_address_space(connection: Connection, store: Path, 
 def store_offsets(log: EventLog, numbers: Iterable[int]) -> None:
     """What `fill` stores of groups, without their mapped files."""
     for number in numbers:
-        with internals(log).groups.change(f"group-{number}") as change:
+        with log.store.catalog.groups.change(f"group-{number}") as change:
             for partition in range(_PARTITIONS):
                 change.store_offset(TopicPartition("t" * 200, partition), StoredOffset(0, 0, partition))
 
@@ -108,7 +107,7 @@ def store_offsets(log: EventLog, numbers: Iterable[int]) -> None:
 def close_beside_a_transaction(connection: Connection, store: Path, does: str) -> None:
     """Close the store while a thread is inside a transaction, and begins others in it; report what these raise then."""
     log = eventlog.open(store)
-    catalog = internals(log).groups
+    catalog = log.store.catalog.groups
     is_inside = threading.Event()
 
     def be_inside() -> None:
@@ -132,7 +131,7 @@ def close_beside_a_transaction(connection: Connection, store: Path, does: str) -
 def fork_inside_a_transaction(connection: Connection, store: Path) -> None:
     """Fork in the middle of a change, as a signal's handler may do; the child looks at the store, and the parent commits."""
     log = eventlog.open(store)
-    with internals(log).groups.change("made-by-the-parent") as change:
+    with log.store.catalog.groups.change("made-by-the-parent") as change:
         create_group(change)
         child = os.fork()
         if child == 0:

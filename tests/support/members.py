@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import eventlog
 from eventlog import Consumer, Group, Producer, RebalanceListener, Receipt, Record, TopicPartition
-from eventlog.log import internals
 from tests.support.stores import TOPIC
 from tests.support.workers import what_is_raised
 
@@ -247,7 +246,7 @@ def wait_while_a_group_comes_and_goes(connection: Connection, store: Path, group
 
 def die_while_reading_the_catalog(connection: Connection, store: Path) -> None:
     """Be killed inside a read transaction."""
-    with eventlog.open(store) as log, internals(log).groups.look("any"):
+    with eventlog.open(store) as log, log.store.catalog.groups.look("any"):
         connection.send("reading")
         connection.recv()
 

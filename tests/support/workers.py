@@ -24,7 +24,6 @@ from typing import Any
 
 import eventlog
 from eventlog import EventLog, EventLogError, Partition, TopicExistsError
-from eventlog.log import internals
 from eventlog.storage.segments.lock import segments_locked
 from tests.support import heads, payloads
 from tests.support.stores import TOPIC, head_file, segments
@@ -417,7 +416,7 @@ def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
 
 def hold_catalog(connection: Connection, store: Path) -> None:
     """Be inside a change of the catalog until a message."""
-    with eventlog.open(store) as log, internals(log).topics.kept(TOPIC):
+    with eventlog.open(store) as log, log.store.catalog.topics.kept(TOPIC):
         connection.send("held")
         connection.recv()
 

@@ -146,7 +146,7 @@ def test_a_consumer_lets_go_of_a_deleted_topic_and_reads_the_others(log: EventLo
 def test_a_deletion_that_was_cut_short_is_finished_by_housekeeping(store: Path) -> None:
     with eventlog.open(store) as log:
         stores.open_partition(log).append(b"0")
-        log._topics.begin_deletion(stores.TOPIC)  # what a process that was killed now had done
+        log.store.catalog.topics.begin_deletion(stores.TOPIC)  # what a process that was killed now had done
     simulate_reboot(stores.head_file(store))
     with eventlog.open(store) as log:
         assert log.topics() == []
@@ -160,7 +160,7 @@ def test_a_deletion_that_was_cut_short_is_finished_by_housekeeping(store: Path) 
 def test_a_deletion_that_was_cut_short_is_finished_by_whoever_creates_the_topic(store: Path) -> None:
     with eventlog.open(store) as log:
         stores.open_partition(log).append(b"0")
-        log._topics.begin_deletion(stores.TOPIC)
+        log.store.catalog.topics.begin_deletion(stores.TOPIC)
         log.create_topic(stores.TOPIC)
         assert stores.open_partition(log).end_offset == 0
 

@@ -23,7 +23,6 @@ from eventlog.catalog import environment, sharing
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog
-from eventlog.log import internals
 from tests.support import catalogs, members
 from tests.support.processes import Interpreter, Worker
 
@@ -171,7 +170,7 @@ def test_a_store_is_opened_while_a_thread_of_this_process_looks_it_over(store: P
 
 def test_a_reader_whose_process_copies_the_store_is_no_dead_one(store: Path, log: EventLog) -> None:
     shutil.copytree(store, store.parent / "copy")
-    with internals(log).groups.look("any"), Worker(catalogs.use_the_catalog_when_told, store, 2**30) as other:
+    with log.store.catalog.groups.look("any"), Worker(catalogs.use_the_catalog_when_told, store, 2**30) as other:
         assert other.receive() == "open"
         assert not [finding.text for finding in eventlog.diagnose(store) if "died while they read" in finding.text]
         assert _places_of_readers(store) == 1
@@ -195,7 +194,7 @@ def test_a_child_that_was_forked_in_a_transaction_leaves_that_to_its_parent(stor
 
 
 def test_a_look_at_groups_is_one_moment(store: Path, log: EventLog) -> None:
-    catalog: GroupCatalog = internals(log).groups
+    catalog: GroupCatalog = log.store.catalog.groups
     log.create_group("before")
     with catalog.read_all() as found:
         log.create_group("meanwhile")
@@ -241,7 +240,7 @@ def _interrupted(work: Callable[[], object], step: int) -> BaseException | None:
 
 @pytest.mark.parametrize("write", [True, False], ids=["a change", "a look"])
 def test_an_interrupt_anywhere_in_a_transaction_leaves_nothing_behind_while_it_is_handled(log: EventLog, write: bool) -> None:
-    catalog = internals(log).groups
+    catalog = log.store.catalog.groups
 
     def transact() -> None:
         with catalog.change("group") if write else catalog.look("group") as group:

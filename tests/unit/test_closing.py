@@ -15,11 +15,11 @@ import pytest
 
 import eventlog
 from eventlog import ConcurrentUseError, EventLog, RebalanceListener, ThreadStartError
-from eventlog import log as log_module
 from eventlog.periodic import PeriodicThread
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.storage.partition import appender
 from eventlog.storage.partition.partition import Partition, let_go_of_old_files
+from eventlog.store import partitions as partitions_module
 from tests.support import stores
 from tests.support.descriptors import open_files
 
@@ -36,7 +36,7 @@ def between(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, handler: Cal
     monkeypatch.setattr(owner, name, interrupted)
 
 
-@pytest.mark.parametrize("inside", [(log_module, "create_partition"), (appender, "open_file_into")])
+@pytest.mark.parametrize("inside", [(partitions_module, "create_partition"), (appender, "open_file_into")])
 def test_a_handler_that_closes_the_store_inside_work_that_holds_a_lock_is_refused_and_nothing_is_closed(
     store: Path, monkeypatch: pytest.MonkeyPatch, inside: tuple[Any, str]
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_handler_that_opens_a_partition_while_one_is_opened_is_refused(
                 stores.open_partition(log, 1)
             refused.append(raised.value)
 
-        between(monkeypatch, log_module, "create_partition", handler)
+        between(monkeypatch, partitions_module, "create_partition", handler)
         assert stores.open_partition(log).append(b"x") == 0
         assert len(refused) == 1
 
@@ -171,9 +171,10 @@ def test_a_close_that_was_interrupted_is_done_by_the_next_one(
 
 
 def test_a_store_that_nobody_has_any_more_keeps_no_thread_and_no_partition_open(store: Path) -> None:
+    former = set(threading.enumerate())
     log = eventlog.open(store, fsync_interval_ms=10)
     stores.open_partition(log).append(b"x")
-    flusher = log._flusher
+    [flusher] = set(threading.enumerate()) - former
     del log
     gc.collect()
     flusher.join()

@@ -15,7 +15,6 @@ import pytest
 import eventlog
 from eventlog import Finding, InvalidTypeError, TopicPartition
 from eventlog.admin import doctor
-from eventlog.log import internals
 from tests.support import heads, members, snapshots, stores, workers
 from tests.support.processes import Interpreter, Worker
 from tests.support.stores import TOPIC
@@ -176,7 +175,7 @@ def test_files_that_belong_to_nothing_are_told(filled: Path) -> None:
 
 def test_a_topic_whose_deletion_was_interrupted_is_left_to_the_housekeeping(filled: Path) -> None:
     with eventlog.open(filled) as log:
-        internals(log).topics.begin_deletion(TOPIC)
+        log.store.catalog.topics.begin_deletion(TOPIC)
         stores.removed_directory(filled).with_suffix(".deleted").mkdir(parents=True)
         (stores.removed_directory(filled).with_suffix(".deleted") / "0.log").write_bytes(b"on its way out")
         findings = [finding for finding in eventlog.diagnose(filled) if finding.subject != str(filled)]

@@ -8,7 +8,6 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, InvalidTypeError, MaintenanceReport, TopicPartition
-from eventlog.log import internals
 from tests.support import snapshots, stores
 from tests.support.heads import simulate_reboot
 
@@ -81,13 +80,13 @@ def test_topics_and_groups_that_would_go_and_what_is_rotten_are_named_and_stay(s
     index = stores.segments(store, topic="kept")[0].with_suffix(".index")
     index.unlink()
     with eventlog.open(store, create=False) as log:
-        internals(log).topics.begin_deletion("aged")
+        log.store.catalog.topics.begin_deletion("aged")
         while not (report := log.maintain(dry_run=True, group_retention_ms=0)).expired_groups:
             continue  # within the millisecond of its last commit it is in use
         assert (report.expired_groups, report.deleted_topics) == (["readers"], ["aged"])
         assert [done.rebuilt for done in report.partitions if done.topic == "kept"] == [(index,)]
         assert log.groups() == ["readers"] and not index.exists()
-        assert [topic.name for topic in internals(log).topics.being_deleted()] == ["aged"]
+        assert [topic.name for topic in log.store.catalog.topics.being_deleted()] == ["aged"]
         assert log.maintain().deleted_topics == ["aged"]
 
 

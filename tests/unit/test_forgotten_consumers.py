@@ -13,7 +13,6 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, Record
-from eventlog.log import internals
 
 TOPIC = "events"
 GROUP = "group"
@@ -71,7 +70,7 @@ def test_a_consumer_that_is_forgotten_in_a_cycle_while_the_catalog_is_changed_st
     cycle: list[Any] = [consumer]
     cycle.append(cycle)
     del consumer
-    with pytest.warns(ResourceWarning, match="unclosed"), internals(log).groups.change(GROUP):
+    with pytest.warns(ResourceWarning, match="unclosed"), log.store.catalog.groups.change(GROUP):
         del cycle
         gc.collect()
     with log.consumer(TOPIC, group=GROUP) as other:

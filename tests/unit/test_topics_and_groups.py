@@ -13,7 +13,6 @@ from eventlog.clock import now_ms
 from eventlog.groups.cleanup import expire_groups, remove_topic_from_groups
 from eventlog.groups.registry import Groups
 from eventlog.groups.retention import committed_by_group
-from eventlog.log import internals
 
 TOPIC = "events"
 OTHER = "others"
@@ -31,7 +30,7 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
 
 @pytest.fixture
 def groups(log: EventLog) -> Iterator[Groups]:
-    opened = Groups(internals(log))
+    opened = Groups(log.store)
     yield opened
     opened.close()
 

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
-from eventlog.log import internals
 from tests.support import kafka_format, stores
 from tests.support.machine.host import Happened, Host, Read, RemoteHost, Reply
 from tests.support.machine.model import ModelGroup, ModelMember, ModelStore
@@ -277,7 +276,7 @@ class Foundation(RuleBasedStateMachine):
 
     def _see_synced(self, group: ModelGroup) -> None:
         """The catalog, which is on disk, has what a power cut must not take."""
-        with internals(self.log).groups.look(group.name) as found:
+        with self.log.store.catalog.groups.look(group.name) as found:
             stored = {place: each.offset for place, each in found.offsets().items()}
         for place, offset in group.synced.items():
             assert stored.get(place, -1) >= offset, f"{group.name} synced {offset} of {place}, and on disk is {stored}"

@@ -1,0 +1,20 @@
+"""The catalog of a store: its topics, and its groups with their offsets."""
+
+from __future__ import annotations
+
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.groups import GroupCatalog
+from eventlog.catalog.topics import TopicCatalog
+
+
+class Catalog:
+    """What stands in an environment, which `close` closes."""
+
+    def __init__(self, environment: CatalogEnvironment) -> None:
+        self.environment = environment
+        self.topics = TopicCatalog(environment)
+        self.groups = GroupCatalog(environment)
+
+    def close(self) -> None:
+        """Close the environment. A second call does nothing."""
+        self.environment.close()

@@ -1,0 +1,138 @@
+"""The partitions of a store that this process has open."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+
+from eventlog.catalog.topics import TopicCatalog
+from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedError, tells_failures
+from eventlog.holding import entered_once
+from eventlog.options import StoreOptions, check_partition_number, check_topic_name
+from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partition_offsets
+from eventlog.storage.partition.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.recovery import create_partition, is_created
+from eventlog.storage.segments.store import StoreDirectory
+from eventlog.store.closing import do_steps
+from eventlog.waiting import Signals
+
+
+@tells_failures()
+class Partitions:
+    """Opens partitions, each once. `check_open` raises where the store cannot be used. Safe for several threads."""
+
+    def __init__(
+        self,
+        directory: StoreDirectory,
+        topics: TopicCatalog,
+        signals: Signals,
+        options: StoreOptions,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._directory = directory
+        self._topics = topics
+        self._signals = signals
+        self._options = options
+        self._check_open = check_open
+        self._lock = threading.RLock()
+        self._in_use: dict[tuple[str, int], Partition] = {}
+        self._deleted: weakref.WeakSet[Partition] = weakref.WeakSet()  # whoever has them still is told why they are of no use
+
+    def __repr__(self) -> str:
+        return f"<the partitions of {self._directory.path}>"
+
+    def in_use(self) -> list[Partition]:
+        """Those that are open here, apart from those that were opened separately."""
+        return list(self._in_use.values())
+
+    def open(self, topic: str, partition: int) -> Partition:
+        """One partition of a topic; the same object for the same partition, closed with the store. One that was closed before
+        is opened anew.
+
+        Raises `TopicNotFoundError`, `PartitionNotFoundError` and `ConcurrentUseError`."""
+        self._check_open()
+        check_topic_name(topic)
+        check_partition_number(partition)
+        with entered_once(self._lock, f"to open a partition of {self._directory.path}"):
+            found = self._in_use.get((topic, partition))
+            if found is None or not is_open(found) or found.is_deleted:
+                self._check_open()  # once more: nothing is opened behind a thread that closes everything
+                self._let_go_of_deleted()
+                found = self._in_use[topic, partition] = self.open_separately(topic, partition)
+            return found
+
+    def _let_go_of_deleted(self) -> None:
+        """Close what is open of topics that were deleted, by whichever process: else each would keep its files for ever."""
+        for key, found in list(self._in_use.items()):
+            if is_open(found) and found.is_deleted:
+                let_go_of_old_files(found)
+                self._deleted.add(found)
+                del self._in_use[key]
+
+    def open_separately(self, topic: str, partition: int) -> Partition:
+        """One partition in an object of its own, which the caller closes: for work on thousands of them in turn.
+
+        Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
+        description = self._topics.find(topic)
+        if not 0 <= partition < description.partitions:
+            raise PartitionNotFoundError(
+                f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
+            )
+        self._directory.check()
+        directory = names.partition_directory(self._directory.path, topic, partition)
+        if not is_created(directory):
+            told = files.failures_told(f"partition {topic}-{partition} cannot be made")
+            with told, self._topics.kept(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
+                create_partition(directory)
+        return Partition(
+            self._directory.path,
+            topic,
+            partition,
+            lambda: self._topics.find(topic).settings(),
+            self._signals,
+            fsync=self._options.fsync,
+            lock_timeout_ms=self._options.lock_timeout_ms,
+        )
+
+    def offsets(self, topic: str, partition: int) -> PartitionOffsets:
+        """Where a partition starts and ends; it is opened only where that cannot be told otherwise.
+
+        Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
+        found = read_partition_offsets(self._directory.path, topic, partition)
+        if found is None:
+            log = self.open(topic, partition)
+            start, durable = log.start_offset, log.durable_offset
+            found = PartitionOffsets(start, log.end_offset, durable)
+        return found
+
+    def check_in_place(self) -> None:
+        """Raise `StoreReplacedError` if somebody deleted files of one that is open here."""
+        for partition in self.in_use():
+            with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
+                check_in_place(partition)
+
+    def give_up(self, why: EventLogError) -> None:
+        """Close all of them, and let whoever goes on with one hear why."""
+        for partition in self.in_use():
+            give_up(partition, why)
+
+    def check_may_close(self) -> None:
+        """Raise `ConcurrentUseError` where this thread is opening or closing one."""
+        entered_once(self._lock, f"to close {self!r}")
+
+    def close(self, topic: str, partition: int) -> None:
+        """Close one, if it is open here."""
+        with entered_once(self._lock, f"to close a partition of {self._directory.path}"):
+            found = self._in_use.pop((topic, partition), None)
+        if found is not None:
+            found.close()
+
+    def close_all(self) -> None:
+        """Close all of them. What an interrupt has left open is closed by the next call."""
+        with self._lock:
+            partitions = [*self._deleted, *self._in_use.values()]
+        do_steps([partition.close for partition in partitions])
+        self._in_use.clear()  # last: an interrupt leaves them to the next call

@@ -1,0 +1,182 @@
+"""A store that is open: what all that is built on it shares."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import warnings
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from eventlog.catalog.catalog import Catalog
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.errors import ForkedProcessError, StoreClosedError, StoreReplacedError
+from eventlog.holding import check_no_block_interrupted
+from eventlog.options import StoreOptions
+from eventlog.storage.mapped.gate import Gate
+from eventlog.storage.partition.flusher import Flusher
+from eventlog.storage.partition.partition import Partition
+from eventlog.storage.segments import names
+from eventlog.storage.segments.store import StoreDirectory, complete_store, failures_named
+from eventlog.store.adoption import adopt_topics
+from eventlog.store.closing import Closing, Dependent, Step, do_steps
+from eventlog.store.partitions import Partitions
+from eventlog.waiting import Flag, Signals
+
+_open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+class Store:
+    """The directory of a store, opened: `catalog` has its topics and groups, `partitions` those that are in use here,
+    `signals` the bells by which processes wake one another. `closing` is raised as the store begins to be closed.
+
+    `path` leads to the directory while it is open, whatever becomes of its name. Safe for several threads; not to be used
+    across fork(). Raises `StoreOpenError`, `DiskFullError`, `LockTimeoutError`, and then nothing is left open."""
+
+    def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
+        self.path = path
+        self.options = options
+        self._process_id = os.getpid()
+        self._is_open = False
+        self._is_closing = False
+        self._is_closed = False
+        self._replaced: StoreReplacedError | None = None
+        self._dependents: list[Dependent] = []
+        self._closing = Closing(self._check_may_close, self._closing_steps)
+        try:
+            with ExitStack() as opened:  # closed again unless all of it succeeds
+                self._open(opened, create)
+                self._is_open = True
+                opened.pop_all()
+        except BaseException:
+            if self._is_open:
+                self.abandon()
+            raise
+        _open_stores.add(self)
+
+    def _open(self, opened: ExitStack, create: bool) -> None:
+        path, options = self.path, self.options
+        self._directory = StoreDirectory(path, create=create, lock_timeout_ms=options.lock_timeout_ms)
+        opened.callback(self._directory.close)
+        self.path = self._directory.path
+        in_use = _partitions_in_use(weakref.ref(self))
+        self._flusher = Flusher(in_use, options.fsync_interval_ms, flushes=options.fsync == "interval")
+        opened.callback(self._flusher.stop)
+        with failures_named(path):
+            self.signals = Signals(names.signals_file(self.path))
+            self._gate = Gate(
+                names.catalog_gate_file(self.path),
+                f"has been changing the catalog of {path}",
+                lock_timeout_ms=options.lock_timeout_ms,
+            )
+        opened.callback(self._gate.close)
+        is_new = self._directory.is_new
+        environment = CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
+        opened.callback(environment.close)
+        self.catalog = Catalog(environment)
+        if is_new:
+            complete_store(self.path)
+        adopt_topics(self.path, self.catalog.topics, options.lock_timeout_ms)
+        self._directory.settle()
+        self.closing = Flag(self.signals)
+        self.partitions = Partitions(self._directory, self.catalog.topics, self.signals, options, self.check_open)
+        self._flusher.start()
+
+    def __repr__(self) -> str:
+        return f"<EventLog {self.path}>"  # which is what its users have
+
+    @property
+    def is_closed(self) -> bool:
+        """Was it closed? Then nothing of it can be used any more."""
+        return self._is_closed
+
+    def check_open(self) -> None:
+        """Raise `StoreClosedError`, `StoreReplacedError` or `ForkedProcessError` where the store cannot be used."""
+        if os.getpid() != self._process_id:
+            raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
+        if self._is_closed:
+            raise StoreClosedError(f"{self!r} is closed")
+        if self._replaced is not None:
+            raise StoreReplacedError(*self._replaced.args)
+
+    def check_usable(self) -> None:
+        """The same, and once the store has begun to be closed, too: for whatever would use it for longer."""
+        self.check_open()
+        if self._is_closing:
+            raise StoreClosedError(f"{self!r} is being closed")
+
+    def check_in_place(self) -> None:
+        """Refuse everything from now on if the store is not there any more, or not the one at its path."""
+        try:
+            if self._replaced is None:
+                self._directory.check()
+                self.partitions.check_in_place()
+        except StoreReplacedError as error:
+            self._replaced = error
+        if self._replaced is not None:
+            self.partitions.give_up(self._replaced)
+
+    # --- closing -------------------------------------------------------------------------------------------
+
+    def close_first(self, dependent: Dependent) -> None:
+        """Whenever the store is closed, close this before it, and before what was named earlier."""
+        self._dependents.append(dependent)
+
+    def close(self) -> None:
+        """Close what is built on the store, flush, and close everything, as `Closing.close` says.
+
+        Raises `ConcurrentUseError`, and closes nothing, where a signal's handler calls it in the middle of work that holds a
+        lock."""
+        self._closing.close()
+
+    def abandon(self) -> None:
+        """Close a store that has not come into use."""
+        do_steps(self._own_closing_steps())
+
+    def _check_may_close(self) -> None:
+        self.partitions.check_may_close()
+        check_no_block_interrupted(f"to close {self!r}")
+        for dependent in self._dependents:
+            dependent.check_may_close()
+
+    def _closing_steps(self) -> list[Step]:
+        self._is_closing = True
+        self.closing.raise_()
+        before = [step for dependent in reversed(self._dependents) for step in dependent.closing_steps()]
+        return [*before, *self._own_closing_steps()]
+
+    def _own_closing_steps(self) -> list[Step]:
+        return [self._refuse_use, self._flusher.stop, self.partitions.close_all, self.catalog.close, self._gate.close,
+                self._directory.close]  # fmt: skip
+
+    def _refuse_use(self) -> None:
+        self._is_closed = True
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Was it opened by this process, and not by one that has forked it?"""
+        return os.getpid() == self._process_id
+
+
+def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[Partition] | None]:
+    """What the thread that looks after a store goes through; None once nobody refers to the store, though it was not closed."""
+
+    def in_use() -> list[Partition] | None:
+        found = store()
+        if found is None:
+            return None
+        found.check_in_place()
+        return found.partitions.in_use()
+
+    return in_use
+
+
+@atexit.register
+def _close_all() -> None:
+    """A store that was never closed is closed at exit, so that its segments end cleanly; a `ResourceWarning` says so."""
+    for store in list(_open_stores):
+        if not store.is_closed and store.is_of_this_process:
+            warnings.warn(f"unclosed {store!r}: it is closed as the program ends", ResourceWarning, stacklevel=1, source=store)
+        store.close()
