@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eventlog._native import ffi, lib
 from eventlog.access import make_room_to_map, new_file, open_file_into
 
-_Who = TypeVar("_Who")
+_Sleeper = TypeVar("_Sleeper")
 
+_WAITS_MIN = 4
 _SLEEPERS_MIN = 64
 _DUE_MAX = 256
 _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
@@ -44,44 +45,73 @@ class Signals:
         """Grows whenever a topic or a group is created, altered or deleted."""
         return self._numbers[_CATALOG_VERSION_AT]  # asked for with every record that is sent: a call would cost more
 
-    def await_catalog(self, awaited: Awaited, place: int, known_version: int) -> None:
-        """Let one place of `awaited` be for a later version of the catalog than the known one."""
-        awaited.keep[place] = self.pointer
-        lib.el_signals_await_catalog(self.pointer, known_version, awaited.entries + place)
-
     def catalog_changed(self) -> None:
         """Tell every process that the catalog has changed."""
         lib.el_signals_catalog_changed(self.pointer)
 
 
-class Awaited:
-    """A fixed number of things to wait for, each a number in a mapped page that grows past a known value.
+class WaitSet:
+    """Any number of things to wait for at once, each of them a number in a mapped page that grows past a known value.
 
-    `entries` is the native array; `keep` holds the map that each entry points into, so that it stays mapped."""
+    The page of each stays mapped as long as the set has it. Nothing may be added while somebody sleeps until one is ready."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.entries: Any = ffi.new("el_awaited[]", count)
-        self.keep: list[Any] = [None] * count
+    def __init__(self, capacity: int = _WAITS_MIN) -> None:
+        self.count = 0
+        self.entries: Any = ffi.new("el_awaited[]", capacity)
+        self._pages: list[Any] = []
+        self._capacity = capacity
 
-    def copy(self) -> Awaited:
-        """The same things, in an object of its own."""
-        return join([self])
+    def add_record(self, head: Any, offset: int, *, durable: bool) -> None:
+        """Wait for the partition with this native `el_head` to end past `offset`; with `durable` on disk."""
+        count = self.count  # as `_new_entry`, without the call: a consumer may have thousands of partitions
+        if count == self._capacity:
+            self._grow()
+        self._pages.append(head)
+        lib.el_head_await(head, offset, durable, self.entries + count)
+        self.count = count + 1
 
-    def first_ready(self, start: int = 0) -> int:
-        """The first that is ready from `start` on, and then from the beginning; -1 if none is."""
-        return int(lib.el_first_ready(self.entries, self.count, start))
+    def add_commit(self, group: Any, slot: int, offset: int) -> None:
+        """Wait for the committed offset in a slot of this native `el_group` to be past `offset`."""
+        lib.el_slot_await(group, slot, offset, self._new_entry(group))
 
+    def add_group_change(self, group: Any, known_changes: int) -> None:
+        """Wait for more changes of the group with this native `el_group` than the known ones."""
+        lib.el_group_await(group, known_changes, self._new_entry(group))
 
-def join(parts: Sequence[Awaited], spare: int = 0) -> Awaited:
-    """All things of several objects in one, with `spare` places at the end."""
-    joined = Awaited(sum(part.count for part in parts) + spare)
-    place = 0
-    for part in parts:
-        ffi.memmove(joined.entries + place, part.entries, part.count * ffi.sizeof("el_awaited"))
-        joined.keep[place : place + part.count] = part.keep
-        place += part.count
-    return joined
+    def add_catalog_change(self, signals: Signals, known_version: int) -> None:
+        """Wait for a later version of the catalog than the known one."""
+        lib.el_signals_await_catalog(signals.pointer, known_version, self._new_entry(signals.pointer))
+
+    def add_flag(self, flag: Flag, known: int = 0) -> None:
+        """Wait for a flag to be raised more often than the known times."""
+        lib.el_flag_await(flag.pointer, known, self._new_entry(flag.pointer))
+
+    def _new_entry(self, page: Any) -> Any:
+        if self.count == self._capacity:
+            self._grow()
+        self._pages.append(page)
+        entry = self.entries + self.count
+        self.count += 1
+        return entry
+
+    def _grow(self) -> None:
+        entries = ffi.new("el_awaited[]", 2 * self._capacity)
+        ffi.memmove(entries, self.entries, self.count * ffi.sizeof("el_awaited"))
+        self.entries = entries
+        self._capacity *= 2
+
+    def copy(self) -> WaitSet:
+        """The same things, in a set of its own."""
+        copied = WaitSet(self._capacity)
+        copied.count = self.count
+        copied._pages = self._pages.copy()
+        ffi.memmove(copied.entries, self.entries, self.count * ffi.sizeof("el_awaited"))
+        return copied
+
+    def clear(self) -> None:
+        """Wait for nothing; the memory is used again."""
+        self.count = 0
+        self._pages.clear()
 
 
 class Flag:
@@ -105,14 +135,9 @@ class Flag:
         """Wake everybody who waits for it."""
         lib.el_flag_raise(self._native, self._signals.pointer)
 
-    def await_raise(self, awaited: Awaited, place: int, known: int) -> None:
-        """Let one place of `awaited` be for the flag being raised once more than `known`."""
-        awaited.keep[place] = self._native
-        lib.el_flag_await(self._native, known, awaited.entries + place)
 
-
-class Sleepers(Generic[_Who]):
-    """Those for whom one thread sleeps: whoever comes or goes costs the others nothing. Several threads may use it."""
+class Sleepers(Generic[_Sleeper]):
+    """Those for whom one thread sleeps: one that comes or goes costs the others nothing. Several threads may use it."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -120,18 +145,18 @@ class Sleepers(Generic[_Who]):
         self._lock = threading.Lock()
         self._entries: Any = ffi.new("el_sleeper[]", _SLEEPERS_MIN)
         self._due: Any = ffi.new("int32_t[]", _DUE_MAX)
-        self._asleep: list[tuple[_Who, Awaited] | None] = [None] * _SLEEPERS_MIN
+        self._asleep: list[tuple[_Sleeper, WaitSet] | None] = [None] * _SLEEPERS_MIN
         self._free = list(range(_SLEEPERS_MIN))[::-1]
 
-    def add(self, who: _Who, awaited: Awaited) -> int:
-        """Sleep for somebody from now on; returns his number. `due` names him once."""
+    def add(self, sleeper: _Sleeper, wait_set: WaitSet) -> int:
+        """Sleep for one more from now on, until something of its set is ready; returns its number. `due` names it once."""
         with self._lock:
             if not self._free:
                 self._grow()
             number = self._free.pop()
-            self._asleep[number] = (who, awaited)
+            self._asleep[number] = (sleeper, wait_set)
             entry = self._entries[number]
-            entry.awaited, entry.count = awaited.entries, awaited.count
+            entry.awaited, entry.count = wait_set.entries, wait_set.count
             is_due = lib.el_sleepers_due(self._entries + number, 1, self._bell, ffi.new("int32_t *"), 1)
         if is_due:
             self.wake()
@@ -146,13 +171,13 @@ class Sleepers(Generic[_Who]):
         self._free += list(range(count, 2 * count))[::-1]
 
     def remove(self, number: int) -> None:
-        """Sleep for this one no more; his number may be another's then."""
+        """Sleep for this one no more; its number may be another's then."""
         with self._lock:
             self._entries[number].count = 0
             self._asleep[number] = None
             self._free.append(number)
 
-    def due(self) -> list[_Who]:
+    def due(self) -> list[_Sleeper]:
         """Some for whom something is ready; if there are none, sleep until there may be, for a second at most."""
         bells = self._signals.pointer
         seen = lib.el_bell_read(bells, self._bell)
@@ -168,7 +193,7 @@ class Sleepers(Generic[_Who]):
             lib.el_bell_await(bells, self._bell, seen, lib.EL_AWAIT_MS_MAX)
         return due
 
-    def everybody(self) -> list[_Who]:
+    def everybody(self) -> list[_Sleeper]:
         """All of them."""
         with self._lock:
             return [each[0] for each in self._asleep if each is not None]
@@ -178,10 +203,10 @@ class Sleepers(Generic[_Who]):
         lib.el_bell_ring(self._signals.pointer, self._bell)
 
 
-def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look: Callable[[], object]) -> bool:
-    """Sleep until one of the things is ready; False after `timeout` seconds.
+def wait_for_any(signals: Signals, wait_set: WaitSet, timeout: float | None, check: Callable[[], object]) -> bool:
+    """Sleep until something of the set is ready; False after `timeout` seconds.
 
-    Signal handlers run while it waits. `look` is called after every wake-up and at least once a second; it raises where the
+    Signal handlers run while it waits. `check` is called after every wake-up and at least once a second; it raises where the
     wait must end, because a handle was closed, and true from it ends the wait with True."""
     bells = signals.pointer
     bell = lib.el_signals_bell(bells)
@@ -191,9 +216,9 @@ def wait_for_any(signals: Signals, awaited: Awaited, timeout: float | None, look
         if deadline is not None:
             remaining_ms = max(0, int((deadline - time.monotonic()) * 1000 + 0.999))
             slice_ms = min(slice_ms, remaining_ms)
-        if lib.el_await_any(bells, bell, awaited.entries, awaited.count, slice_ms) == lib.EL_DONE:
+        if lib.el_await_any(bells, bell, wait_set.entries, wait_set.count, slice_ms) == lib.EL_DONE:
             return True
-        if look():
+        if check():
             return True
         if deadline is not None and time.monotonic() >= deadline:
             return False

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from eventlog.errors import StoreClosedError
-from eventlog.waiting import Awaited, Signals, Sleepers
+from eventlog.waiting import Signals, Sleepers, WaitSet
 
 _Result = TypeVar("_Result")
 
-_LOOK_AGAIN_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 _TURN_BYTES = 128 * 1024
 _CALL_BYTES = 1024  # what a call counts besides its bytes: a turn has 128 small records, a tenth of a millisecond
 
@@ -32,16 +32,16 @@ class Hub:
         self._thread: threading.Thread | None = None
         self._is_stopped = False
 
-    async def wait(self, awaited: Awaited, timeout: float | None) -> None:
-        """Sleep until one of the things may be ready, or for `timeout` seconds; at most a second, so that the caller looks
-        again. Raises `StoreClosedError` when the store is closed meanwhile."""
+    async def wait(self, wait_set: WaitSet, timeout: float | None) -> None:
+        """Sleep until something of the set may be ready, or for `timeout` seconds; at most a second, after which the caller
+        checks again. Raises `StoreClosedError` when the store is closed meanwhile."""
         self._start()
         loop = asyncio.get_running_loop()
         sleeper = _Sleeper(loop, loop.create_future())
-        number = self._sleepers.add(sleeper, awaited)
+        number = self._sleepers.add(sleeper, wait_set)
         try:
             if not self._is_stopped:  # else the thread may have told everybody before
-                seconds = _LOOK_AGAIN_SECONDS if timeout is None else min(timeout, _LOOK_AGAIN_SECONDS)
+                seconds = _CHECK_SECONDS if timeout is None else min(timeout, _CHECK_SECONDS)
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(sleeper.future, seconds)
         finally:
@@ -59,9 +59,9 @@ class Hub:
                 self._thread = thread
 
     async def wait_until(
-        self, is_true: Callable[[], bool], conditions: Callable[[], Awaited], timeout: float | None, *, in_thread: bool = False
+        self, is_true: Callable[[], bool], conditions: Callable[[], WaitSet], timeout: float | None, *, in_thread: bool = False
     ) -> bool:
-        """Sleep until something is true, looking whenever the conditions may have made it so; False after `timeout` seconds.
+        """Sleep until something is true, which is asked whenever a condition is ready; False after `timeout` seconds.
 
         `in_thread`: both ask the catalog, or append, which may take long."""
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class Hub:
 
     def _run(self) -> None:
         while not self._is_stopped:
-            with suppress(MemoryError):  # whoever sleeps looks again within a second
+            with suppress(MemoryError):  # those who sleep check again within a second
                 self._wake(self._sleepers.due())
         self._wake(self._sleepers.everybody())
 

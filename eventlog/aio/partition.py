@@ -10,7 +10,7 @@ from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record
 from eventlog.storage.partition.partition import Partition, append_at_once, await_record, nothing_up_to
-from eventlog.waiting import Awaited
+from eventlog.waiting import WaitSet
 
 _AT_ONCE_BYTES_MAX = 64 * 1024
 
@@ -96,10 +96,10 @@ class AsyncPartition:
             nothing_before = offset if end is None else max(offset, end)
             return end is None
 
-        def conditions() -> Awaited:
-            awaited = Awaited(1)
-            await_record(partition, awaited, 0, nothing_before, durable=durable)
-            return awaited
+        def conditions() -> WaitSet:
+            wait_set = WaitSet()
+            await_record(partition, wait_set, nothing_before, durable=durable)
+            return wait_set
 
         return await self._hub.wait_until(is_there, conditions, timeout)
 

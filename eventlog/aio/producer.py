@@ -13,7 +13,7 @@ from eventlog.producer.producer import Producer, send_at_once
 from eventlog.producer.receipt import Receipt
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
-from eventlog.waiting import Awaited
+from eventlog.waiting import WaitSet
 
 _AT_ONCE_BYTES_MAX = 64 * 1024
 
@@ -70,10 +70,10 @@ class AsyncReceipt:
         check_timeout(timeout)
         where = TopicPartition(self.topic, self.partition)
 
-        def conditions() -> Awaited:
-            awaited = Awaited(2)
-            await_ack(self._groups, group, where, self.offset, awaited, 0)
-            return awaited
+        def conditions() -> WaitSet:
+            wait_set = WaitSet()
+            await_ack(self._groups, group, where, self.offset, wait_set)
+            return wait_set
 
         return await self._hub.wait_until(lambda: self._receipt.is_acked(group), conditions, timeout, in_thread=True)
 

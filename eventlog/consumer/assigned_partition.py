@@ -17,7 +17,7 @@ from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.mapped.offset_slots import OffsetSlot
 from eventlog.storage.partition.partition import Partition, await_record, check_offset_within, open_reader
 from eventlog.storage.partition.reader import LogReader
-from eventlog.waiting import Awaited
+from eventlog.waiting import WaitSet
 
 _log = logging.getLogger("eventlog")
 
@@ -200,9 +200,10 @@ class AssignedPartition:
         """The offset behind the last record that was read, and behind the gap after it as far as that is known."""
         return self._ahead if self._ahead is not None else (self.position or 0)
 
-    def await_records(self, awaited: Awaited, place: int) -> None:
-        """Let one place of `awaited` be for records behind those that were read."""
-        await_record(self.log, awaited, place, self.fetched, durable=self._durable)
+    def await_records(self, wait_set: WaitSet) -> None:
+        """Have the set wait for records behind those that were read."""
+        log = self._log if self._log is not None else self.open()
+        await_record(log, wait_set, self.fetched, durable=self._durable)
 
     def close(self) -> None:
         """Close the segment that is being read."""

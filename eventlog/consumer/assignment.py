@@ -9,9 +9,7 @@ from eventlog.errors import EventLogError, is_out_of_files
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import Record, TopicPartition
 from eventlog.store.store import Store
-from eventlog.waiting import Awaited
-
-_OTHERS = 3  # what is waited for besides the partitions: the group, the catalog, the end of the store
+from eventlog.waiting import WaitSet
 
 
 class Assignment:
@@ -23,7 +21,7 @@ class Assignment:
         self.moved: set[AssignedPartition] = set()
         self._store = store
         self._order: list[AssignedPartition] = []
-        self._awaited = Awaited(_OTHERS)
+        self._wait_set = WaitSet()
         self._turn = 0
 
     def add(self, lane: AssignedPartition) -> None:
@@ -42,7 +40,6 @@ class Assignment:
 
     def _rebuild(self) -> None:
         self._order = list(self.lanes.values())
-        self._awaited = Awaited(len(self._order) + _OTHERS)
         self._turn = 0
 
     def fetched(self, records_max: int, reset: str) -> Iterator[tuple[AssignedPartition, list[Record]]]:
@@ -88,21 +85,16 @@ class Assignment:
             other.close()
         return lane.fetch(records_max, reset)
 
-    def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> Awaited:
+    def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> WaitSet:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
-        awaited = self._awaited
+        wait_set = self._wait_set
+        wait_set.clear()
+        for lane in self._order:
+            if not lane.is_paused:
+                lane.await_records(wait_set)
         # The end of the store: raised once, so that it is seen also where it came just before this.
-        signals, closing = self._store.signals, self._store.closing
-        for place, lane in enumerate(self._order):
-            if lane.is_paused:
-                closing.await_raise(awaited, place, 0)
-            else:
-                lane.await_records(awaited, place)
-        place = len(self._order)
-        closing.await_raise(awaited, place, 0)
-        signals.await_catalog(awaited, place + 1, known_version)
+        wait_set.add_flag(self._store.closing)
+        wait_set.add_catalog_change(self._store.signals, known_version)
         if table is not None and known_changes is not None:
-            table.acks.await_change(awaited, place + 2, known_changes)
-        else:
-            closing.await_raise(awaited, place + 2, 0)
-        return awaited
+            table.acks.await_change(wait_set, known_changes)
+        return wait_set

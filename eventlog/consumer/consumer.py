@@ -43,7 +43,7 @@ from eventlog.log import Log
 from eventlog.options import check_number, check_offset, check_timeout
 from eventlog.records.record import Record, TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, commit_all
-from eventlog.waiting import Awaited, wait_for_any
+from eventlog.waiting import WaitSet, wait_for_any
 
 _CHUNK_RECORDS = 500
 _RECORDS_MAX = 2**63 - 1
@@ -328,7 +328,7 @@ class Consumer:
         is_ready = wait_for_any(self._store.signals, self._conditions(), within_lease, self._look)
         return is_ready or within_lease != remaining or deadline is None
 
-    def _conditions(self) -> Awaited:
+    def _conditions(self) -> WaitSet:
         """Everything that can end a wait."""
         known_changes = self._membership.known_changes if self._membership is not None else None
         return self._assigned.await_anything(self._table, known_changes, self._catalog_version)
@@ -819,7 +819,7 @@ def hand_out_now(consumer: Consumer) -> Iterator[Record]:
     return consumer._hand_out(wait=False)
 
 
-def await_work(consumer: Consumer) -> Awaited:
+def await_work(consumer: Consumer) -> WaitSet:
     """What a wait for the next records has to wait for; a new object with every call."""
     with consumer._exclusively():
         return consumer._conditions().copy()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from eventlog.errors import GroupNotFoundError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.partition import Partition
-from eventlog.waiting import Awaited, wait_for_any
+from eventlog.waiting import WaitSet, wait_for_any
 
 
 def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
@@ -20,25 +21,21 @@ def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
     return committed is not None and committed > offset
 
 
-def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int, awaited: Awaited, place: int) -> None:
-    """Let one place of `awaited` be for the group's commit past `offset`, and the next one for what may bring that nearer.
+def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int, wait_set: WaitSet) -> None:
+    """Have the set wait for the group's commit past `offset`, and for what may bring that nearer.
 
     A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""
     signals = groups.store.signals
     known_version = signals.catalog_version
-    signals.await_catalog(awaited, place, known_version)
-    signals.await_catalog(awaited, place + 1, known_version)
     table = groups.find(group)
-    if table is None:
-        return
-    known_changes = table.acks.changes
-    try:
-        slot = table.slot(partition)
-    except GroupNotFoundError:  # deleted just now
-        return
-    table.acks.await_commit(awaited, place, slot, offset)
-    if not table.acks.is_deleted:
-        table.acks.await_change(awaited, place + 1, known_changes)
+    if table is not None:
+        known_changes = table.acks.changes
+        with suppress(GroupNotFoundError):  # deleted just now
+            table.acks.await_commit(wait_set, table.slot(partition), offset)
+            if not table.acks.is_deleted:
+                table.acks.await_change(wait_set, known_changes)
+                return
+    wait_set.add_catalog_change(signals, known_version)
 
 
 def wait_acked(groups: Groups, group: str, log: Partition, offset: int, timeout: float | None) -> bool:
@@ -47,10 +44,10 @@ def wait_acked(groups: Groups, group: str, log: Partition, offset: int, timeout:
     partition = TopicPartition(log.topic, log.partition)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not is_acked(groups, group, log, offset):
-        awaited = Awaited(3)
-        store.closing.await_raise(awaited, 2, 0)
-        await_ack(groups, group, partition, offset, awaited, 0)
+        wait_set = WaitSet()
+        wait_set.add_flag(store.closing)
+        await_ack(groups, group, partition, offset, wait_set)
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not wait_for_any(store.signals, awaited, remaining, store.check_usable):
+        if not wait_for_any(store.signals, wait_set, remaining, store.check_usable):
             return is_acked(groups, group, log, offset)
     return True

@@ -11,7 +11,7 @@ from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.producer.partition_sender import PartitionSender
-from eventlog.waiting import Awaited, Flag, wait_for_any
+from eventlog.waiting import Flag, WaitSet, wait_for_any
 
 NOTHING = 2**63
 """An offset that no record has."""
@@ -98,8 +98,8 @@ class AckNotifier(BackgroundThread):
         signals = groups.store.signals
         self._changed = Flag(signals)
         self._stopped = Flag(signals)
-        self._pause = Awaited(1)
-        self._stopped.await_raise(self._pause, 0, 0)
+        self._pause = WaitSet()
+        self._pause.add_flag(self._stopped)
         self._of_callbacks: list[BaseException] = []
         self._trouble: Exception | None = None
 
@@ -136,12 +136,12 @@ class AckNotifier(BackgroundThread):
                 self._trouble = error
                 has_failed = True
 
-    def _conditions(self, known: int, waits: list[tuple[_Subscription, PartitionSender, int]]) -> Awaited:
-        awaited = Awaited(2 * len(waits) + 1)
-        self._changed.await_raise(awaited, 0, known)
-        for place, (subscription, lane, offset) in enumerate(waits):
-            await_ack(self._groups, subscription.group, lane.topic_partition, offset, awaited, 2 * place + 1)
-        return awaited
+    def _conditions(self, known: int, waits: list[tuple[_Subscription, PartitionSender, int]]) -> WaitSet:
+        wait_set = WaitSet()
+        wait_set.add_flag(self._changed, known)
+        for subscription, lane, offset in waits:
+            await_ack(self._groups, subscription.group, lane.topic_partition, offset, wait_set)
+        return wait_set
 
     def _report_all(self) -> list[tuple[_Subscription, PartitionSender, int]]:
         """Report what is new; returns what has to be waited for, as offsets that a group has to commit past.

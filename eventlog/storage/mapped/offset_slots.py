@@ -16,7 +16,7 @@ from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutErro
 from eventlog.storage.mapped.file import SharedFile
 from eventlog.storage.segments import files
 from eventlog.storage.segments.boot import boot_id
-from eventlog.waiting import Awaited, Flag, Signals
+from eventlog.waiting import Flag, Signals, WaitSet
 
 NOBODY = 0
 NOTHING_COMMITTED = -1
@@ -183,10 +183,9 @@ class SlotTable(SharedFile):
         """Let no commit through any more, and wake everybody who waits for one."""
         lib.el_group_set_deleted(self.group, self._signals.pointer, slots)
 
-    def await_change(self, awaited: Awaited, place: int, known_changes: int) -> None:
-        """Let one place of `awaited` be for a change."""
-        awaited.keep[place] = self.group
-        lib.el_group_await(self.group, known_changes, awaited.entries + place)
+    def await_change(self, wait_set: WaitSet, known_changes: int) -> None:
+        """Have the set wait for more changes than the known ones."""
+        wait_set.add_group_change(self.group, known_changes)
 
     # --- seats ---------------------------------------------------------------------------------------------
 
@@ -246,10 +245,9 @@ class SlotTable(SharedFile):
         """May this process bring offsets to the catalog now, or did another one begin just before?"""
         return bool(lib.el_group_begin_persist(self.group, interval_ms))
 
-    def await_commit(self, awaited: Awaited, place: int, slot: int, offset: int) -> None:
-        """Let one place of `awaited` be for a committed offset past `offset`."""
-        awaited.keep[place] = self.group
-        lib.el_slot_await(self.group, slot, offset, awaited.entries + place)
+    def await_commit(self, wait_set: WaitSet, slot: int, offset: int) -> None:
+        """Have the set wait for a committed offset past `offset`."""
+        wait_set.add_commit(self.group, slot, offset)
 
     def ack(self, slot: int, member_epoch: int) -> OffsetSlot:
         """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""

@@ -48,7 +48,7 @@ from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.partition.timestamps import offset_for_time
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
-from eventlog.waiting import Awaited, Signals, wait_for_any
+from eventlog.waiting import Signals, WaitSet, wait_for_any
 
 _SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
 _LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
@@ -511,13 +511,14 @@ class Partition:
 
         look()  # what happened just before would wake nobody any more
         deadline = None if timeout is None else time.monotonic() + timeout
-        awaited, wanted = Awaited(1), offset
+        wait_set, wanted = WaitSet(), offset
         while True:
             if self.recovery.damage is not None and wanted >= self.end_offset:
                 raise self.recovery.damage.anew()
-            await_record(self, awaited, 0, wanted, durable=durable)
+            wait_set.clear()
+            await_record(self, wait_set, wanted, durable=durable)
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not wait_for_any(self._signals, awaited, remaining, look):
+            if not wait_for_any(self._signals, wait_set, remaining, look):
                 return False
             if (end := nothing_up_to(self, offset, durable=durable)) is None:
                 return True
@@ -654,10 +655,9 @@ def active_segment(partition: Partition) -> ActiveSegment:
     return ActiveSegment(tail.segment_base, tail.end_offset, tail.position, tail.index_bytes, tail.time_index_bytes)
 
 
-def await_record(partition: Partition, awaited: Awaited, place: int, offset: int, *, durable: bool) -> None:
-    """Let one place of `awaited` be for a record at `offset`; with `durable` for one that is on disk."""
-    head = awaited.keep[place] = partition._mapped()
-    lib.el_head_await(head, offset, durable, awaited.entries + place)
+def await_record(partition: Partition, wait_set: WaitSet, offset: int, *, durable: bool) -> None:
+    """Have the set wait for a record at `offset`; with `durable` for one that is on disk."""
+    wait_set.add_record(partition._mapped(), offset, durable=durable)
 
 
 def records_end(partition: Partition, start: int, end: int) -> int:
