@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
-from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.presence import ProcessPresence
 from eventlog.storage.mapped.foreign_heads import read_partition_offsets
 from eventlog.storage.mapped.offset_slots import read_slots, read_unseen
 from eventlog.storage.partition.snapshot import Ends
@@ -23,11 +24,8 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         state, offsets = group.state, group.offsets()
     if state is None:
         return
-    locks = MemberLocks(names.members_file(store))
-    try:
-        alive = [member for member in state.members.values() if locks.is_alive(member.epoch)]
-    finally:
-        locks.close()
+    with closing(ProcessPresence(names.members_file(store), lock_timeout_ms=0)) as presence:
+        alive = [member for member in state.members.values() if presence.is_alive(member.epoch)]
     if alive:
         yield from _hanging(store, state, alive)
     slots = read_slots(names.acks_file(store, name), state.incarnation, state.slots)

@@ -29,7 +29,8 @@ class Member(NamedTuple):
 
     `seat` is its place in the group's mapped file, `lease_ms` how long it may go without a poll, `absence_ms` how long a static
     member (one with an `instance_id`) keeps its partitions when its process is gone. `absent_since_ms` is on the
-    monotonic clock, None while it is there."""
+    monotonic clock, None while it is there. `client_id` is what a consumer on another host calls itself; `process_id` is the
+    process here that speaks for it."""
 
     epoch: int
     seat: int
@@ -41,11 +42,12 @@ class Member(NamedTuple):
     joined_ms: int
     instance_id: str | None = None
     absent_since_ms: int | None = None
+    client_id: str | None = None
 
     @property
     def member_id(self) -> str:
         """How the member is called; equal prefixes keep restarted static members in the same order."""
-        return f"{self.instance_id or self.host}-{self.epoch}"
+        return f"{self.instance_id or self.client_id or self.host}-{self.epoch}"
 
 
 class GroupState(NamedTuple):
@@ -67,6 +69,14 @@ class GroupState(NamedTuple):
     assignment: Mapping[int, tuple[TopicPartition, ...]] = MappingProxyType({})
 
 
+def _fields(member: Member) -> dict[str, object]:
+    """What is stored of a member. Versions that know of no `client_id` read what has none."""
+    fields = member._asdict()
+    if member.client_id is None:
+        del fields["client_id"]
+    return fields
+
+
 def _encode(state: GroupState) -> bytes:
     content = {
         "incarnation": state.incarnation,
@@ -76,7 +86,7 @@ def _encode(state: GroupState) -> bytes:
         "slots": state.slots,
         "reset_by": state.reset_by,
         "emptied_ms": state.emptied_ms,
-        "members": [member._asdict() for member in state.members.values()],
+        "members": [_fields(member) for member in state.members.values()],
         "assignment": [[epoch, [list(each) for each in partitions]] for epoch, partitions in state.assignment.items()],
     }
     return with_checksum(state.name.encode(), json.dumps(content, separators=(",", ":")).encode())

@@ -8,7 +8,7 @@ from eventlog.catalog.groups import GroupState
 from eventlog.catalog.offsets import FORGOTTEN_MS, StoredOffset
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError
-from eventlog.groups import coordinator
+from eventlog.groups.deletion import delete_group, remove_file
 from eventlog.groups.rebalance import next_generation, subscribed_topics
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
@@ -76,7 +76,7 @@ def _remove_leftovers(groups: Groups) -> None:
     path = groups.store.path
     files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
     for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:
-        coordinator.remove_file(groups.store, file.stem)
+        remove_file(groups.store, file.stem)
 
 
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
@@ -85,12 +85,12 @@ def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
         state = table.state()
     except GroupNotFoundError:
         return False  # deleted just now
-    if state.members and not coordinator.has_members(groups.locks, table, state):
-        coordinator.expel_the_gone(groups.store, groups.locks, table)  # from now on it counts as empty
+    if state.members and not groups.coordinator.has_members(table, state):
+        groups.coordinator.expel_the_gone(table)  # from now on it counts as empty
         return False
     if not _is_unused(table, state, before_ms):
         return False  # most groups are in use, and need no write transaction
-    return coordinator.delete(groups.store, table, lambda state: _is_unused(table, state, before_ms))
+    return delete_group(groups.store, table, lambda state: _is_unused(table, state, before_ms))
 
 
 def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, tells_failures
-from eventlog.groups import coordinator
+from eventlog.groups.deletion import delete_group
 from eventlog.groups.fencing import set_offsets
 from eventlog.groups.progress import Progress, progress_of
 from eventlog.groups.registry import Groups
@@ -206,21 +206,22 @@ class Group:
     def delete(self) -> None:
         """Remove the group with its offsets. Raises `InvalidArgumentError` while it has live members."""
         table = self._table()
-        locks = self._groups.locks
+        coordinator = self._groups.coordinator
 
         def may_go(state: GroupState) -> bool:
-            alive = [each for each in state.members.values() if not coordinator.is_gone(locks, table, each)]
+            alive = [each for each in state.members.values() if not coordinator.is_gone(table, each)]
             if alive:
                 raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
             return True
 
-        if not coordinator.delete(self._groups.store, table, may_go):
+        if not delete_group(self._groups.store, table, may_go):
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         self._groups.store.signals.catalog_changed()
 
     def _who_is_in(self, members: list[Member]) -> str:
         """Why the group cannot be deleted."""
-        live = [member for member in members if self._groups.locks.is_alive(member.epoch) and member.absent_since_ms is None]
+        presence = self._groups.coordinator.presence
+        live = [member for member in members if member.absent_since_ms is None and presence.is_alive(member.epoch)]
         if live:
             return f"has {len(live)} live members, such as process {live[0].process_id}: close them first"
         return (

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.errors import GroupNotFoundError, StaleMemberError
-from eventlog.groups import coordinator
-from eventlog.groups.coordinator import JoinRequest
+from eventlog.groups.coordinator import JoinRequest, Origin
+from eventlog.groups.deletion import delete_if_unused
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
@@ -40,15 +40,15 @@ class Membership:
         self._groups = groups
         self._state: GroupState | None = None
         self._request = request
-        self._epoch: int | None = None  # whose lock may be held
+        self._epoch: int | None = None  # which may have been announced
         self.has_joined = False
         self.member: Member
 
     def join(self) -> None:
         """Become a member. What interrupts it leaves nothing that `abandon` does not take back."""
-        join, store, locks = coordinator.join, self._groups.store, self._groups.locks
+        coordinator, origin = self._groups.coordinator, Origin.of_this_process()
         self._groups.start_watching()  # first: who cannot watch the others does not join
-        self.member = join(store, locks, self.group, self._request, self._note_epoch)
+        self.member = coordinator.join(self.group, self._request, origin, self._note_epoch)
         self._groups.watch(self)
         self.has_joined = True
 
@@ -128,12 +128,12 @@ class Membership:
         state does not know may have joined since: so the catalog is asked anew, which knows every member that has ever owned
         anything, unless it is gone."""
         if owner in state.members:
-            return not self._groups.locks.is_alive(owner)
+            return not self._groups.coordinator.presence.is_alive(owner)
         return owner == NOBODY or owner not in self.group.state().members
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
         """Change the subscription, or take account of what has become of its topics."""
-        self.member = coordinator.subscribe(self._groups.store, self.group, self.member, topics)
+        self.member = self._groups.coordinator.subscribe(self.group, self.member, topics)
 
     def leave(self) -> None:
         """Give everything up and stop being a member."""
@@ -144,12 +144,12 @@ class Membership:
         try:
             self.give_up(list(self.owned))
         finally:
-            coordinator.leave(self._groups.store, self._groups.locks, self.group, self.member)
-        coordinator.delete_if_unused(self._groups.store, self._groups.locks, self.group)
+            self._groups.coordinator.leave(self.group, self.member)
+        delete_if_unused(self._groups.store, self._groups.coordinator, self.group)
 
     def abandon(self) -> None:
         """Stop being a member that was expelled or replaced, or that did not come to join."""
         self._groups.unwatch(self)
         self.owned.clear()
         if self._epoch is not None:
-            self._groups.locks.release(self._epoch)
+            self._groups.coordinator.presence.withdraw(self._epoch)

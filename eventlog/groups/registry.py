@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from eventlog.errors import GroupNotFoundError
-from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.persister import Persister, persist
+from eventlog.groups.presence import ProcessPresence
 from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.holding import entered_once
@@ -24,17 +25,20 @@ class Groups:
         self.store = store
         self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
-        self._locks: MemberLocks | None = None
+        self._presence: ProcessPresence | None = None
+        self._coordinator: Coordinator | None = None
         self._watcher: Watcher | None = None
         self._persister: Persister | None = None
 
     @property
-    def locks(self) -> MemberLocks:
-        """The locks of members, dead or alive."""
+    def coordinator(self) -> Coordinator:
+        """Who decides on members, by whether their processes live. Its file is opened when it is asked for."""
         with self._entered():
-            if self._locks is None:
-                self._locks = MemberLocks(names.members_file(self.store.path))
-            return self._locks
+            if self._coordinator is None:
+                lock_timeout_ms = self.store.options.lock_timeout_ms
+                self._presence = ProcessPresence(names.members_file(self.store.path), lock_timeout_ms=lock_timeout_ms)
+                self._coordinator = Coordinator(self.store, self._presence)
+            return self._coordinator
 
     def find(self, name: str) -> GroupTable | None:
         """The group, or None if there is none."""
@@ -76,14 +80,14 @@ class Groups:
 
     def start_watching(self) -> Watcher:
         """The thread that watches, which is started if need be. Raises `ThreadStartError` where it cannot be."""
-        locks = self.locks
+        coordinator = self.coordinator
         with self._entered():
             if self._watcher is None:
-                self._watcher = self._started_watcher(locks)
+                self._watcher = self._started_watcher(coordinator)
             return self._watcher
 
-    def _started_watcher(self, locks: MemberLocks) -> Watcher:
-        watcher = Watcher(self.store, locks)
+    def _started_watcher(self, coordinator: Coordinator) -> Watcher:
+        watcher = Watcher(coordinator)
         try:
             watcher.start()
         except BaseException:
@@ -129,8 +133,8 @@ class Groups:
             if thread is not None:
                 thread.stop()
         with ExitStack() as steps:  # all of them, whatever the others raise
-            if self._locks is not None:
-                steps.callback(self._locks.close)
+            if self._presence is not None:
+                steps.callback(self._presence.close)
             for table in self._tables.values():
                 steps.callback(table.acks.close)
                 if not table.acks.is_deleted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from eventlog.catalog.offsets import FORGOTTEN_MS
-from eventlog.groups import coordinator
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import existing
 from eventlog.records.record import TopicPartition
@@ -33,7 +32,7 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
         count = found.partition_counts({topic}).get(topic, 0)
         offsets = found.offsets()
         is_subscribed = any(
-            topic in member.topics and not coordinator.is_gone(groups.locks, table, member) for member in state.members.values()
+            topic in member.topics and not groups.coordinator.is_gone(table, member) for member in state.members.values()
         )
     held: dict[int, int | None] = {}
     for partition in range(count):

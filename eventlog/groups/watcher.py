@@ -16,10 +16,8 @@ from typing import Protocol
 from eventlog.background import BackgroundThread
 from eventlog.catalog.groups import GroupState
 from eventlog.errors import EventLogError
-from eventlog.groups import coordinator
-from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.table import GroupTable
-from eventlog.store.store import Store
 
 _LOOK_AGAIN_MS = 1000
 
@@ -37,10 +35,9 @@ class Watched(Protocol):
 class Watcher(BackgroundThread):
     """Watches the groups that this process has members in."""
 
-    def __init__(self, store: Store, locks: MemberLocks) -> None:
+    def __init__(self, coordinator: Coordinator) -> None:
         super().__init__("eventlog-group-watcher")
-        self._store = store
-        self._locks = locks
+        self._coordinator = coordinator
         self._lock = threading.RLock()
         self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
@@ -100,13 +97,13 @@ class Watcher(BackgroundThread):
     def _look(self) -> None:
         with self._lock:
             memberships = list(self._memberships)
-        present: set[int] = set()
+        presence, present = self._coordinator.presence, set[int]()
         for group in {id(membership.group): membership.group for membership in memberships}.values():
             try:
                 state = self._look_after(group)
             except EventLogError:
                 continue  # deleted, or the catalog cannot be read: the members find out when they poll
-            present |= {member.process_id for member in state.members.values() if self._locks.is_alive(member.epoch)}
+            present |= {member.process_id for member in state.members.values() if presence.is_alive(member.epoch)}
         self._watch_processes(present)
         for membership in memberships:
             membership.wants_attention = True
@@ -114,10 +111,10 @@ class Watcher(BackgroundThread):
     def _look_after(self, group: GroupTable) -> GroupState:
         state = group.state()
         if any(
-            coordinator.is_gone(self._locks, group, member) or coordinator.is_absent(self._locks, member)
+            self._coordinator.is_gone(group, member) or self._coordinator.is_absent(member)
             for member in state.members.values()
         ):
-            state = coordinator.expel_the_gone(self._store, self._locks, group)
+            state = self._coordinator.expel_the_gone(group)
         if group.acks.generation < state.generation:
             group.acks.announce(state.generation)  # who made it died before it could say so
         return state

@@ -9,32 +9,31 @@ from pathlib import Path
 import pytest
 
 from eventlog import LockTimeoutError
-from eventlog.groups.liveness import MemberLocks
+from eventlog.groups.presence import ProcessPresence
 from tests.support.processes import Worker
 
 EPOCH = 7
 
 
 def hold(connection: Connection, path: Path) -> None:
-    locks = MemberLocks(path)
-    locks.hold(EPOCH, timeout_ms=0)
-    connection.send(f"{locks!r} holds it")
+    presence = ProcessPresence(path, lock_timeout_ms=0)
+    presence.announce(EPOCH)
+    connection.send(f"{presence!r} has it")
     connection.recv()
 
 
 def test_who_joins_with_the_number_of_a_dying_process_waits_until_it_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "members"
-    locks = MemberLocks(path)
+    impatient, patient = (ProcessPresence(path, lock_timeout_ms=timeout_ms) for timeout_ms in (1, 60_000))
     with Worker(hold, path) as dying:
         dying.receive()
         with pytest.raises(LockTimeoutError, match=f"member {EPOCH}"):
-            locks.hold(EPOCH, timeout_ms=1)
-        waiting = threading.Thread(target=locks.hold, args=(EPOCH, 60_000))
+            impatient.announce(EPOCH)
+        waiting = threading.Thread(target=patient.announce, args=(EPOCH,))
         waiting.start()
         dying.kill()
         waiting.join()
-    other = MemberLocks(path)
-    assert other.is_alive(EPOCH)
-    locks.close()
-    assert not other.is_alive(EPOCH)
-    other.close()
+    assert impatient.is_alive(EPOCH)
+    patient.close()
+    assert not impatient.is_alive(EPOCH)
+    impatient.close()

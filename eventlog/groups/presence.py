@@ -1,4 +1,4 @@
-"""Who is alive: each member of a group holds a lock that vanishes with its process.
+"""Who is alive: each member of a group that is in a process here holds a lock that vanishes with the process.
 
 The lock is an open file description lock on one byte of a file, at the member's epoch. It belongs to what one call of
 open() made, so nothing else that the process does with the file takes it away. A POSIX record lock is lost as soon as the
@@ -17,6 +17,7 @@ import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from eventlog.access import open_file
 from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, tells_failures
@@ -36,11 +37,24 @@ def _close(opened: list[int]) -> None:
         files.close(opened.pop())
 
 
+class Presence(Protocol):
+    """Knows which members of a store's groups are alive, each by its epoch. Safe for several threads."""
+
+    def announce(self, epoch: int) -> None:
+        """The member with this epoch is alive from now on, until it dies or `withdraw`. Raises `EventLogError`."""
+
+    def withdraw(self, epoch: int) -> None:
+        """It is not alive any more; nor need it have been."""
+
+    def is_alive(self, epoch: int) -> bool:
+        """Is this member alive, whichever process announced it?"""
+
+
 class _Handles:
     """Everything in this process that may hold locks of members."""
 
     def __init__(self) -> None:
-        self.all: weakref.WeakSet[MemberLocks] = weakref.WeakSet()
+        self.all: weakref.WeakSet[ProcessPresence] = weakref.WeakSet()
         self.opening = threading.RLock()  # no fork comes while a descriptor is known to the kernel alone
 
     def before_fork(self) -> None:
@@ -53,8 +67,8 @@ class _Handles:
 
     def after_fork_in_child(self) -> None:
         """Give up the copies: the parent has the locks for as long as it lives, and no longer."""
-        for locks in list(self.all):
-            locks.forget()
+        for presence in list(self.all):
+            presence.leave_to_parent()
         self.__init__()  # type: ignore[misc]
 
 
@@ -67,12 +81,14 @@ os.register_at_fork(
 
 
 @tells_failures()
-class MemberLocks:
-    """The locks of a store's group members. Any number of these may be in use in one process, for any number of paths to the
-    store. Safe for several threads."""
+class ProcessPresence:
+    """The `Presence` of members that live and die with a process, by their locks on a file.
 
-    def __init__(self, path: Path) -> None:
+    Any number of these may be in use in one process, for any number of paths to the store. Safe for several threads."""
+
+    def __init__(self, path: Path, *, lock_timeout_ms: int) -> None:
         self._path = path
+        self._lock_timeout_ms = lock_timeout_ms
         self._lock = threading.RLock()  # a signal's handler may close what it has interrupted
         self._held: set[int] = set()
         self._opened: list[int] = []
@@ -90,12 +106,12 @@ class MemberLocks:
             raise StoreClosedError(f"{self!r} is closed")
         return self._opened[0]
 
-    def hold(self, epoch: int, timeout_ms: int) -> None:
-        """Be alive as the member with this epoch, from now until this process ends or `release`.
+    def announce(self, epoch: int) -> None:
+        """The member with this epoch is alive, from now until this process ends or `withdraw`.
 
         A process that is killed while it joins lets go of the catalog before the kernel closes its files: whoever joins next
         gets the same epoch, and waits for that. Raises `EventLogError`, `LockTimeoutError`."""
-        for _ in attempts(timeout_ms):
+        for _ in attempts(self._lock_timeout_ms):
             with suppress(BlockingIOError):
                 self._try_to_hold(epoch)
                 return
@@ -113,8 +129,8 @@ class MemberLocks:
                 self._held.discard(epoch)
                 raise EventLogError(f"the lock of member {epoch} in {self._path} cannot be had: {error}") from error
 
-    def release(self, epoch: int) -> None:
-        """Be that member no longer."""
+    def withdraw(self, epoch: int) -> None:
+        """It is not alive any more."""
         with self._lock:
             if epoch in self._held and self._opened:
                 self._held.discard(epoch)
@@ -128,7 +144,7 @@ class MemberLocks:
             answer = fcntl.fcntl(self._descriptor(), fcntl.F_OFD_GETLK, _byte(fcntl.F_WRLCK, epoch))
         return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
 
-    def forget(self) -> None:
+    def leave_to_parent(self) -> None:
         """Close the file without giving any lock back: what a forked child does with its copy."""
         self._lock = threading.RLock()  # a thread that is not here may have had the other one
         self._held.clear()
