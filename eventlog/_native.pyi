@@ -1,9 +1,16 @@
 """The C library: `ffi` and `lib` as cffi makes them of `native/eventlog.cdef.h`, and the types of `native/python`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
+
+from typing_extensions import Self
+
+from eventlog.errors import EventLogError
+from eventlog.producer.partition_sender import Append, PartitionSender
+from eventlog.producer.receipt import Receipt
+from eventlog.records.batch import Headers
 
 _Taken_co = TypeVar("_Taken_co", covariant=True)
 _Value_co = TypeVar("_Value_co", covariant=True)
@@ -37,3 +44,99 @@ class Nested(Generic[_Value_co]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+
+GATHERED_OVERHEAD_BYTES: int
+
+class BaseProducer:
+    _catalog_version: int
+    _has_notifier: bool
+    def __init__(
+        self, signals: int, topics: Mapping[str, PartitionChoice[Any]], receipt_type: type[Place] | type[WaitingPlace], /
+    ) -> None: ...
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp: int | None = None,
+    ) -> Receipt: ...
+    def _send_at_once(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Headers | None,
+        partition: int | None,
+        timestamp: int | None,
+        /,
+    ) -> Receipt | None: ...
+
+class BasePartitionSender:
+    append: Append
+    last_offset: int
+    _batch: Gathered
+
+_Sender_co = TypeVar("_Sender_co", bound=BasePartitionSender, covariant=True)
+
+class PartitionChoice(Generic[_Sender_co]):
+    def __new__(
+        cls, senders: tuple[_Sender_co, ...], stay_bytes: int, overhead_bytes: int, least_bytes: int, seed: int, /
+    ) -> Self: ...
+    @property
+    def senders(self) -> tuple[_Sender_co, ...]: ...
+    @property
+    def current(self) -> int: ...
+    @property
+    def left_bytes(self) -> int: ...
+    def advance(self) -> None: ...
+    def count(self, size: int, /) -> None: ...
+
+class Place:
+    @property
+    def _lane(self) -> PartitionSender: ...
+    @property
+    def _offset(self) -> int: ...
+    @property
+    def _timestamp(self) -> int: ...
+
+class WaitingPlace:
+    _lane: PartitionSender
+    _batch: Gathered
+    _place: int
+    _timestamp: int | None
+    _is_read: bool
+
+class Gathered:
+    is_stamped: bool
+    loss: EventLogError | None
+    bytes_max: int
+    record_bytes_max: int
+    is_open: bool
+    needs_keys: bool
+    def __new__(cls, first_offset: int = -1, /) -> Gathered: ...
+    @property
+    def values(self) -> list[bytes | None]: ...
+    @property
+    def keys(self) -> list[bytes | None] | None: ...
+    @property
+    def headers(self) -> list[Headers | None] | None: ...
+    @property
+    def timestamps(self) -> list[int | None] | None: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def halves(self) -> tuple[int, Gathered, Gathered] | None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def first_offset(self) -> int | None: ...
+    def add(
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, size: int, /
+    ) -> int: ...
+    def append(self, append: Append, /) -> bool: ...
+    def split(self) -> None: ...
+    def forget(self) -> None: ...

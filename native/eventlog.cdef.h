@@ -330,17 +330,6 @@ int el_new_read_function(uintptr_t list, uintptr_t state);
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 int el_new_append_at_once_function(uintptr_t list, uintptr_t state);
 int el_new_commit_function(uintptr_t list, uintptr_t state);
-typedef struct el_sender { const el_signals *signals; int64_t catalog_version; int has_notifier; int lingers; } el_sender;
-typedef struct el_choice {
-    int32_t partition_count; int32_t current; int64_t left_bytes; int64_t stay_bytes; int64_t overhead_bytes; int64_t least_bytes; int64_t since_ms;
-    uint64_t random; int32_t used; int32_t *order;
-} el_choice;
-void el_choice_advance(el_choice *choice);
-int el_new_send_function(uintptr_t list, uintptr_t state);
-int el_new_send_at_once_function(uintptr_t list, uintptr_t state);
-int el_new_place_type(uintptr_t list);
-#define EL_GATHERED_OVERHEAD_BYTES 16
-int el_new_gathering_types(uintptr_t list);
 
 /* python/iterators.h */
 int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);

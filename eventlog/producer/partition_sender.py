@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from eventlog._native import lib
+from eventlog._native import GATHERED_OVERHEAD_BYTES, BasePartitionSender, Gathered
 from eventlog.errors import (
     EventLogError,
     InvalidArgumentError,
@@ -17,13 +17,13 @@ from eventlog.errors import (
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
 from eventlog.producer.exclusion import Exclusion
-from eventlog.producer.native import Append, Gathered
 from eventlog.records.batch import Headers
 from eventlog.records.compression import check_codec
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
 
-_OVERHEAD_BYTES = lib.EL_GATHERED_OVERHEAD_BYTES
+Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
+
 # What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
 _BATCHES_A_SEGMENT = 8
 
@@ -32,7 +32,7 @@ _BATCHES_A_SEGMENT = 8
 _REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
 
 
-class PartitionSender:
+class PartitionSender(BasePartitionSender):
     """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own, or about it.
 
     `note_appended` hears of each record that had waited, as (lane, first offset, count), perhaps more than once; `note_loss` of
@@ -53,12 +53,12 @@ class PartitionSender:
         self.log = log
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.last_offset = -1
-        self.append: Append = log.append
+        self.append = log.append
         self._compression = compression
         self._wanted_batch_bytes = batch_bytes
         self._note_appended = note_appended
         self._note_loss = note_loss
-        self._batch = Gathered()  # native code looks for it by this name
+        self._batch = Gathered()
         self._lock = self._new_lock()
         self._is_ended = False
         self.take_settings(settings)
@@ -101,7 +101,7 @@ class PartitionSender:
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
         is_keyed = not self._needs_keys if key is None else type(key) is bytes
         is_plain = type(value) is bytes and is_keyed and headers is None and is_timed
-        if not is_plain or (size := len(value or b"") + len(key or b"") + _OVERHEAD_BYTES) > self._plain_bytes_max:
+        if not is_plain or (size := len(value or b"") + len(key or b"") + GATHERED_OVERHEAD_BYTES) > self._plain_bytes_max:
             size = check_record(self.log, value, key, headers, timestamp)
         with self._lock.held():
             if self._is_ended:

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import NoReturn
 
-from eventlog._native import ffi, lib
+from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, PartitionChoice, ffi
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -29,7 +29,6 @@ from eventlog.options import TopicConfig, check_bool, check_group_name, check_nu
 from eventlog.producer.acks import Ack, AckNotifier
 from eventlog.producer.exclusion import Exclusion
 from eventlog.producer.linger import Lingerer
-from eventlog.producer.native import Append
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
 from eventlog.records.batch import Headers
@@ -44,49 +43,36 @@ _LEAST_BYTES = 64  # of which each counts as so many at least
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
 
-class _TopicLanes(NamedTuple):
-    """A topic's partitions, and which of them gets records without a key (see the native `el_choice`). Native code knows the
-    order of the first three fields."""
+class _TopicLanes(PartitionChoice[PartitionSender]):
+    """A topic's partitions, and which of them gets records without a key."""
 
-    address: int  # of `choice`, the native el_choice
-    lanes: tuple[PartitionSender, ...]
-    appends: tuple[Append, ...]
-    choice: Any
-    keep: Any
+    __slots__ = ()
 
     @classmethod
     def of(cls, lanes: Iterable[PartitionSender], batch_bytes: int, *, lingers: bool) -> _TopicLanes:
         """The partitions have been opened."""
-        lanes = tuple(lanes)
-        order = ffi.new("int32_t[]", list(range(len(lanes))))
-        choice = ffi.new("el_choice *")
-        choice.partition_count, choice.current, choice.order = len(lanes), -1, order
+        seed = random.getrandbits(64)
         if lingers:  # as long as native code counts a batch to be
-            choice.stay_bytes, choice.overhead_bytes = batch_bytes, lib.EL_GATHERED_OVERHEAD_BYTES
-        else:  # nothing is gained by many records at one partition
-            choice.stay_bytes, choice.least_bytes = min(batch_bytes, _STAY_BYTES), _LEAST_BYTES
-        choice.random = random.getrandbits(64) | 1
-        address = int(ffi.cast("uintptr_t", choice))
-        return cls(address, lanes, tuple(lane.append for lane in lanes), choice, order)
+            return cls(tuple(lanes), batch_bytes, GATHERED_OVERHEAD_BYTES, 0, seed)
+        # nothing is gained by many records at one partition:
+        return cls(tuple(lanes), min(batch_bytes, _STAY_BYTES), 0, _LEAST_BYTES, seed)
 
     def sticky(self, value: bytes | None, *, lingers: bool) -> PartitionSender:
         """The lane for the next record without a key; where records wait, for as long as a batch of it does, and no longer."""
-        choice = self.choice
-        current: int = choice.current
-        is_complete = choice.left_bytes <= 0
-        if lingers and current >= 0 and len(self.lanes) > 1:
+        is_complete = self.left_bytes <= 0
+        if lingers and self.current >= 0 and len(self.senders) > 1:
+            lane = self.senders[self.current]
             if is_complete:
-                self.lanes[current].append_waiting()
-            is_complete = not self.lanes[current].has_waiting
+                lane.append_waiting()
+            is_complete = not lane.has_waiting
         if is_complete:
-            lib.el_choice_advance(choice)
-            current = choice.current
-        size = choice.overhead_bytes + (len(value) if isinstance(value, bytes) else 0)
-        choice.left_bytes -= max(size, choice.least_bytes)
-        return self.lanes[current]
+            self.advance()
+        lane = self.senders[self.current]
+        self.count(len(value) if isinstance(value, bytes) else 0)
+        return lane
 
 
-class Producer:
+class Producer(BaseProducer):
     """Sends records to topics; threads may share it. Made by `EventLog.producer`."""
 
     def __init__(
@@ -109,30 +95,18 @@ class Producer:
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = Exclusion(f"is at work on the topics of {self!r}")
         self._signals = log.store.signals
-        self._native: Any = ffi.new("el_sender *", {"signals": self._signals.pointer})
-        self._native.catalog_version = self._signals.catalog_version
+        self._signals_pointer = self._signals.pointer  # native code needs it as long as this is there
+        self._catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicLanes] = {}
         self._why_unusable: EventLogError | None = None
         self._ending: list[PartitionSender] = []  # what `close` has yet to end, or is about to
         self._losses: deque[BaseException] = deque()  # of records that waited, and are not in the log
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._lanes, linger_ms / 1000, self._note_loss) if linger_ms else None
-        self._native.lingers = self._lingerer is not None
         if self._lingerer is not None or compression is None:
-            self._shorten_calls()
+            receipt_type = AppendedReceipt if self._lingerer is None else BatchReceipt
+            super().__init__(int(ffi.cast("uintptr_t", self._signals_pointer)), self._topics, receipt_type)
         _producers.add(self)
-
-    def _shorten_calls(self) -> None:
-        """Put a built-in function in front of `send`: it calls the method for all that is not plain. So the producer refers to
-        itself: one that nobody closes is there until the garbage collector comes by."""
-        made: list[Any] = []
-        address = int(ffi.cast("uintptr_t", self._native))
-        keep = (self._native, self._signals.pointer)
-        receipt = AppendedReceipt if self._lingerer is None else BatchReceipt
-        state = (address, self.send, self._topics, receipt, self._note, "last_offset", "_batch", keep)
-        if not lib.el_new_send_function(id(made), id(state)) or not lib.el_new_send_at_once_function(id(made), id(state)):
-            raise MemoryError("memory ran out while a producer was made")
-        self.__dict__["send"], self.__dict__["_send_at_once"] = made
 
     def _note(self, lane: PartitionSender, offset: int, count: int = 1) -> None:
         if self._notifier is not None:
@@ -149,7 +123,7 @@ class Producer:
     def __repr__(self) -> str:
         return f"<Producer of {self._log!r}>"
 
-    def send(
+    def _send(
         self,
         topic: str,
         value: bytes | None,
@@ -158,13 +132,8 @@ class Producer:
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> Receipt:
-        """Append one record, and return where it is.
-
-        The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes with
-        every batch, and where records do not linger every few of them, or after 50 ms: all have their turn.
-        `timestamp` is in milliseconds since the epoch, None means now. Raises what `Partition.append` raises,
-        `TopicNotFoundError` and `PartitionNotFoundError`."""
-        if self._signals.catalog_version != self._native.catalog_version:
+        """What `send` does about a record that is not plain, or where something has changed."""
+        if self._signals.catalog_version != self._catalog_version:
             self._look_at_catalog()
         try:
             lanes = self._topics[topic]
@@ -173,7 +142,7 @@ class Producer:
         if partition is not None:
             lane = self._lane_of(topic, lanes, partition)
         elif key is not None:
-            lane = lanes.lanes[partition_for_key(key, len(lanes.lanes))]
+            lane = lanes.senders[partition_for_key(key, len(lanes.senders))]
         else:
             lane = lanes.sticky(value, lingers=self._lingerer is not None)
         if self._lingerer is not None:
@@ -187,18 +156,17 @@ class Producer:
         self._note(lane, batch.first_offset)
         return BatchReceipt(lane, batch, 0, timestamp)
 
-    def _send_at_once(self, *record: Any) -> Receipt | None:
-        return None
+    _send.__qualname__ = "Producer.send"  # what a call with wrong arguments is told
 
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)
 
     def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> PartitionSender:
-        if not 0 <= check_partition_number(partition) < len(lanes.lanes):
+        if not 0 <= check_partition_number(partition) < len(lanes.senders):
             raise PartitionNotFoundError(
-                f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.lanes) - 1}"
+                f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.senders) - 1}"
             )
-        return lanes.lanes[partition]
+        return lanes.senders[partition]
 
     def _open_topic(self, topic: str) -> _TopicLanes:
         if self._why_unusable is not None:
@@ -227,7 +195,7 @@ class Producer:
 
     def _take(self, topic: str, partitions: int, settings: TopicConfig) -> None:
         """Go by what a topic is now. With the lock held since before it was looked at: nobody puts back what was before."""
-        known = self._topics[topic].lanes if topic in self._topics else ()
+        known = self._topics[topic].senders if topic in self._topics else ()
         for lane in known:
             lane.take_settings(settings)
         added = [
@@ -250,11 +218,11 @@ class Producer:
         """Take account of topics that were altered or deleted."""
         with self._lock.held():
             version = self._signals.catalog_version  # before the look: a later change asks for another one
-            if version == self._native.catalog_version:
+            if version == self._catalog_version:
                 return  # another thread was faster
             for topic, lanes in list(self._topics.items()):
                 try:
-                    is_gone = any(lane.log.is_deleted for lane in lanes.lanes)
+                    is_gone = any(lane.log.is_deleted for lane in lanes.senders)
                     found = None if is_gone else self._find(topic)
                 except TopicNotFoundError:
                     found = None
@@ -262,16 +230,16 @@ class Producer:
                     self._take(topic, *found)
                 else:
                     # Not the business of whoever sends a record to some other topic just now.
-                    self._losses.extend(_failures(lanes.lanes, PartitionSender.end))
+                    self._losses.extend(_failures(lanes.senders, PartitionSender.end))
                     self._topics.pop(topic, None)
-            self._native.catalog_version = version
+            self._catalog_version = version
 
     def _refuse(self) -> NoReturn:
         assert self._why_unusable is not None
         raise type(self._why_unusable)(*self._why_unusable.args)
 
     def _lanes(self) -> list[PartitionSender]:
-        lanes = [lane for topic in list(self._topics.values()) for lane in topic.lanes]
+        lanes = [lane for topic in list(self._topics.values()) for lane in topic.senders]
         return list(dict.fromkeys([*lanes, *self._ending]))
 
     def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
@@ -289,7 +257,7 @@ class Producer:
                 notifier = AckNotifier(self._groups)
                 notifier.start()
                 self._notifier = notifier
-                self._native.has_notifier = True
+                self._has_notifier = True
             self._notifier.subscribe(group, callback, self._lanes())
 
     def flush(self) -> None:

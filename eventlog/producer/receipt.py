@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eventlog._native import Gathered, Place, WaitingPlace
 from eventlog.errors import EventLogError, OffsetOutOfRangeError
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
-from eventlog.producer.native import Gathered, Place, WaitingPlace
 
 if TYPE_CHECKING:
     from eventlog.producer.partition_sender import PartitionSender

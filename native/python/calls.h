@@ -14,6 +14,9 @@ int el_sort_arguments(const char *const *names, int parameter_count, PyObject *c
 /* The same call of a Python function. */
 PyObject *el_call_python(PyObject *function, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
 
+/* The same call of a method that has this name. */
+PyObject *el_call_method(PyObject *object, PyObject *name, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords);
+
 /* An exact int from 0 to 2^63 - 1; 0 for anything else. */
 int el_read_number(PyObject *object, int64_t *number);
 
@@ -23,7 +26,7 @@ enum { EL_VALUE, EL_KEY, EL_HEADERS, EL_TIMESTAMP, EL_RECORD_PARAMETERS };
 /* 0 if the parameters are for Python to look at. What the record refers to belongs to them and to `headers`. */
 int el_read_record(PyObject *const *parameters, encoded_headers *headers, el_new_record *record);
 
-/* The state of an append function, borrowed; NULL for anything else. */
+/* The state of an append function, borrowed; NULL for anything else, NULL itself included. */
 PyObject *el_append_state(PyObject *function);
 
 /* Append as the append function does that has this state. The offset; or a negative number, with an exception set unless the record is

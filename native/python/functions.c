@@ -121,6 +121,13 @@ PyObject *el_call_python(PyObject *function, PyObject *const *arguments, Py_ssiz
     return result;
 }
 
+PyObject *el_call_method(PyObject *object, PyObject *name, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
+    PyObject *method = PyObject_GetAttr(object, name);
+    PyObject *result = method == NULL ? NULL : el_call_python(method, arguments, count, keywords);
+    Py_XDECREF(method);
+    return result;
+}
+
 /* Let Python act on a status, so that the call can be made again; 0 with an exception set if it cannot. */
 static int is_resolved(PyObject *state, int64_t status) {
     PyObject *number = PyLong_FromLongLong(status);
@@ -335,7 +342,7 @@ int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state)
 }
 
 PyObject *el_append_state(PyObject *function) {
-    int is_ours = PyCFunction_Check(function) && PyCFunction_GetFunction(function) == append_definition.ml_meth;
+    int is_ours = function != NULL && PyCFunction_Check(function) && PyCFunction_GetFunction(function) == append_definition.ml_meth;
     return is_ours ? PyCFunction_GetSelf(function) : NULL;
 }
 

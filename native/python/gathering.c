@@ -1,3 +1,5 @@
+/* Records that wait to be appended together, kept as the objects that they are made of. */
+
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
 #endif
@@ -5,12 +7,10 @@
 #include <Python.h>
 #include <structmember.h>
 
-#include "gathering.h"
-
 #include <stddef.h>
 #include <string.h>
 
-#include "functions.h"
+#include "sending.h"
 #include "types.h"
 
 /* A list but that of the values stays NULL as long as it would hold nothing but None. Other threads may change a batch whenever an
@@ -40,7 +40,9 @@ typedef struct waiting {
     char is_read; /* the timestamp, from the log */
 } waiting;
 
-static PyTypeObject *batch_type;
+EL_COLLECTED(waiting, lane, timestamp)
+
+static PyTypeObject *batch_type, *waiting_type;
 
 static void forget_records(batch *self) {
     PyObject *lists[EL_RECORD_PARAMETERS];
@@ -51,19 +53,20 @@ static void forget_records(batch *self) {
         Py_XDECREF(lists[i]);
 }
 
-static void deallocate_batch(PyObject *object) {
+static int traverse_batch(PyObject *object, visitproc visit, void *arg) {
     batch *self = (batch *)object;
-    forget_records(self);
-    Py_XDECREF(self->loss);
-    Py_XDECREF(self->halves);
-    el_free_object(object);
+    return el_traverse(object, self->lists, &self->halves, visit, arg);
 }
 
-static void deallocate_waiting(PyObject *object) {
-    waiting *self = (waiting *)object;
-    Py_XDECREF(self->lane);
-    Py_XDECREF(self->batch);
-    Py_XDECREF(self->timestamp);
+static int clear_batch(PyObject *object) {
+    batch *self = (batch *)object;
+    forget_records(self);
+    return el_clear(&self->loss, &self->halves);
+}
+
+static void deallocate_batch(PyObject *object) {
+    PyObject_GC_UnTrack(object);
+    clear_batch(object);
     el_free_object(object);
 }
 
@@ -131,13 +134,13 @@ static Py_ssize_t size_of(const el_new_record *record) {
            (Py_ssize_t)(record->key_length > 0 ? record->key_length : 0) + (Py_ssize_t)record->headers_length;
 }
 
-static PyObject *make_receipt(PyTypeObject *type, PyObject *lane, PyObject *batch) {
+static PyObject *make_receipt(PyTypeObject *type, partition_sender *sender, PyObject *batch) {
     waiting *receipt = (waiting *)PyType_GenericAlloc(type, 0);
     if (receipt == NULL)
         return NULL;
-    Py_INCREF(lane);
+    Py_INCREF(sender);
     Py_INCREF(batch);
-    receipt->lane = lane;
+    receipt->lane = (PyObject *)sender;
     receipt->batch = batch;
     return (PyObject *)receipt;
 }
@@ -154,22 +157,25 @@ static int is_added(batch *self, waiting *receipt, PyObject *const *items, const
     return 1;
 }
 
-PyObject *el_gather(PyTypeObject *receipt_type, PyObject *lane, PyObject *object, PyObject *const *parameters,
-                    const el_new_record *record) {
-    if (!PyObject_TypeCheck(object, batch_type))
+PyObject *el_gather(PyTypeObject *receipt_type, partition_sender *sender, PyObject *const *parameters, const el_new_record *record) {
+    PyObject *object = sender->batch;
+    if (object == NULL || !PyObject_TypeCheck(object, batch_type))
         return NULL;
-    PyObject *receipt = make_receipt(receipt_type, lane, object);
-    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, parameters, record)) {
-        Py_DECREF(receipt);
-        return NULL;
-    }
+    Py_INCREF(object);
+    PyObject *receipt = make_receipt(receipt_type, sender, object);
+    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, parameters, record))
+        Py_CLEAR(receipt);
+    Py_DECREF(object);
     return receipt;
 }
 
-/* add(value, key, headers, timestamp, bytes) -> place: a record that was looked at. */
+int el_is_waiting_type(PyObject *type) {
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, waiting_type);
+}
+
 static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
     if (count != EL_RECORD_PARAMETERS + 1) {
-        PyErr_SetString(PyExc_TypeError, "add(value, key, headers, timestamp, bytes)");
+        PyErr_SetString(PyExc_TypeError, "add(value, key, headers, timestamp, size, /)");
         return NULL;
     }
     batch *self = (batch *)object;
@@ -180,7 +186,6 @@ static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_
     return place < 0 ? NULL : PyLong_FromSsize_t(place);
 }
 
-/* append(function) -> bool: append the records to the partition that has this append function; False where that is for Python. */
 static PyObject *append(PyObject *object, PyObject *function) {
     batch *self = (batch *)object;
     PyObject *state = el_append_state(function);
@@ -188,7 +193,6 @@ static PyObject *append(PyObject *object, PyObject *function) {
     return PyErr_Occurred() ? NULL : PyBool_FromLong(offset >= 0);
 }
 
-/* forget(): the records are in the log, or never will be. */
 static PyObject *forget(PyObject *object, PyObject *unused) {
     (void)unused;
     forget_records((batch *)object);
@@ -214,7 +218,6 @@ static batch *make_batch(PyTypeObject *type, int64_t first_offset) {
     return self;
 }
 
-/* Gathered(first_offset=-1) */
 static PyObject *new_batch(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     (void)keywords;
     long long offset = PyTuple_Size(arguments) > 0 ? PyLong_AsLongLong(PyTuple_GetItem(arguments, 0)) : -1;
@@ -236,7 +239,7 @@ static PyObject *make_part(const batch *self, Py_ssize_t start, Py_ssize_t stop)
     return (PyObject *)part;
 }
 
-/* split(): have two halves in the place of these records. It is done as a whole or not at all. */
+/* It is done as a whole or not at all. */
 static PyObject *split(PyObject *object, PyObject *unused) {
     (void)unused;
     batch *self = (batch *)object;
@@ -254,10 +257,18 @@ static PyObject *split(PyObject *object, PyObject *unused) {
 }
 
 static PyMethodDef batch_methods[] = {
-    {"add", (PyCFunction)(void (*)(void))add_any, METH_FASTCALL, NULL},
-    {"append", append, METH_O, NULL},
-    {"forget", forget, METH_NOARGS, NULL},
-    {"split", split, METH_NOARGS, NULL},
+    EL_FAST_METHOD("add", add_any, 0,
+                   "add($self, value, key, headers, timestamp, size, /)\n--\n\n"
+                   "Add a record that was looked at, and return its place; `size` is in bytes."),
+    {"append", append, METH_O,
+     "append($self, append, /)\n--\n\n"
+     "Append the records, without waiting for the disk, to the partition that has this built-in function; False if that\n"
+     "is for Python to do."},
+    {"forget", forget, METH_NOARGS,
+     "forget($self, /)\n--\n\nForget the records: they are in the log, or never will be."},
+    {"split", split, METH_NOARGS,
+     "split($self, /)\n--\n\n"
+     "Have two halves in the place of these records. `halves` says then how many the first one has, and both."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -280,7 +291,10 @@ static PyMemberDef batch_members[] = {
 };
 
 static PyGetSetDef batch_attributes[] = {
-    {"first_offset", first_offset, NULL, NULL, NULL},
+    {"first_offset", first_offset, NULL,
+     "Known as soon as the records are in the log; None before. Then `is_stamped` says whether they have the time of the append,\n"
+     "whatever time they were given.",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -294,8 +308,12 @@ static PyMemberDef waiting_members[] = {
 };
 
 static PyType_Slot batch_slots[] = {
-    {Py_tp_doc, "Records that wait to be appended together."},
+    {Py_tp_doc, "Gathered(first_offset=-1, /)\n--\n\n"
+                "Records that wait to be appended together; with an offset, a batch that is in the log. A list that has nothing but\n"
+                "None is None. Native code adds to them only while `is_open`."},
     {Py_tp_new, new_batch},
+    {Py_tp_traverse, traverse_batch},
+    {Py_tp_clear, clear_batch},
     {Py_tp_dealloc, deallocate_batch},
     {Py_tp_methods, batch_methods},
     {Py_tp_members, batch_members},
@@ -305,30 +323,27 @@ static PyType_Slot batch_slots[] = {
 
 static PyType_Slot waiting_slots[] = {
     {Py_tp_doc, "The place of a record that waits, or has waited, to be appended."},
-    {Py_tp_dealloc, deallocate_waiting},
     {Py_tp_members, waiting_members},
+    EL_COLLECTED_SLOTS(waiting),
     {0, NULL},
 };
 
 static PyType_Spec batch_specification = {
-    .name = "eventlog.Gathered",
+    .name = "eventlog._native.Gathered",
     .basicsize = sizeof(batch),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = EL_COLLECTED_FLAGS | Py_TPFLAGS_BASETYPE,
     .slots = batch_slots,
 };
 
 static PyType_Spec waiting_specification = {
-    .name = "eventlog.Waiting",
+    .name = "eventlog._native.WaitingPlace",
     .basicsize = sizeof(waiting),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags = EL_COLLECTED_FLAGS | Py_TPFLAGS_BASETYPE,
     .slots = waiting_slots,
 };
 
-int el_new_gathering_types(uintptr_t list) {
-    PyGILState_STATE lock = PyGILState_Ensure();
-    batch_type = (PyTypeObject *)PyType_FromSpec(&batch_specification);
-    Py_XINCREF(batch_type);
-    int is_done = el_hand_over(list, (PyObject *)batch_type) && el_hand_over(list, PyType_FromSpec(&waiting_specification));
-    PyGILState_Release(lock);
-    return is_done;
+int el_add_gathering(PyObject *module) {
+    batch_type = el_add_type(module, &batch_specification);
+    waiting_type = batch_type == NULL ? NULL : el_add_type(module, &waiting_specification);
+    return waiting_type != NULL;
 }

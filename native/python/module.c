@@ -11,9 +11,14 @@
 /* What cffi has generated; native/build.py gives it this name. */
 PyMODINIT_FUNC el_init_cffi(void);
 
+static int (*const additions[])(PyObject *) = {
+    el_add_holding, el_add_nesting, el_add_choosing, el_add_receipts, el_add_gathering, el_add_sending,
+};
+
 PyMODINIT_FUNC PyInit__native(void) {
     PyObject *module = el_init_cffi();
-    if (module != NULL && !(el_add_holding(module) && el_add_nesting(module)))
-        Py_CLEAR(module);
+    for (size_t i = 0; module != NULL && i < sizeof additions / sizeof *additions; i++)
+        if (!additions[i](module))
+            Py_CLEAR(module);
     return module;
 }

@@ -43,5 +43,9 @@ PyTypeObject *el_add_type(PyObject *module, PyType_Spec *specification);
 /* What each file has for the module: 0 with an exception set on failure. */
 int el_add_holding(PyObject *module);
 int el_add_nesting(PyObject *module);
+int el_add_choosing(PyObject *module);
+int el_add_receipts(PyObject *module);
+int el_add_gathering(PyObject *module);
+int el_add_sending(PyObject *module);
 
 #endif

@@ -19,6 +19,12 @@ SIGNATURES: dict[Any, str] = {
     _native.Trying: "(acquire, release, refuse, /)",
     _native.Nested: "(steps, make, /)",
     _native.held_blocks: "()",
+    _native.BaseProducer: "(signals, topics, receipt_type, /)",
+    _native.BaseProducer._send_at_once: "(self, topic, value, key, headers, partition, timestamp, /)",
+    _native.PartitionChoice: "(senders, stay_bytes, overhead_bytes, least_bytes, seed, /)",
+    _native.PartitionChoice.count: "(self, size, /)",
+    _native.Gathered: "(first_offset=-1, /)",
+    _native.Gathered.add: "(self, value, key, headers, timestamp, size, /)",
 }
 
 
@@ -72,8 +78,12 @@ def test_a_cycle_is_freed(make: Callable[[Held], Any]) -> None:
         (_native.Holding, ()),
         (_native.Trying, (bool, bool)),
         (_native.Nested, ([], None)),
+        (_native.BaseProducer, (1, {}, int)),
+        (_native.BaseProducer, (0, {}, _native.Place)),
+        (_native.PartitionChoice, ((), 1, 1, 1, 1)),
+        (_native.PartitionChoice, ((1, 2), 1, 1, 1, 1)),
     ],
-    ids=["Holding", "Trying", "Nested"],
+    ids=["Holding", "Trying", "Nested", "receipt type", "signals", "no sender", "senders"],
 )
 def test_wrong_arguments_are_a_type_error_that_says_the_right_ones(make: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match=make.__name__):
