@@ -25,19 +25,19 @@ _OF_GROUP, _OF_OTHERS = 0o070, 0o007
 def as_path(name: str, path: object) -> Path:
     """An absolute path from what a caller gave as `name`. Raises `InvalidTypeError`, `InvalidArgumentError`."""
     if not isinstance(path, (str, os.PathLike)):
-        raise InvalidTypeError(f"{name} is a str or a path, not {type(path).__name__}")
+        raise InvalidTypeError(f"{name} must be a str or a path, not {type(path).__name__}")
     try:
         text = os.fspath(path)
     except TypeError as error:
-        raise InvalidTypeError(f"{name} is a path without a name: {error}") from error
+        raise InvalidTypeError(f"{name} cannot be converted to a path: {error}") from error
     if not isinstance(text, str):
-        raise InvalidTypeError(f"{name} is a path whose name is {type(text).__name__}: os.fsdecode makes a str of it")
+        raise InvalidTypeError(f"{name} is a path of type {type(text).__name__}: convert it to str with os.fsdecode")
     try:
         if text == "" or b"\0" in os.fsencode(text):
-            raise InvalidArgumentError(f"{name} is {text!r}, which names no directory")
+            raise InvalidArgumentError(f"{name} is {text!r}, which does not name a directory")
         return Path(text).absolute()
     except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"{name} is {text!r}, which no file system can name: {error.reason}") from error
+        raise InvalidArgumentError(f"{name} is {text!r}, which is not a valid path: {error.reason}") from error
     except OSError as error:
         raise InvalidArgumentError(f"{name} is relative, but the working directory is gone: give an absolute path") from error
 
@@ -114,7 +114,7 @@ def make_directory_in_store(directory: Path) -> None:
 def refuse_link(path: Path) -> None:
     """Raise `EventLogError` if a symbolic link stands there, where something of a store is to be."""
     if path.is_symlink():
-        raise EventLogError(f"{path} is a symbolic link; nothing in a store may be one, because it leads out of it")
+        raise EventLogError(f"{path} is a symbolic link; a store must not contain any, because they lead out of it")
 
 
 def refuse_strangers_store(path: Path) -> None:
@@ -129,8 +129,8 @@ def refuse_strangers_store(path: Path) -> None:
     by_group = status.st_mode & _OF_GROUP == _OF_GROUP and status.st_gid in groups
     if not by_group and status.st_mode & _OF_OTHERS != _OF_OTHERS:
         raise StoreOpenError(
-            f"{path} belongs to user {status.st_uid}, and this process runs as user {user}: run it as that user, or let a "
-            "group that both are in share the store (docs/guarantees.md, Access)"
+            f"{path} belongs to user {status.st_uid}, and this process runs as user {user}: run it as that user, or "
+            "share the store with a group that both belong to (docs/guarantees.md, Access)"
         )
 
 

@@ -21,7 +21,7 @@ class BackgroundThread(threading.Thread):
         except (RuntimeError, KeyError) as error:
             if "start new thread" in str(error):
                 raise ThreadStartError(
-                    f"the thread {self.name} cannot be started: {error}; raise the limit of processes (ulimit -u, pids.max)"
+                    f"the thread {self.name} cannot be started: {error}; raise the limit on processes (ulimit -u, pids.max)"
                 ) from error
             # An interrupt came as the thread began: `threading` trips over that, and hides it.
             raise (error.__context__ or error) from None

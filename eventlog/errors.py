@@ -50,7 +50,7 @@ class StoreReplacedError(EventLogError):
     @classmethod
     def of_part(cls, path: Path) -> StoreReplacedError:
         """That a file or a directory of the store is not there any more, or not the one that it was."""
-        return cls(f"{path} was deleted or replaced while the store was open: close this handle, and open the store again")
+        return cls(f"{path} was deleted or replaced while the store was open: close this handle and open the store again")
 
 
 class ForkedProcessError(EventLogError):
@@ -171,8 +171,9 @@ class UnsupportedFormatError(CorruptLogError):
 
     def _text(self) -> str:
         return (
-            f"{self.path} cannot be read from byte {self.position} on: {self.reason}{self._where()}. It is left as it is: "
-            "have Kafka write these records anew, or a version of eventlog that knows them read them"
+            f"{self.path} cannot be read from byte {self.position} on: {self.reason}{self._where()}. The file is left "
+            "unchanged: "
+            "rewrite these records with a newer Kafka, or read them with a version of eventlog that knows the format"
         )
 
 
@@ -218,7 +219,7 @@ def _out_of_files_help() -> str:
     from resource import RLIMIT_NOFILE, getrlimit
 
     limit, hard_limit = getrlimit(RLIMIT_NOFILE)
-    return f"; this process may have {limit} open, and a partition that is in use takes 4: 'ulimit -n {hard_limit}' allows more"
+    return f"; this process may have {limit} open, and a partition in use takes 4: 'ulimit -n {hard_limit}' raises the limit"
 
 
 def raise_together(failures: Sequence[BaseException]) -> None:
@@ -226,7 +227,7 @@ def raise_together(failures: Sequence[BaseException]) -> None:
     Python 3.11 on)."""
     if failures:
         first, *others = failures
-        vars(first).setdefault("__notes__", []).extend(f"besides, {type(each).__name__}: {each}" for each in others)
+        vars(first).setdefault("__notes__", []).extend(f"also: {type(each).__name__}: {each}" for each in others)
         raise first
 
 

@@ -36,6 +36,6 @@ def is_entered(lock: Any) -> bool:
 
 def _refuse(what: str) -> NoReturn:
     raise ConcurrentUseError(
-        f"{what} is not possible inside what this thread is doing: a signal's handler or a finalizer has come in between; let "
-        "it set a flag, or raise, and do this once the call has returned"
+        f"{what} is not possible here: a signal handler or a finalizer has interrupted a call of this thread; let "
+        "it set a flag or raise, and do this once that call has returned"
     )

@@ -81,7 +81,7 @@ class TopicConfig(NamedTuple):
     def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:
         """Check names and values; numbers may be given as text. Raises `InvalidArgumentError`, `InvalidTypeError`."""
         if config is not None and not isinstance(config, Mapping):
-            raise InvalidTypeError(f"config is a mapping of setting to value, not {type(config).__name__}")
+            raise InvalidTypeError(f"config must be a mapping of setting to value, not {type(config).__name__}")
         return cls({name: _parse_setting(name, value) for name, value in (config or {}).items()})
 
     def number(self, name: str) -> int:
@@ -124,7 +124,7 @@ def parse_changes(config: Mapping[str, object] | None) -> dict[str, Setting | No
 
 
 def _unknown(name: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"unknown topic setting {name!r}; known are {', '.join(_SETTINGS)}")
+    return InvalidArgumentError(f"unknown topic setting {name!r}; the settings are {', '.join(_SETTINGS)}")
 
 
 def _parse_setting(name: str, value: object) -> Setting:
@@ -176,10 +176,11 @@ def check_instance_id(instance_id: object) -> str:
 
 def _check_name(kind: str, name: object) -> str:
     if not isinstance(name, str):
-        raise InvalidTypeError(f"a {kind} name is a str, not {type(name).__name__}")
+        raise InvalidTypeError(f"a {kind} name must be a str, not {type(name).__name__}")
     if name in (".", "..") or not _NAME.fullmatch(name):
         raise InvalidArgumentError(
-            f"{name!r} is no {kind} name: use 1 to 249 of the characters a-z A-Z 0-9 . _ -, and not '.' or '..' alone"
+            f"{name!r} is not a valid {kind} name: use 1 to 249 of the characters a-z A-Z 0-9 . _ -, and neither '.' nor "
+            "'..' alone"
         )
     return name
 
@@ -187,7 +188,7 @@ def _check_name(kind: str, name: object) -> str:
 def check_partition_count(partitions: object) -> int:
     """A number of partitions from 1 to 100,000."""
     if not isinstance(partitions, int) or isinstance(partitions, bool):
-        raise InvalidTypeError(f"the number of partitions is an int, not {type(partitions).__name__}")
+        raise InvalidTypeError(f"the number of partitions must be an int, not {type(partitions).__name__}")
     if not 1 <= partitions <= _PARTITIONS_MAX:
         raise InvalidArgumentError(f"a topic has 1 to {_PARTITIONS_MAX} partitions, not {partitions}")
     return partitions
@@ -196,32 +197,32 @@ def check_partition_count(partitions: object) -> int:
 def check_partition_number(partition: object) -> int:
     """The number of a partition; whether the topic has it is another question."""
     if not isinstance(partition, int) or isinstance(partition, bool):
-        raise InvalidTypeError(f"a partition's number is an int, not {type(partition).__name__}")
+        raise InvalidTypeError(f"a partition number must be an int, not {type(partition).__name__}")
     return partition
 
 
 def check_offset(offset: object) -> int:
     """An offset from 0 to 2**63 - 1; whether the partition has it is another question."""
     if not isinstance(offset, int) or isinstance(offset, bool):
-        raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
+        raise InvalidTypeError(f"an offset must be an int, not {type(offset).__name__}")
     if not 0 <= offset <= _INT64_MAX:
-        raise InvalidArgumentError(f"offset {offset} is not from 0 to 2**63 - 1")
+        raise InvalidArgumentError(f"offset {offset} is not between 0 and 2**63 - 1")
     return offset
 
 
 def check_timeout(timeout: object) -> float | None:
     """A number of seconds to wait, or None: without an end."""
     if timeout is not None and (not isinstance(timeout, (int, float)) or isinstance(timeout, bool)):
-        raise InvalidTypeError(f"timeout is a number of seconds or None, not {type(timeout).__name__}")
+        raise InvalidTypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
     if timeout is not None and not abs(timeout) < _SECONDS_END:
-        raise InvalidArgumentError(f"timeout is {timeout} s, but must be below 2**53; None waits without an end")
+        raise InvalidArgumentError(f"timeout is {timeout} s, but must be below 2**53; None waits without a limit")
     return timeout
 
 
 def check_number(name: str, value: object, minimum: int, maximum: int) -> int:
     """A whole number within bounds."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not minimum <= value <= maximum:
         raise InvalidArgumentError(f"{name} is {value}, but must be from {minimum} to {maximum}")
     return value
@@ -235,7 +236,7 @@ def check_milliseconds(name: str, milliseconds: object) -> int:
 def check_bool(name: str, value: object) -> bool:
     """True or False, and nothing that only counts as one of them."""
     if not isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is a bool, not {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be a bool, not {type(value).__name__}")
     return value
 
 

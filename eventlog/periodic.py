@@ -53,7 +53,7 @@ class PeriodicThread(BackgroundThread, ABC):
 
     def _log_failure(self, error: Exception) -> None:
         try:
-            _log.warning("%s failed, and goes on: %s: %s", self.name, type(error).__name__, error)
+            _log.warning("%s failed and will try again: %s: %s", self.name, type(error).__name__, error)
         except Exception:  # there is no memory for that either
             return
 

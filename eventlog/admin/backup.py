@@ -53,7 +53,7 @@ def back_up(log: Log, groups: Groups, destination: Path, *, link: bool) -> Backu
     source = log.store.path
     resolved, own = (Path(os.path.realpath(path)) for path in (destination, source))  # which a loop of links is none of
     if resolved == own or own in resolved.parents:
-        raise BackupError(f"{destination} lies inside the store {source}: choose a directory outside of it")
+        raise BackupError(f"{destination} is inside the store {source}: choose a directory outside it")
     with fill_new_directory(destination):
         begin_manifest(destination)
         for directory in (names.logs_directory(destination), names.catalog_directory(destination)):

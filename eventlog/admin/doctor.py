@@ -152,30 +152,33 @@ def _directory(store: Path) -> Iterator[Finding]:
     for path in (store, names.logs_directory(store), names.shared_directory(store), names.catalog_directory(store)):
         mode = path.stat().st_mode & 0o077
         if mode not in (0, _SHARED_BY_GROUP):
-            text = f"other users may look into {path}: a store is made for its owner alone"
+            text = f"other users can access {path}: a store is meant for its owner alone"
             yield Finding(WARNING, "permissions", text, f"chmod go= {shlex.quote(str(path))}")
     free = shutil.disk_usage(store).free
     if free < _FREE_BYTES_WANTED:
         severity = ERROR if free < _FREE_BYTES_MIN else WARNING
-        text = f"{free} bytes are free; when none are, appends raise DiskFullError, and go on once there is room"
+        text = f"{free} bytes are free; when none are left, appends raise DiskFullError until there is room again"
         yield Finding(severity, "disk space", text, f"df -h {shlex.quote(str(store))}")
 
 
 def _limits(partitions: int) -> Iterator[Finding]:
     limit, wanted = resource.getrlimit(resource.RLIMIT_NOFILE)[0], partitions * _FILES_A_PARTITION + _FILES_BESIDES
     if limit != resource.RLIM_INFINITY and limit < wanted:
-        text = f"a process may open {limit} files, but one that uses all {partitions} partitions needs {wanted}"
+        text = f"a process may open {limit} files, but using all {partitions} partitions needs {wanted}"
         yield Finding(WARNING, "open files", text, f"ulimit -n {wanted}")
 
 
 def _catalog(store: Path, environment: CatalogEnvironment) -> Iterator[Finding]:
     holder = gate_holder(names.catalog_gate_file(store))
     if holder is not None and _state_of(holder) in ("T", "t"):
-        text = f"process {holder} is stopped while it changes the catalog: nobody else opens the store until it goes on or ends"
+        text = (
+            f"process {holder} is stopped while changing the catalog: no other process can open the store until it "
+            "continues or ends"
+        )
         yield Finding(ERROR, "catalog", text, f"kill -CONT {holder}")
     freed = environment.free_dead_readers()
     if freed:
-        yield Finding(NOTE, "catalog", f"{freed} processes died while they read it; their places were freed just now")
+        yield Finding(NOTE, "catalog", f"{freed} processes died while reading it; their reader slots were freed just now")
 
 
 def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[Finding]:
@@ -184,16 +187,16 @@ def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[
     counts = {topic.name: topic.partitions for topic in topics.all()}  # after the look: what was made meanwhile is in it
     deleted = {topic.name: topic.partitions for topic in topics.being_deleted()}
     for name in deleted:
-        text = "it is being deleted, or whoever did so died: the next round of housekeeping removes what is left of it"
+        text = "it is being deleted, or the process that did so died: the next round of housekeeping removes the rest"
         yield Finding(NOTE, f"topic {name}", text, "eventlog maintain")
     for path in logs:
         parsed = names.parse_partition_directory(path.name)
         if parsed is None or not path.is_dir():
-            yield Finding(WARNING, "logs", f"{path} is no partition: nothing else is to stand there")
+            yield Finding(WARNING, "logs", f"{path} is not a partition: nothing else belongs there")
         elif parsed[0] not in {**counts, **deleted}:
-            yield Finding(NOTE, "logs", f"{path} is not in the catalog: whoever opens the store makes a topic of it")
+            yield Finding(NOTE, "logs", f"{path} is not in the catalog: opening the store adds it as a topic")
         elif parsed[0] in counts and parsed[1] >= counts[parsed[0]]:
-            text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: nobody reads it"
+            text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: it is never read"
             yield Finding(WARNING, "logs", text)
     in_use = [*counts.items(), *deleted.items()]
     known = {names.head_file(store, topic, number).name for topic, count in in_use for number in range(count)}
@@ -201,7 +204,7 @@ def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[
     known |= {file(store).name for file in names.SHARED_FILES}
     for path in shared:
         if path.name not in known and not _TEMPORARY.fullmatch(path.name) and path.exists():
-            yield Finding(NOTE, "shared", f"{path} belongs to no topic or group", f"rm {shlex.quote(str(path))}")
+            yield Finding(NOTE, "shared", f"{path} does not belong to any topic or group", f"rm {shlex.quote(str(path))}")
     yield from _left_over(store)
 
 
@@ -212,16 +215,16 @@ def _left_over(store: Path) -> Iterator[Finding]:
             match = _TEMPORARY.fullmatch(name)
             path = Path(by_name(parent), name)
             if match is not None and not (match[1] and Path("/proc", match[1]).exists()) and Path(parent, name).exists():
-                text = f"{path} was left by a process that died while it wrote it"
+                text = f"{path} was left by a process that died while writing it"
                 yield Finding(NOTE, "temporary files", text, f"rm {shlex.quote(str(path))}")
         if any(name.endswith((names.CLEANED_SUFFIX, names.SWAP_SUFFIX)) for name in found) and not _is_maintained(store):
-            text = f"a process that compacted {by_name(parent)} died: the next round of housekeeping ends what it began"
+            text = f"a process died while compacting {by_name(parent)}: the next round of housekeeping completes its work"
             yield Finding(NOTE, "temporary files", text, "eventlog maintain")
     removed = store / "removed"
     cut_off = (path for path in removed.rglob("*") if not path.parent.name.endswith(names.DELETED_SUFFIX))
     kept = sum(files.size_of(path) for path in cut_off if path.is_file())
     if kept:
-        text = f"{kept} bytes that recovery or repair has cut off are kept in {removed}: delete them once nobody needs them"
+        text = f"{kept} bytes that recovery or repair cut off are kept in {removed}: delete them once they are not needed"
         yield Finding(NOTE, "removed", text, f"rm -r {shlex.quote(str(removed))}")
 
 
@@ -241,27 +244,33 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
         yield from _missing(partition)
     for holder in head.mutex_holders:
         if _state_of(holder) in ("T", "t"):
-            text = f"process {holder} is stopped while it holds a mutex: appends of others time out until it goes on or ends"
+            text = (
+                f"process {holder} is stopped while it holds a mutex: appends of other processes time out until it "
+                "continues or ends"
+            )
             yield Finding(ERROR, partition.name, text, f"kill -CONT {holder}")
     if partition.number in partition.topic.repairs:
-        text = "a repair of it was begun and has not come to its end: do it again"
+        text = "its repair was interrupted: repeat it"
         yield Finding(WARNING, partition.name, text, f"eventlog repair {partition.name} --execute")
     if not is_told(partition.store, partition.topic.name, partition.number, partition.topic.settings()):
-        text = "its users go by older settings of the topic: the process that altered it did not come to tell them"
+        text = (
+            "the processes using it still apply older settings of the topic: the process that altered it died before it "
+            "told them"
+        )
         yield Finding(WARNING, partition.name, text, "eventlog maintain")
     wrong = wrong_indexes(partition.directory)
     if wrong:
-        text = f"{len(wrong)} index files are missing or torn, such as {wrong[0].name}: reads are right, but slow"
+        text = f"{len(wrong)} index files are missing or torn, such as {wrong[0].name}: reads are correct, but slow"
         yield Finding(WARNING, partition.name, text, f"eventlog repair {partition.name} --execute")
     latest = latest_timestamp(partition.directory)
     if latest is not None and latest > now_ms() + _FUTURE_MS:
         ahead = (latest - now_ms()) // 3_600_000
-        text = f"it has a record with a timestamp {ahead} hours from now: searches by time and retention.ms go by it"
+        text = f"it has a record with a timestamp {ahead} hours from now: searches by time and retention.ms use it"
         yield Finding(WARNING, partition.name, text)
     offsets = read_partition_offsets(partition.store, partition.topic.name, partition.number)
     if offsets is not None and offsets.durable_offset < offsets.end_offset and _is_long_unflushed(partition):
         count = offsets.end_offset - offsets.durable_offset
-        text = f"the last {count} records have been on no disk for more than a minute: a power cut would lose them"
+        text = f"the last {count} records have not reached the disk for more than a minute: a power cut would lose them"
         yield Finding(WARNING, partition.name, text, "open the store with fsync='interval', or call log.flush()")
     if deep:
         yield from _deep(partition, None if offsets is None else offsets.end_offset)
@@ -270,7 +279,7 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
 def _health(partition: _Partition, head: HeadHealth) -> Iterator[Finding]:
     if head.poison and head.poison != DAMAGED:
         text = (
-            f"a write or fsync failed ({os.strerror(head.poison)}): it takes no appends until every process has closed it "
+            f"a write or fsync failed ({os.strerror(head.poison)}): it refuses appends until every process has closed it "
             "and one opens it again"
         )
         yield Finding(ERROR, partition.name, text)
@@ -278,17 +287,20 @@ def _health(partition: _Partition, head: HeadHealth) -> Iterator[Finding]:
         return
     report = would_recover(partition.directory, head, partition.topic.settings().number("index.interval.bytes"))
     if report is None:
-        yield Finding(WARNING, partition.name, f"{partition.directory} has no segment: whoever opens it makes an empty one")
+        yield Finding(WARNING, partition.name, f"{partition.directory} has no segment: opening it creates an empty one")
     elif report.damage is not None:
         damage, is_known = report.damage, head.poison == DAMAGED
         is_foreign = isinstance(damage, UnsupportedFormatError)
         what = "unreadable" if is_foreign else "damaged"
-        begin = f"it is {what}" if is_known else f"whoever opens it will find it {what}"
-        rest = f"what stands before offset {damage.offset} can be read, appends fail"
+        begin = f"it is {what}" if is_known else f"the next process that opens it will find it {what}"
+        rest = f"records before offset {damage.offset} can be read, appends fail"
         text = f"{begin}: {damage.path.name}, byte {damage.position}: {damage.reason}; {rest}"
         yield Finding(ERROR, partition.name, text, None if is_foreign else damage.command)
     elif report.outcome == "truncated":
-        text = f"whoever opens it will cut off a torn tail of {report.truncated_bytes} bytes, and keep them in removed/"
+        text = (
+            f"the next process that opens it will cut off a torn tail of {report.truncated_bytes} bytes and keep it in "
+            "removed/"
+        )
         yield Finding(WARNING, partition.name, text)
 
 

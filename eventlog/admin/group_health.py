@@ -42,7 +42,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         if stored.offset > ends.end_offset:
             text = (
                 f"it has committed {stored.offset} of {where}, which ends at {ends.end_offset}: the log has lost records, "
-                "as a copy that came over short has, and the group would skip new ones"
+                "as after an incomplete copy, and the group would skip new ones"
             )
             yield "error", text, f"eventlog groups reset {name} --topic {partition.topic} --to latest --execute"
         elif 0 <= stored.offset < ends.start_offset:
@@ -50,7 +50,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
             yield "warning", text, None
         lag += last.lag(*partition, position, ends)
     if not alive and lag >= _LAG_WITHOUT_MEMBERS:
-        yield "warning", f"it has no members, and {lag} records are waiting for it", f"eventlog groups describe {name}"
+        yield "warning", f"it has no members, and {lag} records are waiting", f"eventlog groups describe {name}"
 
 
 def _hanging(store: Path, state: GroupState, alive: list[Member]) -> Iterator[_Found]:

@@ -106,7 +106,10 @@ def read_manifest(backup: Path) -> Manifest:
     if content.pop("crc32c", None) != _checksum(content):
         raise BackupError(f"{file} is damaged: its checksum does not match; use another backup")
     if not content.get("complete"):
-        raise BackupError(f"{backup} is incomplete: it is being taken, or was interrupted; then delete it, and take another")
+        raise BackupError(
+            f"{backup} is incomplete: either it is still being taken, or it was interrupted; if so, delete it and take "
+            "another"
+        )
     try:
         partitions = tuple(
             _checked(BackupPartition(**{**each, "files": tuple(_checked(BackupFile(**file)) for file in each["files"])}))
@@ -115,7 +118,7 @@ def read_manifest(backup: Path) -> Manifest:
         catalog = _checked(BackupFile(**content["catalog"]))
         found = _checked(Manifest(content["created_ms"], content["source"], catalog, partitions))
     except (KeyError, TypeError) as error:
-        raise BackupError(f"{file} is no manifest of this version: {error!r}") from error
+        raise BackupError(f"{file} is not a manifest of this version: {error!r}") from error
     _refuse_paths_outside(file, found)
     return found
 
@@ -124,7 +127,7 @@ def _checked(item: _Item) -> _Item:
     """The item, whose fields are of the types that they are to have. Raises `TypeError`."""
     for name, kind in _TYPES.items():
         if type(getattr(item, name, kind())) is not kind:
-            raise TypeError(f"{name} is no {kind.__name__}")
+            raise TypeError(f"{name} is not of type {kind.__name__}")
     return item
 
 
@@ -133,9 +136,9 @@ def _content(backup: Path, file: Path) -> dict[str, Any]:
         data = file.read_bytes()
         content = json.loads(data)
     except FileNotFoundError:
-        raise BackupError(f"{backup} is no backup: it has no {file.name}") from None
+        raise BackupError(f"{backup} is not a backup: it has no {file.name}") from None
     except NotADirectoryError:
-        raise BackupError(f"{backup} is a file; a backup is a directory") from None
+        raise BackupError(f"{backup} is a file, but a backup is a directory") from None
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -18,9 +18,9 @@ def check_new_directory(path: Path) -> None:
     """Raise `BackupError` unless there is nothing at `path`, or an empty directory."""
     if path.is_dir():
         if any(name not in _OF_THE_FILE_SYSTEM for name in os.listdir(path)):
-            raise BackupError(f"{path} holds files already: choose a new or an empty directory")
+            raise BackupError(f"{path} already contains files: choose a new or empty directory")
     elif files.is_there(path) or path.is_symlink():
-        raise BackupError(f"{path} is a file: choose a new or an empty directory")
+        raise BackupError(f"{path} is a file: choose a new or empty directory")
 
 
 @contextmanager

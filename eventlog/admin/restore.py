@@ -39,7 +39,7 @@ def restore(backup: str | os.PathLike[str], destination: str | os.PathLike[str])
         check_new_directory(target)
         manifest = read_manifest(source)
         if target == source or source in target.parents:
-            raise BackupError(f"{target} lies inside the backup: choose a directory outside of it")
+            raise BackupError(f"{target} is inside the backup: choose a directory outside it")
         _check_room(target, manifest)
         problems = [problem for report in verify_files(source, manifest) for problem in report.problems]
         if problems:
@@ -76,7 +76,7 @@ def _fill(source: Path, target: Path, manifest: Manifest) -> None:
     for file in manifest.files():
         copied = copy_file(source / file.path, target / file.path)
         if (copied.size_bytes, copied.crc32c) != (file.size_bytes, file.crc32c):
-            raise BackupError(f"{source / file.path} changed while it was restored: nothing was restored")
+            raise BackupError(f"{source / file.path} changed during the restore: nothing was restored")
     sync_files(target / file.path for file in manifest.files())
     for directory in parents:
         files.sync_directory(directory)

@@ -54,7 +54,7 @@ def _check_file(report: VerifyReport, backup: Path, file: BackupFile) -> None:
         place = min(size_bytes, file.size_bytes)
         report.problems.append(Problem(path, place, f"it has {size_bytes} bytes, but {file.size_bytes} were backed up"))
     elif crc32c != file.crc32c:
-        report.problems.append(Problem(path, 0, "its bytes are not those that were backed up: the CRC32C does not match"))
+        report.problems.append(Problem(path, 0, "its content differs from what was backed up: the CRC32C does not match"))
 
 
 def _check_committed(report: VerifyReport, backup: Path, manifest: Manifest) -> None:

@@ -46,7 +46,7 @@ class AsyncConsumer:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if self._is_busy:
-            raise ConcurrentUseError(f"{self._consumer!r} is in use by another task: give each task a consumer of its own")
+            raise ConcurrentUseError(f"{self._consumer!r} is in use by another task: give each task its own consumer")
         self._is_busy = True
         try:
             yield

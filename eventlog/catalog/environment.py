@@ -58,7 +58,7 @@ def _failures_told(directory: Path, what: str, kind: type[EventLogError] = Event
 
 def _told(directory: Path, what: str, error: lmdb.Error, kind: type[EventLogError] = EventLogError) -> EventLogError:
     if isinstance(error, lmdb.MapFullError):
-        return DiskFullError(f"{what}: this process may have no more address space for it (ulimit -v); nothing was changed")
+        return DiskFullError(f"{what}: this process has reached its limit on address space (ulimit -v); nothing was changed")
     return (DiskFullError if _is_full(directory, error) else kind)(f"{what}: {error}")
 
 

@@ -160,7 +160,7 @@ class SharedEnvironment:
         if self._is_open_for(read_only):
             return
         if not self.alone(functools.partial(self._reopen_unless_open, open_anew, read_only)):
-            raise EventLogError("the catalog is in use by another thread of this process: try again once it has been read")
+            raise EventLogError("the catalog is in use by another thread of this process: try again when that thread is done")
 
     def _is_open_for(self, read_only: bool) -> bool:
         return self.opened is not None and (read_only or not self.opened.is_read_only)

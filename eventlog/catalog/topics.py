@@ -95,9 +95,9 @@ class TopicCatalog:
             number = int(transaction.id())
             topic = TopicDescription(name, partitions, config.given, now_ms(), decided_by=number, added=((0, number),))
             if transaction.get(name.encode(), db=self._environment.database(_DELETED)) is not None:
-                raise TopicExistsError(f"topic {name!r} is being deleted: 'eventlog maintain' finishes that")
+                raise TopicExistsError(f"topic {name!r} is still being deleted: 'eventlog maintain' completes the deletion")
             if not transaction.put(name.encode(), _encode(topic), overwrite=False):
-                raise TopicExistsError(f"topic {name!r} exists already")
+                raise TopicExistsError(f"topic {name!r} already exists")
         return topic
 
     def alter(self, name: str, partitions: int | None, config: Mapping[str, Setting | None]) -> TopicDescription:

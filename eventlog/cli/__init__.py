@@ -32,20 +32,20 @@ _COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell a
 COMMANDS = {
     "backup": "Take a backup of the store while others use it.",
     "bench": "Measure how fast eventlog is on this machine.",
-    "completion": "Print the script that lets SHELL complete eventlog's words.",
+    "completion": "Print the script that teaches SHELL to complete eventlog commands.",
     "consume": "Print the records of TOPIC, one partition after the other.",
     "delete-records": "Delete the records of TOPIC before an offset or a time.",
-    "doctor": "Look the store over, and say what is wrong and which command helps.",
+    "doctor": "Check the store, and say what is wrong and which command helps.",
     "dump": "Show the batches or index entries in a partition's files.",
-    "grep": "Print the records of TOPIC that hold PATTERN, a regular expression.",
+    "grep": "Print the records of TOPIC that match PATTERN, a regular expression.",
     "groups": "List, describe, move, export and delete consumer groups.",
     "maintain": "Delete what retention no longer keeps, and compact.",
     "metrics": "Print the store's metrics in Prometheus' text format.",
     "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",
     "produce": "Append the records in FILE, or standard input, to TOPIC.",
-    "repair": "Show what a repair of a partition would drop, or do it.",
-    "restore": "Make a store of a backup.",
-    "top": "Show what topics and groups do, again and again, until q or Ctrl-C.",
+    "repair": "Show what repairing a partition would drop, or repair it.",
+    "restore": "Create a store from a backup.",
+    "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
     "verify": "Check every batch and index of TOPIC, or of all topics.",
 }
@@ -96,7 +96,7 @@ class _EventLogGroup(click.Group):
     metavar="DIR",
     envvar="EVENTLOG_STORE",
     show_envvar=True,
-    help="Directory of the store. Stands before the command.",
+    help="Directory of the store. Goes before the command.",
 )
 @click.version_option(package_name="eventlog", message="%(prog)s %(version)s")
 def group(store: str | None) -> None:
@@ -142,9 +142,9 @@ def _usage_text(error: click.UsageError) -> str:
     command = error.ctx.command_path if error.ctx is not None else "eventlog"
     text = error.format_message().rstrip(".")
     if isinstance(error, click.NoSuchOption) and error.option_name == "--store":
-        text = "--store stands before the command, as in 'eventlog --store DIR COMMAND'"
+        text = "--store goes before the command, as in 'eventlog --store DIR COMMAND'"
     if isinstance(error, click.NoSuchOption) and error.option_name == "--json" and command == "eventlog":
-        text = "--json stands behind the command, as in 'eventlog topics list --json'"
+        text = "--json goes after the command, as in 'eventlog topics list --json'"
     return f"{text} (see '{command} --help')"
 
 

@@ -17,13 +17,13 @@ def counted(number: int, noun: str) -> str:
 
 @click.command()
 @click.argument("destination", metavar="DEST")
-@click.option("--copy", is_flag=True, help="Copy everything: the backup shares no files with the store.")
+@click.option("--copy", is_flag=True, help="Copy everything, so that the backup shares no files with the store.")
 @output.json_option
 def backup(destination: str, copy: bool, as_json: bool) -> None:
     """Take a backup of the store while others use it.
 
-    DEST is a new or an empty directory. Sealed segments are hard links to the store's where the file system has
-    them, which takes no space; the rest is copied. The catalog with groups and offsets is part of it.
+    DEST is a new or empty directory. Sealed segments become hard links to the store's files where the file system
+    supports them, which takes no space; the rest is copied. The catalog with groups and offsets is included.
 
     \b
     Example:

@@ -28,7 +28,7 @@ Rates = dict[tuple[str, str], list[float]]
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False),
     default=".",
-    help="Write here, on the disk that is to be measured. Default: the current directory.",
+    help="Write here, on the disk to be measured. Default: the current directory.",
 )
 @click.option(
     "--seconds", type=click.FloatRange(0.01, 600), default=5.0, show_default=True, help="About how long to measure."
@@ -40,9 +40,9 @@ Rates = dict[tuple[str, str], list[float]]
 def bench(directory: str, seconds: float, value_bytes: int, as_json: bool) -> None:
     """Measure how fast eventlog is on this machine.
 
-    Beside it, in the same rounds, as many bytes in a bare file, and rows in SQLite, at the same durability: what was
-    written survives its process, or, where the table says disk, a power cut. Everything is written to a new directory,
-    which is deleted at the end; no store is needed.
+    Compares it, in the same rounds and at the same durability, with a bare file of as many bytes and with rows in
+    SQLite. What was written survives its process or, where the table says disk, a power cut. Everything is written to a
+    new directory, which is deleted at the end; no store is needed.
 
     \b
     Example:

@@ -22,9 +22,9 @@ _TAKES_NEW_NAMES = ("create",)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @output.json_option
 def completion(shell: str, as_json: bool) -> None:
-    """Print the script that lets SHELL complete eventlog's words.
+    """Print the script that teaches SHELL to complete eventlog commands.
 
-    Topics and groups are those of the store that --store or EVENTLOG_STORE names.
+    Topics and groups are completed from the store that --store or EVENTLOG_STORE names.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def completion(shell: str, as_json: bool) -> None:
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.ClickException(f"this version of click knows no completion for {shell}: install a newer one")
+        raise click.ClickException(f"this version of click does not support completion for {shell}: install a newer one")
     # Not that of the subclass, which runs bash to see its version.
     script = ShellComplete.source(kind(click.get_current_context().find_root().command, {}, "eventlog", VARIABLE))
     if as_json:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def consume(topic: str, group: str | None, is_following: bool, **options: Any) -> None:
     """Print the records of TOPIC, one partition after the other.
 
-    Ends at the records that stood last when it began, or with --follow never: Ctrl-C ends it with status 130.
+    Stops at the records that were last when it began. With --follow it never stops; Ctrl-C ends it with status 130.
 
-    With --group several terminals share the partitions, each goes on where the group has come to, and what was
-    printed or not selected is committed. --from then says where a group begins that has committed nothing.
+    With --group, several terminals share the partitions. Each continues from the group's committed offsets, and commits
+    what was printed or not selected. --from then says where a group begins that has committed nothing.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
     """
     selection = Selection(**options)
     if is_following and (selection.stop is not None or selection.is_count):
-        raise click.UsageError(f"--follow does not go with {'--count' if selection.is_count else '--to'}: it has no end")
+        raise click.UsageError(f"--follow cannot be combined with {'--count' if selection.is_count else '--to'}: it never ends")
     if group is not None:
         check_goes_with_group(selection)
     with open_store() as log:

@@ -20,15 +20,15 @@ from eventlog.cli.store import execute_option, open_partitions, open_store
     metavar="latest|OFFSET|TIME",
     type=start_type,
     required=True,
-    help="The first record that stays. A bare number is an offset; a TIME is UTC unless it names a zone.",
+    help="The first record to keep. A bare number is an offset; a TIME is UTC unless it names a zone.",
 )
 @execute_option
 @output.json_option
 def delete_records(topic: str, partition: int | None, before: Start, is_executed: bool, as_json: bool) -> None:
     """Delete the records of TOPIC before an offset or a time.
 
-    Shows what would be deleted; with --execute it is. The files go as soon as nothing else
-    stands in them. Consumers that had not come so far go on by their auto_offset_reset.
+    Shows what would be deleted; --execute deletes it. A file is removed once it holds no other
+    records. Consumers that had not come that far continue by their auto_offset_reset.
 
     \b
     Example:
@@ -56,4 +56,4 @@ def delete_records(topic: str, partition: int | None, before: Start, is_executed
     table = [(row["partition"], row["start_offset"], row["before"], row["records"]) for row in rows]
     output.write_table(["PARTITION", "START", "NEW START", "DELETED"], table)
     if not is_executed:
-        output.write_line("nothing was deleted: --execute does it")
+        output.write_line("nothing was deleted: use --execute to do it")

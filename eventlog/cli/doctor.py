@@ -20,13 +20,13 @@ _INDENT = "  "
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Verify every byte, too.")
+@click.option("--deep", is_flag=True, help="Also verify every byte.")
 @output.json_option
 def doctor(deep: bool, as_json: bool) -> None:
-    """Look the store over, and say what is wrong and which command helps.
+    """Check the store, and say what is wrong and which command helps.
 
-    Works while others use the store, and where it cannot be opened. Nothing is repaired. Exit status 1 if there are
-    errors; warnings and notes do not count.
+    Works while other processes use the store, and even if it cannot be opened. Repairs nothing. The exit status is 1 if
+    there are errors; warnings and notes do not count.
 
     \b
     Example:

@@ -46,17 +46,17 @@ class _View:
 
 @click.command()
 @click.argument("target", metavar="FILE|TOPIC/PARTITION")
-@click.option("--records", "with_records", is_flag=True, help="Show the records in each batch, too.")
+@click.option("--records", "with_records", is_flag=True, help="Also show the records in each batch.")
 @click.option("--index", "kind", flag_value=".index", help="Show a partition's index entries instead of its batches.")
 @click.option("--time-index", "kind", flag_value=".timeindex", help="Show a partition's time index entries instead.")
 @click.option("--epochs", "kind", flag_value=_EPOCHS, help="Show a partition's leader epochs instead.")
-@click.option("--check", "is_checked", is_flag=True, help="Look for the batch that each index entry names.")
+@click.option("--check", "is_checked", is_flag=True, help="Check that each index entry points at a batch.")
 @click.option(
     "--from",
     "first_offset",
     type=click.IntRange(0, OFFSET_MAX),
     metavar="OFFSET",
-    help="Begin at the batch or entry with this offset, or the next.",
+    help="Begin at the batch or entry with this offset, or at the next one.",
 )
 @click.option("--max", "count_max", type=click.IntRange(min=0), metavar="N", help="Stop after this many batches or entries.")
 @output.json_option
@@ -72,7 +72,7 @@ def dump(
     """Show the batches or index entries in a partition's files.
 
     A .log file holds batches of records; an .index and a .timeindex file hold entries, and leader-epoch-checkpoint
-    the leader epochs. A FILE needs no store. TOPIC/PARTITION shows all files of a kind of a partition of the store.
+    the leader epochs. A FILE needs no store. TOPIC/PARTITION shows all files of one kind of a partition.
 
     \b
     Example:
@@ -82,12 +82,12 @@ def dump(
     """
     is_file = os.path.lexists(target)
     if is_file and kind is not None:
-        raise click.UsageError("--index, --time-index and --epochs are for TOPIC/PARTITION: name the file that is meant")
+        raise click.UsageError("--index, --time-index and --epochs need TOPIC/PARTITION: to see one file, name it")
     kind = _kind_of(Path(target)) if is_file else kind or ".log"
     if with_records and kind != ".log":
-        raise click.UsageError("--records is for .log files")
+        raise click.UsageError("--records works on .log files only")
     if is_checked and kind not in (".index", ".timeindex"):
-        raise click.UsageError("--check is for index entries; the checksums of batches are always checked")
+        raise click.UsageError("--check works on index entries only; the checksums of batches are always checked")
     rest = sys.maxsize if count_max is None else count_max
     view = _View(kind, with_records, is_checked, as_json, first_offset or 0, rest)
     if is_file:
@@ -95,7 +95,7 @@ def dump(
         return
     partition = re.fullmatch(r"([^/]+)/([0-9]{1,9})", target)
     if partition is None:
-        raise click.ClickException(f"{target}: no such file, and not TOPIC/PARTITION")
+        raise click.ClickException(f"{target}: no such file, nor is it TOPIC/PARTITION")
     with open_store() as log:
         _dump_partition(log.partition(partition[1], int(partition[2])), view, first_offset)
 
@@ -108,7 +108,7 @@ def _kind_of(path: Path) -> str:
         return path.suffix
     if path.name == _EPOCHS:
         return _EPOCHS
-    hint = f"; copy it to {path.stem} to see what is in it" if path.suffix in _DISCARDED else ""
+    hint = f"; to see its content, copy it to {path.stem}" if path.suffix in _DISCARDED else ""
     raise click.UsageError(f"{path} is not a .log, .index or .timeindex file, nor {_EPOCHS}{hint}")
 
 
@@ -273,7 +273,9 @@ def _dump_entries(path: Path, view: _View) -> None:
         wrong += is_right is False
         _write_entry(path, entry, view, is_right)
     if wrong:
-        raise click.ClickException(f"{path}: {wrong} of the entries name no batch; reading is slower without them, but right")
+        raise click.ClickException(
+            f"{path}: {wrong} of the entries do not point at a batch; reading without them is slower, but correct"
+        )
 
 
 def _write_entry(path: Path, entry: IndexEntry | TimeIndexEntry, view: _View, is_right: bool | None) -> None:
@@ -285,7 +287,7 @@ def _write_entry(path: Path, entry: IndexEntry | TimeIndexEntry, view: _View, is
         output.write_json({"type": kind, "path": os.fspath(path), **entry._asdict(), **checked})
         return
     where = f"{entry.position:>10}" if isinstance(entry, IndexEntry) else output.time_text(entry.timestamp)
-    output.write_line(f"{entry.offset:>20}  {where}" + ("  NAMES NO BATCH" if is_right is False else ""))
+    output.write_line(f"{entry.offset:>20}  {where}" + ("  POINTS AT NO BATCH" if is_right is False else ""))
 
 
 def _dump_epochs(path: Path, view: _View) -> None:

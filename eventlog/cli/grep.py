@@ -29,11 +29,11 @@ STATUS_NOTHING_FOUND = 3
     multiple=True,
     default=["value"],
     show_default=True,
-    help="Where to look; may be repeated. In headers: in names and in values.",
+    help="Where to search; may be repeated. Headers: names and values.",
 )
 @click.option("--fixed", "is_fixed", is_flag=True, help="PATTERN is the text itself, not a regular expression.")
-@click.option("--ignore-case", is_flag=True, help="Take ASCII letters for the same in upper and lower case.")
-@click.option("--invert", is_flag=True, help="The records that do not hold PATTERN.")
+@click.option("--ignore-case", is_flag=True, help="Ignore the case of ASCII letters.")
+@click.option("--invert", is_flag=True, help="Print the records that do not match PATTERN.")
 @reading_options
 def grep(
     pattern: str,
@@ -44,10 +44,10 @@ def grep(
     invert: bool,
     **options: Any,
 ) -> None:
-    """Print the records of TOPIC that hold PATTERN, a regular expression.
+    """Print the records of TOPIC that match PATTERN, a regular expression.
 
-    It is an expression of Python's re module, and matches bytes. What cannot hold it is not decoded, so this is
-    faster than to consume everything and to search in that. The status is 3 if nothing was found.
+    The syntax is that of Python's re module; it matches bytes. Records that cannot match are not decoded, so this is
+    faster than consuming everything and searching the output. The exit status is 3 if nothing was found.
 
     \b
     Example:
@@ -89,5 +89,5 @@ def _compiled(pattern: str, *, is_fixed: bool, ignore_case: bool) -> bytes | re.
     try:
         return re.compile(text, re.IGNORECASE if ignore_case else 0)
     except (re.error, RecursionError, OverflowError) as error:
-        hint = "--fixed looks for the text as it is"
-        raise click.BadParameter(f"no regular expression: {error}; {hint}", param_hint="'PATTERN'") from None
+        hint = "--fixed searches for the text as it is"
+        raise click.BadParameter(f"not a regular expression: {error}; {hint}", param_hint="'PATTERN'") from None

@@ -35,7 +35,7 @@ def groups() -> None:
 def list_groups(as_json: bool) -> None:
     """List the groups.
 
-    MEMBERS are those alive, PARTITIONS those with a committed offset, and LAG is how many records stand behind these.
+    MEMBERS counts live members, PARTITIONS those with a committed offset, and LAG the records after these offsets.
 
     \b
     Example:
@@ -65,12 +65,12 @@ def _group_object(description: GroupDescription) -> dict[str, Any]:
 @click.argument("group")
 @output.json_option
 def describe_group(group: str, as_json: bool) -> None:
-    """Show the partitions of GROUP: how far each is, and which member has it.
+    """Show each partition of GROUP: how far it is, and which member owns it.
 
-    COMMITTED is the offset that the group goes on from, END the one that the next record
-    gets. LAG counts the records between them, BYTES is their size, AGE that of the oldest,
-    and CATCH UP is when they will be done at the rates of the last minute. "-" is unknown, or
-    no member has the partition. A member without partitions has a line of its own.
+    COMMITTED is the offset from which the group continues, END the offset of the next record.
+    LAG counts the records between them, BYTES is their size, AGE the age of the oldest one,
+    and CATCH UP the time until the lag is gone at the rates of the last minute. "-" means
+    unknown, or that no member owns the partition. A member without partitions has its own line.
 
     \b
     Example:
@@ -140,9 +140,9 @@ def _member_fields(member: GroupMember | None) -> dict[str, Any]:
 def delete_group(group: str, is_executed: bool, as_json: bool) -> None:
     """Delete GROUP with its committed offsets.
 
-    Shows the offsets that would be lost; with --execute they are, and 'groups import' brings them back only from
-    what 'groups export' has saved. Refused while the group has live members, or keeps partitions for static ones that
-    are away.
+    Shows the offsets that would be lost; --execute deletes them. 'groups import' can restore them only from a file that
+    'groups export' has written. Refused while the group has live members, or reserves partitions for absent static
+    members.
 
     \b
     Example:
@@ -163,9 +163,9 @@ def delete_group(group: str, is_executed: bool, as_json: bool) -> None:
         output.write_table(("TOPIC", "PARTITION", "COMMITTED"), rows)
     output.write_line(f"{'deleted' if is_executed else 'would delete'} group {group}")
     if members and not is_executed:
-        output.write_line(f"nothing was deleted: first let its members leave, {members} so far have not")
+        output.write_line(f"nothing was deleted: first let its members leave; {members} have not")
     elif not is_executed:
-        output.write_line("nothing was deleted: --execute does it")
+        output.write_line("nothing was deleted: use --execute to do it")
 
 
 @groups.command("export")

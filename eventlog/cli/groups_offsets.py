@@ -43,10 +43,10 @@ def _write_changes(
 @execute_option
 @output.json_option
 def import_group(group: str, file: str, is_executed: bool, as_json: bool) -> None:
-    """Give GROUP the offsets in FILE, which 'groups export' printed.
+    """Give GROUP the offsets in FILE, as printed by 'groups export'.
 
-    The group is made if there is none. Shows each offset before and after; with --execute it
-    is done, and a running group is fenced as by a reset. FILE may be - for standard input.
+    Creates the group if it does not exist. Shows each offset before and after; --execute
+    applies the change. A running group is fenced as by a reset. FILE may be - for standard input.
 
     \b
     Example:
@@ -65,8 +65,8 @@ def import_group(group: str, file: str, is_executed: bool, as_json: bool) -> Non
 def copy_group(source: str, target: str, is_executed: bool, as_json: bool) -> None:
     """Give group TO the committed offsets of group FROM.
 
-    TO is made if there is none. Shows each offset before and after; with --execute it is
-    done, and a running group is fenced as by a reset.
+    Creates TO if it does not exist. Shows each offset before and after; --execute applies the
+    change. A running group is fenced as by a reset.
 
     \b
     Example:
@@ -75,7 +75,7 @@ def copy_group(source: str, target: str, is_executed: bool, as_json: bool) -> No
     with open_store() as log:
         committed = log.group(source).committed()
         if not committed:
-            raise InvalidArgumentError(f"group {source!r} has committed nothing: there is nothing to copy")
+            raise InvalidArgumentError(f"group {source!r} has committed nothing, so there is nothing to copy")
         _set_offsets(log, target, committed, is_executed, as_json)
 
 
@@ -100,10 +100,10 @@ def _set_offsets(
 @execute_option
 @output.json_option
 def delete_offsets(group: str, topics: Sequence[str], is_executed: bool, as_json: bool) -> None:
-    """Delete the offsets GROUP has committed in a topic.
+    """Delete the offsets that GROUP has committed in a topic.
 
-    Refused for partitions that a live member is to have. Shows what would go; with --execute
-    it does.
+    Refused for partitions assigned to a live member. Shows what would be deleted; --execute
+    deletes it.
 
     \b
     Example:
@@ -123,10 +123,10 @@ def delete_offsets(group: str, topics: Sequence[str], is_executed: bool, as_json
 @execute_option
 @output.json_option
 def undo_reset(group: str, is_executed: bool, as_json: bool) -> None:
-    """Give GROUP back the offsets that the last reset took away.
+    """Restore the offsets that GROUP had before its last reset.
 
-    A reset, an import, a copy or a deletion of offsets; a second undo undoes the first. Shows
-    each offset before and after; with --execute it is done.
+    An import, a copy and a deletion of offsets count as resets; a second undo undoes the first.
+    Shows each offset before and after; --execute applies the change.
 
     \b
     Example:
@@ -146,10 +146,10 @@ def undo_reset(group: str, is_executed: bool, as_json: bool) -> None:
 )
 @output.json_option
 def group_history(group: str, entries: int, as_json: bool) -> None:
-    """Show what became of GROUP's offsets, and who did it.
+    """Show how GROUP's offsets changed, and who changed them.
 
-    Commits are noted as they reach the disk, about once a second; MEMBER owned the
-    partition. PROCESS and HOST are of whoever stored it. The newest stand last.
+    Commits are recorded when they reach the disk, about once a second. MEMBER owned the
+    partition; PROCESS and HOST stored the change. The newest are last.
 
     \b
     Example:

@@ -29,10 +29,10 @@ _HEADERS = ("TOPIC", "PARTITION", "BEFORE", "AFTER", "STATE")
     "--shift",
     metavar="N",
     type=click.IntRange(-OFFSET_MAX, OFFSET_MAX),
-    help="Move by N records, back if negative; at most to an end.",
+    help="Move by N records, back if negative; stops at the start or the end.",
 )
 @click.option("--from-file", metavar="FILE", type=click.File("rb"), help="Offsets that 'groups export' printed.")
-@click.option("--execute", is_flag=True, help="Do it. Without this it is only shown.")
+@click.option("--execute", is_flag=True, help="Apply the change. Without this, it is only shown.")
 @output.json_option
 def reset_group(
     group: str,
@@ -46,9 +46,9 @@ def reset_group(
 ) -> None:
     """Move GROUP to other offsets, forward or back.
 
-    Shows each offset before and after, and changes nothing without --execute. A running group is fenced: its members go on
-    from the new offsets, and what they had in hand can not be committed any more. TIME is 2026-11-01T10:00 or '2 hours ago',
-    and means the first record that is as late.
+    Shows each offset before and after, and changes nothing without --execute. A running group is fenced: its members
+    continue from the new offsets and can no longer commit what they had in hand. TIME is 2026-11-01T10:00 or
+    '2 hours ago', and means the first record at or after it.
 
     \b
     Example:
@@ -81,13 +81,13 @@ def _wanted(
 ) -> dict[TopicPartition, int]:
     """The new offset of each partition. Raises click.UsageError unless the options say which partitions, and where to."""
     if (to is not None) + (shift is not None) + (from_file is not None) != 1:
-        raise click.UsageError("say where to, by exactly one of --to, --shift and --from-file")
+        raise click.UsageError("say where to move, with exactly one of --to, --shift and --from-file")
     if from_file is not None:
         if topics or all_topics:
-            raise click.UsageError("--topic and --all-topics do not go with --from-file, which names the partitions")
+            raise click.UsageError("--topic and --all-topics cannot be combined with --from-file, which names the partitions")
         return read_offsets(from_file, group.name)
     if bool(topics) == all_topics:
-        raise click.UsageError("say which partitions, by either --topic or --all-topics")
+        raise click.UsageError("say which partitions, with either --topic or --all-topics")
     committed = group.committed()
     places = list(committed) if all_topics else [place for text in topics for place in places_of(log, text)]
     if shift is None:
@@ -111,7 +111,7 @@ def places_of(log: EventLog, text: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in range(log.topic(topic).partitions)]
     words = numbers.split(",")
     if not all(word.isascii() and word.isdecimal() and len(word) < 10 for word in words):
-        raise click.UsageError(f"--topic {text!r} is not TOPIC or TOPIC:N,N with numbers of partitions")
+        raise click.UsageError(f"--topic {text!r} is not TOPIC, or TOPIC:N,N with partition numbers")
     return [TopicPartition(topic, int(word)) for word in words]
 
 
@@ -123,10 +123,10 @@ def read_offsets(file: IO[bytes], group: str) -> dict[TopicPartition, int]:
             continue
         place, offset = _parse_line(line, f"{file.name}, line {number}")
         if place in offsets:
-            raise InvalidArgumentError(f"{file.name}, line {number}: {place} stands there twice")
+            raise InvalidArgumentError(f"{file.name}, line {number}: {place} occurs twice")
         offsets[place] = offset
     if not offsets:
-        raise InvalidArgumentError(f"{file.name} has no offsets: group {group!r} stays where it is")
+        raise InvalidArgumentError(f"{file.name} contains no offsets: group {group!r} was not changed")
     return offsets
 
 

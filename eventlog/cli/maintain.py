@@ -19,20 +19,20 @@ _HEADERS = (
 
 
 @click.command()
-@click.option("--every", "seconds", type=click.IntRange(min=1), metavar="SECONDS", help="Do it again and again, until Ctrl-C.")
-@click.option("--compact-all", is_flag=True, help="Compact also what is hardly worth it.")
-@click.option("--dry-run", is_flag=True, help="Show what would go, and why; change nothing.")
+@click.option("--every", "seconds", type=click.IntRange(min=1), metavar="SECONDS", help="Repeat until Ctrl-C.")
+@click.option("--compact-all", is_flag=True, help="Also compact what is hardly worth it.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and why; change nothing.")
 @output.json_option
 def maintain(seconds: int | None, compact_all: bool, dry_run: bool, as_json: bool) -> None:
     """Delete what retention no longer keeps, and compact.
 
-    Segments go by retention.ms, retention.bytes and retention.acked, and only where a topic
-    has such a setting; topics with cleanup.policy=compact keep the latest record of each
-    key. Groups without members that have committed nothing for a week go, too. Shows what
-    was done, and for topics with retention.acked which groups have records before them
-    still. With --dry-run it shows what would be done, and nothing is.
+    Segments are deleted by retention.ms, retention.bytes and retention.acked, and only where a
+    topic has such a setting; topics with cleanup.policy=compact keep the latest record of each
+    key. Groups without members that have committed nothing for a week are deleted, too. Shows
+    what was done, and for topics with retention.acked which groups hold back deletion. With
+    --dry-run it only shows what would be done.
 
-    Other programs may go on using the store; of several that maintain it, one does the work.
+    Other programs may keep using the store; if several maintain it, one does the work.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def maintain(seconds: int | None, compact_all: bool, dry_run: bool, as_json: boo
       eventlog maintain --every 60
     """
     if dry_run and seconds is not None:
-        raise click.UsageError("--dry-run looks once: it goes without --every")
+        raise click.UsageError("--dry-run runs once: it cannot be combined with --every")
     with open_store() as log:
         failures = _round(log, compact_all, dry_run, as_json)
         while seconds is not None:
@@ -48,7 +48,7 @@ def maintain(seconds: int | None, compact_all: bool, dry_run: bool, as_json: boo
             _wait(seconds)
             failures = _round(log, compact_all, dry_run, as_json)
     if failures:
-        raise click.ClickException(f"{failures} failed; the rest of the round was done")
+        raise click.ClickException(f"{failures} failed; the rest of the round is done")
 
 
 def _wait(seconds: float) -> None:
@@ -64,7 +64,7 @@ def _round(log: EventLog, compact_all: bool, dry_run: bool, as_json: bool) -> in
     if as_json:
         output.write_json(_report_object(report))
     elif report.is_elsewhere:
-        output.write_line("another process is at it")
+        output.write_line("another process is doing it")
     else:
         _write(report)
     return len(report.failures)
@@ -79,14 +79,14 @@ def _write(report: MaintenanceReport) -> None:
     for done in report.partitions:
         for path in done.rebuilt:
             what = "would be" if report.is_dry_run else "was"
-            text = f"{done.topic}-{done.partition}: {path.name} was missing or rotten, and {what} made anew"
+            text = f"{done.topic}-{done.partition}: {path.name} was missing or damaged, and {what} rebuilt"
             output.write_line(output.printable(text))
     for subject, reason in report.failures:
         output.write_line(output.printable(f"{subject}: {reason}"))
     if not (report.partitions or report.deleted_topics or report.expired_groups or report.failures):
         output.write_line("nothing to do")
     elif report.is_dry_run:
-        output.write_line("nothing was changed: without --dry-run it is done")
+        output.write_line("nothing was changed: run it without --dry-run to do it")
 
 
 def _row(done: PartitionMaintenance) -> tuple[object, ...]:

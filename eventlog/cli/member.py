@@ -26,17 +26,19 @@ _POLL_RECORDS = 500
 def check_goes_with_group(selection: Selection) -> None:
     """Raise click.UsageError for options that a member of a group cannot have."""
     if selection.partitions:
-        raise click.UsageError("--partition does not go with --group: the group's members share the partitions")
+        raise click.UsageError("--partition cannot be combined with --group: the group's members share the partitions")
     for option, is_given in (
         ("--to", selection.stop is not None),
         ("--last", selection.last is not None),
         ("--count", selection.is_count),
     ):
         if is_given:
-            raise click.UsageError(f"{option} does not go with --group: what is not printed would be acknowledged")
+            raise click.UsageError(
+                f"{option} cannot be combined with --group: records that are not printed would be acknowledged"
+            )
     if selection.start is not None and selection.start.kind not in ("earliest", "latest"):
         raise click.UsageError(
-            "--from with a group can only be earliest or latest, where it begins if it has committed nothing; "
+            "with a group, --from can only be earliest or latest: where it begins if it has committed nothing; "
             "'eventlog groups reset' moves a group"
         )
 

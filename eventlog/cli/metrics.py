@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--output", "path", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, which changes in one step."
+    "--output", "path", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE, which is replaced in one step."
 )
 @output.json_option
 def metrics(path: str | None, as_json: bool) -> None:
     """Print the store's metrics in Prometheus' text format.
 
     Offsets, bytes and segments of every partition; members, committed offsets and lag of every group; the catalog's
-    size and what is free on disk. --output is for node_exporter's textfile collector, which must never see half a file.
+    size and the free disk space. --output is for node_exporter's textfile collector, which must never see half a file.
 
     \b
     Example:

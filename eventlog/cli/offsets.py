@@ -27,8 +27,8 @@ _HEADERS = ("TOPIC", "PARTITION", "START", "END", "DURABLE", "RECORDS")
 def offsets(topic: str | None, timestamp_ms: int | None, as_json: bool) -> None:
     """Show the offsets of each partition of TOPIC, or of all topics.
 
-    START is the first record's offset, END the offset that the next record gets, and what lies before DURABLE
-    is on disk. With --time: the first record at or after TIME, such as 2026-11-01 or 2026-11-01T10:00 (UTC
+    START is the first record's offset, END the offset that the next record gets, and everything before
+    DURABLE is on disk. With --time: the first record at or after TIME, such as 2026-11-01 or 2026-11-01T10:00 (UTC
     unless it names a zone), or milliseconds since 1970; "-" if there is none.
 
     \b

@@ -161,11 +161,11 @@ def _interrupts_wait() -> Iterator[None]:
     type=click.Choice(["lines", "jsonl", "csv"]),
     default="lines",
     show_default=True,
-    help="What the input holds.",
+    help="Format of the input.",
 )
 @click.option("--key", "key_field", metavar="FIELD", help="Field of each JSON object or CSV row that becomes the key.")
 @click.option("--partition", type=click.IntRange(min=0), help="Write everything to this partition.")
-@click.option("--create", is_flag=True, help="Create the topic, with one partition, if it is not there.")
+@click.option("--create", is_flag=True, help="Create the topic, with one partition, if it does not exist.")
 @output.json_option
 def produce(
     topic: str,
@@ -178,11 +178,11 @@ def produce(
 ) -> None:
     """Append the records in FILE, or standard input, to TOPIC.
 
-    lines: every line is a value. jsonl: every line is checked to be JSON and stored as it is. csv: after a
-    header line, every row becomes a JSON object of texts.
+    lines: every line is a value. jsonl: every line must be JSON and is stored as it is. csv: after a
+    header line, every row becomes a JSON object whose values are strings.
 
     Without --partition, records with a key go where Kafka's clients would put them, and batches of records
-    without a key go to the partitions in turn. Everything is on disk when the command is done.
+    without a key go to the partitions in turn. Everything is on disk when the command ends.
 
     \b
     Example:

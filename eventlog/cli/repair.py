@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("partition", metavar="TOPIC/PARTITION")
-@click.option("--execute", is_flag=True, help="Do it. Without it, only what would be done is shown.")
+@click.option("--execute", is_flag=True, help="Repair it. Without this, it is only shown what would be done.")
 @output.json_option
 def repair(partition: str, execute: bool, as_json: bool) -> None:
-    """Show what a repair of a partition would drop, or do it.
+    """Show what repairing a partition would drop, or repair it.
 
-    What is right stays, with its offsets; bytes that are not are kept in the store's directory 'removed'. To be
-    repaired a partition must not be open in any other process.
+    Valid batches stay, with their offsets; the other bytes are moved to the store's directory 'removed'. The partition
+    must not be open in any other process.
 
     \b
     Example:
@@ -91,12 +91,12 @@ def _write_plan(plan: RepairPlan) -> None:
         span = f"offset {lost.start} has" if len(lost) == 1 else f"offsets {lost.start} to {lost.stop - 1} have"
         _line(f"{span} no record any more")
     for path in plan.indexes:
-        _line(f"{'made' if done else 'would make'} {path} anew")
+        _line(f"{'rebuilt' if done else 'would rebuild'} {path}")
     if plan.epochs:
-        _line(f"{'made' if done else 'would make'} the leader epochs anew")
+        _line(f"{'rebuilt' if done else 'would rebuild'} the leader epochs")
     _line(f"{name} {'starts' if done else 'would start'} at offset {plan.start_offset}; the next record gets {plan.end_offset}")
     if not done:
-        _line(f"nothing was changed; 'eventlog repair {name} --execute' does it")
+        _line(f"nothing was changed: use 'eventlog repair {name} --execute' to do it")
 
 
 def _line(text: str) -> None:

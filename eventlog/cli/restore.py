@@ -15,9 +15,9 @@ from eventlog.cli.backup import counted
 @click.argument("destination", metavar="DEST")
 @output.json_option
 def restore(source: str, destination: str, as_json: bool) -> None:
-    """Make a store of a backup.
+    """Create a store from a backup.
 
-    DEST is a new or an empty directory. Every byte of BACKUP is verified first, and it stays as it is. Groups go on
+    DEST is a new or empty directory. Every byte of BACKUP is verified first; the backup is not changed. Groups continue
     from the offsets that they had committed. Needs no --store.
 
     \b

@@ -52,17 +52,17 @@ def reading_options(command: _Command) -> _Command:
             "headers",
             multiple=True,
             metavar="NAME[=VALUE]",
-            help="Only records with this header; may be repeated: all of them are needed.",
+            help="Only records with this header; may be repeated: a record needs all of them.",
         ),
         click.option("--max", "max_records", type=click.IntRange(min=0), metavar="N", help="Stop after this many records."),
-        click.option("--count", "is_count", is_flag=True, help="Print how many records there are instead of them."),
+        click.option("--count", "is_count", is_flag=True, help="Print the number of records instead of the records."),
         click.option(
             "--format",
             "output_format",
             metavar="value|json|TEMPLATE",
             type=format_type,
             show_default="value",
-            help="The bare value, the whole record as JSON, or a text such as '{offset} {key} {value.total}'.",
+            help="The value alone, the whole record as JSON, or a template such as '{offset} {key} {value.total}'.",
         ),
         click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     ]
@@ -126,11 +126,11 @@ class Selection:
     def __post_init__(self) -> None:
         """Raise click.UsageError for options that contradict each other."""
         if self.last is not None and self.start is not None:
-            raise click.UsageError("--last does not go with --from: both say where to start")
+            raise click.UsageError("--last cannot be combined with --from: both say where to start")
         if self.is_count and self.output_format is not None:
-            raise click.UsageError("--count does not go with --format: no record is printed")
+            raise click.UsageError("--count cannot be combined with --format: no record is printed")
         if self.as_json and self.output_format not in (None, _write_objects):
-            raise click.UsageError("--json does not go with another --format")
+            raise click.UsageError("--json cannot be combined with another --format")
 
     @property
     def limit(self) -> int:

@@ -34,5 +34,5 @@ def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> 
 
 
 execute_option = click.option(
-    "--execute", "is_executed", is_flag=True, help="Do it; without this it is only shown what would be done."
+    "--execute", "is_executed", is_flag=True, help="Do it; without this, it is only shown what would be done."
 )

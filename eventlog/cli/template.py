@@ -52,12 +52,14 @@ class Template:
         while at < len(text):
             token = _TOKEN.match(text, at)
             if token is None:
-                raise ValueError(f"{text[at]!r} stands alone in {text!r}: braces go in pairs, {{{{ and }}}} mean themselves")
+                raise ValueError(
+                    f"{text[at]!r} is unpaired in {text!r}: braces come in pairs; write {{{{ and }}}} for literal braces"
+                )
             has_field |= token["field"] is not None
             self._parts.append(_field(token["field"]) if token["field"] is not None else _constant(_plain(token)))
             at = token.end()
         if not has_field:
-            raise ValueError(f"{text!r} is neither value nor json, and has no field of a template: {_choice()}")
+            raise ValueError(f"{text!r} is neither value nor json, and contains no template field: {_choice()}")
 
     def render(self, record: Record) -> bytes:
         """What the template makes of a record, without a newline at its end."""
@@ -82,7 +84,7 @@ def _plain(token: re.Match[str]) -> bytes:
     if escape[0] == "x" and len(escape) == 3:
         return bytes([int(escape[1:], 16)])
     if escape not in _ESCAPES:
-        raise ValueError(f"\\{escape} is no escape of a template: use \\n, \\t, \\r, \\e, \\0, \\xHH or \\\\")
+        raise ValueError(f"\\{escape} is not a template escape: use \\n, \\t, \\r, \\e, \\0, \\xHH or \\\\")
     return _ESCAPES[escape]
 
 
@@ -127,14 +129,14 @@ def _bytes_field(name: str) -> _Part:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{{{name}}} is no field of a template: use {_choice()}")
+    raise ValueError(f"{{{name}}} is not a template field: use {_choice()}")
 
 
 def _time(layout: str) -> _Part:
     try:
         _EPOCH.strftime(layout).encode("utf-8", "surrogateescape")
     except ValueError as error:
-        raise ValueError(f"{layout!r} is no format for a time: {error}") from None
+        raise ValueError(f"{layout!r} is not a time format: {error}") from None
 
     def text(source: _Source) -> bytes:
         milliseconds = source.record.timestamp
@@ -152,7 +154,7 @@ def _time(layout: str) -> _Part:
 def _laid_out(find: _Part, field: str, layout: str, usual_side: str) -> _Part:
     match = _LAYOUT.fullmatch(layout)
     if match is None:
-        raise ValueError(f"{{{field}}}: {layout!r} is no layout, such as >10 (width, to the right) or <20.20 (cut to 20)")
+        raise ValueError(f"{{{field}}}: {layout!r} is not a layout, such as >10 (width, to the right) or <20.20 (cut to 20)")
     width, maximum = int(match["width"] or 0), int(match["maximum"]) if match["maximum"] else None
     side = match["align"] or usual_side
 

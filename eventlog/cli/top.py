@@ -48,16 +48,16 @@ class _Seconds(click.FloatRange):
     type=_Seconds(min=0.1, max=3600),
     default=2.0,
     show_default=True,
-    help="Time between two looks.",
+    help="Time between two snapshots.",
 )
-@click.option("--once", is_flag=True, help="Print one look as text, with the rates between two, and end.")
+@click.option("--once", is_flag=True, help="Print one snapshot as text, with its rates, and exit.")
 @output.json_option
 def top(seconds: float, once: bool, as_json: bool) -> None:
-    """Show what topics and groups do, again and again, until q or Ctrl-C.
+    """Show the activity of topics and groups until q or Ctrl-C.
 
-    Topics stand in the order of their bytes a second, groups in that of their lag. CATCH UP is how long a group needs
-    until it has no lag, if the lag goes on to shrink as it does. Where the output is no terminal it is one look, as
-    with --once; --json prints one object a look.
+    Topics are sorted by bytes a second, groups by lag. CATCH UP is how long a group needs until it has no lag, if the
+    lag keeps shrinking at this rate. If the output is not a terminal, it prints one snapshot, as with --once; --json
+    prints one object for each snapshot.
 
     \b
     Example:

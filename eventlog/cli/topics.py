@@ -78,7 +78,7 @@ def _topic_rows(log: EventLog) -> Iterator[tuple[TopicDescription, int, int]]:
 )
 @output.json_option
 def create_topic(name: str, partitions: int, settings: tuple[str, ...], as_json: bool) -> None:
-    """Create a topic, and the store if it is not there yet.
+    """Create a topic, and the store if it does not exist yet.
 
     \b
     Example:
@@ -96,19 +96,19 @@ def create_topic(name: str, partitions: int, settings: tuple[str, ...], as_json:
 
 @topics.command("alter")
 @click.argument("name")
-@click.option("--partitions", type=click.IntRange(min=1), help="How many partitions it is to have; never fewer than now.")
+@click.option("--partitions", type=click.IntRange(min=1), help="The new number of partitions; never fewer than now.")
 @click.option(
     "--config", "settings", metavar="KEY=VALUE", multiple=True, help="A setting by its Kafka name. May be repeated."
 )
-@click.option("--unset", metavar="KEY", multiple=True, help="A setting that goes back to its default. May be repeated.")
+@click.option("--unset", metavar="KEY", multiple=True, help="A setting to reset to its default. May be repeated.")
 @output.json_option
 def alter_topic(
     name: str, partitions: int | None, settings: tuple[str, ...], unset: tuple[str, ...], as_json: bool
 ) -> None:
     """Change a topic's settings, or give it more partitions.
 
-    Programs that use the topic go by it from their next append or read on. Records with a
-    key may go to another partition once there are more.
+    Programs that use the topic apply the change from their next append or read on. Records
+    with a key may go to other partitions once there are more.
 
     
     Example:
@@ -131,10 +131,10 @@ def alter_topic(
 @execute_option
 @output.json_option
 def delete_topic(name: str, is_executed: bool, as_json: bool) -> None:
-    """Delete a topic with its records and the offsets groups have in it.
+    """Delete a topic with its records and the offsets that groups have committed in it.
 
-    Shows what would be deleted; with --execute it is. Programs that use the topic are told
-    by an error.
+    Shows what would be deleted; --execute deletes it. Programs that use the topic get an
+    error.
 
     
     Example:
@@ -150,17 +150,17 @@ def delete_topic(name: str, is_executed: bool, as_json: bool) -> None:
         return
     output.write_line(f"{'deleted' if is_executed else 'would delete'} topic {name}: {records} records, {size_bytes} bytes")
     if not is_executed:
-        output.write_line("nothing was deleted: --execute does it")
+        output.write_line("nothing was deleted: use --execute to do it")
 
 
 @topics.command("describe")
 @click.argument("name")
 @output.json_option
 def describe_topic(name: str, as_json: bool) -> None:
-    """Show all about a topic: partitions, sizes, rates, groups, settings.
+    """Show a topic in detail: partitions, sizes, rates, groups, settings.
 
-    RATE is the records a second in the last minute, by their timestamps; "-" where there are none or they cannot be
-    read. OLDEST and NEWEST are the times of the first and the last record. LAG is how many records stand behind what
+    RATE is the records a second in the last minute, by their timestamps; "-" if there are none or they cannot be
+    read. OLDEST and NEWEST are the times of the first and the last record. LAG is how many records come after what
     the group has committed.
 
     \b

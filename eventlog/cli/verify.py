@@ -23,7 +23,7 @@ _HEADERS = ("PARTITION", "SEGMENTS", "BATCHES", "RECORDS", "BYTES", "PROBLEMS")
 def verify(topic: str | None, backup: str | None, as_json: bool) -> None:
     """Check every batch and index of TOPIC, or of all topics.
 
-    Each problem is shown with its file, the position in it and the reason. Exit status 1 if there is any.
+    Each problem is shown with its file, its position and the reason. The exit status is 1 if there is any.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def verify(topic: str | None, backup: str | None, as_json: bool) -> None:
       eventlog verify --backup /backups/monday
     """
     if topic is not None and backup is not None:
-        raise click.UsageError("--backup checks a whole backup: it does not go with a TOPIC")
+        raise click.UsageError("--backup checks a whole backup: it cannot be combined with a TOPIC")
     reports = _verify_backup(backup) if backup is not None else _verify_store(topic)
     problems = [problem for report in reports for problem in report.problems]
     if as_json:

@@ -178,7 +178,7 @@ class AssignedPartition:
             if reset == "error":
                 raise
             if position > self.log.end_offset:
-                text = "%s ends at offset %d, before %d, where reading was to go on: it has lost records; the reset is %r"
+                text = "%s ends at offset %d, before %d, where reading was to continue: it has lost records; the reset is %r"
                 _log.warning(text, self.topic_partition, self.log.end_offset, position, reset)
             position = self._begin(reset)
             self.was_moved = True

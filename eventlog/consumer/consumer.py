@@ -113,7 +113,9 @@ class Consumer:
         after `assign`, `InvalidTypeError`."""
         with self._exclusively():
             if self._subscription is None and self._assigned.lanes:
-                raise InvalidArgumentError("this consumer has partitions by assign(): use another one to subscribe")
+                raise InvalidArgumentError(
+                    "this consumer has assigned partitions itself, by assign(): use another consumer to subscribe"
+                )
             self._subscription = Subscription(self._log, topics)
             self._catalog_version = -1
             self._has_looked = False
@@ -125,7 +127,7 @@ class Consumer:
         Raises `InvalidArgumentError` after `subscribe`, `TopicNotFoundError`."""
         with self._exclusively():
             if self._subscription is not None:
-                raise InvalidArgumentError("this consumer has subscribed: use another one to assign partitions")
+                raise InvalidArgumentError("this consumer has subscribed to topics: use another consumer to assign partitions")
             logs = {partition: self._store.partitions.open(*partition) for partition in as_topic_partitions(partitions)}
             self._table = None if self.group is None else self._groups.open(self.group)
             self._lay_aside()
@@ -530,7 +532,7 @@ class Consumer:
 
     def _commit(self, offsets: Mapping[TopicPartition, int] | None, sync: bool) -> None:
         if self.group is None:
-            raise InvalidArgumentError("this consumer is in no group: there is nothing to commit to")
+            raise InvalidArgumentError("this consumer is in no group: give it one with group= to commit")
         if offsets is None:
             self._commit_positions()
             self._allow_short_commit()
@@ -584,14 +586,14 @@ class Consumer:
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[OffsetSlot, int]]:
         if not isinstance(offsets, Mapping):
-            raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
+            raise InvalidTypeError(f"offsets must be a mapping of TopicPartition to int, not {type(offsets).__name__}")
         acks = []
         for partition, offset in offsets.items():
             lane = self._lane_of(partition)
             assert lane.ack is not None
             if check_offset(offset) > lane.log.end_offset:
                 raise InvalidArgumentError(
-                    f"offset {offset} of {lane.topic_partition} is behind its end, {lane.log.end_offset}: nothing was committed"
+                    f"offset {offset} of {lane.topic_partition} is past its end, {lane.log.end_offset}: nothing was committed"
                 )
             acks.append((lane.ack, offset))
         return acks
@@ -680,7 +682,7 @@ class Consumer:
         lane = self._assigned.lanes.get(wanted)
         if lane is None:
             raise StaleMemberError(
-                f"{wanted} is not this consumer's: it has "
+                f"{wanted} is not assigned to this consumer: it has "
                 f"{', '.join(map(str, sorted(self._assigned.lanes))) or 'no partitions yet; poll joins the group'}"
             )
         return lane
@@ -694,7 +696,7 @@ class Consumer:
         if membership is None or isinstance(self._lock, _Refusing) or not self._is_store_open():
             return
         self._groups.drop(membership)
-        what = f"unclosed {self!r}: it leaves its group, and nothing is committed"
+        what = f"unclosed {self!r}: it leaves its group without committing anything"
         warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
 
     def close(self) -> None:
@@ -762,7 +764,7 @@ class Consumer:
         return Trying(functools.partial(lock.acquire, False), lock.release, self._refuse_concurrent_use)
 
     def _refuse_concurrent_use(self) -> NoReturn:
-        raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread a consumer of its own")
+        raise ConcurrentUseError(f"{self!r} is in use by another thread: give each thread its own consumer")
 
     def _leave_to_parent(self) -> None:
         """In a forked child: nothing here may be used, and iterators come to their end."""

@@ -40,9 +40,9 @@ class ConsumerOptions(NamedTuple):
         _check_choice("auto_offset_reset", self.auto_offset_reset, RESETS)
         _check_choice("assignor", self.assignor, tuple(ASSIGNORS))
         if self.listener is not None and not isinstance(self.listener, RebalanceListener):
-            raise InvalidTypeError(f"listener is a RebalanceListener, not {type(self.listener).__name__}")
+            raise InvalidTypeError(f"listener must be a RebalanceListener, not {type(self.listener).__name__}")
         if self.group is None and (self.auto_commit or self.instance_id is not None):
-            raise InvalidArgumentError("auto_commit and instance_id are for consumers in a group: name it with group=")
+            raise InvalidArgumentError("auto_commit and instance_id need a consumer group: name it with group=")
 
     @property
     def auto_commit_s(self) -> float | None:

@@ -20,7 +20,7 @@ class Subscription:
         self._pattern: Pattern[str] | None = None
         if isinstance(wanted, re.Pattern):
             if not isinstance(wanted.pattern, str):
-                raise InvalidTypeError("a topic pattern is a compiled str pattern, not one of bytes")
+                raise InvalidTypeError("a topic pattern must be compiled from str, not from bytes")
             self._pattern = wanted
         else:
             self._names = _check_names(wanted)
@@ -41,7 +41,7 @@ class Subscription:
 def _check_names(wanted: object) -> tuple[str, ...]:
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, (list, tuple, set, frozenset)):
-        raise InvalidTypeError(f"topics are a name, a list of names or a compiled pattern, not {type(wanted).__name__}")
+        raise InvalidTypeError(f"topics must be a name, a list of names or a compiled pattern, not {type(wanted).__name__}")
     if not names:
-        raise InvalidArgumentError("topics is empty: name at least one, or unsubscribe")
+        raise InvalidArgumentError("topics is empty: name at least one")
     return tuple(sorted({check_topic_name(name) for name in names}))

@@ -15,7 +15,7 @@ from eventlog.waiting import WaitSet, wait_for_any
 def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
     """Has the group committed past `offset`? Raises `TopicNotFoundError` if the topic was deleted, with its commits."""
     if log.is_deleted:  # what is called like it now has other records at these offsets
-        raise TopicNotFoundError(f"topic {log.topic!r} was deleted, and what groups had acknowledged of it is forgotten")
+        raise TopicNotFoundError(f"topic {log.topic!r} was deleted, together with what groups had acknowledged of it")
     table = groups.find(group)
     committed = table.committed(TopicPartition(log.topic, log.partition)) if table is not None else None
     return committed is not None and committed > offset

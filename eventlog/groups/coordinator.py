@@ -193,7 +193,7 @@ def _new_member(epoch: int, request: JoinRequest, origin: Origin, others: list[M
 def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> GroupState:
     if others and state.assignor != assignor:
         raise InvalidArgumentError(
-            f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that, not with {assignor!r}"
+            f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that one, not with {assignor!r}"
         )
     return state._replace(assignor=assignor)
 

@@ -71,7 +71,7 @@ def _describe(look: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> 
 def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
     """Offsets for `Group.reset`, each of which is in its partition. Raises what is wrong with them."""
     if not isinstance(offsets, Mapping):
-        raise InvalidTypeError(f"offsets is a mapping of TopicPartition to int, not {type(offsets).__name__}")
+        raise InvalidTypeError(f"offsets must be a mapping of TopicPartition to int, not {type(offsets).__name__}")
     if not offsets:
         raise InvalidArgumentError("offsets is empty: name the partitions to reset")
     checked = {}
@@ -167,7 +167,7 @@ class Group:
         entry = next((entry for entry in reversed(self.history()) if entry.kind != "commit"), None)
         offsets = self._before(entry) if entry is not None else {}
         if not offsets:
-            raise InvalidArgumentError(f"the history of group {self.name!r} has no reset that could be undone")
+            raise InvalidArgumentError(f"the history of group {self.name!r} contains no reset to undo")
         return offsets
 
     def _before(self, entry: HistoryEntry) -> dict[TopicPartition, int | None]:
@@ -225,6 +225,7 @@ class Group:
         if live:
             return f"has {len(live)} live members, such as process {live[0].process_id}: close them first"
         return (
-            f"keeps the partitions of {len(members)} static members that are away, such as {members[0].instance_id!r}, for up "
-            f"to {members[0].absence_ms} ms: wait until that is over"
+            f"keeps the partitions of {len(members)} static members that are absent, such as {members[0].instance_id!r}, "
+            "for up "
+            f"to {members[0].absence_ms} ms: wait until then"
         )

@@ -95,7 +95,7 @@ class Membership:
             if other.instance_id is not None and other.instance_id == self.member.instance_id:
                 raise StaleMemberError(
                     f"process {other.process_id} on {other.host} joined group {self.group.name!r} with this instance_id, "
-                    f"{other.instance_id!r}: it must be one consumer's alone"
+                    f"{other.instance_id!r}: only one consumer may use it"
                 )
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:

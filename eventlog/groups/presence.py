@@ -115,7 +115,7 @@ class ProcessPresence:
             with suppress(BlockingIOError):
                 self._try_to_hold(epoch)
                 return
-        raise LockTimeoutError(f"a process that was killed as member {epoch} in {self._path} still has not ended: let it end")
+        raise LockTimeoutError(f"a killed process, member {epoch} in {self._path}, has not ended yet: wait until it has")
 
     def _try_to_hold(self, epoch: int) -> None:
         with self._lock:
@@ -127,7 +127,7 @@ class ProcessPresence:
                 raise
             except OSError as error:
                 self._held.discard(epoch)
-                raise EventLogError(f"the lock of member {epoch} in {self._path} cannot be had: {error}") from error
+                raise EventLogError(f"the lock of member {epoch} in {self._path} cannot be acquired: {error}") from error
 
     def withdraw(self, epoch: int) -> None:
         """It is not alive any more."""

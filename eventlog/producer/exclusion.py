@@ -22,7 +22,7 @@ class Exclusion:
         """A context in which nobody else is. Raises `ConcurrentUseError` where this thread is in it already."""
         if self._lock._is_owned():
             raise ConcurrentUseError(
-                f"this thread {self._what} already: a finalizer or a signal's handler that has come in between must not use "
+                f"this thread {self._what} already: a finalizer or a signal handler that has interrupted it must not use "
                 "the same producer"
             )
         return self._lock

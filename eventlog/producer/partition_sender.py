@@ -184,7 +184,10 @@ class PartitionSender(BasePartitionSender):
             self._leave_done()
         finally:
             if refused:
-                what = f"{len(refused)} records for {self.topic_partition} do not fit the topic as it is now, and are refused"
+                what = (
+                    f"{len(refused)} records for {self.topic_partition} do not fit the topic's current settings and were "
+                    "refused"
+                )
                 self._note_loss(type(refused[0])(f"{what}: {refused[0]}"))
         if self.last_offset > known_offset:
             with suppress(TopicNotFoundError):  # what was appended went with the topic
@@ -210,7 +213,7 @@ class PartitionSender(BasePartitionSender):
 
     def _lost(self, count: int, why: EventLogError) -> str:
         gone = "store was closed" if isinstance(why, StoreClosedError) else "topic was deleted"
-        return f"{count} records for {self.topic_partition} were waiting when the {gone}, and are lost"
+        return f"{count} records for {self.topic_partition} were waiting when the {gone}and are lost"
 
     def _give_up(self, part: Gathered, error: EventLogError, told: list[EventLogError]) -> None:
         told += [error] * part.count

@@ -251,7 +251,7 @@ class Producer(BaseProducer):
             self._refuse()
         check_group_name(group)
         if not callable(callback):
-            raise InvalidTypeError(f"callback is a function of an Ack, not {type(callback).__name__}")
+            raise InvalidTypeError(f"callback must be a function that takes an Ack, not {type(callback).__name__}")
         with self._lock.held():
             if self._notifier is None:
                 notifier = AckNotifier(self._groups)

@@ -17,7 +17,7 @@ def _as_list(name: str, items: Sequence[Any]) -> list[Any]:
     if isinstance(items, list):
         return items
     if isinstance(items, (str, bytes, bytearray, memoryview, Mapping, Set)) or not isinstance(items, Iterable):
-        raise InvalidTypeError(f"{name} is a list with one item a record, not one {type(items).__name__}")
+        raise InvalidTypeError(f"{name} must be a list with one item for each record, not {type(items).__name__}")
     return list(items)
 
 
@@ -36,18 +36,18 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
 
     def wrong_type(what: str, items: list[Any] | None, wanted: str) -> EventLogError:
         item = items[index] if items is not None and index < len(items) else None  # shorter: by another thread
-        return InvalidTypeError(f"{what} {index} is {wanted}, not {type(item).__name__}")
+        return InvalidTypeError(f"{what} {index} must be {wanted}, not {type(item).__name__}")
 
     if status == lib.EL_PACK_BAD_VALUE:
         return wrong_type("value", values, "bytes or None")
     if status == lib.EL_PACK_BAD_KEY:
         return wrong_type("key", keys, "bytes or None")
     if status == lib.EL_PACK_BAD_HEADERS:
-        return InvalidTypeError(f"headers of record {index} are a list of (str, bytes or None) tuples, or None")
+        return InvalidTypeError(f"headers of record {index} must be a list of (str, bytes or None) tuples, or None")
     if status == lib.EL_PACK_BAD_TIMESTAMP:
         timestamp = timestamps[index] if timestamps is not None and index < len(timestamps) else None
         if isinstance(timestamp, int) and not isinstance(timestamp, bool):
-            return InvalidArgumentError(f"timestamp {index} is {timestamp}: milliseconds from 0 to 2**63 - 1 are valid")
+            return InvalidArgumentError(f"timestamp {index} is {timestamp}, but must be milliseconds from 0 to 2**63 - 1")
         return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch) or None")
     if status == lib.EL_PACK_RECORD_TOO_LARGE:
         return RecordTooLargeError(
@@ -55,11 +55,11 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
         )
     if status == lib.EL_PACK_NO_KEY:
         return InvalidArgumentError(
-            f"record {index} has no key, and in a topic that is compacted (cleanup.policy) each record needs a key; nothing "
-            "was appended"
+            f"record {index} has no key, but every record of a compacted topic (cleanup.policy) needs a key; "
+            "nothing was appended"
         )
     if status == lib.EL_PACK_CHANGED:
-        return InvalidArgumentError("a list was changed by another thread while it was appended; nothing was written")
+        return InvalidArgumentError("another thread changed a list while it was being appended; nothing was written")
     return EventLogError("memory ran out while records were encoded; nothing was written")
 
 

@@ -43,7 +43,7 @@ _ZSTD_REPEATED_BYTE, _ZSTD_COMPRESSED = 1, 2
 def codec_number(name: str) -> int:
     """Kafka's number of none, gzip, snappy, lz4 or zstd. Raises `InvalidArgumentError`, `InvalidTypeError`."""
     if not isinstance(name, str):
-        raise InvalidTypeError(f"compression is a str, not {type(name).__name__}")
+        raise InvalidTypeError(f"compression must be a str, not {type(name).__name__}")
     if name not in CODEC_NUMBERS:
         raise InvalidArgumentError(f"compression is {name!r}, but must be one of {', '.join(CODEC_NUMBERS)}")
     return CODEC_NUMBERS[name]
@@ -113,7 +113,7 @@ def _decompress_gzip(data: bytes) -> bytes:
     section = decompressor.decompress(data, SECTION_BYTES_MAX + 1)
     _check_size(len(section))
     if not decompressor.eof or decompressor.unused_data:
-        raise ValueError("the stream ends before or behind the section's end")
+        raise ValueError("the stream ends before or after the section does")
     return section
 
 

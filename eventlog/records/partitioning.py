@@ -22,9 +22,9 @@ def partition_for_key(key: bytes, partitions: int) -> int:
     Raises InvalidArgumentError if `partitions` is less than 1 or has more than 31 bits, and InvalidTypeError.
     """
     if not isinstance(key, bytes):
-        raise InvalidTypeError(f"a key that chooses a partition is bytes, not {type(key).__name__}")
+        raise InvalidTypeError(f"a key that chooses a partition must be bytes, not {type(key).__name__}")
     if not isinstance(partitions, int) or isinstance(partitions, bool):
-        raise InvalidTypeError(f"the number of partitions is an int, not {type(partitions).__name__}")
+        raise InvalidTypeError(f"the number of partitions must be an int, not {type(partitions).__name__}")
     if not 1 <= partitions <= _PARTITIONS_MAX:
         raise InvalidArgumentError(f"partitions must be at least 1 and at most {_PARTITIONS_MAX}, not {partitions}")
     return int(lib.el_partition_for_key(key, len(key), partitions))

@@ -22,13 +22,13 @@ def as_topic_partition(value: object) -> TopicPartition:
     """A topic partition, or a pair that stands for one. Raises `InvalidTypeError`."""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int:
         return value if type(value) is TopicPartition else TopicPartition(*value)
-    raise InvalidTypeError(f"a partition is a TopicPartition(topic, number), not {value!r}")
+    raise InvalidTypeError(f"a partition must be a TopicPartition(topic, number), not {value!r}")
 
 
 def as_topic_partitions(value: object) -> list[TopicPartition]:
     """Topic partitions from any iterable of them. Raises `InvalidTypeError`."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise InvalidTypeError(f"partitions are a list of TopicPartition, not {type(value).__name__}")
+        raise InvalidTypeError(f"partitions must be a list of TopicPartition, not {type(value).__name__}")
     return [as_topic_partition(partition) for partition in value]
 
 

@@ -64,7 +64,7 @@ class Activity:
 def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
     """Look at everything, with rates since an earlier sample. Raises `InvalidTypeError`."""
     if earlier is not None and not isinstance(earlier, Activity):
-        raise InvalidTypeError(f"earlier is an Activity or None, not {type(earlier).__name__}")
+        raise InvalidTypeError(f"earlier must be an Activity or None, not {type(earlier).__name__}")
     sample = _take_sample(log, groups)
     before = None if earlier is None else earlier._sample
     return Activity(

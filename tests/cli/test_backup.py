@@ -33,9 +33,9 @@ def test_damage_in_a_backup_is_told_with_status_1_and_not_restored(shop: Command
 
 
 def test_what_cannot_be_done_is_one_line_of_error(shop: CommandLine) -> None:
-    assert "holds files already" in shop.error("backup", "backup")
-    assert "holds files already" in shop.error("restore", "backup", "store")
-    assert "is no backup" in shop.error("verify", "--backup", "store")
+    assert "already contains files" in shop.error("backup", "backup")
+    assert "already contains files" in shop.error("restore", "backup", "store")
+    assert "is not a backup" in shop.error("verify", "--backup", "store")
     assert "is a backup" in shop.error("--store", "backup", "topics", "list")
     assert "--backup" in shop.error("verify", "orders", "--backup", "backup", status=2)
-    assert "lies inside" in shop.error("backup", "store/inside")
+    assert "is inside" in shop.error("backup", "store/inside")

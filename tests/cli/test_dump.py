@@ -178,7 +178,7 @@ def test_a_changed_byte_in_an_entry_does_not_pass_the_check(
     marks = [json.loads(line)["valid"] for line in done.stdout.splitlines()]
     assert marks == [number != 1 for number in range(len(data) // size)]
     text = dump_without_a_store(path, "--check").stdout.decode().splitlines()
-    assert [line.endswith("NAMES NO BATCH") for line in text[1:]] == [not mark for mark in marks]
+    assert [line.endswith("POINTS AT NO BATCH") for line in text[1:]] == [not mark for mark in marks]
     assert dump_without_a_store(path).returncode == 0
 
 
@@ -269,4 +269,4 @@ def test_options_that_do_not_go_together_are_wrong_usage(
 
 
 def test_a_file_says_itself_what_it_holds(cli: CommandLine, directory: Path) -> None:
-    assert "name the file" in cli.error("dump", min(directory.glob("*.log")), "--index", status=2)
+    assert "name it" in cli.error("dump", min(directory.glob("*.log")), "--index", status=2)

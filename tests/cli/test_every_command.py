@@ -234,7 +234,7 @@ def test_the_store_may_be_named_by_option(shop: CommandLine) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "hint"),
-    [(("topics", "list", "--store", "x"), "before the command"), (("--json", "topics", "list"), "behind the command")],
+    [(("topics", "list", "--store", "x"), "before the command"), (("--json", "topics", "list"), "after the command")],
 )
 def test_an_option_in_the_wrong_place_is_told_its_place(cli: CommandLine, arguments: tuple[str, ...], hint: str) -> None:
     assert hint in cli.error(*arguments, status=2)

@@ -129,7 +129,7 @@ def test_a_file_without_offsets_is_an_error_that_names_it(shop: CommandLine, tmp
 def test_a_file_that_names_a_partition_twice_is_an_error(shop: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "offsets.jsonl"
     file.write_text('{"topic": "orders", "partition": 0, "offset": 1}\n' * 2)
-    assert "line 2: orders-0 stands there twice" in shop.error("groups", "reset", "billing", "--from-file", file)
+    assert "line 2: orders-0 occurs twice" in shop.error("groups", "reset", "billing", "--from-file", file)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_delete_shows_what_would_be_lost_and_does_nothing_without_execute(shop: 
     (shown,) = shop.objects("groups", "delete", "billing", "--json")
     offsets = {TopicPartition(each["topic"], each["partition"]): each["offset"] for each in shown["committed"]}
     assert (offsets, shown["deleted"]) == (before, False)
-    assert shop.output("groups", "delete", "billing").endswith("nothing was deleted: --execute does it\n")
+    assert shop.output("groups", "delete", "billing").endswith("nothing was deleted: use --execute to do it\n")
     with eventlog.open(shop.store) as log:
         assert log.group("billing").committed() == before != {}
 

@@ -112,7 +112,7 @@ def test_a_time_that_no_calendar_has_is_a_number(order: CommandLine) -> None:
         ("{{key}}", "{topic}"),
         ("{key", "braces"),
         ("key}{key}", "braces"),
-        ("{key}\\", "alone"),
+        ("{key}\\", "unpaired"),
         (r"{key}\q", "escape"),
         (r"{key}\x4", "escape"),
         ("{offset:d}", "layout"),

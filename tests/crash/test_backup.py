@@ -137,7 +137,7 @@ def test_a_backup_killed_at_a_system_call_is_incomplete_or_whole_and_the_store_g
             assert not any(report.problems for report in eventlog.verify_backup(backup))
         elif backup.exists():
             for use in (eventlog.verify_backup, lambda backup: eventlog.restore(backup, tmp_path / "restored")):
-                with pytest.raises(BackupError, match=r"incomplete|is no backup"):
+                with pytest.raises(BackupError, match=r"incomplete|is not a backup"):
                     use(backup)
             assert not (tmp_path / "restored").exists()
         if keeper.exit_status == 0:

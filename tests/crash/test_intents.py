@@ -74,7 +74,7 @@ def test_a_partition_that_could_not_be_told_of_new_settings_is_read_right_after_
         with fault_points.interpreter(*arguments, report=tmp_path / "report", fault=fault) as stopped:
             stopped.wait_until_stopped()
             with eventlog.open(store, lock_timeout_ms=50, fsync="never") as other:
-                with pytest.raises(LockTimeoutError, match="the topic is altered, and the partition follows"):
+                with pytest.raises(LockTimeoutError, match="the topic was altered, and the partition follows"):
                     compact_from_now_on(other)
                 assert any("older settings" in finding.text for finding in eventlog.diagnose(store))
                 assert {place for place, _ in other.maintain(compact_all=True).failures} <= {f"{TOPIC}-0"}
@@ -283,7 +283,7 @@ def the_repair_can_be_done_again(scene: tuple[Path, range]) -> None:
     findings = [finding.text for finding in eventlog.diagnose(store)]
     with eventlog.open(store) as log:
         plan = log.repair(TOPIC, 0)
-        assert plan.was_interrupted == any("a repair of it was begun" in text for text in findings)
+        assert plan.was_interrupted == any("its repair was interrupted" in text for text in findings)
         assert plan.lost == ((lost,) if plan.is_needed else ())
         done = log.repair(TOPIC, 0, execute=True)
         assert (done.was_executed, done.lost, done.was_interrupted) == (plan.is_needed, plan.lost, plan.was_interrupted)
@@ -292,7 +292,7 @@ def the_repair_can_be_done_again(scene: tuple[Path, range]) -> None:
             offset for offset in range(RECORDS) if offset not in lost
         ]
         assert log.partition(TOPIC, 0).append(b"next") == RECORDS
-    assert not any("a repair of it was begun" in finding.text for finding in eventlog.diagnose(store))
+    assert not any("its repair was interrupted" in finding.text for finding in eventlog.diagnose(store))
 
 
 def test_a_repair_that_died_is_done_again_and_says_what_is_lost(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ def note_of_another_machine(store: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (damage_note, "deleted or damaged while the store is open"),
-        (delete_note, "deleted or damaged while the store is open"),
+        (damage_note, "deleted or damaged while the store was open"),
+        (delete_note, "deleted or damaged while the store was open"),
         (note_of_another_machine, "on another machine"),
     ],
 )

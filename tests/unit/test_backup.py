@@ -180,7 +180,7 @@ def test_a_damaged_partition_is_not_backed_up_and_nothing_is_left(filled: Path, 
 @pytest.mark.parametrize("path", ["nothing", "store"])
 def test_what_is_no_backup_is_refused(filled: Path, path: str) -> None:
     for use in (eventlog.verify_backup, lambda path: eventlog.restore(path, filled.with_name("restored"))):
-        with pytest.raises(BackupError, match="is no backup"):
+        with pytest.raises(BackupError, match="is not a backup"):
             use(filled.with_name(path))
     assert not filled.with_name("restored").exists()
 
@@ -208,10 +208,10 @@ def test_a_manifest_cannot_name_files_elsewhere(filled: Path) -> None:
 
 def test_arguments_are_checked(filled: Path) -> None:
     with eventlog.open(filled) as log:
-        with pytest.raises(InvalidTypeError, match="link is a bool"):
+        with pytest.raises(InvalidTypeError, match="link must be a bool"):
             log.backup(filled.with_name("backup"), link=1)  # type: ignore[arg-type]
         with pytest.raises(InvalidTypeError, match="destination"):
             log.backup(7)  # type: ignore[arg-type]
-        with pytest.raises(InvalidArgumentError, match="no directory"):
+        with pytest.raises(InvalidArgumentError, match="not name a directory"):
             log.backup("")
     assert not os.path.exists(filled.with_name("backup"))

@@ -72,19 +72,19 @@ def _poll(*arguments: Any) -> Use:
     return use
 
 
-_HEADERS_TEXT = "headers of record 0 are a list of (str, bytes or None) tuples"
-_LIST_TEXT = "is a list with one item a record"
+_HEADERS_TEXT = "headers of record 0 must be a list of (str, bytes or None) tuples"
+_LIST_TEXT = "must be a list with one item for each record"
 
 WRONG_TYPES: dict[str, Case] = {
-    "a str as value": (_append("v"), InvalidTypeError, "value 0 is bytes or None, not str"),
-    "an int as value": (_append(1), InvalidTypeError, "value 0 is bytes or None, not int"),
+    "a str as value": (_append("v"), InvalidTypeError, "value 0 must be bytes or None, not str"),
+    "an int as value": (_append(1), InvalidTypeError, "value 0 must be bytes or None, not int"),
     "a bytearray as value": (_append(bytearray(b"v")), InvalidTypeError, "not bytearray"),
     "a memoryview as value": (_append(memoryview(b"v")), InvalidTypeError, "not memoryview"),
-    "a str as key": (_append(b"v", "k"), InvalidTypeError, "key 0 is bytes or None, not str"),
-    "an int as key": (_append(b"v", 7), InvalidTypeError, "key 0 is bytes or None, not int"),
-    "a float as timestamp": (_append(b"v", None, None, 1.5), InvalidTypeError, "timestamp 0 is an int"),
-    "a str as timestamp": (_append(b"v", None, None, "1"), InvalidTypeError, "timestamp 0 is an int"),
-    "a bool as timestamp": (_append(b"v", None, None, True), InvalidTypeError, "timestamp 0 is an int"),
+    "a str as key": (_append(b"v", "k"), InvalidTypeError, "key 0 must be bytes or None, not str"),
+    "an int as key": (_append(b"v", 7), InvalidTypeError, "key 0 must be bytes or None, not int"),
+    "a float as timestamp": (_append(b"v", None, None, 1.5), InvalidTypeError, "timestamp 0 must be an int"),
+    "a str as timestamp": (_append(b"v", None, None, "1"), InvalidTypeError, "timestamp 0 must be an int"),
+    "a bool as timestamp": (_append(b"v", None, None, True), InvalidTypeError, "timestamp 0 must be an int"),
     "headers as a dict": (_headers({"n": b"v"}), InvalidTypeError, _HEADERS_TEXT),
     "headers as a str": (_headers("nv"), InvalidTypeError, _HEADERS_TEXT),
     "headers as bytes": (_headers(b"nv"), InvalidTypeError, _HEADERS_TEXT),
@@ -99,21 +99,21 @@ WRONG_TYPES: dict[str, Case] = {
     "a header name that is no Unicode text": (_headers([("\ud800", b"v")]), InvalidTypeError, _HEADERS_TEXT),
     "a header with a str as value": (_headers([("n", "v")]), InvalidTypeError, _HEADERS_TEXT),
     "a wrong header behind right ones": (_headers([("n", b"v"), ("m", 1)]), InvalidTypeError, _HEADERS_TEXT),
-    "bytes as values": (_many(b"abc"), InvalidTypeError, f"values {_LIST_TEXT}, not one bytes"),
-    "a str as values": (_many("abc"), InvalidTypeError, f"values {_LIST_TEXT}, not one str"),
+    "bytes as values": (_many(b"abc"), InvalidTypeError, f"values {_LIST_TEXT}, not bytes"),
+    "a str as values": (_many("abc"), InvalidTypeError, f"values {_LIST_TEXT}, not str"),
     "a bytearray as values": (_many(bytearray(b"abc")), InvalidTypeError, f"values {_LIST_TEXT}"),
-    "None as values": (_many(None), InvalidTypeError, f"values {_LIST_TEXT}, not one NoneType"),
-    "a number as values": (_many(5), InvalidTypeError, f"values {_LIST_TEXT}, not one int"),
-    "a dict as values": (_many({b"a": 1}), InvalidTypeError, f"values {_LIST_TEXT}, not one dict"),
-    "a set as values": (_many({b"a"}), InvalidTypeError, f"values {_LIST_TEXT}, not one set"),
-    "one wrong value among many": (_many([b"a", None, 3]), InvalidTypeError, "value 2 is bytes or None, not int"),
-    "bytes as keys": (_many([b"a"], keys=b"k"), InvalidTypeError, f"keys {_LIST_TEXT}, not one bytes"),
-    "a number as keys": (_many([b"a"], keys=5), InvalidTypeError, f"keys {_LIST_TEXT}, not one int"),
-    "a wrong key among many": (_many([b"a", b"b"], keys=[None, "k"]), InvalidTypeError, "key 1 is bytes or None, not str"),
+    "None as values": (_many(None), InvalidTypeError, f"values {_LIST_TEXT}, not NoneType"),
+    "a number as values": (_many(5), InvalidTypeError, f"values {_LIST_TEXT}, not int"),
+    "a dict as values": (_many({b"a": 1}), InvalidTypeError, f"values {_LIST_TEXT}, not dict"),
+    "a set as values": (_many({b"a"}), InvalidTypeError, f"values {_LIST_TEXT}, not set"),
+    "one wrong value among many": (_many([b"a", None, 3]), InvalidTypeError, "value 2 must be bytes or None, not int"),
+    "bytes as keys": (_many([b"a"], keys=b"k"), InvalidTypeError, f"keys {_LIST_TEXT}, not bytes"),
+    "a number as keys": (_many([b"a"], keys=5), InvalidTypeError, f"keys {_LIST_TEXT}, not int"),
+    "a wrong key among many": (_many([b"a", b"b"], keys=[None, "k"]), InvalidTypeError, "key 1 must be bytes or None, not str"),
     "headers without a list around": (_many([b"a"], headers=[("n", b"v")]), InvalidTypeError, _HEADERS_TEXT),
     "wrong headers among many": (_many([b"a", b"b"], headers=[None, [1]]), InvalidTypeError, "headers of record 1"),
     "a wrong timestamp among many": (_many([b"a", b"b"], timestamps=[1, "2"]), InvalidTypeError, "timestamp 1"),
-    "a bool among timestamps": (_many([b"a"], timestamps=[True]), InvalidTypeError, "timestamp 0 is an int"),
+    "a bool among timestamps": (_many([b"a"], timestamps=[True]), InvalidTypeError, "timestamp 0 must be an int"),
 }
 
 OUT_OF_RANGE: dict[str, Case] = {
@@ -128,16 +128,16 @@ OUT_OF_RANGE: dict[str, Case] = {
     "max_records of 2**63": (lambda log, p: p.read(0, 2**63), InvalidArgumentError, "max_records is"),
     "a max_records of 0 to poll": (_poll(0, 0), InvalidArgumentError, "max_records is 0"),
     "a max_records of 2**63 to poll": (_poll(0, 2**63), InvalidArgumentError, "max_records is"),
-    "a timeout of 2**53 s to poll": (_poll(2**53), InvalidArgumentError, "None waits without an end"),
+    "a timeout of 2**53 s to poll": (_poll(2**53), InvalidArgumentError, "None waits without a limit"),
     "a negative stop": (lambda log, p: list(p.values(0, -1)), InvalidArgumentError, "stop is -1"),
     "a negative time to look for": (lambda log, p: p.offset_for_time(-1), InvalidArgumentError, "timestamp is -1"),
     "a time of 2**63 to look for": (lambda log, p: p.offset_for_time(2**63), InvalidArgumentError, "below 2**63"),
     "waiting for a negative offset": (lambda log, p: p.wait(-1, timeout=0), InvalidArgumentError, "offset is -1"),
     "waiting for offset 2**63": (lambda log, p: p.wait(2**63, timeout=0), InvalidArgumentError, "below 2**63"),
     "a timeout that is not a number": (lambda log, p: p.wait(9, float("nan")), InvalidArgumentError, "timeout is nan"),
-    "a timeout of 2**53 s": (lambda log, p: p.wait(9, 2**53), InvalidArgumentError, "None waits without an end"),
-    "a timeout of 10**400 s": (lambda log, p: p.wait(9, 10**400), InvalidArgumentError, "None waits without an end"),
-    "an infinite timeout": (lambda log, p: p.wait(9, float("inf")), InvalidArgumentError, "None waits without an end"),
+    "a timeout of 2**53 s": (lambda log, p: p.wait(9, 2**53), InvalidArgumentError, "None waits without a limit"),
+    "a timeout of 10**400 s": (lambda log, p: p.wait(9, 10**400), InvalidArgumentError, "None waits without a limit"),
+    "an infinite timeout": (lambda log, p: p.wait(9, float("inf")), InvalidArgumentError, "None waits without a limit"),
 }
 
 WRONG_TYPES_OF_READING: dict[str, Case] = {
@@ -145,21 +145,21 @@ WRONG_TYPES_OF_READING: dict[str, Case] = {
         f"{value!r} as an offset of {name}": (
             lambda log, p, name=name, value=value: list(getattr(p, name)(value)),
             InvalidTypeError,
-            f"an offset is an int, not {type(value).__name__}",
+            f"an offset must be an int, not {type(value).__name__}",
         )
         for name in ("read", "values", "records")
         for value in (True, 0.0, "0", b"0", [0])
     },
-    "None as an offset to read": (lambda log, p: p.read(None), InvalidTypeError, "an offset is an int"),
-    "a float as max_records": (lambda log, p: p.read(0, 1.0), InvalidTypeError, "max_records is an int, not float"),
-    "a str as max_records to poll": (_poll(0, "1"), InvalidTypeError, "max_records is an int, not str"),
-    "a bool as max_records": (lambda log, p: p.read(0, True), InvalidTypeError, "max_records is an int, not bool"),
-    "a str as stop": (lambda log, p: list(p.records(0, "1")), InvalidTypeError, "stop is an int, not str"),
-    "a float as time": (lambda log, p: p.offset_for_time(1.0), InvalidTypeError, "timestamp is an int, not float"),
-    "a bool as time": (lambda log, p: p.offset_for_time(True), InvalidTypeError, "timestamp is an int, not bool"),
-    "a str as offset to wait for": (lambda log, p: p.wait("1", 0), InvalidTypeError, "offset is an int, not str"),
-    "a str as timeout": (lambda log, p: p.wait(9, "1"), InvalidTypeError, "timeout is a number of seconds"),
-    "a bool as timeout": (lambda log, p: p.wait(9, True), InvalidTypeError, "timeout is a number of seconds"),
+    "None as an offset to read": (lambda log, p: p.read(None), InvalidTypeError, "an offset must be an int"),
+    "a float as max_records": (lambda log, p: p.read(0, 1.0), InvalidTypeError, "max_records must be an int, not float"),
+    "a str as max_records to poll": (_poll(0, "1"), InvalidTypeError, "max_records must be an int, not str"),
+    "a bool as max_records": (lambda log, p: p.read(0, True), InvalidTypeError, "max_records must be an int, not bool"),
+    "a str as stop": (lambda log, p: list(p.records(0, "1")), InvalidTypeError, "stop must be an int, not str"),
+    "a float as time": (lambda log, p: p.offset_for_time(1.0), InvalidTypeError, "timestamp must be an int, not float"),
+    "a bool as time": (lambda log, p: p.offset_for_time(True), InvalidTypeError, "timestamp must be an int, not bool"),
+    "a str as offset to wait for": (lambda log, p: p.wait("1", 0), InvalidTypeError, "offset must be an int, not str"),
+    "a str as timeout": (lambda log, p: p.wait(9, "1"), InvalidTypeError, "timeout must be a number of seconds"),
+    "a bool as timeout": (lambda log, p: p.wait(9, True), InvalidTypeError, "timeout must be a number of seconds"),
 }
 
 TOO_LARGE: dict[str, Case] = {
@@ -183,7 +183,7 @@ UNKNOWN: dict[str, Case] = {
         f"{number!r} as partition": (
             lambda log, p, number=number: log.partition("events", number),
             InvalidTypeError,
-            f"a partition's number is an int, not {type(number).__name__}",
+            f"a partition number must be an int, not {type(number).__name__}",
         )
         for number in (False, True, 0.0, "0", None, [0])
     },
@@ -191,7 +191,7 @@ UNKNOWN: dict[str, Case] = {
         f"{name!r} as topic": (
             lambda log, p, name=name: log.partition(name, 0),
             InvalidTypeError,
-            f"a topic name is a str, not {type(name).__name__}",
+            f"a topic name must be a str, not {type(name).__name__}",
         )
         for name in (None, 5, b"events", ["events"])
     },
@@ -201,11 +201,19 @@ _REFUSED_BY_KAFKA = ["", ".", "..", "a/b", "../events", "a b", " a", "a\n", "a\0
 
 TOPICS: dict[str, Case] = {
     **{
-        f"the name {name[:12]!r}": (lambda log, p, name=name: log.create_topic(name), InvalidArgumentError, "is no topic name")
+        f"the name {name[:12]!r}": (
+            lambda log, p, name=name: log.create_topic(name),
+            InvalidArgumentError,
+            "is not a valid topic name",
+        )
         for name in _REFUSED_BY_KAFKA
     },
     **{
-        f"{name!r} as a name": (lambda log, p, name=name: log.create_topic(name), InvalidTypeError, "a topic name is a str")
+        f"{name!r} as a name": (
+            lambda log, p, name=name: log.create_topic(name),
+            InvalidTypeError,
+            "a topic name must be a str",
+        )
         for name in (None, 5, b"orders", ["orders"])
     },
     **{
@@ -218,7 +226,7 @@ TOPICS: dict[str, Case] = {
         f"{count!r} as number of partitions": (
             lambda log, p, count=count: log.create_topic("orders", count),
             InvalidTypeError,
-            "the number of partitions is an int",
+            "the number of partitions must be an int",
         )
         for count in ("3", 3.0, True, None)
     },
@@ -233,8 +241,8 @@ def _configured(config: Any) -> Use:
 SETTINGS: dict[str, Case] = {
     "an unknown setting": (_configured({"retention.hours": 1}), InvalidArgumentError, "unknown topic setting"),
     "a setting that is no str": (_configured({5: 1}), InvalidArgumentError, "unknown topic setting 5"),
-    "settings as a list": (_configured([("segment.bytes", 4096)]), InvalidTypeError, "config is a mapping"),
-    "settings as a str": (_configured("segment.bytes=4096"), InvalidTypeError, "config is a mapping"),
+    "settings as a list": (_configured([("segment.bytes", 4096)]), InvalidTypeError, "config must be a mapping"),
+    "settings as a str": (_configured("segment.bytes=4096"), InvalidTypeError, "config must be a mapping"),
     **{
         f"segment.bytes {value!r}"[:40]: (
             _configured({"segment.bytes": value}), InvalidArgumentError, "a whole number from 1024 to 2147483647"

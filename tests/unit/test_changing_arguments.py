@@ -57,6 +57,6 @@ def test_values_that_are_gone_by_the_time_they_are_encoded_are_refused(partition
             values.clear()
             return iter([b"a", b"b"])
 
-    with pytest.raises(InvalidArgumentError, match="changed by another thread"):
+    with pytest.raises(InvalidArgumentError, match="another thread changed a list"):
         partition.append_many(values, keys=Keys())  # type: ignore[arg-type]
     assert partition.end_offset == 0

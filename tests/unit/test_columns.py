@@ -116,10 +116,10 @@ def test_what_is_durable_alone(partition: Partition) -> None:
     ("arguments", "error", "text"),
     [
         ({"start": 26}, OffsetOutOfRangeError, "26"),
-        ({"start": "0"}, InvalidTypeError, "an offset is an int"),
+        ({"start": "0"}, InvalidTypeError, "an offset must be an int"),
         ({"stop": -1}, InvalidArgumentError, "stop is -1"),
         ({"count_max": 0}, InvalidArgumentError, "count_max is 0"),
-        ({"count_max": 1.5}, InvalidTypeError, "count_max is an int"),
+        ({"count_max": 1.5}, InvalidTypeError, "count_max must be an int"),
         ({"durable": 1}, InvalidTypeError, "durable"),
     ],
 )

@@ -152,7 +152,7 @@ def test_records_that_are_on_no_disk_for_long_are_a_warning(filled: Path) -> Non
         stores.open_partition(log).append(b"in memory")
         assert not [finding for finding in eventlog.diagnose(filled) if finding.severity != "note"]
         os.utime(stores.segments(filled)[-1], (0, time.time() - 3600))
-        assert "the last 1 records" in _found(filled, "warning", "on no disk").text
+        assert "the last 1 records" in _found(filled, "warning", "not reached the disk").text
 
 
 def test_files_that_belong_to_nothing_are_told(filled: Path) -> None:
@@ -165,10 +165,10 @@ def test_files_that_belong_to_nothing_are_told(filled: Path) -> None:
     removed = stores.removed_directory(filled)
     removed.mkdir(parents=True)
     (removed / "kept.bin").write_bytes(bytes(123))
-    assert "README" in _found(filled, "warning", "is no partition").text
+    assert "README" in _found(filled, "warning", "is not a partition").text
     assert "stranger-0" in _found(filled, "note", "not in the catalog").text
-    assert f"{TOPIC}-7" in _found(filled, "warning", "nobody reads it").text
-    assert _found(filled, "note", "no topic or group").command == f"rm {filled}/shared/gone-0.head"
+    assert f"{TOPIC}-7" in _found(filled, "warning", "it is never read").text
+    assert _found(filled, "note", "not belong to any topic or group").command == f"rm {filled}/shared/gone-0.head"
     assert "4194304" in _found(filled, "note", "was left by a process").text
     assert "123 bytes" in _found(filled, "note", "cut off").text
 
@@ -190,7 +190,7 @@ def test_files_of_a_compaction_are_nobodys_to_delete_and_the_housekeeping_ends_o
     with Worker(workers.hold_maintenance, filled) as maintainer:
         maintainer.receive()
         assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
-    assert _found(filled, "note", "died: the next round").command == "eventlog maintain"
+    assert _found(filled, "note", "the next round of housekeeping completes its work").command == "eventlog maintain"
     with eventlog.open(filled) as log:
         log.maintain()
     assert {finding.subject for finding in eventlog.diagnose(filled)} == {str(filled)}
@@ -264,7 +264,7 @@ def test_processes_that_died_while_they_read_the_catalog_are_a_note(filled: Path
     with eventlog.open(filled), Worker(members.die_while_reading_the_catalog, filled) as reader:
         assert reader.receive() == "reading"
         reader.kill()
-        assert _found(filled, "note", "died while they read").subject == "catalog"
+        assert _found(filled, "note", "died while reading it").subject == "catalog"
 
 
 def test_bad_arguments_are_refused(filled: Path) -> None:

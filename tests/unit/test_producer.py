@@ -216,7 +216,7 @@ def test_a_value_that_is_no_bytes_is_refused_where_the_producer_chooses_the_part
     log: EventLog, options: dict[str, Any], value: Any
 ) -> None:
     with log.producer(**options) as producer:
-        with pytest.raises(eventlog.InvalidTypeError, match="value 0 is bytes or None"):
+        with pytest.raises(eventlog.InvalidTypeError, match="value 0 must be bytes or None"):
             producer.send(TOPIC, value)
         producer.send(TOPIC, b"fine")
     assert everything(log) == [b"fine"]

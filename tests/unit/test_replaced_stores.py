@@ -186,7 +186,7 @@ def test_nobody_joins_a_store_of_which_the_shared_files_were_deleted(store: Path
     with eventlog.open(store, fsync_interval_ms=60_000) as log:
         stores.open_partition(log).append(b"x")
         shutil.rmtree(store / "shared")
-        with pytest.raises(StoreOpenError, match="deleted or damaged while the store is open"):
+        with pytest.raises(StoreOpenError, match="deleted or damaged while the store was open"):
             eventlog.open(store)
         assert not (store / "shared").exists()
     with eventlog.open(store) as log:  # now that nobody has it open

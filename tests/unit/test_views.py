@@ -131,7 +131,7 @@ def test_a_topic_that_came_between_two_looks_has_no_rate_yet(log: EventLog) -> N
 
 
 def test_an_earlier_look_is_an_activity(log: EventLog) -> None:
-    with pytest.raises(InvalidTypeError, match="earlier is an Activity or None, not float"):
+    with pytest.raises(InvalidTypeError, match="earlier must be an Activity or None, not float"):
         log.activity(1.5)  # type: ignore[arg-type]
 
 

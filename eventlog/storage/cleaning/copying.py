@@ -105,7 +105,7 @@ def copy_file(source: Path, target: Path, length: int | None = None) -> CopiedFi
             size_bytes += len(block)
             output.write(block)
         if length is not None and size_bytes < length:
-            raise damaged(source, size_bytes, f"it ends there, but {length} bytes of it were written")
+            raise damaged(source, size_bytes, f"it ends there, although {length} bytes of it were written")
     return CopiedFile(target.name, size_bytes, crc32c, False)
 
 

@@ -89,8 +89,8 @@ class SharedFile(ABC):
                 return was_trusted
             self.close()  # the process that was initialising it died, or it was deleted: try to be the first
         raise LockTimeoutError(
-            f"{self.path} is in use, and is not what this version of eventlog makes it: "
-            "another version has the store open, or the file is damaged; let all processes close the store first"
+            f"{self.path} is in use, but its layout is not that of this version of eventlog: "
+            "another version has the store open, or the file is damaged; first close the store in all processes"
         )
 
     def _join(self) -> bool | None:

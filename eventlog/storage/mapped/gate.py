@@ -75,7 +75,7 @@ class Gate(SharedFile):
     def _refusal(self, status: int, holder: int) -> LockTimeoutError:
         if status == lib.EL_HELD_ALREADY:
             return LockTimeoutError(
-                f"this thread {self._doing} already: a signal's handler must not do so where what it has interrupted does"
+                f"this thread {self._doing} already: a signal handler must not do so while it interrupts such a call"
             )
         who = f"process {holder}" if holder > 0 else "another process"
         return LockTimeoutError(

@@ -32,7 +32,7 @@ def change_settings(head: Any, signals: Signals, settings: TopicConfig, timeout_
     if lib.el_head_change_settings(head, signals.pointer, *change, timeout_ms, holder) != lib.EL_DONE:
         raise LockTimeoutError(
             f"process {holder[0]} has held the append mutex of a partition for more than {timeout_ms} ms; if it is stopped, "
-            "continue or kill it; the topic is altered, and the partition follows when it is opened next, as by 'maintain'"
+            "continue or kill it; the topic was altered, and the partition follows when it is opened next, as by 'maintain'"
         )
 
 

@@ -331,7 +331,7 @@ class OffsetSlot:
             return
         if status == lib.EL_STALE_MEMBER:
             raise StaleMemberError(
-                "the partition is not this member's any more: the group has a new generation, was reset or deleted; "
+                "this member no longer owns the partition: the group has a new generation, was reset or deleted; "
                 "nothing was committed, and poll goes on from the committed offsets"
             )
         if status == lib.EL_CLOSED:

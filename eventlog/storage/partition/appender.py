@@ -222,14 +222,14 @@ class Appender:
             return self._lock_timeout(pointer.holder if holder is None else holder)
         if status == lib.EL_HELD_ALREADY:
             return LockTimeoutError(
-                f"this thread is at work on the segments of {self._directory} already: a signal's handler must not append or "
-                "flush where what it has interrupted does"
+                f"this thread is at work on the segments of {self._directory} already: a signal handler must not append or "
+                "flush while it interrupts such a call"
             )
         if status == lib.EL_DISK_FULL:
             return DiskFullError(f"no space left in {self._directory}: {reason}; nothing was written")
         if status == lib.EL_UNIT_TOO_LARGE:
             return RecordTooLargeError(
-                "the records of one append_many have to fit into one segment (segment.bytes): split them, or raise it"
+                "the records of one append_many must fit into one segment (segment.bytes): split them, or raise that setting"
             )
         if status == lib.EL_FILE_TOO_LARGE:
             return EventLogError(
@@ -238,14 +238,15 @@ class Appender:
             )
         if status == lib.EL_OFFSETS_USED_UP:
             return EventLogError(
-                f"{self._directory} has no offsets left, which end at 2^63 - 1; nothing was appended: go on in a new topic"
+                f"{self._directory} has no offsets left (the last one is 2^63 - 1); nothing was appended: continue in a "
+                "new topic"
             )
         if status == lib.EL_RECORD_TOO_LARGE:
             return RecordTooLargeError("the record is larger than the topic's max.message.bytes")
         if status == lib.EL_NO_MEMORY:
             return EventLogError("memory ran out while a record was encoded; nothing was written")
         return PoisonedError(
-            f"writing to {self._directory} failed: {reason}. The partition takes no more writes until every process "
+            f"writing to {self._directory} failed: {reason}. The partition refuses writes until every process "
             "has closed it and it is opened again"
         )
 
@@ -255,8 +256,8 @@ class Appender:
         if self._damage is not None:
             return self._damage.anew()
         return PoisonedError(
-            f"{self._directory} takes no writes since one failed ({os.strerror(self._poison)}): close the "
-            "partition in every process, and open it again to recover it"
+            f"{self._directory} refuses writes since one failed ({os.strerror(self._poison)}): close the "
+            "partition in every process, then open it again to recover it"
         )
 
     def _lock_timeout(self, holder: int) -> LockTimeoutError:

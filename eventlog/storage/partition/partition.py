@@ -469,7 +469,7 @@ class Partition:
 
     def _check_offset(self, offset: int) -> None:
         if not isinstance(offset, int) or isinstance(offset, bool):
-            raise InvalidTypeError(f"an offset is an int, not {type(offset).__name__}")
+            raise InvalidTypeError(f"an offset must be an int, not {type(offset).__name__}")
         head = self._mapped()  # asked itself, for the properties would take as long as a short read
         start_offset, end_offset = int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
         if lib.el_head_poison(head) == DELETED:
@@ -746,7 +746,7 @@ def check_offset_within(partition: Partition, offset: int) -> None:
 
 def _check_int(name: str, value: object, minimum: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is an int, not {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not minimum <= value < 2**63:
         raise InvalidArgumentError(f"{name} is {value}, but must be at least {minimum} and below 2**63")
 

@@ -203,8 +203,8 @@ class LogReader:
 
     def _in_use(self) -> ConcurrentUseError:
         return ConcurrentUseError(
-            f"{self!r} makes a record just now, for another thread or for a caller further up in this one (a finalizer may "
-            "have come in between): give each of them an iterator or a consumer of its own"
+            f"{self!r} is in use by another thread, or by a caller further up in this one (a finalizer may have "
+            "interrupted it): give each of them its own iterator or consumer"
         )
 
     def _open(self, base_offset: int) -> bool:
@@ -289,7 +289,7 @@ class LogReader:
         while block := files.read_at(self._open_segment.fd, _BLANK_BLOCK_BYTES, position):
             if block.count(0) < len(block):
                 path = names.segment_file(self._directory, self._base_offset)
-                raise self._damaged(path, end, "zeros stand where a batch should, and the segment goes on behind them")
+                raise self._damaged(path, end, "there are zeros where a batch should be, and the segment continues after them")
             position += len(block)
 
     def _was_replaced(self) -> bool:

@@ -65,6 +65,6 @@ def rebuild_lying_indexes(directory: Path, base_offset: int, interval_bytes: int
             if base_offset in files.segment_bases(directory)[:-1]:
                 rebuild_indexes(directory, base_offset, interval_bytes)
                 path = names.segment_file(directory, base_offset, names.INDEX_SUFFIX)
-                _log.warning("%s or the index of times beside it was rotten: both were made anew from the segment", path)
+                _log.warning("%s or its time index was damaged: both were rebuilt from the segment", path)
     except (OSError, LockTimeoutError, CorruptLogError):
         return

@@ -35,8 +35,8 @@ class Query:
             needle = pattern
         else:
             raise InvalidTypeError(
-                f"a pattern is bytes or a compiled regular expression of bytes, not {type(pattern).__name__}; "
-                "text has to be encoded"
+                f"a pattern must be bytes or a compiled regular expression of bytes, not {type(pattern).__name__}; "
+                "encode text first"
             )
         check_bool("ignore_case", ignore_case)
         check_bool("invert", invert)
@@ -52,9 +52,11 @@ class Query:
     @staticmethod
     def _literal(pattern: re.Pattern[bytes], ignore_case: bool) -> tuple[bytes, bool]:
         if not isinstance(pattern.pattern, bytes):
-            raise InvalidTypeError("a regular expression has to be one of bytes: re.compile(b'...'), since values are bytes")
+            raise InvalidTypeError(
+                "a regular expression must be compiled from bytes: re.compile(b'...'), since values are bytes"
+            )
         if ignore_case:
-            raise InvalidArgumentError("ignore_case is for bytes; compile a regular expression with re.IGNORECASE")
+            raise InvalidArgumentError("ignore_case is only for bytes; compile a regular expression with re.IGNORECASE")
         return required_literal(pattern)
 
 
@@ -64,10 +66,10 @@ def _is_letter(byte: int) -> bool:
 
 def _field_bits(fields: Collection[str]) -> int:
     if isinstance(fields, str) or not isinstance(fields, Collection):
-        raise InvalidTypeError(f"fields is a list of key, value and headers, not {fields!r}")
+        raise InvalidTypeError(f"fields must be a list of key, value and headers, not {fields!r}")
     unknown = [field for field in fields if not isinstance(field, str) or field not in FIELDS]
     if unknown or not fields:
-        raise InvalidArgumentError(f"fields is {list(fields)!r}, but must name some of {', '.join(FIELDS)}")
+        raise InvalidArgumentError(f"fields is {list(fields)!r}, but must name one or more of {', '.join(FIELDS)}")
     bits = 0
     for field in fields:
         bits |= FIELDS[field]

@@ -33,7 +33,7 @@ def checked_checkpoint(path: Path) -> int | None:
     lines = data.splitlines(keepends=True)
     content = b"".join(lines[:-1])
     if len(lines) != _LINES or data != _with_checksum(content):
-        raise damaged(path, 0, "no checkpoint with an offset, or one whose CRC32C does not match")
+        raise damaged(path, 0, "not a checkpoint with an offset, or one whose CRC32C does not match")
     return int(lines[-2].split()[-1])
 
 

@@ -33,7 +33,7 @@ def wrong_batch(path: Path, position: int, status: int, next_offset: int, offset
 def gap(first: int, following: int) -> str:
     """Why offsets that are missing in front of a right batch, or of a segment, are damage."""
     span = f"offset {first} is" if following == first + 1 else f"offsets {first} to {following - 1} are"
-    return f"{span} missing, a gap: if Kafka has compacted this topic, set cleanup.policy=compact, for which gaps are right"
+    return f"{span} missing, a gap: if Kafka has compacted this topic, set cleanup.policy=compact, which allows gaps"
 
 
 def _offset_at(path: Path, position: int) -> int:

@@ -109,7 +109,7 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
 def check_end(path: Path, end_offset: int, following: int) -> None:
     """Raise `CorruptLogError` if a segment reaches into the one behind: no checksum guards where a batch is said to begin."""
     if end_offset > following:
-        reason = f"it ends at offset {end_offset}, but the segment behind begins at {following}"
+        reason = f"it ends at offset {end_offset}, but the next segment begins at {following}"
         raise damaged(path, 0, reason)
 
 

@@ -104,7 +104,7 @@ def base_offset_of(path: Path) -> int:
     """The base offset in the name of a segment's file. Raises `InvalidArgumentError`."""
     base_offset = names.parse_segment(path.with_suffix(names.LOG_SUFFIX).name)
     if base_offset is None:
-        raise InvalidArgumentError(f"{path.name} is no segment file: its name is not 20 digits and a suffix")
+        raise InvalidArgumentError(f"{path.name} is not a segment file: its name is not 20 digits and a suffix")
     return base_offset
 
 
@@ -211,10 +211,10 @@ def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
     data = path.read_bytes()
     match = re.fullmatch(rb"0\n([0-9]{1,10})\n((?:[0-9]{1,10} [0-9]{1,19}\n)*)", data)
     if match is None:
-        raise damaged(path, 0, "no list of leader epochs: version 0, a count, and lines of an epoch and an offset")
+        raise damaged(path, 0, "not a list of leader epochs, which is version 0, a count, and lines of an epoch and an offset")
     entries = [EpochEntry(*map(int, line.split())) for line in match[2].splitlines()]
     if len(entries) != int(match[1]):
-        raise damaged(path, 2, f"it says that it has {int(match[1])} entries, but has {len(entries)}")
+        raise damaged(path, 2, f"it claims {int(match[1])} entries, but has {len(entries)}")
     yield from entries
 
 
@@ -284,7 +284,7 @@ def verify_partition(directory: Path, start_offset: int, end_offset: int | None,
         path = names.segment_file(directory, base)
         report.segments += 1
         if base < next_offset or (base > next_offset and not may_have_gaps):
-            reason = f"it begins at offset {base}, but the one before it ends at {next_offset}"
+            reason = f"it begins at offset {base}, but the segment before it ends at {next_offset}"
             report.problems.append(Problem(path, 0, gap(next_offset, base) if base > next_offset else reason))
         next_offset = max(next_offset, base)
         if end_offset is None or base < end_offset:
@@ -322,7 +322,7 @@ def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset
                 is_gap = info.base_offset > next_offset and info.crc_valid
                 raise damaged(path, info.position, gap(next_offset, info.base_offset) if is_gap else reason)
             if info.last_offset >= offsets.stop:
-                raise damaged(path, info.position, f"offset {info.last_offset} belongs into the segments behind")
+                raise damaged(path, info.position, f"offset {info.last_offset} belongs in a later segment")
             if end_offset is not None and info.base_offset >= end_offset:
                 break  # perhaps an append under way
             if not info.crc_valid:
@@ -362,11 +362,11 @@ def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[i
     for number, entry in enumerate(index.read_index(index_path, base)):
         info = batches.get(entry.position)
         if entry.offset < stop and (info is None or info.last_offset != entry.offset):
-            report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} names no batch"))
+            report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} does not point at a batch"))
     time_index_path = path.with_suffix(names.TIME_INDEX_SUFFIX)
     by_last_offset = {info.last_offset: info for info in batches.values()}
     for number, time_entry in enumerate(index.read_time_index(time_index_path, base)):
         info = by_last_offset.get(time_entry.offset)
         if time_entry.offset < stop and (info is None or info.max_timestamp != time_entry.timestamp):
             position = number * index.TIME_ENTRY.size
-            report.problems.append(Problem(time_index_path, position, f"{time_entry} names no batch"))
+            report.problems.append(Problem(time_index_path, position, f"{time_entry} does not point at a batch"))

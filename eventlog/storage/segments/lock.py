@@ -41,7 +41,7 @@ def _lock(file: Any, directory: Path, timeout_ms: int, begin: Callable[[], None]
     own = threading.get_ident(), str(directory)
     if own in list(_held.values()):
         raise LockTimeoutError(
-            f"this thread is at work on segments of {directory} already: a signal's handler must not be where what it has "
+            f"this thread is at work on segments of {directory} already: a signal handler must not change them while it "
             "interrupted is"
         )
     _held[file] = own

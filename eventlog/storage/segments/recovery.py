@@ -301,11 +301,11 @@ def _damage(scan: _Scan, durable_position: int, data_end: int) -> CorruptLogErro
     if end == data_end:
         return None
     if _is_whole(scan):
-        return _wrong(scan, "but its checksum is right: it is what was written")
+        return _wrong(scan, "but its checksum matches: it is what was written")
     good_batch = find_batch(scan.path, end, data_end, scan.tail.end_offset)
     if good_batch is None or _has_hole(scan.path, end, good_batch, scan.tail.end_offset):
         return None
-    return _wrong(scan, f"and a right batch stands behind it at {good_batch}" if good_batch > end else "and the batch is right")
+    return _wrong(scan, f"and a valid batch follows at {good_batch}" if good_batch > end else "and the batch is right")
 
 
 def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:

@@ -23,8 +23,8 @@ from eventlog.storage.segments.recovery import find_batch, find_data_end
 
 _BLOCK_BYTES = 8 * 2**20
 _COMPRESSION = 0x07
-_GOES_BACK = "its offsets come before those of the batch in front of it"
-_LEAPS = "its offsets lie behind those of what follows"
+_GOES_BACK = "its offsets come before those of the preceding batch"
+_LEAPS = "its offsets come after those of the following batch"
 
 
 class Bytes(NamedTuple):
@@ -142,7 +142,7 @@ def _batch_at(descriptor: int, position: int, size: int) -> tuple[_Batch | None,
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or batch.size_bytes == 0:
         return None, _text(status)
     if position + batch.size_bytes > size:
-        return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} are there"
+        return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} exist"
     data = files.read_at(descriptor, batch.size_bytes, position)
     lib.el_scan_begin(scan, batch.base_offset)
     status = lib.el_scan_batches(ffi.from_buffer("uint8_t[]", data), len(data), scan)

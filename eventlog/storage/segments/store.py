@@ -69,8 +69,8 @@ class StoreDirectory:
         with suppress(OSError):
             if _identity(path) not in (None, _identity(self.path)):
                 raise StoreReplacedError(
-                    f"{path} leads to another directory than when the store was opened: close this handle, and open the store "
-                    "again"
+                    f"{path} leads to a different directory than when the store was opened: close this handle and open the "
+                    "store again"
                 )
         for each, identity in self._identities.items():
             with suppress(OSError):
@@ -126,13 +126,13 @@ def _open_into(file: Any, path: Path, create: bool) -> None:
     if path.is_dir():
         refuse_strangers_store(path)
     elif files.is_there(path):
-        raise StoreOpenError(f"{path} is a file; a store is a directory")
+        raise StoreOpenError(f"{path} is a file, but a store is a directory")
     elif not create:
         raise StoreOpenError(f"there is no store in {path}")
     elif path.is_symlink():
-        raise StoreOpenError(f"{path} is a symbolic link that leads nowhere: make the directory that it names, or remove it")
+        raise StoreOpenError(f"{path} is a dangling symbolic link: create the directory that it names, or remove the link")
     elif not (above := next(each for each in path.parents if files.is_there(each))).is_dir():
-        raise StoreOpenError(f"{above} is a file; a store is a directory that stands in directories")
+        raise StoreOpenError(f"{above} is a file, but the parents of a store must be directories")
     else:
         files.make_private_directory(path)
     open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
@@ -181,16 +181,18 @@ def _is_store(path: Path, create: bool) -> bool:
     """Is a directory a store of ours, or may one be made of it?"""
     files.refuse_network_file_system(path)
     if files.is_there(names.manifest_file(path)):
-        raise StoreOpenError(f"{path} is a backup: 'eventlog restore' makes a store of it, elsewhere")
+        raise StoreOpenError(f"{path} is a backup: 'eventlog restore' creates a store from it, in another directory")
     if files.is_there(names.restoring_marker(path)):
-        raise StoreOpenError(f"{path} is being restored, or that was interrupted: then delete it, and restore once more")
+        raise StoreOpenError(
+            f"{path} is either being restored, or its restore was interrupted; if so, delete it and restore again"
+        )
     if files.is_there(names.format_file(path)):
         _check_version(path)
         return True
     if not create:
         raise StoreOpenError(f"there is no store in {path}")
     if not all(map(_may_stand_in_a_new_store, os.listdir(path))):
-        raise StoreOpenError(f"{path} holds other files and is no store; choose a new or an empty directory")
+        raise StoreOpenError(f"{path} contains other files and is not a store; choose a new or empty directory")
     return False
 
 

@@ -87,8 +87,8 @@ def check_origin(store: Path, directory: int, origin: Origin) -> None:
         return
     if noted is None:
         raise StoreOpenError(
-            f"{names.users_file(store)} was deleted or damaged while the store is open{_by(directory)}: nobody can join; let "
-            "all processes close the store, and open it again"
+            f"{names.users_file(store)} was deleted or damaged while the store was open{_by(directory)}: no other process can "
+            "open it; close the store in all processes, then open it again"
         )
     what = (
         "on another machine, or in another sandbox" if noted.boot != origin.boot
@@ -96,7 +96,7 @@ def check_origin(store: Path, directory: int, origin: Origin) -> None:
         else "in another time namespace"
     )  # fmt: skip
     raise StoreOpenError(
-        f"{store} is in use {what}, where locks mean something else. Nothing was changed. Let the processes share their "
+        f"{store} is in use {what}: locks do not work across that boundary. Nothing was changed. Let the processes share their "
         "namespaces ('docker run --pid=container:NAME', 'shareProcessNamespace: true' in a Kubernetes pod), or open the store "
         "once the others have closed it (docs/containers.md)"
     )
