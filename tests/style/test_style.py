@@ -39,6 +39,7 @@ LAYERS = {
     "views": {"groups", "log", "storage", "catalog", "records"},
     "api": {"admin", "maintenance", "views", "producer", "consumer", "groups", "log", "store", "catalog", "records"},
     "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
+    "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "log", "storage", "records"},
     "__main__": {"cli"},
 }
