@@ -69,14 +69,16 @@ class _Clients:
 
 @tells_failures("close")
 class EventLog(Log):
-    """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`."""
+    """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`.
+
+    `open_groups` are the consumer groups in use here, for the rest of this library."""
 
     def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         try:
             super().__init__(path, options, create=create)
-            self._groups = Groups(self.store)
+            self.open_groups = Groups(self.store)
             self._clients = _Clients()
-            self.store.close_first(self._groups)
+            self.store.close_first(self.open_groups)
             self.store.close_first(self._clients)
         except BaseException:
             if "store" in vars(self):  # else there is nothing open
@@ -96,7 +98,7 @@ class EventLog(Log):
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
         self.store.check_open()
-        finish_deletion(self._groups, check_topic_name(name))  # that a killed process began
+        finish_deletion(self.open_groups, check_topic_name(name))  # that a killed process began
         return super().create_topic(name, partitions, config)
 
     def delete_topic(self, name: str) -> None:
@@ -105,7 +107,7 @@ class EventLog(Log):
         Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it let go of it.
         Raises `TopicNotFoundError`."""
         self.store.check_open()
-        delete_topic(self._groups, check_topic_name(name))
+        delete_topic(self.open_groups, check_topic_name(name))
 
     def maintain(
         self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS, dry_run: bool = False
@@ -123,7 +125,7 @@ class EventLog(Log):
         check_bool("dry_run", dry_run)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
         return maintain(
-            self._groups, compact_all=compact_all, group_retention_ms=group_retention_ms, dry_run=dry_run
+            self.open_groups, compact_all=compact_all, group_retention_ms=group_retention_ms, dry_run=dry_run
         )
 
     def start_maintenance(self, interval_ms: int = 60_000, *, group_retention_ms: int = GROUP_RETENTION_MS) -> None:
@@ -134,7 +136,7 @@ class EventLog(Log):
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
         if self._clients.housekeeper is None:
-            housekeeper = Housekeeper(self._groups, interval_ms, group_retention_ms)
+            housekeeper = Housekeeper(self.open_groups, interval_ms, group_retention_ms)
             housekeeper.start()
             self._clients.housekeeper = housekeeper
 
@@ -156,7 +158,7 @@ class EventLog(Log):
         self.store.check_open()
         producer = Producer(
             self,
-            self._groups,
+            self.open_groups,
             compression=compression,
             linger_ms=linger_ms,
             batch_bytes=batch_bytes,
@@ -204,7 +206,7 @@ class EventLog(Log):
             listener=listener,
         )
         options.check()
-        consumer = Consumer(self, self._groups, topics, options)
+        consumer = Consumer(self, self.open_groups, topics, options)
         self._clients.open.add(consumer)
         return consumer
 
@@ -216,7 +218,7 @@ class EventLog(Log):
     def group(self, name: str) -> Group:
         """A consumer group. Raises `GroupNotFoundError`."""
         self.store.check_open()
-        return Group(self._groups, check_group_name(name))
+        return Group(self.open_groups, check_group_name(name))
 
     def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
         """Copy the store as it is at one moment to a new or empty directory, while others append, consume and commit.
@@ -228,7 +230,7 @@ class EventLog(Log):
 
         self.store.check_open()
         check_bool("link", link)
-        return back_up(self, self._groups, as_path("destination", destination), link=link)
+        return back_up(self, self.open_groups, as_path("destination", destination), link=link)
 
     def repair(self, topic: str, partition: int, *, execute: bool = False) -> RepairPlan:
         """What a repair of a damaged partition would drop and make anew; with `execute` it is done.
@@ -239,7 +241,7 @@ class EventLog(Log):
         from eventlog.admin.repair import plan_by_name, repair_partition
 
         self.store.check_open()
-        return plan_by_name(repair_partition(self, self._groups, topic, partition, execute=execute))
+        return plan_by_name(repair_partition(self, self.open_groups, topic, partition, execute=execute))
 
     def describe_topic(self, name: str) -> TopicOverview:
         """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
@@ -248,16 +250,16 @@ class EventLog(Log):
         from eventlog.views.topic import describe_topic
 
         self.store.check_open()
-        return describe_topic(self, self._groups, name)
+        return describe_topic(self, self.open_groups, name)
 
     def activity(self, earlier: Activity | None = None) -> Activity:
-        """What all topics and groups hold and do. With an `earlier` look at this store, also how fast, between the two.
+        """What all topics and groups hold and do. With an `earlier` activity of this store, also how fast, between the two.
 
         Raises `InvalidTypeError`."""
         from eventlog.views.activity import measure_activity
 
         self.store.check_open()
-        return measure_activity(self, self._groups, earlier)
+        return measure_activity(self, self.open_groups, earlier)
 
     def metrics(self) -> Metrics:
         """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
@@ -267,7 +269,7 @@ class EventLog(Log):
 
         self.store.check_open()
         open_partitions, open_clients = len(self.store.partitions.in_use()), len(self._clients.open)
-        return take_metrics(self, self._groups, open_partitions=open_partitions, open_clients=open_clients)
+        return take_metrics(self, self.open_groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
         """`Group.lag` of every consumer group, by its name: cheaper than to ask one after the other."""
@@ -277,20 +279,20 @@ class EventLog(Log):
     def describe_groups(self) -> list[GroupDescription]:
         """`Group.describe` of every consumer group, sorted by name: cheaper than to ask one after the other."""
         self.store.check_open()
-        return describe_all(self._groups)
+        return describe_all(self.open_groups)
 
     def create_group(self, name: str) -> Group:
         """A consumer group, which is made if there is none: to give it offsets before its first member joins."""
         self.store.check_open()
-        self._groups.open(check_group_name(name))
-        return Group(self._groups, name)
+        self.open_groups.open(check_group_name(name))
+        return Group(self.open_groups, name)
 
     def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Raise what `Group.reset` would raise about these offsets, whatever the group.
 
         Raises `OffsetOutOfRangeError`, `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
-        checked_offsets(self._groups, offsets)
+        checked_offsets(self.open_groups, offsets)
 
 
 def open(

@@ -51,7 +51,7 @@ class Log:
     ) -> TopicDescription:
         """Give a topic more partitions, or other settings; a setting that is None goes back to its default.
 
-        Every process goes by them from its next append, read or look at the catalog on. Raises `TopicNotFoundError`,
+        Every process goes by them from its next append, read or use of the catalog on. Raises `TopicNotFoundError`,
         `InvalidArgumentError`, `LockTimeoutError`."""
         self.store.check_open()
         check_topic_name(name)

@@ -184,7 +184,7 @@ def _catalog(store: Path, environment: CatalogEnvironment) -> Iterator[Finding]:
 def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[Finding]:
     """Files and directories that nothing belongs to."""
     logs, shared = (sorted(path(store).iterdir()) for path in (names.logs_directory, names.shared_directory))
-    counts = {topic.name: topic.partitions for topic in topics.all()}  # after the look: what was made meanwhile is in it
+    counts = {topic.name: topic.partitions for topic in topics.all()}  # after the directories: these may be new
     deleted = {topic.name: topic.partitions for topic in topics.being_deleted()}
     for name in deleted:
         text = "it is being deleted, or the process that did so died: the next round of housekeeping removes the rest"

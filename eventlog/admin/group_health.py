@@ -20,7 +20,7 @@ _Found = tuple[str, str, str | None]
 
 def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found]:
     """Each finding as severity, text and command."""
-    with groups.look(name) as group:
+    with groups.read(name) as group:
         state, offsets = group.state, group.offsets()
     if state is None:
         return

@@ -51,8 +51,8 @@ def _check_file(report: VerifyReport, backup: Path, file: BackupFile) -> None:
         report.problems.append(Problem(path, 0, f"it cannot be read: {error.strerror}"))
         return
     if size_bytes != file.size_bytes:
-        place = min(size_bytes, file.size_bytes)
-        report.problems.append(Problem(path, place, f"it has {size_bytes} bytes, but {file.size_bytes} were backed up"))
+        position = min(size_bytes, file.size_bytes)
+        report.problems.append(Problem(path, position, f"it has {size_bytes} bytes, but {file.size_bytes} were backed up"))
     elif crc32c != file.crc32c:
         report.problems.append(Problem(path, 0, "its content differs from what was backed up: the CRC32C does not match"))
 
@@ -69,7 +69,7 @@ def _check_committed(report: VerifyReport, backup: Path, manifest: Manifest) -> 
     try:
         catalog = GroupCatalog(environment)
         for name in catalog.names():
-            with catalog.look(name) as group:
+            with catalog.read(name) as group:
                 for partition, stored in group.offsets().items():
                     end = ends.get(partition, 0)
                     if stored.offset > end:

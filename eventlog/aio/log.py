@@ -75,7 +75,7 @@ class AsyncEventLog:
     def producer(self, **options: Any) -> AsyncProducer:
         """As `EventLog.producer`, with the same options."""
         producer = self.log.producer(**options)
-        return AsyncProducer(producer, self.log._groups, self._hub)
+        return AsyncProducer(producer, self.log.open_groups, self._hub)
 
     def consumer(self, topics: str | Sequence[str] | Pattern[str] | None = None, **options: Any) -> AsyncConsumer:
         """As `EventLog.consumer`, with the same options."""

@@ -190,9 +190,9 @@ class CatalogEnvironment:
         The block gets what `make` makes of it, which raises what keeps the block from beginning."""
         token = object()
         around = _Surroundings(self._directory, self._shared, make)
-        noted = functools.partial(self._shared.noted, token)
+        registered = functools.partial(self._shared.registered, token)
         begun = functools.partial(self._attempt, token, functools.partial(self._begin, database, write))
-        steps = (lambda: around, self._gate, noted, begun) if write else (lambda: around, noted, begun)
+        steps = (lambda: around, self._gate, registered, begun) if write else (lambda: around, registered, begun)
         return Nested(steps, around.hand_over)
 
     def _begin(self, database: bytes, write: bool, opened: Opened) -> lmdb.Transaction:
@@ -224,18 +224,18 @@ class CatalogEnvironment:
     def _put_right(self, token: object, opened: Opened, error: lmdb.Error) -> bool:
         if isinstance(error, lmdb.ReadersFullError):
             return int(opened.environment.reader_check()) > 0
-        self._shared.forget(token, None)  # two threads would wait for one another
+        self._shared.unregister(token, None)  # two threads would wait for one another
         try:
             # After a panic LMDB could not write which transaction is the last one, undid that, and does nothing more.
             if isinstance(error, lmdb.PanicError):
                 return self._shared.renew(self._open_anew, opened)
             return self._shared.follow(self._open_anew, opened)
         finally:
-            self._shared.note(token)
+            self._shared.register(token)
 
     def free_dead_readers(self) -> int:
         """Free the places of processes that died while they read; how many there were."""
-        with _failures_told(self._directory, "the catalog failed"), self._shared.noted(object()):
+        with _failures_told(self._directory, "the catalog failed"), self._shared.registered(object()):
             opened = self._opened()
             opened.show_life()
             return int(opened.environment.reader_check())
@@ -249,7 +249,7 @@ class CatalogEnvironment:
             descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 token = object()
-                with self._shared.noted(token):
+                with self._shared.registered(token):
                     self._attempt(token, lambda opened: opened.environment.copyfd(descriptor, compact=False))
                 os.fsync(descriptor)
             finally:

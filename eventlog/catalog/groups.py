@@ -184,7 +184,7 @@ class GroupCatalog:
             _DATABASE, lambda transaction: [GroupChange(self._environment, transaction, name) for name in _names(transaction)]
         )
 
-    def look(self, name: str) -> Nested[GroupChange]:
+    def read(self, name: str) -> Nested[GroupChange]:
         """See a group, its offsets and its topics as they are at one moment."""
         return self._environment.transaction(_DATABASE, lambda transaction: GroupChange(self._environment, transaction, name))
 
@@ -196,5 +196,5 @@ class GroupCatalog:
 
     def find(self, name: str) -> GroupState | None:
         """A group by its name."""
-        with self.look(name) as found:
+        with self.read(name) as found:
             return found.state

@@ -22,7 +22,7 @@ from eventlog.records.record import TopicPartition
 
 DATABASE = b"offsets"
 
-FORGOTTEN_MS = -2  # as the time of a commit: its topic was deleted, and only the slot is kept
+TOPIC_DELETED_MS = -2  # as the time of a commit: its topic was deleted, and only the slot is kept
 
 _PARTITION = struct.Struct(">I")
 _VALUE = struct.Struct(">qqIQq")
@@ -49,7 +49,7 @@ def _key(group: str, partition: TopicPartition) -> bytes:
 
 
 @functools.lru_cache(maxsize=8192)  # many groups have offsets of the same partitions
-def _place(key: bytes) -> TopicPartition:
+def _partition(key: bytes) -> TopicPartition:
     """The partition that the rest of a key behind its group is about."""
     topic, partition = key[: -_PARTITION.size - 1], key[-_PARTITION.size :]
     return TopicPartition(topic.decode(), *_PARTITION.unpack(partition))
@@ -69,7 +69,7 @@ def find_all(
                 break
             content = checked(key, bytes(value))
             layout = _FORMER_VALUE if len(content) == _FORMER_VALUE.size else _VALUE
-            found[_place(key[len(prefix) :])] = StoredOffset(*layout.unpack(content))
+            found[_partition(key[len(prefix) :])] = StoredOffset(*layout.unpack(content))
     except (struct.error, ValueError) as error:
         raise EventLogError(f"the catalog's offsets of group {group!r} are damaged: {error}") from error
     return found

@@ -108,11 +108,11 @@ class SharedEnvironment:
             raise StoreClosedError("the catalog is closed")
         return self.opened.environment
 
-    def noted(self, token: object) -> Holding[None]:
+    def registered(self, token: object) -> Holding[None]:
         """Note a transaction for the length of a block."""
-        return Holding(functools.partial(self.note, token), functools.partial(self.forget, token, None))
+        return Holding(functools.partial(self.register, token), functools.partial(self.unregister, token, None))
 
-    def note(self, token: object) -> None:
+    def register(self, token: object) -> None:
         """A transaction is about to begin. A thread that is in one already has to get on with it."""
         thread = threading.get_ident()
         while True:
@@ -123,7 +123,7 @@ class SharedEnvironment:
             time.sleep(_PAUSE_SECONDS)
 
     @property
-    def forget(self) -> Callable[[object, None], object]:
+    def unregister(self) -> Callable[[object, None], object]:
         """Called with a token and None, without a step in Python: its transaction has ended."""
         return self._transactions.pop
 

@@ -137,7 +137,7 @@ class TopicCatalog:
         with self._environment.transaction(_DELETED, write=True) as transaction:
             transaction.delete(name.encode())
 
-    def kept(self, name: str) -> Nested[TopicDescription]:
+    def pinned(self, name: str) -> Nested[TopicDescription]:
         """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
         return self._environment.transaction(_DATABASE, lambda transaction: _existing(transaction, name), write=True)
 

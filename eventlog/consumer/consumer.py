@@ -479,7 +479,7 @@ class Consumer:
         return committed
 
     def _lose(self, membership: Membership, partitions: list[TopicPartition]) -> None:
-        membership.forget(partitions)
+        membership.disown(partitions)
         self._drop(partitions)
         if partitions:
             self._listener.lost(partitions)
@@ -735,7 +735,7 @@ class Consumer:
         membership = self._membership if self._is_store_open() else None
         lost = membership.lost() if membership is not None else []
         if membership is not None:
-            membership.forget(lost)
+            membership.disown(lost)
         self._drop(lost)  # first, so that it keeps nothing else from being committed
         self._lay_aside()
         if is_finished:

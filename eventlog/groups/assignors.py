@@ -37,8 +37,8 @@ def assign_range(
     for topic, subscribers in _subscribers(subscriptions, partition_counts).items():
         each, remainder = divmod(partition_counts[topic], len(subscribers))
         start = 0
-        for place, member in enumerate(subscribers[: partition_counts[topic]]):
-            stop = start + each + (place < remainder)
+        for index, member in enumerate(subscribers[: partition_counts[topic]]):
+            stop = start + each + (index < remainder)
             assignment[member] += _partitions(topic, range(start, stop))
             start = stop
     return assignment
@@ -121,16 +121,16 @@ def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: M
     members_by_topics: dict[tuple[str, ...], list[str]] = {}
     for member, topics in subscriptions.items():
         members_by_topics.setdefault(tuple(topics), []).append(member)
-    places_by_topic: dict[str, list[int]] = {}
-    for place, topics in enumerate(members_by_topics):
+    indexes_by_topic: dict[str, list[int]] = {}
+    for index, topics in enumerate(members_by_topics):
         for topic in partition_counts.keys() & topics:
-            places_by_topic.setdefault(topic, []).append(place)
+            indexes_by_topic.setdefault(topic, []).append(index)
     groups = list(members_by_topics.values())
     merged: dict[tuple[int, ...], tuple[str, ...]] = {}
-    for places in map(tuple, places_by_topic.values()):
-        if places not in merged:
-            merged[places] = tuple(sorted(member for place in places for member in groups[place]))
-    return {topic: merged[tuple(places_by_topic[topic])] for topic in sorted(places_by_topic)}
+    for indexes in map(tuple, indexes_by_topic.values()):
+        if indexes not in merged:
+            merged[indexes] = tuple(sorted(member for index in indexes for member in groups[index]))
+    return {topic: merged[tuple(indexes_by_topic[topic])] for topic in sorted(indexes_by_topic)}
 
 
 class _Pool:
@@ -183,8 +183,8 @@ def _share_evenly(pool: _Pool) -> None:
     """Set equal shares. Where one more is left over, those who hold most get it, as it costs them least to keep it."""
     each, remainder = divmod(len(pool.partitions), len(pool.subscribers))
     by_held = sorted(pool.subscribers, key=lambda member: (-len(pool.held[member]), member))
-    for place, member in enumerate(by_held):
-        pool.shares[member] = each + (place < remainder)
+    for index, member in enumerate(by_held):
+        pool.shares[member] = each + (index < remainder)
 
 
 class _Balancer:
@@ -264,19 +264,19 @@ def _hand_out(pool: _Pool) -> dict[str, list[TopicPartition]]:
     """Turn shares into partitions: each member keeps of what it holds as much as it may, and the rest goes to whoever has
     the fewest."""
     # The lowest numbers are kept, whatever the topic, so that what is given up comes from all topics alike.
-    kept = {
+    retained = {
         member: sorted(pool.held[member], key=lambda partition: (partition.partition, partition.topic))[:share]
         for member, share in pool.shares.items()
     }
-    taken = {partition for partitions in kept.values() for partition in partitions}
-    by_count = [(len(partitions), member) for member, partitions in kept.items() if len(partitions) < pool.shares[member]]
+    taken = {partition for partitions in retained.values() for partition in partitions}
+    by_count = [(len(partitions), member) for member, partitions in retained.items() if len(partitions) < pool.shares[member]]
     heapify(by_count)
     for partition in pool.partitions:
         if partition not in taken:
             count, member = by_count[0]
-            kept[member].append(partition)
+            retained[member].append(partition)
             if count + 1 < pool.shares[member]:
                 heapreplace(by_count, (count + 1, member))
             else:
                 heappop(by_count)
-    return kept
+    return retained

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from eventlog.catalog.groups import GroupState
-from eventlog.catalog.offsets import FORGOTTEN_MS, StoredOffset
+from eventlog.catalog.offsets import TOPIC_DELETED_MS, StoredOffset
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError
 from eventlog.groups.deletion import delete_group, remove_file
@@ -44,7 +44,7 @@ def _remove_topic_from(groups: Groups, table: GroupTable, topic: str) -> None:
         change.store(state._replace(reset_by=change.number))
         for partition, found in stored.items():
             # The slot stays the partition's: other processes remember which one it is.
-            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, FORGOTTEN_MS, found.slot, change.number))
+            change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, TOPIC_DELETED_MS, found.slot, change.number))
     table.state()  # which lets the slots go by that, and announces the generation
 
 

@@ -68,7 +68,7 @@ def delete_if_unused(store: Store, coordinator: Coordinator, group: GroupTable) 
 
 def _is_awaited(store: Store, group: GroupTable) -> bool:
     """Are there records behind where the group began? Its workers may have failed with the first of them."""
-    with store.catalog.groups.look(group.name) as found:
+    with store.catalog.groups.read(group.name) as found:
         starts = {partition: stored.start for partition, stored in found.offsets().items() if stored.start >= 0}
     for partition, start in starts.items():
         with suppress(EventLogError, OSError):

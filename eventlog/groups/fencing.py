@@ -18,21 +18,21 @@ def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartiti
 
     The members get a new generation: a commit by whoever owned one of these partitions raises `StaleMemberError`. What is
     decided stands in the catalog before any slot is touched; so an error leaves everything as it was, and a process that dies
-    leaves the rest to whoever looks at the group next. Raises `LockTimeoutError` if one that is stopped has a slot: nothing is
+    leaves the rest to whoever reads the group next. Raises `LockTimeoutError` if one that is stopped has a slot: nothing is
     changed."""
     table.make_slots(offsets)
-    for place in offsets:
-        table.ack(place, NOBODY).settle()
-    wanted = {place: NOTHING_COMMITTED if offset is None else offset for place, offset in offsets.items()}
+    for partition in offsets:
+        table.ack(partition, NOBODY).settle()
+    wanted = {partition: NOTHING_COMMITTED if offset is None else offset for partition, offset in offsets.items()}
     with groups.store.catalog.groups.change(table.name) as change:
         table.catch_up(change)
         state = table.state_in(change)
         change.store(state._replace(generation=state.generation + 1, reset_by=change.number))
         former = change.offsets()
         changes = []
-        for place, offset in wanted.items():
-            slot = former[place].slot
-            changes.append(OffsetChange(place, none_if_nothing(table.acks.committed(slot)), none_if_nothing(offset)))
-            change.store_offset(place, StoredOffset(offset, now_ms(), slot, change.number))
+        for partition, offset in wanted.items():
+            slot = former[partition].slot
+            changes.append(OffsetChange(partition, none_if_nothing(table.acks.committed(slot)), none_if_nothing(offset)))
+            change.store_offset(partition, StoredOffset(offset, now_ms(), slot, change.number))
         change.note(kind, changes)
     table.state()  # which lets the slots go by that, and announces the generation

@@ -47,25 +47,25 @@ class GroupDescription(NamedTuple):
 
 
 def describe_all(groups: Groups) -> list[GroupDescription]:
-    """All groups, sorted by name: each partition is looked at once for all of them."""
+    """All groups, sorted by name: each partition is read once for all of them."""
     known: dict[TopicPartition, PartitionOffsets] = {}
     ends = Ends(groups.store.path)
-    looks = take_snapshots(groups)
-    return [_describe(look, lag_of(groups.store, look, known, ends)) for look in looks]
+    snapshots = take_snapshots(groups)
+    return [_describe(group, lag_of(groups.store, group, known, ends)) for group in snapshots]
 
 
-def _describe(look: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
+def _describe(group: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
     owned: dict[int, list[TopicPartition]] = {}
-    for place, seen in sorted(look.offsets.items()):
-        owned.setdefault(seen.owner, []).append(place)
+    for partition, slot in sorted(group.offsets.items()):
+        owned.setdefault(slot.owner, []).append(partition)
     members = tuple(
         GroupMember(
             member.member_id, member.instance_id, member.process_id, member.host, member.topics,
-            tuple(owned.get(member.epoch, ())), member.joined_ms, look.state.assignment.get(member.epoch, ()),
+            tuple(owned.get(member.epoch, ())), member.joined_ms, group.state.assignment.get(member.epoch, ()),
         )
-        for member in look.alive
+        for member in group.alive
     )  # fmt: skip
-    return GroupDescription(look.state.name, look.state.generation, look.state.assignor, members, lag)
+    return GroupDescription(group.state.name, group.state.generation, group.state.assignor, members, lag)
 
 
 def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -101,27 +101,27 @@ class Group:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         return table
 
-    def _look(self) -> GroupSnapshot:
+    def _snapshot(self) -> GroupSnapshot:
         self._groups.store.check_usable()
-        look = take_snapshot(self._groups, self.name)
-        if look is None:
+        snapshot = take_snapshot(self._groups, self.name)
+        if snapshot is None:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
-        return look
+        return snapshot
 
     def committed(self) -> dict[TopicPartition, int]:
         """The committed offset of every partition that has one: all records before it are acknowledged."""
-        return self._look().committed()
+        return self._snapshot().committed()
 
     def lag(self) -> dict[TopicPartition, int | None]:
         """How many records each partition has behind the committed offset, or, where nothing was committed yet, behind where
         the group began to read it; None where neither is known.
 
         Holds every partition of the topics that live members subscribe to, and every one that the group has begun."""
-        return lag_of(self._groups.store, self._look())
+        return lag_of(self._groups.store, self._snapshot())
 
     def progress(self) -> dict[TopicPartition, Progress]:
         """The same partitions, with lag in records, bytes and seconds, rates, and the time to catch up."""
-        return progress_of(self._groups.store, self._look(), self.history())
+        return progress_of(self._groups.store, self._snapshot(), self.history())
 
     def history(self, limit: int | None = None) -> list[HistoryEntry]:
         """What became of the committed offsets, and who did it: the last `limit` entries (None: all), the oldest first.
@@ -130,14 +130,14 @@ class Group:
         if limit is not None:
             check_number("limit", limit, 1, 2**31 - 1)
         self._groups.store.check_usable()
-        with self._groups.store.catalog.groups.look(self.name) as group:
+        with self._groups.store.catalog.groups.read(self.name) as group:
             existing(group.state, self.name)
             return group.history(limit)
 
     def describe(self) -> GroupDescription:
         """Who is in the group, and which partitions each member owns."""
-        look = self._look()
-        return _describe(look, lag_of(self._groups.store, look))
+        snapshot = self._snapshot()
+        return _describe(snapshot, lag_of(self._groups.store, snapshot))
 
     def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
         """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""
@@ -184,13 +184,13 @@ class Group:
         one of them, `InvalidTypeError`, and then nothing was changed."""
         wanted = as_topic_partitions(partitions)
         for member in self.describe().members:
-            kept = sorted({*member.assigned, *member.partitions} & set(wanted))
-            if kept:
+            used = sorted({*member.assigned, *member.partitions} & set(wanted))
+            if used:
                 raise InvalidArgumentError(
-                    f"{kept[0]} is in use by process {member.process_id}, a member of group {self.name!r}: close it first"
+                    f"{used[0]} is in use by process {member.process_id}, a member of group {self.name!r}: close it first"
                 )
         committed = self.committed()
-        offsets: dict[TopicPartition, int | None] = {place: None for place in wanted if place in committed}
+        offsets: dict[TopicPartition, int | None] = {each: None for each in wanted if each in committed}
         if offsets:
             set_offsets(self._groups, self._table(), offsets, "delete")
 
@@ -211,14 +211,14 @@ class Group:
         def may_go(state: GroupState) -> bool:
             alive = [each for each in state.members.values() if not coordinator.is_gone(table, each)]
             if alive:
-                raise InvalidArgumentError(f"group {self.name!r} {self._who_is_in(alive)}")
+                raise InvalidArgumentError(f"group {self.name!r} {self._reason_to_stay(alive)}")
             return True
 
         if not delete_group(self._groups.store, table, may_go):
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
         self._groups.store.signals.catalog_changed()
 
-    def _who_is_in(self, members: list[Member]) -> str:
+    def _reason_to_stay(self, members: list[Member]) -> str:
         """Why the group cannot be deleted."""
         presence = self._groups.coordinator.presence
         live = [member for member in members if member.absent_since_ms is None and presence.is_alive(member.epoch)]

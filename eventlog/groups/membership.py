@@ -21,7 +21,7 @@ from eventlog.storage.mapped.offset_slots import NOBODY, OffsetSlot
 
 
 class Review(NamedTuple):
-    """What a look at the group's state asks of a member. `lost` are partitions that are its own no longer, `revoked` those
+    """What the group's state asks of a member. `lost` are partitions that are its own no longer, `revoked` those
     it has to give up. With `is_expelled` it is not in the group any more."""
 
     lost: list[TopicPartition]
@@ -66,9 +66,9 @@ class Membership:
         self.group.acks.seen(self.member.seat, self.member.epoch)
 
     def review(self) -> Review:
-        """Look at the group. Raises `StaleMemberError` if another process took this static member's place, and
-        `GroupNotFoundError` if the group was deleted."""
-        self.known_changes = self.group.acks.changes  # before the look: what happens after it asks for another review
+        """Compare with the state of the group. Raises `StaleMemberError` if another process took the place of this static
+        member, and `GroupNotFoundError` if the group was deleted."""
+        self.known_changes = self.group.acks.changes  # before the state: what happens after that asks for another review
         state = self._state_now()
         if self.member.epoch not in state.members:
             self._check_not_replaced(state)
@@ -87,7 +87,7 @@ class Membership:
             raise GroupNotFoundError(f"group {self.group.name!r} was deleted")
         if self._state is None or self._state.generation != self.group.acks.generation:
             self._state = self.group.state()
-            self._groups.look_again()
+            self._groups.wake_watcher()
         return self._state
 
     def _check_not_replaced(self, state: GroupState) -> None:
@@ -98,7 +98,7 @@ class Membership:
                     f"{other.instance_id!r}: only one consumer may use it"
                 )
 
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+    def disown(self, partitions: Iterable[TopicPartition]) -> None:
         """These are owned no longer, and there is nothing to give up."""
         for partition in partitions:
             self.owned.pop(partition, None)

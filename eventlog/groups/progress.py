@@ -44,16 +44,16 @@ class Progress(NamedTuple):
 
 
 def progress_of(
-    store: Store, look: GroupSnapshot, history: Sequence[HistoryEntry]
+    store: Store, group: GroupSnapshot, history: Sequence[HistoryEntry]
 ) -> dict[TopicPartition, Progress]:
     """The progress in every partition that the group has to do with, sorted."""
     now = now_ms()
     samples = _samples(history, now)
     found = {}
-    for place in look.partitions():
+    for partition in group.partitions():
         try:
-            offsets = store.partitions.offsets(*place)
-            found[place] = _progress(store, look, place, offsets, samples.get(place), now)
+            offsets = store.partitions.offsets(*partition)
+            found[partition] = _progress(store, group, partition, offsets, samples.get(partition), now)
         except LookupError:
             continue  # the topic is gone
     return found
@@ -75,52 +75,52 @@ def _samples(history: Sequence[HistoryEntry], now: int) -> dict[TopicPartition, 
 
 def _progress(
     store: Store,
-    look: GroupSnapshot,
-    place: TopicPartition,
+    group: GroupSnapshot,
+    partition: TopicPartition,
     offsets: PartitionOffsets,
     sample: tuple[int, int] | None,
     now: int,
 ) -> Progress:
-    owner = look.owner(place)
+    owner = group.owner(partition)
     member_id = owner.member_id if owner is not None else None
-    seen = look.offsets.get(place, _NOWHERE)
-    if seen.position == NOTHING_COMMITTED:
+    slot = group.offsets.get(partition, _NOWHERE)
+    if slot.position == NOTHING_COMMITTED:
         return Progress(offsets.start_offset, offsets.end_offset, member_id=member_id)
-    has_committed = seen.committed != NOTHING_COMMITTED
-    position = max(seen.position, offsets.start_offset)
-    lag = Ends(store.path).lag(*place, seen.position, offsets)
-    behind = _behind(store, place, position, offsets, now) if lag else _NOTHING_BEHIND
+    has_committed = slot.committed != NOTHING_COMMITTED
+    position = max(slot.position, offsets.start_offset)
+    lag = Ends(store.path).lag(*partition, slot.position, offsets)
+    behind = _behind(store, partition, position, offsets, now) if lag else _NOTHING_BEHIND
     lag_bytes, lag_seconds, append_rate = behind
-    commit_rate = _commit_rate(seen, sample, now) if has_committed else None
+    commit_rate = _commit_rate(slot, sample, now) if has_committed else None
     catch_up = 0.0 if lag == 0 else None
     if lag and commit_rate is not None and append_rate is not None and commit_rate > append_rate:
         catch_up = lag / (commit_rate - append_rate)
-    committed, committed_ms = (seen.committed, seen.committed_ms) if has_committed else (None, None)
+    committed, committed_ms = (slot.committed, slot.committed_ms) if has_committed else (None, None)
     return Progress(
         offsets.start_offset, offsets.end_offset, committed, committed_ms, lag, lag_bytes, lag_seconds,
         commit_rate, append_rate, catch_up, member_id,
     )  # fmt: skip
 
 
-def _commit_rate(seen: OffsetSnapshot, sample: tuple[int, int] | None, now: int) -> float | None:
+def _commit_rate(slot: OffsetSnapshot, sample: tuple[int, int] | None, now: int) -> float | None:
     """Records a second that the group acknowledged since the oldest commit of the last minute."""
-    if seen.committed_ms < now - _WINDOW_MS:
+    if slot.committed_ms < now - _WINDOW_MS:
         return 0.0
     if sample is None or now - sample[0] < _SAMPLE_MS_MIN:
         return None
-    return max(0, seen.committed - sample[1]) * 1000 / (now - sample[0])
+    return max(0, slot.committed - sample[1]) * 1000 / (now - sample[0])
 
 
 def _behind(
-    store: Store, place: TopicPartition, position: int, offsets: PartitionOffsets, now: int
+    store: Store, partition: TopicPartition, position: int, offsets: PartitionOffsets, now: int
 ) -> _Behind:
     """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
     try:
-        seen = take_partition_snapshot(store.path, *place)
-        if seen is None:
+        snapshot = take_partition_snapshot(store.path, *partition)
+        if snapshot is None:
             return None, None, None
-        size_bytes, timestamp = seen.behind(position, offsets.end_offset)
-        since = seen.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
+        size_bytes, timestamp = snapshot.behind(position, offsets.end_offset)
+        since = snapshot.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
     except EventLogError:
         return None, None, None  # deleted just now, or damaged: 'eventlog verify' says what is wrong
     rate = 0.0 if since is None else (offsets.end_offset - since) * 1000 / _WINDOW_MS

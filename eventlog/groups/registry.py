@@ -49,7 +49,7 @@ class Groups:
                 return table
             if self.store.catalog.groups.find(name) is None:
                 return None
-            self._forget_deleted()
+            self._drop_deleted()
             try:
                 return self._open(name)
             except GroupNotFoundError:
@@ -106,7 +106,7 @@ class Groups:
     def _entered(self) -> Any:
         return entered_once(self._lock, f"to find a group of {self.store.path}")
 
-    def _forget_deleted(self) -> None:
+    def _drop_deleted(self) -> None:
         """The file of a group that was deleted, by whichever process, is closed once nobody here is in it any more."""
         for name, table in list(self._tables.items()):
             if table.acks.is_deleted:
@@ -122,10 +122,10 @@ class Groups:
         if self._watcher is not None:
             self._watcher.drop(membership)
 
-    def look_again(self) -> None:
+    def wake_watcher(self) -> None:
         """A group has a new generation."""
         if self._watcher is not None:
-            self._watcher.look_again()
+            self._watcher.wake()
 
     def close(self) -> None:
         """Bring every committed offset to the catalog, and close the groups."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventlog.catalog.offsets import FORGOTTEN_MS
+from eventlog.catalog.offsets import TOPIC_DELETED_MS
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import existing
 from eventlog.records.record import TopicPartition
@@ -25,7 +25,7 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
     table = groups.find(name)
     if table is None:
         return {}  # deleted just now
-    with groups.store.catalog.groups.look(name) as found:
+    with groups.store.catalog.groups.read(name) as found:
         if table.find_state_in(found) is None:
             return {}
         state = existing(found.state, name)
@@ -40,6 +40,6 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
         offset = NOTHING_COMMITTED if stored is None else table.acks.committed(stored.slot)
         if offset != NOTHING_COMMITTED:
             held[partition] = offset
-        elif is_subscribed or (stored is not None and stored.committed_ms != FORGOTTEN_MS):
+        elif is_subscribed or (stored is not None and stored.committed_ms != TOPIC_DELETED_MS):
             held[partition] = None
     return held

@@ -42,61 +42,61 @@ class GroupSnapshot(NamedTuple):
 
     def committed(self) -> dict[TopicPartition, int]:
         """The committed offsets of all partitions that have one, sorted."""
-        return {place: seen.committed for place, seen in sorted(self.offsets.items()) if seen.committed != NOTHING_COMMITTED}
+        return {key: slot.committed for key, slot in sorted(self.offsets.items()) if slot.committed != NOTHING_COMMITTED}
 
     def partitions(self) -> list[TopicPartition]:
         """Every partition that the group has begun or committed, or that a live member subscribes to, sorted."""
         subscribed = {TopicPartition(topic, number) for topic, count in self.counts.items() for number in range(count)}
-        return sorted(subscribed | {place for place, seen in self.offsets.items() if seen.position != NOTHING_COMMITTED})
+        return sorted(subscribed | {key for key, slot in self.offsets.items() if slot.position != NOTHING_COMMITTED})
 
-    def owner(self, place: TopicPartition) -> Member | None:
+    def owner(self, partition: TopicPartition) -> Member | None:
         """The live member that owns a partition."""
-        seen = self.offsets.get(place)
-        return next((member for member in self.alive if seen is not None and member.epoch == seen.owner), None)
+        slot = self.offsets.get(partition)
+        return next((member for member in self.alive if slot is not None and member.epoch == slot.owner), None)
 
 
 def lag_of(
     store: Store,
-    look: GroupSnapshot,
+    group: GroupSnapshot,
     known: dict[TopicPartition, PartitionOffsets] | None = None,
     ends: Ends | None = None,
 ) -> dict[TopicPartition, int | None]:
     """How many records each partition has behind the committed offset, or where nothing was committed yet, behind where the
     group began; None where neither is known.
 
-    What is `known` of partitions, and of their ends, is not looked up again: for many groups, one after the other."""
+    What is `known` of partitions, and of their ends, is not read again: for many groups, one after the other."""
     known = {} if known is None else known
     ends = Ends(store.path) if ends is None else ends
     lags: dict[TopicPartition, int | None] = {}
-    for place in look.partitions():
-        seen = look.offsets.get(place)
-        if seen is None or seen.position == NOTHING_COMMITTED:
-            lags[place] = None
+    for partition in group.partitions():
+        slot = group.offsets.get(partition)
+        if slot is None or slot.position == NOTHING_COMMITTED:
+            lags[partition] = None
             continue
-        offsets = known.get(place)
+        offsets = known.get(partition)
         if offsets is None:
             try:
-                offsets = known[place] = store.partitions.offsets(*place)
+                offsets = known[partition] = store.partitions.offsets(*partition)
             except LookupError:
                 continue  # the topic is gone
-        lags[place] = ends.lag(*place, seen.position, offsets)
+        lags[partition] = ends.lag(*partition, slot.position, offsets)
     return lags
 
 
 def take_snapshot(groups: Groups, name: str) -> GroupSnapshot | None:
     """A group; None if there is none of this name."""
-    with groups.store.catalog.groups.look(name) as group:
-        return _look(groups, group)
+    with groups.store.catalog.groups.read(name) as group:
+        return _snapshot_of(groups, group)
 
 
 def take_snapshots(groups: Groups) -> list[GroupSnapshot]:
     """All groups, sorted by name."""
     with groups.store.catalog.groups.read_all() as found:
-        looks = (_look(groups, group) for group in found)
-        return [look for look in looks if look is not None]
+        snapshots = (_snapshot_of(groups, group) for group in found)
+        return [snapshot for snapshot in snapshots if snapshot is not None]
 
 
-def _look(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
+def _snapshot_of(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
     state = group.state
     if state is None:
         return None
@@ -110,11 +110,11 @@ def _offsets(
 ) -> dict[TopicPartition, OffsetSnapshot]:
     slots = read_slots(names.acks_file(store.path, state.name), state.incarnation, state.slots)
     if slots is None:
-        return {place: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start) for place, each in stored.items()}
+        return {key: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start) for key, each in stored.items()}
     return {
-        place: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start)
+        key: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start)
         if slots.decided_by[each.slot] < each.decided_by  # whoever reset it has not come to its slot
         else OffsetSnapshot(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot], each.start)
-        for place, each in stored.items()
+        for key, each in stored.items()
         if each.slot < state.slots
     }

@@ -44,7 +44,7 @@ class GroupTable:
 
     def state(self) -> GroupState:
         """The group as the catalog has it, and the mapped file goes by it. Raises `GroupNotFoundError`, `LockTimeoutError`."""
-        with self._catalog.look(self.name) as group:
+        with self._catalog.read(self.name) as group:
             self.catch_up(group)
             return self.state_in(group)
 
@@ -87,7 +87,7 @@ class GroupTable:
 
     def slots(self) -> dict[TopicPartition, int]:
         """The slot of every partition that has one by now."""
-        with self._catalog.look(self.name) as group:
+        with self._catalog.read(self.name) as group:
             offsets = group.offsets() if self.find_state_in(group) is not None else {}
             self._slots = _slots_of(offsets)
         return self._slots
@@ -117,7 +117,7 @@ class GroupTable:
         unknown = [partition for partition in partitions if partition not in self._starts]
         if not unknown:
             return
-        with self._catalog.look(self.name) as group:
+        with self._catalog.read(self.name) as group:
             offsets = group.offsets() if self.find_state_in(group) is not None else {}
         starts = {}
         for partition in unknown:

@@ -1,7 +1,7 @@
 """The thread that notices members of other processes die, and members that hang.
 
 A process descriptor (pidfd_open(2)) becomes readable the moment a process is gone. Where it cannot be had (another process
-namespace, an old kernel), the members' locks are looked at once a second; that is also how often leases are checked.
+namespace, an old kernel), whether the members are alive is asked once a second; that is also how often leases are checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eventlog.errors import EventLogError
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.table import GroupTable
 
-_LOOK_AGAIN_MS = 1000
+_ROUND_MS = 1000
 
 
 class Watched(Protocol):
@@ -75,32 +75,32 @@ class Watcher(BackgroundThread):
                 with suppress(EventLogError, OSError, MemoryError):  # it has given its lock back: others take it for dead
                     membership.leave()
 
-    def look_again(self) -> None:
+    def wake(self) -> None:
         """A group has a new generation: there may be new members to watch."""
         os.eventfd_write(self._signal, 1)
 
     def run(self) -> None:
         while not self._is_to_end:
-            for descriptor, _ in self._poller.poll(_LOOK_AGAIN_MS):
+            for descriptor, _ in self._poller.poll(_ROUND_MS):
                 if descriptor == self._signal:
                     os.eventfd_read(self._signal)
                 else:
                     # Where the member's lock is held all the same, by a child or in another process namespace, the number says
                     # nothing more: a descriptor of a zombie would be readable at once, again and again.
                     self._unwatchable.add(self._watched[descriptor])
-                    self._forget_process(descriptor)
+                    self._unwatch_process(descriptor)
             self._let_dropped_leave()
             if not self._is_to_end:
-                with suppress(EventLogError, OSError, MemoryError):  # the next look may be better
-                    self._look()
+                with suppress(EventLogError, OSError, MemoryError):  # the next round may go better
+                    self._go_round()
 
-    def _look(self) -> None:
+    def _go_round(self) -> None:
         with self._lock:
             memberships = list(self._memberships)
         presence, present = self._coordinator.presence, set[int]()
         for group in {id(membership.group): membership.group for membership in memberships}.values():
             try:
-                state = self._look_after(group)
+                state = self._check_members(group)
             except EventLogError:
                 continue  # deleted, or the catalog cannot be read: the members find out when they poll
             present |= {member.process_id for member in state.members.values() if presence.is_alive(member.epoch)}
@@ -108,7 +108,7 @@ class Watcher(BackgroundThread):
         for membership in memberships:
             membership.wants_attention = True
 
-    def _look_after(self, group: GroupTable) -> GroupState:
+    def _check_members(self, group: GroupTable) -> GroupState:
         state = group.state()
         if any(
             self._coordinator.is_gone(group, member) or self._coordinator.is_absent(member)
@@ -124,7 +124,7 @@ class Watcher(BackgroundThread):
         self._unwatchable &= present
         for descriptor, process_id in list(self._watched.items()):
             if process_id not in present:
-                self._forget_process(descriptor)
+                self._unwatch_process(descriptor)
         new = present - set(self._watched.values()) - self._unwatchable
         for process_id in new:
             try:
@@ -137,7 +137,7 @@ class Watcher(BackgroundThread):
         if new:
             os.eventfd_write(self._signal, 1)  # one may have died, and its number gone to another, before it was watched
 
-    def _forget_process(self, descriptor: int) -> None:
+    def _unwatch_process(self, descriptor: int) -> None:
         self._poller.unregister(descriptor)
         os.close(descriptor)
         del self._watched[descriptor]

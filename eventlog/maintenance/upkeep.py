@@ -28,7 +28,7 @@ GROUP_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
 
 
 class _Round(NamedTuple):
-    """What a round is about. With `dry_run` it looks what there is to do, and does nothing."""
+    """What a round is about. With `dry_run` it finds out what there is to do, and does nothing."""
 
     groups: Groups
     compact_all: bool

@@ -85,7 +85,7 @@ class Partitions:
         directory = names.partition_directory(self._directory.path, topic, partition)
         if not is_created(directory):
             told = files.failures_told(f"partition {topic}-{partition} cannot be made")
-            with told, self._topics.kept(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
+            with told, self._topics.pinned(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
                 create_partition(directory)
         return Partition(
             self._directory.path,
@@ -108,7 +108,7 @@ class Partitions:
             found = PartitionOffsets(start, log.end_offset, durable)
         return found
 
-    def check_in_place(self) -> None:
+    def check_not_replaced(self) -> None:
         """Raise `StoreReplacedError` if somebody deleted files of one that is open here."""
         for partition in self.in_use():
             with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer

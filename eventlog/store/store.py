@@ -107,12 +107,12 @@ class Store:
         if self._is_closing:
             raise StoreClosedError(f"{self!r} is being closed")
 
-    def check_in_place(self) -> None:
+    def check_not_replaced(self) -> None:
         """Refuse everything from now on if the store is not there any more, or not the one at its path."""
         try:
             if self._replaced is None:
                 self._directory.check()
-                self.partitions.check_in_place()
+                self.partitions.check_not_replaced()
         except StoreReplacedError as error:
             self._replaced = error
         if self._replaced is not None:
@@ -167,7 +167,7 @@ def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[Partition
         found = store()
         if found is None:
             return None
-        found.check_in_place()
+        found.check_not_replaced()
         return found.partitions.in_use()
 
     return in_use

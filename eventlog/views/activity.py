@@ -1,4 +1,4 @@
-"""What goes on in a store: two looks at it tell how fast topics grow and groups consume."""
+"""What goes on in a store: two samples of it tell how fast topics grow and groups consume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventlog.views.groups import GroupSummary, read_all_offsets, summarize_grou
 
 
 class TopicActivity(NamedTuple):
-    """A topic: what is in it, and what came since the earlier look; the rates are None without one."""
+    """A topic: what is in it, and what came since the earlier sample; the rates are None without one."""
 
     name: str
     partitions: int
@@ -29,8 +29,8 @@ class TopicActivity(NamedTuple):
 class GroupActivity(NamedTuple):
     """A consumer group: its live members, and how many records stand behind its committed offsets (None while there is none).
 
-    `records_per_second` is how many it acknowledged since the earlier look, None without one. `seconds_to_catch_up` goes by how
-    the lag shrank between the two looks: 0 without a lag, None where it does not shrink or there is no earlier sample."""
+    `records_per_second` is how many it acknowledged since the earlier sample, None without one. `seconds_to_catch_up` goes by
+    how the lag shrank between the two samples: 0 without a lag, None where it does not shrink or there is no earlier sample."""
 
     name: str
     members: int
@@ -39,7 +39,9 @@ class GroupActivity(NamedTuple):
     seconds_to_catch_up: float | None
 
 
-class _Sample(NamedTuple):
+class Sample(NamedTuple):
+    """What was measured at one moment, for a later one to be compared with."""
+
     monotonic_seconds: float
     offsets: Mapping[str, Sequence[PartitionOffsets]]
     sizes: Mapping[str, Sequence[PartitionSize]]
@@ -47,15 +49,15 @@ class _Sample(NamedTuple):
 
 
 class Activity:
-    """A look at all topics and consumer groups, each sorted by name. `time_ms` is when it was taken (ms since the epoch)."""
+    """All topics and consumer groups at one moment, each sorted by name. `time_ms` is that moment (ms since the epoch)."""
 
     def __init__(
-        self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], sample: _Sample
+        self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], sample: Sample
     ) -> None:
         self.time_ms = time_ms
         self.topics = topics
         self.groups = groups
-        self._sample = sample
+        self.sample = sample
 
     def __repr__(self) -> str:
         return f"<Activity of {len(self.topics)} topics and {len(self.groups)} groups at {self.time_ms}>"
@@ -66,7 +68,7 @@ def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Acti
     if earlier is not None and not isinstance(earlier, Activity):
         raise InvalidTypeError(f"earlier must be an Activity or None, not {type(earlier).__name__}")
     sample = _take_sample(log, groups)
-    before = None if earlier is None else earlier._sample
+    before = None if earlier is None else earlier.sample
     return Activity(
         now_ms(),
         tuple(_topic_activity(name, sample, before) for name in sample.offsets),
@@ -75,7 +77,7 @@ def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Acti
     )
 
 
-def _take_sample(log: Log, groups: Groups) -> _Sample:
+def _take_sample(log: Log, groups: Groups) -> Sample:
     # The clock is read before each sample, so that samples of equal length are a constant time apart.
     seconds = time.monotonic()
     offsets = read_all_offsets(log)
@@ -85,10 +87,10 @@ def _take_sample(log: Log, groups: Groups) -> _Sample:
             sizes[name] = log.sizes(name)
         except TopicNotFoundError:
             del offsets[name]  # deleted meanwhile
-    return _Sample(seconds, offsets, sizes, {group.description.name: group for group in summarize_groups(groups, offsets)})
+    return Sample(seconds, offsets, sizes, {group.description.name: group for group in summarize_groups(groups, offsets)})
 
 
-def _topic_activity(name: str, sample: _Sample, before: _Sample | None) -> TopicActivity:
+def _topic_activity(name: str, sample: Sample, before: Sample | None) -> TopicActivity:
     offsets, sizes = sample.offsets[name], sample.sizes[name]
     records_rate = bytes_rate = None
     if before is not None and name in before.offsets:
@@ -119,7 +121,7 @@ def _growth(
     return records, size_bytes
 
 
-def _group_activity(name: str, sample: _Sample, before: _Sample | None) -> GroupActivity:
+def _group_activity(name: str, sample: Sample, before: Sample | None) -> GroupActivity:
     group = sample.groups[name]
     lag, then = group.total_lag, None if before is None else before.groups.get(name)
     rate = seconds_to_catch_up = None

@@ -50,4 +50,4 @@ def summarize_groups(groups: Groups, offsets: OffsetsByTopic) -> Iterator[GroupS
 
 
 def _lag(description: GroupDescription, offsets: OffsetsByTopic) -> dict[TopicPartition, int]:
-    return {place: lag for place, lag in description.lag.items() if lag is not None and place.topic in offsets}
+    return {key: lag for key, lag in description.lag.items() if lag is not None and key.topic in offsets}

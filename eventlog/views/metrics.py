@@ -119,13 +119,13 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
             samples.add("partition_end_offset", each.end_offset, labels)
             samples.add("partition_durable_offset", each.durable_offset, labels)
         _add_sizes(samples, log, topic)
-    for look in summarize_groups(groups, offsets):
-        group = look.description
+    for summary in summarize_groups(groups, offsets):
+        group = summary.description
         samples.add("group_members", len(group.members), {"group": group.name})
         samples.add("group_generation", group.generation, {"group": group.name})
-        for partition, offset in look.committed.items():
+        for partition, offset in summary.committed.items():
             samples.add("group_committed_offset", offset, _labels(group.name, partition))
-        for partition, lag in look.lag.items():
+        for partition, lag in summary.lag.items():
             samples.add("group_lag_records", lag, _labels(group.name, partition))
     _add_disk(samples, log)
     samples.add("process_open_partitions", open_partitions, {})

@@ -89,16 +89,16 @@ class TopicOverview(NamedTuple):
 def describe_topic(log: Log, groups: Groups, name: str) -> TopicOverview:
     """A topic as it is now. Raises `TopicNotFoundError`."""
     description = log.topic(name)
-    looks = list(zip(log.offsets(name), log.sizes(name), strict=True))
+    measured = list(zip(log.offsets(name), log.sizes(name), strict=True))
     since_ms = now_ms() - _RATE_SECONDS * 1000
     partitions = tuple(
-        _describe_partition(log, name, number, offsets, size, since_ms) for number, (offsets, size) in enumerate(looks)
+        _describe_partition(log, name, number, offsets, size, since_ms) for number, (offsets, size) in enumerate(measured)
     )
     return TopicOverview(
         description,
         description.settings().effective(),
         partitions,
-        tuple(_groups_of(groups, name, [offsets for offsets, _ in looks])),
+        tuple(_groups_of(groups, name, [offsets for offsets, _ in measured])),
     )
 
 

@@ -112,7 +112,7 @@ def close_beside_a_transaction(connection: Connection, store: Path, does: str) -
 
     def be_inside() -> None:
         try:
-            with catalog.change("group") if does == "changes" else catalog.look("group") as group:
+            with catalog.change("group") if does == "changes" else catalog.read("group") as group:
                 is_inside.set()
                 while True:
                     catalog.names()

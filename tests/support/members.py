@@ -246,7 +246,7 @@ def wait_while_a_group_comes_and_goes(connection: Connection, store: Path, group
 
 def die_while_reading_the_catalog(connection: Connection, store: Path) -> None:
     """Be killed inside a read transaction."""
-    with eventlog.open(store) as log, log.store.catalog.groups.look("any"):
+    with eventlog.open(store) as log, log.store.catalog.groups.read("any"):
         connection.send("reading")
         connection.recv()
 

@@ -416,7 +416,7 @@ def _is_asleep_in_map(thread: threading.Thread, file: Path) -> bool:
 
 def hold_catalog(connection: Connection, store: Path) -> None:
     """Be inside a change of the catalog until a message."""
-    with eventlog.open(store) as log, log.store.catalog.topics.kept(TOPIC):
+    with eventlog.open(store) as log, log.store.catalog.topics.pinned(TOPIC):
         connection.send("held")
         connection.recv()
 

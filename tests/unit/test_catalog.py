@@ -170,7 +170,7 @@ def test_a_store_is_opened_while_a_thread_of_this_process_looks_it_over(store: P
 
 def test_a_reader_whose_process_copies_the_store_is_no_dead_one(store: Path, log: EventLog) -> None:
     shutil.copytree(store, store.parent / "copy")
-    with log.store.catalog.groups.look("any"), Worker(catalogs.use_the_catalog_when_told, store, 2**30) as other:
+    with log.store.catalog.groups.read("any"), Worker(catalogs.use_the_catalog_when_told, store, 2**30) as other:
         assert other.receive() == "open"
         assert not [finding.text for finding in eventlog.diagnose(store) if "died while they read" in finding.text]
         assert _places_of_readers(store) == 1
@@ -243,7 +243,7 @@ def test_an_interrupt_anywhere_in_a_transaction_leaves_nothing_behind_while_it_i
     catalog = log.store.catalog.groups
 
     def transact() -> None:
-        with catalog.change("group") if write else catalog.look("group") as group:
+        with catalog.change("group") if write else catalog.read("group") as group:
             group.partition_counts({"events"})
 
     for step in itertools.count(1):

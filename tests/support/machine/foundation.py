@@ -276,7 +276,7 @@ class Foundation(RuleBasedStateMachine):
 
     def _see_synced(self, group: ModelGroup) -> None:
         """The catalog, which is on disk, has what a power cut must not take."""
-        with self.log.store.catalog.groups.look(group.name) as found:
+        with self.log.store.catalog.groups.read(group.name) as found:
             stored = {place: each.offset for place, each in found.offsets().items()}
         for place, offset in group.synced.items():
             assert stored.get(place, -1) >= offset, f"{group.name} synced {offset} of {place}, and on disk is {stored}"
