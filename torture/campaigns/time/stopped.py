@@ -27,7 +27,7 @@ _NO_APPEND = (
     "roll.unallocated", "roll.published", "roll.listed", "roll.unsealed", "roll.finished",
 )  # fmt: skip
 _NO_FLUSH = ("flush.locked", "flush.synced")
-_NO_COMMIT = ("commit.one_locked", "commit.timed", "commit.stored")
+_NO_COMMIT = ("commit.locked", "commit.timed", "commit.stored")
 _LOCK_TIMEOUT_MS = 150
 _TOLD_SECONDS_MAX = 20.0
 _WRITER, _OTHER, _PATIENT, _LAST = range(1, 5)
