@@ -14,22 +14,22 @@ _INTRODUCTION = """# Benchmarks
 *Written by `python -m benchmarks.report`; do not edit. `make bench` measures, in less than twenty minutes on a quiet machine.
 `eventlog bench` is the short form for your own machine.*
 
-Every figure is the median over the rounds of one run, and ± is half of the distance between the lowest and the highest round.
-In a round all contenders of a line-up take turns. **Trust ratios within a line-up, not the numbers**: another machine, another
-day and another neighbour on the same host change the numbers by a factor, and the ratios by less."""
+Every figure is the median over the rounds of one run; ± is half of the distance between the lowest and the highest round. In a
+round all contenders of a line-up take turns. **Trust the ratios within a line-up, not the numbers**: another machine, another
+day or another neighbour on the same host changes the numbers by a factor, and the ratios by less."""
 
 _CAVEATS = """## Read this before you quote a figure
 
-- Durability is equal or the contender is left out. "process": what was returned survives the death of every process, a server's
-  included. "disk": it survives a power cut. How each contender is set up for it stands [below](#contenders).
+- Durability is equal or the contender is left out. "process": a completed write survives the death of every process, a server's
+  included. "disk": it survives a power cut. How each contender is configured for that is listed [below](#contenders).
 - eventlog, SQLite, LMDB, RocksDB and the queues run inside the process that measures. Redis, NATS, RabbitMQ and Kafka are
   servers on the same machine: each of their calls goes through a socket, and they serve other machines, replicate and
-  authenticate, which eventlog does not. On the other hand a server has a processor of its own to work on.
-- All of them are called from Python but Chronicle Queue, which runs in Java without Python's cost per call.
-- *files* is no contender but the floor: as many bytes as eventlog writes, without framing, checksums, offsets or locks.
-- Popping from a queue (queuelib, persist-queue) takes the event away. It stands beside reading, or consuming with a commit
+  authenticate, which eventlog does not. On the other hand, a server has its own processor to work on.
+- All of them are called from Python, except Chronicle Queue, which runs in Java without Python's cost per call.
+- *files* is not a contender but the floor: as many bytes as eventlog writes, without framing, checksums, offsets or locks.
+- Popping from a queue (queuelib, persist-queue) removes the event. It is compared with reading, or with consuming with a commit
   each, because that is what its users do.
-- Data is in the page cache. Reading what has to come from the disk is as fast as the disk, for everybody.
+- Data is in the page cache. Reading from the disk is as fast as the disk, for every contender.
 - Values are JSON text of 100 bytes unless the name says otherwise, from a fixed seed."""
 
 _LIMITS = """## What limits the speed
@@ -65,7 +65,8 @@ def write(results: Results, drawn: dict[str, str]) -> str:
         _INTRODUCTION,
         _machines(results.runs),
         _CAVEATS,
-        "## Targets\n\nOurs divided by theirs; of times a small ratio is a good one.\n\n" + _targets(results.figures),
+        "## Targets\n\nOurs divided by theirs. For rates a large ratio is good, for times a small one.\n\n"
+        + _targets(results.figures),
         _LIMITS,
         _throughput(summaries, drawn),
         _statistics("Latency of one append", latency.SUITE, summaries, drawn.get("latency")),
