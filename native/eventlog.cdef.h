@@ -329,7 +329,6 @@ int el_new_wait_function(uintptr_t list, uintptr_t state);
 int el_new_read_function(uintptr_t list, uintptr_t state);
 int el_new_append_many_function(uintptr_t list, uintptr_t state);
 int el_new_append_at_once_function(uintptr_t list, uintptr_t state);
-int el_new_commit_function(uintptr_t list, uintptr_t state);
 
 /* python/iterators.h */
 int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);

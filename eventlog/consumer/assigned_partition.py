@@ -38,7 +38,7 @@ class AssignedPartition:
     ) -> None:
         self.topic_partition = topic_partition
         self.ack = ack
-        self.commit_record = ack.commit_function() if ack is not None else None
+        self.commit_record = ack.try_commit if ack is not None else None
         self.position = position
         self.finished: int | None = None
         self.was_moved = False  # by itself, to where the group is not: nothing was handed out there
@@ -68,7 +68,7 @@ class AssignedPartition:
 
     def commit_by(self, ack: OffsetSlot) -> None:
         """Commit to this slot from now on."""
-        self.ack, self.commit_record = ack, ack.commit_function()
+        self.ack, self.commit_record = ack, ack.try_commit
 
     def resolve_position(self, reset: str) -> int:
         """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`."""

@@ -83,7 +83,7 @@ class Consumer:
         self._hand: Hand | None = None
         self._record: Record | None = None
         self._holding: list[Hand] = []  # iterators with a record in hand that others have gone past
-        self._commit_record: Callable[[int], int] | None = None
+        self._commit_record: Callable[[int], bool] | None = None
         self._attention: Any = _Undisturbed
         self._committed_at = time.monotonic()
         self._fenced: StaleMemberError | None = None
@@ -525,7 +525,7 @@ class Consumer:
         # set _commit_record to None before anything else.
         commit_record, record = self._commit_record, self._record
         is_short = commit_record is not None and record is not None and offsets is None and not sync
-        if is_short and commit_record(record.offset + 1) == 0:  # type: ignore[misc, union-attr]
+        if is_short and commit_record(record.offset + 1):  # type: ignore[misc, union-attr]
             return
         with self._exclusively():
             self._commit(offsets, sync)

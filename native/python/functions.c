@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#include "../store/acks.h"
 #include "../store/clock.h"
 #include "calls.h"
 
@@ -302,20 +301,6 @@ static PyObject *wait(PyObject *state, PyObject *const *arguments, Py_ssize_t co
     return wait_on(function, parameters, seconds - 1e-9 * (double)(el_monotonic_ns() - start));
 }
 
-static PyObject *commit(PyObject *state, PyObject *offset_object) {
-    el_ack *ack = PyLong_AsVoidPtr(PyTuple_GetItem(state, 0));
-    int64_t offset = PyLong_AsLongLong(offset_object);
-    if (offset == -1 && PyErr_Occurred())
-        return NULL;
-    int status = el_ack_commit(ack, offset, 0);
-    if (status == EL_LOCK_TIMEOUT) {
-        Py_BEGIN_ALLOW_THREADS
-        status = el_ack_commit(ack, offset, 1);
-        Py_END_ALLOW_THREADS
-    }
-    return PyLong_FromLong(status);
-}
-
 static PyMethodDef append_definition = {
     "append", (PyCFunction)(void (*)(void))append, METH_FASTCALL | METH_KEYWORDS,
     "append($module, /, value, key=None, headers=None, timestamp=None)\n--\n\nAs Partition.append."};
@@ -331,8 +316,6 @@ static PyMethodDef append_many_definition = {
 
 static PyMethodDef wait_definition = {"wait", (PyCFunction)(void (*)(void))wait, METH_FASTCALL | METH_KEYWORDS,
                                       "wait($module, /, offset, timeout=None, *, durable=False)\n--\n\nAs Partition.wait."};
-
-static PyMethodDef commit_definition = {"commit", commit, METH_O, "commit($module, offset, /)\n--\n\nAs Ack.commit."};
 
 int el_append_function(uintptr_t list, PyMethodDef *definition, uintptr_t state) {
     PyGILState_STATE lock = PyGILState_Ensure();
@@ -360,8 +343,4 @@ int el_new_append_many_function(uintptr_t list, uintptr_t state) {
 
 int el_new_wait_function(uintptr_t list, uintptr_t state) {
     return el_append_function(list, &wait_definition, state);
-}
-
-int el_new_commit_function(uintptr_t list, uintptr_t state) {
-    return el_append_function(list, &commit_definition, state);
 }

@@ -45,8 +45,4 @@ int el_new_wait_function(uintptr_t list, uintptr_t state);
  * 0 on failure. */
 int el_new_read_function(uintptr_t list, uintptr_t state);
 
-/* Append to a list the function commit(offset) -> status of one slot; `state`: the address of an el_ack, and what has to live as
- * long. */
-int el_new_commit_function(uintptr_t list, uintptr_t state);
-
 #endif

@@ -12,7 +12,7 @@
 PyMODINIT_FUNC el_init_cffi(void);
 
 static int (*const additions[])(PyObject *) = {
-    el_add_holding, el_add_nesting, el_add_choosing, el_add_receipts, el_add_gathering, el_add_sending,
+    el_add_holding, el_add_nesting, el_add_choosing, el_add_receipts, el_add_gathering, el_add_sending, el_add_committing,
 };
 
 PyMODINIT_FUNC PyInit__native(void) {

@@ -47,5 +47,6 @@ int el_add_choosing(PyObject *module);
 int el_add_receipts(PyObject *module);
 int el_add_gathering(PyObject *module);
 int el_add_sending(PyObject *module);
+int el_add_committing(PyObject *module);
 
 #endif

@@ -24,6 +24,8 @@ SIGNATURES: dict[Any, str] = {
     _native.PartitionChoice: "(senders, stay_bytes, overhead_bytes, least_bytes, seed, /)",
     _native.PartitionChoice.count: "(self, size, /)",
     _native.Gathered: "(first_offset=-1, /)",
+    _native.BaseOffsetSlot.commit: "(self, offset, /)",
+    _native.BaseOffsetSlot.try_commit: "(self, offset, /)",
     _native.Gathered.add: "(self, value, key, headers, timestamp, size, /)",
 }
 

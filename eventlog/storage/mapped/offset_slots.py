@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eventlog._native import ffi, lib
+from eventlog._native import BaseOffsetSlot, ffi, lib
 from eventlog.access import new_file, open_existing_into
 from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError, StoreClosedError
 from eventlog.storage.mapped.file import SharedFile
@@ -265,7 +265,7 @@ class SlotTable(SharedFile):
                 timeout_ms = 0  # a holder that is stopped: whoever of this process waits for it finds the flag
 
 
-class OffsetSlot:
+class OffsetSlot(BaseOffsetSlot):
     """What one member may do with one slot. `native` is the `el_ack`."""
 
     def __init__(
@@ -280,25 +280,12 @@ class OffsetSlot:
         self.native.timeout_ms = lock_timeout_ms
         self.native.slot = slot
         self.native.process_id = os.getpid()
+        super().__init__(int(ffi.cast("uintptr_t", self.native)))
 
     @property
     def is_owned(self) -> bool:
         """Does this member own the slot?"""
         return self.table.owner(self.slot) == int(self.native.member_epoch)
-
-    def commit(self, offset: int) -> None:
-        """Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing.
-
-        Raises `StaleMemberError`, `LockTimeoutError`, `StoreClosedError`."""
-        self.check(lib.el_ack_commit(self.native, offset, True))
-
-    def commit_function(self) -> Callable[[int], int]:
-        """`commit` as a built-in function, for callers in a hurry: returns a status for `check`; 0 is success."""
-        made: list[Callable[[int], int]] = []
-        state = (int(ffi.cast("uintptr_t", self.native)), self.native, self._keep)
-        if not lib.el_new_commit_function(id(made), id(state)):
-            raise MemoryError("memory ran out while a partition was assigned")
-        return made[0]
 
     def take(self, former_owner: int) -> bool:
         """Become the owner if nobody is, or if `former_owner` is, a member that is known to be gone."""
