@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from eventlog.errors import (
@@ -188,11 +189,12 @@ class AssignedPartition:
             self._reader = open_reader(self.log, position)
         return self._reader
 
-    def rewind(self) -> None:
-        """Forget what was read ahead of the position."""
+    def rewind(self, unread: Iterable[Record] = ()) -> None:
+        """Forget what was read ahead of the position; `unread` is what is still to be handed out of it, and is used up."""
         if self._reader is not None:
             self._reader.check_idle()
         self._ahead = self._last_read = None
+        deque(unread, maxlen=0)  # at once: no signal's handler comes in between
         self.close()
 
     @property

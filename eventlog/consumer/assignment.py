@@ -26,21 +26,20 @@ class Assignment:
 
     def add(self, lane: AssignedPartition) -> None:
         """Have one partition more."""
-        self.lanes[lane.topic_partition] = lane
-        self._rebuild()
+        self._have({**self.lanes, lane.topic_partition: lane})
 
     def remove(self, partition: TopicPartition) -> AssignedPartition | None:
         """Have one less."""
-        lane = self.lanes.pop(partition, None)
+        lane = self.lanes.get(partition)
         if lane is not None:
-            lane.close()
             self.moved.discard(lane)
-            self._rebuild()
+            self._have({each: other for each, other in self.lanes.items() if other is not lane})
+            lane.close()
         return lane
 
-    def _rebuild(self) -> None:
-        self._order = list(self.lanes.values())
-        self._turn = 0
+    def _have(self, lanes: dict[TopicPartition, AssignedPartition]) -> None:
+        order = list(lanes.values())
+        self.lanes, self._order, self._turn = lanes, order, 0  # together: no signal's handler comes in between
 
     def fetched(self, records_max: int, reset: str) -> Iterator[tuple[AssignedPartition, list[Record]]]:
         """The records of one partition after the other, of each once, until there are enough of them.

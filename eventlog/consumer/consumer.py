@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -205,24 +206,41 @@ class Consumer:
                 self._attend()
                 if lane is not None and lane is self._lane and operator.length_hint(self._chunk):
                     break
-                lane, records = next(self._assigned.fetched(_CHUNK_RECORDS, self._reset), (None, []))
-                if lane is not None and self._is_undisturbed():
-                    self._lane = lane
-                    self._chunk = iter(records)
+                is_to_wait = not self._fetch_chunk()
+                if self._lane is not None:
                     break
-                if lane is not None:
-                    lane.rewind()
-                    lane = None
-                elif wait:
-                    self._wait(None)
-                else:
-                    self._lane = None
+                if is_to_wait and not wait:
                     return False
-            assert self._lane is not None
+                if is_to_wait:
+                    self._wait(None)
             self._hand = hand
             self._allow_short_commit()
             self._attention = self._membership if self._membership is not None else _Undisturbed
             return True
+
+    def _fetch_chunk(self) -> bool:
+        """Have the next chunk; without one `_lane` is None. False: there is none. What was read while the group changed may be
+        another member's now."""
+        self._lane = None
+        try:
+            lane, records = next(self._assigned.fetched(_CHUNK_RECORDS, self._reset), (None, []))
+            if lane is not None and self._is_undisturbed():
+                self._chunk = iter(records)
+                self._lane = lane
+            elif lane is not None:
+                lane.rewind()
+        except EventLogError:
+            raise
+        except BaseException:
+            self._rewind()
+            raise
+        return lane is not None
+
+    def _rewind(self) -> None:
+        """Memory ran out, or a signal's handler has raised: what was read is yet to be handed out."""
+        for lane in self._assigned.lanes.values():
+            lane.rewind()
+        self._drop_chunk()
 
     def _settle(self, hand: Hand | None = None) -> None:
         """The caller asks for more, by an iterator or by `poll`, and so has finished what it got before: all but the records
@@ -274,10 +292,8 @@ class Consumer:
             return self._hand_over(self._gather(records_max))
         except EventLogError:
             raise
-        except BaseException:  # memory ran out, or a signal's handler has raised: what was read is yet to be handed out
-            for lane in self._assigned.lanes.values():
-                lane.rewind()
-            self._drop_chunk()
+        except BaseException:
+            self._rewind()
             raise
 
     def _gather(self, records_max: int) -> list[tuple[AssignedPartition, list[Record]]]:
@@ -314,8 +330,7 @@ class Consumer:
         return self._membership is None or not self._membership.has_changed
 
     def _drop_chunk(self) -> None:
-        for _ in self._chunk:  # a generator that is going through it has to come to its end, too
-            pass
+        deque(self._chunk, maxlen=0)  # a generator that is going through it has to come to its end, too
         self._lane = None
 
     def _wait(self, deadline: float | None) -> bool:
@@ -479,8 +494,8 @@ class Consumer:
         return committed
 
     def _lose(self, membership: Membership, partitions: list[TopicPartition]) -> None:
-        membership.disown(partitions)
         self._drop(partitions)
+        membership.disown(partitions)  # then: the next review comes back to what a signal's handler has interrupted
         if partitions:
             self._listener.lost(partitions)
 
@@ -645,6 +660,7 @@ class Consumer:
 
     def _seek(self, lane: AssignedPartition, offset: int) -> None:
         lane.check_within(offset)
+        self._commit_record = None  # the record in hand is not all that is to be committed then
         self._hand_out_no_more_of(lane)
         lane.seek(offset)
         self._assigned.moved.add(lane)
@@ -653,8 +669,10 @@ class Consumer:
         """Forget what was read ahead of this partition."""
         if lane is self._lane:
             self._lay_aside()
-            self._drop_chunk()
-        lane.rewind()
+            lane.rewind(self._chunk)
+            self._lane = None
+        else:
+            lane.rewind()
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out nothing of these partitions until `resume`."""

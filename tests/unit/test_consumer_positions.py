@@ -52,6 +52,18 @@ def test_a_group_that_goes_on_at_the_latest_record_goes_on_there_for_its_next_me
         assert [record.value for record in consumer.poll()] == [b"new"]
 
 
+def test_a_commit_in_a_loop_commits_what_a_seek_went_past_in_another_partition(log: EventLog) -> None:
+    with log.consumer(TOPIC, group=GROUP) as consumer:
+        for record in consumer:
+            if record.offset == 3:
+                other = place((record.partition + 1) % 3)
+                consumer.seek(other, 7)
+            consumer.commit()
+            if record.offset == 3:
+                break
+        assert consumer.committed(other) == 7
+
+
 def test_a_commit_is_of_the_position_also_where_records_before_it_are_gone(log: EventLog) -> None:
     log.create_group(GROUP).reset({place(): 5})
     partition = log.partition(TOPIC, 0)
