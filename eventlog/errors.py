@@ -115,6 +115,25 @@ class RecordTooLargeError(EventLogError):
     """A record exceeds the topic's max.message.bytes, or a unit of records its segment.bytes."""
 
 
+class InvalidBatchError(InvalidArgumentError):
+    """A batch that was made elsewhere is not what a log may hold. Nothing was appended.
+
+    Attributes: `position` of the batch among the bytes that were given, `record` that is wrong, counted from 0, or None,
+    `reason`, and `is_altered`: its checksum does not match, so it was right perhaps when it was sent."""
+
+    def __init__(self, position: int, reason: str, record: int | None = None, *, is_altered: bool = False) -> None:
+        where = f"batch at byte {position}" if record is None else f"record {record} of the batch at byte {position}"
+        super().__init__(f"the {where} cannot be appended: {reason}; nothing was appended")
+        self.position = position
+        self.reason = reason
+        self.record = record
+        self.is_altered = is_altered
+
+    def __reduce__(self) -> tuple[type[InvalidBatchError], tuple[int, str, int | None], dict[str, Any]]:
+        """Made anew in another process, as pools of processes do it."""
+        return type(self), (self.position, self.reason, self.record), vars(self)
+
+
 class CorruptLogError(EventLogError):
     """A file holds bytes that are not what was written.
 

@@ -111,7 +111,7 @@ class Log:
                 directory = names.partition_directory(self.store.path, description.name, partition)
                 if files.is_there(directory):
                     found = self.partition(description.name, partition)
-                    reports.append(verify(found, may_have_gaps=may_have_gaps))
+                    reports.append(verify(found.log, may_have_gaps=may_have_gaps))
         return reports
 
     def flush(self) -> None:

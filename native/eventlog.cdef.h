@@ -10,6 +10,8 @@
 #define EL_CODEC_BAD_OFFSET ...
 #define EL_CODEC_BAD_COUNT ...
 #define EL_CODEC_BAD_RECORD ...
+#define EL_CODEC_BAD_LENGTH ...
+#define EL_CODEC_BAD_MAGIC ...
 #define EL_BATCH_LENGTH_END ...
 uint32_t el_crc32c(uint32_t crc, const char *data, size_t length);
 const char *el_codec_status_text(int status);
@@ -61,6 +63,12 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
                        el_batch *kept);
 int el_compact_batches(el_compaction *compaction, const uint8_t *data, size_t length, uint8_t *out, size_t *consumed,
                        size_t *produced);
+
+/* codec/produced.h */
+#define EL_PRODUCED_NO_KEY ...
+#define EL_PRODUCED_BAD_TIMESTAMP ...
+typedef struct el_produced { int64_t max_timestamp; int32_t record_number; } el_produced;
+int el_produced_verify(const uint8_t *records, size_t length, const el_batch *batch, int needs_keys, el_produced *produced);
 
 /* codec/murmur2.h */
 int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions);
@@ -240,6 +248,7 @@ typedef struct el_appender {
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
+int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
@@ -283,6 +292,13 @@ const uint8_t *el_reader_compressed(const el_reader *reader, size_t *length);
 int el_reader_set_records(el_reader *reader, const uint8_t *records, size_t length);
 void el_reader_decode(el_reader *reader, const el_batch *batch, const uint8_t *records, size_t length);
 int64_t el_reader_batch_position(const el_reader *reader);
+
+/* store/slice.h */
+typedef struct el_slice {
+    int64_t position; int64_t length; int64_t first_offset; int64_t next_offset; int32_t index_lies;
+} el_slice;
+int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset, int64_t bytes_max, int at_least_one,
+                  int allow_gaps, el_slice *slice);
 
 /* store/columns.h */
 typedef struct el_bytes_column {

@@ -122,7 +122,7 @@ def _copy(log: Log, topic: TopicDescription, number: int, destination: Path, lin
         if partition.recovery.damage is not None:
             raise partition.recovery.damage
         target = names.partition_directory(destination, topic.name, number)
-        return copy_partition(partition, target, link=link)
+        return copy_partition(partition.log, target, link=link)
     except FileNotFoundError:
         _check_unchanged(log, topic)
         raise

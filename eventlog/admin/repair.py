@@ -19,7 +19,6 @@ from eventlog.options import TopicConfig, check_bool, check_partition_number, ch
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.head_health import HeadState, read_head_state
 from eventlog.storage.mapped.limits import change_settings_of
-from eventlog.storage.partition.partition import parts
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.checkpoints import write_checkpoint
 from eventlog.storage.segments.epochs import begin_epoch, read_epochs, write_epochs
@@ -109,7 +108,7 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
     try:
         start_offset = opened.start_offset
         if not execute:
-            with parts(opened).locked():  # which ends what a killed compaction began: till then offsets may stand twice
+            with opened.log.locked():  # which ends what a killed compaction began: till then offsets may stand twice
                 return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
     finally:
         opened.close()

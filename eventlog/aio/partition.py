@@ -9,7 +9,7 @@ from eventlog.aio.hub import Hub, Turns
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record
-from eventlog.storage.partition.partition import Partition, append_at_once, await_record, nothing_up_to
+from eventlog.storage.partition.partition import Partition
 from eventlog.waiting import WaitSet
 
 _AT_ONCE_BYTES_MAX = 64 * 1024
@@ -60,7 +60,7 @@ class AsyncPartition:
         if self._turns.is_over(value):
             await asyncio.sleep(0)
         if not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX:
-            offset = append_at_once(await self._ready(), value, key, headers, timestamp)
+            offset = (await self._ready()).writer.append_at_once(value, key, headers, timestamp)
             if offset is not None:
                 return offset
         return await asyncio.to_thread((await self._ready()).append, value, key, headers, timestamp)
@@ -92,13 +92,13 @@ class AsyncPartition:
 
         def is_there() -> bool:
             nonlocal nothing_before
-            end = nothing_up_to(partition, offset, durable=durable)
+            end = partition.log.nothing_up_to(offset, durable=durable)
             nothing_before = offset if end is None else max(offset, end)
             return end is None
 
         def conditions() -> WaitSet:
             wait_set = WaitSet()
-            await_record(partition, wait_set, nothing_before, durable=durable)
+            partition.log.await_record(wait_set, nothing_before, durable=durable)
             return wait_set
 
         return await self._hub.wait_until(is_there, conditions, timeout)

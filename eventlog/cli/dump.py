@@ -113,11 +113,10 @@ def _kind_of(path: Path) -> str:
 
 
 def _dump_partition(partition: Partition, view: _View, first_offset: int | None) -> None:
-    from eventlog.storage.partition.partition import check_offset_within
     from eventlog.storage.segments.inspection import segments_from
 
     if first_offset is not None:
-        check_offset_within(partition, first_offset)
+        partition.log.check_offset(first_offset)
     view.end_offset = partition.end_offset
     if view.kind == _EPOCHS:
         paths = [partition.directory / _EPOCHS]

@@ -16,7 +16,7 @@ from eventlog.errors import (
 )
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.mapped.offset_slots import OffsetSlot
-from eventlog.storage.partition.partition import Partition, await_record, check_offset_within, open_reader
+from eventlog.storage.partition.partition import Partition
 from eventlog.storage.partition.reader import LogReader
 from eventlog.waiting import WaitSet
 
@@ -94,7 +94,7 @@ class AssignedPartition:
 
     def check_within(self, offset: int) -> None:
         """Raise `OffsetOutOfRangeError` unless one can go on at this offset."""
-        check_offset_within(self.log, offset)
+        self.log.log.check_offset(offset)
 
     def seek(self, offset: int) -> None:
         """Go on at this offset, which was checked."""
@@ -161,7 +161,7 @@ class AssignedPartition:
     def _before_damage(self, records_max: int, stop: int) -> list[Record]:
         """What can be read before damage, one by one: the error that told of it took with it what was read until then."""
         self.close()
-        reader = open_reader(self.log, self.fetched)
+        reader = self.log.log.reader(self.fetched)
         records = reader.records(1, stop)
         with suppress(CorruptLogError):
             while len(records) < records_max and (more := reader.records(1, stop)):
@@ -174,7 +174,7 @@ class AssignedPartition:
         """A reader behind what was read; None while nothing stands there."""
         position = self.resolve_position(reset) if self._ahead is None else self._ahead
         try:
-            check_offset_within(self.log, position)
+            self.log.log.check_offset(position)
         except OffsetOutOfRangeError:
             if reset == "error":
                 raise
@@ -186,7 +186,7 @@ class AssignedPartition:
             self._ahead = self._last_read = None
         self.close()
         if position < stop:
-            self._reader = open_reader(self.log, position)
+            self._reader = self.log.log.reader(position)
         return self._reader
 
     def rewind(self, unread: Iterable[Record] = ()) -> None:
@@ -205,7 +205,7 @@ class AssignedPartition:
     def await_records(self, wait_set: WaitSet) -> None:
         """Have the set wait for records behind those that were read."""
         log = self._log if self._log is not None else self.open()
-        await_record(log, wait_set, self.fetched, durable=self._durable)
+        log.log.await_record(wait_set, self.fetched, durable=self._durable)
 
     def close(self) -> None:
         """Close the segment that is being read."""

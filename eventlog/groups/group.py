@@ -17,7 +17,6 @@ from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets
-from eventlog.storage.partition.partition import check_offset_within
 from eventlog.storage.partition.snapshot import Ends
 
 
@@ -78,7 +77,7 @@ def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> di
     for key, offset in offsets.items():
         partition = as_topic_partition(key)
         check_offset(offset)
-        check_offset_within(groups.store.partitions.open(*partition), offset)
+        groups.store.partitions.open(*partition).log.check_offset(offset)
         checked[partition] = offset
     return checked
 

@@ -18,9 +18,9 @@ from eventlog.maintenance.deletion import finish_deletion
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
 from eventlog.periodic import PeriodicThread
 from eventlog.storage.cleaning.compaction import compact
+from eventlog.storage.cleaning.rebuilding import find_rotten, rebuild_rotten
 from eventlog.storage.cleaning.retention import Doomed, delete_doomed, find_doomed
-from eventlog.storage.partition.partition import Partition, parts
-from eventlog.storage.partition.rebuilding import find_rotten, rebuild_rotten
+from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.file_locks import locked_alone
 
@@ -104,17 +104,17 @@ def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
 def _maintain_partition(
     round_: _Round, partition: Partition, topic: TopicDescription, committed: Mapping[str, int | None]
 ) -> PartitionMaintenance:
-    settings, now, own = topic.settings(), now_ms(), parts(partition)
-    own.appender.check_writable()  # of what is damaged nothing is taken away
+    settings, now, log = topic.settings(), now_ms(), partition.log
+    log.check_writable()  # of what is damaged nothing is taken away
     interval_bytes = settings.number("index.interval.bytes")
-    rebuilt = find_rotten(own.directory) if round_.dry_run else rebuild_rotten(own, interval_bytes)
+    rebuilt = find_rotten(log.directory) if round_.dry_run else rebuild_rotten(log, interval_bytes)
     done = PartitionMaintenance(topic.name, partition.partition, partition.start_offset, rebuilt=tuple(map(plain, rebuilt)))
     acknowledged = min((offset or 0 for offset in committed.values()), default=None)
-    doomed = find_doomed(own, settings, acknowledged, now)
+    doomed = find_doomed(log, settings, acknowledged, now)
     if doomed is not None:
         done = _delete(round_, partition, doomed, done)
     if settings.is_compacted:
-        compacted = compact(own, settings, now, force=round_.compact_all, dry_run=round_.dry_run)
+        compacted = compact(log, settings, now, force=round_.compact_all, dry_run=round_.dry_run)
         done = done._replace(compacted=compacted, start_offset=max(done.start_offset, partition.start_offset))
     return done._replace(held_back_by=_held_back(partition, committed))
 
@@ -123,7 +123,7 @@ def _delete(round_: _Round, partition: Partition, doomed: Doomed, done: Partitio
     oldest_ms = _timestamp_at(partition, partition.start_offset)
     segments, size_bytes, start_offset = doomed.segments, doomed.size_bytes, doomed.offset
     if not round_.dry_run:
-        start_offset, segments, size_bytes = delete_doomed(parts(partition), doomed)
+        start_offset, segments, size_bytes = delete_doomed(partition.log, doomed)
     return done._replace(
         start_offset=start_offset,
         reason=doomed.reason,

@@ -20,7 +20,8 @@ from eventlog.producer.exclusion import Exclusion
 from eventlog.records.batch import Headers
 from eventlog.records.compression import check_codec
 from eventlog.records.record import TopicPartition
-from eventlog.storage.partition.partition import Partition, append_placed, check_record, flush_if_always, record_bytes_max
+from eventlog.storage.partition.partition import Partition
+from eventlog.storage.partition.settings import record_bytes_max
 
 Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
 
@@ -80,12 +81,12 @@ class PartitionSender(BasePartitionSender):
     ) -> Gathered:
         """Append a record that is not to wait. Raises what `Partition.append` raises."""
         batch = Gathered()
-        append_placed(
-            self.log, [value], [key], [headers], [timestamp], compression=self._compression, address=batch.address
+        self.log.writer.append_placed(
+            [value], [key], [headers], [timestamp], compression=self._compression, address=batch.address
         )
         offset = batch.first_offset
         assert offset is not None
-        flush_if_always(self.log, offset + 1)
+        self.log.log.flush_if_always(offset + 1)
         return batch
 
     # --- batches -------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class PartitionSender(BasePartitionSender):
         is_keyed = not self._needs_keys if key is None else type(key) is bytes
         is_plain = type(value) is bytes and is_keyed and headers is None and is_timed
         if not is_plain or (size := len(value or b"") + len(key or b"") + GATHERED_OVERHEAD_BYTES) > self._plain_bytes_max:
-            size = check_record(self.log, value, key, headers, timestamp)
+            size = self.log.writer.check_record(value, key, headers, timestamp)
         with self._lock.held():
             if self._is_ended:
                 raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
@@ -134,7 +135,7 @@ class PartitionSender(BasePartitionSender):
             raise
         finally:
             self._leave_done()
-        flush_if_always(self.log, self.last_offset + 1)
+        self.log.log.flush_if_always(self.last_offset + 1)
 
     def append_waiting(self) -> None:
         """Append what is waiting. On an error it goes on waiting, and the call may be repeated.
@@ -191,7 +192,7 @@ class PartitionSender(BasePartitionSender):
                 self._note_loss(type(refused[0])(f"{what}: {refused[0]}"))
         if self.last_offset > known_offset:
             with suppress(TopicNotFoundError):  # what was appended went with the topic
-                flush_if_always(self.log, self.last_offset + 1)
+                self.log.log.flush_if_always(self.last_offset + 1)
         if lost:
             raise type(lost[0])(self._lost(len(lost), lost[0]))
 
@@ -221,8 +222,8 @@ class PartitionSender(BasePartitionSender):
 
     def _append_part(self, part: Gathered) -> None:
         if self._compression is not None or not part.append(self.append):
-            append_placed(
-                self.log, part.values, part.keys, part.headers, part.timestamps,
+            self.log.writer.append_placed(
+                part.values, part.keys, part.headers, part.timestamps,
                 compression=self._compression, address=part.address,
             )  # fmt: skip
 

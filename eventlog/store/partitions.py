@@ -12,7 +12,8 @@ from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedEr
 from eventlog.holding import entered_once
 from eventlog.options import StoreOptions, check_partition_number, check_topic_name
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partition_offsets
-from eventlog.storage.partition.partition import Partition, check_in_place, give_up, is_open, let_go_of_old_files
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.recovery import create_partition, is_created
 from eventlog.storage.segments.store import StoreDirectory
@@ -58,7 +59,7 @@ class Partitions:
         check_partition_number(partition)
         with entered_once(self._lock, f"to open a partition of {self._directory.path}"):
             found = self._in_use.get((topic, partition))
-            if found is None or not is_open(found) or found.is_deleted:
+            if found is None or not found.log.is_open or found.is_deleted:
                 self._check_open()  # once more: nothing is opened behind a thread that closes everything
                 self._let_go_of_deleted()
                 found = self._in_use[topic, partition] = self.open_separately(topic, partition)
@@ -67,8 +68,8 @@ class Partitions:
     def _let_go_of_deleted(self) -> None:
         """Close what is open of topics that were deleted, by whichever process: else each would keep its files for ever."""
         for key, found in list(self._in_use.items()):
-            if is_open(found) and found.is_deleted:
-                let_go_of_old_files(found)
+            if found.log.is_open and found.is_deleted:
+                found.log.let_go_of_old_files()
                 self._deleted.add(found)
                 del self._in_use[key]
 
@@ -87,7 +88,7 @@ class Partitions:
             told = files.failures_told(f"partition {topic}-{partition} cannot be made")
             with told, self._topics.pinned(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
                 create_partition(directory)
-        return Partition(
+        log = PartitionLog(
             self._directory.path,
             topic,
             partition,
@@ -96,6 +97,7 @@ class Partitions:
             fsync=self._options.fsync,
             lock_timeout_ms=self._options.lock_timeout_ms,
         )
+        return Partition(log)
 
     def offsets(self, topic: str, partition: int) -> PartitionOffsets:
         """Where a partition starts and ends; it is opened only where that cannot be told otherwise.
@@ -112,12 +114,12 @@ class Partitions:
         """Raise `StoreReplacedError` if somebody deleted files of one that is open here."""
         for partition in self.in_use():
             with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
-                check_in_place(partition)
+                partition.log.check_in_place()
 
     def give_up(self, why: EventLogError) -> None:
         """Close all of them, and let whoever goes on with one hear why."""
         for partition in self.in_use():
-            give_up(partition, why)
+            partition.log.give_up(why)
 
     def check_may_close(self) -> None:
         """Raise `ConcurrentUseError` where this thread is opening or closing one."""

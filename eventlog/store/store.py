@@ -17,7 +17,7 @@ from eventlog.holding import check_no_block_interrupted
 from eventlog.options import StoreOptions
 from eventlog.storage.mapped.gate import Gate
 from eventlog.storage.partition.flusher import Flusher
-from eventlog.storage.partition.partition import Partition
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.store import StoreDirectory, complete_store, failures_named
 from eventlog.store.adoption import adopt_topics
@@ -160,15 +160,15 @@ class Store:
         return os.getpid() == self._process_id
 
 
-def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[Partition] | None]:
+def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[PartitionLog] | None]:
     """What the thread that looks after a store goes through; None once nobody refers to the store, though it was not closed."""
 
-    def in_use() -> list[Partition] | None:
+    def in_use() -> list[PartitionLog] | None:
         found = store()
         if found is None:
             return None
         found.check_not_replaced()
-        return found.partitions.in_use()
+        return [partition.log for partition in found.partitions.in_use()]
 
     return in_use
 

@@ -12,7 +12,7 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.options import Setting
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
-from eventlog.storage.partition.partition import Partition, records_end
+from eventlog.storage.partition.partition import Partition
 from eventlog.views.groups import summarize_groups
 
 _RATE_SECONDS = 60
@@ -117,7 +117,7 @@ def _describe_partition(
 def _last_offset(partition: Partition, offsets: PartitionOffsets) -> int:
     """The offset of the last record; that before the end where there is none, or it cannot be told."""
     try:
-        return max(offsets.start_offset, records_end(partition, offsets.start_offset, offsets.end_offset) - 1)
+        return max(offsets.start_offset, partition.log.records_end(offsets.start_offset, offsets.end_offset) - 1)
     except (CorruptLogError, OffsetOutOfRangeError):
         return offsets.end_offset - 1
 

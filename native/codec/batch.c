@@ -197,7 +197,7 @@ int el_header_next(const uint8_t **cursor, const uint8_t *end, el_header *header
     return EL_CODEC_OK;
 }
 
-static int verify_headers(const el_record *record) {
+int el_record_verify_headers(const el_record *record) {
     const uint8_t *at = record->headers, *end = at + record->headers_length;
     el_header header;
     for (int32_t i = 0; i < record->header_count; i++)
@@ -213,7 +213,7 @@ int el_batch_verify_records(const uint8_t *records, size_t length, const el_batc
     for (int32_t i = 0; i < batch->record_count; i++) {
         int status = el_record_next(&at, end, &record);
         if (status == EL_CODEC_OK && record.header_count > 0)
-            status = verify_headers(&record);
+            status = el_record_verify_headers(&record);
         if (status != EL_CODEC_OK)
             return status;
         if (record.offset_delta <= previous || record.offset_delta > batch->last_offset_delta)

@@ -115,6 +115,9 @@ typedef struct el_header {
 
 int el_header_next(const uint8_t **cursor, const uint8_t *end, el_header *header);
 
+/* Do the encoded headers of a record hold as many as it says, and nothing else? */
+int el_record_verify_headers(const el_record *record);
+
 /* Writes one batch into a caller's buffer. The base offset is 0 until the batch is placed. */
 typedef struct el_batch_writer {
     uint8_t *data;

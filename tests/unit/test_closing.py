@@ -18,7 +18,7 @@ from eventlog import ConcurrentUseError, EventLog, RebalanceListener, ThreadStar
 from eventlog.periodic import PeriodicThread
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.storage.partition import appender
-from eventlog.storage.partition.partition import Partition, let_go_of_old_files
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.store import partitions as partitions_module
 from tests.support import stores
 from tests.support.descriptors import open_files
@@ -139,7 +139,7 @@ def test_each_of_several_threads_that_close_the_store_returns_when_all_is_closed
         is_inside.set()
         may_go_on.wait()
 
-    between(monkeypatch, Partition, "_release", wait)
+    between(monkeypatch, PartitionLog, "_release", wait)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(log.close)
         is_inside.wait()
@@ -160,7 +160,7 @@ def test_a_close_that_was_interrupted_is_done_by_the_next_one(
     log.alter_topic(stores.TOPIC, partitions=2)
     for number in range(2):
         stores.open_partition(log, number).append(b"x")
-    between(monkeypatch, Partition, step, interrupt)
+    between(monkeypatch, PartitionLog, step, interrupt)
     with pytest.raises(KeyboardInterrupt):
         log.close()
     log.close()
@@ -204,7 +204,7 @@ def test_a_handle_of_a_deleted_topic_tells_so_once_its_files_are_closed(log: Eve
     partition = stores.open_partition(log)
     partition.append(b"x")
     log.delete_topic(stores.TOPIC)
-    let_go_of_old_files(partition)
+    partition.log.let_go_of_old_files()
     assert not [path for path in open_files(store) if "events" in path]
     assert partition.is_deleted
     for call in (lambda: partition.append(b"x"), lambda: partition.read(0), partition.flush, lambda: list(partition.values())):
@@ -226,8 +226,8 @@ def test_segments_that_were_deleted_are_not_kept_open_by_a_partition_that_is_idl
             partition.append(bytes(1000))
         partition.delete_records(partition.end_offset)
         assert [path for path in open_files(store) if path.endswith("(deleted)")]
-        let_go_of_old_files(idle)
-        let_go_of_old_files(partition)
+        idle.log.let_go_of_old_files()
+        partition.log.let_go_of_old_files()
         assert not [path for path in open_files(store) if path.endswith("(deleted)")]
     assert idle.append(b"x") == 11
 
@@ -249,7 +249,7 @@ def test_a_round_that_runs_out_of_memory_ends_no_thread(store: Path, monkeypatch
 
     with eventlog.open(store, fsync_interval_ms=10) as log:
         partition = stores.open_partition(log)
-        between(monkeypatch, Partition, "flush", run_out)
+        between(monkeypatch, PartitionLog, "flush", run_out)
         partition.append(b"x")
         assert partition.wait(0, timeout=60, durable=True)
 

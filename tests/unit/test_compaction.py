@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition, storage
+from eventlog import CorruptLogError, EventLog, InvalidArgumentError, Partition, Record, TopicPartition
 from eventlog.clock import now_ms
 from eventlog.storage.cleaning import compaction
 from eventlog.storage.cleaning.cleaner import Cleaner
@@ -199,7 +199,7 @@ def test_what_is_dirty_in_a_topic_that_nobody_writes_to_any_more_waits_no_longer
     log.alter_topic(stores.TOPIC, config={"delete.retention.ms": DAY_MS})
     partition.append(b"old", b"k")
     partition.append(b"new", b"k")
-    storage.partition.parts(partition).appender.roll()
+    partition.log.roll()
     log.maintain()
     assert b"old" in list(partition.values())
     path = stores.segments(store)[-2]
@@ -264,9 +264,8 @@ def test_little_memory_takes_more_passes_and_gives_the_same(log: EventLog, store
     partition = stores.open_partition(log)
     fill(partition, 3000, 400)
     before = stores.everything(partition)
-    parts_of = eventlog.storage.partition.partition.parts(partition)
     settings = log.topic(stores.TOPIC).settings()
-    done = compaction.compact(parts_of, settings, 0, memory_bytes=100 * 24)
+    done = compaction.compact(partition.log, settings, 0, memory_bytes=100 * 24)
     assert done is not None and done.end_offset == sealed_end(store)
     assert stores.everything(partition) == latest(before, sealed_end(store))
 

@@ -17,7 +17,7 @@ from eventlog.options import TopicConfig
 from eventlog.records.compression import compress, decompress
 from eventlog.storage.cleaning.retention import Segment
 from eventlog.storage.cleaning.transactions import AbortedList
-from eventlog.storage.partition.parts import Parts
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.damage import damaged, wrong_batch
 from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
@@ -183,7 +183,7 @@ class Cleaner:
 
     def __init__(
         self,
-        parts: Parts,
+        log: PartitionLog,
         settings: TopicConfig,
         now_ms: int,
         segments: Sequence[Segment],
@@ -191,7 +191,7 @@ class Cleaner:
         aborted: AbortedList,
         memory_bytes: int,
     ) -> None:
-        self._parts = parts
+        self._partition = log
         self._latest = latest = _note_keys(segments, first_dirty, aborted, memory_bytes)
         self._segments = [segment for segment in segments if segment.base_offset < latest.native.end_offset]
         self._segment_bytes = settings.number("segment.bytes")
@@ -224,7 +224,7 @@ class Cleaner:
         """Write the segments anew, neighbours together as long as what becomes of them fits into one."""
         remaining = list(self._segments)
         while remaining:
-            cleaned = _CleanedSegment(self._parts.directory, remaining[0].base_offset, self._interval_bytes)
+            cleaned = _CleanedSegment(self._partition.directory, remaining[0].base_offset, self._interval_bytes)
             try:
                 group, is_changed = self._write_group(remaining, cleaned)
                 is_in_place = is_changed and self._put_in_place(group, cleaned)
@@ -250,12 +250,12 @@ class Cleaner:
 
     def _put_in_place(self, group: Sequence[Segment], cleaned: _CleanedSegment) -> bool:
         cleaned.finish()
-        with self._parts.locked():
+        with self._partition.locked():
             if not all(files.is_there(segment.path) for segment in group):
                 return False  # retention, or somebody's request, has deleted records meanwhile
-            lib.el_head_allow_gaps(self._parts.head.pointer)  # first: no reader may take the gaps for damage
-            swap(self._parts.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
-            lib.el_head_segments_changed(self._parts.head.pointer)
+            self._partition.allow_gaps()  # first: no reader may take the gaps for damage
+            swap(self._partition.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
+            self._partition.segments_changed()
         return True
 
     def _writers(self, cleaned: _CleanedSegment | _Counted) -> tuple[_Plain, _Compressed]:

@@ -19,7 +19,7 @@ from eventlog.options import TopicConfig
 from eventlog.storage.cleaning.cleaner import Cleaner
 from eventlog.storage.cleaning.retention import Segment, latest_ms, list_segments, time_written
 from eventlog.storage.cleaning.transactions import AbortedList, find_transactions
-from eventlog.storage.partition.parts import Parts
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.checkpoints import read_checkpoint, write_checkpoint
 from eventlog.storage.segments.headers import first_timestamp
@@ -46,7 +46,7 @@ class Compacted(NamedTuple):
 class _Work(NamedTuple):
     """What is compacted, by which settings, and when."""
 
-    parts: Parts
+    log: PartitionLog
     settings: TopicConfig
     now_ms: int
     memory_bytes: int
@@ -55,7 +55,7 @@ class _Work(NamedTuple):
 
 
 def compact(
-    parts: Parts,
+    log: PartitionLog,
     settings: TopicConfig,
     now_ms: int,
     *,
@@ -68,26 +68,26 @@ def compact(
     The active segment is sealed, and compacted with the others, where no append would seal it in time, and with `force`. With
     `dry_run` it is only counted what would stay, as far as one pass comes. Raises `CorruptLogError`: what is damaged is never
     written anew. `OSError` on a full disk, and then nothing has changed."""
-    work = _Work(parts, settings, now_ms, memory_bytes, force, dry_run)
+    work = _Work(log, settings, now_ms, memory_bytes, force, dry_run)
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
-        active = list_segments(parts)[-1]
+        active = list_segments(log)[-1]
         may_be_sealed = active.size_bytes > 0 and not _is_young(active, settings, now_ms)
         is_due = may_be_sealed and _is_due(work, active)
         if dry_run:
             return _compact_sealed(work, active if may_be_sealed and (is_due or force) else None)
         if is_due:
-            _seal_active(parts)
+            _seal_active(log)
         done = _compact_sealed(work)
         if force and may_be_sealed and not is_due:  # after the rest: where that is damaged nothing is changed
-            _seal_active(parts)
+            _seal_active(log)
             done = _joined(done, _compact_sealed(work))
         return done
     return None
 
 
-def _seal_active(parts: Parts) -> None:
+def _seal_active(log: PartitionLog) -> None:
     with suppress(DiskFullError):  # a later round does it
-        parts.appender.roll()
+        log.roll()
 
 
 def _joined(first: Compacted | None, second: Compacted | None) -> Compacted | None:
@@ -105,11 +105,11 @@ def _joined(first: Compacted | None, second: Compacted | None) -> Compacted | No
 
 def _compact_sealed(work: _Work, to_be_sealed: Segment | None = None) -> Compacted | None:
     """Compact the sealed segments, up to the first with records that are too young or of a transaction that has not ended."""
-    *sealed, active = list_segments(work.parts)
+    *sealed, active = list_segments(work.log)
     segments = sealed if to_be_sealed is None else [*sealed, to_be_sealed]
     is_idle = active.size_bytes == 0 or to_be_sealed is not None
     segments = list(takewhile(lambda segment: not _is_young(segment, work.settings, work.now_ms), segments))
-    first_dirty = _first_dirty(work.parts)
+    first_dirty = _first_dirty(work.log)
     is_forced = work.force and bool(_dirty(segments, first_dirty))
     reason = _why(work, segments, first_dirty, is_idle) or ("cleanup.policy" if is_forced else "")
     if not segments or not reason:
@@ -129,9 +129,9 @@ def _write(work: _Work, segments: list[Segment], aborted: AbortedList) -> Compac
     while True:
         cleaner = _cleaner(work, segments, aborted)
         cleaner.write_anew()
-        _note(work.parts, cleaner)
+        _note(work.log, cleaner)
         records_before = int(cleaner.native.records_in) if records_before < 0 else records_before
-        segments = [each for each in list_segments(work.parts) if not each.is_active and each.end_offset <= end_offset]
+        segments = [each for each in list_segments(work.log) if not each.is_active and each.end_offset <= end_offset]
         if not _dirty(segments, cleaner.end_offset):
             break
     bytes_after = sum(segment.size_bytes for segment in segments)
@@ -146,13 +146,13 @@ def _count(work: _Work, segments: list[Segment], aborted: AbortedList) -> Compac
 
 
 def _cleaner(work: _Work, segments: list[Segment], aborted: AbortedList) -> Cleaner:
-    first_dirty = _first_dirty(work.parts)
-    return Cleaner(work.parts, work.settings, work.now_ms, segments, first_dirty, aborted, work.memory_bytes)
+    first_dirty = _first_dirty(work.log)
+    return Cleaner(work.log, work.settings, work.now_ms, segments, first_dirty, aborted, work.memory_bytes)
 
 
-def _first_dirty(parts: Parts) -> int:
+def _first_dirty(log: PartitionLog) -> int:
     """Everything before it was compacted by an earlier pass."""
-    return read_checkpoint(parts.directory / names.CLEANER_CHECKPOINT) or 0
+    return read_checkpoint(log.directory / names.CLEANER_CHECKPOINT) or 0
 
 
 def _dirty(segments: Sequence[Segment], first_dirty: int) -> list[Segment]:
@@ -160,14 +160,14 @@ def _dirty(segments: Sequence[Segment], first_dirty: int) -> list[Segment]:
     return [segment for segment in segments if segment.end_offset > first_dirty]
 
 
-def _note(parts: Parts, cleaner: Cleaner) -> None:
+def _note(log: PartitionLog, cleaner: Cleaner) -> None:
     """Store what a pass has come to. The time of the tombstones first: while there are dirty records it is asked again."""
     for name, number in (
         (names.TOMBSTONE_CHECKPOINT, int(cleaner.native.earliest_horizon)),
         (names.CLEANER_CHECKPOINT, cleaner.end_offset),
     ):
-        if read_checkpoint(parts.directory / name) != number:
-            write_checkpoint(parts.directory / name, parts.topic, parts.partition, number)
+        if read_checkpoint(log.directory / name) != number:
+            write_checkpoint(log.directory / name, log.topic, log.partition, number)
 
 
 def _is_young(segment: Segment, settings: TopicConfig, now_ms: int) -> bool:
@@ -185,7 +185,7 @@ def _is_due(work: _Work, active: Segment) -> bool:
         return True
     limit_ms = work.now_ms - work.settings.number("segment.ms")
     return latest_ms(active) < limit_ms and (
-        time_written(active.path) < limit_ms or _first_dirty(work.parts) >= active.base_offset
+        time_written(active.path) < limit_ms or _first_dirty(work.log) >= active.base_offset
     )
 
 
@@ -212,7 +212,7 @@ def _why(work: _Work, segments: Sequence[Segment], first_dirty: int, is_idle: bo
             return "max.compaction.lag.ms"
         if is_idle and max(latest_ms(dirty[-1]), time_written(dirty[-1].path)) < work.now_ms - retention_ms:
             return "delete.retention.ms"
-    horizon = read_checkpoint(work.parts.directory / names.TOMBSTONE_CHECKPOINT)
+    horizon = read_checkpoint(work.log.directory / names.TOMBSTONE_CHECKPOINT)
     patience_ms = retention_ms // _TOMBSTONES_TOGETHER if dirty else 0
     is_due = first_dirty > 0 if horizon is None else horizon + patience_ms <= work.now_ms
     return "delete.retention.ms" if is_due else ""

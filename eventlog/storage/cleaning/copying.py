@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from eventlog.access import open_file
 from eventlog.records.checksum import checksum_of
-from eventlog.storage.partition.partition import ActiveSegment, Partition, active_segment, parts
+from eventlog.storage.partition.log import ActiveSegment, PartitionLog
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.continuity import check_segments
 from eventlog.storage.segments.damage import damaged
@@ -41,7 +41,7 @@ class CopiedPartition(NamedTuple):
     files: list[CopiedFile]
 
 
-def copy_partition(partition: Partition, destination: Path, *, link: bool) -> CopiedPartition:
+def copy_partition(log: PartitionLog, destination: Path, *, link: bool) -> CopiedPartition:
     """Copy a partition as it is at one moment to a new directory, durably; with `link` sealed segments are linked.
 
     Meanwhile nobody deletes or replaces segments; appends go on. Raises `LockTimeoutError`, `FileNotFoundError` if the
@@ -49,11 +49,11 @@ def copy_partition(partition: Partition, destination: Path, *, link: bool) -> Co
     copied: list[CopiedFile] = []
     linked: list[str] = []
     files.make_directory(destination)
-    with parts(partition).locked():
-        active = active_segment(partition)
-        start_offset = partition.start_offset
-        check_segments(parts(partition).directory, start_offset, may_have_gaps=parts(partition).head.may_have_gaps)
-        for source, length in _sources(parts(partition).directory, active):
+    with log.locked():
+        active = log.active_segment()
+        start_offset = log.start_offset
+        check_segments(log.directory, start_offset, may_have_gaps=log.may_have_gaps)
+        for source, length in _sources(log.directory, active):
             target = destination / source.name
             if length is None and link and _link(source, target):
                 linked.append(source.name)

@@ -12,10 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog._native import lib
 from eventlog.options import TopicConfig
 from eventlog.storage.partition.deletion import Deleted, delete_before
-from eventlog.storage.partition.parts import Parts
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.headers import largest_timestamp
 
@@ -33,18 +32,18 @@ class Segment(NamedTuple):
     is_active: bool
 
 
-def list_segments(parts: Parts) -> list[Segment]:
+def list_segments(log: PartitionLog) -> list[Segment]:
     """The segments of a partition in order; the last one takes appends."""
-    tail = parts.appender.tail()
-    bases = [base for base in files.segment_bases(parts.directory) if base < tail.segment_base]
+    active = log.active_segment()
+    bases = [base for base in files.segment_bases(log.directory) if base < active.base_offset]
     segments = []
-    for base, following in pairwise([*bases, tail.segment_base]):
-        path = names.segment_file(parts.directory, base)
+    for base, following in pairwise([*bases, active.base_offset]):
+        path = names.segment_file(log.directory, base)
         entry = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
         timestamp = entry.timestamp if entry is not None else -1
         segments.append(Segment(path, base, following, files.size_of(path), timestamp, False))
-    path = names.segment_file(parts.directory, tail.segment_base)
-    return [*segments, Segment(path, tail.segment_base, tail.end_offset, tail.position, tail.max_timestamp, True)]
+    path = names.segment_file(log.directory, active.base_offset)
+    return [*segments, Segment(path, active.base_offset, active.end_offset, active.log_bytes, active.max_timestamp, True)]
 
 
 class Doomed(NamedTuple):
@@ -61,12 +60,12 @@ class Doomed(NamedTuple):
     newest_ms: int | None
 
 
-def find_doomed(parts: Parts, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
+def find_doomed(log: PartitionLog, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
     """What of a partition is to go; None: nothing is. That is also what a deletion that was killed has left before the start.
 
     Everything before `acknowledged` was acknowledged by every group; None: that is no reason to delete anything."""
-    segments = list_segments(parts)
-    offsets = {"log.start.offset": behind(segments, int(lib.el_head_start_offset(parts.head.pointer)))}
+    segments = list_segments(log)
+    offsets = {"log.start.offset": behind(segments, log.start_offset)}
     if "delete" in settings.text("cleanup.policy"):
         offsets |= {
             "retention.ms": expired(segments, settings.number("retention.ms"), now_ms),
@@ -79,16 +78,14 @@ def find_doomed(parts: Parts, settings: TopicConfig, acknowledged: int | None, n
     if not going:
         return None
     newest = max(segment.timestamp for segment in going)
-    records = max(0, offset - max(int(lib.el_head_start_offset(parts.head.pointer)), going[0].base_offset))
+    records = max(0, offset - max(log.start_offset, going[0].base_offset))
     size_bytes = sum(segment.size_bytes for segment in going)
     return Doomed(reason, offset, len(going), records, size_bytes, newest if newest >= 0 else None)
 
 
-def delete_doomed(parts: Parts, doomed: Doomed) -> Deleted:
+def delete_doomed(log: PartitionLog, doomed: Doomed) -> Deleted:
     """Delete it. Raises `LockTimeoutError`, `DiskFullError`, `CorruptLogError`."""
-    parts.appender.flush(doomed.offset)  # no power cut may leave the log shorter than its start
-    with parts.locked():
-        return delete_before(parts, doomed.offset)
+    return delete_before(log, doomed.offset)
 
 
 def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:

@@ -12,9 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog._native import lib
 from eventlog.errors import DiskFullError
-from eventlog.storage.partition.parts import Parts
+from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.checkpoints import checkpoint_bytes, write_checkpoint
 from eventlog.storage.segments.epochs import epochs_bytes, read_epochs
@@ -28,50 +27,58 @@ class Deleted(NamedTuple):
     size_bytes: int
 
 
-def delete_before(parts: Parts, offset: int) -> Deleted:
-    """Let the partition begin at `offset`, which is on disk. The caller has its segments locked. Raises `DiskFullError`."""
-    tail = parts.appender.tail()
-    if offset >= tail.end_offset and tail.position > 0:
-        parts.appender.roll()  # so that the file with the last of these records can go, too
-    start_offset = max(offset, int(lib.el_head_start_offset(parts.head.pointer)))
-    is_noted = _note_start(parts, start_offset)
-    lib.el_head_advance_start(parts.head.pointer, parts.signals.pointer, start_offset)
-    doomed = _segments_before(parts.directory, start_offset, parts.appender.tail().segment_base)
+def delete_before(log: PartitionLog, offset: int) -> Deleted:
+    """Let the partition begin at `offset`, in every process, and delete the segments that lie before it.
+
+    Raises `LockTimeoutError`, `DiskFullError`, and `CorruptLogError`: a damaged partition is not touched."""
+    log.flush(offset)  # no power cut may leave the log shorter than its start
+    with log.locked():
+        return _delete_locked(log, offset)
+
+
+def _delete_locked(log: PartitionLog, offset: int) -> Deleted:
+    active = log.active_segment()
+    if offset >= active.end_offset and active.log_bytes > 0:
+        log.roll()  # so that the file with the last of these records can go, too
+    start_offset = max(offset, log.start_offset)
+    is_noted = _note_start(log, start_offset)
+    log.advance_start(start_offset)
+    doomed = _segments_before(log.directory, start_offset, log.active_segment().base_offset)
     size_bytes = 0
     for base in doomed:
-        size_bytes += files.size_of(names.segment_file(parts.directory, base))
-        files.delete_segment(parts.directory, base)
+        size_bytes += files.size_of(names.segment_file(log.directory, base))
+        files.delete_segment(log.directory, base)
         if not is_noted:
-            files.sync_directory(parts.directory)  # what is not noted must go in order
+            files.sync_directory(log.directory)  # what is not noted must go in order
     if doomed:
-        lib.el_head_segments_changed(parts.head.pointer)
-        files.sync_directory(parts.directory)
-    if not is_noted and not _note_start(parts, start_offset) and (not doomed or _has_rest(parts.directory, start_offset)):
-        raise DiskFullError(f"no space in {parts.directory} to note that {parts} starts at {start_offset} now")
+        log.segments_changed()
+        files.sync_directory(log.directory)
+    if not is_noted and not _note_start(log, start_offset) and (not doomed or _has_rest(log.directory, start_offset)):
+        raise DiskFullError(f"no space in {log.directory} to note that {log} starts at {start_offset} now")
     return Deleted(start_offset, len(doomed), size_bytes)
 
 
-def _note_start(parts: Parts, start_offset: int) -> bool:
+def _note_start(log: PartitionLog, start_offset: int) -> bool:
     """Store where the log starts; False on a full disk, where deleting segments is what makes room for it."""
     try:
-        write_checkpoint(parts.directory / names.START_CHECKPOINT, parts.topic, parts.partition, start_offset)
+        write_checkpoint(log.directory / names.START_CHECKPOINT, log.topic, log.partition, start_offset)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         with suppress(OSError):
-            _note_in_place(parts, start_offset)
+            _note_in_place(log, start_offset)
         return False
     return True
 
 
-def _note_in_place(parts: Parts, start_offset: int) -> None:
+def _note_in_place(log: PartitionLog, start_offset: int) -> None:
     """Write the new start over the old one, which takes no room: else whoever comes next would miss the segments that go."""
-    path = parts.directory / names.START_CHECKPOINT
+    path = log.directory / names.START_CHECKPOINT
     if files.is_there(path):
-        files.overwrite(path, checkpoint_bytes(parts.topic, parts.partition, start_offset))
+        files.overwrite(path, checkpoint_bytes(log.topic, log.partition, start_offset))
     else:
-        epochs = [(epoch, max(start, start_offset)) for epoch, start in read_epochs(parts.directory)]
-        files.overwrite(parts.directory / names.EPOCH_CHECKPOINT, epochs_bytes(epochs))
+        epochs = [(epoch, max(start, start_offset)) for epoch, start in read_epochs(log.directory)]
+        files.overwrite(log.directory / names.EPOCH_CHECKPOINT, epochs_bytes(epochs))
 
 
 def _segments_before(directory: Path, start_offset: int, active_base: int) -> list[int]:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 
 from eventlog.errors import EventLogError
 from eventlog.periodic import PeriodicThread
-from eventlog.storage.partition.partition import Partition, let_go_of_old_files
+from eventlog.storage.partition.log import PartitionLog
 
 
 class Flusher(PeriodicThread):
     """Calls `look` every `interval_ms` milliseconds, and goes through the partitions that it gets: files that nobody needs any
     more are closed, and with fsync="interval" they are flushed. None ends it: nobody has the store any more."""
 
-    def __init__(self, look: Callable[[], Iterable[Partition] | None], interval_ms: int, *, flushes: bool) -> None:
+    def __init__(self, look: Callable[[], Iterable[PartitionLog] | None], interval_ms: int, *, flushes: bool) -> None:
         super().__init__("eventlog-flusher", interval_ms)
         self._look = look
         self._flushes = flushes
@@ -26,7 +26,7 @@ class Flusher(PeriodicThread):
             return
         for partition in partitions:
             try:
-                let_go_of_old_files(partition)
+                partition.let_go_of_old_files()
                 if self._flushes:
                     partition.flush()
             except EventLogError:

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_existing_into
-from eventlog.anchored import opening
 from eventlog.errors import (
     ConcurrentUseError,
     CorruptLogError,
     EventLogError,
-    OffsetOutOfRangeError,
     UnsupportedCodecError,
     tells_failures,
 )
@@ -30,11 +27,9 @@ from eventlog.storage.partition.search import Query
 from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.damage import damaged, gap, wrong_batch
-from eventlog.storage.segments.start import missing_beginning
 
 _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
-_OFFSET_END = 2**63 - 1
 
 MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 """How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
@@ -49,7 +44,6 @@ class LogReader:
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._directory = directory
-        self._dir_fd, self._prefix = opening(directory)
         self._segments = segments
         self._topic = topic
         self._partition = partition
@@ -78,7 +72,7 @@ class LogReader:
     @property
     def is_current(self) -> bool:
         """Was no segment added, deleted or replaced since this one was opened?"""
-        return bool(self._open_segment.list_version == self._segments.version)
+        return self._segments.is_current(self._open_segment)
 
     @property
     def _base_offset(self) -> int:
@@ -101,25 +95,10 @@ class LogReader:
         self._go_to(offset)
 
     def _go_to(self, offset: int) -> None:
-        """Open the segment that holds the offset, and read on from there. What was listed may be deleted or replaced by now."""
-        base = self._segments.holding(offset)
-        while base is None or not self._open(base):
-            self._check_not_deleted(offset)
-            self._segments.list_again()
-            missing, base = base, self._segments.holding(offset)
-            if base is None:
-                first = next(iter(self._segments.bases()), None)
-                reason = None if first is None else missing_beginning(first, offset)
-                raise self._damaged(self._directory, 0, reason or f"the segment that holds offset {offset} is missing")
-            if base == missing and not files.is_there(names.segment_file(self._directory, base)):
-                raise self._damaged(names.segment_file(self._directory, base), 0, "the segment is missing")
-        self._find(base, offset)
-
-    def _check_not_deleted(self, offset: int) -> None:
-        self._segments.check_topic()
-        start_offset, end_offset = self._segments.bounds()
-        if offset < start_offset:
-            raise OffsetOutOfRangeError(f"{self._topic}-{self._partition}", offset, start_offset, end_offset)
+        """Open the segment that holds the offset, and read on from there."""
+        self._segments.open_holding(self._open_segment, offset)
+        self._native.allow_gaps = self._segments.may_have_gaps
+        self._find(self._base_offset, offset)
 
     def place(self, stop: int) -> tuple[int, int]:
         """The segment and the position in it of the batch that holds the next record below `stop`, or would come next."""
@@ -207,33 +186,10 @@ class LogReader:
             "interrupted it): give each of them its own iterator or consumer"
         )
 
-    def _open(self, base_offset: int) -> bool:
-        """Open a segment; False if it is not there."""
-        version = self._segments.version  # before the file is opened, which may be replaced just then
-        segment = self._open_segment
-        if base_offset == segment.base_offset and version == segment.list_version:
-            return True
-        self.close()
-        try:
-            self._open_file("fd", base_offset, names.LOG_SUFFIX)
-        except FileNotFoundError:
-            return False
-        following = self._segments.after(base_offset)
-        segment.end_offset = _OFFSET_END if following is None else following
-        segment.list_version = version
-        segment.base_offset = base_offset
-        self._native.allow_gaps = self._segments.may_have_gaps
-        return True
-
-    def _open_file(self, cell: str, base_offset: int, suffix: str) -> None:
-        path = f"{self._prefix}/{names.segment_name(base_offset, suffix)}"
-        open_existing_into(ffi.addressof(self._open_segment, cell), path, os.O_RDONLY, directory=self._dir_fd)
-
     def _find(self, base_offset: int, offset: int) -> None:
         """Read on at an offset of the segment that is open, by its index if it has one."""
-        if self._open_segment.index_fd < 0:
-            with suppress(FileNotFoundError):
-                self._open_file("index_fd", base_offset, names.INDEX_SUFFIX)
+        with suppress(FileNotFoundError):
+            self._segments.open_index(self._open_segment)
         if not lib.el_reader_find(self._native, offset):
             lib.el_segment_close_index(self._open_segment)
             self._segments.index_lies(base_offset)
@@ -265,7 +221,7 @@ class LogReader:
             self._check_whole()
         is_gap = following != self._native.following_base and not self._segments.may_have_gaps
         if following is None or is_gap:
-            self._check_not_deleted(self.next_offset)
+            self._segments.check_not_deleted(self.next_offset)
             position = lib.el_reader_batch_position(self._native)
             path = names.segment_file(self._directory, self._base_offset)
             end = self._native.following_base
@@ -276,7 +232,8 @@ class LogReader:
             self._native.next_offset = stop  # the stop lies in a gap that compaction has left
             return False
         offset = max(following, self.next_offset)
-        if self._open(following):
+        if self._segments.open(self._open_segment, following):
+            self._native.allow_gaps = self._segments.may_have_gaps
             lib.el_reader_seek(self._native, 0, following, offset)
         else:
             self._go_to(self.next_offset)

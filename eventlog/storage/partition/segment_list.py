@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
-from eventlog.errors import (
-    StoreClosedError,
-    TopicNotFoundError,
-)
+from eventlog.access import open_existing_into
+from eventlog.anchored import opening
+from eventlog.errors import OffsetOutOfRangeError, StoreClosedError, TopicNotFoundError
 from eventlog.storage.mapped.poison import DELETED
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.damage import damaged
+from eventlog.storage.segments.start import missing_beginning
+
+_OFFSET_END = 2**63 - 1
 
 
 class _Head(Protocol):
@@ -37,6 +40,7 @@ class SegmentList:
 
     def __init__(self, directory: Path, head: _Head, rebuild_indexes: Callable[[int], None] | None = None) -> None:
         self._directory = directory
+        self._dir_fd, self._prefix = opening(directory)
         self._head = head
         self._rebuild_indexes = rebuild_indexes
         self._lying: set[int] = set()
@@ -52,6 +56,13 @@ class SegmentList:
         """Raise `TopicNotFoundError` if the topic was deleted."""
         if self._head.poison == DELETED:
             raise TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
+
+    def check_not_deleted(self, offset: int) -> None:
+        """Raise `OffsetOutOfRangeError` if the partition begins behind the offset by now."""
+        self.check_topic()
+        start_offset, end_offset = self.bounds()
+        if offset < start_offset:
+            raise OffsetOutOfRangeError(self._directory.name, offset, start_offset, end_offset)
 
     def _mapped(self) -> Any:
         head = self._head.pointer
@@ -99,13 +110,70 @@ class SegmentList:
 
     def bytes_from(self, base_offset: int) -> int:
         """How many bytes of batches stand in this segment and in those behind it."""
+        active_base, position = self._active()
+        sealed = [each for each in self.bases() if base_offset <= each < active_base]
+        return position + sum(files.size_of(self.path_of(each)) for each in sealed)
+
+    def active_base(self) -> int:
+        """The base offset of the segment that takes appends."""
+        return self._active()[0]
+
+    def _active(self) -> tuple[int, int]:
         base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
-        lib.el_head_active_segment(self._head.pointer, base, position)
-        sealed = [each for each in self.bases() if base_offset <= each < base[0]]
-        return int(position[0]) + sum(files.size_of(names.segment_file(self._directory, each)) for each in sealed)
+        lib.el_head_active_segment(self._mapped(), base, position)
+        return int(base[0]), int(position[0])
 
     def after(self, base_offset: int) -> int | None:
         """The base offset of the next segment."""
         bases = self.bases()
         at = bisect_right(bases, base_offset)
         return bases[at] if at < len(bases) else None
+
+    def path_of(self, base_offset: int) -> Path:
+        """The .log file of a segment."""
+        return names.segment_file(self._directory, base_offset)
+
+    def is_current(self, segment: Any) -> bool:
+        """Was no segment added, deleted or replaced since this native `el_segment` was opened?"""
+        return bool(segment.list_version == self.version)
+
+    def open(self, segment: Any, base_offset: int) -> bool:
+        """Open a segment, as a native `el_segment`; False if it is not there."""
+        version = self.version  # before the file is opened, which may be replaced just then
+        if base_offset == segment.base_offset and version == segment.list_version:
+            return True
+        lib.el_segment_close(segment)
+        try:
+            self._open_file(segment, "fd", base_offset, names.LOG_SUFFIX)
+        except FileNotFoundError:
+            return False
+        following = self.after(base_offset)
+        segment.end_offset = _OFFSET_END if following is None else following
+        segment.list_version = version
+        segment.base_offset = base_offset
+        return True
+
+    def open_index(self, segment: Any) -> None:
+        """Open the index of an open segment, too, unless it is. Raises `FileNotFoundError`."""
+        if segment.index_fd < 0:
+            self._open_file(segment, "index_fd", segment.base_offset, names.INDEX_SUFFIX)
+
+    def _open_file(self, segment: Any, cell: str, base_offset: int, suffix: str) -> None:
+        path = f"{self._prefix}/{names.segment_name(base_offset, suffix)}"
+        open_existing_into(ffi.addressof(segment, cell), path, os.O_RDONLY, directory=self._dir_fd)
+
+    def open_holding(self, segment: Any, offset: int) -> None:
+        """Open the segment that holds the offset. What was listed may be deleted or replaced by now.
+
+        Raises `OffsetOutOfRangeError` if the offset was deleted, and `CorruptLogError` if the segment is missing."""
+        base = self.holding(offset)
+        while base is None or not self.open(segment, base):
+            self.check_not_deleted(offset)
+            self.list_again()
+            missing, base = base, self.holding(offset)
+            if base is None:
+                first = next(iter(self.bases()), None)
+                reason = None if first is None else missing_beginning(first, offset)
+                raise damaged(self._directory, 0, reason or f"the segment that holds offset {offset} is missing", offset)
+            if base == missing and not files.is_there(self.path_of(base)):
+                raise damaged(self.path_of(base), 0, "the segment is missing", offset)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 
 from eventlog._native import ffi, lib
+from eventlog.errors import CorruptLogError, LockTimeoutError
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.damage import wrong_batch
 from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
+from eventlog.storage.segments.lock import segments_locked
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
 
+_log = logging.getLogger("eventlog")
+
 _BLOCK_BYTES = 8 * 2**20
+_READER_TIMEOUT_MS = 1  # a reader waits for nobody: it reads without an index as well
 
 
 def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = INDEX_INTERVAL_BYTES) -> None:
@@ -59,3 +65,17 @@ def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
     is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
         raise wrong_batch(path, indexes.tail.position + scan.valid_bytes, status, scan.next_offset)
+
+
+def rebuild_lying_indexes(directory: Path, base_offset: int, interval_bytes: int) -> None:
+    """Make the indexes of a segment anew of which an entry was found that names no batch, if it is a sealed one.
+
+    If somebody has the segments locked, or the segment itself is not right, they stay as they are."""
+    try:
+        with segments_locked(directory, _READER_TIMEOUT_MS):
+            if base_offset in files.segment_bases(directory)[:-1]:
+                rebuild_indexes(directory, base_offset, interval_bytes)
+                path = names.segment_file(directory, base_offset, names.INDEX_SUFFIX)
+                _log.warning("%s or its time index was damaged: both were rebuilt from the segment", path)
+    except (OSError, LockTimeoutError, CorruptLogError):
+        return

@@ -1,0 +1,48 @@
+"""What of a partition's directory can be made anew when it is rotten: the indexes of sealed segments, and the checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eventlog.errors import CorruptLogError
+from eventlog.storage.mapped.head_health import wrong_indexes
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.checkpoints import checked_checkpoint, write_checkpoint
+from eventlog.storage.segments.indexing import rebuild_indexes
+from eventlog.storage.segments.swap import remove_leftovers
+
+
+def find_rotten(directory: Path) -> list[Path]:
+    """Indexes of sealed segments that are missing or torn, and checkpoints that are not what was written."""
+    return [*wrong_indexes(directory), *_wrong_checkpoints(directory)]
+
+
+def rebuild_rotten(log: PartitionLog, interval_bytes: int) -> list[Path]:
+    """Make these files anew, and remove what a killed compaction has left: which files.
+
+    The caller is the only one that compacts. Raises `LockTimeoutError`, `CorruptLogError`."""
+    with log.locked():
+        remove_leftovers(log.directory)
+        indexes, checkpoints = wrong_indexes(log.directory), _wrong_checkpoints(log.directory)
+        for path in checkpoints:
+            if path.name == names.START_CHECKPOINT:
+                write_checkpoint(path, log.topic, log.partition, log.start_offset)
+            else:
+                path.unlink(missing_ok=True)  # compaction begins anew
+    for base in sorted({int(path.stem) for path in indexes}):
+        with log.locked():  # for one at a time: a large segment takes a while, and others want the lock
+            if files.is_there(names.segment_file(log.directory, base)):
+                rebuild_indexes(log.directory, base, interval_bytes)
+    return [*indexes, *checkpoints]
+
+
+def _wrong_checkpoints(directory: Path) -> list[Path]:
+    wrong = []
+    for name in (names.START_CHECKPOINT, names.CLEANER_CHECKPOINT, names.TOMBSTONE_CHECKPOINT):
+        path = directory / name
+        try:
+            checked_checkpoint(path)
+        except CorruptLogError:
+            wrong.append(path)
+    return wrong

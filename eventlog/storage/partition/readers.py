@@ -1,0 +1,79 @@
+"""The readers of an open partition that nobody uses just now: each keeps a segment open for the next read in it."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from eventlog.storage.partition.reader import LogReader
+from eventlog.storage.partition.segment_list import SegmentList
+
+SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
+LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
+
+_IDLE_READERS_MAX = 16
+_SPARE_READERS_MAX = 64  # in all partitions together: those that a partition has besides its first one; each has two files open
+_spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; no lock, which a fork could find taken
+
+
+class ReaderPool:
+    """Makes readers of one partition, and keeps the idle ones. Safe for use by several threads."""
+
+    def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int) -> None:
+        self._directory = directory
+        self._segments = segments
+        self._topic = topic
+        self._partition = partition
+        self.idle: list[LogReader] = []
+
+    idle: list[LogReader]
+    """Built-in functions take readers from it and put them back."""
+
+    def new(self, block_bytes: int = SMALL_BLOCK_BYTES) -> LogReader:
+        """A reader that never comes back."""
+        return LogReader(self._directory, self._segments, self._topic, self._partition, block_bytes)
+
+    def take(self, offset: int) -> LogReader:
+        """An idle reader that has the segment of the offset open, or another one. Those whose segment was opened before the
+        last roll or deletion go: their files take room."""
+        idle = self.idle
+        for reader in idle[::-1]:
+            is_wanted = reader.has_open(offset)
+            if is_wanted or not reader.is_current:
+                with suppress(ValueError):  # another thread has taken it
+                    idle.remove(reader)
+                    if is_wanted:
+                        return reader
+        return self._another()
+
+    def _another(self) -> LogReader:
+        """A new reader while there are few, or the idle one that was used longest ago."""
+        idle = self.idle
+        with suppress(IndexError):  # none is left, or other threads have taken them
+            if len(idle) >= _IDLE_READERS_MAX:
+                return idle.pop(0)
+            if idle:
+                spare = _spares.pop()
+                reader = self.new()
+                weakref.finalize(reader, _spares.append, spare).atexit = False
+                return reader
+        with suppress(IndexError):
+            return idle.pop(0)
+        return self.new()
+
+    def put_back(self, reader: LogReader) -> None:
+        """It is idle again."""
+        if len(self.idle) < _IDLE_READERS_MAX:
+            self.idle.append(reader)
+
+    def let_go_of_old(self) -> None:
+        """Close the files of segments that were rolled, deleted or replaced."""
+        for reader in self.idle[:]:
+            if not reader.is_current:
+                with suppress(ValueError):  # another thread has taken it
+                    self.idle.remove(reader)
+
+    def let_go_of_all(self) -> None:
+        """Close all files."""
+        self.idle.clear()

@@ -1,0 +1,126 @@
+"""Batches as they stand in a segment's file, for who sends or copies the bytes themselves."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from eventlog._native import ffi, lib
+from eventlog.storage.partition.segment_list import SegmentList
+from eventlog.storage.segments import files
+from eventlog.storage.segments.damage import damaged, gap, wrong_batch
+
+_OPEN_FILES_MAX = 4
+
+
+class SegmentFile:
+    """A segment's .log file that is open. It is closed once nobody refers to it, and can be read until then, also if the
+    segment is deleted or replaced meanwhile."""
+
+    def __init__(self) -> None:
+        cells = {"base_offset": -1, "fd": -1, "index_fd": -1}
+        self.native: Any = ffi.gc(ffi.new("el_segment *", cells), lib.el_segment_close)
+
+    @property
+    def descriptor(self) -> int:
+        """Of the file. It is valid as long as somebody refers to this object."""
+        return int(self.native.fd)
+
+    @property
+    def base_offset(self) -> int:
+        """The offset in the segment's name."""
+        return int(self.native.base_offset)
+
+
+class Slice(NamedTuple):
+    """Whole batches, one behind the other in a file: what `os.sendfile` sends from `descriptor`, `position` and `length` in
+    bytes.
+
+    `first_offset` is the one of the first batch, which may lie before the one that was asked for, and `next_offset` the one to
+    go on with. A slice without batches has the length 0, and perhaps no file. The bytes stay what they are, and the file stays
+    open, as long as somebody refers to the slice: there is nothing to close."""
+
+    file: SegmentFile | None
+    position: int
+    length: int
+    first_offset: int
+    next_offset: int
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open file; -1 if there are no batches."""
+        return -1 if self.file is None else self.file.descriptor
+
+    def read(self) -> bytes:
+        """The batches. Raises `OSError`."""
+        return b"" if self.file is None else files.read_at(self.file.descriptor, self.length, self.position)
+
+
+class Slicer:
+    """Finds slices of one partition, whose last few segments it keeps open. Safe for use by several threads."""
+
+    def __init__(self, segments: SegmentList) -> None:
+        self._segments = segments
+        self._open: dict[int, SegmentFile] = {}
+
+    def find(self, offset: int, stop: int, bytes_max: int, *, at_least_one: bool) -> Slice:
+        """The batches from the one that holds `offset` on, or the first one behind it: as many as end before `stop`, stand in
+        one segment, and take no more than `bytes_max`; with `at_least_one` the first one in any case.
+
+        Raises `OffsetOutOfRangeError` if the offset was deleted just now, and `CorruptLogError` for what the headers tell."""
+        found, wanted = ffi.new("el_slice *"), offset
+        while wanted < stop:
+            file = self._file_of(wanted)
+            gaps = self._segments.may_have_gaps
+            status = lib.el_slice_find(file.native, wanted, stop, bytes_max, at_least_one, gaps, found)
+            if found.index_lies:
+                self._segments.index_lies(file.base_offset)
+            if status == lib.EL_CODEC_OK:
+                return Slice(file, found.position, found.length, found.first_offset, found.next_offset)
+            following = self._following(file, status, found, stop)
+            if following is None:
+                continue  # the segment was replaced or deleted meanwhile
+            wanted = max(wanted, following)
+        return Slice(None, 0, 0, offset, max(offset, min(wanted, stop)))
+
+    def _following(self, file: SegmentFile, status: int, found: Any, stop: int) -> int | None:
+        """Where to go on behind a segment that has ended, or None: at the same offset once more. Raises what is wrong."""
+        segments, path = self._segments, self._segments.path_of(file.base_offset)
+        if not segments.is_current(file.native):
+            self._open.pop(file.base_offset, None)
+            return None
+        if status != lib.EL_CODEC_INCOMPLETE:
+            raise wrong_batch(path, found.position, status, found.next_offset)
+        following = segments.after(file.base_offset)
+        if following is not None and (following == found.next_offset or segments.may_have_gaps):
+            return following
+        segments.check_not_deleted(found.next_offset)
+        if following is not None and following > found.next_offset:
+            raise damaged(path, found.position, gap(found.next_offset, following), found.next_offset)
+        reason = f"the segment ends at offset {found.next_offset}, before {following or stop}"
+        raise damaged(path, found.position, reason, found.next_offset)
+
+    def _file_of(self, offset: int) -> SegmentFile:
+        version = self._segments.version
+        for file in list(self._open.values()):
+            if lib.el_segment_holds(file.native, offset, version):
+                return file
+        file = SegmentFile()
+        self._segments.open_holding(file.native, offset)
+        with suppress(FileNotFoundError):
+            self._segments.open_index(file.native)
+        self._open.pop(file.base_offset, None)
+        self._open[file.base_offset] = file
+        while len(self._open) > _OPEN_FILES_MAX:
+            self._open.pop(next(iter(list(self._open))), None)
+        return file
+
+    def let_go_of_old(self) -> None:
+        """Forget files of segments that were rolled, deleted or replaced."""
+        for base, file in list(self._open.items()):
+            if not self._segments.is_current(file.native):
+                self._open.pop(base, None)
+
+    def let_go_of_all(self) -> None:
+        """Forget all files: each is closed once its last slice is gone."""
+        self._open.clear()

@@ -1,0 +1,96 @@
+"""Appending records to a partition: they are encoded as batches by the topic's settings as they are then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eventlog._native import ffi, lib
+from eventlog.errors import InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
+from eventlog.records.batch import Headers, encoded
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.storage.partition.shortcuts import put_in_front
+
+
+class RecordWriter:
+    """Appends records to one partition. Safe for use by several threads."""
+
+    def __init__(self, log: PartitionLog) -> None:
+        self._log = log
+        put_in_front(self, self.append_at_once, lib.el_new_append_at_once_function, log.native)
+
+    def append_at_once(
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, /
+    ) -> int | None:
+        """As `Partition.append`, where nobody has to be waited for and nothing of the disk; else None, and nothing was
+        appended."""
+        return None
+
+    def append_many(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None,
+        headers: Sequence[Headers | None] | None,
+        timestamps: Sequence[int | None] | None,
+        *,
+        compression: str | None = None,
+    ) -> range:
+        """As `Partition.append_many`."""
+        while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
+            pass
+        if offsets:
+            self._log.flush_if_always(offsets.stop)
+        return offsets
+
+    def append_placed(
+        self,
+        values: list[bytes | None],
+        keys: list[bytes | None] | None,
+        headers: list[Headers | None] | None,
+        timestamps: list[int | None] | None,
+        *,
+        compression: str | None,
+        address: int,
+    ) -> None:
+        """As `append_many`, but without waiting for the disk. A native `el_placed` at this address is told where the records
+        are, before an interrupt can come in between."""
+        placed = ffi.cast("el_placed *", address)
+        while self._append_unit(values, keys, headers, timestamps, compression, placed) is None:
+            pass
+
+    def check_record(self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None) -> int:
+        """Raise what appending would raise about the record itself, and append nothing; returns the bytes of its batch."""
+        with encoded([value], [key], [headers], [timestamp], self._log.settings.encoding) as pack:
+            return int(pack.length)
+
+    def _append_unit(
+        self,
+        values: Sequence[bytes | None],
+        keys: Sequence[bytes | None] | None,
+        headers: Sequence[Headers | None] | None,
+        timestamps: Sequence[int | None] | None,
+        compression: str | None,
+        placed: Any = ffi.NULL,
+    ) -> range | None:
+        """Append a unit; None if the topic was altered meanwhile, so that it is to be tried again by its new settings.
+
+        `placed` is a native `el_placed *`, which is filled in before an interrupt can come in between."""
+        log = self._log
+        native = log.native
+        settings = log.settings  # the same ones to the end: another thread may load others meanwhile
+        codec = settings.codec_for(compression)
+        position = lib.el_appender_position(native)
+        try:
+            with encoded(values, keys, headers, timestamps, settings.encoding, codec=codec, position=position) as pack:
+                if pack.count == 0:
+                    return range(0)
+                while (offset := lib.el_append_pack(native, pack, settings.version, placed)) < 0:
+                    if offset == lib.EL_SETTINGS_CHANGED:
+                        log.reload_settings()
+                        return None
+                    log.resolve(offset)
+                return range(offset, offset + pack.count)
+        except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
+            if not log.is_open or log.settings is settings:
+                raise
+            return None  # refused by settings that hold no longer

@@ -1,0 +1,109 @@
+#include "slice.h"
+
+#include <string.h>
+
+#include "index.h"
+#include "read.h"
+
+#define AHEAD_BYTES 16384 /* where batches are small, many headers come with one read; */
+#define LARGE_BATCH_BYTES 4096 /* where they are not, each is read by itself */
+
+/* Headers of a file, one behind the other. */
+typedef struct headers {
+    int fd;
+    int64_t position; /* of the batch that is looked at */
+    int64_t next_offset; /* that it has, or a later one where there may be gaps */
+    el_batch batch;
+    int64_t start; /* of what was read */
+    size_t filled;
+    uint8_t bytes[AHEAD_BYTES];
+} headers;
+
+static int64_t last_offset(const el_batch *batch) {
+    return batch->base_offset + batch->last_offset_delta;
+}
+
+/* Parse the header at the position. EL_CODEC_INCOMPLETE: the file ends there, or the zeros begin that a segment may end in. */
+static int parse(headers *headers, size_t ahead, int allow_gaps) {
+    int64_t at = headers->position - headers->start;
+    if (at < 0 || at + EL_BATCH_HEADER_BYTES > (int64_t)headers->filled) {
+        headers->filled = el_read_at(headers->fd, headers->bytes, ahead, headers->position);
+        headers->start = headers->position;
+        at = 0;
+    }
+    int status = el_batch_parse(headers->bytes + at, headers->filled - (size_t)at, &headers->batch);
+    if (headers->batch.size_bytes == 0)
+        return status == EL_CODEC_ZEROS ? EL_CODEC_INCOMPLETE : status;
+    int64_t base_offset = headers->batch.base_offset;
+    int is_in_order = base_offset == headers->next_offset || (allow_gaps && base_offset > headers->next_offset);
+    return is_in_order ? EL_CODEC_OK : EL_CODEC_BAD_OFFSET;
+}
+
+static void pass(headers *headers) {
+    headers->position += headers->batch.size_bytes;
+    headers->next_offset = last_offset(&headers->batch) + 1;
+}
+
+static size_t ahead_of(const headers *headers) {
+    return headers->batch.size_bytes > LARGE_BATCH_BYTES ? EL_BATCH_HEADER_BYTES : AHEAD_BYTES;
+}
+
+/* Begin where the index says, if its entry names a batch that ends before the offset or holds it; 0 if it names none. */
+static int begin(headers *headers, const el_segment *segment, int64_t offset) {
+    uint8_t bytes[EL_INDEX_ENTRY_BYTES], header[EL_BATCH_HEADER_BYTES];
+    int64_t offsets = segment->end_offset == INT64_MAX ? 0 : segment->end_offset - segment->base_offset;
+    headers->next_offset = segment->base_offset;
+    if (segment->index_fd < 0 ||
+        !el_index_floor(segment->index_fd, sizeof bytes, sizeof(int32_t), offset - segment->base_offset, offsets, bytes))
+        return 1;
+    el_index_entry entry = el_index_read(bytes);
+    size_t length = entry.position < 0 ? 0 : el_read_at(segment->fd, header, sizeof header, entry.position);
+    el_batch_parse(header, length, &headers->batch);
+    if (headers->batch.size_bytes == 0 || last_offset(&headers->batch) - segment->base_offset != entry.relative_offset)
+        return 0;
+    if (headers->batch.base_offset >= segment->base_offset) {
+        headers->position = entry.position;
+        headers->next_offset = headers->batch.base_offset;
+    }
+    return 1;
+}
+
+/* Take the batch that is looked at, and those behind it, as far as they fit. */
+static int extend(headers *headers, int64_t stop_offset, int64_t bytes_max, int allow_gaps, el_slice *slice) {
+    int status = EL_CODEC_OK;
+    do {
+        pass(headers);
+        slice->length = headers->position - slice->position;
+        slice->next_offset = headers->next_offset;
+        if (slice->next_offset >= stop_offset || slice->length >= bytes_max)
+            return EL_CODEC_OK;
+        status = parse(headers, ahead_of(headers), allow_gaps);
+    } while (status == EL_CODEC_OK && last_offset(&headers->batch) < stop_offset &&
+             slice->length + headers->batch.size_bytes <= bytes_max);
+    return EL_CODEC_OK; /* whatever is wrong behind is told to who begins there */
+}
+
+int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset, int64_t bytes_max, int at_least_one, int allow_gaps,
+                  el_slice *slice) {
+    headers headers;
+    headers.fd = segment->fd;
+    headers.position = headers.start = 0;
+    headers.filled = 0;
+    *slice = (el_slice){.first_offset = offset, .next_offset = offset};
+    slice->index_lies = !begin(&headers, segment, offset);
+    int status = parse(&headers, AHEAD_BYTES, allow_gaps);
+    while (status == EL_CODEC_OK && last_offset(&headers.batch) < offset) {
+        pass(&headers);
+        status = parse(&headers, ahead_of(&headers), allow_gaps);
+    }
+    slice->position = headers.position;
+    if (status != EL_CODEC_OK) {
+        slice->next_offset = headers.next_offset;
+        return status;
+    }
+    const el_batch *first = &headers.batch;
+    if (last_offset(first) >= stop_offset || (first->size_bytes > bytes_max && !at_least_one))
+        return EL_CODEC_OK;
+    slice->first_offset = first->base_offset;
+    return extend(&headers, stop_offset, bytes_max, allow_gaps, slice);
+}
