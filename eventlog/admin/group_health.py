@@ -8,8 +8,9 @@ from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.presence import ProcessPresence
+from eventlog.groups.snapshot import is_reset_unfinished
 from eventlog.storage.mapped.foreign_heads import read_partition_offsets
-from eventlog.storage.mapped.offset_slots import read_slots, read_unseen
+from eventlog.storage.mapped.offset_slots import read_unseen
 from eventlog.storage.partition.snapshot import Ends
 from eventlog.storage.segments import names
 
@@ -28,8 +29,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         alive = [member for member in state.members.values() if presence.is_alive(member.epoch)]
     if alive:
         yield from _hanging(store, state, alive)
-    slots = read_slots(names.acks_file(store, name), state.incarnation, state.slots)
-    if slots is not None and any(slots.decided_by[each.slot] < each.decided_by for each in offsets.values()):
+    if is_reset_unfinished(store, state, offsets):
         text = "its offsets were reset by a process that died before its members could go by that"
         yield "warning", text, "eventlog maintain"
     lag, last = 0, Ends(store)

@@ -17,7 +17,8 @@ from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.presence import Presence
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
 from eventlog.groups.table import GroupTable
-from eventlog.storage.mapped.offset_slots import SEATS
+from eventlog.storage.mapped.offset_slots import SEATS, read_unseen
+from eventlog.storage.segments import names
 from eventlog.store.store import Store
 
 
@@ -152,15 +153,25 @@ class Coordinator:
 
     def is_gone(self, group: GroupTable, member: Member) -> bool:
         """Should the member's partitions go to others? It died, it hangs, or as a static member it stays away too long."""
-        if member.absent_since_ms is None and self.presence.is_alive(member.epoch):
-            unseen_ms = group.acks.unseen_ms(member.seat, member.epoch)
-            if unseen_ms < 0:
-                group.acks.sit(member.seat, member.epoch)  # it has not come to it: its lease begins now
-            return unseen_ms > member.lease_ms
-        if member.instance_id is None:
-            return True
-        absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms
-        return not 0 <= absent_ms <= member.absence_ms
+        if not self._is_here(member):
+            return _is_away_too_long(member)
+        unseen_ms = group.acks.unseen_ms(member.seat, member.epoch)
+        if unseen_ms < 0:
+            group.acks.sit(member.seat, member.epoch)  # it has not come to it: its lease begins now
+        return unseen_ms > member.lease_ms
+
+    def is_in_use(self, state: GroupState) -> bool:
+        """Has the group members for certain? Its file need not be open, and is not opened."""
+        members = state.members.values()
+        seats = [(member.seat, member.epoch) for member in members]
+        unseen = read_unseen(names.acks_file(self._store.path, state.name), state.incarnation, seats)
+        return any(
+            0 <= unseen_ms <= member.lease_ms if self._is_here(member) else not _is_away_too_long(member)
+            for member, unseen_ms in zip(members, unseen, strict=True)
+        )
+
+    def _is_here(self, member: Member) -> bool:
+        return member.absent_since_ms is None and self.presence.is_alive(member.epoch)
 
     def is_absent(self, member: Member) -> bool:
         """Has this static member gone away without anybody having noted it?"""
@@ -214,6 +225,14 @@ def _without(change: GroupChange, state: GroupState, member: Member) -> GroupSta
         return _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
     absent = member._replace(absent_since_ms=_monotonic_ms())
     return state._replace(members={**state.members, member.epoch: absent})
+
+
+def _is_away_too_long(member: Member) -> bool:
+    """Of one that is not here: is nothing kept for it any more?"""
+    if member.instance_id is None:
+        return True
+    absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms
+    return not 0 <= absent_ms <= member.absence_ms
 
 
 def _monotonic_ms() -> int:

@@ -22,6 +22,8 @@ def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | 
 
 
 def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
+    if not _has_read(groups, name, topic):
+        return {}
     table = groups.find(name)
     if table is None:
         return {}  # deleted just now
@@ -43,3 +45,10 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
         elif is_subscribed or (stored is not None and stored.committed_ms != TOPIC_DELETED_MS):
             held[partition] = None
     return held
+
+
+def _has_read(groups: Groups, name: str, topic: str) -> bool:
+    """Has the group anything to do with the topic? The file of one that has not is not opened."""
+    with groups.store.catalog.groups.read(name) as group:
+        members = group.state.members.values() if group.state is not None else ()
+        return any(topic in member.topics for member in members) or any(each.topic == topic for each in group.offsets())

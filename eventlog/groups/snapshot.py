@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
@@ -81,6 +82,14 @@ def lag_of(
                 continue  # the topic is gone
         lags[partition] = ends.lag(*partition, slot.position, offsets)
     return lags
+
+
+def is_reset_unfinished(store: Path, state: GroupState, offsets: Mapping[TopicPartition, StoredOffset]) -> bool:
+    """Did whoever reset the group die before all of its slots went by that? The file of the group need not be open."""
+    if state.reset_by == 0:
+        return False
+    slots = read_slots(names.acks_file(store, state.name), state.incarnation, state.slots)
+    return slots is not None and any(slots.decided_by[each.slot] < each.decided_by for each in offsets.values())
 
 
 def take_snapshot(groups: Groups, name: str) -> GroupSnapshot | None:

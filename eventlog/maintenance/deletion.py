@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import failure_of
-from eventlog.groups.cleanup import remove_topic_from_groups
+from eventlog.groups.deleted_topics import remove_topic_from_groups
 from eventlog.groups.registry import Groups
 from eventlog.storage.mapped.removal import remove_partition
 from eventlog.storage.segments import names

@@ -10,7 +10,7 @@ from eventlog.anchored import plain
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import now_ms
 from eventlog.errors import CorruptLogError, EventLogError, OffsetOutOfRangeError, TopicNotFoundError
-from eventlog.groups.cleanup import expire_groups, unused_groups
+from eventlog.groups.expiry import expire_groups, unused_groups
 from eventlog.groups.registry import Groups
 from eventlog.groups.retention import committed_by_group
 from eventlog.holding import Holding

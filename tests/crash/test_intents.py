@@ -150,6 +150,7 @@ def reset_holds_everywhere_or_nowhere(scene: Scene) -> None:
     is_reset = "reset" in {entry.kind for entry in scene.log.group(GROUP).history()}
     assert set(scene.log.group(GROUP).committed().values()) == {2 if is_reset else 5}
     maintain(scene.log)
+    assert not any("were reset by a process that died" in finding.text for finding in eventlog.diagnose(scene.log.path))
     read = work_off(scene.consumer)
     assert set(read) >= {(number, offset) for number in range(2) for offset in range(2 if is_reset else 5, 10)}
     assert scene.log.group(GROUP).committed() == dict.fromkeys(PLACES, 10)

@@ -16,9 +16,12 @@ import eventlog
 from eventlog import Consumer, EventLog, EventLogError, StaleMemberError, TopicPartition
 from eventlog.catalog import offsets
 from eventlog.clock import now_ms
-from eventlog.groups import cleanup, coordinator
+from eventlog.groups import coordinator, expiry
 from eventlog.groups.membership import Membership
 from eventlog.storage.mapped.offset_slots import SlotTable
+from tests.support import members
+from tests.support.descriptors import open_files
+from tests.support.processes import Worker
 from tests.support.stores import TOPIC
 
 GROUP = "billing"
@@ -166,13 +169,45 @@ def test_retention_counts_from_when_the_group_became_empty(
     consumer.poll(1)
     consumer.commit(sync=True)
     an_hour_later = now_ms() + 3_600_000
-    for module in (coordinator, cleanup):
+    for module in (coordinator, expiry):
         monkeypatch.setattr(module, "now_ms", lambda: an_hour_later)
     assert log.maintain(group_retention_ms=60_000).expired_groups == []
     consumer.close()
     assert log.maintain(group_retention_ms=60_000).expired_groups == []
-    monkeypatch.setattr(cleanup, "now_ms", lambda: an_hour_later + 60_001)
+    monkeypatch.setattr(expiry, "now_ms", lambda: an_hour_later + 60_001)
     assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
+
+
+def open_groups(store: Path) -> list[str]:
+    return [Path(path).stem for path in open_files(store) if path.endswith(".acks")]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_housekeeping_opens_no_file_of_a_group_that_is_in_use(store: Path, log: EventLog, dry_run: bool) -> None:
+    """Or was lately: one with a member, a static one that is away, one that has committed, and one that is new."""
+    with ExitStack() as consumers:
+        for group, instance_id, is_there in (("busy", None, True), ("away", "one", False), ("done", None, False)):
+            consumer = consumers.enter_context(log.consumer(TOPIC, group=group, instance_id=instance_id))
+            consumer.poll(1)
+            consumer.commit(sync=True)
+            if not is_there:
+                consumer.close()
+        log.create_group("new")
+        before = open_groups(store)
+        with eventlog.open(store) as keeper:
+            assert keeper.maintain(group_retention_ms=60_000, dry_run=dry_run).expired_groups == []
+            assert open_groups(store) == before == ["away", "busy", "done", "new"]
+            keeper.create_group("new")
+            assert open_groups(store) == ["away", "busy", "done", "new", "new"], "what is opened is seen"
+
+
+def test_housekeeping_expels_a_member_whose_process_is_stopped(store: Path, log: EventLog) -> None:
+    """Nobody else is in the group who would notice."""
+    with Worker(members.consume, store, GROUP, {"max_poll_interval_ms": 100}) as member:
+        assert member.receive()
+        member.stop()
+        while log.group(GROUP).describe().members:
+            assert log.maintain().failures == []
 
 
 def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(
@@ -181,7 +216,7 @@ def test_a_consumer_with_assign_goes_on_when_its_group_has_expired(
     consumer = reader_by_assign(consume)
     assert len(consumer.poll(1)) == 10
     consumer.commit()
-    monkeypatch.setattr(cleanup, "now_ms", lambda: now_ms() + 3_600_000)
+    monkeypatch.setattr(expiry, "now_ms", lambda: now_ms() + 3_600_000)
     assert log.maintain(group_retention_ms=60_000).expired_groups == [GROUP]
     log.partition(*PLACE).append(b"new")
     assert [record.offset for record in consumer.poll(1)] == [10]

@@ -10,7 +10,8 @@ import pytest
 import eventlog
 from eventlog import EventLog, StaleMemberError, TopicPartition
 from eventlog.clock import now_ms
-from eventlog.groups.cleanup import expire_groups, remove_topic_from_groups
+from eventlog.groups.deleted_topics import remove_topic_from_groups
+from eventlog.groups.expiry import expire_groups
 from eventlog.groups.registry import Groups
 from eventlog.groups.retention import committed_by_group
 

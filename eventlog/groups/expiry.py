@@ -1,0 +1,82 @@
+"""Deleting the groups that nobody has used for long, and what a deletion that was killed has left."""
+
+from __future__ import annotations
+
+from eventlog.catalog.groups import GroupState
+from eventlog.clock import now_ms
+from eventlog.errors import GroupNotFoundError
+from eventlog.groups.deletion import delete_group, remove_file
+from eventlog.groups.registry import Groups
+from eventlog.groups.snapshot import is_reset_unfinished
+from eventlog.groups.table import GroupTable
+from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
+from eventlog.storage.segments import names
+
+
+def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
+    """Delete the groups that nobody has been in for `older_than_ms` milliseconds, and whose last commit and creation are
+    longer ago, too; returns their names. A static member counts for as long as its partitions are kept for it.
+
+    What a process that died has begun with a group is finished."""
+    before_ms = now_ms() - older_than_ms
+    expired = [table.name for table in _tables_to_check(groups, before_ms) if _expire(groups, table, before_ms)]
+    _remove_leftovers(groups)
+    if expired:
+        groups.store.signals.catalog_changed()
+    return expired
+
+
+def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
+    """The names of the groups that `expire_groups` would delete."""
+    before_ms = now_ms() - older_than_ms
+    tables = _tables_to_check(groups, before_ms)
+    return [each.name for each in tables if _is_unused(each, groups.store.catalog.groups.find(each.name), before_ms)]
+
+
+def _tables_to_check(groups: Groups, before_ms: int) -> list[GroupTable]:
+    """Those that are not in use for certain. The files of all others, mostly nearly all, are not opened here."""
+    names_to_check = [name for name in groups.store.catalog.groups.names() if _needs_check(groups, name, before_ms)]
+    return [table for name in names_to_check if (table := groups.find(name)) is not None]
+
+
+def _needs_check(groups: Groups, name: str, before_ms: int) -> bool:
+    with groups.store.catalog.groups.read(name) as group:
+        state, offsets = group.state, group.offsets()
+    if state is None:
+        return False  # deleted just now
+    if is_reset_unfinished(groups.store.path, state, offsets):
+        return True
+    if state.members:
+        return not groups.coordinator.is_in_use(state)
+    # What the file has was committed later, if it differs from this.
+    committed_ms = (stored.committed_ms for stored in offsets.values() if stored.offset != NOTHING_COMMITTED)
+    return max([state.created_ms, state.emptied_ms, *committed_ms]) < before_ms
+
+
+def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
+    """Delete the group if it was last used before this time; tells whether it was."""
+    try:
+        state = table.state()
+    except GroupNotFoundError:
+        return False  # deleted just now
+    if state.members and not groups.coordinator.has_members(table, state):
+        groups.coordinator.expel_the_gone(table)  # from now on it counts as empty
+        return False
+    if not _is_unused(table, state, before_ms):
+        return False
+    return delete_group(groups.store, table, lambda state: _is_unused(table, state, before_ms))
+
+
+def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
+    if state is None or state.members:
+        return False
+    committed = (slot for slot in range(state.slots) if table.acks.committed(slot) != NOTHING_COMMITTED)
+    return max([state.created_ms, state.emptied_ms, *map(table.acks.committed_ms, committed)]) < before_ms
+
+
+def _remove_leftovers(groups: Groups) -> None:
+    """Remove the mapped files of groups whose deletion was decided by a process that died before it came to their files."""
+    path = groups.store.path
+    files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
+    for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:
+        remove_file(groups.store, file.stem)
