@@ -53,6 +53,9 @@ class _Clients:
         self.open: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
         self.housekeeper: Housekeeper | None = None
 
+    def check_not_replaced(self) -> None:
+        """They go by no files of their own."""
+
     def check_may_close(self) -> None:
         for client in list(self.open):
             if isinstance(client, Producer):

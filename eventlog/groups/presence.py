@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import struct
 import threading
 import weakref
 from contextlib import suppress
@@ -20,16 +19,12 @@ from pathlib import Path
 from typing import Protocol
 
 from eventlog.access import open_file
-from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, tells_failures
+from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, StoreReplacedError, tells_failures
 from eventlog.storage.segments import files
-from eventlog.storage.segments.file_locks import attempts
+from eventlog.storage.segments.claims import Claim, Claims
+from eventlog.storage.segments.file_locks import attempts, is_byte_locked, lock_byte
 
-_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
-
-
-def _byte(kind: int, epoch: int) -> bytes:
-    """A member's byte, as fcntl() wants it."""
-    return _FLOCK.pack(kind, os.SEEK_SET, epoch, 1, 0)
+_ENDING_MS = 100  # for how long a process that was killed may have some of its files still
 
 
 def _close(opened: list[int]) -> None:
@@ -92,6 +87,7 @@ class ProcessPresence:
         self._lock = threading.RLock()  # a signal's handler may close what it has interrupted
         self._held: set[int] = set()
         self._opened: list[int] = []
+        self._claim: Claim | None = None
         weakref.finalize(self, _close, self._opened).atexit = False
         os.close(open_file(path))  # makes the file
         _handles.all.add(self)
@@ -100,6 +96,33 @@ class ProcessPresence:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._path}>"
+
+    @classmethod
+    def claimed(cls, path: Path, claims: Claims, *, lock_timeout_ms: int) -> ProcessPresence:
+        """The same, for who is going to be a member. Raises `StoreReplacedError` if members of other processes, or of another
+        handle, have their locks on a former file, which somebody has deleted: they would seem to be dead."""
+        for _ in attempts(_ENDING_MS):
+            presence = cls(path, lock_timeout_ms=lock_timeout_ms)
+            try:
+                if presence._claim_file(claims):
+                    return presence
+                presence.close()
+            except BaseException:
+                presence.close()
+                raise
+        raise claims.refusal(path)
+
+    def _claim_file(self, claims: Claims) -> bool:
+        """Claim that this file is the one; tells whether it is."""
+        self._claim = claims.of_members(os.fstat(self._descriptor()).st_ino)
+        self._claim.hold()
+        return os.fstat(self._descriptor()).st_nlink > 0 and not self._claim.is_contested
+
+    def check_not_replaced(self) -> None:
+        """Raise `StoreReplacedError` if somebody has deleted the file."""
+        with self._lock:
+            if self._opened and os.fstat(self._opened[0]).st_nlink == 0:
+                raise StoreReplacedError.of_part(self._path)
 
     def _descriptor(self) -> int:
         if not self._opened:
@@ -121,7 +144,7 @@ class ProcessPresence:
         with self._lock:
             self._held.add(epoch)
             try:
-                fcntl.fcntl(self._descriptor(), fcntl.F_OFD_SETLK, _byte(fcntl.F_WRLCK, epoch))
+                lock_byte(self._descriptor(), fcntl.F_WRLCK, epoch)
             except BlockingIOError:
                 self._held.discard(epoch)
                 raise
@@ -134,15 +157,14 @@ class ProcessPresence:
         with self._lock:
             if epoch in self._held and self._opened:
                 self._held.discard(epoch)
-                fcntl.fcntl(self._opened[0], fcntl.F_OFD_SETLK, _byte(fcntl.F_UNLCK, epoch))
+                lock_byte(self._opened[0], fcntl.F_UNLCK, epoch)
 
     def is_alive(self, epoch: int) -> bool:
         """Does any process hold this member's lock?"""
         with self._lock:
             if epoch in self._held:
                 return True  # what this object holds is never in its own way
-            answer = fcntl.fcntl(self._descriptor(), fcntl.F_OFD_GETLK, _byte(fcntl.F_WRLCK, epoch))
-        return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+            return is_byte_locked(self._descriptor(), epoch)
 
     def leave_to_parent(self) -> None:
         """Close the file without giving any lock back: what a forked child does with its copy."""
@@ -156,5 +178,7 @@ class ProcessPresence:
             self._held.clear()
             if self._opened:
                 # In words, because a child that was forked by no code of Python's shares the locks.
-                fcntl.fcntl(self._opened[0], fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
+                lock_byte(self._opened[0], fcntl.F_UNLCK, 0, length=0)
+            if self._claim is not None:
+                self._claim.release()
             _close(self._opened)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from eventlog.errors import GroupNotFoundError
+from eventlog.errors import GroupNotFoundError, StoreClosedError
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.persister import Persister, persist
 from eventlog.groups.presence import ProcessPresence
@@ -35,8 +35,8 @@ class Groups:
         """Who decides on members, by whether their processes live. Its file is opened when it is asked for."""
         with self._entered():
             if self._coordinator is None:
-                lock_timeout_ms = self.store.options.lock_timeout_ms
-                self._presence = ProcessPresence(names.members_file(self.store.path), lock_timeout_ms=lock_timeout_ms)
+                members, lock_timeout_ms = names.members_file(self.store.path), self.store.options.lock_timeout_ms
+                self._presence = ProcessPresence.claimed(members, self.store.claims, lock_timeout_ms=lock_timeout_ms)
                 self._coordinator = Coordinator(self.store, self._presence)
             return self._coordinator
 
@@ -94,6 +94,14 @@ class Groups:
             watcher.stop()
             raise
         return watcher
+
+    def check_not_replaced(self) -> None:
+        """Raise `StoreReplacedError` if somebody has deleted a file that members or commits go by."""
+        with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
+            if self._presence is not None:
+                self._presence.check_not_replaced()
+            for table in list(self._tables.values()):
+                table.check_not_replaced()
 
     def check_may_close(self) -> None:
         """Raise `ConcurrentUseError` where this thread is looking for a group already."""

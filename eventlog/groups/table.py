@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from eventlog.catalog.groups import GroupCatalog, GroupChange, GroupState
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.clock import now_ms
-from eventlog.errors import GroupNotFoundError, LockTimeoutError
+from eventlog.errors import GroupNotFoundError, LockTimeoutError, StoreReplacedError
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot, SlotTable, Stored, none_if_nothing
 from eventlog.storage.segments import names
@@ -33,6 +33,7 @@ class GroupTable:
         self._starts: dict[TopicPartition, int] = {}
         self.acks = SlotTable(
             names.acks_file(store.path, self.name),
+            store.claims.of("group", self.name, self.incarnation),
             store.signals,
             Stored(
                 state.incarnation,
@@ -75,6 +76,14 @@ class GroupTable:
                 failure = error
         if failure is not None:
             raise failure
+
+    def check_not_replaced(self) -> None:
+        """Raise `StoreReplacedError` if somebody has deleted the mapped file, and not the group with it."""
+        try:
+            self.acks.check_in_place()
+        except StoreReplacedError:
+            if not self.acks.is_deleted:
+                raise
 
     def find_state_in(self, group: GroupChange) -> GroupState | None:
         """The group inside a transaction; None if it was deleted, whatever is called like it now."""

@@ -17,6 +17,9 @@ Step = Callable[[], object]  # which may be done again
 class Dependent(Protocol):
     """What is built on something that can be closed, and is closed before it."""
 
+    def check_not_replaced(self) -> None:
+        """Raise `StoreReplacedError` if somebody has deleted files that it goes by."""
+
     def check_may_close(self) -> None:
         """Raise `ConcurrentUseError` where the calling thread is inside something that closing waits for."""
 

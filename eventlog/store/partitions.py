@@ -15,6 +15,7 @@ from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partiti
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
+from eventlog.storage.segments.claims import Claims
 from eventlog.storage.segments.recovery import create_partition, is_created
 from eventlog.storage.segments.store import StoreDirectory
 from eventlog.store.closing import do_steps
@@ -28,12 +29,14 @@ class Partitions:
     def __init__(
         self,
         directory: StoreDirectory,
+        claims: Claims,
         topics: TopicCatalog,
         signals: Signals,
         options: StoreOptions,
         check_open: Callable[[], None],
     ) -> None:
         self._directory = directory
+        self._claims = claims
         self._topics = topics
         self._signals = signals
         self._options = options
@@ -94,6 +97,7 @@ class Partitions:
             partition,
             lambda: self._topics.find(topic).settings(),
             self._signals,
+            self._claims.of("partition", f"{topic}-{partition}", description.made_by(partition)),
             fsync=self._options.fsync,
             lock_timeout_ms=self._options.lock_timeout_ms,
         )

@@ -19,6 +19,7 @@ from eventlog.storage.mapped.gate import Gate
 from eventlog.storage.partition.flusher import Flusher
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
+from eventlog.storage.segments.claims import Claims
 from eventlog.storage.segments.store import StoreDirectory, complete_store, failures_named
 from eventlog.store.adoption import adopt_topics
 from eventlog.store.closing import Closing, Dependent, Step, do_steps
@@ -61,6 +62,7 @@ class Store:
         self._directory = StoreDirectory(path, create=create, lock_timeout_ms=options.lock_timeout_ms)
         opened.callback(self._directory.close)
         self.path = self._directory.path
+        self.claims = Claims(self._directory)
         in_use = _partitions_in_use(weakref.ref(self))
         self._flusher = Flusher(in_use, options.fsync_interval_ms, flushes=options.fsync == "interval")
         opened.callback(self._flusher.stop)
@@ -68,6 +70,7 @@ class Store:
             self.signals = Signals(names.signals_file(self.path))
             self._gate = Gate(
                 names.catalog_gate_file(self.path),
+                self.claims.of("gate", "", 0),
                 f"has been changing the catalog of {path}",
                 lock_timeout_ms=options.lock_timeout_ms,
             )
@@ -81,7 +84,9 @@ class Store:
         adopt_topics(self.path, self.catalog.topics, options.lock_timeout_ms)
         self._directory.settle()
         self.closing = Flag(self.signals)
-        self.partitions = Partitions(self._directory, self.catalog.topics, self.signals, options, self.check_open)
+        self.partitions = Partitions(
+            self._directory, self.claims, self.catalog.topics, self.signals, options, self.check_open
+        )
         self._flusher.start()
 
     def __repr__(self) -> str:
@@ -113,6 +118,8 @@ class Store:
             if self._replaced is None:
                 self._directory.check()
                 self.partitions.check_not_replaced()
+                for dependent in self._dependents:
+                    dependent.check_not_replaced()
         except StoreReplacedError as error:
             self._replaced = error
         if self._replaced is not None:

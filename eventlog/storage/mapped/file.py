@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from eventlog._native import ffi, lib
 from eventlog.access import make_room_to_map, new_file, open_file_into
 from eventlog.errors import LockTimeoutError, StoreReplacedError, tells_failures
+from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.file_locks import attempts, lock_within
 
 
@@ -23,10 +24,16 @@ from eventlog.storage.segments.file_locks import attempts, lock_within
 class SharedFile(ABC):
     """A mapped file, with the lock that every process using it holds.
 
-    `pointer` is the native map; None once the file is closed."""
+    `pointer` is the native map; None once the file is closed. `claim` is to what the file is for: where somebody has deleted
+    the file, those who go on with it keep others from beginning another one."""
 
-    def __init__(self, path: Path, *, lock_timeout_ms: int) -> None:
+    _REFUSALS_MAX: ClassVar[int | None] = None
+    """How often others may be found to go by a former file, before that is an error; None: until the time is over."""
+
+    def __init__(self, path: Path, claim: Claim, *, lock_timeout_ms: int) -> None:
         self.path = path
+        self._claim = claim
+        self._refusals = 0
         self._lock_timeout_ms = lock_timeout_ms
         self.pointer: Any = None
         self._file = new_file()
@@ -74,7 +81,7 @@ class SharedFile(ABC):
         """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted.
 
         Raises `LockTimeoutError` if another process does not get done with that, or uses a file that is not as this version has
-        it."""
+        it, and `StoreReplacedError` if others use a former file, which somebody has deleted."""
         for _ in attempts(self._lock_timeout_ms):
             try:
                 open_file_into(self._file, self.path)
@@ -88,6 +95,10 @@ class SharedFile(ABC):
                 self._has_joined = True
                 return was_trusted
             self.close()  # the process that was initialising it died, or it was deleted: try to be the first
+            if self._refusals == self._REFUSALS_MAX:
+                break
+        if self._refusals:
+            raise self._claim.refusal(self.path)
         raise LockTimeoutError(
             f"{self.path} is in use, but its layout is not that of this version of eventlog: "
             "another version has the store open, or the file is damaged; first close the store in all processes"
@@ -97,12 +108,16 @@ class SharedFile(ABC):
         is_alone = self.try_exclusive()
         if not is_alone:
             self._share()
-        if not self._is_in_place():
+        self._claim.hold()
+        if not self._is_in_place():  # asked with the claim: whoever begins another file from now on finds that
             return None
         if not is_alone:
             if os.fstat(self._descriptor).st_size < self._bytes_min() or not self._map():
                 return None
             return True if self._is_current() else None
+        if self._claim.is_contested:
+            self._refusals += 1
+            return None
         self.grow(self._bytes_min())
         if not self._map():
             return None
@@ -179,6 +194,7 @@ class SharedFile(ABC):
     def let_go(self) -> None:
         """Be none of its users any more, and keep the map, which others may still change: it is of use to nobody new."""
         self._has_joined = False
+        self._claim.release()
         lib.el_file_unlock(self._file)
 
     def close(self) -> None:
@@ -190,6 +206,7 @@ class SharedFile(ABC):
         finally:
             self._has_joined = False
             self.pointer = None
+            self._claim.release()  # first: who finds nobody with the file is to find no claim either
             (lib.el_file_unlock if is_ours else lib.el_file_close)(self._file)  # in a forked child the lock is the parent's
 
     @property

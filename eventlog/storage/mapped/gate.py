@@ -12,6 +12,7 @@ from eventlog.errors import LockTimeoutError
 from eventlog.holding import Holding
 from eventlog.storage.mapped.file import SharedFile
 from eventlog.storage.mapped.mutexes import held
+from eventlog.storage.segments.claims import Claim
 
 _HOLDER = struct.Struct("=8xi")  # native/store/gate.h
 
@@ -31,8 +32,8 @@ class Gate(SharedFile):
 
     `doing` is what keeps its holder busy, for the message. Raises `OSError` and `LockTimeoutError`."""
 
-    def __init__(self, path: Path, doing: str, *, lock_timeout_ms: int) -> None:
-        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+    def __init__(self, path: Path, claim: Claim, doing: str, *, lock_timeout_ms: int) -> None:
+        super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
         self._doing = doing
         self.join()
 

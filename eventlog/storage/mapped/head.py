@@ -12,6 +12,7 @@ from eventlog.storage.mapped.file import SharedFile
 from eventlog.storage.mapped.head_checks import agrees_with_files, has_its_segments
 from eventlog.storage.mapped.poison import DAMAGED
 from eventlog.storage.segments.boot import boot_id
+from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.recovery import Checkpoint, Recovered, RecoveryReport
 
 Recover = Callable[[Checkpoint | None], Recovered]
@@ -21,9 +22,10 @@ class SharedHead(SharedFile):
     """The mapped head of one partition. `pointer` is the native `el_head`."""
 
     def __init__(
-        self, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
-    ) -> None:
-        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+        self, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool,
+        lock_timeout_ms: int,
+    ) -> None:  # fmt: skip
+        super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
         self._directory = directory
         self._limits = limits
         self._recover = recover
@@ -32,12 +34,13 @@ class SharedHead(SharedFile):
 
     @classmethod
     def open(
-        cls, path: Path, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool, lock_timeout_ms: int
-    ) -> tuple[SharedHead, RecoveryReport]:
+        cls, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool,
+        lock_timeout_ms: int,
+    ) -> tuple[SharedHead, RecoveryReport]:  # fmt: skip
         """Map the head; as the first process, initialise it with what `recover` finds.
 
         `recover` gets the last durable position that an earlier boot recorded, or None."""
-        head = cls(path, directory, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
+        head = cls(path, claim, directory, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
         head.join()
         return head, head._report
 

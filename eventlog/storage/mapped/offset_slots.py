@@ -16,6 +16,7 @@ from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutErro
 from eventlog.storage.mapped.file import SharedFile
 from eventlog.storage.segments import files
 from eventlog.storage.segments.boot import boot_id
+from eventlog.storage.segments.claims import Claim
 from eventlog.waiting import Flag, Signals, WaitSet
 
 NOBODY = 0
@@ -92,8 +93,10 @@ class SlotTable(SharedFile):
     """`pointer` is the native `el_group`; `stored` is what the file is made of after a reboot. The caller sees to it that the
     catalog does not change while the file is opened."""
 
-    def __init__(self, path: Path, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
-        super().__init__(path, lock_timeout_ms=lock_timeout_ms)
+    _REFUSALS_MAX = 8  # a tenth of a second, for a process that is just ending; the caller holds up all others meanwhile
+
+    def __init__(self, path: Path, claim: Claim, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
+        super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
         self._signals = signals
         self._stored = stored
         self._closed = Flag(signals)

@@ -46,6 +46,7 @@ from eventlog.storage.partition.settings import AppendSettings
 from eventlog.storage.partition.slices import Slice, Slicer
 from eventlog.storage.partition.timestamps import offset_for_time
 from eventlog.storage.segments import files, names
+from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.indexing import rebuild_lying_indexes
 from eventlog.storage.segments.lock import segments_locked
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
@@ -90,6 +91,7 @@ class PartitionLog:
         partition: int,
         load_settings: Callable[[], TopicConfig],
         signals: Signals,
+        claim: Claim,
         *,
         fsync: str,
         lock_timeout_ms: int,
@@ -108,13 +110,13 @@ class PartitionLog:
         self._settings: AppendSettings
         settings = load_settings()
         with files.failures_told(f"{self!r} cannot be opened"):
-            self._open(store, settings)
+            self._open(store, settings, claim)
         _open_logs.add(self)
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
 
-    def _open(self, store: Path, settings: TopicConfig) -> None:
+    def _open(self, store: Path, settings: TopicConfig, claim: Claim) -> None:
         limits = native_limits(settings)
         removed = names.removed_directory(store, self.topic, self.partition)
 
@@ -122,7 +124,7 @@ class PartitionLog:
             return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
 
         self._head, recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), self.directory, limits, first,
+            names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first,
             may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
         )  # fmt: skip
         self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))

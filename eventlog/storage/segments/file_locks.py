@@ -1,10 +1,13 @@
-"""Waiting for a `flock` for a bounded time, and saying who is in the way."""
+"""Locks of the kernel on open files: waiting for a `flock` for a bounded time and saying who is in the way, and locks on bytes.
+
+The latter are open file description locks: they belong to what one call of open() made. Source: fcntl(2)."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +20,7 @@ from eventlog.holding import Holding
 
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.001, 0.05
 _LOCKS = Path("/proc/locks")
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, length, pid
 
 
 def attempts(timeout_ms: int) -> Iterator[None]:
@@ -79,3 +83,16 @@ def lock_holders(descriptor: int) -> list[int]:
     except OSError:
         return []
     return sorted({int(fields[4]) for fields in lines if fields[1:2] == ["FLOCK"] and fields[5:6] == [file]})
+
+
+def lock_byte(descriptor: int, kind: int, start: int, length: int = 1) -> None:
+    """Lock a byte of an open file, or `length` of them (0: all): `kind` is `fcntl.F_RDLCK`, `F_WRLCK`, or `F_UNLCK` to unlock.
+
+    Raises `BlockingIOError` if another open file description has a lock in the way."""
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+
+
+def is_byte_locked(descriptor: int, start: int, length: int = 1) -> bool:
+    """Has another open file description a lock on one of these bytes?"""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+    return bool(_FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK)

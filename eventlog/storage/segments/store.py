@@ -57,6 +57,11 @@ class StoreDirectory:
         users.check_origin(self.path, self._file[0], origin)
         _check_directories(self.path)
 
+    @property
+    def descriptor(self) -> int:
+        """That of the open directory; -1 once it is closed."""
+        return int(self._file[0])
+
     def settle(self) -> None:
         """Everything that a store in use has is there now: `check` is for what becomes of that."""
         self._identities = {path: _identity(path) for path in _what_stays(self.path)}
