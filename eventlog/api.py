@@ -16,7 +16,7 @@ from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import tells_failures
+from eventlog.errors import translates_os_errors
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -70,7 +70,7 @@ class _Clients:
             self.housekeeper.stop()
 
 
-@tells_failures("close")
+@translates_os_errors("close")
 class EventLog(Log):
     """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`.
 

@@ -6,7 +6,7 @@ import errno
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any, TypeVar
 
 from eventlog.anchored import by_name, plain
@@ -223,10 +223,30 @@ def is_disk_full(error_number: int | None) -> bool:
     return error_number in (errno.ENOSPC, errno.EDQUOT)
 
 
-def failure_of(what: str, error: OSError) -> EventLogError:
-    """What an `OSError` is to users: `DiskFullError` or `EventLogError`, with what it was about."""
+def from_os_error(what: str, error: OSError) -> EventLogError:
+    """The error of ours for an `OSError`: `DiskFullError` or `EventLogError`, with `what` failed."""
     kind = DiskFullError if is_disk_full(error.errno) else EventLogError
     return kind(f"{what}: {error}{_out_of_files_help() if error.errno == errno.EMFILE else ''}")
+
+
+class os_errors_as:
+    """A block in which an `OSError`, or an error of the types `also`, becomes one of ours: the error that `from_os_error` makes
+    of `what`, or, if `what` is a function, the error that it returns.
+
+    It holds nothing, so it need not be native code: an interrupt on its way in or out leaves nothing behind."""
+
+    def __init__(self, what: str | Callable[[Any], EventLogError], *, also: tuple[type[Exception], ...] = ()) -> None:
+        self._error_of = functools.partial(from_os_error, what) if isinstance(what, str) else what
+        self._types: tuple[type[Exception], ...] = (OSError, *also)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, self._types):
+            raise self._error_of(error) from error
 
 
 def is_out_of_files(error: EventLogError) -> bool:
@@ -250,30 +270,30 @@ def raise_together(failures: Sequence[BaseException]) -> None:
         raise first
 
 
-def tells_failures(*without: str) -> Callable[[_Class], _Class]:
-    """Let an `OSError` in any public method of a class, or in making an object, become what `failure_of` makes of it.
+def translates_os_errors(*without: str) -> Callable[[_Class], _Class]:
+    """Translate an `OSError` in any public method of a class, or in its constructor, as `os_errors_as(repr(self))` does.
 
-    The object says what it was about. Methods `without` that are those which call a user's functions: these errors are theirs.
+    Methods named in `without` are left alone: they call a user's functions, whose errors are the user's.
 
-    Any system call may fail, on any disk that fails or fills. Where this can be told better, or where something has to be
-    done about it, that is done where the call is made."""
+    Any system call may fail, on any disk that fails or fills. Where more can be said about a failure, or something has to be
+    done about it, that happens where the call is made."""
 
     def covered(kind: _Class) -> _Class:
         for name, method in list(vars(kind).items()):
             is_public = name == "__init__" or not name.startswith("_")
             if is_public and name not in without and isinstance(method, FunctionType):
-                setattr(kind, name, _telling(method))
+                setattr(kind, name, _translating(method))
         return kind
 
     return covered
 
 
-def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
+def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def told(self: Any, *arguments: Any, **options: Any) -> Any:
-        try:
+    def translated(self: Any, *arguments: Any, **options: Any) -> Any:
+        try:  # not by `os_errors_as`: this costs nothing where nothing fails
             return method(self, *arguments, **options)
         except OSError as error:
-            raise failure_of(repr(self), error) from error
+            raise from_os_error(repr(self), error) from error
 
-    return told
+    return translated

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from eventlog.catalog.topics import TopicDescription
-from eventlog.errors import LockTimeoutError, TopicNotFoundError, tells_failures
+from eventlog.errors import LockTimeoutError, TopicNotFoundError, translates_os_errors
 from eventlog.options import StoreOptions, TopicConfig, check_partition_count, check_topic_name, parse_changes
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize, read_partition_size
 from eventlog.storage.mapped.limits import change_settings_of
@@ -18,7 +18,7 @@ from eventlog.storage.segments.inspection import VerifyReport
 from eventlog.store.store import Store
 
 
-@tells_failures("close")
+@translates_os_errors("close")
 class Log:
     """The log of an open store. Safe for several threads; not to be used across fork().
 

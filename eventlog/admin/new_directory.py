@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eventlog.errors import BackupError, DiskFullError, is_disk_full
+from eventlog.errors import BackupError, DiskFullError, EventLogError, is_disk_full, os_errors_as
 from eventlog.storage.segments import files
 
 _OF_THE_FILE_SYSTEM = ("lost+found",)
@@ -23,22 +24,23 @@ def check_new_directory(path: Path) -> None:
         raise BackupError(f"{path} is a file: choose a new or empty directory")
 
 
-@contextmanager
-def failures_named(path: Path) -> Iterator[None]:
-    """Let an `OSError` become `DiskFullError` or `BackupError`."""
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error.errno):
-            raise DiskFullError(f"no space for {path}: {error.strerror}") from error
-        where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else str(path)
-        raise BackupError(f"{where}: {error.strerror or error}") from error
+def os_errors_of_backup(path: Path) -> os_errors_as:
+    """A block that writes or reads a backup at `path`, or a store restored from it: an `OSError` becomes `DiskFullError` or
+    `BackupError`."""
+    return os_errors_as(functools.partial(_backup_error, path))
+
+
+def _backup_error(path: Path, error: OSError) -> EventLogError:
+    if is_disk_full(error.errno):
+        return DiskFullError(f"no space for {path}: {error.strerror}")
+    where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else str(path)
+    return BackupError(f"{where}: {error.strerror or error}")
 
 
 @contextmanager
 def fill_new_directory(path: Path) -> Iterator[None]:
     """Make a private directory, or take an empty one; if filling it fails, it is again what it was."""
-    with failures_named(path):
+    with os_errors_of_backup(path):
         check_new_directory(path)
         was_there = files.is_there(path)
         files.make_private_directory(path)

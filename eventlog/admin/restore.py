@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eventlog.access import as_path
 from eventlog.admin.manifest import Manifest, read_manifest
-from eventlog.admin.new_directory import check_new_directory, failures_named, fill_new_directory
+from eventlog.admin.new_directory import check_new_directory, fill_new_directory, os_errors_of_backup
 from eventlog.admin.verification import verify_files
 from eventlog.errors import BackupError, DiskFullError
 from eventlog.storage.cleaning.copying import copy_file, sync_files
@@ -35,7 +35,7 @@ def restore(backup: str | os.PathLike[str], destination: str | os.PathLike[str])
     The store opens like any other, and its groups go on from their committed offsets. Raises `BackupError`, `DiskFullError`,
     `StoreOpenError` (a network file system), and then nothing was made."""
     source, target = as_path("backup", backup), as_path("destination", destination)
-    with failures_named(target):
+    with os_errors_of_backup(target):
         check_new_directory(target)
         manifest = read_manifest(source)
         if target == source or source in target.parents:

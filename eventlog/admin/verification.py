@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eventlog.access import as_path
 from eventlog.admin.manifest import BackupFile, BackupPartition, Manifest, read_manifest
-from eventlog.admin.new_directory import failures_named
+from eventlog.admin.new_directory import os_errors_of_backup
 from eventlog.catalog.environment import FrozenCatalog
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.errors import EventLogError
@@ -22,7 +22,7 @@ def verify_backup(path: str | os.PathLike[str]) -> list[VerifyReport]:
 
     Nothing is written. Raises `BackupError` if there is no complete backup in the directory `path`."""
     backup = as_path("path", path)
-    with failures_named(backup):
+    with os_errors_of_backup(backup):
         manifest = read_manifest(backup)
         return verify_files(backup, manifest)
 

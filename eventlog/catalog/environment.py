@@ -10,8 +10,8 @@ import functools
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -25,9 +25,9 @@ from eventlog.errors import (
     EventLogError,
     StoreClosedError,
     StoreOpenError,
-    failure_of,
     is_disk_full,
-    tells_failures,
+    os_errors_as,
+    translates_os_errors,
 )
 from eventlog.nesting import Nested
 
@@ -43,20 +43,14 @@ _ATTEMPTS = 3  # to begin a transaction; between them what is in its way is put 
 _FREE_BYTES_MIN = 2**20  # more than a transaction writes at once
 
 
-@contextmanager
-def _failures_told(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> Iterator[None]:
-    """Let an error of LMDB or of the system become `DiskFullError` or `kind`, with what could not be done in `directory`."""
-    try:
-        yield
-    except lmdb.Error as error:
-        raise _told(directory, what, error, kind) from error
-    except OSError as error:
-        if is_disk_full(error.errno):
-            raise failure_of(what, error) from error
-        raise kind(f"{what}: {error}") from error
+def _errors_as(directory: Path, what: str, kind: type[EventLogError] = EventLogError) -> os_errors_as:
+    """A block in which an error of LMDB or of the system becomes `DiskFullError` or `kind`: `what` failed in `directory`."""
+    return os_errors_as(functools.partial(_translated, directory, what, kind), also=(lmdb.Error,))
 
 
-def _told(directory: Path, what: str, error: lmdb.Error, kind: type[EventLogError] = EventLogError) -> EventLogError:
+def _translated(directory: Path, what: str, kind: type[EventLogError], error: lmdb.Error | OSError) -> EventLogError:
+    if isinstance(error, OSError):
+        return (DiskFullError if is_disk_full(error.errno) else kind)(f"{what}: {error}")
     if isinstance(error, lmdb.MapFullError):
         return DiskFullError(f"{what}: this process has reached its limit on address space (ulimit -v); nothing was changed")
     return (DiskFullError if _is_full(directory, error) else kind)(f"{what}: {error}")
@@ -125,10 +119,10 @@ class _Surroundings:
         if isinstance(error, lmdb.MapFullError):
             self._shared.has_run_full = True
         if isinstance(error, lmdb.Error):  # what else is done in a transaction has its own errors
-            raise _told(self._directory, "the catalog failed", error) from error
+            raise _translated(self._directory, "the catalog failed", EventLogError, error) from error
 
 
-@tells_failures()
+@translates_os_errors()
 class CatalogEnvironment:
     """A share in the process's one environment for a directory. Without `create` it has to be there; with `read_only` it is
     not changed, and a process that was stopped inside a change of it is in nobody's way.
@@ -148,7 +142,7 @@ class CatalogEnvironment:
 
     def _share(self, create: bool, read_only: bool) -> SharedEnvironment:
         path = self._directory / _DATA_FILE
-        with _failures_told(self._directory, f"the catalog {path} cannot be opened", StoreOpenError):
+        with _errors_as(self._directory, f"the catalog {path} cannot be opened", StoreOpenError):
             # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
             if not create and (not path.exists() or path.stat().st_size == 0):
                 raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
@@ -235,7 +229,7 @@ class CatalogEnvironment:
 
     def free_dead_readers(self) -> int:
         """Free the places of processes that died while they read; how many there were."""
-        with _failures_told(self._directory, "the catalog failed"), self._shared.registered(object()):
+        with _errors_as(self._directory, "the catalog failed"), self._shared.registered(object()):
             opened = self._opened()
             opened.show_life()
             return int(opened.environment.reader_check())
@@ -245,7 +239,7 @@ class CatalogEnvironment:
 
         LMDB could leave free pages out of a copy, but would number its transactions anew; members of groups are told apart by
         these numbers. Raises `DiskFullError`, `EventLogError`."""
-        with _failures_told(path.parent, f"the catalog cannot be copied to {path}"):
+        with _errors_as(path.parent, f"the catalog cannot be copied to {path}"):
             descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:
                 token = object()
@@ -296,7 +290,7 @@ def _open_environment(directory: Path, **options: Any) -> lmdb.Environment:
 
 def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
     path = directory / _DATA_FILE
-    with _failures_told(directory, f"the catalog {path} cannot be read", StoreOpenError):
+    with _errors_as(directory, f"the catalog {path} cannot be read", StoreOpenError):
         environment = _open_environment(directory, readonly=True, lock=lock, create=False)
         try:
             _refuse_cut_file(path, environment)
@@ -309,7 +303,7 @@ def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
 
 def _open(directory: Path) -> Opened:
     path = directory / _DATA_FILE
-    with _failures_told(directory, f"the catalog {path} cannot be opened", StoreOpenError):
+    with _errors_as(directory, f"the catalog {path} cannot be opened", StoreOpenError):
         _prepare_files(directory)
         environment = _open_environment(directory)
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
-from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, tells_failures
+from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, translates_os_errors
 from eventlog.groups.deletion import delete_group
 from eventlog.groups.fencing import set_offsets
 from eventlog.groups.progress import Progress, progress_of
@@ -82,7 +82,7 @@ def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> di
     return checked
 
 
-@tells_failures()
+@translates_os_errors()
 class Group:
     """A consumer group by its name. Made by `EventLog.group`; every method raises `GroupNotFoundError` once it is deleted."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from eventlog.access import open_file
-from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, StoreReplacedError, tells_failures
+from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, StoreReplacedError, translates_os_errors
 from eventlog.storage.segments import files
 from eventlog.storage.segments.claims import Claim, Claims
 from eventlog.storage.segments.file_locks import attempts, is_byte_locked, lock_byte
@@ -75,7 +75,7 @@ os.register_at_fork(
 )
 
 
-@tells_failures()
+@translates_os_errors()
 class ProcessPresence:
     """The `Presence` of members that live and die with a process, by their locks on a file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventlog.catalog.topics import TopicDescription
-from eventlog.errors import failure_of
+from eventlog.errors import os_errors_as
 from eventlog.groups.deleted_topics import remove_topic_from_groups
 from eventlog.groups.registry import Groups
 from eventlog.storage.mapped.removal import remove_partition
@@ -45,10 +45,8 @@ def _being_deleted(store: Store, name: str) -> TopicDescription | None:
 
 def _remove(groups: Groups, topic: TopicDescription) -> None:
     for partition in range(topic.partitions):
-        try:
+        with os_errors_as(f"partition {partition} of topic {topic.name!r} cannot be removed"):
             remove_partition(
                 groups.store.path, groups.store.signals, topic.name, partition, groups.store.options.lock_timeout_ms
             )
-        except OSError as error:
-            raise failure_of(f"partition {partition} of topic {topic.name!r} cannot be removed", error) from error
     remove_topic_from_groups(groups, topic.name)

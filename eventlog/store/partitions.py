@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from eventlog.catalog.topics import TopicCatalog
-from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedError, tells_failures
+from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedError, os_errors_as, translates_os_errors
 from eventlog.holding import entered_once
 from eventlog.options import StoreOptions, check_partition_number, check_topic_name
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partition_offsets
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.partition.partition import Partition
-from eventlog.storage.segments import files, names
+from eventlog.storage.segments import names
 from eventlog.storage.segments.claims import Claims
 from eventlog.storage.segments.recovery import create_partition, is_created
 from eventlog.storage.segments.store import StoreDirectory
@@ -22,7 +22,7 @@ from eventlog.store.closing import do_steps
 from eventlog.waiting import Signals
 
 
-@tells_failures()
+@translates_os_errors()
 class Partitions:
     """Opens partitions, each once. `check_open` raises where the store cannot be used. Safe for several threads."""
 
@@ -88,8 +88,8 @@ class Partitions:
         self._directory.check()
         directory = names.partition_directory(self._directory.path, topic, partition)
         if not is_created(directory):
-            told = files.failures_told(f"partition {topic}-{partition} cannot be made")
-            with told, self._topics.pinned(topic):  # nobody deletes the topic meanwhile, and leaves behind what is made here
+            translated = os_errors_as(f"partition {topic}-{partition} cannot be created")
+            with translated, self._topics.pinned(topic):  # so that nobody deletes the topic and leaves this partition behind
                 create_partition(directory)
         log = PartitionLog(
             self._directory.path,

@@ -20,7 +20,7 @@ from eventlog.storage.partition.flusher import Flusher
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.claims import Claims
-from eventlog.storage.segments.store import StoreDirectory, complete_store, failures_named
+from eventlog.storage.segments.store import StoreDirectory, complete_store, os_errors_of_opening
 from eventlog.store.adoption import adopt_topics
 from eventlog.store.closing import Closing, Dependent, Step, do_steps
 from eventlog.store.partitions import Partitions
@@ -66,7 +66,7 @@ class Store:
         in_use = _partitions_in_use(weakref.ref(self))
         self._flusher = Flusher(in_use, options.fsync_interval_ms, flushes=options.fsync == "interval")
         opened.callback(self._flusher.stop)
-        with failures_named(path):
+        with os_errors_of_opening(path):
             self.signals = Signals(names.signals_file(self.path))
             self._gate = Gate(
                 names.catalog_gate_file(self.path),

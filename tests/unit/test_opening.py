@@ -43,7 +43,7 @@ def test_a_path_that_is_a_file_is_refused_and_the_file_stays(tmp_path: Path) -> 
 
 def test_a_directory_that_holds_other_files_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_text("precious")
-    refused(tmp_path, "no store")
+    refused(tmp_path, "not a store")
     assert os.listdir(tmp_path) == ["photo.jpg"]
 
 

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 
 from eventlog._native import ffi, lib
 from eventlog.access import make_room_to_map, new_file, open_file_into
-from eventlog.errors import LockTimeoutError, StoreReplacedError, tells_failures
+from eventlog.errors import LockTimeoutError, StoreReplacedError, translates_os_errors
 from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.file_locks import attempts, lock_within
 
 
-@tells_failures()
+@translates_os_errors()
 class SharedFile(ABC):
     """A mapped file, with the lock that every process using it holds.
 

@@ -12,9 +12,15 @@ from typing import Any, NamedTuple
 
 from eventlog._native import BaseOffsetSlot, ffi, lib
 from eventlog.access import new_file, open_existing_into
-from eventlog.errors import EventLogError, InvalidArgumentError, LockTimeoutError, StaleMemberError, StoreClosedError
+from eventlog.errors import (
+    EventLogError,
+    InvalidArgumentError,
+    LockTimeoutError,
+    StaleMemberError,
+    StoreClosedError,
+    os_errors_as,
+)
 from eventlog.storage.mapped.file import SharedFile
-from eventlog.storage.segments import files
 from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.claims import Claim
 from eventlog.waiting import Flag, Signals, WaitSet
@@ -216,7 +222,7 @@ class SlotTable(SharedFile):
     @property
     def capacity(self) -> int:
         """How many slots the file has room for; those that nobody uses are never dirty."""
-        with files.failures_told(repr(self)):
+        with os_errors_as(repr(self)):
             return (self._length() - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
 
     def initialise_slot(self, slot: int) -> None:

@@ -21,6 +21,7 @@ from eventlog.errors import (
     RecordTooLargeError,
     StoreClosedError,
     TopicNotFoundError,
+    os_errors_as,
 )
 from eventlog.holding import Holding
 from eventlog.storage.mapped.head import SharedHead
@@ -162,7 +163,7 @@ class Appender:
         if pointer.segment_base == base_offset:
             return
         with (
-            files.failures_told("a segment cannot be opened"),
+            os_errors_as("a segment cannot be opened"),
             _opened_segment(self._directory, base_offset) as opened,
         ):
             self._check(lib.el_appender_take(pointer, base_offset, opened))
@@ -193,7 +194,7 @@ class Appender:
         self._check(lib.el_roll_begin(pointer, sealed))
         successor = sealed.end_offset
         with (
-            files.failures_told(f"no new segment can be made in {self._directory}"),
+            os_errors_as(f"no new segment can be created in {self._directory}"),
             files.opened_directory(self._directory) as directory,
             _opened_segment(self._directory, successor) as opened,
         ):

@@ -29,7 +29,8 @@ from eventlog.errors import (
     StoreReplacedError,
     TopicNotFoundError,
     UnsupportedCodecError,
-    tells_failures,
+    os_errors_as,
+    translates_os_errors,
 )
 from eventlog.holding import Holding
 from eventlog.options import TopicConfig, check_bool, check_timeout
@@ -77,7 +78,7 @@ class ActiveSegment(NamedTuple):
     max_timestamp: int
 
 
-@tells_failures()
+@translates_os_errors()
 class PartitionLog:
     """The batches of one partition. Safe for use by several threads.
 
@@ -109,7 +110,7 @@ class PartitionLog:
         self._load_settings = load_settings
         self._settings: AppendSettings
         settings = load_settings()
-        with files.failures_told(f"{self!r} cannot be opened"):
+        with os_errors_as(f"{self!r} cannot be opened"):
             self._open(store, settings, claim)
         _open_logs.add(self)
 

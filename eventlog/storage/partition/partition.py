@@ -8,7 +8,7 @@ from itertools import chain
 
 from eventlog._native import lib
 from eventlog.anchored import plain
-from eventlog.errors import tells_failures
+from eventlog.errors import translates_os_errors
 from eventlog.options import check_bool
 from eventlog.records.batch import Headers
 from eventlog.records.columns import Columns
@@ -26,7 +26,7 @@ _COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer 
 _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
 
 
-@tells_failures()
+@translates_os_errors()
 class Partition:
     """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
 

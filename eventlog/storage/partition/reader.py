@@ -16,7 +16,7 @@ from eventlog.errors import (
     CorruptLogError,
     EventLogError,
     UnsupportedCodecError,
-    tells_failures,
+    translates_os_errors,
 )
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
@@ -36,7 +36,7 @@ MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
 only `tuple.__new__` initialises."""
 
 
-@tells_failures()
+@translates_os_errors()
 class LogReader:
     """Goes through one partition from an offset on. Not for several threads at once."""
 
@@ -63,7 +63,7 @@ class LogReader:
         if self._open_segment is not None:
             lib.el_segment_close(self._open_segment)
 
-    __del__ = close  # itself, and not what `tells_failures` makes of it, which takes memory to be called
+    __del__ = close  # itself, and not what `translates_os_errors` makes of it, which takes memory to be called
 
     def has_open(self, offset: int) -> bool:
         """Is the segment open that the offset falls into?"""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from eventlog._native import lib
 from eventlog.access import PRIVATE_MODE, make_directory_in_store, new_file, open_existing_into, open_file, refuse_link
-from eventlog.errors import StoreOpenError, failure_of
+from eventlog.errors import StoreOpenError
 from eventlog.holding import Holding
 from eventlog.storage.segments import names
 
@@ -19,15 +19,6 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
     | {"smb3", "smbfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
 )
-
-
-@contextmanager
-def failures_told(what: str) -> Iterator[None]:
-    """Let an `OSError` become `DiskFullError` or `EventLogError`, with what could not be done."""
-    try:
-        yield
-    except OSError as error:
-        raise failure_of(what, error) from error
 
 
 def close(descriptor: int) -> None:

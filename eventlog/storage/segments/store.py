@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import lib
 from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
 from eventlog.anchored import anchored, let_go, plain
-from eventlog.errors import DiskFullError, StoreOpenError, StoreReplacedError, is_disk_full
+from eventlog.errors import DiskFullError, EventLogError, StoreOpenError, StoreReplacedError, is_disk_full, os_errors_as
 from eventlog.storage.segments import files, names, users
 
 FORMAT_VERSION = 1
@@ -36,7 +36,7 @@ class StoreDirectory:
         self._identities: dict[Path, tuple[int, int] | None] = {}
         _open_directories.add(self)
         try:
-            with failures_named(path):
+            with os_errors_of_opening(path):
                 _open_into(self._file, path, create)
                 self.path = anchored(path, self._file[0])
                 self.is_new = not _is_store(self.path, create)
@@ -165,21 +165,21 @@ def _check_directories(path: Path) -> None:
 def complete_store(path: Path) -> None:
     """Write what makes a directory a store, once everything else is there; two makers at once write the same."""
     content = {"format": "eventlog", "version": FORMAT_VERSION}
-    with failures_named(path):
+    with os_errors_of_opening(path):
         files.sync_directory(names.catalog_directory(path))
         files.replace_file(names.format_file(path), [(json.dumps(content) + "\n").encode()])
 
 
-@contextmanager
-def failures_named(path: Path) -> Iterator[None]:
-    """Let an `OSError` become `DiskFullError` or `StoreOpenError`, with the store's path."""
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error.errno):
-            raise DiskFullError(f"no space for a store in {path}: {error.strerror}") from error
-        where = f"{error.filename}: " if error.filename and str(error.filename) != str(path) else ""
-        raise StoreOpenError(f"{path} cannot be opened as a store: {where}{error.strerror}") from error
+def os_errors_of_opening(path: Path) -> os_errors_as:
+    """A block that opens the store at `path`: an `OSError` becomes `DiskFullError` or `StoreOpenError`."""
+    return os_errors_as(functools.partial(_open_error, path))
+
+
+def _open_error(path: Path, error: OSError) -> EventLogError:
+    if is_disk_full(error.errno):
+        return DiskFullError(f"no space for a store in {path}: {error.strerror}")
+    where = f"{error.filename}: " if error.filename and str(error.filename) != str(path) else ""
+    return StoreOpenError(f"{path} cannot be opened as a store: {where}{error.strerror}")
 
 
 def _is_store(path: Path, create: bool) -> bool:
