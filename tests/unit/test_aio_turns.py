@@ -13,9 +13,9 @@ import pytest
 import eventlog
 import eventlog.aio
 from eventlog.aio import AsyncEventLog
-from eventlog.log import Log
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.storage.partition.appender import Appender
+from eventlog.store.partitions import Partitions
 from eventlog.waiting import Sleepers
 from tests.support import stores, workers
 from tests.support.processes import Interpreter
@@ -113,7 +113,8 @@ def test_no_roll_no_full_batch_and_no_opening_is_done_in_the_event_loop(
 
         monkeypatch.setattr(kind, name, note)
 
-    for kind, name in ((Appender, "_roll"), (Appender, "_attach"), (PartitionSender, "_append_part"), (Log, "_open_partition")):
+    methods = (Appender, "_roll"), (Appender, "_attach"), (PartitionSender, "_append_part"), (Partitions, "open_separately")
+    for kind, name in methods:
         noting(kind, name)
 
     async def scenario(log: AsyncEventLog) -> None:

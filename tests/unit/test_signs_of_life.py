@@ -86,17 +86,17 @@ def test_others_are_watched_on_after_memory_was_short_for_once(store: Path, monk
     looks: SimpleQueue[str] = SimpleQueue()
 
     def look_in_vain(self: Watcher) -> None:
-        monkeypatch.setattr(Watcher, "_look", look)
+        monkeypatch.setattr(Watcher, "_go_round", look)
         looks.put("in vain")
         raise MemoryError
 
     def look(self: Watcher) -> None:
-        _look(self)
+        _go_round(self)
         looks.put("well")
 
-    _look = Watcher._look
-    monkeypatch.setattr(watcher, "_LOOK_AGAIN_MS", 10)
-    monkeypatch.setattr(Watcher, "_look", look_in_vain)
+    _go_round = Watcher._go_round
+    monkeypatch.setattr(watcher, "_ROUND_MS", 10)
+    monkeypatch.setattr(Watcher, "_go_round", look_in_vain)
     with eventlog.open(store) as log, log.consumer(TOPIC, group=GROUP) as consumer:
         consumer.poll(timeout=0)
         assert [looks.get(timeout=_SECONDS) for _ in range(2)] == ["in vain", "well"]
@@ -118,20 +118,20 @@ def test_a_dead_process_that_nobody_waits_for_keeps_nobody_busy(store: Path, mon
     opened = []
 
     def look(self: Watcher) -> None:
-        _look(self)
+        _go_round(self)
         looks.put(None)
 
     def open_process(process_id: int) -> int:
         opened.append(process_id)
         return _pidfd_open(process_id)
 
-    _look, _pidfd_open = Watcher._look, os.pidfd_open
-    monkeypatch.setattr(watcher, "_LOOK_AGAIN_MS", 10)
+    _go_round, _pidfd_open = Watcher._go_round, os.pidfd_open
+    monkeypatch.setattr(watcher, "_ROUND_MS", 10)
     with Interpreter(members.join_and_fork_natively, store, GROUP) as dead:
         child = dead.receive()
         os.kill(dead.pid, signal.SIGKILL)
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
-        monkeypatch.setattr(Watcher, "_look", look)
+        monkeypatch.setattr(Watcher, "_go_round", look)
         monkeypatch.setattr(os, "pidfd_open", open_process)
         with eventlog.open(store) as log, log.consumer(TOPIC, group=GROUP) as consumer:
             consumer.poll(timeout=0)
