@@ -20,7 +20,7 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not kafka and not clients' --numprocesses 2 --dist worksteal
 
 # The C side alone, under sanitizers that end a test at the first wrong read, leak or overflow.
 NATIVE_TESTS := $(patsubst native/tests/%.c,build/native-tests/%,$(wildcard native/tests/test_*.c))
@@ -102,6 +102,7 @@ torture-short: build
 	$(BIN)/python -m torture --short
 
 interop: build
+	$(BIN)/python -m pip install --quiet --editable '.[interop]'
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
 
 # All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.

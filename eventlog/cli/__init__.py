@@ -45,6 +45,7 @@ COMMANDS = {
     "produce": "Append the records in FILE, or standard input, to TOPIC.",
     "repair": "Show what repairing a partition would drop, or repair it.",
     "restore": "Create a store from a backup.",
+    "serve": "Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.",
     "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
     "verify": "Check every batch and index of TOPIC, or of all topics.",

@@ -83,6 +83,7 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("restore",), ("backup", "restored")),
         (("repair",), ("orders/0",)),
         (("doctor",), ()),
+        (("serve",), ("--listen", "127.0.0.1:0", "--stop-when-idle", "0")),
     ],
 )
 def test_what_is_printed_has_the_documented_members(

@@ -48,6 +48,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("restore",): ("backup", "restored"),
     ("repair",): ("orders/0",),
     ("doctor",): (),
+    ("serve",): ("--listen", "127.0.0.1:0", "--stop-when-idle", "0"),
 }
 FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "create"): ("orders",),
@@ -76,9 +77,9 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 NAMES_NOTHING = {
     ("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
-    ("completion",), ("bench",),
+    ("completion",), ("bench",), ("serve",),
 }  # fmt: skip
-MAKES_THE_STORE = {("topics", "create")}
+MAKES_THE_STORE = {("topics", "create"), ("serve",)}
 NEEDS_NO_STORE = {("completion",), ("restore",), ("bench",)}
 NEEDS_MORE = [
     path

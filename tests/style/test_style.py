@@ -39,8 +39,9 @@ LAYERS = {
     "views": {"groups", "log", "storage", "catalog", "records"},
     "api": {"admin", "maintenance", "views", "producer", "consumer", "groups", "log", "store", "catalog", "records"},
     "aio": {"api", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
+    "serve": {"aio", "api", "log", "store", "storage", "catalog", "records"},
     "contract": {"consumer", "producer", "records"},  # the types that it names
-    "cli": {"", "log", "storage", "records"},
+    "cli": {"", "serve", "log", "storage", "records"},
     "__main__": {"cli"},
 }
 STORAGE_WINGS = ["segments", "mapped", "partition", "cleaning"]  # each imports only those before it

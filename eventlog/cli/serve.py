@@ -1,0 +1,89 @@
+"""`eventlog serve`: the store for clients that speak Kafka's protocol."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+import click
+
+from eventlog.cli import output
+from eventlog.cli.store import open_store, store_directory
+
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+_PORT_MAX = 65_535
+
+
+def address_type(text: str) -> tuple[str, int]:
+    """The type of an option that takes HOST:PORT. Raises click.BadParameter."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > _PORT_MAX:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:9092 or [::1]:9092")
+    return match["ipv6"] or match["host"], int(match["port"])
+
+
+@click.command()
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    type=address_type,
+    default="127.0.0.1:9092",
+    show_default=True,
+    help="Where clients connect. With port 0 the system chooses one.",
+)
+@click.option(
+    "--advertise", metavar="HOST:PORT", type=address_type, help="Where clients are told to connect. Default: where they did."
+)
+@click.option(
+    "--partitions", metavar="N", type=click.IntRange(1, 100_000), default=1, help="Partitions of a topic that is made by use."
+)
+@click.option("--no-auto-create", is_flag=True, help="Make no topic because a client names it.")
+@click.option("--insecure", is_flag=True, help="Let clients of other machines connect, whoever they are.")
+@click.option(
+    "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop when nobody was connected for so long."
+)
+@output.json_option
+def serve(
+    listen: tuple[str, int],
+    advertise: tuple[str, int] | None,
+    partitions: int,
+    no_auto_create: bool,
+    insecure: bool,
+    stop_when_idle: float | None,
+    as_json: bool,
+) -> None:
+    """Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.
+
+    Python processes may use the same store meanwhile, as they do without a server, and both see the same topics and
+    offsets. Whoever reaches the address may read and write everything, so it is one of this machine unless --insecure
+    is given. The store is made if it is not there.
+
+    \b
+    Example:
+      eventlog serve
+      eventlog serve --listen 127.0.0.1:0 --partitions 4
+    """
+    store = store_directory()
+    import asyncio
+
+    from eventlog.serve.addresses import check_local
+    from eventlog.serve.broker import Settings
+    from eventlog.serve.server import run
+
+    if not insecure:
+        check_local(listen[0])
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+
+    def ready(address: tuple[str, int]) -> None:
+        if as_json:
+            output.write_json({"store": store, "host": address[0], "port": address[1]})
+        else:
+            host = f"[{address[0]}]" if ":" in address[0] else address[0]
+            output.write_line(f"serving {store} at {host}:{address[1]}")
+        output.flush()
+
+    with open_store(create=True) as log:
+        log.start_maintenance()
+        settings = Settings(not no_auto_create, partitions)
+        asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))

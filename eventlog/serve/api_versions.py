@@ -1,0 +1,35 @@
+"""ApiVersions: what a client may ask for."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from eventlog.serve import errors
+from eventlog.serve.broker import Broker, Client
+from eventlog.serve.offered import API_VERSIONS, APIS
+from eventlog.serve.protocol.messages import kind
+
+_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
+_VERSION_WITH_SOFTWARE = 3
+
+
+async def answer_api_versions(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """The table of APIs. A client of version 3 on tells what it is, in words that may stand in a log."""
+    if version >= _VERSION_WITH_SOFTWARE:
+        told = (request.client_software_name, request.client_software_version)
+        if not all(_SOFTWARE.fullmatch(each) for each in told):
+            return _response(errors.INVALID_REQUEST)
+    return _response(errors.NONE)
+
+
+def refuse_version() -> Any:
+    """What a client gets that asks in a version that is not known here; it is of version 0, which every client knows."""
+    return _response(errors.UNSUPPORTED_VERSION, [API_VERSIONS])
+
+
+def _response(error_code: int, keys: list[int] | None = None) -> Any:
+    entry = kind("ApiVersionsResponse", "ApiVersion")
+    apis = [APIS[key] for key in (sorted(APIS) if keys is None else keys)]
+    table = [entry(api_key=api.key, min_version=api.announced, max_version=api.versions[-1]) for api in apis]
+    return kind("ApiVersionsResponse")(error_code=error_code, api_keys=table)

@@ -1,0 +1,45 @@
+"""The header of a record batch, as far as a server goes by it before the log checks the batch.
+
+Source of the format: Kafka's RecordBatch, version 2 (org.apache.kafka.common.record.DefaultRecordBatch).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from eventlog.serve import errors
+from eventlog.serve.errors import RefusedError
+from eventlog.serve.producers import Sent
+
+_header = struct.Struct(">qiibIhiqqqhii")
+_BATCH_LENGTH_AT = 12  # what the length does not count: the base offset, and the length itself
+_MAGIC = 2
+_TRANSACTIONAL, _CONTROL = 0x10, 0x20
+
+
+class Batch(NamedTuple):
+    """A batch that may be appended as it is, if its records are sound."""
+
+    data: memoryview
+    sent: Sent
+
+
+def read_batch(data: memoryview | None) -> Batch:
+    """The one batch that a producer sends to a partition. Raises `RefusedError`."""
+    if not data:
+        raise RefusedError(errors.INVALID_RECORD, "there is no batch")
+    if len(data) <= _BATCH_LENGTH_AT + 4 or data[16] != _MAGIC:
+        raise RefusedError(errors.UNSUPPORTED_FOR_MESSAGE_FORMAT, "batches are of Kafka's message format 2")
+    if len(data) < _header.size:
+        raise RefusedError(errors.CORRUPT_MESSAGE, f"a batch has {len(data)} bytes")
+    _, length, _, _, _, attributes, _, _, _, producer_id, epoch, sequence, count = _header.unpack_from(data)
+    if length + _BATCH_LENGTH_AT < len(data):
+        raise RefusedError(errors.INVALID_RECORD, "there is more than one batch for a partition")
+    if length + _BATCH_LENGTH_AT != len(data):
+        raise RefusedError(errors.CORRUPT_MESSAGE, "a batch ends before it is complete")
+    if attributes & _CONTROL:
+        raise RefusedError(errors.INVALID_RECORD, "a producer sends no control records")
+    if attributes & _TRANSACTIONAL:
+        raise RefusedError(errors.INVALID_TXN_STATE, "this server has no transactions")
+    return Batch(data, Sent(producer_id, epoch, sequence, count))

@@ -1,0 +1,92 @@
+"""What all handlers share: the store, its topics and open partitions, and the threads that do what may block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+from eventlog.aio.hub import Hub
+from eventlog.api import EventLog
+from eventlog.serve import errors
+from eventlog.serve.appends import Appends
+from eventlog.serve.catalog import Topic, TopicCache, cluster_id
+from eventlog.serve.errors import RefusedError
+
+NODE_ID = 1
+_THREADS_MAX = 16
+_ANSWERS_WITH_RECORDS_MAX = 64  # that are on their way at once
+
+_Result = TypeVar("_Result")
+
+
+class Settings(NamedTuple):
+    """How topics are made that a client names and that are not there."""
+
+    auto_create_topics: bool = True
+    partitions: int = 1
+
+
+class Client(NamedTuple):
+    """Who has sent a request: the address under which it is to reach the server, and how it takes its answer.
+
+    `when_sent` calls a function once the client has taken the answer to its request, or is gone, and `is_gone` asks whether it
+    has ended the connection, so that it waits for nothing any more."""
+
+    host: str
+    port: int
+    when_sent: Callable[[Callable[[], None]], None]
+    is_gone: Callable[[], bool]
+
+
+class Turn:
+    """One of those who may use something at once: from `begin` to `end`, which may be called at any time."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore = semaphore
+        self._is_taken = False
+
+    async def begin(self) -> None:
+        """Wait until there is room for one more."""
+        if not self._is_taken:
+            await self._semaphore.acquire()
+            self._is_taken = True
+
+    def end(self) -> None:
+        """Make room for another one."""
+        if self._is_taken:
+            self._is_taken = False
+            self._semaphore.release()
+
+
+class Broker:
+    """A store as a broker. Everything here is for the event loop, but for what `in_thread` runs."""
+
+    def __init__(self, log: EventLog, settings: Settings) -> None:
+        self.log = log
+        self.settings = settings
+        self.hub = Hub(log.store.signals)
+        self.cluster_id = cluster_id(log.store.path)
+        self._executor = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="eventlog-serve")
+        self.topics = TopicCache(log.store, self._executor)
+        self.appends = Appends(log.store.partitions)
+        self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
+
+    async def in_thread(self, function: Callable[[], _Result]) -> _Result:
+        """Run what may wait for the disk or for another process. It is not ended when the client goes away meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
+        """A topic by what a request names it by. Raises `RefusedError`."""
+        found = self.topics.by_id.get(topic_id) if by_id else self.topics.by_name.get(name)
+        if found is None and by_id:
+            raise RefusedError(errors.UNKNOWN_TOPIC_ID, "there is no topic of this id")
+        if found is None:
+            raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
+        return found
+
+    def close(self) -> None:
+        """Wait for what runs in threads, and wake whoever waits for the last time."""
+        self.hub.stop()
+        self._executor.shutdown()

@@ -1,0 +1,58 @@
+"""The topics of the store as clients see them: by name and by id, as of the newest version of the catalog."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NamedTuple
+
+from eventlog.catalog.topics import TopicDescription
+from eventlog.store.store import Store
+
+_UUID_BYTES = 16
+_RESERVED_IDS = {bytes(_UUID_BYTES), (1).to_bytes(_UUID_BYTES, "big")}  # no topic, and Kafka's own metadata
+
+
+class Topic(NamedTuple):
+    """A topic's name, its id for Kafka's clients, and its number of partitions."""
+
+    name: str
+    id: bytes
+    partitions: int
+
+
+def topic_id(topic: TopicDescription) -> bytes:
+    """The id of a topic: another one for a topic of the same name that was made after this one was deleted."""
+    told_apart = f"{topic.name} {topic.created_ms} {topic.made_by(0)}"
+    found = hashlib.sha256(told_apart.encode()).digest()[:_UUID_BYTES]
+    return found if found not in _RESERVED_IDS else hashlib.sha256(found).digest()[:_UUID_BYTES]
+
+
+def cluster_id(store: Path) -> str:
+    """A name for the store that stays the same as long as nobody moves it to another file system."""
+    status = store.stat()
+    return hashlib.sha256(f"{status.st_dev} {status.st_ino}".encode()).hexdigest()[:22]
+
+
+class TopicCache:
+    """All topics, looked up again whenever the catalog has changed, by whichever process."""
+
+    def __init__(self, store: Store, executor: Executor) -> None:
+        self._store = store
+        self._executor = executor
+        self._version = -1
+        self.by_name: dict[str, Topic] = {}
+        self.by_id: dict[bytes, Topic] = {}
+
+    async def refresh(self) -> None:
+        """Have the topics as they are now."""
+        version = self._store.signals.catalog_version  # before the look: a later change asks for another one
+        if version != self._version:
+            loop = asyncio.get_running_loop()
+            descriptions = await loop.run_in_executor(self._executor, self._store.catalog.topics.all)
+            topics = [Topic(each.name, topic_id(each), each.partitions) for each in descriptions]
+            self.by_name = {topic.name: topic for topic in topics}
+            self.by_id = {topic.id: topic for topic in topics}
+            self._version = version

@@ -1,0 +1,208 @@
+"""One connection: its requests are answered one after the other, in order, and it is read no faster than they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from eventlog.serve.memory import RequestMemory
+from eventlog.serve.protocol.frames import BUFFER_BYTES, FrameReader
+from eventlog.serve.protocol.messages import MalformedMessageError
+
+_UNSENT_BYTES_MAX = 1024 * 1024
+
+log = logging.getLogger("eventlog.serve")
+
+Answer = Callable[["Connection", memoryview], Awaitable[list[Any] | None]]
+"""Answers a frame with the pieces of another one; None if the client wants no answer. Raises `MalformedMessageError`, and
+`ConnectionRefusedError`, where nothing more is to be said to this client."""
+
+
+class Limits(NamedTuple):
+    """What a client may ask of the server."""
+
+    connections_max: int = 1000
+    request_bytes_max: int = 100 * 1024 * 1024  # Kafka's socket.request.max.bytes
+    memory_bytes_max: int = 64 * 1024 * 1024  # for all requests that have come in part
+    idle_seconds: float = 600.0  # Kafka's connections.max.idle.ms
+    stalled_seconds: float = 30.0  # without a byte in the middle of a request or of an answer
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A client's connection. `answer` is called with one frame at a time."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        memory: RequestMemory,
+        limits: Limits,
+        opened: Callable[[Connection], bool],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        """`opened` may say no, `closed` is called at the end of each that it has said yes to."""
+        self._answer = answer
+        self._memory = memory
+        self._opened = opened
+        self._closed = closed
+        self._frames = FrameReader(limits.request_bytes_max, self._may_take)
+        self._limits = limits
+        self._task: asyncio.Task[None] | None = None
+        self._came = asyncio.Event()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._when_sent: list[Callable[[], None]] = []
+        self._is_read = True
+        self._is_answering = False
+        self._is_stopping = False
+        self._is_ended = False  # the client sends no more
+        self._is_lost = False  # nothing can be sent to it
+        self._is_done = False  # nobody is at work for it
+        self._progress: tuple[int, int] = (0, 0)
+        self._progress_at = 0.0
+        self.peer = "?"
+        self.local_address: tuple[str, int] = ("", 0)
+
+    _transport: asyncio.Transport
+
+    # --- what asyncio calls ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to answer, unless there are too many connections."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not peer or not local or not self._opened(self):
+            transport.abort()
+            return
+        self.peer = f"{peer[0]}:{peer[1]}"
+        self.local_address = (local[0], local[1])
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES_MAX)
+        loop = asyncio.get_running_loop()
+        self._progress_at = loop.time()
+        self._task = loop.create_task(self._run())
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return self._frames.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes came. Where there is no room for more, the socket is left alone until the frames in the buffer are answered."""
+        self._frames.received(nbytes)
+        if not self._frames.room():
+            self._read(False)
+        self._came.set()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more. What it has sent is answered: it may have asked for no answer, and gone."""
+        self._is_ended = True
+        self._came.set()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._is_lost = True
+        self.eof_received()
+        self._may_write.set()
+        self._leave()
+
+    def pause_writing(self) -> None:
+        """The client does not take what it is sent: its next request waits."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._may_write.set()
+
+    # --- requests ----------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while (frame := await self._next()) is not None:
+                self._is_answering = True
+                pieces = await self._answer(self, frame)
+                if pieces is not None and not self._transport.is_closing():
+                    self._transport.writelines(pieces)
+                self._is_answering = False
+        except (MalformedMessageError, ConnectionRefusedError) as error:
+            log.warning("%s: closed: %s", self.peer, error)
+        except Exception as error:  # of this server: the client hears of it by the connection's end
+            shows_where = log.isEnabledFor(logging.DEBUG)
+            log.error("%s: closed: unexpected %s: %s", self.peer, type(error).__name__, error, exc_info=shows_where)
+        finally:
+            self._call_when_sent()
+            self._transport.close()
+            self._memory.give_back(self)
+            self._is_done = True
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._is_done and self._is_lost:
+            self._closed(self)
+
+    async def _next(self) -> memoryview | None:
+        """The next frame, once the client has taken what it was sent; None when it sends no more, or the server stops."""
+        while not self._is_stopping:
+            await self._may_write.wait()
+            self._call_when_sent()
+            frame = self._frames.next()
+            if frame is not None:
+                return frame
+            if self._is_ended:
+                break
+            self._came.clear()
+            if self._frames.room():
+                self._read(True)
+            await self._came.wait()
+        return None
+
+    def is_ended(self) -> bool:
+        """Does the client send nothing more, so that it waits for nothing?"""
+        return self._is_ended
+
+    def when_sent(self, function: Callable[[], None]) -> None:
+        """Call a function once the client has taken most of the answer that is being made, or is gone."""
+        self._when_sent.append(function)
+
+    def _call_when_sent(self) -> None:
+        while self._when_sent:
+            self._when_sent.pop()()
+
+    def _may_take(self, size: int) -> bool:
+        if size <= BUFFER_BYTES:
+            self._memory.give_back(self)
+            return True
+        return self._memory.take(self, size, self._came.set)
+
+    def _read(self, is_read: bool) -> None:
+        if is_read != self._is_read and not self._transport.is_closing():
+            self._is_read = is_read
+            if is_read:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    # --- life --------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Answer what is being answered, and close."""
+        self._is_stopping = True
+        self._came.set()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def check_progress(self, now: float) -> None:
+        """Close it if for too long nothing has come, or nothing was taken by the client."""
+        unsent = self._transport.get_write_buffer_size()
+        progress = (self._frames.total_bytes, unsent)
+        if progress != self._progress or (self._is_answering and not unsent):
+            self._progress, self._progress_at = progress, now
+            return
+        is_within = unsent > 0 or self._frames.has_begun
+        seconds = self._limits.stalled_seconds if is_within else self._limits.idle_seconds
+        if now - self._progress_at >= seconds:
+            log.info("%s: closed: %s for %.0f s", self.peer, "stuck in a message" if is_within else "idle", seconds)
+            self._transport.abort()

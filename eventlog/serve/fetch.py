@@ -1,0 +1,134 @@
+"""Fetch: batches from given offsets on, at once or when they come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from eventlog.errors import EventLogError, StoreClosedError
+from eventlog.serve import errors
+from eventlog.serve.broker import Broker, Client, Turn
+from eventlog.serve.errors import RefusedError, code_of
+from eventlog.serve.protocol.messages import kind
+from eventlog.serve.reading import read_batches
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.waiting import WaitSet
+
+_WITH_IDS = 13
+_ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of records; a client that wants more asks again
+_WAIT_MS_MAX = 24 * 3600 * 1000
+
+
+async def answer_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """Wait until there are `min_bytes` of records, or for `max_wait_ms`, and answer with what is there.
+
+    There are no fetch sessions: a client that asks for one is told to name all of its partitions each time (KIP-227)."""
+    if request.session_id:
+        return kind("FetchResponse")(error_code=errors.FETCH_SESSION_ID_NOT_FOUND)
+    await broker.topics.refresh()
+    fetch = _Fetch(broker, version, request)
+    turn = Turn(broker.answers_with_records)
+    client.when_sent(turn.end)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(max(0, request.max_wait_ms), _WAIT_MS_MAX) / 1000
+    while True:
+        await fetch.read(turn)
+        if fetch.is_enough or loop.time() >= deadline or client.is_gone():
+            return fetch.response()
+        turn.end()
+        if not await fetch.wait(deadline - loop.time()):
+            deadline = 0.0  # the server stops: what is there now is the answer
+
+
+class _Partition:
+    """What a request wants of a partition, and what it gets: an entry of the answer."""
+
+    def __init__(self, wanted: Any, topic: str | None, refusal: RefusedError | None) -> None:
+        self.wanted = wanted
+        self.topic = topic
+        self.log: PartitionLog | None = None
+        self.next_offset = wanted.fetch_offset
+        self.entry = kind("FetchResponse", "PartitionData")(partition_index=wanted.partition, high_watermark=-1, records=b"")
+        if refusal is not None:
+            self.entry.error_code = refusal.code
+
+    def is_at_end(self) -> bool:
+        """Is there nothing to be read, as far as is known without the disk?"""
+        log = self.log
+        return log is not None and log.is_open and not log.is_deleted and log.end_offset == self.wanted.fetch_offset
+
+    def read(self, broker: Broker, bytes_max: int, *, at_least_one: bool) -> int:
+        """Read, in a thread. How many bytes there were; what goes wrong is in the entry."""
+        if self.topic is None:
+            return 0
+        entry = self.entry
+        try:
+            log = self.log = broker.log.store.partitions.open(self.topic, self.wanted.partition).log
+            entry.log_start_offset = log.start_offset
+            entry.high_watermark = entry.last_stable_offset = end = log.end_offset
+            log.check_offset(self.wanted.fetch_offset)
+            found = read_batches(log, self.wanted.fetch_offset, end, bytes_max, at_least_one=at_least_one)
+        except EventLogError as error:
+            entry.error_code = code_of(error)
+            return 0
+        entry.records, self.next_offset = found.data, max(found.next_offset, self.wanted.fetch_offset)
+        return len(found.data)
+
+
+class _Fetch:
+    def __init__(self, broker: Broker, version: int, request: Any) -> None:
+        self._broker = broker
+        self._request = request
+        self._bytes = 0
+        self._topics: list[tuple[Any, list[_Partition]]] = []
+        for wanted in request.topics:
+            name, refusal = None, None
+            try:
+                name = broker.topic(wanted.topic, wanted.topic_id, by_id=version >= _WITH_IDS).name
+            except RefusedError as error:
+                refusal = error
+            self._topics.append((wanted, [_Partition(each, name, refusal) for each in wanted.partitions]))
+        self._partitions = [partition for _, partitions in self._topics for partition in partitions]
+
+    async def read(self, turn: Turn) -> None:
+        """Read what is there. Threads do it, where there is something."""
+        if not all(partition.is_at_end() for partition in self._partitions):
+            await turn.begin()
+            await self._broker.in_thread(self._read)
+
+    def _read(self) -> None:
+        left = min(max(0, self._request.max_bytes), _ANSWER_BYTES_MAX)
+        self._bytes = 0
+        for partition in self._partitions:
+            bytes_max = min(max(0, partition.wanted.partition_max_bytes), left)
+            count = partition.read(self._broker, bytes_max, at_least_one=self._bytes == 0)
+            self._bytes += count
+            left = max(0, left - count)
+
+    @property
+    def is_enough(self) -> bool:
+        """Is there as much as the client wants to wait for, or something that it has to hear of at once?"""
+        has_failed = any(partition.entry.error_code for partition in self._partitions)
+        return has_failed or self._bytes >= self._request.min_bytes or not self._partitions
+
+    async def wait(self, seconds: float) -> bool:
+        """Sleep until a partition has more, or for a time, or a second. False if the server stops."""
+        wait_set = WaitSet()
+        for partition in self._partitions:
+            assert partition.log is not None
+            wait_set.add_record(partition.log.head, partition.next_offset, durable=False)
+        try:
+            await self._broker.hub.wait(wait_set, max(0.0, seconds))
+        except StoreClosedError:
+            return False
+        return True
+
+    def response(self) -> Any:
+        """The answer."""
+        entry = kind("FetchResponse", "FetchableTopicResponse")
+        return kind("FetchResponse")(
+            responses=[
+                entry(topic=wanted.topic, topic_id=wanted.topic_id, partitions=[each.entry for each in partitions])
+                for wanted, partitions in self._topics
+            ]
+        )

@@ -1,0 +1,45 @@
+"""How much memory all requests that are on their way may take together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+
+class RequestMemory:
+    """Shares a number of bytes among connections whose requests do not fit into the buffer that each has.
+
+    The one that has taken from it for the longest time may always take more: so one of them always comes to its end, and the
+    bytes that are taken exceed the number by one request at most."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._taken: dict[Hashable, int] = {}  # in the order in which they came
+        self._refused: dict[Hashable, Callable[[], None]] = {}
+
+    @property
+    def taken_bytes(self) -> int:
+        """What all of them have."""
+        return sum(self._taken.values())
+
+    def take(self, connection: Hashable, size: int, then: Callable[[], None]) -> bool:
+        """Let a connection have `size` bytes in place of what it had. If False, `then` is called when it may try again."""
+        before = self._taken.get(connection, 0)
+        is_first = not self._taken or next(iter(self._taken)) == connection
+        if not is_first and size > before and self.taken_bytes - before + size > self._bytes_max:
+            self._refused[connection] = then
+            return False
+        self._taken[connection] = size
+        if size < before:
+            self._call_refused()
+        return True
+
+    def give_back(self, connection: Hashable) -> None:
+        """Nothing of it is used by this connection any more."""
+        self._refused.pop(connection, None)
+        if self._taken.pop(connection, 0):
+            self._call_refused()
+
+    def _call_refused(self) -> None:
+        refused, self._refused = self._refused, {}
+        for then in refused.values():
+            then()

@@ -1,0 +1,62 @@
+"""Metadata: the topics, their partitions, and where they are served. Topics that are not there are made, if wanted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from eventlog.errors import EventLogError, TopicExistsError
+from eventlog.options import check_topic_name
+from eventlog.serve import errors
+from eventlog.serve.broker import NODE_ID, Broker, Client
+from eventlog.serve.catalog import Topic
+from eventlog.serve.errors import RefusedError, code_of
+from eventlog.serve.protocol.messages import kind
+
+_ALL_IF_EMPTY = 0  # the version in which an empty list means all topics
+_WITH_CHOICE = 4  # from here on a client says whether a topic may be made
+_ZERO_UUID = bytes(16)
+
+
+async def answer_metadata(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """All topics, or those that are asked for."""
+    await broker.topics.refresh()
+    if request.topics is None or (version == _ALL_IF_EMPTY and not request.topics):
+        topics = [_described(topic) for topic in broker.topics.by_name.values()]
+    else:
+        may_create = broker.settings.auto_create_topics and (version < _WITH_CHOICE or request.allow_auto_topic_creation)
+        topics = [await _find(broker, each, may_create=may_create) for each in request.topics]
+    node = kind("MetadataResponse", "MetadataResponseBroker")(node_id=NODE_ID, host=client.host, port=client.port)
+    response = kind("MetadataResponse")
+    return response(brokers=[node], cluster_id=broker.cluster_id, controller_id=NODE_ID, topics=topics)
+
+
+async def _find(broker: Broker, wanted: Any, *, may_create: bool) -> Any:
+    by_id = wanted.topic_id != _ZERO_UUID
+    try:
+        if not by_id and may_create and wanted.name not in broker.topics.by_name:
+            await _create(broker, wanted.name)
+        return _described(broker.topic(wanted.name, wanted.topic_id, by_id=by_id))
+    except (EventLogError, RefusedError) as error:
+        entry = kind("MetadataResponse", "MetadataResponseTopic")
+        name = wanted.name if wanted.name is not None or by_id else ""
+        return entry(error_code=code_of(error), name=name, topic_id=wanted.topic_id)
+
+
+async def _create(broker: Broker, name: str) -> None:
+    try:
+        check_topic_name(name)
+    except EventLogError as error:
+        raise RefusedError(errors.INVALID_TOPIC_EXCEPTION, str(error)) from None
+    with suppress(TopicExistsError):  # somebody else was faster
+        await broker.in_thread(lambda: broker.log.create_topic(name, broker.settings.partitions))
+    await broker.topics.refresh()
+
+
+def _described(topic: Topic) -> Any:
+    entry = kind("MetadataResponse", "MetadataResponsePartition")
+    partitions = [
+        entry(partition_index=number, leader_id=NODE_ID, leader_epoch=-1, replica_nodes=[NODE_ID], isr_nodes=[NODE_ID])
+        for number in range(topic.partitions)
+    ]
+    return kind("MetadataResponse", "MetadataResponseTopic")(name=topic.name, topic_id=topic.id, partitions=partitions)

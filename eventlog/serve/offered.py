@@ -1,0 +1,50 @@
+"""The APIs that are offered, and their versions: one home for the table that ApiVersions answers with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from eventlog.serve.protocol import messages
+
+
+class Api(NamedTuple):
+    """An API: `name` is what its messages begin with, `versions` are those that are served.
+
+    Versions from `announced` on are announced: see `PRODUCE`."""
+
+    key: int
+    name: str
+    versions: range
+    announced: int
+
+    def is_flexible(self, version: int) -> bool:
+        """Have requests of this version tagged fields in their header?"""
+        return version in self.versions and messages.is_flexible(f"{self.name}Request", version)
+
+    def answers_with_tags(self, version: int) -> bool:
+        """Have answers tagged fields in their header? ApiVersions' have not: its client may not know what they are."""
+        return self.key != API_VERSIONS and messages.is_flexible(f"{self.name}Response", version)
+
+
+PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
+
+# librdkafka leaves compression out if Produce is not announced from version 0 on (KAFKA-18659), so a broker announces what it
+# does not serve.
+_TABLE = [
+    (PRODUCE, "Produce", 3, 13, 0),
+    (FETCH, "Fetch", 4, 17, 4),
+    (LIST_OFFSETS, "ListOffsets", 1, 6, 1),
+    (METADATA, "Metadata", 0, 13, 0),
+    (API_VERSIONS, "ApiVersions", 0, 4, 0),
+    (CREATE_TOPICS, "CreateTopics", 2, 7, 2),
+    (DELETE_TOPICS, "DeleteTopics", 1, 6, 1),
+    (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
+]
+
+APIS = {key: Api(key, name, range(first, last + 1), announced) for key, name, first, last, announced in _TABLE}
+
+
+def is_flexible(api_key: int, version: int) -> bool:
+    """Has the header of such a request tagged fields? False where the API or the version is not served."""
+    return api_key in APIS and APIS[api_key].is_flexible(version)

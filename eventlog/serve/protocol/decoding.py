@@ -1,0 +1,106 @@
+"""The decoder of a version of a message, compiled from the message's schema.
+
+It takes a memoryview `data` and a position. That a value ends behind the data is found at the latest where the message ends, so
+that only lengths and counts, which decide how much memory is taken, are checked where they stand.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from eventlog.serve.protocol.schema import Field, Struct
+from eventlog.serve.protocol.source import FIXED, SHORT, Source
+from eventlog.serve.protocol.varints import check_count, read_varint, skip_tags
+
+
+def compile_decoder(schema: Struct, version: int) -> Callable[[memoryview, int], tuple[Any, int]]:
+    """The function that makes an object of the bytes at a position, and says where they end."""
+    function: Callable[[memoryview, int], tuple[Any, int]] = _Decoder(schema, version).compiled(schema)
+    return function
+
+
+def check_length(size: int, smallest: int) -> None:
+    """Refuse a negative length, other than the one of a null."""
+    if size < smallest:
+        raise ValueError(f"a length is {size}")
+
+
+class _Decoder(Source):
+    def __init__(self, schema: Struct, version: int) -> None:
+        super().__init__(schema, version)
+        for helper in (read_varint, check_count, check_length, skip_tags):
+            self.name(helper.__name__, helper)
+
+    def function(self, schema: Struct, name: str) -> None:
+        self.add(f"def {name}(data, position):")
+        self.indent = 1
+        self.add(f"made = {self.name(f'Kind_{schema.name}', schema.kind)}()")
+        ordered, tagged = self.present_fields(schema)
+        self.fields(ordered)
+        if self.is_flexible:
+            self._tags(tagged)
+        self.add("return made, position")
+
+    def fixed_fields(self, fields: list[Field], form: str) -> None:
+        targets = "".join(f"made.{field.name}, " for field in fields)
+        self.add(f"{targets}= {self.struct_method(form, 'unpack_from')}(data, position)")
+        self.add(f"position += {struct.calcsize('>' + form)}")
+
+    def field(self, field: Field) -> None:
+        if not field.is_array:
+            self._value(field, f"made.{field.name}", self.is_nullable(field))
+            return
+        self._length(field, "i", self.is_nullable(field), f"made.{field.name} = None")
+        self.add(f"made.{field.name} = items = []", "for _ in range(check_count(size, data, position)):")
+        self.indent += 1
+        self._value(field, "item", False)
+        self.add("items.append(item)")
+        self.indent -= 2
+
+    def _value(self, field: Field, target: str, nullable: bool) -> None:
+        if field.struct is not None:
+            call = f"{target}, position = {self.struct_function(field.struct)}(data, position)"
+            if nullable:
+                self.add("present = data[position]", "position += 1")
+                self.add("if present == 255:", f"    {target} = None", "else:", f"    {call}")
+            else:
+                self.add(call)
+        elif field.type in FIXED:
+            form = FIXED[field.type]
+            self.add(f"{target}, = {self.struct_method(form, 'unpack_from')}(data, position)")
+            self.add(f"position += {struct.calcsize('>' + form)}")
+        else:
+            self._length(field, "h" if field.type in SHORT else "i", nullable, f"{target} = None")
+            made = {"string": "str({}, 'utf-8')", "bytes": "bytes({})"}.get(field.type, "{}")
+            self.add(f"{target} = {made.format('data[position:position + size]')}", "position += size")
+            self.indent -= 1
+
+    def _length(self, field: Field, form: str, nullable: bool, null: str) -> None:
+        """Add what reads a length, and begin the block for a value that is not null."""
+        if self.is_compact(field):
+            self.add("size = data[position] - 1", "position += 1")
+            self.add("if size > 126:", "    size, position = read_varint(data, position - 1)", "    size -= 1")
+        else:
+            self.add(f"size, = {self.struct_method(form, 'unpack_from')}(data, position)")
+            self.add(f"position += {struct.calcsize('>' + form)}")
+        self.add("if size < 0:", f"    check_length(size, {-1 if nullable else 0})", f"    {null}", "else:")
+        self.indent += 1
+
+    def _tags(self, tagged: list[Field]) -> None:
+        if not tagged:
+            self.add("if data[position]:", "    position = skip_tags(data, position)", "else:", "    position += 1")
+            return
+        self.add("count, position = read_varint(data, position)", "for _ in range(check_count(count, data, position)):")
+        self.indent += 1
+        self.add("tag, position = read_varint(data, position)", "size, position = read_varint(data, position)")
+        self.add("end = position + size")
+        for number, field in enumerate(tagged):
+            self.add(f"{'el' if number else ''}if tag == {field.tag}:")
+            self.indent += 1
+            self.fields([field])
+            self.indent -= 1
+        self.add("else:", "    position = end")
+        self.add("if position != end or end > len(data):", "    raise ValueError('a tagged field has another size')")
+        self.indent -= 1

@@ -1,0 +1,124 @@
+"""Frames and headers: requests out of a stream of bytes, and answers into pieces of bytes. No sockets.
+
+A frame is a length of four bytes and that many bytes. Memory is taken as bytes come, not as a length promises.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from eventlog.serve.protocol.messages import MalformedMessageError
+from eventlog.serve.protocol.varints import skip_tags
+
+BUFFER_BYTES = 64 * 1024  # a larger buffer is given back once its request is answered
+_REQUEST_BYTES_MIN = 8  # without a client id, which the oldest versions of one API leave out
+
+_length = struct.Struct(">i")
+_header = struct.Struct(">hhi")
+_short = struct.Struct(">h")
+_answer = struct.Struct(">ii")
+
+
+class RequestHeader(NamedTuple):
+    """What stands before a request: which API it is for, in which version, and the number that its answer has to have."""
+
+    api_key: int
+    version: int
+    correlation_id: int
+    client_id: str | None
+    body_at: int
+
+
+def read_header(frame: memoryview, is_flexible: Callable[[int, int], bool]) -> RequestHeader:
+    """The header of a request. `is_flexible` tells by API key and version whether it has tagged fields."""
+    try:
+        api_key, version, correlation_id = _header.unpack_from(frame)
+        (size,) = _short.unpack_from(frame, _header.size)
+        position = _header.size + _short.size
+        client_id = None
+        if size >= 0:
+            client_id = str(frame[position : position + size], "utf-8")
+            position += size
+        if position > len(frame):
+            raise ValueError("the client id ends behind it")
+        if is_flexible(api_key, version):
+            position = skip_tags(frame, position)
+    except (struct.error, ValueError, IndexError) as error:
+        raise MalformedMessageError(f"a request's header: {error}") from error
+    return RequestHeader(api_key, version, correlation_id, client_id, position)
+
+
+def answer_pieces(correlation_id: int, has_tags: bool, body: list[Any]) -> list[Any]:
+    """The pieces of an answer's frame."""
+    size = sum(map(len, body)) + _length.size + has_tags
+    start = _answer.pack(size, correlation_id)
+    return [start + b"\0" if has_tags else start, *body]
+
+
+class FrameReader:
+    """Takes bytes as they come, and hands out frames as views of its buffer: each is valid until `next` is called again."""
+
+    def __init__(self, request_bytes_max: int, may_take: Callable[[int], bool]) -> None:
+        """`may_take` is asked for the size of a larger buffer before it is made; the frame waits while it says no."""
+        self._request_bytes_max = request_bytes_max
+        self._may_take = may_take
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = self._end = 0
+        self.total_bytes = 0
+
+    @property
+    def buffer_bytes(self) -> int:
+        """How large the buffer is."""
+        return len(self._buffer)
+
+    @property
+    def has_begun(self) -> bool:
+        """Has a frame come in part?"""
+        return self._end > self._start
+
+    def room(self) -> memoryview:
+        """Where the next bytes go; empty until `next` has made room."""
+        return self._buffer[self._end :]
+
+    def received(self, count: int) -> None:
+        """So many bytes were put there."""
+        self._end += count
+        self.total_bytes += count
+
+    def next(self) -> memoryview | None:
+        """The next frame without its length; None if it is not complete. Raises `MalformedMessageError`."""
+        there = self._end - self._start
+        size = self._size() if there >= _length.size else 0
+        if there >= _length.size and there >= _length.size + size:
+            frame = self._buffer[self._start + _length.size : self._start + _length.size + size]
+            self._start += _length.size + size
+            return frame
+        self._make_room(_length.size + size)
+        return None
+
+    def _size(self) -> int:
+        (size,) = _length.unpack_from(self._buffer, self._start)
+        if not _REQUEST_BYTES_MIN <= size <= self._request_bytes_max:
+            allowed = f"{_REQUEST_BYTES_MIN} to {self._request_bytes_max}"
+            raise MalformedMessageError(f"a request of {size} bytes is announced, and {allowed} are allowed")
+        return int(size)
+
+    def _make_room(self, wanted: int) -> None:
+        """Let the frame that has begun go on: at the start of the buffer, or in one twice as large, if all of it is used."""
+        there = self._end - self._start
+        bytes_now = len(self._buffer)
+        if there == bytes_now and self._may_take(larger := min(2 * bytes_now, wanted)):
+            self._move_to(larger)
+        elif bytes_now > BUFFER_BYTES and there <= BUFFER_BYTES and wanted <= BUFFER_BYTES and self._may_take(BUFFER_BYTES):
+            self._move_to(BUFFER_BYTES)
+        elif self._start and (self._end == bytes_now or there == 0):
+            self._buffer[:there] = bytes(self._buffer[self._start : self._end])
+            self._start, self._end = 0, there
+
+    def _move_to(self, size: int) -> None:
+        there = self._end - self._start
+        buffer = memoryview(bytearray(size))
+        buffer[:there] = self._buffer[self._start : self._end]
+        self._buffer, self._start, self._end = buffer, 0, there

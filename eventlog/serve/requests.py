@@ -1,0 +1,56 @@
+"""From a request's bytes to the handler of its API, and from the handler's answer to bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from eventlog.serve import offered
+from eventlog.serve.api_versions import answer_api_versions, refuse_version
+from eventlog.serve.broker import Broker, Client
+from eventlog.serve.fetch import answer_fetch
+from eventlog.serve.metadata import answer_metadata
+from eventlog.serve.offered import APIS, is_flexible
+from eventlog.serve.offsets import answer_list_offsets
+from eventlog.serve.produce import answer_init_producer_id, answer_produce
+from eventlog.serve.protocol.frames import RequestHeader, answer_pieces, read_header
+from eventlog.serve.protocol.messages import MalformedMessageError, codec
+from eventlog.serve.topics import answer_create_topics, answer_delete_topics
+
+Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
+"""Answers a request of some version with the message to send; None if the client wants none. Raises `ConnectionRefusedError`,
+which ends the connection."""
+
+HANDLERS: dict[int, Handler] = {
+    offered.PRODUCE: answer_produce,
+    offered.FETCH: answer_fetch,
+    offered.LIST_OFFSETS: answer_list_offsets,
+    offered.METADATA: answer_metadata,
+    offered.API_VERSIONS: answer_api_versions,
+    offered.CREATE_TOPICS: answer_create_topics,
+    offered.DELETE_TOPICS: answer_delete_topics,
+    offered.INIT_PRODUCER_ID: answer_init_producer_id,
+}
+
+
+async def answer_frame(broker: Broker, client: Client, frame: memoryview) -> list[Any] | None:
+    """The pieces of the answer to a request. Raises `MalformedMessageError`, also for what is not served."""
+    header = read_header(frame, is_flexible)
+    api = APIS.get(header.api_key)
+    if api is None:
+        raise MalformedMessageError(f"API {header.api_key} is not served")
+    if header.version not in api.versions:
+        if header.api_key != offered.API_VERSIONS:
+            raise MalformedMessageError(f"version {header.version} of {api.name} is not served")
+        return _encoded(header, "ApiVersionsResponse", 0, False, refuse_version())
+    request, _ = codec(f"{api.name}Request", header.version).decode(frame[header.body_at :])
+    response = await HANDLERS[header.api_key](broker, client, header.version, request)
+    if response is None:
+        return None
+    return _encoded(header, f"{api.name}Response", header.version, api.answers_with_tags(header.version), response)
+
+
+def _encoded(header: RequestHeader, name: str, version: int, has_tags: bool, response: Any) -> list[Any]:
+    pieces: list[Any] = []
+    codec(name, version).encode(response, pieces)
+    return answer_pieces(header.correlation_id, has_tags, pieces)

@@ -1,0 +1,128 @@
+"""The server: listens, watches over its connections, and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from eventlog.api import EventLog
+from eventlog.serve.broker import Broker, Client, Settings
+from eventlog.serve.connection import Connection, Limits
+from eventlog.serve.memory import RequestMemory
+from eventlog.serve.requests import answer_frame
+
+_BACKLOG = 512
+_WATCH_SECONDS = 1.0
+_STOP_SECONDS = 5.0
+
+_SETTINGS, _LIMITS = Settings(), Limits()
+
+log = logging.getLogger("eventlog.serve")
+
+
+class Server:
+    """Serves an open store to clients that speak Kafka's protocol. Made and used within one event loop.
+
+    `advertised` is the address that clients are told to use; without it each is told the one by which it came."""
+
+    def __init__(
+        self,
+        store: EventLog,
+        *,
+        settings: Settings = _SETTINGS,
+        limits: Limits = _LIMITS,
+        advertised: tuple[str, int] | None = None,
+    ) -> None:
+        self._broker = Broker(store, settings)
+        self._limits = limits
+        self._advertised = advertised
+        self._memory = RequestMemory(limits.memory_bytes_max)
+        self._connections: set[Connection] = set()
+        self._listener: asyncio.Server | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._last_closed_at = 0.0
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen, and return the address: with port 0 the system chooses one. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._new_connection, host, port, backlog=_BACKLOG)
+        self._watching = loop.create_task(self._watch())
+        self._last_closed_at = loop.time()
+        bound = self._listener.sockets[0].getsockname()
+        return bound[0], bound[1]
+
+    def _new_connection(self) -> Connection:
+        return Connection(self._answer, self._memory, self._limits, self._opened, self._closed)
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nobody has been connected."""
+        return 0.0 if self._connections else asyncio.get_running_loop().time() - self._last_closed_at
+
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._last_closed_at = asyncio.get_running_loop().time()
+
+    def _opened(self, connection: Connection) -> bool:
+        if len(self._connections) >= self._limits.connections_max:
+            log.warning("a connection was refused: there are %d", len(self._connections))
+            return False
+        self._connections.add(connection)
+        return True
+
+    async def _answer(self, connection: Connection, frame: memoryview) -> list[Any] | None:
+        address = self._advertised or connection.local_address
+        client = Client(*address, connection.when_sent, connection.is_ended)
+        return await answer_frame(self._broker, client, frame)
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for connection in list(self._connections):
+                connection.check_progress(loop.time())
+
+    async def stop(self) -> None:
+        """Take no more requests, answer those that are being answered, and close. The store stays open."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._watching is not None:
+            self._watching.cancel()
+        for connection in list(self._connections):
+            connection.stop()
+        await asyncio.to_thread(self._broker.hub.stop)  # whoever waits for records answers without them
+        deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
+        while self._connections and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.to_thread(self._broker.close)
+
+
+async def run(
+    store: EventLog,
+    listen: tuple[str, int],
+    ready: Callable[[tuple[str, int]], None],
+    *,
+    settings: Settings,
+    advertised: tuple[str, int] | None = None,
+    idle_seconds_max: float | None = None,
+) -> None:
+    """Serve a store until SIGINT or SIGTERM, or until nobody was connected for `idle_seconds_max`. `ready` is told the address
+    once clients may connect. Raises `OSError`."""
+    loop = asyncio.get_running_loop()
+    is_stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, is_stopped.set)
+    server = Server(store, settings=settings, advertised=advertised)
+    try:
+        ready(await server.start(*listen))
+        while not is_stopped.is_set() and (idle_seconds_max is None or server.idle_seconds < idle_seconds_max):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(is_stopped.wait(), _WATCH_SECONDS)
+    finally:
+        await server.stop()
