@@ -24,7 +24,7 @@ test: build
 
 # The C side alone, under sanitizers that end a test at the first wrong read, leak or overflow.
 NATIVE_TESTS := $(patsubst native/tests/%.c,build/native-tests/%,$(wildcard native/tests/test_*.c))
-SANITIZE := -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -pthread
+SANITIZE := -std=gnu11 -O1 -g -DEVENTLOG_ASSERTIONS -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -pthread
 
 test-native: $(NATIVE_TESTS)
 	@for test in $^; do ./$$test || exit 1; done

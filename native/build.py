@@ -1,7 +1,7 @@
 """Builds `eventlog._native`, the one cffi extension (API mode, limited API: one binary for every Python from 3.10).
 
-`python native/build.py DIRECTORY` builds the variant for tests, with the fault points of `store/fault.h`, as
-`DIRECTORY/eventlog/_native*.so`.
+`python native/build.py DIRECTORY` builds the variant for tests, with the fault points of `store/fault.h` and the assertions of
+`codec/assertions.h`, as `DIRECTORY/eventlog/_native*.so`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def _build_with_fault_points(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     os.chdir(directory)  # objects go to where the compiler is started
     sources = [str(_ROOT / source) for source in _SOURCES]
-    _builder(sources, str(_HERE), [("EVENTLOG_FAULT_POINTS", None)], ["-O1"]).compile(str(directory))
+    macros: list[tuple[str, str | None]] = [("EVENTLOG_FAULT_POINTS", None), ("EVENTLOG_ASSERTIONS", None)]
+    _builder(sources, str(_HERE), macros, ["-O1"]).compile(str(directory))
 
 
 if __name__ == "__main__":

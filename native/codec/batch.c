@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "assertions.h"
 #include "big_endian.h"
 #include "crc32c.h"
 #include "varint.h"
@@ -280,6 +281,7 @@ int el_batch_add(el_batch_writer *writer, int64_t timestamp, const uint8_t *key,
     out = el_varint_write(out, header_count);
     if (headers_length > 0)
         memcpy(out, headers, headers_length);
+    EL_ASSERT(out + headers_length == writer->data + writer->length + size);
     writer->base_timestamp = base_timestamp;
     writer->max_timestamp = timestamp > writer->max_timestamp ? timestamp : writer->max_timestamp;
     writer->record_count += 1;

@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "assertions.h"
 #include "siphash.h"
 #include "varint.h"
 
 /* The place of a record's key: its entry, or the free one that it would get. */
 static el_key_offset *find(const el_offset_map *map, const el_record *record, uint64_t hash[2]) {
+    EL_ASSERT(map->capacity >= 8 && map->used < map->capacity); /* else the search would not end */
     el_siphash_128(map->secret, record->key, (size_t)record->key_length, hash);
     uint64_t place = hash[0] % map->capacity;
     while (map->entries[place].offset_plus_one != 0 &&
@@ -174,6 +176,7 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
     for (const uint8_t *start = cursor; found.kept > 0 && cursor < end && el_record_next(&cursor, end, &record) == EL_CODEC_OK; start = cursor)
         if (stays(compaction, batch, &record))
             at = write_record(at, start, cursor, &record, base_shift);
+    EL_ASSERT((size_t)(at - out) <= EL_COMPACT_GROWTH * length && found.kept <= batch->record_count);
     kept->record_count = found.kept;
     if ((batch->attributes & EL_ATTRIBUTE_LOG_APPEND_TIME) == 0)
         kept->max_timestamp = found.max_timestamp;

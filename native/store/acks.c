@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../codec/assertions.h"
 #include "../codec/crc32c.h"
 #include "fault.h"
 #include "mutex.h"
@@ -207,6 +208,7 @@ static el_ack_slot *slot_of(const el_ack *ack) {
 }
 
 static void store_committed(el_ack_slot *slot, int64_t offset) {
+    EL_ASSERT(el_mutex_is_own(&slot->lock.mutex));
     atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
     EL_FAULT_POINT("commit.timed");
     atomic_store_explicit(&slot->committed, offset, memory_order_release);
@@ -215,6 +217,7 @@ static void store_committed(el_ack_slot *slot, int64_t offset) {
 
 /* The catalog has the offset already: whoever decides a reset stores it there first. */
 static void complete_reset(el_ack_slot *slot) {
+    EL_ASSERT(atomic_load(&slot->decided_by) < 0);
     int64_t offset = atomic_load(&slot->reset_offset);
     atomic_store(&slot->owner, 0);
     EL_FAULT_POINT("reset.taken");
@@ -246,6 +249,7 @@ static int lock(el_ack *ack) {
 }
 
 static void unlock(el_ack *ack) {
+    EL_ASSERT(el_mutex_is_own(&slot_of(ack)->lock.mutex) && atomic_load(&slot_of(ack)->decided_by) >= 0);
     pthread_mutex_unlock(&slot_of(ack)->lock.mutex);
 }
 
@@ -281,6 +285,7 @@ int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *fai
     int status = EL_DONE;
     int locked = 0;
     while (locked < count && status == EL_DONE) {
+        EL_ASSERT(locked == 0 || acks[locked]->slot > acks[locked - 1]->slot); /* in another order two would wait for each other */
         *failed = locked;
         status = lock(acks[locked]);
         if (status == EL_DONE)
@@ -348,8 +353,10 @@ int el_ack_set_persisted(el_ack *ack, int64_t offset, int64_t decided_by) {
     int status = lock(ack);
     if (status != EL_DONE)
         return status;
-    if (atomic_load(&slot_of(ack)->decided_by) == decided_by)
+    if (atomic_load(&slot_of(ack)->decided_by) == decided_by) {
+        EL_ASSERT(offset <= atomic_load(&slot_of(ack)->committed)); /* between resets it only grows */
         atomic_store_explicit(&slot_of(ack)->persisted, offset, memory_order_release);
+    }
     unlock(ack);
     return EL_DONE;
 }

@@ -12,11 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../codec/assertions.h"
 #include "../codec/batch.h"
 #include "clock.h"
 #include "fault.h"
 #include "file_system.h"
 #include "index.h"
+#include "mutex.h"
 
 /* Above this a pwrite is cheaper than faulting in the pages to copy to. */
 #define MAPPED_UNIT_BYTES_MAX (64 * 1024)
@@ -80,6 +82,14 @@ static int lock_append(el_appender *appender) {
     return lock_append_within(appender, appender->lock_timeout_ms);
 }
 
+static int has_append_mutex(const el_appender *appender) {
+    return el_mutex_is_own(&appender->head->append.mutex);
+}
+
+static int has_flush_mutex(const el_appender *appender) {
+    return el_mutex_is_own(&appender->head->flush.mutex);
+}
+
 static int fail(el_appender *appender, int status, int error_number) {
     appender->error_number = error_number;
     return status;
@@ -125,6 +135,7 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
 }
 
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files) {
+    EL_ASSERT(has_flush_mutex(appender));
     int status = el_appender_attach(appender, segment_base, files[0], files[1], files[2]);
     if (status == EL_DONE)
         files[0] = files[1] = files[2] = -1;
@@ -162,6 +173,7 @@ static int synced(int fd, int (*sync)(int)) {
  * of the bytes beside batches that have taken their place. */
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
+    EL_ASSERT(has_append_mutex(appender) && appender->segment_base == head->tail.segment_base);
     if (truncate_to(appender->log_fd, head->tail.position) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("discard.log");
@@ -267,6 +279,7 @@ static void populate(el_appender *appender, int64_t position, int64_t end) {
 }
 
 static int copy_into_map(el_appender *appender, const uint8_t *data, size_t length, int64_t position) {
+    EL_ASSERT(position + (int64_t)length <= appender->head->allocated); /* else the copy could end in SIGBUS on a full disk */
     while (length > 0) {
         if (!cover(appender, position))
             return write_fully(appender->log_fd, data, length, position);
@@ -400,6 +413,7 @@ static int is_ready_for(const el_appender *appender, size_t length) {
 static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
                          int64_t *first_offset) {
     el_head *head = appender->head;
+    EL_ASSERT(has_append_mutex(appender) && !atomic_load(&head->next_is_complete));
     int status = check_may_append(appender, settings_version);
     if (status == EL_DONE && !may_wait && !is_ready_for(appender, length))
         return EL_LOCK_TIMEOUT;
@@ -412,10 +426,12 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     if (status != EL_DONE)
         return status;
     atomic_store_explicit(&head->writing, 1, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst); /* whoever finds bytes of a dead writer has to find the flag, too */
     EL_FAULT_POINT("append.writing");
     el_tail next = head->tail;
     *first_offset = next.end_offset;
     status = place_batches(appender, batches, length, &next);
+    EL_ASSERT(status != EL_DONE || next.position == head->tail.position + (int64_t)length);
     EL_FAULT_POINT("append.placed");
     if (status == EL_DONE)
         status = write_batches(appender, batches, length);
@@ -514,6 +530,7 @@ int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_
 /* With the flush mutex held. */
 int el_flush_locked(el_appender *appender) {
     el_head *head = appender->head;
+    EL_ASSERT(has_flush_mutex(appender));
     el_tail tail;
     int status = el_head_snapshot(head, appender->signals, appender->lock_timeout_ms, &tail, &appender->holder);
     if (status != EL_DONE)
@@ -575,6 +592,7 @@ int el_flush(el_appender *appender, int64_t offset) {
  * that counts, or one that is written once more. */
 static int trim_locked(el_appender *appender) {
     el_head *head = appender->head;
+    EL_ASSERT(has_append_mutex(appender));
     int status = discard_unpublished(appender);
     if (status != EL_DONE)
         return status;
@@ -599,6 +617,7 @@ int el_trim(el_appender *appender) {
 
 int el_roll_begin(el_appender *appender, el_tail *sealed) {
     el_head *head = appender->head;
+    EL_ASSERT(has_flush_mutex(appender));
     int status = lock_append(appender);
     if (status != EL_DONE)
         return status;
@@ -626,9 +645,11 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
 
 int el_roll_finish(el_appender *appender, int64_t segment_base) {
     el_head *head = appender->head;
+    EL_ASSERT(has_flush_mutex(appender) && el_head_is_sealing(head));
     int status = lock_append(appender);
     if (status != EL_DONE)
         return status;
+    EL_ASSERT(segment_base == head->tail.end_offset);
     el_tail next = {
         .end_offset = head->tail.end_offset,
         .segment_base = segment_base,

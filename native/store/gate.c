@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../codec/assertions.h"
 #include "fault.h"
 #include "mutex.h"
 
@@ -46,6 +47,7 @@ int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder) {
 }
 
 void el_gate_leave(el_gate *gate) {
+    EL_ASSERT(el_mutex_is_own(&gate->mutex));
     atomic_store(&gate->holder, 0);
     pthread_mutex_unlock(&gate->mutex);
     EL_FAULT_POINT("gate.left");

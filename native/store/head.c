@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../codec/assertions.h"
 #include "../codec/crc32c.h"
 #include "fault.h"
 #include "mutex.h"
@@ -74,9 +75,20 @@ int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t ino
     return is_same_file(head, device, inode) && checkpoint->checksum == checkpoint_checksum(checkpoint);
 }
 
+static void store_durable(el_head *head, int64_t segment_base, int64_t position, int64_t offset) {
+    EL_ASSERT(offset >= el_head_durable_offset(head) && offset <= el_head_end_offset(head));
+    el_checkpoint checkpoint = {.segment_base = segment_base, .position = position, .offset = offset};
+    checkpoint.checksum = checkpoint_checksum(&checkpoint);
+    head->checkpoint = checkpoint;
+    EL_FAULT_POINT("durable.checkpoint");
+    atomic_store_explicit(&head->durable_offset, offset, memory_order_release);
+    EL_FAULT_POINT("durable.stored");
+}
+
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
                         const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
                         int keep_checkpoint) {
+    EL_ASSERT(tail->segment_base >= 0 && tail->segment_base <= tail->end_offset && tail->position >= 0);
     atomic_store(&head->seal, 0);
     memset(head, 0, offsetof(el_head, checkpoint));
     EL_FAULT_POINT("initialise.cleared");
@@ -98,7 +110,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     if (keep_checkpoint)
         atomic_store(&head->durable_offset, tail->end_offset);
     else
-        el_head_store_durable(head, NULL, tail->segment_base, tail->position, tail->end_offset);
+        store_durable(head, tail->segment_base, tail->position, tail->end_offset);
     EL_FAULT_POINT("initialise.durable");
     atomic_store(&head->is_ready, 1);
     EL_FAULT_POINT("initialise.ready");
@@ -132,12 +144,22 @@ uint32_t el_head_settings_version(const el_head *head) {
     return atomic_load_explicit(&head->settings_version, memory_order_acquire);
 }
 
-/* With the append mutex held; by single stores, for those who look without it. */
-static void store_tail(el_tail *place, const el_tail *tail) {
+/* With the append mutex held. Each field is one store, and no store is seen before the one in front of it: el_head_active_segment
+ * reads them without the mutex. */
+static void store_tail(el_tail *target, const el_tail *tail) {
     const int64_t *from = (const int64_t *)tail;
-    int64_t *to = (int64_t *)place;
+    int64_t *to = (int64_t *)target;
     for (size_t i = 0; i < sizeof *tail / sizeof *from; i++)
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
+}
+
+/* Does `next` follow the tail? Offsets, segments, and what a segment holds only grow. */
+static int follows_tail(const el_head *head, const el_tail *next) {
+    const el_tail *tail = &head->tail;
+    int is_larger = next->position >= tail->position && next->index_bytes >= tail->index_bytes &&
+                    next->time_index_bytes >= tail->time_index_bytes;
+    return next->end_offset >= tail->end_offset && next->segment_base <= next->end_offset &&
+           (next->segment_base == tail->segment_base ? is_larger : next->segment_base > tail->segment_base);
 }
 
 int el_head_is_sealing(const el_head *head) {
@@ -149,6 +171,7 @@ int el_head_is_sealing(const el_head *head) {
 static void complete_publication(el_head *head, el_signals *signals) {
     if (!atomic_load(&head->next_is_complete))
         return;
+    EL_ASSERT(el_mutex_is_own(&head->append.mutex) && head->next.end_offset >= el_head_end_offset(head));
     EL_FAULT_POINT("complete.begun");
     store_tail(&head->tail, &head->next);
     EL_FAULT_POINT("complete.tail");
@@ -175,6 +198,7 @@ int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, 
 }
 
 void el_head_unlock_append(el_head *head) {
+    EL_ASSERT(el_mutex_is_own(&head->append.mutex));
     pthread_mutex_unlock(&head->append.mutex);
 }
 
@@ -193,6 +217,7 @@ int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder) {
 }
 
 void el_head_unlock_flush(el_head *head) {
+    EL_ASSERT(el_mutex_is_own(&head->flush.mutex));
     pthread_mutex_unlock(&head->flush.mutex);
     EL_FAULT_POINT("flush.unlocked");
     el_group_commit_end(&head->group);
@@ -206,12 +231,13 @@ void el_head_release_flush(el_head *head, int32_t *holder) {
 }
 
 void el_head_publish(el_head *head, const el_tail *next) {
+    EL_ASSERT(el_mutex_is_own(&head->append.mutex) && follows_tail(head, next));
+    EL_ASSERT(head->tail.end_offset == el_head_end_offset(head));
     store_tail(&head->next, next);
     EL_FAULT_POINT("publish.next");
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
     EL_FAULT_POINT("publish.complete");
-    atomic_signal_fence(memory_order_seq_cst);
-    __atomic_store_n(&head->tail.end_offset, next->end_offset, __ATOMIC_RELAXED); /* alone: a process may die with half a tail */
+    __atomic_store_n(&head->tail.end_offset, next->end_offset, __ATOMIC_RELEASE); /* alone: a process may die with half a tail */
     EL_FAULT_POINT("publish.torn_tail");
     store_tail(&head->tail, next);
     EL_FAULT_POINT("publish.tail");
@@ -224,16 +250,13 @@ void el_head_publish(el_head *head, const el_tail *next) {
 }
 
 void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_base, int64_t position, int64_t offset) {
-    el_checkpoint checkpoint = {.segment_base = segment_base, .position = position, .offset = offset};
-    checkpoint.checksum = checkpoint_checksum(&checkpoint);
-    head->checkpoint = checkpoint;
-    EL_FAULT_POINT("durable.checkpoint");
-    atomic_store_explicit(&head->durable_offset, offset, memory_order_release);
-    EL_FAULT_POINT("durable.stored");
+    EL_ASSERT(el_mutex_is_own(&head->flush.mutex));
+    store_durable(head, segment_base, position, offset);
     el_head_wake(head, signals);
 }
 
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset) {
+    EL_ASSERT(offset <= el_head_end_offset(head));
     int64_t known = atomic_load(&head->start_offset);
     while (known < offset && !atomic_compare_exchange_weak(&head->start_offset, &known, offset))
         ;

@@ -16,7 +16,40 @@
  * clears both flags. Whoever takes the mutex after its holder died completes the copy if `next`
  * was complete, and otherwise lets the next writer cut off the bytes that were never published.
  *
- * Nothing here is truth: after a reboot the page is rebuilt from the .log files. */
+ * Nothing here is truth: after a reboot the page is rebuilt from the .log files.
+ *
+ * Which memory orders pair. A field that is not listed is touched only with the append or the flush mutex held, or by the one
+ * process that has the page mapped; then the mutex, or the lock on the file, orders it.
+ *
+ *   stored by                 pairs with              so that
+ *   ------------------------  ----------------------  -------------------------------------------------------------------------
+ *   end_offset, release:      acquire: readers,       a reader that knows of an offset finds all bytes before it in the file, and
+ *     publish, complete         waiters                 in segments_version the list of segments that holds them
+ *   durable_offset, release:  acquire: readers,       everything before it is on disk: the sync has returned
+ *     store_durable             waiters, el_flush
+ *   start_offset, seq_cst:    acquire: readers        a reader that finds a segment's file gone also finds the new start
+ *     advance_start
+ *   segments_version,         acquire: readers        a reader that sees the new number lists the directory as it is since. After
+ *     seq_cst: roll,                                    a roll it is counted before `sealing` is cleared, so before the first end
+ *     segments_changed                                  offset that needs the new segment
+ *   settings_version,         acquire: before the     settings that are loaded after the number was read are those of this
+ *     seq_cst, under the        settings are loaded     number or later ones; an append compares the number under the mutex
+ *     append mutex
+ *   may_have_gaps, seq_cst    acquire: readers        it is set before the first file without some records is put in place
+ *   poison, seq_cst           acquire: everybody;     nothing depends on when it is seen: what failed was not published
+ *                               relaxed: appenders
+ *   next_is_complete = 1,     acquire:                `next` is whole. Then each field of the tail is stored by release, in order,
+ *     release                   active_segment          and at last next_is_complete = 0: active_segment, which reads base,
+ *                                                       position and base again by acquire, notices a change in between
+ *   writing = 1, then a       the append mutex,       the bytes are never in the file without the flag. The compiler's order is
+ *     compiler fence            inherited               enough: a thread that inherits the mutex sees all that the dead one stored
+ *   watch.bells: set, fence;  the number stored,      either the waiter sees the number, or the one who stores it sees the bell:
+ *     then the number is        fence; then bells       both fences are seq_cst (signals.h)
+ *     read                      are read
+ *   is_ready, seal, seq_cst   the lock on the head    the lock's system calls order the whole page
+ *                               file
+ *   append_holder and         relaxed: error          they are only shown to people
+ *     flush_holder, relaxed     messages */
 
 #ifndef EVENTLOG_STORE_HEAD_H
 #define EVENTLOG_STORE_HEAD_H

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../codec/assertions.h"
 #include "../codec/big_endian.h"
 #include "read.h"
 
@@ -99,6 +100,7 @@ int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, in
     if (rest.high > EL_PAGE_BYTES / entry_bytes && key >= 0 && key < keys_end)
         look_around(fd, entry_bytes, key_bytes, key, (double)key / (double)keys_end, &rest, &looked);
     halve(fd, entry_bytes, key_bytes, key, &rest);
+    EL_ASSERT(rest.low <= rest.high && rest.high - rest.low <= EL_PAGE_BYTES / entry_bytes);
     if (rest.low < looked.first || rest.high > looked.first + looked.count) {
         looked.first = rest.low;
         looked.count = read_entries(fd, looked.page, rest.high - rest.low, entry_bytes, rest.low);

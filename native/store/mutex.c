@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fault.h"
 
@@ -67,6 +68,14 @@ int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms) {
     return result;
 }
 
+static int holder_of(const pthread_mutex_t *mutex) {
+    return __atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) & FUTEX_TID_MASK;
+}
+
 int el_mutex_is_held(const pthread_mutex_t *mutex) {
-    return (__atomic_load_n(&mutex->__data.__lock, __ATOMIC_RELAXED) & FUTEX_TID_MASK) != 0;
+    return holder_of(mutex) != 0;
+}
+
+int el_mutex_is_own(const pthread_mutex_t *mutex) {
+    return holder_of(mutex) == gettid();
 }

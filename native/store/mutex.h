@@ -17,4 +17,7 @@ int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms);
  * system was rolled back, and nobody will ever give the mutex back. Source: futex(2), "Robust futexes", and glibc's layout. */
 int el_mutex_is_held(const pthread_mutex_t *mutex);
 
+/* Has the calling thread locked it? For assertions. */
+int el_mutex_is_own(const pthread_mutex_t *mutex);
+
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../codec/assertions.h"
 #include "index.h"
 #include "read.h"
 
@@ -30,6 +31,13 @@ el_reader *el_reader_new(size_t block_bytes) {
 void el_reader_free(el_reader *reader) {
     free(reader->buffer);
     free(reader);
+}
+
+/* Is it as the picture in reader.h shows it? */
+static int is_sound(const el_reader *reader) {
+    return reader->cursor <= reader->verified && reader->verified <= reader->filled && reader->filled <= reader->capacity &&
+           reader->data >= reader->buffer && reader->data <= reader->buffer + EL_PAGE_BYTES &&
+           reader->records <= reader->records_end;
 }
 
 /* By so many bytes, and by a block at most. */
@@ -171,6 +179,7 @@ static int fill(el_reader *reader, size_t needed) {
         reader->filled += (size_t)got;
     }
     look_ahead(reader, reader->ahead * AHEAD_GROWTH);
+    EL_ASSERT(is_sound(reader));
     return EL_READ_READY;
 }
 
@@ -189,6 +198,7 @@ static int is_in_order(const el_reader *reader, const el_batch *batch) {
 
 static void pass(el_reader *reader, const el_batch *batch) {
     reader->verified += (size_t)batch->size_bytes;
+    EL_ASSERT(reader->verified <= reader->filled);
     reader->following_base = last_offset(batch) + 1;
 }
 
@@ -245,6 +255,7 @@ static void check_following(el_reader *reader, int64_t end_offset) {
 
 int el_reader_load(el_reader *reader, int64_t end_offset) {
     el_batch batch;
+    EL_ASSERT(is_sound(reader));
     if (reader->is_busy)
         return EL_READ_BUSY;
     if (reader->records < reader->records_end || reader->cursor < reader->verified)

@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -23,6 +24,13 @@ static el_head *new_head(void) {
     el_limits limits = {.segment_bytes = 1 << 20};
     el_head_initialise(head, this_boot, 1, 2, &tail, &limits, 0, 700, 0, 0);
     return head;
+}
+
+static void publish(el_head *head, const el_tail *next) {
+    int32_t holder;
+    CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
+    el_head_publish(head, next);
+    el_head_unlock_append(head);
 }
 
 static void test_only_the_same_boot_and_file_are_trusted(void) {
@@ -58,7 +66,11 @@ static void test_a_bit_of_a_sealed_page_that_changes_is_seen(void) {
 static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void) {
     el_head *head = new_head();
     el_checkpoint found;
+    int32_t holder;
+    publish(head, &(el_tail){.end_offset = 150, .segment_base = 100, .position = 4321});
+    CHECK(el_head_lock_flush(head, 1000, &holder) == EL_DONE);
     el_head_store_durable(head, NULL, 100, 4321, 150);
+    el_head_unlock_flush(head);
     CHECK(el_head_former_checkpoint(head, 1, 2, &found));
     CHECK(found.segment_base == 100 && found.position == 4321 && found.offset == 150);
     CHECK(el_head_durable_offset(head) == 150);
@@ -76,12 +88,10 @@ static void test_the_checkpoint_survives_and_a_damaged_one_is_not_believed(void)
 static void test_a_published_tail_is_seen(void) {
     el_head *head = new_head();
     int32_t holder = 0;
-    CHECK(el_head_lock_append(head, NULL, 1000, &holder) == EL_DONE);
     el_tail next = head->tail;
     next.end_offset = 11;
     next.position = 800;
-    el_head_publish(head, &next);
-    el_head_unlock_append(head);
+    publish(head, &next);
     CHECK(el_head_end_offset(head) == 11);
     el_tail tail;
     CHECK(el_head_snapshot(head, NULL, 1000, &tail, &holder) == EL_DONE && tail.position == 800);
@@ -91,6 +101,37 @@ static void test_a_published_tail_is_seen(void) {
     CHECK(el_first_ready(awaited, 1, 0) == -1);
     CHECK(el_first_ready(awaited, 2, 0) == 1);
     el_head_unmap(head);
+}
+
+/* A child that has not locked anything does the work; how it ends. */
+static int signal_without_a_mutex(void (*work)(el_head *)) {
+    el_head *head = new_head();
+    pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO);
+        work(head);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    el_head_unmap(head);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void publish_at_once(el_head *head) {
+    el_tail next = head->tail;
+    next.end_offset += 1;
+    el_head_publish(head, &next);
+}
+
+static void store_durable_at_once(el_head *head) {
+    el_head_store_durable(head, NULL, 0, 700, 10);
+}
+
+static void test_an_assertion_ends_who_changes_the_head_without_the_mutex(void) {
+    CHECK(signal_without_a_mutex(publish_at_once) == SIGABRT);
+    CHECK(signal_without_a_mutex(store_durable_at_once) == SIGABRT);
+    CHECK(signal_without_a_mutex(el_head_unlock_append) == SIGABRT);
 }
 
 /* A child dies with the mutex, with `next` complete or not. */
@@ -131,13 +172,13 @@ static void test_a_dead_holders_append_is_finished_or_dropped(void) {
 static void test_the_active_segment_is_known_when_a_roll_died_between_two_stores(void) {
     el_head *head = new_head();
     int64_t segment_base, position;
-    el_tail next = {.end_offset = 7, .segment_base = 7};
-    el_head_publish(head, &(el_tail){.end_offset = 7, .position = 700});
+    el_tail next = {.end_offset = 17, .segment_base = 17};
+    publish(head, &(el_tail){.end_offset = 17, .position = 700});
     head->next = next;
     atomic_store(&head->next_is_complete, 1);
     head->tail.segment_base = next.segment_base; /* and its position is yet to come */
     el_head_active_segment(head, &segment_base, &position);
-    CHECK(segment_base == 7 && position == 0);
+    CHECK(segment_base == 17 && position == 0);
     el_head_unmap(head);
 }
 
@@ -173,6 +214,7 @@ int main(void) {
     test_a_bit_of_a_sealed_page_that_changes_is_seen();
     test_the_checkpoint_survives_and_a_damaged_one_is_not_believed();
     test_a_published_tail_is_seen();
+    test_an_assertion_ends_who_changes_the_head_without_the_mutex();
     test_a_dead_holders_append_is_finished_or_dropped();
     test_the_active_segment_is_known_when_a_roll_died_between_two_stores();
     test_the_wait_for_a_mutex_is_bounded_and_names_its_holder();
