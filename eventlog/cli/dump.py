@@ -17,8 +17,8 @@ from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
     from eventlog import Partition, Record
+    from eventlog.storage.segments.batches import Batch
     from eventlog.storage.segments.index import IndexEntry, TimeIndexEntry
-    from eventlog.storage.segments.inspection import BatchInfo
 
 _VALUE_CHARACTERS = 60
 _EPOCHS = "leader-epoch-checkpoint"
@@ -180,11 +180,11 @@ def _dump_records(path: Path, view: _View) -> None:
                 output.write_line(_record_line(record))
 
 
-def _write_batch(path: Path, batch: BatchInfo, as_json: bool) -> None:
+def _write_batch(path: Path, batch: Batch, as_json: bool) -> None:
     output.write_json(_batch_object(path, batch)) if as_json else output.write_line(_batch_line(batch))
 
 
-def _batch_object(path: Path, batch: BatchInfo) -> dict[str, Any]:
+def _batch_object(path: Path, batch: Batch) -> dict[str, Any]:
     return {
         "type": "batch",
         "path": os.fspath(path),
@@ -208,7 +208,7 @@ def _batch_object(path: Path, batch: BatchInfo) -> dict[str, Any]:
     }
 
 
-def _batch_line(batch: BatchInfo) -> str:
+def _batch_line(batch: Batch) -> str:
     """The columns every batch has, and behind them what is out of the ordinary."""
     line = _BATCH_LINE.format(
         batch.position,

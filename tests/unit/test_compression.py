@@ -23,7 +23,8 @@ from eventlog import (
     UnsupportedCodecError,
 )
 from eventlog.records import compression
-from eventlog.storage.segments.inspection import BatchInfo, iterate_batches
+from eventlog.storage.segments.batches import Batch
+from eventlog.storage.segments.inspection import iterate_batches
 from tests.support import stores
 
 CODECS = ["gzip", "snappy", "lz4", "zstd"]
@@ -47,7 +48,7 @@ def opened(store: Path, **config: Any) -> Iterator[Partition]:
         yield stores.open_partition(log)
 
 
-def batches(store: Path) -> list[BatchInfo]:
+def batches(store: Path) -> list[Batch]:
     return [batch for segment in stores.segments(store) for batch in iterate_batches(segment)]
 
 

@@ -19,8 +19,9 @@ from eventlog.storage.cleaning.retention import Segment
 from eventlog.storage.cleaning.transactions import AbortedList
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.batches import HEADER_BYTES, parse_native, walk
 from eventlog.storage.segments.damage import damaged, wrong_batch
-from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
+from eventlog.storage.segments.headers import IndexBuilder, check_end, new_tail
 from eventlog.storage.segments.swap import swap
 
 TIME_MAX = 2**63 - 1
@@ -30,7 +31,6 @@ _KEY_BYTES = int(ffi.sizeof("el_key_offset"))
 _RECORD_BYTES_MIN = 8  # a keyed record takes more
 _KEYS_MIN = 64  # el_offset_map wants at least 8
 _COMPRESSION = 0x07
-_HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 
 # What is done with a run of whole, uncompressed batches: a status, and how many bytes of it are done with.
 _Plain = Callable[[Any, int], tuple[int, int]]
@@ -81,33 +81,27 @@ def _go_through(segment: Segment, state: Any, plain: _Plain, compressed: _Compre
     """Hand over all batches of a segment; False once one of the functions has no room. Raises `CorruptLogError`.
 
     `state` is the native struct that knows the `next_offset`."""
-    path, size, position, block_bytes = segment.path, segment.size_bytes, 0, _BLOCK_BYTES
-    with open(path, "rb") as file:
-        while position < size:
-            data = files.read_at(file.fileno(), min(block_bytes, size - position), position)
-            status, consumed = plain(ffi.from_buffer("uint8_t[]", data), len(data))
-            position += consumed
-            block_bytes = _BLOCK_BYTES
-            if status == lib.EL_COMPACT_COMPRESSED:
-                batch, whole, section = _decompressed(path, data[consumed:], position)
-                status = compressed(batch, whole, section)
-                position += len(whole) if status == lib.EL_CODEC_OK else 0
-            elif status == lib.EL_CODEC_INCOMPLETE and consumed == 0:
-                block_bytes = needed_bytes(path, data, position, size, max(segment.base_offset, state.next_offset))
-            if status == lib.EL_COMPACT_FULL:
-                return False
-            if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
-                raise wrong_batch(path, position, status, max(segment.base_offset, state.next_offset))
+    path = segment.path
+    for block in walk(path, 0, segment.size_bytes, segment.base_offset, block_bytes=_BLOCK_BYTES):
+        status, block.consumed = plain(block.native, block.length)
+        if status == lib.EL_COMPACT_COMPRESSED:
+            batch, whole, section = _decompressed(path, block.rest, block.position + block.consumed)
+            status = compressed(batch, whole, section)
+            block.consumed += len(whole) if status == lib.EL_CODEC_OK else 0
+        block.next_offset = max(segment.base_offset, state.next_offset)
+        if status == lib.EL_COMPACT_FULL:
+            return False
+        if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
+            raise wrong_batch(path, block.position + block.consumed, status, block.next_offset)
     return True
 
 
 def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, bytes]:
     """The header of the compressed batch that `data` begins with, the batch alone, and its records."""
-    batch = ffi.new("el_batch *")
-    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
+    batch, _ = parse_native(ffi.from_buffer("uint8_t[]", data), len(data))
     whole = data[: batch.size_bytes]
     try:
-        section = decompress(batch.attributes & _COMPRESSION, whole[_HEADER_BYTES:])
+        section = decompress(batch.attributes & _COMPRESSION, whole[HEADER_BYTES:])
     except ValueError as error:
         raise damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
@@ -141,7 +135,7 @@ class _CleanedSegment:
         """Append whole batches."""
         self._log.write(ffi.buffer(block, length))
         self.size_bytes += length
-        self._indexes.add(block, length, length // _HEADER_BYTES)
+        self._indexes.add(block, length, length // HEADER_BYTES)
 
     def finish(self) -> None:
         """Bring everything to the disk."""
@@ -276,9 +270,9 @@ class Cleaner:
             if changed == 0:
                 cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
             elif kept.record_count > 0:
-                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - _HEADER_BYTES)))
-                kept.size_bytes = _HEADER_BYTES + len(compressed)
-                data = ffi.new("uint8_t[]", bytes(_HEADER_BYTES) + compressed)
+                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - HEADER_BYTES)))
+                kept.size_bytes = HEADER_BYTES + len(compressed)
+                data = ffi.new("uint8_t[]", bytes(HEADER_BYTES) + compressed)
                 lib.el_batch_seal(data, kept)
                 cleaned.add(data, kept.size_bytes)
             return int(lib.EL_CODEC_OK)

@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage.cleaning.retention import Segment
-from eventlog.storage.segments import files
-from eventlog.storage.segments.damage import wrong_batch
-from eventlog.storage.segments.headers import needed_bytes
+from eventlog.storage.segments.batches import walk
 
-_BLOCK_BYTES = 4 * 2**20
 _STEPS = 4096
 
 
@@ -49,18 +46,10 @@ def find_transactions(segments: Sequence[Segment]) -> Transactions:
 def _steps(segment: Segment) -> Iterator[tuple[int, int, int]]:
     """Producer, base offset and kind of each batch of a transaction."""
     steps, count, consumed = ffi.new("el_transaction_step[]", _STEPS), ffi.new("size_t *"), ffi.new("size_t *")
-    position, block_bytes = 0, _BLOCK_BYTES
-    with open(segment.path, "rb") as file:
-        while position < segment.size_bytes:
-            data = files.read_at(file.fileno(), min(block_bytes, segment.size_bytes - position), position)
-            block, at = ffi.from_buffer("uint8_t[]", data), 0
-            status = lib.EL_CODEC_OK
-            while status == lib.EL_CODEC_OK and at < len(data):
-                status = lib.el_transaction_steps(block + at, len(data) - at, steps, _STEPS, count, consumed)
-                at += consumed[0]
-                yield from ((step.producer_id, step.offset, step.kind) for step in steps[0 : count[0]])
-            position, block_bytes = position + at, _BLOCK_BYTES
-            if at == 0:
-                block_bytes = needed_bytes(segment.path, data, position, segment.size_bytes, segment.base_offset)
-            elif status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE):
-                raise wrong_batch(segment.path, position, status, segment.base_offset)
+    for block in walk(segment.path, 0, segment.size_bytes, segment.base_offset):
+        status = lib.EL_CODEC_OK
+        while status == lib.EL_CODEC_OK and block.consumed < block.length:
+            at = block.consumed
+            status = lib.el_transaction_steps(block.native + at, block.length - at, steps, _STEPS, count, consumed)
+            block.consumed += consumed[0]
+            yield from ((step.producer_id, step.offset, step.kind) for step in steps[0 : count[0]])

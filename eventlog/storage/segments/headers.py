@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage.segments import files, index
+from eventlog.storage.segments.batches import read_header, walk
 from eventlog.storage.segments.damage import damaged, wrong_batch
 
-_BLOCK_BYTES = 4 * 2**20
 _NO_INDEX = 2**62
 
 
@@ -52,13 +52,11 @@ def first_timestamp(path: Path) -> int:
     """The timestamp of the first batch of a segment, the largest in it as Kafka takes it; negative: it has none.
 
     Raises `CorruptLogError`."""
-    batch = ffi.new("el_batch *")
     with open(path, "rb") as file:
-        data = file.read(lib.EL_BATCH_HEADER_BYTES)
-    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    if batch.size_bytes == 0:
+        batch, status = read_header(file.fileno(), 0)
+    if batch is None:
         raise wrong_batch(path, 0, status, int(path.stem))
-    return int(batch.max_timestamp)
+    return batch.max_timestamp
 
 
 class Rest(NamedTuple):
@@ -96,14 +94,9 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
     """Let a tail go on through the batches of a segment up to `stop`, where one ends, without an index.
 
     Raises `CorruptLogError`."""
-    block_bytes = _BLOCK_BYTES
-    with open(path, "rb") as file:
-        while tail.position < stop:
-            data = files.read_at(file.fileno(), min(block_bytes, stop - tail.position), tail.position)
-            before = tail.position
-            lib.el_index_rebuild(ffi.from_buffer("uint8_t[]", data), len(data), _NO_INDEX, tail, ffi.NULL, ffi.NULL)
-            if tail.position == before:
-                block_bytes = needed_bytes(path, data, before, stop, tail.end_offset)
+    for block in walk(path, tail.position, stop, tail.end_offset):
+        lib.el_index_rebuild(block.native, block.length, _NO_INDEX, tail, ffi.NULL, ffi.NULL)
+        block.consumed, block.next_offset = tail.position - block.position, tail.end_offset
 
 
 def check_end(path: Path, end_offset: int, following: int) -> None:
@@ -111,14 +104,3 @@ def check_end(path: Path, end_offset: int, following: int) -> None:
     if end_offset > following:
         reason = f"it ends at offset {end_offset}, but the next segment begins at {following}"
         raise damaged(path, 0, reason)
-
-
-def needed_bytes(path: Path, data: bytes, position: int, size: int, next_offset: int) -> int:
-    """How many bytes the batch at a position takes, which did not fit into what was read, and has `next_offset` or a later one.
-
-    Raises `CorruptLogError` if there is none."""
-    batch = ffi.new("el_batch *")
-    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    if status != lib.EL_CODEC_INCOMPLETE or not 0 < batch.size_bytes <= size - position:
-        raise wrong_batch(path, position, status, next_offset)
-    return int(batch.size_bytes)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, LockTimeoutError
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.batches import HEADER_BYTES, Block, parse_native, walk
 from eventlog.storage.segments.damage import wrong_batch
-from eventlog.storage.segments.headers import IndexBuilder, check_end, needed_bytes, new_tail
+from eventlog.storage.segments.headers import IndexBuilder, check_end, new_tail
 from eventlog.storage.segments.lock import segments_locked
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
@@ -37,34 +37,27 @@ def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = IND
 def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes: int) -> IndexBuilder:
     """The indexes that a sealed .log file is to have, behind which another one begins. Raises `CorruptLogError`."""
     indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
-    tail, block_bytes = indexes.tail, _BLOCK_BYTES
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        while tail.position < size:
-            data = files.read_at(file.fileno(), block_bytes, tail.position)
-            before = tail.position
-            _add_right_batches(path, indexes, data)
-            if tail.position > before:
-                block_bytes = _BLOCK_BYTES
-            elif not any(data[: lib.EL_BATCH_HEADER_BYTES]):
-                break  # as for a reader, zeros are the end
-            else:
-                block_bytes = needed_bytes(path, data, before, size, tail.end_offset)
+    tail = indexes.tail
+    for block in walk(path, 0, files.size_of(path), base_offset, block_bytes=_BLOCK_BYTES):
+        _add_right_batches(path, indexes, block)
+        if block.consumed == 0 and not any(block.data[:HEADER_BYTES]):
+            break  # as for a reader, zeros are the end
     check_end(path, tail.end_offset, min(following, base_offset + index.OFFSETS_MAX))
     indexes.seal()
     return indexes
 
 
-def _add_right_batches(path: Path, indexes: IndexBuilder, data: bytes) -> None:
+def _add_right_batches(path: Path, indexes: IndexBuilder, block: Block) -> None:
     """Add the whole batches at the beginning of a block, up to a gap. Raises `CorruptLogError` if one is not right."""
-    block, batch, scan = ffi.from_buffer("uint8_t[]", data), ffi.new("el_batch *"), ffi.new("el_scan *")
-    lib.el_batch_parse(block, len(data), batch)
-    lib.el_scan_begin(scan, max(batch.base_offset, indexes.tail.end_offset))  # compaction and repair leave gaps
-    status = lib.el_scan_batches(block, len(data), scan)
-    indexes.add(block, scan.valid_bytes, scan.batch_count)
+    header, _ = parse_native(block.native, block.length)
+    scan = ffi.new("el_scan *")
+    lib.el_scan_begin(scan, max(header.base_offset, indexes.tail.end_offset))  # compaction and repair leave gaps
+    status = lib.el_scan_batches(block.native, block.length, scan)
+    indexes.add(block.native, scan.valid_bytes, scan.batch_count)
+    block.consumed, block.next_offset = int(scan.valid_bytes), indexes.tail.end_offset
     is_gap = status == lib.EL_CODEC_BAD_OFFSET and scan.valid_bytes > 0
     if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE, lib.EL_CODEC_ZEROS) and not is_gap:
-        raise wrong_batch(path, indexes.tail.position + scan.valid_bytes, status, scan.next_offset)
+        raise wrong_batch(path, block.position + block.consumed, status, scan.next_offset)
 
 
 def rebuild_lying_indexes(directory: Path, base_offset: int, interval_bytes: int) -> None:

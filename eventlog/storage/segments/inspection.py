@@ -5,7 +5,6 @@ Nothing here needs an open store, and nothing is changed.
 
 from __future__ import annotations
 
-import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -22,56 +21,17 @@ from eventlog.errors import (
     UnsupportedCodecError,
     UnsupportedFormatError,
 )
-from eventlog.records.compression import CODEC_NAMES, decompress
+from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.batches import HEADER_BYTES, Batch, headers_from, parse_native, read_header, walk
 from eventlog.storage.segments.checkpoints import checked_checkpoint
-from eventlog.storage.segments.damage import damaged, gap, wrong_batch
+from eventlog.storage.segments.damage import damaged, gap
 from eventlog.storage.segments.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.segments.start import missing_beginning
 
 _NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
-_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
-
-
-class BatchInfo(NamedTuple):
-    """The header of a batch and its place; sizes and positions in bytes, timestamps in ms since the epoch."""
-
-    position: int
-    size_bytes: int
-    base_offset: int
-    last_offset: int
-    record_count: int
-    leader_epoch: int
-    crc: int
-    crc_valid: bool
-    attributes: int
-    base_timestamp: int
-    max_timestamp: int
-    producer_id: int
-    producer_epoch: int
-    base_sequence: int
-
-    @property
-    def compression(self) -> str:
-        """The codec's name: none, gzip, snappy, lz4 or zstd."""
-        return CODEC_NAMES.get(self.attributes & _COMPRESSION, "unknown")
-
-    @property
-    def timestamp_type(self) -> str:
-        """CreateTime or LogAppendTime."""
-        return "LogAppendTime" if self.attributes & _LOG_APPEND_TIME else "CreateTime"
-
-    @property
-    def is_transactional(self) -> bool:
-        """Written within a transaction."""
-        return bool(self.attributes & _TRANSACTIONAL)
-
-    @property
-    def is_control(self) -> bool:
-        """A transaction marker, not data."""
-        return bool(self.attributes & _CONTROL)
 
 
 class Problem(NamedTuple):
@@ -108,27 +68,14 @@ def base_offset_of(path: Path) -> int:
     return base_offset
 
 
-def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[BatchInfo, bytes]]:
+def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[Batch, bytes]]:
     """Every batch of a .log file with its bytes, up to the zeros at the end.
 
     Raises `CorruptLogError` where something else stands."""
-    batch = ffi.new("el_batch *")
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        position = start_position
-        next_offset = names.parse_segment(path.name) or 0
-        while position < size:
-            file.seek(position)
-            header = file.read(lib.EL_BATCH_HEADER_BYTES)
-            status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
-            if batch.size_bytes == 0 or position + batch.size_bytes > size:
-                if not any(header) and _is_blank(path, position):
-                    return
-                raise wrong_batch(path, position, status, next_offset)
-            data = header + file.read(batch.size_bytes - len(header))
-            yield _batch_info(position, batch, data), data
-            position += batch.size_bytes
-            next_offset = batch.base_offset + batch.last_offset_delta + 1
+    for block in walk(path, start_position, path.stat().st_size, names.parse_segment(path.name) or 0):
+        yield from block.batches()
+        if block.consumed == 0 and not any(block.data[:HEADER_BYTES]) and _is_blank(path, block.position):
+            return
 
 
 def _is_blank(path: Path, position: int) -> bool:
@@ -137,23 +84,13 @@ def _is_blank(path: Path, position: int) -> bool:
         return all(block.count(0) == len(block) for block in iter(lambda: file.read(2**20), b""))
 
 
-def _batch_info(position: int, batch: Any, data: bytes) -> BatchInfo:
-    crc_valid = lib.el_batch_verify(ffi.from_buffer("uint8_t[]", data), batch) == lib.EL_CODEC_OK
-    last_offset = batch.base_offset + batch.last_offset_delta
-    return BatchInfo(
-        position, batch.size_bytes, batch.base_offset, last_offset, batch.record_count, batch.leader_epoch, batch.crc,
-        crc_valid, batch.attributes, batch.base_timestamp, batch.max_timestamp, batch.producer_id,
-        batch.producer_epoch, batch.base_sequence,
-    )  # fmt: skip
-
-
-def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[BatchInfo]:
+def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[Batch]:
     """The header of every batch of a .log file."""
-    for info, _ in iterate_raw_batches(path, start_position):
-        yield info
+    for batch, _ in iterate_raw_batches(path, start_position):
+        yield batch
 
 
-def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[BatchInfo, list[Record]]]:
+def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[Batch, list[Record]]]:
     """Every batch of a .log file with its records (control batches included). Raises `CorruptLogError`."""
     place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
     for info, data in iterate_raw_batches(path, start_position):
@@ -162,20 +99,19 @@ def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[Ba
         yield info, _decode(path, info, data, *place)
 
 
-def _decode(path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> list[Record]:
-    batch = ffi.new("el_batch *")
-    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    section = data[lib.EL_BATCH_HEADER_BYTES :]
+def _decode(path: Path, info: Batch, data: bytes, topic: str, partition: int) -> list[Record]:
+    header, _ = parse_native(ffi.from_buffer("uint8_t[]", data), len(data))
+    section = data[HEADER_BYTES:]
     try:
-        section = decompress(info.attributes & _COMPRESSION, section) if info.attributes & _COMPRESSION else section
+        section = decompress(info.codec, section) if info.codec else section
     except ValueError as error:
         raise damaged(path, info.position, str(error)) from error
-    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), header)
     records: list[Record] = []
     if status == lib.EL_CODEC_OK:
         reader = new_native_reader(1)
         buffer = ffi.from_buffer("uint8_t[]", section)
-        lib.el_reader_decode(reader, batch, buffer, len(section))
+        lib.el_reader_decode(reader, header, buffer, len(section))
         made = lib.el_take_records(
             reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
         )
@@ -246,25 +182,13 @@ def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | 
     """The position behind the batch that an index entry names; None if it does not stand where and as the entry says."""
     with open(path, "rb", buffering=0) as file:
         if isinstance(entry, IndexEntry):
-            batch = _header_at(file.fileno(), entry.position)
-            is_named = batch is not None and batch.base_offset + batch.last_offset_delta == entry.offset
-            return entry.position + int(batch.size_bytes) if is_named else None
-        position = position_near(path, entry.offset)
-        while (batch := _header_at(file.fileno(), position)) is not None:
-            last_offset = batch.base_offset + batch.last_offset_delta
-            if last_offset >= entry.offset:
-                is_named = last_offset == entry.offset and batch.max_timestamp == entry.timestamp
-                return position + int(batch.size_bytes) if is_named else None
-            position += int(batch.size_bytes)
+            batch, _ = read_header(file.fileno(), entry.position)
+            return batch.end if batch is not None and batch.last_offset == entry.offset else None
+        for batch in headers_from(file.fileno(), position_near(path, entry.offset)):
+            if batch.last_offset >= entry.offset:
+                is_named = batch.last_offset == entry.offset and batch.max_timestamp == entry.timestamp
+                return batch.end if is_named else None
     return None
-
-
-def _header_at(descriptor: int, position: int) -> Any:
-    """The header of the batch at a position, or None if none stands there."""
-    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position) if position >= 0 else b""
-    batch = ffi.new("el_batch *")
-    lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    return batch if batch.size_bytes > 0 else None
 
 
 def verify_partition(directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
@@ -313,7 +237,7 @@ def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
 
 def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool) -> int:
     base = next_offset = offsets.start
-    batches: dict[int, BatchInfo] = {}
+    batches: dict[int, Batch] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
     try:
         for info, data in iterate_raw_batches(path):
@@ -345,7 +269,7 @@ def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset
     return next_offset
 
 
-def _verify_records(report: VerifyReport, path: Path, info: BatchInfo, data: bytes, topic: str, partition: int) -> None:
+def _verify_records(report: VerifyReport, path: Path, info: Batch, data: bytes, topic: str, partition: int) -> None:
     try:
         report.records += len(_decode(path, info, data, topic, partition))
     except CorruptLogError as error:
@@ -356,7 +280,7 @@ def _verify_records(report: VerifyReport, path: Path, info: BatchInfo, data: byt
         report.problems.append(Problem(path, info.position, str(error)))
 
 
-def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, BatchInfo], end_offset: int | None) -> None:
+def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, Batch], end_offset: int | None) -> None:
     stop = _NO_OFFSET if end_offset is None else end_offset  # an entry behind it belongs to an append under way
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):

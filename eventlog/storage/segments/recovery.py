@@ -22,6 +22,7 @@ A partition whose head is from this boot and unharmed is `trusted`, and not look
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from eventlog.access import open_file, refuse_link
 from eventlog.errors import CorruptLogError, UnsupportedFormatError
 from eventlog.records.checksum import checksum_of
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.batches import Block, read_header, walk
 from eventlog.storage.segments.damage import damaged, wrong_batch
 from eventlog.storage.segments.epochs import begin_epoch, read_epochs, write_epochs
 from eventlog.storage.segments.formats import end_of_foreign
@@ -90,25 +92,17 @@ class _Scan:
         self.status = 0
 
 
-def _parse_batch(descriptor: int, position: int) -> Any | None:
-    """The header of the batch at a position, or None when none is there."""
-    data = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
-    batch = ffi.new("el_batch *")
-    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", data), len(data), batch)
-    return batch if (status == lib.EL_CODEC_INCOMPLETE and batch.size_bytes) or status == lib.EL_CODEC_OK else None
-
-
 def _resume(descriptor: int, directory: Path, base_offset: int, durable_position: int) -> Any:
     """The tail to scan from: at the last trustworthy index entry before the durable position, or at the beginning."""
     tail = new_tail(base_offset)
     entries = index.sound_entries(
         index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset), durable_position
     )
-    first = _parse_batch(descriptor, 0)
+    first, _ = read_header(descriptor, 0)
     if not entries or first is None:
         return tail
-    batch = _parse_batch(descriptor, entries[-1].position)
-    if batch is None or batch.base_offset + batch.last_offset_delta != entries[-1].offset:
+    batch, _ = read_header(descriptor, entries[-1].position)
+    if batch is None or batch.last_offset != entries[-1].offset:
         return tail
     time_entries = index.sound_time_entries(
         index.read_time_index(names.segment_file(directory, base_offset, names.TIME_INDEX_SUFFIX), base_offset),
@@ -133,37 +127,30 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
     return resumed
 
 
-def _scan_block(scan: _Scan, data: bytearray, length: int) -> Any:
+def _scan_block(scan: _Scan, block: Block) -> None:
     """Check the batches of a block that begins at the tail, and index those that are right."""
     result = ffi.new("el_scan *")
     lib.el_scan_begin(result, scan.tail.end_offset)
-    block = ffi.from_buffer("uint8_t[]", data)
-    scan.status = lib.el_scan_batches(block, length, result)
-    scan.indexes.add(block, result.valid_bytes, result.batch_count)
-    return result
+    scan.status = lib.el_scan_batches(block.native, block.length, result)
+    scan.indexes.add(block.native, result.valid_bytes, result.batch_count)
+    block.consumed, block.next_offset = int(result.valid_bytes), scan.tail.end_offset
 
 
 def _scan_segment(directory: Path, base_offset: int, durable_position: int, interval_bytes: int) -> _Scan:
     path = names.segment_file(directory, base_offset)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with open(path, "rb", buffering=0) as file:
+        descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
         # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
-        scan = _Scan(path, size, tail, interval_bytes)
-        block_bytes = _BLOCK_BYTES
-        while tail.position < size:
-            data = bytearray(min(block_bytes, size - tail.position))
-            length = os.preadv(descriptor, [data], tail.position)
-            result = _scan_block(scan, data, length)
-            at_end = tail.position + length - result.valid_bytes >= size
-            if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (at_end and scan.status):
+    scan = _Scan(path, size, tail, interval_bytes)
+    with suppress(CorruptLogError):  # the status says what it is, too
+        for block in walk(path, tail.position, size, tail.end_offset, block_bytes=_BLOCK_BYTES):
+            _scan_block(scan, block)
+            if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (block.end >= size and scan.status):
                 break
-            block_bytes = max(_BLOCK_BYTES, result.needed_bytes)
-        return scan
-    finally:
-        files.close(descriptor)
+    return scan
 
 
 def find_data_end(path: Path, start: int, size: int) -> int:
@@ -341,15 +328,11 @@ def _promised_end(scan: _Scan, data_end: int, checkpoint: Checkpoint | None) -> 
     end = max(end, end_of_foreign(scan.path, scan.tail.position, scan.tail.end_offset))
     position: int | None = scan.tail.position
     while position is not None and (position := find_batch(scan.path, position, data_end, end)) is not None:
-        header = _header_at(scan.path, position)
-        end = header.base_offset + header.last_offset_delta + 1
-        position += header.size_bytes
+        with open(scan.path, "rb") as file:
+            batch, _ = read_header(file.fileno(), position)
+        assert batch is not None
+        end, position = batch.next_offset, batch.end
     return end
-
-
-def _header_at(path: Path, position: int) -> Any:
-    with open(path, "rb") as file:
-        return _parse_batch(file.fileno(), position)
 
 
 def recover(

@@ -16,13 +16,13 @@ from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.holding import Holding
 from eventlog.records.compression import decompress
 from eventlog.storage.segments import files, names
+from eventlog.storage.segments.batches import HEADER_BYTES, Batch, parse_native, read_header
 from eventlog.storage.segments.damage import wrong_batch
 from eventlog.storage.segments.file_locks import lock_holders, locked_alone
 from eventlog.storage.segments.indexing import rebuild_indexes
 from eventlog.storage.segments.recovery import find_batch, find_data_end
 
 _BLOCK_BYTES = 8 * 2**20
-_COMPRESSION = 0x07
 _GOES_BACK = "its offsets come before those of the preceding batch"
 _LEAPS = "its offsets come after those of the following batch"
 
@@ -35,34 +35,26 @@ class Bytes(NamedTuple):
     reason: str
 
 
-class _Batch(NamedTuple):
-    position: int
-    size_bytes: int
-    first_offset: int
-    next_offset: int
-    leader_epoch: int
-
-
 @dataclass
 class SegmentScan:
     """A segment: the batches that are right, the bytes that are not, and the leader epochs with their first offsets."""
 
     path: Path
     base_offset: int
-    batches: list[_Batch] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
     wrong: list[Bytes] = field(default_factory=list)
 
     def gaps(self, next_offset: int) -> Iterator[range]:
         """The offsets that no batch has, from `next_offset` on."""
         for batch in self.batches:
-            if batch.first_offset > next_offset:
-                yield range(next_offset, batch.first_offset)
+            if batch.base_offset > next_offset:
+                yield range(next_offset, batch.base_offset)
             next_offset = batch.next_offset
 
     def epochs(self) -> Iterator[tuple[int, int]]:
         """The leader epoch of each batch, with its first offset."""
         for batch in self.batches:
-            yield batch.leader_epoch, batch.first_offset
+            yield batch.leader_epoch, batch.base_offset
 
 
 def scan_segment(
@@ -105,12 +97,12 @@ def _refuse_foreign(path: Path, position: int, next_offset: int) -> None:
 
 def _is_right(descriptor: int, position: int, size: int, offsets: range) -> bool:
     batch, reason = _batch_at(descriptor, position, size)
-    return batch is not None and not reason and offsets.start <= batch.first_offset and batch.next_offset <= offsets.stop
+    return batch is not None and not reason and offsets.start <= batch.base_offset and batch.next_offset <= offsets.stop
 
 
-def _following(descriptor: int, batch: _Batch | None, size: int, offsets: range) -> int | None:
+def _following(descriptor: int, batch: Batch | None, size: int, offsets: range) -> int | None:
     """The end of a wrong batch, if its length is right: what its records hold may look like a batch, and is none."""
-    end = batch.position + batch.size_bytes if batch is not None else size
+    end = batch.end if batch is not None else size
     return end if batch is not None and (end == size or _is_right(descriptor, end, size, offsets)) else None
 
 
@@ -118,47 +110,45 @@ def _end_of(scan: SegmentScan, bounds: range) -> int:
     return scan.batches[-1].next_offset if scan.batches else bounds.start
 
 
-def _place(scan: SegmentScan, batch: _Batch, bounds: range, known_end: int) -> str:
+def _place(scan: SegmentScan, batch: Batch, bounds: range, known_end: int) -> str:
     """Why a batch cannot follow the others, or "". One in front of it that leapt too far is taken back."""
     follows_right_one = batch.position == (scan.batches[-1].position + scan.batches[-1].size_bytes if scan.batches else 0)
     is_unknown = batch.next_offset > known_end
-    if batch.next_offset > bounds.stop or (is_unknown and follows_right_one and batch.first_offset > _end_of(scan, bounds)):
+    if batch.next_offset > bounds.stop or (is_unknown and follows_right_one and batch.base_offset > _end_of(scan, bounds)):
         return _LEAPS
-    while scan.batches and batch.first_offset < scan.batches[-1].next_offset:
+    while scan.batches and batch.base_offset < scan.batches[-1].next_offset:
         last = scan.batches.pop()
         before = _end_of(scan, bounds)
-        if last.first_offset == before or batch.first_offset < before:
+        if last.base_offset == before or batch.base_offset < before:
             scan.batches.append(last)
             return _GOES_BACK
         scan.wrong.append(Bytes(last.position, last.size_bytes, _LEAPS))
-    return _GOES_BACK if batch.first_offset < _end_of(scan, bounds) else ""
+    return _GOES_BACK if batch.base_offset < _end_of(scan, bounds) else ""
 
 
-def _batch_at(descriptor: int, position: int, size: int) -> tuple[_Batch | None, str]:
+def _batch_at(descriptor: int, position: int, size: int) -> tuple[Batch | None, str]:
     """The batch at a position, and what is wrong with it, or ""; None where no whole one stands."""
-    header = files.read_at(descriptor, lib.EL_BATCH_HEADER_BYTES, position)
-    batch, scan = ffi.new("el_batch *"), ffi.new("el_scan *")
-    status = lib.el_batch_parse(ffi.from_buffer("uint8_t[]", header), len(header), batch)
-    if status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or batch.size_bytes == 0:
+    batch, status = read_header(descriptor, position)
+    if batch is None:
         return None, _text(status)
-    if position + batch.size_bytes > size:
-        return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} exist"
+    if batch.end > size:
+        return None, f"a batch of {batch.size_bytes} bytes, of which {size - position} are there"
     data = files.read_at(descriptor, batch.size_bytes, position)
+    native, scan = ffi.from_buffer("uint8_t[]", data), ffi.new("el_scan *")
     lib.el_scan_begin(scan, batch.base_offset)
-    status = lib.el_scan_batches(ffi.from_buffer("uint8_t[]", data), len(data), scan)
+    status = lib.el_scan_batches(native, len(data), scan)
     reason = "" if status == lib.EL_CODEC_OK else _text(status)
-    if not reason and batch.attributes & _COMPRESSION:
-        reason = _what_is_wrong_inside(batch, data[lib.EL_BATCH_HEADER_BYTES :])
-    next_offset = batch.base_offset + batch.last_offset_delta + 1
-    return _Batch(position, batch.size_bytes, batch.base_offset, next_offset, batch.leader_epoch), reason
+    if not reason and batch.codec:
+        reason = _what_is_wrong_inside(parse_native(native, len(data))[0], batch.codec, data[HEADER_BYTES:])
+    return batch, reason
 
 
-def _what_is_wrong_inside(batch: Any, section: bytes) -> str:
+def _what_is_wrong_inside(header: Any, codec: int, section: bytes) -> str:
     try:
-        records = decompress(batch.attributes & _COMPRESSION, section)
+        records = decompress(codec, section)
     except ValueError as error:
         return f"a batch that cannot be decompressed: {error}"
-    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", records), len(records), batch)
+    status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", records), len(records), header)
     return "" if status == lib.EL_CODEC_OK else _text(status)
 
 
