@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
 from eventlog.consumer.consumer import Consumer
+from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import translates_os_errors
@@ -50,7 +51,7 @@ class _Clients:
     """The producers and consumers of an open store, and its housekeeper: they are closed before the store is."""
 
     def __init__(self) -> None:
-        self.open: weakref.WeakSet[Producer | Consumer] = weakref.WeakSet()
+        self.open: weakref.WeakSet[Producer | ConsumerCore] = weakref.WeakSet()
         self.housekeeper: Housekeeper | None = None
 
     def check_not_replaced(self) -> None:
@@ -210,7 +211,7 @@ class EventLog(Log):
         )
         options.check()
         consumer = Consumer(self, self.open_groups, topics, options)
-        self._clients.open.add(consumer)
+        self._clients.open.add(consumer.core)
         return consumer
 
     def groups(self) -> list[str]:

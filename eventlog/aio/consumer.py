@@ -10,16 +10,7 @@ from re import Pattern
 from types import TracebackType
 
 from eventlog.aio.hub import Hub, Turns, Worker
-from eventlog.consumer.consumer import (
-    Consumer,
-    attend,
-    await_work,
-    close_as,
-    hand_out_now,
-    has_group_work,
-    settle,
-    without_waiting,
-)
+from eventlog.consumer.consumer import Consumer
 from eventlog.errors import ConcurrentUseError, LockTimeoutError
 from eventlog.options import check_timeout
 from eventlog.records.record import Record, TopicPartition
@@ -30,6 +21,7 @@ class AsyncConsumer:
 
     def __init__(self, consumer: Consumer, hub: Hub) -> None:
         self._consumer = consumer
+        self._core = consumer.core
         self._hub = hub
         self._turns = Turns()
         self._worker = Worker()
@@ -55,8 +47,8 @@ class AsyncConsumer:
 
     async def _attend(self) -> None:
         await self._worker.settled()
-        if has_group_work(self._consumer):
-            await self._worker.call(lambda: attend(self._consumer))
+        if self._core.has_group_work:
+            await self._worker.call(self._core.attend)
 
     async def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
         """As `Consumer.poll`."""
@@ -69,34 +61,34 @@ class AsyncConsumer:
                 await self._attend()
                 # From here to the return nothing is awaited: a cancelled task has not taken any records.
                 try:
-                    with without_waiting(self._consumer):
+                    with self._core.commits.without_waiting():
                         records = self._consumer.poll(0, max_records)
                 except LockTimeoutError:
-                    await self._worker.call(lambda: settle(self._consumer))
+                    await self._worker.call(self._core.settle)
                     continue
                 remaining = None if deadline is None else deadline - loop.time()
                 if records or (remaining is not None and remaining <= 0):
                     return records
-                await self._hub.wait(await_work(self._consumer), remaining)
+                await self._hub.wait(self._core.conditions(), remaining)
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """As iteration over `Consumer`."""
         while True:
             with self._alone():
                 await self._attend()
-            records = hand_out_now(self._consumer)
+            records = self._core.records(wait=False)
             while (record := next(records, None)) is not None:
                 yield record
                 if self._turns.is_over(record.value):
                     await asyncio.sleep(0)
             with self._alone():
-                await self._hub.wait(await_work(self._consumer), None)
+                await self._hub.wait(self._core.conditions(), None)
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
         """As `Consumer.commit`."""
         await self._worker.settled()
         if not sync:
-            with suppress(LockTimeoutError), without_waiting(self._consumer):
+            with suppress(LockTimeoutError), self._core.commits.without_waiting():
                 return self._consumer.commit(offsets)
         with self._alone():
             await self._worker.call(lambda: self._consumer.commit(offsets, sync=sync))
@@ -104,7 +96,7 @@ class AsyncConsumer:
     async def close(self) -> None:
         """As `Consumer.close`."""
         is_finished = sys.exc_info()[0] is None  # which the thread that closes cannot know
-        await self._worker.call(lambda: close_as(self._consumer, is_finished=is_finished))
+        await self._worker.call(lambda: self._core.close(is_finished=is_finished))
 
     # --- what does not wait ----------------------------------------------------------------------------------
 

@@ -26,75 +26,77 @@ _log = logging.getLogger("eventlog")
 class AssignedPartition:
     """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed
     out yet. What stands before `finished` was handed out, and its caller has asked for more since; None: nothing that is known
-    of. `ack` is None without a group."""
+    of. `slot` is None without a group. `reset` is the consumer's auto_offset_reset."""
 
     def __init__(
         self,
         topic_partition: TopicPartition,
-        open_log: Callable[[str, int], Partition],
-        ack: OffsetSlot | None,
+        open_partition: Callable[[str, int], Partition],
+        slot: OffsetSlot | None,
         position: int | None,
         *,
+        reset: str,
         durable: bool,
     ) -> None:
         self.topic_partition = topic_partition
-        self.ack = ack
-        self.commit_record = ack.try_commit if ack is not None else None
+        self.slot = slot
+        self.try_commit = slot.try_commit if slot is not None else None
         self.position = position
         self.finished: int | None = None
         self.was_moved = False  # by itself, to where the group is not: nothing was handed out there
         self.is_paused = False
         self.is_gone = False  # the topic was deleted, and the caller has assigned the partition by its name
-        self._open_log = open_log
-        self._log: Partition | None = None
+        self._open_partition = open_partition
+        self._partition: Partition | None = None
+        self._reset = reset
         self._durable = durable
         self._reader: LogReader | None = None
         self._ahead: int | None = None  # the offset behind what was read; None: nothing was read ahead of the position
         self._last_read: int | None = None  # the offset of the last record that was read; behind it may be a gap
 
     @property
-    def log(self) -> Partition:
+    def partition(self) -> Partition:
         """The partition, which is opened now if it could not be before."""
-        return self._log if self._log is not None else self.open()
+        return self._partition if self._partition is not None else self.open()
 
     def open(self) -> Partition:
         """Open the partition. Raises what keeps it from being opened."""
-        self._log = self._open_log(*self.topic_partition)
-        return self._log
+        self._partition = self._open_partition(*self.topic_partition)
+        return self._partition
 
     @property
     def is_deleted(self) -> bool:
         """Was the topic deleted?"""
-        return self._log is not None and self._log.is_deleted
+        return self._partition is not None and self._partition.is_deleted
 
-    def commit_by(self, ack: OffsetSlot) -> None:
+    def commit_by(self, slot: OffsetSlot) -> None:
         """Commit to this slot from now on."""
-        self.ack, self.commit_record = ack, ack.try_commit
+        self.slot, self.try_commit = slot, slot.try_commit
 
-    def resolve_position(self, reset: str) -> int:
-        """The position, which is chosen by `reset` where nothing was committed. Raises `NoCommittedOffsetError`."""
+    def resolve_position(self) -> int:
+        """The position, which is chosen by the reset where nothing was committed. Raises `NoCommittedOffsetError`."""
         if self.position is not None:
             return self.position
-        if reset == "error":
+        if self._reset == "error":
             raise NoCommittedOffsetError(
                 f"the group has committed nothing for {self.topic_partition}: seek to an offset, or choose "
                 'auto_offset_reset="earliest" or "latest"'
             )
-        return self._begin(reset)
+        return self._begin()
 
-    def _begin(self, reset: str) -> int:
+    def _begin(self) -> int:
         """Go to the first or the last record.
 
         A group that begins at the latest record commits that place: else a member that takes over would begin later."""
-        position = self.position = self.log.start_offset if reset == "earliest" else self.log.end_offset
-        if reset == "latest" and self.ack is not None:
+        position = self.position = self.partition.start_offset if self._reset == "earliest" else self.partition.end_offset
+        if self._reset == "latest" and self.slot is not None:
             with suppress(StaleMemberError):  # outside the membership, and a member has the partition
-                self.ack.commit(position)
+                self.slot.commit(position)
         return position
 
     def check_within(self, offset: int) -> None:
         """Raise `OffsetOutOfRangeError` unless one can go on at this offset."""
-        self.log.log.check_offset(offset)
+        self.partition.log.check_offset(offset)
 
     def seek(self, offset: int) -> None:
         """Go on at this offset, which was checked."""
@@ -111,22 +113,22 @@ class AssignedPartition:
         if self.finished is not None and self.finished > offset:
             self.finished = offset
 
-    def fetch(self, records_max: int, reset: str) -> list[Record]:
+    def fetch(self, records_max: int) -> list[Record]:
         """The next records; [] when there are none. The caller moves `position` once it hands them out.
 
-        Where retention has deleted the position, `reset` decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError` is
-        raised once everything before the damage was returned."""
+        Where retention has deleted the position, the reset decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError`
+        is raised once everything before the damage was returned."""
         if self.is_gone:
             raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
-        log = self._log if self._log is not None else self.open()
-        stop = log.durable_offset if self._durable else log.end_offset
+        partition = self._partition if self._partition is not None else self.open()
+        stop = partition.durable_offset if self._durable else partition.end_offset
         if self._reader is not None:
             self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
             self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
         reader = self._reader
-        if reader is None or reader.next_offset < log.start_offset:
-            reader = self._open(reset, stop)
+        if reader is None or reader.next_offset < partition.start_offset:
+            reader = self._open(stop)
         if reader is None or reader.next_offset >= stop:
             return []
         try:
@@ -135,7 +137,7 @@ class AssignedPartition:
             return self._before_damage(records_max, stop)
         except OffsetOutOfRangeError:  # deleted just now
             self.close()
-            return self.fetch(records_max, reset)
+            return self.fetch(records_max)
         if records:
             self._last_read = records[-1].offset
         self._ahead = reader.next_offset
@@ -161,7 +163,7 @@ class AssignedPartition:
     def _before_damage(self, records_max: int, stop: int) -> list[Record]:
         """What can be read before damage, one by one: the error that told of it took with it what was read until then."""
         self.close()
-        reader = self.log.log.reader(self.fetched)
+        reader = self.partition.log.reader(self.fetched)
         records = reader.records(1, stop)
         with suppress(CorruptLogError):
             while len(records) < records_max and (more := reader.records(1, stop)):
@@ -170,23 +172,23 @@ class AssignedPartition:
         self._ahead = self._last_read + 1
         return records
 
-    def _open(self, reset: str, stop: int) -> LogReader | None:
+    def _open(self, stop: int) -> LogReader | None:
         """A reader behind what was read; None while nothing stands there."""
-        position = self.resolve_position(reset) if self._ahead is None else self._ahead
+        position = self.resolve_position() if self._ahead is None else self._ahead
         try:
-            self.log.log.check_offset(position)
+            self.partition.log.check_offset(position)
         except OffsetOutOfRangeError:
-            if reset == "error":
+            if self._reset == "error":
                 raise
-            if position > self.log.end_offset:
+            if position > self.partition.end_offset:
                 text = "%s ends at offset %d, before %d, where reading was to continue: it has lost records; the reset is %r"
-                _log.warning(text, self.topic_partition, self.log.end_offset, position, reset)
-            position = self._begin(reset)
+                _log.warning(text, self.topic_partition, self.partition.end_offset, position, self._reset)
+            position = self._begin()
             self.was_moved = True
             self._ahead = self._last_read = None
         self.close()
         if position < stop:
-            self._reader = self.log.log.reader(position)
+            self._reader = self.partition.log.reader(position)
         return self._reader
 
     def rewind(self, unread: Iterable[Record] = ()) -> None:
@@ -204,8 +206,8 @@ class AssignedPartition:
 
     def await_records(self, wait_set: WaitSet) -> None:
         """Have the set wait for records behind those that were read."""
-        log = self._log if self._log is not None else self.open()
-        log.log.await_record(wait_set, self.fetched, durable=self._durable)
+        partition = self._partition if self._partition is not None else self.open()
+        partition.log.await_record(wait_set, self.fetched, durable=self._durable)
 
     def close(self) -> None:
         """Close the segment that is being read."""

@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from eventlog.consumer.assigned_partition import AssignedPartition
-from eventlog.errors import EventLogError, is_out_of_files
-from eventlog.groups.table import GroupTable
-from eventlog.records.record import Record, TopicPartition
+from eventlog.consumer.group_role import GroupRole
+from eventlog.consumer.options import ConsumerOptions
+from eventlog.errors import EventLogError, StaleMemberError, is_out_of_files
+from eventlog.records.record import Record, TopicPartition, as_topic_partition
+from eventlog.storage.mapped.offset_slots import OffsetSlot
 from eventlog.store.store import Store
 from eventlog.waiting import WaitSet
 
 
 class Assignment:
-    """`lanes` by partition, and those that were `moved`: they have another position than the group. Each gets its turn: what
-    follows the one that was served last, or has raised an error, is looked at first."""
+    """`partitions` by their names, and those that were `moved`: they have another position than the group. Each gets its turn:
+    what follows the one that was served last, or has raised an error, comes first."""
 
-    def __init__(self, store: Store) -> None:
-        self.lanes: dict[TopicPartition, AssignedPartition] = {}
+    def __init__(self, store: Store, options: ConsumerOptions) -> None:
+        self.partitions: dict[TopicPartition, AssignedPartition] = {}
         self.moved: set[AssignedPartition] = set()
         self._store = store
+        self._options = options
         self._order: list[AssignedPartition] = []
         self._wait_set = WaitSet()
         self._turn = 0
 
-    def add(self, lane: AssignedPartition) -> None:
-        """Have one partition more."""
-        self._have({**self.lanes, lane.topic_partition: lane})
+    def add(self, name: TopicPartition, slot: OffsetSlot | None, position: int | None) -> None:
+        """Have one partition more, to be read from this position on and committed to this slot."""
+        options = self._options
+        partition = AssignedPartition(
+            name, self._store.partitions.open, slot, position, reset=options.auto_offset_reset, durable=options.durable
+        )
+        with suppress(EventLogError):  # which reading it raises, while the others go on
+            partition.open()
+        self._replace({**self.partitions, name: partition})
 
-    def remove(self, partition: TopicPartition) -> AssignedPartition | None:
+    def remove(self, name: TopicPartition) -> AssignedPartition | None:
         """Have one less."""
-        lane = self.lanes.get(partition)
-        if lane is not None:
-            self.moved.discard(lane)
-            self._have({each: other for each, other in self.lanes.items() if other is not lane})
-            lane.close()
-        return lane
+        partition = self.partitions.get(name)
+        if partition is not None:
+            self.moved.discard(partition)
+            self._replace({each: other for each, other in self.partitions.items() if other is not partition})
+            partition.close()
+        return partition
 
-    def _have(self, lanes: dict[TopicPartition, AssignedPartition]) -> None:
-        order = list(lanes.values())
-        self.lanes, self._order, self._turn = lanes, order, 0  # together: no signal's handler comes in between
+    def _replace(self, partitions: dict[TopicPartition, AssignedPartition]) -> None:
+        order = list(partitions.values())
+        self.partitions, self._order, self._turn = partitions, order, 0  # together: no signal's handler comes in between
 
-    def fetched(self, records_max: int, reset: str) -> Iterator[tuple[AssignedPartition, list[Record]]]:
+    def find(self, name: TopicPartition) -> AssignedPartition:
+        """One of them. Raises `StaleMemberError` if it is not among them, `InvalidTypeError`."""
+        wanted = as_topic_partition(name)
+        found = self.partitions.get(wanted)
+        if found is None:
+            raise StaleMemberError(
+                f"{wanted} is not assigned to this consumer: it has "
+                f"{', '.join(map(str, sorted(self.partitions))) or 'no partitions yet; poll joins the group'}"
+            )
+        return found
+
+    def select(self, names: Iterable[TopicPartition]) -> list[AssignedPartition]:
+        """Those of these names, or all where there are no names. Raises `StaleMemberError`, `InvalidTypeError`."""
+        return [self.find(name) for name in names] or list(self.partitions.values())
+
+    def fetched(self, records_max: int) -> Iterator[tuple[AssignedPartition, list[Record]]]:
         """The records of one partition after the other, of each once, until there are enough of them.
 
         A partition that cannot be read raises its error when it comes first, or when the others have nothing: then they have
@@ -50,22 +75,22 @@ class Assignment:
         first = self._turn + 1
         failed: tuple[int, EventLogError] | None = None
         is_idle = True
-        for place, lane in enumerate(order, first):
+        for next_turn, partition in enumerate(order, first):
             try:
-                records = self._fetch(lane, records_max, reset) if not lane.is_paused else []
+                records = self._fetch(partition, records_max) if not partition.is_paused else []
             except EventLogError as error:
-                error.topic_partition = lane.topic_partition
-                failed = failed or (place, error)
-                if place == first:
+                error.topic_partition = partition.topic_partition
+                failed = failed or (next_turn, error)
+                if next_turn == first:
                     break
                 continue
-            if lane.was_moved:
-                lane.was_moved = False
-                self.moved.add(lane)
+            if partition.was_moved:
+                partition.was_moved = False
+                self.moved.add(partition)
             if records:
                 is_idle = False
-                self._turn = place % len(order)
-                yield lane, records
+                self._turn = next_turn % len(order)
+                yield partition, records
                 records_max -= len(records)
                 if records_max == 0:
                     return
@@ -73,27 +98,32 @@ class Assignment:
             self._turn = failed[0] % len(order)
             raise failed[1]
 
-    def _fetch(self, lane: AssignedPartition, records_max: int, reset: str) -> list[Record]:
-        """The next records of a lane; where this process may open no more files, the others close theirs till their turn."""
+    def _fetch(self, partition: AssignedPartition, records_max: int) -> list[Record]:
+        """Its next records; where this process may open no more files, the others close theirs till their turn."""
         try:
-            return lane.fetch(records_max, reset)
+            return partition.fetch(records_max)
         except EventLogError as error:
             if not is_out_of_files(error):
                 raise
         for other in self._order:
             other.close()
-        return lane.fetch(records_max, reset)
+        return partition.fetch(records_max)
 
-    def await_anything(self, table: GroupTable | None, known_changes: int | None, known_version: int) -> WaitSet:
+    def rewind(self) -> None:
+        """Forget what was read ahead of the positions."""
+        for partition in self._order:
+            partition.rewind()
+
+    def await_anything(self, role: GroupRole, known_version: int) -> WaitSet:
         """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
         wait_set = self._wait_set
         wait_set.clear()
-        for lane in self._order:
-            if not lane.is_paused:
-                lane.await_records(wait_set)
+        for partition in self._order:
+            if not partition.is_paused:
+                partition.await_records(wait_set)
         # The end of the store: raised once, so that it is seen also where it came just before this.
         wait_set.add_flag(self._store.closing)
         wait_set.add_catalog_change(self._store.signals, known_version)
-        if table is not None and known_changes is not None:
-            table.acks.await_change(wait_set, known_changes)
+        if role.table is not None and role.membership is not None:
+            role.table.acks.await_change(wait_set, role.membership.known_changes)
         return wait_set

@@ -93,7 +93,8 @@ def test_a_join_that_cannot_be_stored_takes_no_seat(log: EventLog, consume: Cons
     with no_file_can_be_written(), pytest.raises(EventLogError, match="the catalog failed"):
         consume(TOPIC).poll(0)
     monkeypatch.undo()
-    table = hanging._groups.find(GROUP)  # type: ignore[attr-defined]
+    table = log.open_groups.find(GROUP)
+    assert table is not None
     [member] = table.state().members.values()
     assert table.acks.unseen_ms(member.seat, member.epoch) >= 0
 

@@ -114,7 +114,7 @@ def test_what_was_committed_before_the_end_is_kept_however_many_commit_while_the
         last = [0]
 
         def commit_on_and_on(consumer: Consumer = consumer, begun: threading.Event = begun, last: list[int] = last) -> None:
-            commit = next(iter(consumer._assigned.lanes.values())).commit_record
+            commit = next(iter(consumer.core.assignment.partitions.values())).try_commit
             assert commit is not None
             for offset in range(1, 10**6):
                 if not commit(offset):

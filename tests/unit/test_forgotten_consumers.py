@@ -50,6 +50,21 @@ def test_a_member_whose_consumer_was_forgotten_gives_its_partitions_up_and_commi
         assert len(log.group(GROUP).describe().members) == 1
 
 
+def test_an_iterator_keeps_its_consumer_in_the_group_and_its_end_ends_that_at_once(log: EventLog) -> None:
+    fill(log)
+    records = iter(log.consumer(TOPIC, group=GROUP))
+    next(records)
+    gc.collect()
+    assert len(log.group(GROUP).describe().members) == 1
+    next(records)
+    gc.disable()
+    try:
+        with pytest.warns(ResourceWarning, match="unclosed <Consumer.* in group"):
+            del records
+    finally:
+        gc.enable()
+
+
 def test_consumers_that_are_forgotten_one_after_the_other_are_in_nobodys_way(log: EventLog) -> None:
     fill(log)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import eventlog
 from eventlog import Consumer, EventLogError, MaintenanceReport, RebalanceListener, Receipt, Record, TopicPartition
-from eventlog.consumer.consumer import hand_out_now
 from tests.support.model import Event
 from tests.support.processes import Worker
 
@@ -132,7 +131,7 @@ class Host:
         consumer = self._consumers[number]
         records = []
         with suppress(ZeroDivisionError):
-            for record in hand_out_now(consumer):
+            for record in consumer.core.records(wait=False):
                 records.append(record)
                 if fails:
                     raise ZeroDivisionError

@@ -1,0 +1,258 @@
+"""What a consumer does: it counts what its caller has finished, attends to its group, fetches, hands out, and waits for more.
+
+`Consumer` is its face for threads, `AsyncConsumer` the one for tasks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from re import Pattern
+
+from eventlog.consumer.assignment import Assignment
+from eventlog.consumer.commits import Commits
+from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
+from eventlog.consumer.group_member import GroupMember
+from eventlog.consumer.group_role import GroupRole
+from eventlog.consumer.handout import Handout
+from eventlog.consumer.iteration import Iteration
+from eventlog.consumer.options import ConsumerOptions
+from eventlog.consumer.partition_source import AssignedByCaller, PartitionSource, SourceContext, WholeTopics
+from eventlog.consumer.rebalance import RebalanceListener
+from eventlog.consumer.subscription import Subscription
+from eventlog.errors import ForkedProcessError, InvalidArgumentError, StoreClosedError
+from eventlog.groups.registry import Groups
+from eventlog.log import Log
+from eventlog.records.record import Record, TopicPartition, as_topic_partitions
+from eventlog.waiting import WaitSet, wait_for_any
+
+_cores: weakref.WeakSet[ConsumerCore] = weakref.WeakSet()
+
+
+class ConsumerCore:
+    """`use` says who may use it now; who calls a method that does not take it itself has it already. Nothing that it is made
+    of refers to it: so it is finalized as soon as nobody has it any more, neither a face nor an iterator."""
+
+    def __init__(self, log: Log, groups: Groups, options: ConsumerOptions) -> None:
+        self.name = f"<Consumer of {log!r}" + (f" in group {options.group}>" if options.group else ">")
+        self.use = ExclusiveUse(self.name)
+        self.role = GroupRole(options.listener if options.listener is not None else RebalanceListener())
+        self.assignment = Assignment(log.store, options)
+        self.handout = Handout(self.assignment, self.role)
+        self.commits = Commits(groups, options, self.assignment, self.handout, self.role)
+        self._context = SourceContext(log, groups, options, self.assignment, self.handout, self.commits, self.role)
+        self._source: PartitionSource = AssignedByCaller(self._context)
+        self._log = log
+        self._store = log.store
+        self._groups = groups
+        self._options = options
+        self._is_closing = False
+        self._is_in_close = False
+        _cores.add(self)
+
+    # --- what is read --------------------------------------------------------------------------------------
+
+    def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
+        """As `Consumer.subscribe`."""
+        if isinstance(self._source, AssignedByCaller) and self.assignment.partitions:
+            raise InvalidArgumentError(
+                "this consumer has assigned partitions itself, by assign(): use another consumer to subscribe"
+            )
+        subscription = Subscription(self._log, topics)
+        if self._options.group is None:
+            self._source = WholeTopics(self._context, subscription)
+        else:
+            self._source = GroupMember(self._context, subscription, self._options.group)
+
+    def assign(self, names: Iterable[TopicPartition]) -> None:
+        """As `Consumer.assign`."""
+        if not isinstance(self._source, AssignedByCaller):
+            raise InvalidArgumentError("this consumer has subscribed to topics: use another consumer to assign partitions")
+        self._source.assign(as_topic_partitions(names))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that it subscribes to, sorted."""
+        return self._source.topics
+
+    # --- handing out ---------------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None, records_max: int) -> list[Record]:
+        """As `Consumer.poll`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._settle(None)
+        while True:
+            self._attend()
+            records = self.handout.take(records_max)
+            if records:
+                return records
+            if records is not None and not self._wait(deadline):
+                return []
+
+    def records(self, *, wait: bool) -> Iterator[Record]:
+        """Records until there are no more; with `wait` there are always more. It has the consumer only in between."""
+        iteration = Iteration()
+        handout = self.handout
+        try:
+            while self._refill(iteration, wait):
+                attention = self.role.attention
+                for record in handout.chunk:
+                    handout.in_hand = record
+                    yield record
+                    if attention.wants_attention:
+                        break
+        finally:
+            iteration.is_open = False
+
+    def _refill(self, iteration: Iteration, wait: bool) -> bool:
+        """Have a chunk of one partition's records ready; what is left of the last one goes first. False: there is none."""
+        with self.use.alone():
+            self._settle(iteration)
+            while True:
+                self._attend()
+                if not self.handout.has_chunk:
+                    is_to_wait = not self.handout.fetch_chunk()
+                    if is_to_wait and not wait:
+                        return False
+                    if is_to_wait:
+                        self._wait(None)
+                if self.handout.has_chunk:
+                    self.handout.hand_out_by(iteration)
+                    return True
+
+    def _settle(self, iteration: Iteration | None) -> None:
+        """The caller asks for more: count what it has finished by that, and commit what is due with auto_commit."""
+        self.handout.ask_for_more(iteration)
+        self.commits.commit_if_due()
+
+    def _attend(self) -> None:
+        """Take account of what happened: topics created, members come and gone, the group reset."""
+        is_done = False
+        while not is_done:
+            self._store.check_usable()
+            if self._is_closing:
+                raise StoreClosedError(f"{self.name} is closed")  # by a listener
+            is_done = self._source.attend(self._store.signals.catalog_version)
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Sleep until there may be something to do; False when the time is up."""
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            return False
+        within_lease = remaining
+        if self.role.membership is not None:  # who waits is at work: it has to be seen before its lease ends
+            lease_part = self._options.max_poll_interval_ms / 3000
+            within_lease = lease_part if remaining is None else min(remaining, lease_part)
+        is_ready = wait_for_any(self._store.signals, self._conditions(), within_lease, self._check)
+        return is_ready or within_lease != remaining or deadline is None
+
+    def _conditions(self) -> WaitSet:
+        return self.assignment.await_anything(self.role, self._source.catalog_version)
+
+    def _check(self) -> bool:
+        self._store.check_usable()
+        self.role.seen()
+        return False
+
+    # --- for those who must not wait -----------------------------------------------------------------------
+
+    @property
+    def has_group_work(self) -> bool:
+        """Will the next `attend` talk to the catalog, which can take a few milliseconds?"""
+        return self._source.has_work(self._store.signals.catalog_version)
+
+    def attend(self) -> None:
+        """Join the group, or take account of what happened in it, as `poll` does."""
+        with self.use.alone():
+            self._settle(None)
+            self._attend()
+
+    def settle(self) -> None:
+        """Do all that `poll` may have to wait for: commit what is due, attend to the group, and choose where to begin."""
+        with self.use.alone():
+            self._settle(None)
+            self._attend()
+            for partition in self.assignment.partitions.values():
+                partition.resolve_position()
+
+    def conditions(self) -> WaitSet:
+        """What a wait for the next records has to wait for; a new object with every call."""
+        with self.use.alone():
+            return self._conditions().copy()
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def close(self, *, is_finished: bool) -> None:
+        """As `Consumer.close`; `is_finished` says whether what `poll` returned is."""
+        if self.use.has_ended or self._is_in_close:  # a listener that hears of the end may close, too
+            return
+        with self.use.alone():
+            self._is_in_close = True
+            try:
+                if not self._is_closing:
+                    self._say_goodbye(is_finished)
+            finally:
+                self._is_in_close = False
+                self._leave()
+
+    def close_with_store(self, timeout: float) -> None:
+        """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store.
+
+        Nobody says by this that what was handed out is finished."""
+        if not self.use.has_ended:
+            with suppress(StillInUseError), self.use.alone_within(timeout):
+                self.close(is_finished=False)
+
+    def _say_goodbye(self, is_finished: bool) -> None:
+        """Commit what is due, and tell the listener. What goes wrong here is raised, but keeps nobody in the group."""
+        self._is_closing = True
+        membership = self.role.membership if not self._store.is_closed else None
+        lost = membership.lost() if membership is not None else []
+        if membership is not None:
+            membership.disown(lost)
+        self.handout.drop(lost)  # first, so that it keeps nothing else from being committed
+        self.handout.set_aside()
+        if is_finished:
+            self.handout.finish()
+        self.commits.commit_finished()
+        if lost:
+            self.role.listener.lost(lost)
+        if membership is not None and membership.owned:
+            self.role.listener.revoked(sorted(membership.owned))
+
+    def _leave(self) -> None:
+        """Leave the group, and let nobody use the consumer any more: that last, so that a close that was interrupted, or could
+        not change the catalog, is done again. Where the store was closed over a consumer that was busy, nothing can be left."""
+        if self.role.membership is not None and not self._store.is_closed:
+            self.role.membership.leave()
+        self.role.membership = None
+        self.handout.drop(list(self.assignment.partitions))
+        self.use.end(StoreClosedError(f"{self.name} is closed"))
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: nothing here may be used, and iterators come to their end."""
+        self.handout.commit_in_hand = None
+        self.handout.drop_chunk()
+        self.use.end(ForkedProcessError(f"{self.name} was made before fork(): open the store again in the child"))
+
+    def __del__(self) -> None:
+        """A member that nobody has any more leaves its group, in a thread of the store: the garbage collector may come by
+        while any lock is held. What was handed out is not committed."""
+        role = getattr(self, "role", None)
+        if role is None or role.membership is None or self.use.has_ended or self._store.is_closed:
+            return
+        self._groups.drop(role.membership)
+        what = f"unclosed {self.name}: it leaves its group without committing anything"
+        warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
+
+
+def _after_fork_in_child() -> None:
+    for core in list(_cores):
+        core.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,128 @@
+"""A consumer as a member of its group: it joins, takes and gives up partitions, and tells its listener."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from eventlog.consumer.group_start import GroupStart
+from eventlog.consumer.partition_source import PartitionSource, SourceContext
+from eventlog.consumer.subscription import Subscription
+from eventlog.errors import GroupNotFoundError, StaleMemberError
+from eventlog.groups.coordinator import JoinRequest
+from eventlog.groups.membership import Membership, Review
+from eventlog.records.record import TopicPartition
+
+
+class GroupMember(PartitionSource):
+    """Its share of the partitions of the topics that the group's members subscribe to.
+
+    A listener may use the consumer, and also close it: then it is no member any more when the listener returns."""
+
+    def __init__(self, context: SourceContext, subscription: Subscription, group: str) -> None:
+        super().__init__(context)
+        self._subscription = subscription
+        self._group = group
+        self._role = context.role
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self._subscription.topics
+
+    def has_work(self, catalog_version: int) -> bool:
+        membership = self._role.membership
+        return catalog_version != self.catalog_version or membership is None or membership.has_changed
+
+    def attend(self, catalog_version: int) -> bool:
+        """Join, and take account of topics created, members come and gone, and the group reset. False: it was expelled, and is
+        to join again."""
+        role = self._role
+        if role.fenced is not None:
+            raise StaleMemberError(*role.fenced.args)
+        is_due = catalog_version != self.catalog_version
+        if is_due:
+            self._subscription.resolve()
+            self.catalog_version = catalog_version
+        if role.membership is None or not role.membership.has_joined:
+            self._join()
+        elif is_due:
+            with suppress(StaleMemberError, GroupNotFoundError):  # the review that follows deals with these
+                role.membership.subscribe(self.topics)
+        while role.membership is not None and role.membership.has_changed:
+            membership = role.membership
+            try:
+                self._review(membership)
+            except BaseException:
+                membership.known_changes = -1  # what a listener or a lock interrupted is done by the next call
+                raise
+        role.seen()
+        return role.membership is not None
+
+    def _join(self) -> None:
+        options, role, groups = self.context.options, self._role, self.context.groups
+        request = JoinRequest(
+            self.topics,
+            options.assignor,
+            options.max_poll_interval_ms,
+            options.session_timeout_ms,
+            options.instance_id,
+        )
+        while role.membership is None or not role.membership.has_joined:
+            if role.membership is not None:
+                role.membership.abandon()  # an error, or what a signal's handler raised, kept it from joining
+            role.table = groups.open(self._group)
+            try:
+                role.membership = Membership(groups, role.table, request)
+                role.membership.join()  # apart, so that it can be abandoned
+            except GroupNotFoundError:
+                continue  # deleted between the two
+
+    def _review(self, membership: Membership) -> None:
+        review = self._reviewed(membership)
+        self._lose(membership, review.lost)
+        if review.is_expelled:
+            membership.abandon()
+            self._role.membership = None
+            return
+        if review.revoked:
+            self._revoke(membership, review.revoked)
+        if self._role.membership is membership:  # else a listener has closed this consumer
+            self._take(membership)
+
+    def _reviewed(self, membership: Membership) -> Review:
+        """Raises what ends the membership, `StaleMemberError` or `GroupNotFoundError`."""
+        try:
+            return membership.review()
+        except (StaleMemberError, GroupNotFoundError) as error:
+            self._role.fenced = error if isinstance(error, StaleMemberError) else None
+            membership.abandon()
+            self._role.membership = None
+            self._lose(membership, sorted(self.context.assignment.partitions))
+            raise
+
+    def _take(self, membership: Membership) -> None:
+        assignment = self.context.assignment
+        start = GroupStart(self.context.log.store, membership.group, self.context.options.auto_offset_reset)
+        membership.take(start.first_offset)
+        new = sorted(membership.owned.keys() - assignment.partitions.keys())
+        try:
+            for name in new:
+                assignment.add(name, membership.owned[name], start.position(name))
+        except BaseException:
+            self.context.handout.drop(new)  # the next call tries it again
+            raise
+        if new:
+            self._role.listener.assigned(new)
+
+    def _lose(self, membership: Membership, names: list[TopicPartition]) -> None:
+        self.context.handout.drop(names)
+        membership.disown(names)  # then: the next review comes back to what a signal's handler has interrupted
+        if names:
+            self._role.listener.lost(names)
+
+    def _revoke(self, membership: Membership, names: list[TopicPartition]) -> None:
+        try:
+            self.context.commits.commit_finished()
+            self._role.listener.revoked(names)
+        finally:
+            self.context.handout.drop(names)
+            membership.give_up(names)
