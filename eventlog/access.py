@@ -87,7 +87,7 @@ def open_existing_into(file: Any, path: Path | str, flags: int, mode: int = 0, *
         failure = lib.el_file_open(begins_at, os.fsencode(path), flags | os.O_CLOEXEC, mode, file)
         if failure == 0:
             return
-        if failure != errno.EINTR:  # else the signal's handler has run
+        if failure != errno.EINTR:  # else the signal handler has run
             raise OSError(failure, os.strerror(failure), str(path))
 
 

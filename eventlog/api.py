@@ -73,7 +73,7 @@ class _Clients:
 
 @translates_os_errors("close")
 class EventLog(Log):
-    """An open store. Safe for several threads; not to be used across fork(). Made by `eventlog.open`.
+    """An open store. Safe for several threads; unusable after fork(). Created by `eventlog.open`.
 
     `open_groups` are the consumer groups in use here, for the rest of this library."""
 
@@ -106,9 +106,9 @@ class EventLog(Log):
         return super().create_topic(name, partitions, config)
 
     def delete_topic(self, name: str) -> None:
-        """Delete a topic with its records, and the offsets that groups have committed for it; others may be using it.
+        """Delete a topic with its records and the offsets that groups have committed for it, even while others use it.
 
-        Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it let go of it.
+        Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it drop it.
         Raises `TopicNotFoundError`."""
         self.store.check_open()
         delete_topic(self.open_groups, check_topic_name(name))
@@ -117,13 +117,13 @@ class EventLog(Log):
         self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS, dry_run: bool = False
     ) -> MaintenanceReport:
         """Do one round of housekeeping: delete what retention.ms, retention.bytes and retention.acked no longer keep, compact
-        what is worth it by min.cleanable.dirty.ratio (with `compact_all` whatever can be), and remove groups that
+        what min.cleanable.dirty.ratio says is worth it (with `compact_all`, whatever can be compacted), and remove groups that
         have had no member and committed nothing for `group_retention_ms`.
 
-        With `dry_run` nothing of that is done: the report says what would go, and why.
+        With `dry_run` nothing is changed: the report says what would be deleted, and why.
 
-        Safe beside any other use, and safe to be killed anywhere. One process at a time does it: `is_elsewhere` tells that
-        another one is at it. What goes wrong is in the report, and stops nothing else."""
+        Safe beside any other use, and safe to kill at any point. One process at a time does it: `is_elsewhere` says that
+        another one is doing it. Failures are in the report; they stop nothing else."""
         self.store.check_open()
         check_bool("compact_all", compact_all)
         check_bool("dry_run", dry_run)
@@ -133,9 +133,9 @@ class EventLog(Log):
         )
 
     def start_maintenance(self, interval_ms: int = 60_000, *, group_retention_ms: int = GROUP_RETENTION_MS) -> None:
-        """Let a thread of this process do a round of housekeeping again and again, until the store is closed.
+        """Let a thread of this process do rounds of housekeeping until the store is closed.
 
-        Any number of processes may do so: whichever comes first does the round. A second call does nothing."""
+        Any number of processes may do so: the first to come does the round. A second call does nothing."""
         self.store.check_open()
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
@@ -154,11 +154,11 @@ class EventLog(Log):
     ) -> Producer:
         """A producer, which may be shared by threads.
 
-        With `linger_ms` records wait that long, or until a partition has `batch_bytes` of them, and are appended together: a
-        third of the bytes for small records, faster sends and reads, and far more throughput with fsync="always" or
-        compression. But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy",
-        "lz4" or "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one
-        partition, unless `auto_create_topics` is False. Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
+        With `linger_ms` records wait that many milliseconds, or until a partition has `batch_bytes` of them, and are appended
+        together: a third of the bytes for small records, faster sends and reads, and far more throughput with fsync="always" or
+        compression. But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy", "lz4" or
+        "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one partition,
+        unless `auto_create_topics` is False. Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
         self.store.check_open()
         producer = Producer(
             self,
@@ -188,13 +188,13 @@ class EventLog(Log):
     ) -> Consumer:
         """A consumer of a topic, of several, or of all that match a compiled pattern; for one thread at a time.
 
-        Consumers with the same `group` share the partitions, and commit how far they are; one without a group reads all
-        partitions. Where nothing was committed it begins by `auto_offset_reset`: "earliest", "latest" or "error". With
-        `auto_commit` each poll commits what earlier ones returned, and iteration the records before the one that it hands out:
-        see `docs/guarantees.md` for what is finished when. `assignor` is "range", "round-robin" or
+        Consumers with the same `group` share the partitions, and commit their positions; one without a group reads all
+        partitions. Where nothing was committed, it begins by `auto_offset_reset`: "earliest", "latest" or "error". With
+        `auto_commit` each poll commits what earlier ones returned, and iteration the records before the current one; see
+        `docs/guarantees.md` for what counts as finished. `assignor` is "range", "round-robin" or
         "cooperative-sticky", the same for all members. A member that does not poll for `max_poll_interval_ms` loses its
-        partitions. One with an `instance_id` is static: it keeps them for `session_timeout_ms` when its process is gone, and
-        gets them back when it returns. With `durable` only records that are on disk are read. Raises
+        partitions. A member with an `instance_id` is static: it keeps them for `session_timeout_ms` when its process is gone,
+        and gets them back when it returns. With `durable`, only records that are on disk are read. Raises
         `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
         options = ConsumerOptions(
@@ -225,11 +225,11 @@ class EventLog(Log):
         return Group(self.open_groups, check_group_name(name))
 
     def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
-        """Copy the store as it is at one moment to a new or empty directory, while others append, consume and commit.
+        """Copy the store, as it is at one moment, to a new or empty directory while others append, consume and commit.
 
-        With `link` sealed segments become hard links where the file system has them: that takes no space, but they share the
-        disk of the store. `restore` makes a store of a backup, `verify_backup` checks one. Raises `BackupError`,
-        `DiskFullError`, `LockTimeoutError`, and then nothing is left there."""
+        With `link` sealed segments become hard links where the file system supports them: that takes no space, but they share
+        the store's disk. `restore` creates a store from a backup, `verify_backup` checks one. Raises `BackupError`,
+        `DiskFullError` or `LockTimeoutError`, and then leaves nothing there."""
         from eventlog.admin.backup import back_up
 
         self.store.check_open()
@@ -237,10 +237,10 @@ class EventLog(Log):
         return back_up(self, self.open_groups, as_path("destination", destination), link=link)
 
     def repair(self, topic: str, partition: int, *, execute: bool = False) -> RepairPlan:
-        """What a repair of a damaged partition would drop and make anew; with `execute` it is done.
+        """Return what repairing a damaged partition would drop and rebuild; with `execute`, repair it.
 
-        What is right stays, offsets included; what is not is kept in the store's removed/, and the offsets of it are never used
-        again. To be executed it needs the partition for itself: this store's own handle of it is closed, and
+        Valid batches stay, with their offsets; the other bytes are kept in the store's removed/, and their offsets are never
+        used again. Executing needs exclusive access to the partition: this store's own handle of it is closed, and
         `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
         from eventlog.admin.repair import plan_by_name, repair_partition
 
@@ -248,7 +248,7 @@ class EventLog(Log):
         return plan_by_name(repair_partition(self, self.open_groups, topic, partition, execute=execute))
 
     def describe_topic(self, name: str) -> TopicOverview:
-        """A topic with everything about it: settings, offsets, sizes, times, rates, and its groups' lag.
+        """A topic in detail: settings, offsets, sizes, times, rates, and its groups' lag.
 
         Opens each partition that has records. Raises `TopicNotFoundError`, `InvalidArgumentError`."""
         from eventlog.views.topic import describe_topic
@@ -257,7 +257,7 @@ class EventLog(Log):
         return describe_topic(self, self.open_groups, name)
 
     def activity(self, earlier: Activity | None = None) -> Activity:
-        """What all topics and groups hold and do. With an `earlier` activity of this store, also how fast, between the two.
+        """What all topics and groups contain; with an `earlier` activity of this store, also the rates between the two.
 
         Raises `InvalidTypeError`."""
         from eventlog.views.activity import measure_activity
@@ -268,7 +268,7 @@ class EventLog(Log):
     def metrics(self) -> Metrics:
         """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
 
-        They are read when this is called, and nothing is counted before: an append costs no more with it."""
+        They are read when this is called; nothing is counted before, so appends cost no more."""
         from eventlog.views.metrics import take_metrics
 
         self.store.check_open()
@@ -276,17 +276,17 @@ class EventLog(Log):
         return take_metrics(self, self.open_groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
-        """`Group.lag` of every consumer group, by its name: cheaper than to ask one after the other."""
+        """`Group.lag` of every consumer group, by its name: cheaper than asking one after the other."""
         self.store.check_open()
         return {description.name: dict(description.lag) for description in self.describe_groups()}
 
     def describe_groups(self) -> list[GroupDescription]:
-        """`Group.describe` of every consumer group, sorted by name: cheaper than to ask one after the other."""
+        """`Group.describe` of every consumer group, sorted by name: cheaper than asking one after the other."""
         self.store.check_open()
         return describe_all(self.open_groups)
 
     def create_group(self, name: str) -> Group:
-        """A consumer group, which is made if there is none: to give it offsets before its first member joins."""
+        """A consumer group, created if it does not exist: to give it offsets before its first member joins."""
         self.store.check_open()
         self.open_groups.open(check_group_name(name))
         return Group(self.open_groups, name)
@@ -307,11 +307,11 @@ def open(
     lock_timeout_ms: int = 30_000,
     create: bool = True,
 ) -> EventLog:
-    """Open the store in a directory, and create it where there is none.
+    """Open the store in a directory; with `create`, create it if it does not exist.
 
-    `fsync` is when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
-    when the system writes it. Every choice survives the death of any process. `lock_timeout_ms` bounds every wait for
-    another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
+    `fsync` says when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
+    when the system writes it. With each of them, appends survive the death of any process. `lock_timeout_ms` bounds every
+    wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
     directory = as_path("path", path)
     check_bool("create", create)
     check_fsync(fsync)

@@ -17,8 +17,8 @@ _Class = TypeVar("_Class", bound=type)
 class EventLogError(Exception):
     """Base of all errors of this library.
 
-    `topic_partition` is the `TopicPartition` that cannot be read, in what a consumer raises while it reads: the others go on,
-    and once this one is paused the error does not come again."""
+    When a consumer raises one while reading, `topic_partition` is the `TopicPartition` that cannot be read. The others can
+    still be read, and once this one is paused the error does not recur."""
 
     topic_partition: Any = None
 
@@ -43,13 +43,13 @@ class StoreClosedError(EventLogError):
 
 
 class StoreReplacedError(EventLogError):
-    """The store that was opened is no longer the one at its path: it was deleted, or a part of it, or another one stands there.
+    """The store that was opened is no longer the one at its path: it was deleted, in whole or in part, or another one is there.
 
-    Close the handle, and open the store again. What it has acknowledged went to the store that was opened."""
+    Close the handle and open the store again. Everything acknowledged went to the store that was opened."""
 
     @classmethod
     def of_part(cls, path: Path) -> StoreReplacedError:
-        """That a file or a directory of the store is not there any more, or not the one that it was."""
+        """A file or a directory of the store is missing, or was replaced."""
         return cls(f"{path} was deleted or replaced while the store was open: close this handle and open the store again")
 
 
@@ -66,7 +66,7 @@ class PartitionNotFoundError(TopicNotFoundError):
 
 
 class TopicExistsError(EventLogError):
-    """A topic of this name exists already."""
+    """A topic of this name already exists."""
 
 
 class GroupNotFoundError(EventLogError, LookupError):
@@ -74,26 +74,27 @@ class GroupNotFoundError(EventLogError, LookupError):
 
 
 class StaleMemberError(EventLogError):
-    """A consumer acted for a partition that is no longer its own: another member has it, or the group was reset.
+    """A consumer acted for a partition that it no longer owns: another member has it, or the group was reset.
 
-    Nothing was changed. `poll` joins again where that is possible, and goes on from the committed offsets."""
+    Nothing was changed. `poll` joins again where possible, and continues from the committed offsets."""
 
 
 class NoCommittedOffsetError(EventLogError):
-    """The group has committed nothing for a partition yet, and auto_offset_reset="error" forbids to choose where to begin."""
+    """The group has committed nothing for a partition yet, and auto_offset_reset="error" forbids choosing where to begin."""
 
 
 class ConcurrentUseError(EventLogError, ValueError):
-    """A consumer, an iterator or a batch was used while it was in use: by two threads at once, or once more by a finalizer or a
-    signal's handler that has interrupted its use. Give each thread one of its own. A `ValueError`, as with generators."""
+    """A consumer, an iterator or a batch was used while it was in use: by two threads at once, or again by a finalizer or a
+    signal handler that has interrupted its use. Give each thread its own. It is a `ValueError`, as with generators."""
 
 
 class ThreadStartError(EventLogError, RuntimeError):
-    """The system lets this process start no more threads. Nothing was begun. A `RuntimeError`, as `threading` raises it."""
+    """The system does not let this process start more threads. Nothing was begun. A `RuntimeError`, as `threading` raises
+    it."""
 
 
 class OffsetOutOfRangeError(EventLogError):
-    """An offset lies before the start or behind the end of a partition.
+    """An offset is before the start or after the end of a partition.
 
     Attributes: `partition` by its name, `offset`, and `start_offset` and `end_offset` of the partition at that time."""
 
@@ -107,7 +108,7 @@ class OffsetOutOfRangeError(EventLogError):
         self.end_offset = end_offset
 
     def __reduce__(self) -> tuple[type[OffsetOutOfRangeError], tuple[str, int, int, int], dict[str, Any]]:
-        """Made anew in another process, as pools of processes do it."""
+        """Recreated in another process, as process pools do."""
         return type(self), (self.partition, self.offset, self.start_offset, self.end_offset), vars(self)
 
 
@@ -130,15 +131,15 @@ class InvalidBatchError(InvalidArgumentError):
         self.is_altered = is_altered
 
     def __reduce__(self) -> tuple[type[InvalidBatchError], tuple[int, str, int | None], dict[str, Any]]:
-        """Made anew in another process, as pools of processes do it."""
+        """Recreated in another process, as process pools do."""
         return type(self), (self.position, self.reason, self.record), vars(self)
 
 
 class CorruptLogError(EventLogError):
-    """A file holds bytes that are not what was written.
+    """A file contains bytes that are not what was written.
 
     Attributes: `path` of the file, `position` in bytes, `reason`. Of a partition's files also `topic` and `partition`, and the
-    `offset` from which on it cannot be read; each is None where it is not known. `command` is what helps."""
+    `offset` from which it cannot be read; each is None if unknown. `command` is the command that helps."""
 
     def __init__(
         self,
@@ -171,19 +172,19 @@ class CorruptLogError(EventLogError):
         return f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
 
     def anew(self) -> CorruptLogError:
-        """An equal error: one that is raised again and again gathers a traceback each time."""
+        """An equal error: raising the same object again would extend its traceback each time."""
         kind, arguments, _ = self.__reduce__()
         return kind(*arguments)
 
     def __reduce__(self) -> tuple[Callable[..., CorruptLogError], tuple[Any, ...], dict[str, Any]]:
-        """Made anew in another process, as pools of processes do it."""
+        """Recreated in another process, as process pools do."""
         return type(self), (self.path, self.position, self.reason, self.topic, self.partition, self.offset), vars(self)
 
 
 class UnsupportedFormatError(CorruptLogError):
-    """A file holds what this version cannot read: messages that Kafka wrote before 0.11, or batches of a newer format.
+    """A file contains what this version cannot read: messages that Kafka wrote before 0.11, or batches of a newer format.
 
-    Nothing is damaged, and nothing is cut off or repaired; but reading and appending end there as at damage."""
+    Nothing is damaged, and nothing is cut off or repaired; but reading and appending stop there, as at damage."""
 
     def _command(self) -> str:
         return "eventlog dump FILE" if self.topic is None else f"eventlog dump {self.topic}/{self.partition}"
@@ -197,13 +198,13 @@ class UnsupportedFormatError(CorruptLogError):
 
 
 class PoisonedError(EventLogError):
-    """A write or fsync failed, so that nobody can say what is on disk.
+    """A write or fsync failed, so it is unknown what is on disk.
 
-    The partition takes no more writes until every process has closed it and the next one opens and recovers it."""
+    The partition refuses writes until every process has closed it and the next one opens and recovers it."""
 
 
 class DiskFullError(EventLogError):
-    """No space is left, or a quota is used up. Nothing was written; the call may be repeated once there is room."""
+    """No space is left, or a quota is exhausted. Nothing was written; the call may be repeated once there is room."""
 
 
 class LockTimeoutError(EventLogError):
@@ -211,15 +212,15 @@ class LockTimeoutError(EventLogError):
 
 
 class BackupError(EventLogError):
-    """A backup cannot be taken or restored there, or the directory is no backup, an incomplete one or a damaged one."""
+    """A backup cannot be taken or restored there, or the directory is not a backup, or an incomplete or damaged one."""
 
 
 class UnsupportedCodecError(EventLogError):
-    """A batch is compressed, or has to be, with a codec whose library is not installed, or that this version does not know."""
+    """A batch is compressed, or must be, with a codec whose library is not installed, or that this version does not know."""
 
 
 def is_disk_full(error_number: int | None) -> bool:
-    """Does this errno say that there is no room, on the disk or in a quota?"""
+    """Does this errno mean that the disk is full or a quota is exhausted?"""
     return error_number in (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -250,7 +251,7 @@ class os_errors_as:
 
 
 def is_out_of_files(error: EventLogError) -> bool:
-    """Does it tell that this process may open no more files?"""
+    """Does it say that this process may open no more files?"""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EMFILE
 
 

@@ -20,7 +20,7 @@ from eventlog.store.store import Store
 
 @translates_os_errors("close")
 class Log:
-    """The log of an open store. Safe for several threads; not to be used across fork().
+    """The log of an open store. Safe for several threads; unusable after fork().
 
     `store` is what the log is made of, for the rest of this library."""
 
@@ -33,7 +33,7 @@ class Log:
 
     @property
     def is_closed(self) -> bool:
-        """Was `close` called? Then nothing of the store can be used any more."""
+        """Was `close` called? Then the store can no longer be used."""
         return self.store.is_closed
 
     def create_topic(
@@ -49,9 +49,9 @@ class Log:
     def alter_topic(
         self, name: str, *, partitions: int | None = None, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
-        """Give a topic more partitions, or other settings; a setting that is None goes back to its default.
+        """Give a topic more partitions, or other settings; a setting of None is reset to its default.
 
-        Every process goes by them from its next append, read or use of the catalog on. Raises `TopicNotFoundError`,
+        Every process applies them from its next append, read or use of the catalog on. Raises `TopicNotFoundError`,
         `InvalidArgumentError`, `LockTimeoutError`."""
         self.store.check_open()
         check_topic_name(name)
@@ -86,8 +86,8 @@ class Log:
         return self.store.catalog.topics.names()
 
     def partition(self, topic: str, partition: int) -> Partition:
-        """One partition of a topic; the same object for the same partition, closed with the store. One that was closed before
-        is opened anew.
+        """One partition of a topic; the same object for the same partition, closed with the store. If it was closed before, it
+        is opened again.
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
         return self.store.partitions.open(topic, partition)
@@ -101,7 +101,7 @@ class Log:
         return [read_partition_size(self.store.path, topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def verify(self, topic: str | None = None) -> list[VerifyReport]:
-        """Check every byte of a topic's partitions, or of all; one report a partition."""
+        """Check every byte of a topic's partitions, or of all; one report for each partition."""
         self.store.check_open()
         descriptions = [self.topic(name) for name in ([topic] if topic is not None else self.topics())]
         reports = []
@@ -115,7 +115,7 @@ class Log:
         return reports
 
     def flush(self) -> None:
-        """Put everything in the partitions that are open here on disk."""
+        """Flush to disk everything in the partitions that are open here."""
         self.store.check_open()
         for partition in self.store.partitions.in_use():
             with suppress(TopicNotFoundError):  # deleted: there is nothing left of it
@@ -124,8 +124,8 @@ class Log:
     def close(self) -> None:
         """Flush and close everything.
 
-        Of several threads that do so at once each returns when all is closed; a call after that does nothing. All steps are
-        done, whatever goes wrong in one of them, and that is raised then. One that an interrupt has ended is done by the next
-        call. Raises `ConcurrentUseError`, and closes nothing, where a signal's handler calls it in the middle of work that
-        holds a lock; in the middle of a close it does nothing, for that goes on when the handler returns."""
+        If several threads call it at once, each returns when everything is closed; a later call does nothing. All steps are
+        done even if one fails, whose error is raised at the end. The next call completes a close that was interrupted.
+        Raises `ConcurrentUseError`, and closes nothing, if a signal handler calls it in the middle of work that holds a
+        lock; in the middle of a close it does nothing, because that continues when the handler returns."""
         self.store.close()

@@ -1,4 +1,4 @@
-"""Several context managers as one, left in native code, which a signal's handler cannot end half way."""
+"""Several context managers as one, left in native code, which a signal handler cannot end half way."""
 
 from eventlog._native import Nested
 

@@ -1,1 +1,1 @@
-"""Keeping a store: backup and restore, repair, and finding out what is wrong with it."""
+"""Administration of a store: backup and restore, repair, verification, and diagnosis."""

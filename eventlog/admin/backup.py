@@ -1,7 +1,7 @@
 """Taking a backup while other processes append, consume, commit and delete old segments.
 
-The catalog is copied first and the logs after it, so that no committed offset of the copy points behind its log. What says that
-the backup is complete is written last.
+The catalog is copied first and the logs after it, so that no committed offset of the copy is past the end of its log. What
+marks the backup as complete is written last.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ATTEMPTS = 5
 class BackupReport:
     """A backup that was taken: where, when (ms since the epoch), and how much is in it.
 
-    `linked_bytes` of its `size_bytes` stand in files that it shares with the store."""
+    Of its `size_bytes`, `linked_bytes` are in files that it shares with the store."""
 
     path: Path
     created_ms: int

@@ -1,4 +1,4 @@
-"""What is wrong with a store, in plain words, and which command helps. Works on a store that cannot be opened, too."""
+"""What is wrong with a store, in plain words, and which command helps. Also works on a store that cannot be opened."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?tmp")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a store: how bad it is ("error", "warning" or "note"), what it is about, in plain words, and the
-    command that helps, if one does."""
+    """Something about a store: its severity ("error", "warning" or "note"), its subject, the text in plain words, and the
+    command that helps, if there is one."""
 
     severity: str
     subject: str
@@ -81,10 +81,10 @@ class _Partition:
 
 
 def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Finding]:
-    """Look a store over, whoever has it open: errors first, then warnings, then notes. With `deep` every byte is verified.
+    """Check a store, whoever has it open: errors first, then warnings, then notes. With `deep` every byte is verified.
 
-    Nothing is recovered or changed but that places of dead readers in the catalog are freed. Raises `InvalidArgumentError` and
-    `InvalidTypeError` for bad arguments only: what is wrong with the store is a finding."""
+    Nothing is recovered or changed, except that the catalog's reader slots of dead processes are freed. Raises
+    `InvalidArgumentError` and `InvalidTypeError` for bad arguments only: what is wrong with the store is a finding."""
     store = as_path("path", path)
     check_bool("deep", deep)
     try:

@@ -1,4 +1,4 @@
-"""What is wrong with a consumer group: members that hang, offsets out of range, lag that nobody works off."""
+"""What is wrong with a consumer group: members that hang, offsets out of range, lag that nobody works on."""
 
 from __future__ import annotations
 

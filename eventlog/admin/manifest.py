@@ -69,7 +69,7 @@ class Manifest:
 
     @property
     def records(self) -> int:
-        """How many offsets lie between the starts and the ends of the partitions."""
+        """The number of offsets between the starts and the ends of the partitions."""
         return sum(partition.end_offset - partition.start_offset for partition in self.partitions)
 
 

@@ -39,7 +39,7 @@ def _backup_error(path: Path, error: OSError) -> EventLogError:
 
 @contextmanager
 def fill_new_directory(path: Path) -> Iterator[None]:
-    """Make a private directory, or take an empty one; if filling it fails, it is again what it was."""
+    """Create a private directory, or use an empty one; if filling it fails, its former state is restored."""
     with os_errors_of_backup(path):
         check_new_directory(path)
         was_there = files.is_there(path)

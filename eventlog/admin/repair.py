@@ -1,9 +1,9 @@
-"""Repair of a damaged partition: what is right stays, what is not is kept aside, and the partition takes appends again.
+"""Repair of a damaged partition: valid batches stay, the other bytes are set aside, and the partition accepts appends again.
 
-Each step leaves a partition that opens, so a repair that is killed is simply done again: the wrong bytes are kept aside; the
-catalog is told that a repair is under way, which offsets it loses, and that there may be gaps; a new segment takes the appends
-where the last one is damaged; the damaged ones are replaced one by one; the head goes, so that the next opener makes it anew;
-and the catalog is told that the repair is done."""
+Each step leaves a partition that opens, so a repair that is killed is simply repeated. The invalid bytes are copied to
+removed/; the catalog records that a repair is in progress, which offsets it loses, and that there may be gaps; if the last
+segment is damaged, a new one takes the appends; the damaged segments are replaced one by one; the head is deleted, so that the
+next opener creates it again; and the catalog records that the repair is done."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Removal:
 
 @dataclass(frozen=True)
 class RepairPlan:
-    """What a repair will do to a partition, or has done if it `was_executed`; `was_interrupted` says that an earlier one did
-    not come to its end, which this one does.
+    """What a repair will do to a partition, or has done if it `was_executed`; `was_interrupted` says that an earlier one was
+    interrupted, which this one completes.
 
-    `removals` are the bytes that are dropped, `lost` the offsets that no record has any more, `indexes` the index files
-    that are made anew, `epochs` whether the leader epochs are. Afterwards the partition starts at `start_offset`, and the
+    `removals` are the bytes that are dropped, `lost` the offsets that no longer have a record, `indexes` the index files
+    that are rebuilt, `epochs` whether the leader epochs are. Afterwards the partition starts at `start_offset`, and the
     next record gets `end_offset`."""
 
     topic: str
@@ -288,6 +288,6 @@ def _epochs_of(scans: list[SegmentScan]) -> list[tuple[int, int]]:
 
 
 def plan_by_name(plan: RepairPlan) -> RepairPlan:
-    """For who shows it elsewhere, or keeps it for longer than the store is open."""
+    """The plan with paths by name, for showing it elsewhere or after the store was closed."""
     removals = tuple(replace(each, path=plain(each.path), kept_at=plain(each.kept_at)) for each in plan.removals)
     return replace(plan, removals=removals, indexes=tuple(map(plain, plan.indexes)))

@@ -1,4 +1,4 @@
-"""Making a store of a backup."""
+"""Creating a store from a backup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eventlog.storage.segments.store import complete_store
 
 @dataclass(frozen=True)
 class RestoreReport:
-    """A store that was made of a backup: where, of a backup from when (ms since the epoch), and how much is in it."""
+    """A store created from a backup: where, when the backup was taken (ms since the epoch), and how much is in it."""
 
     path: Path
     created_ms: int
@@ -30,10 +30,10 @@ class RestoreReport:
 
 
 def restore(backup: str | os.PathLike[str], destination: str | os.PathLike[str]) -> RestoreReport:
-    """Make a store of a backup, in a directory that is new or empty. The backup is verified first, and stays as it is.
+    """Create a store from a backup, in a directory that is new or empty. The backup is verified first, and is not changed.
 
-    The store opens like any other, and its groups go on from their committed offsets. Raises `BackupError`, `DiskFullError`,
-    `StoreOpenError` (a network file system), and then nothing was made."""
+    The store opens like any other, and its groups continue from their committed offsets. Raises `BackupError`, `DiskFullError`
+    or `StoreOpenError` (a network file system), and then nothing was created."""
     source, target = as_path("backup", backup), as_path("destination", destination)
     with os_errors_of_backup(target):
         check_new_directory(target)

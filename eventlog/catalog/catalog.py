@@ -8,7 +8,7 @@ from eventlog.catalog.topics import TopicCatalog
 
 
 class Catalog:
-    """What stands in an environment, which `close` closes."""
+    """The content of an environment, which `close` closes."""
 
     def __init__(self, environment: CatalogEnvironment) -> None:
         self.environment = environment

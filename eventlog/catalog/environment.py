@@ -124,11 +124,11 @@ class _Surroundings:
 
 @translates_os_errors()
 class CatalogEnvironment:
-    """A share in the process's one environment for a directory. Without `create` it has to be there; with `read_only` it is
-    not changed, and a process that was stopped inside a change of it is in nobody's way.
+    """A share in the process's one environment for a directory. Without `create` it must exist; with `read_only` it is
+    not changed, and a process that was stopped while changing it blocks nobody.
 
-    LMDB waits without an end for the process that is changing the catalog, which may have been stopped. So whoever opens it or
-    changes it goes through `gate` first, which lets one in at a time and bounds the wait.
+    LMDB waits without a limit for the process that is changing the catalog, which may have been stopped. So a process that
+    opens or changes it passes `gate` first, which lets in one at a time and bounds the wait.
 
     Raises `StoreOpenError`, `DiskFullError`, and what `gate` raises."""
 
@@ -228,17 +228,17 @@ class CatalogEnvironment:
             self._shared.register(token)
 
     def free_dead_readers(self) -> int:
-        """Free the places of processes that died while they read; how many there were."""
+        """Free the reader slots of processes that died while reading; returns their number."""
         with _errors_as(self._directory, "the catalog failed"), self._shared.registered(object()):
             opened = self._opened()
             opened.show_life()
             return int(opened.environment.reader_check())
 
     def copy_to(self, path: Path) -> None:
-        """Write the catalog as it is at one moment to a new file, durably, while others go on changing it.
+        """Write the catalog as it is at one moment to a new file, durably, while others keep changing it.
 
-        LMDB could leave free pages out of a copy, but would number its transactions anew; members of groups are told apart by
-        these numbers. Raises `DiskFullError`, `EventLogError`."""
+        LMDB could leave free pages out of a copy, but would restart the numbering of its transactions, which identifies members
+        of groups. Raises `DiskFullError`, `EventLogError`."""
         with _errors_as(path.parent, f"the catalog cannot be copied to {path}"):
             descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             try:

@@ -1,4 +1,4 @@
-"""Consumer groups in the catalog: one entry a group, its name as key, JSON as value."""
+"""Consumer groups in the catalog: one entry for each group, its name as key, JSON as value."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Member(NamedTuple):
 
     @property
     def member_id(self) -> str:
-        """How the member is called; equal prefixes keep restarted static members in the same order."""
+        """The member's name; equal prefixes keep restarted static members in the same order."""
         return f"{self.instance_id or self.client_id or self.host}-{self.epoch}"
 
 
 class GroupState(NamedTuple):
-    """A group: its generation, members by epoch, and which partitions each member is to have.
+    """A group: its generation, its members by epoch, and the partitions assigned to each member.
 
     `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use,
     `reset_by` the number of the last transaction that reset any of them (0: none has). `emptied_ms` is when its last member

@@ -136,7 +136,7 @@ class SharedEnvironment:
         """Do something while no other thread has a transaction here. False if one did not end in time: then nothing is done."""
         thread = threading.get_ident()
         if self._reserved_by == thread:
-            return False  # a signal's handler has come between
+            return False  # a signal handler has come between
         deadline = time.monotonic() + seconds
         try:
             while not self._reserve(thread) or self.is_busy():

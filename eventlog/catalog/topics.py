@@ -1,7 +1,7 @@
-"""Topics in the catalog: one entry a topic, its name as key, JSON as value.
+"""Topics in the catalog: one entry for each topic, its name as key, JSON as value.
 
-What an entry says is an intent until the heads of the partitions go by it, too. Both have the number of the transaction that
-decided it; so whoever finds a head behind brings it up, however late, and never back.
+An entry is an intent until the heads of the partitions reflect it, too. Both carry the number of the transaction that
+decided it; so a process that finds a head behind brings it up to date, however late, and never back.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _DELETED = b"deleted"  # topics whose files are still being removed
 
 
 class TopicDescription(NamedTuple):
-    """A topic: its number of partitions, the settings that were given, and when it was made (ms since the epoch).
+    """A topic: its number of partitions, the settings that were given, and when it was created (ms since the epoch).
 
-    `had_gaps` says that records may have been taken out of the middle, by compaction or repair. `decided_by` is the number of
+    `had_gaps` says that compaction or repair may have removed records in the middle. `decided_by` is the number of
     the catalog's transaction that made the settings what they are. `added` has, for each time when partitions were added, the
     first of them and the number of that transaction; nothing for those that an earlier version has made. `repairs` has, by
-    partition, the offsets that a repair loses which was begun and has not come to its end."""
+    partition, the offsets that an unfinished repair loses."""
 
     name: str
     partitions: int
@@ -46,7 +46,7 @@ class TopicDescription(NamedTuple):
         return TopicConfig(dict(self.config), self.had_gaps, self.decided_by)
 
     def made_by(self, partition: int) -> int:
-        """The number of the catalog's transaction that made this partition; 0 where that is not known."""
+        """The number of the catalog's transaction that created this partition; 0 if unknown."""
         return max((number for first, number in self.added if first <= partition), default=0)
 
 
@@ -101,7 +101,7 @@ class TopicCatalog:
         return topic
 
     def alter(self, name: str, partitions: int | None, config: Mapping[str, Setting | None]) -> TopicDescription:
-        """Change a topic, durably: more partitions, and settings; None takes one back to its default.
+        """Change a topic, durably: more partitions, and settings; None resets one to its default.
 
         Raises `TopicNotFoundError`, `InvalidArgumentError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
@@ -121,7 +121,7 @@ class TopicCatalog:
         return after
 
     def begin_deletion(self, name: str) -> None:
-        """From now on there is no such topic; what is left of it is among those being deleted. Raises `TopicNotFoundError`."""
+        """From now on the topic does not exist; the rest of it is among those being deleted. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             topic = _existing(transaction, name)
             transaction.put(name.encode(), _encode(topic), db=self._environment.database(_DELETED))
@@ -138,11 +138,11 @@ class TopicCatalog:
             transaction.delete(name.encode())
 
     def pinned(self, name: str) -> Nested[TopicDescription]:
-        """Keep a topic from being deleted for the length of a block, which has to be short. Raises `TopicNotFoundError`."""
+        """Keep a topic from being deleted for the length of a block, which must be short. Raises `TopicNotFoundError`."""
         return self._environment.transaction(_DATABASE, lambda transaction: _existing(transaction, name), write=True)
 
     def begin_repair(self, name: str, partition: int, lost: Sequence[range], *, has_gaps: bool) -> TopicDescription:
-        """Store, durably, that a repair of a partition is under way, which loses these offsets; with `has_gaps` the topic's
+        """Store, durably, that a repair of a partition is in progress, which loses these offsets; with `has_gaps` the topic's
         offsets need not follow one another from now on. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             topic = _existing(transaction, name)
@@ -153,7 +153,7 @@ class TopicCatalog:
         return topic
 
     def end_repair(self, name: str, partition: int) -> None:
-        """Nothing is left to be done of a repair. Raises `TopicNotFoundError`."""
+        """The repair of a partition is done. Raises `TopicNotFoundError`."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             topic = _existing(transaction, name)
             others = {number: lost for number, lost in topic.repairs.items() if number != partition}

@@ -125,7 +125,7 @@ class AssignedPartition:
         if self._reader is not None:
             self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
-            self.close()  # an error, or what a signal's handler raised, took away what was read: it is read again
+            self.close()  # an error, or what a signal handler raised, took away what was read: it is read again
         reader = self._reader
         if reader is None or reader.next_offset < partition.start_offset:
             reader = self._open(stop)
@@ -196,7 +196,7 @@ class AssignedPartition:
         if self._reader is not None:
             self._reader.check_idle()
         self._ahead = self._last_read = None
-        deque(unread, maxlen=0)  # at once: no signal's handler comes in between
+        deque(unread, maxlen=0)  # at once: no signal handler comes in between
         self.close()
 
     @property

@@ -49,7 +49,7 @@ class Assignment:
 
     def _replace(self, partitions: dict[TopicPartition, AssignedPartition]) -> None:
         order = list(partitions.values())
-        self.partitions, self._order, self._turn = partitions, order, 0  # together: no signal's handler comes in between
+        self.partitions, self._order, self._turn = partitions, order, 0  # together: no signal handler comes in between
 
     def find(self, name: TopicPartition) -> AssignedPartition:
         """One of them. Raises `StaleMemberError` if it is not among them, `InvalidTypeError`."""

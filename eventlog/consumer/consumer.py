@@ -18,7 +18,7 @@ _RECORDS_MAX = 2**63 - 1
 
 
 class Consumer:
-    """Reads topics, alone or with others in a group; for one thread at a time. Made by `EventLog.consumer`.
+    """Reads topics, alone or with others in a group; for one thread at a time. Created by `EventLog.consumer`.
 
     `group` is the name of the group, or None. `core` is what does the work, for the rest of this library."""
 
@@ -51,15 +51,15 @@ class Consumer:
     # --- what is read --------------------------------------------------------------------------------------
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
-        """Read these topics, or those that match a compiled pattern, also when they are created later.
+        """Read these topics, or those that match a compiled pattern, even if they are created later.
 
-        In a group the partitions are shared with the other members; the first `poll` joins. Raises `InvalidArgumentError`
+        In a group, the members share the partitions; the first `poll` joins. Raises `InvalidArgumentError`
         after `assign`, `InvalidTypeError`."""
         with self._use.alone():
             self.core.subscribe(topics)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """Read exactly these partitions, without sharing them. With a group, its committed offsets are where it begins, and
+        """Read exactly these partitions, without sharing them. With a group, it begins at the group's committed offsets, and
         commits work as long as no member owns the partition.
 
         Raises `InvalidArgumentError` after `subscribe`, `TopicNotFoundError`."""
@@ -67,7 +67,7 @@ class Consumer:
             self.core.assign(partitions)
 
     def assignment(self) -> set[TopicPartition]:
-        """The partitions that are this consumer's now; in a group they are assigned during `poll`."""
+        """The partitions that this consumer has now; in a group they are assigned during `poll`."""
         with self._use.alone():
             return set(self._assignment.partitions)
 
@@ -79,7 +79,7 @@ class Consumer:
     # --- reading -------------------------------------------------------------------------------------------
 
     def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
-        """Up to `max_records` records; [] when there are none for `timeout` seconds (None: wait without an end).
+        """Up to `max_records` records; [] if there are none for `timeout` seconds (None: wait without a limit).
 
         Keeps the membership alive and takes part in rebalances. Raises `OffsetOutOfRangeError` or
         `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, `TopicNotFoundError` when the topic of an
@@ -98,12 +98,13 @@ class Consumer:
     # --- committing ----------------------------------------------------------------------------------------
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
-        """Acknowledge everything before the positions: what was handed out, the record that iteration has just handed out
-        included, and what `seek` went past. Or what stands before the given offset of each partition.
+        """Acknowledge everything before the positions: what was handed out, including the current record of an iteration, and
+        what `seek` skipped. Or everything before the given offset of each partition.
 
-        At once visible to every process, and it survives the death of any. With `sync` it is on disk on return, else within a
-        second. A commit behind what is committed changes nothing: only `Group.reset` takes an acknowledgement back. Raises
-        `StaleMemberError` if a partition is not this consumer's any more, and then nothing was committed."""
+        It is immediately visible to every process, and survives the death of any. With `sync` it is on disk on return,
+        otherwise within a second. A commit of an earlier offset than the committed one changes nothing: only `Group.reset`
+        withdraws an acknowledgement. Raises `StaleMemberError` if this consumer no longer owns a partition, and then nothing
+        was committed."""
         # Iteration that commits after each record: as short as can be. It needs no lock: a thread inside the consumer has
         # set commit_in_hand to None before anything else.
         handout = self._handout
@@ -122,39 +123,40 @@ class Consumer:
     # --- positions -----------------------------------------------------------------------------------------
 
     def position(self, partition: TopicPartition) -> int:
-        """The offset of the next record that this consumer hands out. Raises `StaleMemberError` if the partition is not its."""
+        """The offset of the next record that this consumer hands out. Raises `StaleMemberError` if it does not own the
+        partition."""
         with self._use.alone():
             return self._handout.position(self._assignment.find(partition))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on at this offset, which is the position now: `commit` commits it.
+        """Continue at this offset, which becomes the position: `commit` commits it.
 
         Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
         with self._use.alone():
             self._handout.seek(self._assignment.find(partition), check_offset(offset))
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
-        """Go on at the first record of these partitions, or of all assigned ones."""
+        """Continue at the first record of these partitions, or of all assigned ones."""
         with self._use.alone():
             for each in self._assignment.select(partitions):
                 self._handout.seek(each, each.partition.start_offset)
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
-        """Go on behind the last record of these partitions, or of all assigned ones."""
+        """Continue after the last record of these partitions, or of all assigned ones."""
         with self._use.alone():
             for each in self._assignment.select(partitions):
                 self._handout.seek(each, each.partition.end_offset)
 
     def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
-        """Go on at the first record with this timestamp (milliseconds since the epoch) or a later one; behind the last where
-        there is none. For these partitions, or all assigned ones."""
+        """Continue at the first record with this timestamp (milliseconds since the epoch) or a later one, or after the last
+        record if there is none. For these partitions, or all assigned ones."""
         with self._use.alone():
             for each in self._assignment.select(partitions):
                 found = each.partition.offset_for_time(timestamp)
                 self._handout.seek(each, each.partition.end_offset if found is None else found)
 
     def pause(self, *partitions: TopicPartition) -> None:
-        """Hand out nothing of these partitions until `resume`."""
+        """Hand out no records of these partitions until `resume`."""
         with self._use.alone():
             for each in self._assignment.select(partitions):
                 each.is_paused = True
@@ -174,7 +176,7 @@ class Consumer:
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Leave the group, so that others have the partitions at once.
+        """Leave the group, so that other members take over the partitions immediately.
 
         With auto_commit what is finished is committed: what `poll` returned is, unless an exception is being handled just
         now, and a record that iteration has handed out is not, because the next one was never asked for. Leaving a `with`

@@ -68,7 +68,7 @@ class GroupMember(PartitionSource):
         )
         while role.membership is None or not role.membership.has_joined:
             if role.membership is not None:
-                role.membership.abandon()  # an error, or what a signal's handler raised, kept it from joining
+                role.membership.abandon()  # an error, or what a signal handler raised, kept it from joining
             role.table = groups.open(self._group)
             try:
                 role.membership = Membership(groups, role.table, request)
@@ -115,7 +115,7 @@ class GroupMember(PartitionSource):
 
     def _lose(self, membership: Membership, names: list[TopicPartition]) -> None:
         self.context.handout.drop(names)
-        membership.disown(names)  # then: the next review comes back to what a signal's handler has interrupted
+        membership.disown(names)  # then: the next review comes back to what a signal handler has interrupted
         if names:
             self._role.listener.lost(names)
 

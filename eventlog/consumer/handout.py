@@ -100,7 +100,7 @@ class Handout:
         return handed_out
 
     def _rewind(self) -> None:
-        """Memory ran out, or a signal's handler has raised: what was read is yet to be handed out."""
+        """Memory ran out, or a signal handler has raised: what was read is yet to be handed out."""
         self._assignment.rewind()
         self.drop_chunk()
 

@@ -12,11 +12,11 @@ class RebalanceListener:
     and `close`, in the thread that called these; they may use the consumer."""
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """These partitions are this consumer's from now on."""
+        """This consumer owns these partitions from now on."""
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions go to another member after this call: the last chance to commit for them."""
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
-        """These partitions are gone already, because the group was reset or this member was expelled: a commit for them
+        """These partitions were already taken away, because the group was reset or this member was expelled: a commit for them
         raises `StaleMemberError`."""

@@ -21,8 +21,8 @@ from eventlog.storage.partition.snapshot import Ends
 
 
 class GroupMember(NamedTuple):
-    """A live member of a group. `partitions` are those it owns now, `assigned` those it is to have, once others have given
-    them up; `joined_ms` is in milliseconds since the epoch."""
+    """A live member of a group. `partitions` are those it owns now, `assigned` those it will own once others have released
+    them; `joined_ms` is in milliseconds since the epoch."""
 
     member_id: str
     instance_id: str | None
@@ -35,8 +35,7 @@ class GroupMember(NamedTuple):
 
 
 class GroupDescription(NamedTuple):
-    """A group at one moment. The generation grows with every change of who has which partition; `lag` is as `Group.lag` has
-    it."""
+    """A group at one moment. The generation grows with every change of the assignment; `lag` is that of `Group.lag`."""
 
     name: str
     generation: int
@@ -84,7 +83,8 @@ def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> di
 
 @translates_os_errors()
 class Group:
-    """A consumer group by its name. Made by `EventLog.group`; every method raises `GroupNotFoundError` once it is deleted."""
+    """A consumer group by its name. Created by `EventLog.group`; every method raises `GroupNotFoundError` once it is
+    deleted."""
 
     def __init__(self, groups: Groups, name: str) -> None:
         self.name = name
@@ -112,10 +112,10 @@ class Group:
         return self._snapshot().committed()
 
     def lag(self) -> dict[TopicPartition, int | None]:
-        """How many records each partition has behind the committed offset, or, where nothing was committed yet, behind where
-        the group began to read it; None where neither is known.
+        """The number of records of each partition after the committed offset, or, if nothing was committed yet, after where
+        the group began to read it; None if neither is known.
 
-        Holds every partition of the topics that live members subscribe to, and every one that the group has begun."""
+        Contains every partition of the topics that live members subscribe to, and every one that the group has begun."""
         return lag_of(self._groups.store, self._snapshot())
 
     def progress(self) -> dict[TopicPartition, Progress]:
@@ -123,9 +123,9 @@ class Group:
         return progress_of(self._groups.store, self._snapshot(), self.history())
 
     def history(self, limit: int | None = None) -> list[HistoryEntry]:
-        """What became of the committed offsets, and who did it: the last `limit` entries (None: all), the oldest first.
+        """How the committed offsets changed, and who changed them: the last `limit` entries (None: all), oldest first.
 
-        Commits are noted as they reach the disk, about once a second. A group keeps at most 1,000 entries, or 256 KiB."""
+        Commits are recorded when they reach the disk, about once a second. A group keeps at most 1,000 entries, or 256 KiB."""
         if limit is not None:
             check_number("limit", limit, 1, 2**31 - 1)
         self._groups.store.check_usable()
@@ -145,24 +145,24 @@ class Group:
         return [OffsetChange(partition, committed.get(partition), checked[partition]) for partition in sorted(checked)]
 
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Set committed offsets, forward or back, durably. A running group is fenced, and goes on from there.
+        """Set committed offsets, forward or back, durably. A running group is fenced, and continues from there.
 
-        Each offset has to be in its partition. Nothing else ever moves a committed offset back. Raises `OffsetOutOfRangeError`,
+        Each offset must be in its partition. Nothing else ever moves a committed offset back. Raises `OffsetOutOfRangeError`,
         `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`, and then nothing was changed."""
         set_offsets(self._groups, self._table(), self._checked(offsets), "reset")
 
     def undo_reset(self) -> dict[TopicPartition, int | None]:
-        """Give back the committed offsets that the last reset, import or deletion of offsets took away; returns what they are
-        now, None where there was none. Records that were deleted since cannot come back: there it is the first that is left.
+        """Restore the committed offsets from before the last reset, import or deletion of offsets; returns the offsets as they
+        are now, None where there was none. Where records were deleted since, it is the first that is left.
 
         A running group is fenced as by a reset. A second undo undoes the first. Topics that were deleted since are left out,
-        also where one of the same name was made. Raises `InvalidArgumentError` if the history has none that could be undone."""
+        even if one of the same name was created. Raises `InvalidArgumentError` if the history contains no reset to undo."""
         offsets = self.plan_undo()
         set_offsets(self._groups, self._table(), offsets, "undo")
         return offsets
 
     def plan_undo(self) -> dict[TopicPartition, int | None]:
-        """What `undo_reset` would give back. Changes nothing; raises what `undo_reset` does."""
+        """What `undo_reset` would restore. Changes nothing; raises what `undo_reset` does."""
         entry = next((entry for entry in reversed(self.history()) if entry.kind != "commit"), None)
         offsets = self._before(entry) if entry is not None else {}
         if not offsets:
@@ -179,8 +179,8 @@ class Group:
         }
 
     def delete_offsets(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget the committed offsets of these partitions, durably. Raises `InvalidArgumentError` if a live member is to have
-        one of them, `InvalidTypeError`, and then nothing was changed."""
+        """Delete the committed offsets of these partitions, durably. Raises `InvalidArgumentError` if one of them is assigned
+        to a live member, `InvalidTypeError`, and then nothing was changed."""
         wanted = as_topic_partitions(partitions)
         for member in self.describe().members:
             used = sorted({*member.assigned, *member.partitions} & set(wanted))

@@ -84,7 +84,7 @@ class ProcessPresence:
     def __init__(self, path: Path, *, lock_timeout_ms: int) -> None:
         self._path = path
         self._lock_timeout_ms = lock_timeout_ms
-        self._lock = threading.RLock()  # a signal's handler may close what it has interrupted
+        self._lock = threading.RLock()  # a signal handler may close what it has interrupted
         self._held: set[int] = set()
         self._opened: list[int] = []
         self._claim: Claim | None = None

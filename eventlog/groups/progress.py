@@ -1,4 +1,4 @@
-"""How a group gets on with each partition: lag in records, bytes and seconds, rates, and when it will have caught up."""
+"""The progress of a group in each partition: lag in records, bytes and seconds, rates, and when it will have caught up."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NOWHERE = OffsetSnapshot(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
 
 
 class Progress(NamedTuple):
-    """A group in one partition. None stands for what is unknown: nothing was committed yet, or not for long enough.
+    """A group in one partition. None means unknown: nothing was committed yet, or not for long enough.
 
     Where nothing was committed, the lag is counted from where the group began. `lag` is in records, `lag_bytes` in bytes of
     batches; `lag_seconds` is the age of the oldest record that is not acknowledged, by its timestamp. The rates are in records
-    a second over the last minute: what the group commits, and what is appended. `catch_up_seconds` is when the lag will be
-    gone at these rates; None, too, if it does not shrink."""
+    a second over the last minute: what the group commits, and what is appended. `catch_up_seconds` is how long it takes
+    until the lag is gone at these rates; also None if it does not shrink."""
 
     start_offset: int
     end_offset: int

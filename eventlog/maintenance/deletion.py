@@ -13,7 +13,8 @@ from eventlog.store.store import Store
 
 
 def delete_topic(groups: Groups, name: str) -> None:
-    """Delete a topic: from the first step on there is no such topic, and whoever finds the rest of it goes on.
+    """Delete a topic. From the first step on the topic does not exist, and any process that finds the rest of it continues the
+    deletion.
 
     Raises `TopicNotFoundError`."""
     groups.store.catalog.topics.begin_deletion(name)
@@ -24,7 +25,7 @@ def delete_topic(groups: Groups, name: str) -> None:
 def finish_deletion(groups: Groups, name: str) -> bool:
     """Remove what is left of a topic that is being deleted; False if there is none of this name.
 
-    One process at a time: another one that came late would remove what was made anew by the same name since. Raises
+    One process at a time: a late one would remove a new topic of the same name. Raises
     `LockTimeoutError`, `EventLogError`."""
     store = groups.store
     if _being_deleted(store, name) is None:

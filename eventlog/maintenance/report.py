@@ -11,8 +11,8 @@ from eventlog.storage.cleaning.compaction import Compacted
 
 
 class HeldBack(NamedTuple):
-    """A group that keeps retention.acked from deleting more: `committed` is its offset, None while it has none, and so many
-    `records` lie behind it."""
+    """A group that keeps retention.acked from deleting more: `committed` is its offset, None while it has none, and `records`
+    the number of records after it."""
 
     group: str
     committed: int | None
@@ -24,7 +24,7 @@ class PartitionMaintenance(NamedTuple):
     many `deleted_segments` of `deleted_bytes`, with `deleted_records` offsets in them; the first record there is of
     `oldest_ms`, the latest of `newest_ms` (ms since the epoch; None: nothing was deleted, or it has no timestamps).
     `compacted` is None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked;
-    `rebuilt` are index files and checkpoints that were missing or rotten, and were made anew."""
+    `rebuilt` are index files and checkpoints that were missing or damaged, and were rebuilt."""
 
     topic: str
     partition: int
@@ -41,15 +41,15 @@ class PartitionMaintenance(NamedTuple):
 
     @property
     def is_idle(self) -> bool:
-        """Was there nothing to do, and nothing to tell?"""
+        """Was there nothing to do, and nothing to report?"""
         return not (self.reason or self.compacted or self.held_back_by or self.rebuilt)
 
 
 class MaintenanceReport(SimpleNamespace):
-    """One round of housekeeping. `is_elsewhere` says that another process is at it, so that nothing was done here.
+    """One round of housekeeping. `is_elsewhere` says that another process is doing it, so nothing was done here.
 
-    With `is_dry_run` nothing was done either: it says what a round would do. `failures` are (subject, what was wrong): the rest
-    of the round went on."""
+    With `is_dry_run` nothing was done either: it says what a round would do. `failures` are pairs of a subject and what was
+    wrong; the rest of the round was done."""
 
     is_elsewhere: bool
     is_dry_run: bool

@@ -38,7 +38,7 @@ class _Round(NamedTuple):
 
 
 def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int, dry_run: bool = False) -> MaintenanceReport:
-    """Do one round, unless another process is at it. What goes wrong in one place stops no other."""
+    """Do one round, unless another process is doing it. A failure in one topic or group does not stop the others."""
     if dry_run:
         return _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, MaintenanceReport(is_dry_run=True)))
     with _only_one(groups) as is_mine:

@@ -11,7 +11,7 @@ from eventlog.errors import ConcurrentUseError
 class Exclusion:
     """One thread at a time; `what` names what it does then.
 
-    A finalizer that the garbage collector runs, or a signal's handler, may come in between in the thread that has the lock. To
+    A finalizer that the garbage collector runs, or a signal handler, may come in between in the thread that has the lock. To
     wait for it would last for ever, and to go on would find things half done: so that is refused."""
 
     def __init__(self, what: str) -> None:

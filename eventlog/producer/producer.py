@@ -73,7 +73,7 @@ class _TopicLanes(PartitionChoice[PartitionSender]):
 
 
 class Producer(BaseProducer):
-    """Sends records to topics; threads may share it. Made by `EventLog.producer`."""
+    """Sends records to topics; threads may share it. Created by `EventLog.producer`."""
 
     def __init__(
         self,
@@ -245,8 +245,8 @@ class Producer(BaseProducer):
     def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
         """Call `callback` with an `Ack` whenever this group has acknowledged more of what this producer sends from now on.
 
-        The calls come from one background thread, with rising offsets for each partition; several acknowledgements may come
-        as one. When the callback raises, it is not called any more, and `flush` or `close` raises its error."""
+        One background thread makes the calls, with increasing offsets for each partition; several acknowledgements may be
+        combined. If the callback raises, it is not called any more, and `flush` or `close` raises its error."""
         if self._why_unusable is not None:
             self._refuse()
         check_group_name(group)
@@ -261,11 +261,11 @@ class Producer(BaseProducer):
             self._notifier.subscribe(group, callback, self._lanes())
 
     def flush(self) -> None:
-        """Append what is waiting, and return once everything that was sent is on disk, except for topics that were deleted.
+        """Append the waiting records, and return once everything that was sent is on disk, except in deleted topics.
 
-        What is wrong in one partition is raised when all others are done, with notes about the others that failed. What was
-        waiting there goes on waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost;
-        that is raised once, here or by `close`."""
+        The error of a partition is raised when all others are done, with notes about others that failed. Its records keep
+        waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost; that is raised
+        once, here or by `close`."""
         lanes = self._lanes()  # first: all of them, unless it is being closed by then
         if self._why_unusable is not None:
             self._refuse()
@@ -281,10 +281,10 @@ class Producer(BaseProducer):
         raise_together([*failures, *of_acks])
 
     def close(self) -> None:
-        """Append what is waiting, and end; raises what `flush` raises.
+        """Append the waiting records and close; raises what `flush` raises.
 
-        What could not be appended, or was not because this was interrupted, goes on waiting, and another call appends it. Of
-        several calls at once each returns when everything is appended; one after that does nothing."""
+        Records that could not be appended, or were not because this was interrupted, keep waiting, and another call appends
+        them. If several threads call it at once, each returns when everything is appended; a later call does nothing."""
         if isinstance(self._why_unusable, ForkedProcessError):
             return
         self.check_may_close()
@@ -302,7 +302,7 @@ class Producer(BaseProducer):
         self._raise(failures)
 
     def check_may_close(self) -> None:
-        """Raise `ConcurrentUseError` where a signal's handler or a finalizer has interrupted work that holds a lock, for which
+        """Raise `ConcurrentUseError` where a signal handler or a finalizer has interrupted work that holds a lock, for which
         the thread that `close` waits for may wait."""
         self._lock.held()
         for lane in self._lanes():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Receipt:
-    """A record's place in the log. With `linger_ms` the record may still be waiting: `is_resolved` tells."""
+    """A record's position in the log. With `linger_ms` the record may still be waiting: see `is_resolved`."""
 
     __slots__ = ()
     _lane: PartitionSender
@@ -35,7 +35,7 @@ class Receipt:
 
     @property
     def is_resolved(self) -> bool:
-        """Is the record in the log? Readers may see it a moment before this tells."""
+        """Is the record in the log? Readers may see it a moment before this says so."""
         raise NotImplementedError
 
     @property
@@ -45,8 +45,8 @@ class Receipt:
 
     @property
     def timestamp(self) -> int:
-        """The record's timestamp, in milliseconds since the epoch. Where it has to be read from the log, raises
-        `OffsetOutOfRangeError` if the record is gone; it is remembered."""
+        """The record's timestamp, in milliseconds since the epoch. If it must be read from the log, it is
+        remembered; raises `OffsetOutOfRangeError` if the record was deleted."""
         raise NotImplementedError
 
     def is_acked(self, group: str) -> bool:
@@ -57,7 +57,7 @@ class Receipt:
         """Block until this group has committed past the record; False after `timeout` seconds.
 
         A group that does not exist yet, or was deleted, has acknowledged nothing, and may be created while this waits. A
-        reset of the group to behind the record counts as an acknowledgement; one to before it does not take back a True.
+        reset of the group past the record counts as an acknowledgement; a reset to before it does not revoke a True.
         Raises `TopicNotFoundError` once the topic is deleted."""
         check_timeout(timeout)
         return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)

@@ -1,1 +1,1 @@
-"""Records and batches: what stands in a segment, without files."""
+"""Records and batches: the content of segments, without files."""

@@ -1,4 +1,4 @@
-"""Encoding lists of Python objects as RecordBatch v2, in C, and what can be wrong with them."""
+"""Encoding lists of Python objects as RecordBatch v2, in C, and the errors that they may cause."""
 
 from __future__ import annotations
 

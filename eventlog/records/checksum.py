@@ -1,4 +1,4 @@
-"""The CRC32C of bytes: the checksum of batches, and of everything else that is kept."""
+"""The CRC32C of bytes: the checksum of batches, and of everything else that is stored."""
 
 from __future__ import annotations
 

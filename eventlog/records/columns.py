@@ -1,4 +1,4 @@
-"""Records as columns: buffers in the layout of Apache Arrow, which NumPy and Arrow take over without a copy.
+"""Records as columns: buffers in the layout of Apache Arrow, which NumPy and Arrow use without a copy.
 
 Source of the layout: https://arrow.apache.org/docs/format/Columnar.html, LargeBinary."""
 
@@ -13,7 +13,7 @@ from eventlog.errors import EventLogError
 
 
 class BytesColumn:
-    """The keys or the values of consecutive records, one behind the other in `data`; all buffers are read-only.
+    """The keys or the values of consecutive records, one after the other in `data`; all buffers are read-only.
 
     Item i is `data[ends[i]:ends[i + 1]]`; `ends` are int64, one more than there are items. `validity` has a bit for each
     item, the lowest of a byte first, that is 0 where the item is null; it is None where none is."""

@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: the choice Kafka's own clients make, so that equal keys meet in one
+"""Which partition a key belongs to: the choice Kafka's own clients make, so that equal keys go to the same
 partition.
 
 Source: Apache Kafka, org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey.

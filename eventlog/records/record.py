@@ -1,4 +1,4 @@
-"""What a reader gets: a record and its place."""
+"""What a reader gets: a record and its position."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Dependent(Protocol):
 
 
 class Closing:
-    """A close that any thread may call, any number of times, and that a signal's handler may call anywhere.
+    """A close that any thread may call, any number of times, and that a signal handler may call anywhere.
 
     `check` raises where it is not possible now, and nothing is changed then. `steps` is asked once for what is to be done."""
 

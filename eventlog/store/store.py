@@ -134,7 +134,7 @@ class Store:
     def close(self) -> None:
         """Close what is built on the store, flush, and close everything, as `Closing.close` says.
 
-        Raises `ConcurrentUseError`, and closes nothing, where a signal's handler calls it in the middle of work that holds a
+        Raises `ConcurrentUseError`, and closes nothing, where a signal handler calls it in the middle of work that holds a
         lock."""
         self._closing.close()
 

@@ -1,1 +1,1 @@
-"""What people and monitoring look at: a topic with everything about it, what goes on in a store, and its metrics."""
+"""Snapshots for people and monitoring: a topic in detail, the activity in a store, and its metrics."""

@@ -1,4 +1,4 @@
-"""What goes on in a store: two samples of it tell how fast topics grow and groups consume."""
+"""The activity in a store: two samples show how fast topics grow and groups consume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventlog.views.groups import GroupSummary, read_all_offsets, summarize_grou
 
 
 class TopicActivity(NamedTuple):
-    """A topic: what is in it, and what came since the earlier sample; the rates are None without one."""
+    """A topic: its content, and its rates since the earlier sample, which are None without one."""
 
     name: str
     partitions: int
@@ -27,10 +27,12 @@ class TopicActivity(NamedTuple):
 
 
 class GroupActivity(NamedTuple):
-    """A consumer group: its live members, and how many records stand behind its committed offsets (None while there is none).
+    """A consumer group: its live members, and the number of records after its committed offsets (None while there are no such
+    offsets).
 
-    `records_per_second` is how many it acknowledged since the earlier sample, None without one. `seconds_to_catch_up` goes by
-    how the lag shrank between the two samples: 0 without a lag, None where it does not shrink or there is no earlier sample."""
+    `records_per_second` is how many it acknowledged since the earlier sample, None without one. `seconds_to_catch_up` is
+    extrapolated from how the lag shrank between the two samples: 0 without lag, None if it does not shrink or there is no
+    earlier sample."""
 
     name: str
     members: int
@@ -40,7 +42,7 @@ class GroupActivity(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What was measured at one moment, for a later one to be compared with."""
+    """What was measured at one moment, to compare a later sample with."""
 
     monotonic_seconds: float
     offsets: Mapping[str, Sequence[PartitionOffsets]]
@@ -64,7 +66,7 @@ class Activity:
 
 
 def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Activity:
-    """Look at everything, with rates since an earlier sample. Raises `InvalidTypeError`."""
+    """Measure everything, with rates since an earlier sample. Raises `InvalidTypeError`."""
     if earlier is not None and not isinstance(earlier, Activity):
         raise InvalidTypeError(f"earlier must be an Activity or None, not {type(earlier).__name__}")
     sample = _take_sample(log, groups)

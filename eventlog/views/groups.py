@@ -17,7 +17,7 @@ OffsetsByTopic = Mapping[str, Sequence[PartitionOffsets]]
 
 
 class GroupSummary(NamedTuple):
-    """A group, its committed offsets, and how many records stand behind each; partitions that are gone have no lag."""
+    """A group, its committed offsets, and the number of records after each; deleted partitions have no lag."""
 
     description: GroupDescription
     committed: Mapping[TopicPartition, int]
@@ -25,7 +25,7 @@ class GroupSummary(NamedTuple):
 
     @property
     def total_lag(self) -> int | None:
-        """The records behind where the group is in all partitions; None while it has begun none."""
+        """The number of unacknowledged records in all partitions; None while it has begun none."""
         return sum(self.lag.values()) if self.lag else None
 
 

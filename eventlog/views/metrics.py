@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A metric with all its samples. A counter only grows, as long as nothing is deleted and made anew."""
+    """A metric with all its samples. A counter only grows, unless something is deleted and created again."""
 
     name: str
     kind: Literal["counter", "gauge"]

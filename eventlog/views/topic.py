@@ -1,4 +1,4 @@
-"""One topic with everything about it: settings, offsets, sizes, times, rates, and which groups lag."""
+"""One topic in detail: settings, offsets, sizes, times, rates, and which groups lag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PartitionOverview(NamedTuple):
     """A partition at one moment.
 
     `oldest_ms` and `newest_ms` are the timestamps of its first and its last record (ms since the epoch), `records_per_second`
-    is the rate of the last minute by the records' timestamps; each is None where there is no record, or it cannot be read."""
+    is the rate of the last minute by the records' timestamps; each is None if there is no record, or it cannot be read."""
 
     partition: int
     offsets: PartitionOffsets
@@ -33,12 +33,12 @@ class PartitionOverview(NamedTuple):
 
     @property
     def records(self) -> int:
-        """How many offsets lie between start and end."""
+        """The number of offsets between start and end."""
         return self.offsets.end_offset - self.offsets.start_offset
 
 
 class TopicGroup(NamedTuple):
-    """A consumer group of a topic: how many live members subscribe to it, and how many records stand behind the committed
+    """A consumer group of a topic: how many live members subscribe to it, and the number of records after the committed
     offsets; `lag` is None while nothing was committed."""
 
     name: str
@@ -47,7 +47,8 @@ class TopicGroup(NamedTuple):
 
 
 class TopicOverview(NamedTuple):
-    """A topic at one moment. `settings` are those in effect, defaults too; `description.config` has those that were given."""
+    """A topic at one moment. `settings` are those in effect, including defaults; `description.config` has those that were
+    given."""
 
     description: TopicDescription
     settings: Mapping[str, Setting]
@@ -56,7 +57,7 @@ class TopicOverview(NamedTuple):
 
     @property
     def records(self) -> int:
-        """How many offsets lie between start and end, in all partitions."""
+        """The number of offsets between start and end, in all partitions."""
         return sum(partition.records for partition in self.partitions)
 
     @property

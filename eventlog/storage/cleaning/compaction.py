@@ -30,7 +30,7 @@ _TOMBSTONES_TOGETHER = 16  # those that are due within this part of delete.reten
 
 
 class Compacted(NamedTuple):
-    """What became of a partition's sealed segments, or would; everything before `end_offset` is compacted now.
+    """What compaction did to a partition's sealed segments, or would do; everything before `end_offset` is compacted now.
 
     `reason` is the setting that made it worth it: min.cleanable.dirty.ratio, max.compaction.lag.ms, delete.retention.ms
     (tombstones were due), or cleanup.policy where it was asked for."""

@@ -26,7 +26,7 @@ class PartitionOffsets(NamedTuple):
 
 
 class PartitionSize(NamedTuple):
-    """How many segments a partition has, and how many bytes of batches stand in them; preallocated space does not count."""
+    """How many segments a partition has, and how many bytes of batches they contain; preallocated space does not count."""
 
     segments: int
     size_bytes: int

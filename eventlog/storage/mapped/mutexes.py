@@ -20,7 +20,7 @@ Refusal = Callable[[int, int], EventLogError]
 def held(lock: Lock, release: Callable[[Any], object], timeout_ms: int, refusal: Refusal) -> Holding[None]:
     """Hold a mutex for the length of a block.
 
-    `lock` gets the milliseconds to wait, and a cell which is 0 once the mutex is taken: a signal's handler may raise as soon as
+    `lock` gets the milliseconds to wait, and a cell which is 0 once the mutex is taken: a signal handler may raise as soon as
     the call has returned, before its answer is looked at. `release` is native code that goes by this cell. Where the mutex
     cannot be had, `refusal` makes the error to raise of the status and the process that has it (-1: not known)."""
     holder = ffi.new("int32_t *", -1)

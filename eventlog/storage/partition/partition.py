@@ -30,7 +30,7 @@ _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks
 class Partition:
     """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
 
-    Safe for use by several threads. Made by `EventLog.partition`."""
+    Safe for several threads. Created by `EventLog.partition`."""
 
     def __init__(self, log: PartitionLog) -> None:
         self.topic = log.topic
@@ -93,7 +93,7 @@ class Partition:
     ) -> int:
         """Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.
 
-        On return every process sees it; with fsync="always" it is on disk. Raises `RecordTooLargeError`,
+        When it returns, every process sees the record; with fsync="always" it is on disk. Raises `RecordTooLargeError`,
         `DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`,
         `UnsupportedCodecError` (the topic's compression.type needs a library)."""
         return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
@@ -109,16 +109,16 @@ class Partition:
     ) -> range:
         """Append records as one unit and return their offsets. Lists have one item per value.
 
-        The unit becomes visible all at once, and survives the death of the process whole or not at all; it has to fit
-        into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd: it counts where the topic's
+        The records become visible together, and survive the death of the process together or not at all; they must fit
+        into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd; it applies if the topic's
         compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended, unless
-        with fsync="always" it is the flush that fails."""
+        it is the flush of fsync="always" that fails."""
         return self.writer.append_many(values, keys, headers, timestamps, compression=compression)
 
     def delete_records(self, before: int) -> int:
         """Delete all records before this offset, for every reader; returns the new start offset.
 
-        Segments that hold nothing else are deleted from the disk. Raises `OffsetOutOfRangeError`, `LockTimeoutError`,
+        Segments that contain nothing else are deleted from disk. Raises `OffsetOutOfRangeError`, `LockTimeoutError`,
         `DiskFullError`, `CorruptLogError` (a damaged partition is not touched)."""
         self.log.check_offset(before)
         return delete_before(self.log, before).start_offset
@@ -130,7 +130,7 @@ class Partition:
     # --- reading -----------------------------------------------------------------------------------------
 
     def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
-        """Up to `max_records` records from `offset` on; [] at the end. With `durable` only what is on disk.
+        """Up to `max_records` records from `offset` on; [] at the end. With `durable`, only what is on disk.
 
         Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
         check_int("max_records", max_records, 1)
@@ -146,15 +146,15 @@ class Partition:
         return records
 
     def values(self, start: int | None = None, stop: int | None = None) -> Iterator[bytes | None]:
-        """The values of the records from `start` (None: the first) up to `stop` (None: the end as it is now).
+        """The values of the records from `start` (None: the first) up to `stop` (None: the current end).
 
-        The fastest way through a partition. Raises what `read` raises."""
+        The fastest way to read a partition. Raises what `read` raises."""
         start, end = self._range(start, stop)
         reader = self.log.readers.new(LARGE_BLOCK_BYTES)
         return reader.value_iterator(start, end, lambda: self.log.check_still_there(reader.next_offset))
 
     def records(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
-        """The records from `start` (None: the first) up to `stop` (None: the end as it is now)."""
+        """The records from `start` (None: the first) up to `stop` (None: the current end)."""
         start, end = self._range(start, stop)
         reader = self.log.readers.new(LARGE_BLOCK_BYTES)
         return reader.record_iterator(start, end, lambda: self.log.check_still_there(reader.next_offset))
@@ -164,9 +164,9 @@ class Partition:
     ) -> Iterator[Columns]:
         """The same records as buffers, for programs that compute: their offsets, timestamps, keys and values.
 
-        Each item has up to `count_max` records; fewer where a block of the log ends (512 KiB, or one batch that is compressed
-        or larger), and never none. The buffers are copies, which stay valid after the next ones were made and after the
-        partition was closed. Headers are left out. With `durable` only what is on disk. Raises what `values` raises,
+        Each item has 1 to `count_max` records, fewer at the end of a block of the log (512 KiB, or one batch that is
+        compressed or larger). The buffers are copies, which stay valid after the next ones were created and after the
+        partition was closed. Headers are not included. With `durable`, only what is on disk. Raises what `values` raises,
         `InvalidTypeError` and `InvalidArgumentError`."""
         check_int("count_max", count_max, 1)
         start, end = self._range(start, stop)
@@ -185,12 +185,12 @@ class Partition:
         ignore_case: bool = False,
         invert: bool = False,
     ) -> Iterator[Record]:
-        """The records from `start` up to `stop`, as in `records`, that hold `pattern` in one of the `fields`.
+        """The records from `start` up to `stop`, as in `records`, that contain `pattern` in one of the `fields`.
 
-        `pattern` is a string of bytes, or a compiled regular expression of bytes that is searched for. `fields` are some of
-        "key", "value" and "headers" (their names and their values); in one that is None nothing is found. `ignore_case` is for
-        the ASCII letters of a string of bytes. With `invert` it is all other records. A record that cannot hold the pattern is
-        not decoded. Raises what `records` raises, `InvalidTypeError` and `InvalidArgumentError`."""
+        `pattern` is bytes, or a compiled regular expression of bytes. `fields` are some of "key", "value" and "headers" (their
+        names and their values); nothing is found in a field that is None. `ignore_case` ignores the case of ASCII letters in a
+        pattern of bytes. `invert` returns all other records. A record that cannot contain the pattern is not decoded. Raises
+        what `records` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         query = Query(pattern, fields, ignore_case=ignore_case, invert=invert)
 
         return chain.from_iterable(self._found(query, *self._range(start, stop)))
@@ -219,18 +219,18 @@ class Partition:
         return self.log.offset_for_time(timestamp)
 
     def bytes_from(self, offset: int) -> int:
-        """How many bytes of batches stand from the batch with this offset on to the end. Raises `OffsetOutOfRangeError`."""
+        """The number of bytes of batches from the one with this offset to the end. Raises `OffsetOutOfRangeError`."""
         return self.log.bytes_from(offset)
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
-        """Block until a record stands at `offset` or behind it (with `durable`: on disk); False after `timeout` seconds.
+        """Block until there is a record at `offset` or after it (with `durable`: on disk); False after `timeout` seconds.
 
-        What compaction has taken away, and the marker that ends a transaction, is no record: `read` gives none there either.
-        Raises `CorruptLogError` where none can come any more, because the partition is damaged."""
+        Offsets removed by compaction, and the marker that ends a transaction, are not records: `read` returns none there
+        either. Raises `CorruptLogError` if no record can come any more because the partition is damaged."""
         return self.log.wait(offset, timeout, durable=durable)
 
     def close(self) -> None:
         """Close the files. The last process to do so flushes the partition and trims its segment.
 
-        A call that was interrupted may be repeated, and does what is left."""
+        A call that was interrupted may be repeated, and does the rest."""
         self.log.close()

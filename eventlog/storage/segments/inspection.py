@@ -1,4 +1,4 @@
-"""Looking at files as they are: batches, records and index entries, and the verification of whole partitions.
+"""Inspecting files as they are: batches, records and index entries, and the verification of whole partitions.
 
 Nothing here needs an open store, and nothing is changed.
 """
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 
 class VerifyReport(SimpleNamespace):
-    """What was found in a partition's directory; `problems` is empty when all is well."""
+    """What was found in a partition's directory; `problems` is empty if nothing is wrong."""
 
     directory: Path
     segments: int
