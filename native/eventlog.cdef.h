@@ -249,6 +249,7 @@ el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_ti
 void el_appender_free(el_appender *appender);
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
+int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 void el_appender_let_go(el_appender *appender, int64_t timeout_ms);

@@ -1,4 +1,4 @@
-"""Appending to partitions: each batch of an idempotent producer once. All of it runs in threads."""
+"""Appending to partitions: each batch of an idempotent producer once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import weakref
 from typing import NamedTuple
 
 from eventlog.serve.batches import Batch
+from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.producers import NO_PRODUCER, PartitionProducers
 from eventlog.storage.partition.log import PartitionLog
-from eventlog.store.partitions import Partitions
+
+_AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class Appended(NamedTuple):
@@ -31,27 +33,48 @@ class _State:
 class Appends:
     """Appends for many connections. Safe for several threads."""
 
-    def __init__(self, partitions: Partitions) -> None:
+    def __init__(self, partitions: OpenPartitions) -> None:
         self._partitions = partitions
         self._states: weakref.WeakKeyDictionary[PartitionLog, _State] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def append(self, topic: str, partition: int, batch: Batch) -> Appended:
-        """Append a batch, unless it was appended before. Raises `RefusedError`, and what `PartitionLog.append` raises."""
-        log = self._partitions.open(topic, partition).log
+        """Append a batch, unless it was appended before; in a thread.
+
+        Raises `RefusedError`, and what `PartitionLog.append` raises."""
+        appended = self._append_once(self._partitions.open(topic, partition), batch, may_wait=True)
+        assert appended is not None
+        return appended
+
+    def append_at_once(self, topic: str, partition: int, batch: Batch) -> Appended | None:
+        """The same on the event loop, where nothing has to be waited for; else None, and nothing was appended."""
+        if batch.is_compressed or len(batch.data) > _AT_ONCE_BYTES_MAX:
+            return None
+        log = self._partitions.find(topic, partition)
+        return None if log is None else self._append_once(log, batch, may_wait=False)
+
+    def _append_once(self, log: PartitionLog, batch: Batch, *, may_wait: bool) -> Appended | None:
         if batch.sent.producer_id == NO_PRODUCER:
-            return self._append(log, batch)
+            return _append(log, batch, may_wait)
         with self._lock:
             state = self._states.setdefault(log, _State())
-        with state.lock:
+        if not state.lock.acquire(blocking=may_wait):
+            return None
+        try:
             offset = state.producers.find_appended(batch.sent)
             if offset is not None:
                 return Appended(offset, -1, log.start_offset)
-            appended = self._append(log, batch)
-            state.producers.remember(batch.sent, appended.offset)
+            appended = _append(log, batch, may_wait)
+            if appended is not None:
+                state.producers.remember(batch.sent, appended.offset)
             return appended
+        finally:
+            state.lock.release()
 
-    def _append(self, log: PartitionLog, batch: Batch) -> Appended:
-        appended = log.append(batch.data)
-        time_ms = -1 if appended.append_time_ms is None else appended.append_time_ms
-        return Appended(appended.first_offset, time_ms, log.start_offset)
+
+def _append(log: PartitionLog, batch: Batch, may_wait: bool) -> Appended | None:
+    appended = log.append(batch.data) if may_wait else log.append_at_once(batch.data)
+    if appended is None:
+        return None
+    time_ms = -1 if appended.append_time_ms is None else appended.append_time_ms
+    return Appended(appended.first_offset, time_ms, log.start_offset)

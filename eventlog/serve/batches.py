@@ -15,7 +15,7 @@ from eventlog.serve.producers import Sent
 _header = struct.Struct(">qiibIhiqqqhii")
 _BATCH_LENGTH_AT = 12  # what the length does not count: the base offset, and the length itself
 _MAGIC = 2
-_TRANSACTIONAL, _CONTROL = 0x10, 0x20
+_COMPRESSION, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
 
 
 class Batch(NamedTuple):
@@ -23,6 +23,7 @@ class Batch(NamedTuple):
 
     data: memoryview
     sent: Sent
+    is_compressed: bool
 
 
 def read_batch(data: memoryview | None) -> Batch:
@@ -42,4 +43,4 @@ def read_batch(data: memoryview | None) -> Batch:
         raise RefusedError(errors.INVALID_RECORD, "a producer sends no control records")
     if attributes & _TRANSACTIONAL:
         raise RefusedError(errors.INVALID_TXN_STATE, "this server has no transactions")
-    return Batch(data, Sent(producer_id, epoch, sequence, count))
+    return Batch(data, Sent(producer_id, epoch, sequence, count), bool(attributes & _COMPRESSION))

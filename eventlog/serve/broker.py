@@ -13,6 +13,7 @@ from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
 from eventlog.serve.errors import RefusedError
+from eventlog.serve.partitions import OpenPartitions
 
 NODE_ID = 1
 _THREADS_MAX = 16
@@ -69,9 +70,13 @@ class Broker:
         self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
         self._executor = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="eventlog-serve")
-        self.topics = TopicCache(log.store, self._executor)
-        self.appends = Appends(log.store.partitions)
+        self.partitions = OpenPartitions(log.store.partitions)
+        self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
+        self.appends = Appends(self.partitions)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
+
+    def _forget_partitions(self) -> None:
+        self.partitions.forget(set(self.topics.by_name))
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Run what may wait for the disk or for another process. It is not ended when the client goes away meanwhile."""

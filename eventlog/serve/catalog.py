@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
@@ -39,9 +40,11 @@ def cluster_id(store: Path) -> str:
 class TopicCache:
     """All topics, looked up again whenever the catalog has changed, by whichever process."""
 
-    def __init__(self, store: Store, executor: Executor) -> None:
+    def __init__(self, store: Store, executor: Executor, changed: Callable[[], None]) -> None:
+        """`changed` is called whenever they were looked up again."""
         self._store = store
         self._executor = executor
+        self._changed = changed
         self._version = -1
         self.by_name: dict[str, Topic] = {}
         self.by_id: dict[bytes, Topic] = {}
@@ -56,3 +59,4 @@ class TopicCache:
             self.by_name = {topic.name: topic for topic in topics}
             self.by_id = {topic.id: topic for topic in topics}
             self._version = version
+            self._changed()

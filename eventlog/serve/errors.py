@@ -74,4 +74,6 @@ def code_of(error: Exception) -> int:
         return error.code
     if isinstance(error, InvalidBatchError):
         return CORRUPT_MESSAGE if error.is_altered else INVALID_RECORD
+    if isinstance(error, OSError):
+        return KAFKA_STORAGE_ERROR
     return next((code for kind, code in _CODES if isinstance(error, kind)), UNKNOWN_SERVER_ERROR)

@@ -52,10 +52,20 @@ class _Partition:
         if refusal is not None:
             self.entry.error_code = refusal.code
 
-    def is_at_end(self) -> bool:
+    def is_at_end(self, broker: Broker) -> bool:
         """Is there nothing to be read, as far as is known without the disk?"""
-        log = self.log
-        return log is not None and log.is_open and not log.is_deleted and log.end_offset == self.wanted.fetch_offset
+        log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
+        if log is None or log.end_offset != self.wanted.fetch_offset:
+            return False
+        self.log = log
+        self._tell_bounds(log)
+        return True
+
+    def _tell_bounds(self, log: PartitionLog) -> int:
+        entry = self.entry
+        entry.log_start_offset = log.start_offset
+        entry.high_watermark = entry.last_stable_offset = end = log.end_offset
+        return end
 
     def read(self, broker: Broker, bytes_max: int, *, at_least_one: bool) -> int:
         """Read, in a thread. How many bytes there were; what goes wrong is in the entry."""
@@ -63,12 +73,11 @@ class _Partition:
             return 0
         entry = self.entry
         try:
-            log = self.log = broker.log.store.partitions.open(self.topic, self.wanted.partition).log
-            entry.log_start_offset = log.start_offset
-            entry.high_watermark = entry.last_stable_offset = end = log.end_offset
+            log = self.log = broker.partitions.open(self.topic, self.wanted.partition)
+            end = self._tell_bounds(log)
             log.check_offset(self.wanted.fetch_offset)
             found = read_batches(log, self.wanted.fetch_offset, end, bytes_max, at_least_one=at_least_one)
-        except EventLogError as error:
+        except (EventLogError, OSError) as error:
             entry.error_code = code_of(error)
             return 0
         entry.records, self.next_offset = found.data, max(found.next_offset, self.wanted.fetch_offset)
@@ -92,7 +101,7 @@ class _Fetch:
 
     async def read(self, turn: Turn) -> None:
         """Read what is there. Threads do it, where there is something."""
-        if not all(partition.is_at_end() for partition in self._partitions):
+        if not all(partition.is_at_end(self._broker) for partition in self._partitions):
             await turn.begin()
             await self._broker.in_thread(self._read)
 

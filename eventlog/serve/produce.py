@@ -6,6 +6,7 @@ from typing import Any
 
 from eventlog.errors import EventLogError, InvalidBatchError
 from eventlog.serve import errors
+from eventlog.serve.appends import Appended
 from eventlog.serve.batches import Batch, read_batch
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.errors import RefusedError, code_of
@@ -17,62 +18,84 @@ _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
 
 
 async def answer_produce(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Append a batch to each of the partitions. Who wants no answer, and has asked for what cannot be done, loses the
-    connection, as with Kafka: it has no other way to hear of it."""
+    """Append a batch to each of the partitions. A client that wants no answer and asks for what cannot be done loses the
+    connection, as with Kafka: there is no other way to tell it."""
     await broker.topics.refresh()
-    topics = [_Topic(broker, version, request.acks, data) for data in request.topic_data]
-    if any(topic.batches for topic in topics):
-        await broker.in_thread(lambda: _append_all(topics))
+    by_topic = [
+        [_Append(broker, version, request.acks, data, partition) for partition in data.partition_data]
+        for data in request.topic_data
+    ]
+    appends = [append for partitions in by_topic for append in partitions]
+    done = 0
+    while done < len(appends) and appends[done].at_once():
+        done += 1
+    if done < len(appends):
+        await broker.in_thread(lambda: _append_all(appends[done:]))
     if request.acks == _NONE:
-        failed = [entry.error_message for topic in topics for entry in topic.entries if entry.error_code]
+        failed = [append.entry.error_message for append in appends if append.entry.error_code]
         if failed:
             raise ConnectionRefusedError(f"it wants no answer, and {failed[0]}")
         return None
-    return kind("ProduceResponse")(responses=[topic.response() for topic in topics])
+    answer = kind("ProduceResponse", "TopicProduceResponse")
+    responses = [
+        answer(name=data.name, topic_id=data.topic_id, partition_responses=[append.entry for append in partitions])
+        for data, partitions in zip(request.topic_data, by_topic, strict=True)
+    ]
+    return kind("ProduceResponse")(responses=responses)
 
 
-def _append_all(topics: list[_Topic]) -> None:
-    for topic in topics:
-        topic.append()
+def _append_all(appends: list[_Append]) -> None:
+    for append in appends:
+        append.in_thread()
 
 
-class _Topic:
-    """What a request has for one topic, and what becomes of it: an entry of the answer for each partition."""
+class _Append:
+    """What a request has for one partition, and what becomes of it: an entry of the answer."""
 
-    def __init__(self, broker: Broker, version: int, acks: int, data: Any) -> None:
-        self._broker = broker
-        self._data = data
-        self.batches: list[tuple[str, int, Batch, Any]] = []
-        self.entries: list[Any] = []
-        new_entry = kind("ProduceResponse", "PartitionProduceResponse")
-        for partition in data.partition_data:
-            entry = new_entry(index=partition.index, base_offset=-1)
-            self.entries.append(entry)
+    def __init__(self, broker: Broker, version: int, acks: int, data: Any, partition: Any) -> None:
+        self._appends = broker.appends
+        self._partition: int = partition.index
+        self._topic = ""
+        self._batch: Batch | None = None  # None: there is nothing to be done
+        self.entry = kind("ProduceResponse", "PartitionProduceResponse")(index=partition.index, base_offset=-1)
+        try:
+            if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
+                raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {acks}, and not -1, 0 or 1")
+            self._topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS).name
+            self._batch = read_batch(partition.records)
+        except RefusedError as error:
+            self._refuse(error)
+
+    def at_once(self) -> bool:
+        """Append on the event loop. False if something has to be waited for: then nothing was done."""
+        if self._batch is None:
+            return True
+        try:
+            appended = self._appends.append_at_once(self._topic, self._partition, self._batch)
+        except (EventLogError, RefusedError) as error:
+            self._refuse(error)
+            return True
+        if appended is not None:
+            self._tell(appended)
+        return appended is not None
+
+    def in_thread(self) -> None:
+        """Append in a thread."""
+        if self._batch is not None:
             try:
-                if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
-                    raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {acks}, and not -1, 0 or 1")
-                topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS)
-                self.batches.append((topic.name, partition.index, read_batch(partition.records), entry))
-            except RefusedError as error:
-                entry.error_code, entry.error_message = error.code, str(error)
-
-    def append(self) -> None:
-        """Append all batches; what goes wrong with one is in its entry."""
-        for topic, partition, batch, entry in self.batches:
-            try:
-                appended = self._broker.appends.append(topic, partition, batch)
-                entry.base_offset, entry.log_start_offset = appended.offset, appended.log_start_offset
-                entry.log_append_time_ms = appended.append_time_ms
+                self._tell(self._appends.append(self._topic, self._partition, self._batch))
             except (EventLogError, RefusedError) as error:
-                entry.error_code, entry.error_message = code_of(error), str(error)
-                if isinstance(error, InvalidBatchError) and error.record is not None:
-                    wrong = kind("ProduceResponse", "BatchIndexAndErrorMessage")
-                    entry.record_errors = [wrong(batch_index=error.record, batch_index_error_message=error.reason)]
+                self._refuse(error)
 
-    def response(self) -> Any:
-        """The part of the answer that is for this topic."""
-        new_response = kind("ProduceResponse", "TopicProduceResponse")
-        return new_response(name=self._data.name, topic_id=self._data.topic_id, partition_responses=self.entries)
+    def _tell(self, appended: Appended) -> None:
+        self.entry.base_offset, self.entry.log_start_offset = appended.offset, appended.log_start_offset
+        self.entry.log_append_time_ms = appended.append_time_ms
+
+    def _refuse(self, error: EventLogError | RefusedError) -> None:
+        self.entry.error_code, self.entry.error_message = code_of(error), str(error)
+        if isinstance(error, InvalidBatchError) and error.record is not None:
+            wrong = kind("ProduceResponse", "BatchIndexAndErrorMessage")
+            self.entry.record_errors = [wrong(batch_index=error.record, batch_index_error_message=error.reason)]
 
 
 async def answer_init_producer_id(broker: Broker, client: Client, version: int, request: Any) -> Any:

@@ -460,6 +460,10 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, u
     return append_batches(appender, batches, length, settings_version, 1);
 }
 
+int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
+    return append_batches(appender, batches, length, settings_version, 0);
+}
+
 int64_t el_appender_position(const el_appender *appender) {
     int64_t segment_base, position;
     el_head_active_segment(appender->head, &segment_base, &position);

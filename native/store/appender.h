@@ -63,6 +63,10 @@ int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
  * version by which they were encoded. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
+/* The same, but the answer is EL_LOCK_TIMEOUT where something has to be waited for: somebody else has the mutex, or the segment has to grow
+ * or to be cut. */
+int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
+
 /* Where in the active segment the next unit will begin, as far as can be told without the append mutex. */
 int64_t el_appender_position(const el_appender *appender);
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -132,6 +132,14 @@ def test_a_tagged_field_that_is_not_known_is_passed_over() -> None:
 def test_a_count_that_the_bytes_cannot_hold_takes_no_memory() -> None:
     with pytest.raises(MalformedMessageError, match="2147483647 items"):
         codec("MetadataRequest", 4).decode(memoryview(b"\x7f\xff\xff\xff" + b"\0" * 100))
+
+
+def test_a_message_of_very_many_items_is_refused_before_they_are_made() -> None:
+    topic = b"\0\1t" + b"\0\0\x4e\x20" + b"\0\0\0\1\0\0\0\0" * 20_000  # 20,000 partitions without records
+    for topics, is_refused in ((1, False), (3, True)):
+        data = memoryview(b"\xff\xff\0\1\0\0\0\1" + topics.to_bytes(4, "big") + topic * topics)
+        with pytest.raises(MalformedMessageError, match="50000") if is_refused else nullcontext():
+            codec("ProduceRequest", 3).decode(data)
 
 
 def test_text_that_is_not_utf_8_is_malformed() -> None:

@@ -12,13 +12,21 @@ from typing import Any
 
 from eventlog.serve.protocol.schema import Field, Struct
 from eventlog.serve.protocol.source import FIXED, SHORT, Source
-from eventlog.serve.protocol.varints import check_count, read_varint, skip_tags
+from eventlog.serve.protocol.varints import read_varint, skip_tags
+
+_ITEMS_MAX = 50_000  # of all arrays in a message: an item may take 8 bytes there, and some hundred as an object
 
 
 def compile_decoder(schema: Struct, version: int) -> Callable[[memoryview, int], tuple[Any, int]]:
-    """The function that makes an object of the bytes at a position, and says where they end."""
-    function: Callable[[memoryview, int], tuple[Any, int]] = _Decoder(schema, version).compiled(schema)
-    return function
+    """The function that makes an object of the bytes at a position, and says where they end. It is for one thread at a time."""
+    decoder = _Decoder(schema, version)
+    decode_message: Callable[[memoryview, int], tuple[Any, int]] = decoder.compiled(schema)
+
+    def decode(data: memoryview, position: int) -> tuple[Any, int]:
+        decoder.items = 0
+        return decode_message(data, position)
+
+    return decode
 
 
 def check_length(size: int, smallest: int) -> None:
@@ -30,8 +38,18 @@ def check_length(size: int, smallest: int) -> None:
 class _Decoder(Source):
     def __init__(self, schema: Struct, version: int) -> None:
         super().__init__(schema, version)
-        for helper in (read_varint, check_count, check_length, skip_tags):
+        self.items = 0  # of the message that is being decoded
+        for helper in (read_varint, self.check_count, check_length, skip_tags):
             self.name(helper.__name__, helper)
+
+    def check_count(self, count: int, data: memoryview, position: int) -> int:
+        """The count of an array, each of whose items takes a byte at least."""
+        self.items += count
+        if not 0 <= count <= len(data) - position:
+            raise ValueError(f"an array of {count} items stands in {len(data) - position} bytes")
+        if self.items > _ITEMS_MAX:
+            raise ValueError(f"it has more than {_ITEMS_MAX} items")
+        return count
 
     def function(self, schema: Struct, name: str) -> None:
         self.add(f"def {name}(data, position):")

@@ -40,7 +40,6 @@ _SHORT_VARINTS = [bytes([value]) for value in range(0x80)]
 def skip_tags(data: memoryview, position: int) -> int:
     """Where the tagged fields end that begin here, none of which is known."""
     count, position = read_varint(data, position)
-    check_count(count, data, position)
     for _ in range(count):
         _, position = read_varint(data, position)
         size, position = read_varint(data, position)
@@ -48,10 +47,3 @@ def skip_tags(data: memoryview, position: int) -> int:
         if position > len(data):
             raise ValueError("a tagged field ends behind the message")
     return position
-
-
-def check_count(count: int, data: memoryview, position: int) -> int:
-    """The count of an array, each of whose items takes a byte at least."""
-    if not 0 <= count <= len(data) - position:
-        raise ValueError(f"an array of {count} items stands in {len(data) - position} bytes")
-    return count

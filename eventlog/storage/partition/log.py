@@ -281,6 +281,17 @@ class PartitionLog:
         self.flush_if_always(offset + unit.record_count)
         return Appended(offset, offset + unit.record_count, unit.append_time_ms)
 
+    def append_at_once(self, batches: Any) -> Appended | None:
+        """As `append`, where neither another process nor the disk has to be waited for; else None, and nothing was appended.
+
+        Raises `InvalidBatchError`, `RecordTooLargeError` and `UnsupportedCodecError`."""
+        settings = self._settings
+        if self.flush_always or lib.el_head_settings_version(self.head) != settings.version:
+            return None
+        unit = accepted(batches, settings)
+        offset = int(lib.el_append_unit_at_once(self.native, unit.data, unit.size_bytes, settings.version))
+        return Appended(offset, offset + unit.record_count, unit.append_time_ms) if offset >= 0 else None
+
     def resolve(self, status: int) -> None:
         """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
         self.head  # noqa: B018 - raises if another thread has closed the partition meanwhile

@@ -1,0 +1,32 @@
+"""The logs of partitions that clients use: to open one may take long, to find one that is open does not."""
+
+from __future__ import annotations
+
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.store.partitions import Partitions
+
+
+class OpenPartitions:
+    """Those that this server has opened. Safe for several threads."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
+        self._logs: dict[tuple[str, int], PartitionLog] = {}
+
+    def find(self, topic: str, partition: int) -> PartitionLog | None:
+        """A log that is open; None if it has to be opened."""
+        log = self._logs.get((topic, partition))
+        return log if log is not None and log.is_open and not log.is_deleted else None
+
+    def open(self, topic: str, partition: int) -> PartitionLog:
+        """A log, opened if need be, in a thread. Raises `TopicNotFoundError`, and what opening a partition raises."""
+        log = self.find(topic, partition)
+        if log is None:
+            log = self._logs[topic, partition] = self._partitions.open(topic, partition).log
+        return log
+
+    def forget(self, topics: set[str]) -> None:
+        """Let go of all logs but those of these topics."""
+        for key in list(self._logs):
+            if key[0] not in topics:
+                self._logs.pop(key, None)
