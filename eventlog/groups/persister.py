@@ -70,18 +70,24 @@ def _open_partitions(
 
 
 class Persister(PeriodicThread):
-    """Does so once in a while for every group that is open here, whoever committed: any process, living or dead."""
+    """Does so once in a while for every group that is open here, whoever committed: any process, living or dead.
 
-    def __init__(self, store: Store, groups: Callable[[], Iterable[GroupTable]]) -> None:
-        super().__init__("eventlog-persister", store.options.fsync_interval_ms)
-        self._store = store
-        self._groups = groups
+    `in_use` gives the store with its groups; None ends it: nobody has the store any more."""
+
+    def __init__(self, in_use: Callable[[], tuple[Store, Iterable[GroupTable]] | None], interval_ms: int) -> None:
+        super().__init__("eventlog-persister", interval_ms)
+        self._in_use = in_use
 
     def work(self) -> None:
-        for group in self._groups():
+        found = self._in_use()
+        if found is None:
+            self.end()
+            return
+        store, groups = found
+        for group in groups:
             try:
-                if group.acks.begin_persist(self._store.options.fsync_interval_ms):
-                    persist(self._store, group, flush=self._store.options.fsync != "never")
+                if group.acks.begin_persist(store.options.fsync_interval_ms):
+                    persist(store, group, flush=store.options.fsync != "never")
             except EventLogError:
                 # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
                 continue

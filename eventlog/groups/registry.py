@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -68,7 +70,8 @@ class Groups:
             table = GroupTable(self.store, change)
             table.catch_up(change)
         if self._persister is None:
-            persister = Persister(self.store, lambda: list(self._tables.values()))
+            persister = Persister(_in_use(weakref.ref(self)), self.store.options.fsync_interval_ms)
+            weakref.finalize(self, persister.end).atexit = False
             persister.start()
             self._persister = persister
         self._tables[name] = table
@@ -148,3 +151,13 @@ class Groups:
                 if not table.acks.is_deleted:
                     steps.callback(persist, self.store, table, flush=self.store.options.fsync != "never")
                 steps.callback(table.acks.end_commits)  # first: what returned before is brought to the catalog
+
+
+def _in_use(groups: weakref.ref[Groups]) -> Callable[[], tuple[Store, Iterable[GroupTable]] | None]:
+    """What the thread that persists goes through; None once nobody refers to the store, though it was not closed."""
+
+    def in_use() -> tuple[Store, Iterable[GroupTable]] | None:
+        found = groups()
+        return None if found is None else (found.store, list(found._tables.values()))
+
+    return in_use

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import weakref
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -37,7 +38,7 @@ class Watcher(BackgroundThread):
 
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__("eventlog-group-watcher")
-        self._coordinator = coordinator
+        self._coordinator = weakref.ref(coordinator)  # or a store that nobody has any more would stay open
         self._lock = threading.RLock()
         self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
@@ -93,14 +94,20 @@ class Watcher(BackgroundThread):
             if not self._is_to_end:
                 with suppress(EventLogError, OSError, MemoryError):  # the next round may go better
                     self._go_round()
+        if self._coordinator() is None:  # else whoever stops it closes them
+            self._close_files()
 
     def _go_round(self) -> None:
+        coordinator = self._coordinator()
+        if coordinator is None:
+            self._is_to_end = True
+            return
         with self._lock:
             memberships = list(self._memberships)
-        presence, present = self._coordinator.presence, set[int]()
+        presence, present = coordinator.presence, set[int]()
         for group in {id(membership.group): membership.group for membership in memberships}.values():
             try:
-                state = self._check_members(group)
+                state = self._check_members(coordinator, group)
             except EventLogError:
                 continue  # deleted, or the catalog cannot be read: the members find out when they poll
             present |= {member.process_id for member in state.members.values() if presence.is_alive(member.epoch)}
@@ -108,13 +115,10 @@ class Watcher(BackgroundThread):
         for membership in memberships:
             membership.wants_attention = True
 
-    def _check_members(self, group: GroupTable) -> GroupState:
+    def _check_members(self, coordinator: Coordinator, group: GroupTable) -> GroupState:
         state = group.state()
-        if any(
-            self._coordinator.is_gone(group, member) or self._coordinator.is_absent(member)
-            for member in state.members.values()
-        ):
-            state = self._coordinator.expel_the_gone(group)
+        if any(coordinator.is_gone(group, member) or coordinator.is_absent(member) for member in state.members.values()):
+            state = coordinator.expel_the_gone(group)
         if group.acks.generation < state.generation:
             group.acks.announce(state.generation)  # who made it died before it could say so
         return state
@@ -148,5 +152,8 @@ class Watcher(BackgroundThread):
         os.eventfd_write(self._signal, 1)
         if self.is_alive() and threading.current_thread() is not self:
             self.join()
+        self._close_files()
+
+    def _close_files(self) -> None:
         for descriptor in [*self._watched, self._signal]:
             os.close(descriptor)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -29,26 +31,26 @@ class Lingerer:
         self._note_loss = note_loss
         self._retries: dict[PartitionSender, float] = {}  # when lanes that have failed are due again, by time.monotonic
         # Queues, because an interrupt inside threading.Event would leave its lock behind.
-        self._notes: SimpleQueue[None] = SimpleQueue()
+        self._notes: SimpleQueue[Lingerer | None] = SimpleQueue()
         self._stops: SimpleQueue[None] = SimpleQueue()
-        self._thread = BackgroundThread("eventlog-lingerer", self._run)
+        self._thread = BackgroundThread("eventlog-lingerer", functools.partial(_append_what_waits, self._notes, self._stops))
+        weakref.finalize(self, _end, self._notes, self._stops).atexit = False
         self._thread.start()
 
     def note(self) -> None:
         """There is something waiting."""
         if self._notes.empty():  # else the thread has yet to take one out, and to look after that
-            self._notes.put(None)
+            self._notes.put(self)
 
-    def _run(self) -> None:
-        while True:
-            with suppress(Empty):
-                self._notes.get(timeout=_RETRY_SECONDS if self._retries else None)
-            try:
-                return self._stops.get(timeout=self._linger_s)
-            except Empty:
-                self._append_all()
+    def wait(self) -> bool:
+        """Let the records wait for others; True: the thread is to end."""
+        with suppress(Empty):
+            self._stops.get(timeout=self._linger_s)
+            return True
+        return False
 
-    def _append_all(self) -> None:
+    def append_all(self) -> bool:
+        """Append what waits; True: something waits still."""
         retries: dict[PartitionSender, float] = {}
         for lane in self._lanes():
             due = self._retries.get(lane, 0.0)
@@ -62,10 +64,30 @@ class Lingerer:
             except Exception:  # also missing memory
                 retries[lane] = time.monotonic() + _RETRY_SECONDS
         self._retries = retries
+        return bool(retries)
 
     def stop(self) -> None:
         """End the thread."""
-        self._stops.put(None)
-        self._notes.put(None)
+        _end(self._notes, self._stops)
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+
+def _end(notes: SimpleQueue[Lingerer | None], stops: SimpleQueue[None]) -> None:
+    stops.put(None)
+    notes.put(None)
+
+
+def _append_what_waits(notes: SimpleQueue[Lingerer | None], stops: SimpleQueue[None]) -> None:
+    """What the thread does. It refers to the producer for as long as something waits there, and lets go of one that nobody else
+    has."""
+    while (lingerer := notes.get()) is not None:
+        while True:
+            if lingerer.wait():
+                return
+            if not lingerer.append_all():
+                break
+            with suppress(Empty):
+                if notes.get(timeout=_RETRY_SECONDS) is None:
+                    return
+        del lingerer

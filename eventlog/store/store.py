@@ -161,6 +161,13 @@ class Store:
     def _refuse_use(self) -> None:
         self._is_closed = True
 
+    def __del__(self) -> None:
+        """Nobody has the store any more, and nobody has closed it: as if its process had died, for which all is prepared."""
+        if self._is_open and not self._is_closed and self.is_of_this_process:
+            self._flusher.end()
+            what = f"unclosed {self!r}: nobody refers to it any more; close it, so that its segments end cleanly"
+            warnings.warn(what, ResourceWarning, stacklevel=1, source=self)
+
     @property
     def is_of_this_process(self) -> bool:
         """Was it opened by this process, and not by one that has forked it?"""
