@@ -1,6 +1,6 @@
 """The C library: `ffi` and `lib` as cffi makes them of `native/eventlog.cdef.h`, and the types of `native/python`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
@@ -8,9 +8,11 @@ from typing import Any, Generic, NoReturn, TypeVar
 from typing_extensions import Self
 
 from eventlog.errors import EventLogError
-from eventlog.producer.partition_sender import Append, PartitionSender
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.receipt import Receipt
 from eventlog.records.batch import Headers
+from eventlog.records.record import Record
+from eventlog.storage.partition.log import PartitionLog
 
 _Taken_co = TypeVar("_Taken_co", covariant=True)
 _Value_co = TypeVar("_Value_co", covariant=True)
@@ -74,9 +76,9 @@ class BaseProducer:
     ) -> Receipt | None: ...
 
 class BasePartitionSender:
-    append: Append
     last_offset: int
     _batch: Gathered
+    def __init__(self, writer: BaseWriter, /) -> None: ...
 
 _Sender_co = TypeVar("_Sender_co", bound=BasePartitionSender, covariant=True)
 
@@ -137,7 +139,7 @@ class Gathered:
     def add(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, size: int, /
     ) -> int: ...
-    def append(self, append: Append, /) -> bool: ...
+    def append(self, writer: BaseWriter, /) -> bool: ...
     def split(self) -> None: ...
     def forget(self) -> None: ...
 
@@ -145,3 +147,64 @@ class BaseOffsetSlot:
     def __init__(self, address: int, /) -> None: ...
     def commit(self, offset: int, /) -> None: ...
     def try_commit(self, offset: int, /) -> bool: ...
+
+class BaseWriter:
+    def __init__(self, log: PartitionLog, address: int, owner: object, /) -> None: ...
+    def append_at_once(
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, /
+    ) -> int | None: ...
+
+class BasePartition:
+    def __init__(self, writer: BaseWriter, idle_readers: Sequence[BaseReader], may_wait: bool, /) -> None: ...
+    def append(
+        self,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        timestamp: int | None = None,
+    ) -> int: ...
+    def append_many(
+        self,
+        values: Sequence[bytes | None],
+        *,
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers | None] | None = None,
+        timestamps: Sequence[int | None] | None = None,
+        compression: str | None = None,
+    ) -> range: ...
+    def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]: ...
+    def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool: ...
+
+class BaseReader:
+    def __init__(
+        self, address: int, owner: object, record_type: type[Record], make: object, topic: str, partition: int, /
+    ) -> None: ...
+    def take(self, records: list[Record], max_records: int, stop_offset: int, /) -> int: ...
+    def take_found(
+        self,
+        query: int,
+        accepts: Callable[[bytes], object] | None,
+        records: list[Record],
+        max_records: int,
+        stop_offset: int,
+        /,
+    ) -> int: ...
+
+class PartitionIterator:
+    def __new__(
+        cls, reader: BaseReader, load: Callable[[int], bool], stop_offset: int, has_records: bool, /
+    ) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+
+def pack_lists(
+    pack: int,
+    values: Sequence[bytes | None],
+    keys: Sequence[bytes | None] | None,
+    headers: Sequence[Headers | None] | None,
+    timestamps: Sequence[int | None] | None,
+    now: int,
+    encoding: int,
+    position: int,
+    /,
+) -> int: ...

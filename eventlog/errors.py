@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from eventlog.anchored import by_name, plain
 
 _Class = TypeVar("_Class", bound=type)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class EventLogError(Exception):
@@ -281,8 +282,9 @@ def translates_os_errors(*without: str) -> Callable[[_Class], _Class]:
 
     def covered(kind: _Class) -> _Class:
         for name, method in list(vars(kind).items()):
-            is_public = name == "__init__" or not name.startswith("_")
-            if is_public and name not in without and isinstance(method, FunctionType):
+            known_as = method.__name__ if isinstance(method, FunctionType) else "_"
+            is_public = name == "__init__" or not (name.startswith("__") or known_as.startswith("_"))
+            if is_public and name not in without:
                 setattr(kind, name, _translating(method))
         return kind
 
@@ -298,3 +300,14 @@ def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
             raise from_os_error(repr(self), error) from error
 
     return translated
+
+
+def stands_in_for(method: Any) -> Callable[[_Method], _Method]:
+    """Let a call that fails be told as one of the native `method`, in place of which native code calls this one."""
+
+    def named(own: _Method) -> _Method:
+        own.__name__ = method.__name__
+        own.__qualname__ = f"{own.__qualname__.split('.')[0]}.{method.__name__}"
+        return own
+
+    return named

@@ -46,8 +46,6 @@ def _builder(
         #include "store/reader.h"
         #include "store/signals.h"
         #include "store/slice.h"
-        #include "python/functions.h"
-        #include "python/iterators.h"
         #include "python/objects.h"
         """,
         sources=sources,

@@ -324,29 +324,10 @@ int el_columns_fill(el_reader *reader, int64_t stop_offset, el_columns *columns)
 typedef struct el_pack {
     uint8_t *data; size_t length; int64_t count; int64_t failed_index; int64_t failed_bytes; ...;
 } el_pack;
-int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  const el_encoding *encoding, int64_t position);
 void el_pack_free(el_pack *pack);
 typedef struct el_placed { int64_t first_offset; int32_t is_stamped; } el_placed;
 int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
 #define EL_TAKEN_MALFORMED ...
 #define EL_TAKEN_NO_MEMORY ...
-#define EL_TAKEN_RAISED ...
 #define EL_TAKEN_BUSY ...
-int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
-                        uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
-
-typedef struct el_query { el_needle needle; unsigned fields; int is_inverted; uintptr_t accepts; } el_query;
-int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
-                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
-
-/* python/functions.h */
-int el_new_append_function(uintptr_t list, uintptr_t state);
-int el_new_wait_function(uintptr_t list, uintptr_t state);
-int el_new_read_function(uintptr_t list, uintptr_t state);
-int el_new_append_many_function(uintptr_t list, uintptr_t state);
-int el_new_append_at_once_function(uintptr_t list, uintptr_t state);
-
-/* python/iterators.h */
-int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
-int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset);
+typedef struct el_query { el_needle needle; unsigned fields; int is_inverted; } el_query;

@@ -23,8 +23,6 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.partition.settings import record_bytes_max
 
-Append = Callable[[bytes | None, bytes | None, Headers | None, int | None], int]
-
 # What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
 _BATCHES_A_SEGMENT = 8
 
@@ -50,11 +48,11 @@ class PartitionSender(BasePartitionSender):
         note_appended: Callable[[PartitionSender, int, int], None],
         note_loss: Callable[[EventLogError], None],
     ) -> None:
+        super().__init__(log.writer)
         self.groups = groups
         self.log = log
         self.topic_partition = TopicPartition(log.topic, log.partition)
         self.last_offset = -1
-        self.append = log.append
         self._compression = compression
         self._wanted_batch_bytes = batch_bytes
         self._note_appended = note_appended
@@ -221,7 +219,7 @@ class PartitionSender(BasePartitionSender):
         part.loss = error  # never raised itself, for what is raised refers to all callers
 
     def _append_part(self, part: Gathered) -> None:
-        if self._compression is not None or not part.append(self.append):
+        if self._compression is not None or not part.append(self.log.writer):
             self.log.writer.append_placed(
                 part.values, part.keys, part.headers, part.timestamps,
                 compression=self._compression, address=part.address,

@@ -21,6 +21,7 @@ from eventlog.errors import (
     TopicExistsError,
     TopicNotFoundError,
     raise_together,
+    stands_in_for,
 )
 from eventlog.groups.registry import Groups
 from eventlog.holding import check_no_block_interrupted
@@ -123,6 +124,7 @@ class Producer(BaseProducer):
     def __repr__(self) -> str:
         return f"<Producer of {self._log!r}>"
 
+    @stands_in_for(BaseProducer.send)
     def _send(
         self,
         topic: str,
@@ -155,8 +157,6 @@ class Producer(BaseProducer):
         lane.last_offset = batch.first_offset
         self._note(lane, batch.first_offset)
         return BatchReceipt(lane, batch, 0, timestamp)
-
-    _send.__qualname__ = "Producer.send"  # what a call with wrong arguments is told
 
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
-from eventlog._native import ffi, lib
+from eventlog._native import ffi, lib, pack_lists
 from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, RecordTooLargeError
 from eventlog.records.compression import NO_CODEC, compress
 
@@ -85,6 +85,10 @@ def _compress_batches(pack: Any, codec: int) -> None:
     pack.length = kept
 
 
+def _address(pointer: Any) -> int:
+    return int(ffi.cast("uintptr_t", pointer))
+
+
 @contextmanager
 def encoded(
     values: Sequence[bytes | None],
@@ -111,9 +115,7 @@ def encoded(
     lists = (values, key_list, header_list, timestamp_list)
     pack = ffi.new("el_pack *")
     try:
-        status = lib.el_pack_lists(
-            pack, *(id(items) for items in lists), lib.el_now_ms(), encoding, position
-        )
+        status = pack_lists(_address(pack), *lists, int(lib.el_now_ms()), _address(encoding), position)
         if status != lib.EL_PACK_DONE:
             raise _explain(status, pack, lists, encoding.batch_bytes_max)
         if codec != NO_CODEC:

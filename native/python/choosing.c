@@ -19,10 +19,23 @@
 
 static PyTypeObject *sender_type, *choice_type;
 
-EL_COLLECTED(partition_sender, append, batch)
+EL_COLLECTED(partition_sender, writer, batch)
+
+static int begin_sender(PyObject *object, PyObject *arguments, PyObject *keywords) {
+    partition_sender *self = (partition_sender *)object;
+    PyObject *writer;
+    if (keywords != NULL || !PyArg_ParseTuple(arguments, "O:BasePartitionSender", &writer))
+        return -1;
+    if (self->writer != NULL || el_as_writer(writer) == NULL) {
+        PyErr_SetString(PyExc_TypeError, "BasePartitionSender(writer, /), once; the writer is a BaseWriter");
+        return -1;
+    }
+    Py_INCREF(writer);
+    self->writer = writer;
+    return 0;
+}
 
 static PyMemberDef sender_members[] = {
-    {"append", T_OBJECT_EX, offsetof(partition_sender, append), 0, "The partition's append function."},
     {"_batch", T_OBJECT_EX, offsetof(partition_sender, batch), 0, NULL},
     {"last_offset", T_LONGLONG, offsetof(partition_sender, last_offset), 0,
      "The last offset that the producer knows to be its own, or about it."},
@@ -30,7 +43,8 @@ static PyMemberDef sender_members[] = {
 };
 
 static PyType_Slot sender_slots[] = {
-    {Py_tp_doc, "What native code knows of a producer's way into one partition."},
+    {Py_tp_doc, "BasePartitionSender(writer, /)\n--\n\nWhat native code knows of a producer's way into one partition."},
+    {Py_tp_init, begin_sender},
     {Py_tp_members, sender_members},
     EL_COLLECTED_SLOTS(partition_sender),
     {0, NULL},

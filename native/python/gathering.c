@@ -186,10 +186,10 @@ static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_
     return place < 0 ? NULL : PyLong_FromSsize_t(place);
 }
 
-static PyObject *append(PyObject *object, PyObject *function) {
+static PyObject *append(PyObject *object, PyObject *writer_object) {
     batch *self = (batch *)object;
-    PyObject *state = el_append_state(function);
-    int64_t count, offset = state == NULL || self->count == 0 ? -1 : el_append_lists(state, self->lists, &count, &self->placed);
+    writer *writer = el_as_writer(writer_object);
+    int64_t count, offset = writer == NULL || self->count == 0 ? -1 : el_append_lists(writer, self->lists, &count, &self->placed);
     return PyErr_Occurred() ? NULL : PyBool_FromLong(offset >= 0);
 }
 
@@ -261,9 +261,8 @@ static PyMethodDef batch_methods[] = {
                    "add($self, value, key, headers, timestamp, size, /)\n--\n\n"
                    "Add a record that was looked at, and return its place; `size` is in bytes."),
     {"append", append, METH_O,
-     "append($self, append, /)\n--\n\n"
-     "Append the records, without waiting for the disk, to the partition that has this built-in function; False if that\n"
-     "is for Python to do."},
+     "append($self, writer, /)\n--\n\n"
+     "Append the records, without waiting for the disk; False if that is for Python to do."},
     {"forget", forget, METH_NOARGS,
      "forget($self, /)\n--\n\nForget the records: they are in the log, or never will be."},
     {"split", split, METH_NOARGS,

@@ -1,18 +1,21 @@
+/* Iterators over a partition's records: each step decodes one, so that its objects are gone again before the next ones are made,
+ * and find their memory in the nearest cache.
+ *
+ * A step costs no Python code as long as checked batches stand in the reader. */
+
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "iterators.h"
-
-#include "making.h"
-
-enum { READER, LOAD, RECORD_TYPE, MAKE, TOPIC, PARTITION }; /* places in the state */
+#include "calls.h"
+#include "types.h"
 
 typedef struct iterator {
     PyObject_HEAD
-    PyObject *state;
+    PyObject *owner; /* the reader, of which the rest is borrowed */
+    PyObject *load;
     el_reader *reader;
     int64_t stop_offset;
     int is_busy; /* whoever comes meanwhile must not decode what is being used or replaced */
@@ -20,13 +23,18 @@ typedef struct iterator {
     record_maker maker;
 } iterator;
 
+static int traverse(PyObject *object, visitproc visit, void *arg) {
+    iterator *self = (iterator *)object;
+    return el_traverse(object, &self->owner, &self->load, visit, arg);
+}
+
+/* There is no way to clear one: it may be in the middle of a step. What it refers to can be cleared. */
 static void deallocate(PyObject *object) {
     iterator *self = (iterator *)object;
-    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     el_maker_clear(&self->maker);
-    Py_XDECREF(self->state);
-    PyObject_Free(object);
-    Py_DECREF(type);
+    el_clear(&self->owner, &self->load);
+    el_free_object(object);
 }
 
 /* 1, 0 at the end, or -1 with an exception set. */
@@ -34,7 +42,7 @@ static int load(iterator *self, int64_t status) {
     PyObject *number = PyLong_FromLongLong(status);
     if (number == NULL)
         return -1;
-    PyObject *answer = PyObject_CallFunctionObjArgs(PyTuple_GetItem(self->state, LOAD), number, NULL);
+    PyObject *answer = PyObject_CallFunctionObjArgs(self->load, number, NULL);
     Py_DECREF(number);
     int has_more = answer == NULL ? -1 : PyObject_IsTrue(answer);
     Py_XDECREF(answer);
@@ -78,8 +86,39 @@ __attribute__((flatten)) static PyObject *next(PyObject *object) {
     return made;
 }
 
+static PyObject *new_iterator(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    PyObject *reader_object, *load_function;
+    long long stop_offset;
+    int has_records;
+    if (keywords != NULL ||
+        !PyArg_ParseTuple(arguments, "OOLp:PartitionIterator", &reader_object, &load_function, &stop_offset, &has_records))
+        return NULL;
+    reader *reader = el_as_reader(reader_object);
+    if (reader == NULL) {
+        PyErr_SetString(PyExc_TypeError, "PartitionIterator(reader, load, stop_offset, has_records, /): the reader is a BaseReader");
+        return NULL;
+    }
+    iterator *self = (iterator *)PyType_GenericAlloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(reader_object);
+    Py_INCREF(load_function);
+    self->owner = reader_object;
+    self->load = load_function;
+    self->reader = reader->native;
+    self->stop_offset = stop_offset;
+    self->has_records = has_records;
+    self->maker = el_maker_of(reader);
+    return (PyObject *)self;
+}
+
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "The values or records of a partition, in order."},
+    {Py_tp_doc, "PartitionIterator(reader, load, stop_offset, has_records, /)\n--\n\n"
+                "The values, or with `has_records` the records, below `stop_offset`.\n\n"
+                "load(status) makes checked batches stand in the reader, and is False at the end; it raises what a negative status says,\n"
+                "as the reader's `take` returns it."},
+    {Py_tp_new, new_iterator},
+    {Py_tp_traverse, traverse},
     {Py_tp_dealloc, deallocate},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, next},
@@ -87,41 +126,12 @@ static PyType_Slot slots[] = {
 };
 
 static PyType_Spec specification = {
-    .name = "eventlog.PartitionIterator",
+    .name = "eventlog._native.PartitionIterator",
     .basicsize = sizeof(iterator),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = EL_COLLECTED_FLAGS,
     .slots = slots,
 };
 
-static PyObject *new_iterator(PyObject *state, int64_t stop_offset, int has_records) {
-    static PyTypeObject *type;
-    if (type == NULL)
-        type = (PyTypeObject *)PyType_FromSpec(&specification);
-    iterator *self = type == NULL ? NULL : PyObject_New(iterator, type);
-    if (self == NULL)
-        return NULL;
-    Py_INCREF(state);
-    self->state = state;
-    self->reader = PyLong_AsVoidPtr(PyTuple_GetItem(state, READER));
-    self->stop_offset = stop_offset;
-    self->is_busy = 0;
-    self->has_records = has_records;
-    self->maker = (record_maker){(PyTypeObject *)PyTuple_GetItem(state, RECORD_TYPE), PyTuple_GetItem(state, MAKE),
-                                 PyTuple_GetItem(state, TOPIC), PyTuple_GetItem(state, PARTITION), -1, NULL, {NULL}};
-    return (PyObject *)self;
-}
-
-static int append_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset, int has_records) {
-    PyGILState_STATE lock = PyGILState_Ensure();
-    int is_done = el_hand_over(list, new_iterator((PyObject *)state, stop_offset, has_records));
-    PyGILState_Release(lock);
-    return is_done;
-}
-
-int el_new_value_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset) {
-    return append_iterator(list, state, stop_offset, 0);
-}
-
-int el_new_record_iterator(uintptr_t list, uintptr_t state, int64_t stop_offset) {
-    return append_iterator(list, state, stop_offset, 1);
+int el_add_iterators(PyObject *module) {
+    return el_add_type(module, &specification) != NULL;
 }

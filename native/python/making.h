@@ -22,9 +22,6 @@ typedef struct record_maker {
 /* Append an object to a list, which takes the reference. 0; or -1 with an exception set, also where the object is NULL. */
 int el_append_stolen(PyObject *list, PyObject *object);
 
-/* The same for a list that is given by its address, and without an exception: 1 if it has the object. */
-int el_hand_over(uintptr_t list, PyObject *object);
-
 /* bytes, or None for a length below 0. NULL with an exception set. */
 PyObject *el_make_bytes(const uint8_t *bytes, int32_t length);
 
@@ -50,7 +47,8 @@ void el_headers_free(encoded_headers *headers);
  * says of itself is not asked: no Python code may run here, where everything is borrowed. */
 int el_encode_headers(encoded_headers *out, PyObject *headers);
 
-/* As el_pack_lists, with the interpreter lock held. */
+/* Encode lists of equal length. keys, headers and timestamps may be None; a timestamp that is None is `now`. Where the log sets timestamps
+ * itself every one is `now`. `position` is where in their file the batches will probably stand (see el_place_for). */
 int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *headers, PyObject *timestamps, int64_t now,
                     const el_encoding *encoding, int64_t position);
 

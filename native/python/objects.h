@@ -1,7 +1,4 @@
-/* Between Python objects and encoded records: one call per list, no Python code per record.
- *
- * Objects arrive as addresses (id(object)), because cffi has no type for them. cffi releases the
- * interpreter lock around every call; these functions take it again. The caller keeps every object alive. */
+/* What Python code sees by cffi of what stands between objects and encoded records. */
 
 #ifndef EVENTLOG_PYTHON_OBJECTS_H
 #define EVENTLOG_PYTHON_OBJECTS_H
@@ -36,11 +33,6 @@ typedef struct el_pack {
     int log_append_time;
 } el_pack;
 
-/* Encode lists of equal length. keys, headers and timestamps may be the address of None; a timestamp that is None is `now`.
- * Where the log sets timestamps itself every one is `now`. `position` is where in their file the batches will probably stand
- * (see el_place_for). */
-int el_pack_lists(el_pack *pack, uintptr_t values, uintptr_t keys, uintptr_t headers, uintptr_t timestamps, int64_t now,
-                  const el_encoding *encoding, int64_t position);
 void el_pack_free(el_pack *pack);
 
 /* Where the records of a pack went. It is filled in before any Python code can run, which an interrupt might end. */
@@ -59,24 +51,12 @@ enum el_taken_status {
     EL_TAKEN_BUSY = -4,   /* somebody is taking records already: this very thread, too, if the garbage collector has run its code */
 };
 
-/* Append up to max_records checked records below stop_offset to a list, as instances of record_type, a subclass of tuple with seven
- * fields. make is tuple.__new__, or the address of None where an instance may be filled in place. Returns how many, -1 when a
- * record is malformed (reader->codec_status), or another el_taken_status. */
-int64_t el_take_records(el_reader *reader, uintptr_t list, int64_t max_records, int64_t stop_offset,
-                        uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
-
-/* What is looked for: records of which one of the fields (EL_SEARCH_..., added up) holds the needle and is accepted by `accepts`, the
- * address of a function of a bytes object, or of None. With is_inverted: all other records. */
+/* What is looked for: records of which one of the fields (EL_SEARCH_..., added up) holds the needle and is accepted by a function of a bytes
+ * object, if there is one. With is_inverted: all other records. */
 typedef struct el_query {
     el_needle needle;
     unsigned fields;
     int is_inverted;
-    uintptr_t accepts;
 } el_query;
-
-/* As el_take_records, with those records alone that the query is for, as many as stand in the checked batches. EL_TAKEN_RAISED: `accepts`
- * has raised; the exception was appended to the list. */
-int64_t el_take_found(el_reader *reader, const el_query *query, uintptr_t list, int64_t max_records, int64_t stop_offset,
-                      uintptr_t record_type, uintptr_t make, uintptr_t topic, uintptr_t partition);
 
 #endif

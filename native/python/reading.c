@@ -1,150 +1,216 @@
+/* What decodes a partition's records, as many at a time as stand in the checked batches that its reader has. */
+
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
 #endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "functions.h"
-
-#include "../store/reader.h"
 #include "calls.h"
+#include "types.h"
 
-enum { OFFSET, MAX_RECORDS, DURABLE, PARAMETERS };
+EL_COLLECTED(reader, record_type, owner)
 
-static const char *const names[PARAMETERS] = {"offset", "max_records", "durable"};
+static PyTypeObject *reader_type;
 
-enum { APPENDER, IN_PYTHON, IDLE, ADDRESS, RECORD_TYPE, MAKE, TOPIC, PARTITION }; /* places in the state */
-
-static const el_appender *appender_of(PyObject *state) {
-    return PyLong_AsVoidPtr(PyTuple_GetItem(state, APPENDER));
+reader *el_as_reader(PyObject *object) {
+    return object != NULL && PyObject_TypeCheck(object, reader_type) && ((reader *)object)->native != NULL ? (reader *)object : NULL;
 }
 
-static el_reader *native_reader(PyObject *state, PyObject *reader) {
-    PyObject *address = PyObject_GetAttr(reader, PyTuple_GetItem(state, ADDRESS));
-    el_reader *native = address == NULL ? NULL : PyLong_AsVoidPtr(address);
-    Py_XDECREF(address);
+static int begin(PyObject *object, PyObject *arguments, PyObject *keywords) {
+    reader *self = (reader *)object;
+    unsigned long long address;
+    PyObject *owner, *record_type, *make, *topic, *partition;
+    if (keywords != NULL || !PyArg_ParseTuple(arguments, "KOO!OOO:BaseReader", &address, &owner, &PyType_Type, &record_type, &make,
+                                              &topic, &partition))
+        return -1;
+    if (self->native != NULL || address == 0 || !PyType_IsSubtype((PyTypeObject *)record_type, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "BaseReader(address, owner, record_type, make, topic, partition, /), once; records are tuples");
+        return -1;
+    }
+    PyObject **fields[] = {&self->owner, &self->record_type, &self->make, &self->topic, &self->partition};
+    PyObject *objects[] = {owner, record_type, make, topic, partition};
+    for (int i = 0; i < 5; i++) {
+        Py_INCREF(objects[i]);
+        *fields[i] = objects[i];
+    }
+    self->native = (el_reader *)(uintptr_t)address;
+    return 0;
+}
+
+record_maker el_maker_of(const reader *self) {
+    return (record_maker){(PyTypeObject *)self->record_type, self->make, self->topic, self->partition, -1, NULL, {NULL}};
+}
+
+/* Append a new record to the list: 0, or the el_taken_status that the caller returns. */
+static int append_record(PyObject *list, record_maker *maker, el_reader *reader, const el_record *source) {
+    if (el_append_stolen(list, el_make_record(maker, reader, source)) == 0)
+        return 0;
+    int is_malformed = !PyErr_ExceptionMatches(PyExc_MemoryError);
+    reader->codec_status = is_malformed ? EL_CODEC_BAD_RECORD : reader->codec_status;
     PyErr_Clear();
-    return native;
+    return is_malformed ? EL_TAKEN_MALFORMED : EL_TAKEN_NO_MEMORY;
 }
 
-/* Take the idle reader that has the segment of the offset open, the one that was used last if there are several; NULL if there is
- * none. */
-static PyObject *take_reader(PyObject *state, int64_t offset, uint32_t list_version, el_reader **native) {
-    PyObject *idle = PyTuple_GetItem(state, IDLE);
-    for (Py_ssize_t at = PyList_Size(idle) - 1; at >= 0; at--) {
-        PyObject *reader = PyList_GetItem(idle, at);
-        *native = native_reader(state, reader);
-        if (*native == NULL || !el_segment_holds(&(*native)->segment, offset, list_version))
-            continue;
-        Py_INCREF(reader);
-        if (PyList_SetSlice(idle, at, at + 1, NULL) == 0)
-            return reader;
-        Py_DECREF(reader);
-        return NULL;
+static int64_t take_records(el_reader *reader, record_maker *maker, PyObject *list, int64_t max_records, int64_t stop_offset) {
+    int64_t count = 0;
+    int more = 1, failure = 0;
+    el_record record;
+    while (count < max_records && failure == 0 && (more = el_reader_next(reader, stop_offset, &record)) == 1) {
+        failure = append_record(list, maker, reader, &record);
+        count++;
     }
-    return NULL;
+    return failure != 0 ? failure : more < 0 ? EL_TAKEN_MALFORMED : count;
 }
 
-/* It goes back where it came from, unless the partition was closed meanwhile: then its files are. */
-static void give_back(PyObject *state, PyObject *reader) {
-    if (!atomic_load(&appender_of(state)->is_retired) && PyList_Append(PyTuple_GetItem(state, IDLE), reader) != 0)
-        PyErr_Clear();
-    Py_DECREF(reader);
-}
-
-/* Without its index a segment would be gone through from its beginning on; and what becomes of an index that lies, Python knows. */
-static int find(el_reader *reader, int64_t offset) {
-    if (reader->next_offset == offset)
-        return 1;
-    int is_found = reader->segment.index_fd >= 0 && el_reader_find(reader, offset);
-    if (!is_found)
-        reader->next_offset = -1; /* so that Python looks for it, too */
-    return is_found;
-}
-
-static int load(el_reader *reader, int64_t offset, int64_t stop_offset) {
-    int is_ready;
-    Py_BEGIN_ALLOW_THREADS
-    is_ready = find(reader, offset) && el_reader_load(reader, stop_offset) == EL_READ_READY;
-    Py_END_ALLOW_THREADS
-    return is_ready;
-}
-
-typedef struct request {
-    int64_t offset;
-    int64_t max_records;
-} request;
-
-/* Append records to a list, as many as can be had here, and lower the request by them. 0 with an exception set. */
-static int take_records(PyObject *state, el_reader *reader, int64_t stop_offset, request *request, PyObject *records) {
-    while (request->max_records > 0 && request->offset < stop_offset && load(reader, request->offset, stop_offset)) {
-        Py_ssize_t before = PyList_Size(records);
-        int64_t count = el_take_records(reader, (uintptr_t)records, request->max_records, stop_offset,
-                                        (uintptr_t)PyTuple_GetItem(state, RECORD_TYPE), (uintptr_t)PyTuple_GetItem(state, MAKE),
-                                        (uintptr_t)PyTuple_GetItem(state, TOPIC), (uintptr_t)PyTuple_GetItem(state, PARTITION));
-        if (count < 0)
-            return PyList_SetSlice(records, before, PyList_Size(records), NULL) == 0; /* Python meets it again, and tells it */
-        request->max_records -= count;
-        request->offset = reader->next_offset;
-        if (PyErr_CheckSignals() != 0)
-            return 0;
-    }
-    if (request->offset >= stop_offset)
-        request->max_records = 0;
+/* Begin to take records, and end: 0 if somebody is taking some already. */
+static int is_begun(const reader *self, record_maker *maker) {
+    if (self->native->is_busy)
+        return 0;
+    *maker = el_maker_of(self);
+    self->native->is_busy = 1;
     return 1;
 }
 
-/* Let Python read what is left of the request: in another segment, say, or compressed. */
-static PyObject *read_on(PyObject *state, const request *rest, PyObject *records) {
-    Py_ssize_t count = PyList_Size(records);
-    PyObject *more = PyObject_CallFunction(PyTuple_GetItem(state, IN_PYTHON), "LL", (long long)rest->offset,
-                                           (long long)rest->max_records);
-    if (more != NULL && PyList_SetSlice(records, count, count, more) != 0)
-        Py_CLEAR(more);
-    Py_XDECREF(more);
-    if (more != NULL)
-        return records;
-    Py_DECREF(records);
-    return NULL;
+static void end(const reader *self, record_maker *maker) {
+    self->native->is_busy = 0;
+    el_maker_clear(maker);
 }
 
-/* A new list; NULL with an exception set, or without one if it is for Python to make. */
-static PyObject *read_plainly(PyObject *state, const request *asked) {
-    const el_appender *appender = appender_of(state);
-    const el_head *head = appender->head;
-    el_reader *native;
-    int64_t stop_offset = el_head_end_offset(head);
-    if (atomic_load(&appender->is_retired) || el_head_poison(head) != 0 || asked->offset < el_head_start_offset(head) ||
-        asked->offset > stop_offset)
+/* Flat, for it is what poll is made of. */
+__attribute__((flatten)) int64_t el_take_records(reader *self, PyObject *list, int64_t max_records, int64_t stop_offset) {
+    record_maker maker;
+    if (!is_begun(self, &maker))
+        return EL_TAKEN_BUSY;
+    int64_t taken = take_records(self->native, &maker, list, max_records, stop_offset);
+    end(self, &maker);
+    return taken;
+}
+
+/* Does the function accept these bytes? -1 when it has raised. */
+static int is_accepted(PyObject *function, const uint8_t *bytes, int32_t length) {
+    if (length < 0)
+        return 0;
+    PyObject *argument = el_make_bytes(bytes, length);
+    PyObject *answer = argument == NULL ? NULL : PyObject_CallFunctionObjArgs(function, argument, NULL);
+    int is_true = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(argument);
+    Py_XDECREF(answer);
+    return is_true;
+}
+
+static int are_headers_accepted(PyObject *function, const el_record *record) {
+    const uint8_t *at = record->headers, *end = at + record->headers_length;
+    int result = 0;
+    el_header header;
+    for (int32_t i = 0; result == 0 && i < record->header_count; i++) {
+        if (el_header_next(&at, end, &header) != EL_CODEC_OK)
+            return 0;
+        result = is_accepted(function, header.key, header.key_length);
+        if (result == 0)
+            result = is_accepted(function, header.value, header.value_length);
+    }
+    return result;
+}
+
+/* Is this record one of those that the query is for? -1 when a Python function has raised. */
+static int is_found(const el_query *query, PyObject *function, const el_record *record) {
+    int result = el_record_holds(record, &query->needle, query->fields);
+    if (result && function != Py_None) {
+        result = 0;
+        if (query->fields & EL_SEARCH_VALUE)
+            result = is_accepted(function, record->value, record->value_length);
+        if (result == 0 && (query->fields & EL_SEARCH_KEY))
+            result = is_accepted(function, record->key, record->key_length);
+        if (result == 0 && (query->fields & EL_SEARCH_HEADERS))
+            result = are_headers_accepted(function, record);
+    }
+    return result < 0 ? -1 : result != query->is_inverted;
+}
+
+static int64_t take_found(el_reader *reader, const el_query *query, PyObject *function, record_maker *maker, PyObject *list,
+                          int64_t max_records, int64_t stop_offset) {
+    int64_t count = 0;
+    int more = 1, failure = 0;
+    el_record record;
+    while (count < max_records && failure == 0) {
+        more = query->is_inverted ? el_reader_next(reader, stop_offset, &record)
+                                  : el_reader_search(reader, stop_offset, &query->needle, query->fields, &record);
+        if (more != 1)
+            break;
+        int found = !query->is_inverted && function == Py_None ? 1 : is_found(query, function, &record);
+        if (found == 1) {
+            failure = append_record(list, maker, reader, &record);
+            count++;
+        } else if (found < 0) {
+            failure = EL_TAKEN_RAISED;
+        }
+    }
+    return failure != 0 ? failure : more < 0 ? EL_TAKEN_MALFORMED : count;
+}
+
+static reader *checked(PyObject *object) {
+    reader *self = el_as_reader(object);
+    if (self == NULL)
+        PyErr_SetString(PyExc_RuntimeError, "BaseReader.__init__ was not called");
+    return self;
+}
+
+static PyObject *take(PyObject *object, PyObject *arguments) {
+    reader *self = checked(object);
+    PyObject *list;
+    long long max_records, stop_offset;
+    if (self == NULL || !PyArg_ParseTuple(arguments, "O!LL:take", &PyList_Type, &list, &max_records, &stop_offset))
         return NULL;
-    if (asked->offset == stop_offset)
-        return PyList_New(0);
-    PyObject *reader = take_reader(state, asked->offset, el_head_segments_version(head), &native);
-    if (reader == NULL)
+    return PyLong_FromLongLong(el_take_records(self, list, max_records, stop_offset));
+}
+
+static PyObject *take_found_method(PyObject *object, PyObject *arguments) {
+    reader *self = checked(object);
+    PyObject *list, *accepts;
+    unsigned long long query;
+    long long max_records, stop_offset;
+    if (self == NULL ||
+        !PyArg_ParseTuple(arguments, "KOO!LL:take_found", &query, &accepts, &PyList_Type, &list, &max_records, &stop_offset))
         return NULL;
-    PyObject *records = PyList_New(0);
-    request rest = *asked;
-    if (records != NULL && !take_records(state, native, stop_offset, &rest, records))
-        Py_CLEAR(records);
-    give_back(state, reader);
-    return records == NULL || rest.max_records == 0 ? records : read_on(state, &rest, records);
+    record_maker maker;
+    int64_t taken = EL_TAKEN_BUSY;
+    if (is_begun(self, &maker)) {
+        taken = take_found(self->native, (const el_query *)(uintptr_t)query, accepts, &maker, list, max_records, stop_offset);
+        end(self, &maker);
+    }
+    return taken == EL_TAKEN_RAISED ? NULL : PyLong_FromLongLong(taken);
 }
 
-static PyObject *read_records(PyObject *state, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords) {
-    PyObject *parameters[PARAMETERS] = {NULL};
-    request asked = {.max_records = EL_READ_RECORDS};
-    int is_plain = count <= DURABLE && el_sort_arguments(names, PARAMETERS, arguments, count, keywords, parameters) &&
-                   el_read_number(parameters[OFFSET], &asked.offset) && parameters[DURABLE] == NULL &&
-                   (parameters[MAX_RECORDS] == NULL || el_read_number(parameters[MAX_RECORDS], &asked.max_records));
-    PyObject *records = is_plain && asked.max_records > 0 ? read_plainly(state, &asked) : NULL;
-    if (records != NULL || PyErr_Occurred())
-        return records;
-    return el_call_python(PyTuple_GetItem(state, IN_PYTHON), arguments, count, keywords);
-}
+static PyMethodDef methods[] = {
+    {"take", take, METH_VARARGS,
+     "take($self, records, max_records, stop_offset, /)\n--\n\n"
+     "Append up to `max_records` checked records below `stop_offset` to a list. Returns how many, or a negative `el_taken_status`."},
+    {"take_found", take_found_method, METH_VARARGS,
+     "take_found($self, query, accepts, records, max_records, stop_offset, /)\n--\n\n"
+     "The same with those records alone that the `el_query` at the address `query` is for, and that the function `accepts`, unless it is\n"
+     "None, accepts bytes of: as many as stand in the checked batches. Raises what `accepts` raises."},
+    {NULL, NULL, 0, NULL},
+};
 
-static PyMethodDef definition = {"read", (PyCFunction)(void (*)(void))read_records, METH_FASTCALL | METH_KEYWORDS,
-                                 "read($module, /, offset, max_records=500, *, durable=False)\n--\n\nAs Partition.read."};
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "BaseReader(address, owner, record_type, make, topic, partition, /)\n--\n\n"
+                "Decodes what the `el_reader` at this address has read, which `owner` keeps. Records are instances of `record_type`, a\n"
+                "subclass of tuple with seven fields; `make` is tuple.__new__, or None where an instance may be filled in place."},
+    {Py_tp_init, begin},
+    {Py_tp_methods, methods},
+    EL_COLLECTED_SLOTS(reader),
+    {0, NULL},
+};
 
-int el_new_read_function(uintptr_t list, uintptr_t state) {
-    return el_append_function(list, &definition, state);
+static PyType_Spec specification = {
+    .name = "eventlog._native.BaseReader",
+    .basicsize = sizeof(reader),
+    .flags = EL_COLLECTED_FLAGS | Py_TPFLAGS_BASETYPE,
+    .slots = slots,
+};
+
+int el_add_reading(PyObject *module) {
+    reader_type = el_add_type(module, &specification);
+    return reader_type != NULL;
 }

@@ -77,8 +77,8 @@ static int is_noted(producer *self, partition_sender *sender, int64_t offset) {
 
 /* The receipt; NULL without an exception set where the record is for Python to look at. */
 static PyObject *append_now(producer *self, partition_sender *sender, el_new_record *record, int may_wait) {
-    PyObject *state = el_append_state(sender->append);
-    int64_t offset = state == NULL ? -1 : may_wait ? el_append_with(state, record) : el_append_at_once(state, record);
+    writer *writer = (struct writer *)sender->writer;
+    int64_t offset = writer == NULL ? -1 : may_wait ? el_append_with(writer, record) : el_append_at_once(writer, record);
     PyObject *receipt =
         offset < 0 ? NULL : el_make_place((PyTypeObject *)self->receipt_type, sender, offset, record->stored_timestamp);
     if (receipt != NULL && !is_noted(self, sender, offset))
@@ -141,9 +141,9 @@ static PyObject *send_at_once(PyObject *self, PyObject *const *arguments, Py_ssi
 static PyMethodDef methods[] = {
     EL_FAST_METHOD("send", send, METH_KEYWORDS,
                    "send($self, /, topic, value, key=None, headers=None, partition=None, timestamp=None)\n--\n\n"
-                   "Append one record, and return where it is.\n\n"
-                   "The partition is the given one; else that of the key, the same that Kafka's clients choose; else one that changes with\n"
-                   "every batch, and where records do not linger every few of them, or after 50 ms: all have their turn.\n"
+                   "Append one record and return its receipt, which says where it is.\n\n"
+                   "The record goes to the given partition; else to that of its key, which is the one Kafka's clients choose; else to one\n"
+                   "that changes with every batch, or, without `linger_ms`, every few records and every 50 ms, so that all take turns.\n"
                    "`timestamp` is in milliseconds since the epoch, None means now. Raises what `Partition.append` raises,\n"
                    "`TopicNotFoundError` and `PartitionNotFoundError`."),
     EL_FAST_METHOD("_send_at_once", send_at_once, 0,

@@ -8,7 +8,7 @@
 /* A producer's way into one partition. */
 typedef struct partition_sender {
     PyObject_HEAD
-    PyObject *append; /* the partition's append function */
+    PyObject *writer; /* of the partition; NULL before __init__ */
     PyObject *batch;  /* the records that wait */
     long long last_offset;
 } partition_sender;

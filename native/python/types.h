@@ -48,5 +48,10 @@ int el_add_receipts(PyObject *module);
 int el_add_gathering(PyObject *module);
 int el_add_sending(PyObject *module);
 int el_add_committing(PyObject *module);
+int el_add_packing(PyObject *module);
+int el_add_writing(PyObject *module);
+int el_add_reading(PyObject *module);
+int el_add_iterators(PyObject *module);
+int el_add_partition(PyObject *module);
 
 #endif

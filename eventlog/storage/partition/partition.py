@@ -6,19 +6,17 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
-from eventlog._native import lib
+from eventlog._native import BasePartition, lib
 from eventlog.anchored import plain
-from eventlog.errors import translates_os_errors
+from eventlog.errors import stands_in_for, translates_os_errors
 from eventlog.options import check_bool
 from eventlog.records.batch import Headers
 from eventlog.records.columns import Columns
 from eventlog.records.record import Record
 from eventlog.storage.partition.deletion import delete_before
 from eventlog.storage.partition.log import PartitionLog, check_int
-from eventlog.storage.partition.reader import MAKE
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
 from eventlog.storage.partition.search import Query
-from eventlog.storage.partition.shortcuts import put_in_front
 from eventlog.storage.partition.writer import RecordWriter
 from eventlog.storage.segments.recovery import RecoveryReport
 
@@ -27,7 +25,7 @@ _CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks
 
 
 @translates_os_errors()
-class Partition:
+class Partition(BasePartition):
     """An append-only sequence of records with offsets from `start_offset` up to, not including, `end_offset`.
 
     Safe for several threads. Created by `EventLog.partition`."""
@@ -39,7 +37,7 @@ class Partition:
         self.recovery = log.recovery
         self.log = log
         self.writer = RecordWriter(log)
-        self._shorten_calls()
+        super().__init__(self.writer, log.readers.idle, log.recovery.damage is None)
 
     recovery: RecoveryReport
     """What was found and done when this process opened the partition."""
@@ -73,32 +71,22 @@ class Partition:
         """Was the topic deleted? Then nothing can be appended, and not everything can still be read."""
         return self.log.is_deleted
 
-    def _shorten_calls(self) -> None:
-        log = self.log
-        put_in_front(self, self.append, lib.el_new_append_function, log.native, log.resolve)
-        put_in_front(self, self.append_many, lib.el_new_append_many_function, log.native, log.resolve)
-        if log.recovery.damage is None:
-            put_in_front(self, self.wait, lib.el_new_wait_function, log.native)
-        reading = (log.readers.idle, "address", Record, MAKE, log.topic, log.partition)
-        put_in_front(self, self.read, lib.el_new_read_function, log.native, *reading)
-
     # --- writing -----------------------------------------------------------------------------------------
 
-    def append(
+    # What native code leaves to Python of append, append_many, read and wait: all that is not plain.
+
+    @stands_in_for(BasePartition.append)
+    def _append(
         self,
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
         timestamp: int | None = None,
     ) -> int:
-        """Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.
+        return self.writer.append_many([value], [key], [headers], [timestamp])[0]
 
-        When it returns, every process sees the record; with fsync="always" it is on disk. Raises `RecordTooLargeError`,
-        `DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`,
-        `UnsupportedCodecError` (the topic's compression.type needs a library)."""
-        return self.append_many([value], keys=[key], headers=[headers], timestamps=[timestamp])[0]
-
-    def append_many(
+    @stands_in_for(BasePartition.append_many)
+    def _append_many(
         self,
         values: Sequence[bytes | None],
         *,
@@ -107,12 +95,6 @@ class Partition:
         timestamps: Sequence[int | None] | None = None,
         compression: str | None = None,
     ) -> range:
-        """Append records as one unit and return their offsets. Lists have one item per value.
-
-        The records become visible together, and survive the death of the process together or not at all; they must fit
-        into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd; it applies if the topic's
-        compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended, unless
-        it is the flush of fsync="always" that fails."""
         return self.writer.append_many(values, keys, headers, timestamps, compression=compression)
 
     def delete_records(self, before: int) -> int:
@@ -129,10 +111,8 @@ class Partition:
 
     # --- reading -----------------------------------------------------------------------------------------
 
-    def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
-        """Up to `max_records` records from `offset` on; [] at the end. With `durable`, only what is on disk.
-
-        Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
+    @stands_in_for(BasePartition.read)
+    def _read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
         check_int("max_records", max_records, 1)
         stop = self.durable_offset if check_bool("durable", durable) else self.end_offset
         self.log.check_offset(offset)
@@ -222,11 +202,8 @@ class Partition:
         """The number of bytes of batches from the one with this offset to the end. Raises `OffsetOutOfRangeError`."""
         return self.log.bytes_from(offset)
 
-    def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
-        """Block until there is a record at `offset` or after it (with `durable`: on disk); False after `timeout` seconds.
-
-        Offsets removed by compaction, and the marker that ends a transaction, are not records: `read` returns none there
-        either. Raises `CorruptLogError` if no record can come any more because the partition is damaged."""
+    @stands_in_for(BasePartition.wait)
+    def _wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         return self.log.wait(offset, timeout, durable=durable)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from eventlog._native import ffi, lib
+from eventlog._native import BaseReader, PartitionIterator, ffi, lib
 from eventlog.errors import (
     ConcurrentUseError,
     CorruptLogError,
@@ -37,7 +37,7 @@ only `tuple.__new__` initialises."""
 
 
 @translates_os_errors()
-class LogReader:
+class LogReader(BaseReader):
     """Goes through one partition from an offset on. Not for several threads at once."""
 
     _open_segment: Any = None  # also of one that memory ran out for before it was complete
@@ -50,13 +50,11 @@ class LogReader:
         self._decompressed: Any = None
         self._native: Any = new_native_reader(block_bytes)
         self._open_segment = ffi.addressof(self._native, "segment")
-        self.address = int(ffi.cast("uintptr_t", self._native))
+        address = int(ffi.cast("uintptr_t", self._native))
+        super().__init__(address, self._native, Record, MAKE, topic, partition)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._directory}>"
-
-    address: int
-    """Of the native reader, for built-in functions."""
 
     def close(self) -> None:
         """Close the segment that is being read."""
@@ -109,22 +107,15 @@ class LogReader:
         """The values of the records from `start` up to `stop`; nobody else may use the reader any more.
 
         `check` is called before each block of the log is read, and may raise."""
-        iterator: Iterator[bytes | None] = self._iterator(lib.el_new_value_iterator, start, stop, check)
-        return iterator
+        return self._iterator(start, stop, check, has_records=False)
 
     def record_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[Record]:
         """The same with whole records."""
-        iterator: Iterator[Record] = self._iterator(lib.el_new_record_iterator, start, stop, check)
-        return iterator
+        return self._iterator(start, stop, check, has_records=True)
 
-    def _iterator(self, new_iterator: Any, start: int, stop: int, check: Callable[[], object]) -> Any:
+    def _iterator(self, start: int, stop: int, check: Callable[[], object], *, has_records: bool) -> Iterator[Any]:
         self._native.next_offset = start
-        load = functools.partial(self.go_on, stop, check)
-        made: list[Any] = []
-        state = (self.address, load, Record, MAKE, self._topic, self._partition, self._native)
-        if not new_iterator(id(made), id(state), stop):
-            raise MemoryError("memory ran out while reading began")
-        return made[0]
+        return PartitionIterator(self, functools.partial(self.go_on, stop, check), stop, has_records)
 
     def columns(self, start: int, stop: int, count_max: int, check: Callable[[], object]) -> Iterator[Columns]:
         """The same as columns, of `count_max` records at most."""
@@ -150,25 +141,14 @@ class LogReader:
         """Up to `count_max` records below `stop`; [] only when `stop` is reached."""
         records: list[Record] = []
         while len(records) < count_max and self._load(stop):
-            taken = lib.el_take_records(
-                self._native, id(records), count_max - len(records), stop,
-                id(Record), id(MAKE), id(self._topic), id(self._partition),
-            )  # fmt: skip
-            self._took(taken)
+            self._took(self.take(records, count_max - len(records), stop))
         return records
 
     def found(self, query: Query, count_max: int, stop: int) -> list[Record]:
         """Up to `count_max` records below `stop` that the query is for, from a block of the log: [] does not mean the end."""
         records: list[Record] = []
         if self._load(stop):
-            taken = lib.el_take_found(
-                self._native, query.native, id(records), count_max, stop,
-                id(Record), id(MAKE), id(self._topic), id(self._partition),
-            )  # fmt: skip
-            if taken == lib.EL_TAKEN_RAISED:
-                raised: Any = records.pop()  # what the expression's function has raised
-                raise raised
-            self._took(taken)
+            self._took(self.take_found(query.address, query.accepts, records, count_max, stop))
         return records
 
     def _took(self, count: int) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from eventlog._native import ffi, lib
@@ -26,11 +26,11 @@ class Query:
     def __init__(
         self, pattern: bytes | re.Pattern[bytes], fields: Collection[str], *, ignore_case: bool, invert: bool
     ) -> None:
-        self._accepts: Any = None
+        self.accepts: Callable[[bytes], object] | None = None
         if isinstance(pattern, re.Pattern):
             needle, is_all = self._literal(pattern, ignore_case)
             ignore_case = bool(pattern.flags & re.IGNORECASE)
-            self._accepts = None if is_all else pattern.search
+            self.accepts = None if is_all else pattern.search
         elif isinstance(pattern, bytes):
             needle = pattern
         else:
@@ -40,14 +40,20 @@ class Query:
             )
         check_bool("ignore_case", ignore_case)
         check_bool("invert", invert)
-        self.native = ffi.new("el_query *")
-        self.native.fields = _field_bits(fields)
-        self.native.is_inverted = invert
-        self.native.accepts = id(self._accepts)
+        self._native = ffi.new("el_query *")
+        self._native.fields = _field_bits(fields)
+        self._native.is_inverted = invert
         letters = bytes(_LETTER_CASE if ignore_case and _is_letter(byte) else 0 for byte in needle)
         self._bytes = ffi.new("uint8_t[]", bytes(map(int.__or__, needle, letters)) or b"\0")
         self._masks = ffi.new("uint8_t[]", letters) if any(letters) else ffi.NULL
-        lib.el_needle_prepare(ffi.addressof(self.native, "needle"), self._bytes, self._masks, len(needle))
+        self.address = int(ffi.cast("uintptr_t", self._native))
+        lib.el_needle_prepare(ffi.addressof(self._native, "needle"), self._bytes, self._masks, len(needle))
+
+    accepts: Callable[[bytes], object] | None
+    """What bytes that hold the needle are to be accepted by besides."""
+
+    address: int
+    """Of the native query."""
 
     @staticmethod
     def _literal(pattern: re.Pattern[bytes], ignore_case: bool) -> tuple[bytes, bool]:

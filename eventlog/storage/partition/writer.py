@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eventlog._native import ffi, lib
+from eventlog._native import BaseWriter, ffi, lib
 from eventlog.errors import InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
 from eventlog.records.batch import Headers, encoded
 from eventlog.storage.partition.log import PartitionLog
-from eventlog.storage.partition.shortcuts import put_in_front
 
 
-class RecordWriter:
+class RecordWriter(BaseWriter):
     """Appends records to one partition. Safe for use by several threads."""
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
-        put_in_front(self, self.append_at_once, lib.el_new_append_at_once_function, log.native)
-
-    def append_at_once(
-        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, /
-    ) -> int | None:
-        """As `Partition.append`, where nobody has to be waited for and nothing of the disk; else None, and nothing was
-        appended."""
-        return None
+        native = log.native
+        super().__init__(log, int(ffi.cast("uintptr_t", native)), native)
 
     def append_many(
         self,

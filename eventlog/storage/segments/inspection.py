@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from eventlog._native import ffi, lib
+from eventlog._native import BaseReader, ffi, lib
 from eventlog.errors import (
     CorruptLogError,
     EventLogError,
@@ -109,15 +109,14 @@ def _decode(path: Path, info: Batch, data: bytes, topic: str, partition: int) ->
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), header)
     records: list[Record] = []
     if status == lib.EL_CODEC_OK:
-        reader = new_native_reader(1)
+        native = new_native_reader(1)
         buffer = ffi.from_buffer("uint8_t[]", section)
-        lib.el_reader_decode(reader, header, buffer, len(section))
-        made = lib.el_take_records(
-            reader, id(records), info.record_count, info.last_offset + 1, id(Record), id(None), id(topic), id(partition)
-        )
+        lib.el_reader_decode(native, header, buffer, len(section))
+        reader = BaseReader(int(ffi.cast("uintptr_t", native)), native, Record, None, topic, partition)
+        made = reader.take(records, info.record_count, info.last_offset + 1)
         if made == lib.EL_TAKEN_NO_MEMORY:
             raise MemoryError("memory ran out while records were decoded")
-        status = lib.EL_CODEC_OK if made == info.record_count else reader.codec_status
+        status = lib.EL_CODEC_OK if made == info.record_count else native.codec_status
     if status != lib.EL_CODEC_OK:
         raise damaged(path, info.position, ffi.string(lib.el_codec_status_text(status)).decode())
     return records

@@ -216,7 +216,9 @@ class Foundation(RuleBasedStateMachine):
         assert not member.lanes, f"member {member.number} was not told that it gives up {sorted(member.lanes)}"
         del self.model.members[member.number]
         group.part(member)
-        self._forget_unused(group)
+        is_awaited = any(start < self.model.partition(place).end_offset for place, start in group.begun.items())
+        if not (group.members or group.away or group.committed or is_awaited):
+            del self.model.groups[group.name]  # it goes with its last member
 
     def end_with_store(self, member: ModelMember) -> None:
         """The store of a member's process is about to be closed, and the member with it: that finishes nothing."""
@@ -231,14 +233,9 @@ class Foundation(RuleBasedStateMachine):
         if member.commits_when_revoked and any(lane.is_owned for lane in member.lanes.values()):
             group.commit_handed_out(member)
         group.part(member)
-        self._forget_unused(group)
-        self.counts["members closed with their store"] += 1
-
-    def _forget_unused(self, group: ModelGroup) -> None:
-        """A group goes with its last member, unless it has committed something, or has records before it."""
-        is_awaited = any(start < self.model.partition(place).end_offset for place, start in group.begun.items())
-        if not (group.members or group.away or group.committed or is_awaited):
+        if not (group.members or group.away or group.committed):
             del self.model.groups[group.name]
+        self.counts["members closed with their store"] += 1
 
     def settle(self, group: ModelGroup) -> None:
         """Let all members poll until each has what it is to have, and together they have everything."""
