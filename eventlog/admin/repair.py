@@ -28,10 +28,10 @@ from eventlog.storage.segments.lock import segments_locked
 from eventlog.storage.segments.recovery import create_segment
 from eventlog.storage.segments.repairing import (
     SegmentScan,
-    keep_aside,
     partition_closed_by_all,
     rewrite_segment,
     scan_segment,
+    set_aside,
 )
 from eventlog.storage.segments.start import start_of
 from eventlog.storage.segments.swap import finish_swaps
@@ -244,7 +244,7 @@ def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> Repa
     for removal in plan.removals:
         piece = next(each for scan in findings.scans if scan.path == removal.path for each in scan.wrong
                      if each.position == removal.position)  # fmt: skip
-        removals.append(replace(removal, kept_at=keep_aside(removal.path, piece, removed)))
+        removals.append(replace(removal, kept_at=set_aside(removal.path, piece, removed)))
     if findings.changes_log:
         has_gaps = any(lost.stop > plan.start_offset for lost in plan.lost)
         with_gaps = store.catalog.topics.begin_repair(plan.topic, plan.partition, plan.lost, has_gaps=has_gaps).settings()

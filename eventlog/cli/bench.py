@@ -49,8 +49,8 @@ def bench(directory: str, seconds: float, value_bytes: int, as_json: bool) -> No
       eventlog bench
       eventlog bench --directory /var/lib/shop --seconds 20 --json
     """
-    with tempfile.TemporaryDirectory(prefix=".eventlog-bench-", dir=directory) as place:
-        rates = _measure(Path(place), os.urandom(value_bytes), seconds)
+    with tempfile.TemporaryDirectory(prefix=".eventlog-bench-", dir=directory) as scratch:
+        rates = _measure(Path(scratch), os.urandom(value_bytes), seconds)
     if as_json:
         for kind in KINDS:
             found = {name: _median(rates, kind, name) for name in CONTENDERS}
@@ -59,11 +59,11 @@ def bench(directory: str, seconds: float, value_bytes: int, as_json: bool) -> No
         output.write_table(_HEADERS, [_row(rates, kind) for kind in KINDS])
 
 
-def _measure(place: Path, value: bytes, seconds: float) -> Rates:
+def _measure(scratch: Path, value: bytes, seconds: float) -> Rates:
     with contextlib.ExitStack() as closing:
         work: dict[tuple[str, str], Work] = {}
         for name, contender in CONTENDERS.items():
-            work |= {(kind, name): bit for kind, bit in contender(place, value, closing).items()}
+            work |= {(kind, name): bit for kind, bit in contender(scratch, value, closing).items()}
         share = seconds / len(work) / (_ROUNDS + 1)
         rates: Rates = {measured: [] for measured in work}
         with _progress(len(work) * (_ROUNDS + 1)) as advance:

@@ -60,27 +60,27 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
         if selection.is_count:
             write_counts(topic, counts, as_json=selection.as_json)
         if is_following and limit > 0:
-            places = {TopicPartition(topic, span.partition.partition): max(span.first, span.stop) for span in spans}
-            _follow(log, topic, places, limit, selection)
+            stops = {TopicPartition(topic, span.partition.partition): max(span.first, span.stop) for span in spans}
+            _follow(log, topic, stops, limit, selection)
 
 
 def _follow(
-    log: EventLog, topic: str, places: Mapping[TopicPartition, int], limit: int, selection: Selection
+    log: EventLog, topic: str, stops: Mapping[TopicPartition, int], limit: int, selection: Selection
 ) -> None:
     """Print what stands at these offsets and what comes behind, until there were `limit` records or Ctrl-C. Unless partitions
     were chosen, those that are added meanwhile are printed, too, from their first record on."""
     output.flush()
     with log.consumer() as consumer:
         if selection.partitions:
-            consumer.assign(list(places))
+            consumer.assign(list(stops))
         else:
             consumer.subscribe(topic)
             consumer.poll(0, max_records=1)  # which has the partitions assigned; what it returns comes again
-        for place in consumer.assignment():
-            if place in places:
-                consumer.seek(place, places[place])
+        for topic_partition in consumer.assignment():
+            if topic_partition in stops:
+                consumer.seek(topic_partition, stops[topic_partition])
             else:
-                consumer.seek_to_beginning(place)
+                consumer.seek_to_beginning(topic_partition)
         while limit > 0:
             records = consumer.poll(output.READER_CHECK_SECONDS, max_records=min(limit, CHUNK_RECORDS))
             if not records:

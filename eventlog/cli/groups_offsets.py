@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
-from eventlog.cli.groups_reset import places_of, read_offsets
+from eventlog.cli.groups_reset import partitions_of, read_offsets
 from eventlog.cli.store import execute_option, open_store
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError
 from eventlog.records.record import TopicPartition
@@ -29,12 +29,12 @@ def _write_changes(
     as_json: bool,
 ) -> None:
     if as_json:
-        for place, offset in sorted(after.items()):
-            row = {"group": group, **place._asdict(), "before": before.get(place), "after": offset}
+        for topic_partition, offset in sorted(after.items()):
+            row = {"group": group, **topic_partition._asdict(), "before": before.get(topic_partition), "after": offset}
             output.write_json({**row, "executed": is_executed})
         return
     state = "done" if is_executed else "dry run"
-    output.write_table(_HEADERS, [(*place, before.get(place), offset, state) for place, offset in sorted(after.items())])
+    output.write_table(_HEADERS, [(*each, before.get(each), offset, state) for each, offset in sorted(after.items())])
 
 
 @click.command("import")
@@ -112,10 +112,10 @@ def delete_offsets(group: str, topics: Sequence[str], is_executed: bool, as_json
     with open_store() as log:
         found = log.group(group)
         before = found.committed()
-        places = [place for text in topics for place in places_of(log, text) if place in before]
-        if is_executed and places:
-            found.delete_offsets(places)
-    _write_changes(group, before, dict.fromkeys(places), is_executed, as_json)
+        partitions = [each for text in topics for each in partitions_of(log, text) if each in before]
+        if is_executed and partitions:
+            found.delete_offsets(partitions)
+    _write_changes(group, before, dict.fromkeys(partitions), is_executed, as_json)
 
 
 @click.command("undo")

@@ -63,8 +63,8 @@ def reset_group(
             found.reset(offsets)
     if as_json:
         for change in plan:
-            place = {"group": group, **change.partition._asdict()}
-            output.write_json({**place, "before": change.before, "after": change.after, "executed": execute})
+            row = {"group": group, **change.partition._asdict()}
+            output.write_json({**row, "before": change.before, "after": change.after, "executed": execute})
         return
     state = "reset" if execute else "dry run"
     output.write_table(_HEADERS, [(*change.partition, change.before, change.after, state) for change in plan])
@@ -89,22 +89,22 @@ def _wanted(
     if bool(topics) == all_topics:
         raise click.UsageError("say which partitions, with either --topic or --all-topics")
     committed = group.committed()
-    places = list(committed) if all_topics else [place for text in topics for place in places_of(log, text)]
+    partitions = list(committed) if all_topics else [each for text in topics for each in partitions_of(log, text)]
     if shift is None:
         assert to is not None
-        return {place: to.resolve(log.partition(*place)) for place in places}
-    unknown = [place for place in places if place not in committed]
+        return {each: to.resolve(log.partition(*each)) for each in partitions}
+    unknown = [each for each in partitions if each not in committed]
     if unknown:
         raise InvalidArgumentError(f"{unknown[0]} cannot be shifted: {group.name!r} has committed nothing there; use --to")
-    return {place: _shifted(log, place, committed[place] + shift) for place in places}
+    return {each: _shifted(log, each, committed[each] + shift) for each in partitions}
 
 
-def _shifted(log: EventLog, place: TopicPartition, offset: int) -> int:
-    partition = log.partition(*place)
+def _shifted(log: EventLog, topic_partition: TopicPartition, offset: int) -> int:
+    partition = log.partition(*topic_partition)
     return max(partition.start_offset, min(offset, partition.end_offset))
 
 
-def places_of(log: EventLog, text: str) -> list[TopicPartition]:
+def partitions_of(log: EventLog, text: str) -> list[TopicPartition]:
     """The partitions that TOPIC or TOPIC:N,... names. Raises click.UsageError."""
     topic, colon, numbers = text.partition(":")
     if not colon:
@@ -121,10 +121,10 @@ def read_offsets(file: IO[bytes], group: str) -> dict[TopicPartition, int]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
-        place, offset = _parse_line(line, f"{file.name}, line {number}")
-        if place in offsets:
-            raise InvalidArgumentError(f"{file.name}, line {number}: {place} occurs twice")
-        offsets[place] = offset
+        topic_partition, offset = _parse_line(line, f"{file.name}, line {number}")
+        if topic_partition in offsets:
+            raise InvalidArgumentError(f"{file.name}, line {number}: {topic_partition} occurs twice")
+        offsets[topic_partition] = offset
     if not offsets:
         raise InvalidArgumentError(f"{file.name} contains no offsets: group {group!r} was not changed")
     return offsets

@@ -61,7 +61,7 @@ def consume_as_member(
             records = consumer.poll(timeout, max_records=min(limit, _POLL_RECORDS))
             timeout = output.READER_CHECK_SECONDS
             if stops is not None:
-                records = [record for record in records if record.offset < stops.get(_place(record), 0)]
+                records = [record for record in records if record.offset < stops.get(_partition_of(record), 0)]
             selected = list(selection.filter(records))
             is_acknowledged = _print(consumer, records, selected, selection.write)
             limit -= len(selected)
@@ -69,7 +69,7 @@ def consume_as_member(
                 return
 
 
-def _place(record: Record) -> TopicPartition:
+def _partition_of(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
 
 
@@ -82,14 +82,14 @@ def _print(consumer: Consumer, records: Sequence[Record], selected: Sequence[Rec
         write(selected)
         output.flush()
         output.check_reader()
-        return _acknowledge(consumer, {_place(record): record.offset + 1 for record in records})
+        return _acknowledge(consumer, {_partition_of(record): record.offset + 1 for record in records})
 
 
 def _acknowledge(consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> bool:
     is_complete = True
-    for place, offset in offsets.items():
+    for topic_partition, offset in offsets.items():
         try:
-            consumer.commit({place: offset})
+            consumer.commit({topic_partition: offset})
         except StaleMemberError:
             # The group was reset, or took this member for dead because nobody read its output. The next poll finds out
             # what is its own now, and what was not acknowledged is printed again by whoever has it.
@@ -101,16 +101,16 @@ def _is_done(
     log: EventLog, consumer: Consumer, group: str, stops: Mapping[TopicPartition, int], *, is_idle: bool
 ) -> bool:
     own = consumer.assignment()
-    for place in own:
-        position, stop = consumer.position(place), stops.get(place, 0)
-        if position < stop and not (is_idle and _is_nothing_between(log, place, position, stop)):
+    for topic_partition in own:
+        position, stop = consumer.position(topic_partition), stops.get(topic_partition, 0)
+        if position < stop and not (is_idle and _is_nothing_between(log, topic_partition, position, stop)):
             return False
     return _target(log, group) <= own
 
 
-def _is_nothing_between(log: EventLog, place: TopicPartition, position: int, stop: int) -> bool:
+def _is_nothing_between(log: EventLog, topic_partition: TopicPartition, position: int, stop: int) -> bool:
     """Has compaction left no record here? Then none is ever printed that would bring the position to the stop."""
-    partition = log.partition(*place)
+    partition = log.partition(*topic_partition)
     following = partition.read(max(position, partition.start_offset), max_records=1)
     return not following or following[0].offset >= stop
 
@@ -122,7 +122,7 @@ def _target(log: EventLog, group: str) -> set[TopicPartition]:
     except GroupNotFoundError:
         return set()
     me = os.getpid(), os.uname().nodename
-    return {place for member in members if (member.process_id, member.host) == me for place in member.assigned}
+    return {each for member in members if (member.process_id, member.host) == me for each in member.assigned}
 
 
 @contextmanager

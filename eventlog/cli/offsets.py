@@ -15,7 +15,7 @@ from eventlog.errors import TopicNotFoundError
 if TYPE_CHECKING:
     from eventlog import EventLog, PartitionOffsets
 
-_Look = Callable[["EventLog", str], Iterable[dict[str, Any]]]
+_RowsOf = Callable[["EventLog", str], Iterable[dict[str, Any]]]
 
 _HEADERS = ("TOPIC", "PARTITION", "START", "END", "DURABLE", "RECORDS")
 
@@ -36,9 +36,9 @@ def offsets(topic: str | None, timestamp_ms: int | None, as_json: bool) -> None:
       eventlog offsets
       eventlog offsets orders --time 2026-11-01T10:00
     """
-    look = _offset_rows if timestamp_ms is None else _time_rows(timestamp_ms)
+    rows_of = _offset_rows if timestamp_ms is None else _time_rows(timestamp_ms)
     with open_store() as log:
-        rows = list(_rows(log, topic, look))
+        rows = list(_rows(log, topic, rows_of))
     if as_json:
         for row in rows:
             output.write_json(row)
@@ -50,14 +50,14 @@ def offsets(topic: str | None, timestamp_ms: int | None, as_json: bool) -> None:
     output.write_table(headers[skipped:], [row[skipped:] for row in shown])
 
 
-def _rows(log: EventLog, topic: str | None, look: _Look) -> Iterator[dict[str, Any]]:
+def _rows(log: EventLog, topic: str | None, rows_of: _RowsOf) -> Iterator[dict[str, Any]]:
     """One a partition, of one topic or of all of them."""
     if topic is not None:
-        yield from look(log, topic)
+        yield from rows_of(log, topic)
         return
     for name in log.topics():
         try:
-            yield from look(log, name)
+            yield from rows_of(log, name)
         except TopicNotFoundError:
             continue  # deleted meanwhile
 
@@ -66,15 +66,15 @@ def _offset_rows(log: EventLog, topic: str) -> list[dict[str, Any]]:
     return [{"topic": topic, **row} for row in offset_rows(log.offsets(topic))]
 
 
-def _time_rows(timestamp_ms: int) -> _Look:
-    def look(log: EventLog, topic: str) -> Iterable[dict[str, Any]]:
+def _time_rows(timestamp_ms: int) -> _RowsOf:
+    def rows_of(log: EventLog, topic: str) -> Iterable[dict[str, Any]]:
         # A partition without records has none at any time, and need not be opened to say so.
         is_empty = [offsets.start_offset == offsets.end_offset for offsets in log.offsets(topic)]
         for number, nothing in enumerate(is_empty):
             offset = None if nothing else log.partition(topic, number).offset_for_time(timestamp_ms)
             yield {"topic": topic, "partition": number, "timestamp": timestamp_ms, "offset": offset}
 
-    return look
+    return rows_of
 
 
 def offset_rows(offsets: Sequence[PartitionOffsets]) -> list[dict[str, int]]:

@@ -73,7 +73,7 @@ def write_line(text: str) -> None:
 
     What is not Unicode text (a file name may hold any bytes) is shown as an escape, and on a terminal whatever could steer it.
     """
-    text = printable(text, keep="\t") if is_terminal() else text
+    text = printable(text, unescaped="\t") if is_terminal() else text
     standard_output().write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
@@ -200,13 +200,13 @@ def record_object(record: Record) -> dict[str, Any]:
     }
 
 
-def printable(text: str, keep: str = "") -> str:
-    """Text that cannot steer a terminal or break a line: what is not printable is escaped, but for the characters in `keep`."""
+def printable(text: str, unescaped: str = "") -> str:
+    """Text that cannot control a terminal or break a line: unprintable characters are escaped, except those in `unescaped`."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() or c in unescaped else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def for_terminal(data: bytes) -> bytes:
     """Bytes of a record as a terminal may see them: its lines and tabs stay, all else that could steer it is escaped."""
-    return printable(data.decode("utf-8", "backslashreplace"), keep="\n\t").encode()
+    return printable(data.decode("utf-8", "backslashreplace"), unescaped="\n\t").encode()

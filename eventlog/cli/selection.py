@@ -146,8 +146,8 @@ class Selection:
         """The partitions that are meant, in order."""
         count = log.topic(topic).partitions
         numbers = sorted(set(self.partitions)) if self.partitions else range(count)
-        for option, place in (("--from", self.start), ("--to", self.stop)):
-            if place is not None and place.kind == "offset" and len(numbers) > 1:
+        for option, limit in (("--from", self.start), ("--to", self.stop)):
+            if limit is not None and limit.kind == "offset" and len(numbers) > 1:
                 meant = f"{topic} has {count} partitions" if not self.partitions else f"it is given {len(numbers)} times"
                 raise click.UsageError(f"an offset in {option} needs one --partition: {meant}")
         return [log.partition(topic, number) for number in numbers]
@@ -172,7 +172,7 @@ class Selection:
     @property
     def is_filter(self) -> bool:
         """May there be records within the spans that are not meant?"""
-        times = [place for place in (self.start, self.stop) if place is not None and place.kind == "time"]
+        times = [limit for limit in (self.start, self.stop) if limit is not None and limit.kind == "time"]
         return bool(self.keys or self.headers or times)
 
     def filter(self, records: Iterable[Record]) -> Iterator[Record]:

@@ -89,17 +89,17 @@ def _print_objects(log: EventLog, seconds: float, once: bool) -> None:
     earlier = log.activity()
     while True:
         output.wait_while_read(seconds)
-        look = log.activity(earlier)
-        output.write_json(_activity_object(look))
+        activity = log.activity(earlier)
+        output.write_json(_activity_object(activity))
         output.flush()
         if once:
             return
-        earlier = look
+        earlier = activity
 
 
-def _activity_object(look: Activity) -> dict[str, Any]:
+def _activity_object(activity: Activity) -> dict[str, Any]:
     return {
-        "timestamp": look.time_ms,
+        "timestamp": activity.time_ms,
         "topics": [
             {
                 "topic": topic.name,
@@ -109,7 +109,7 @@ def _activity_object(look: Activity) -> dict[str, Any]:
                 "records_per_second": topic.records_per_second,
                 "bytes_per_second": topic.bytes_per_second,
             }
-            for topic in sorted(look.topics, key=_by_bytes)
+            for topic in sorted(activity.topics, key=_by_bytes)
         ],
         "groups": [
             {
@@ -119,18 +119,18 @@ def _activity_object(look: Activity) -> dict[str, Any]:
                 "records_per_second": group.records_per_second,
                 "seconds_to_catch_up": group.seconds_to_catch_up,
             }
-            for group in sorted(look.groups, key=_by_lag)
+            for group in sorted(activity.groups, key=_by_lag)
         ],
     }
 
 
-def _print(look: Activity) -> None:
-    output.write_table(_TOPIC_HEADERS, _topic_rows(look))
+def _print(activity: Activity) -> None:
+    output.write_table(_TOPIC_HEADERS, _topic_rows(activity))
     output.write_line("")
-    output.write_table(_GROUP_HEADERS, _group_rows(look))
+    output.write_table(_GROUP_HEADERS, _group_rows(activity))
 
 
-def _topic_rows(look: Activity) -> list[tuple[object, ...]]:
+def _topic_rows(activity: Activity) -> list[tuple[object, ...]]:
     return [
         (
             topic.name,
@@ -140,11 +140,11 @@ def _topic_rows(look: Activity) -> list[tuple[object, ...]]:
             output.count_text(topic.records_per_second),
             output.bytes_text(topic.bytes_per_second),
         )
-        for topic in sorted(look.topics, key=_by_bytes)
+        for topic in sorted(activity.topics, key=_by_bytes)
     ]
 
 
-def _group_rows(look: Activity) -> list[tuple[object, ...]]:
+def _group_rows(activity: Activity) -> list[tuple[object, ...]]:
     return [
         (
             group.name,
@@ -153,7 +153,7 @@ def _group_rows(look: Activity) -> list[tuple[object, ...]]:
             output.count_text(group.records_per_second),
             output.seconds_text(group.seconds_to_catch_up),
         )
-        for group in sorted(look.groups, key=_by_lag)
+        for group in sorted(activity.groups, key=_by_lag)
     ]
 
 
@@ -172,18 +172,18 @@ def _run_screen(log: EventLog, seconds: float) -> None:
     with _terminal() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         earlier: Activity | None = None
         while True:
-            look = log.activity(earlier)
-            if _show_until(live, console, look, keys, time.monotonic() + seconds):
+            activity = log.activity(earlier)
+            if _show_until(live, console, activity, keys, time.monotonic() + seconds):
                 return
-            earlier = look
+            earlier = activity
 
 
-def _show_until(live: Any, console: Console, look: Activity, keys: int | None, deadline: float) -> bool:
+def _show_until(live: Any, console: Console, activity: Activity, keys: int | None, deadline: float) -> bool:
     """Show a look until its time is over, or a key ended the program: then return True."""
     shown: tuple[int, int] | None = None
     while (left := deadline - time.monotonic()) > 0:
         if (size := (console.width, console.height)) != shown:
-            live.update(_screen(look, *size), refresh=True)
+            live.update(_screen(activity, *size), refresh=True)
             shown = size
         left = min(left, _RESIZE_CHECK_SECONDS)
         if keys is None:
@@ -195,14 +195,14 @@ def _show_until(live: Any, console: Console, look: Activity, keys: int | None, d
     return False
 
 
-def _screen(look: Activity, width: int, height: int) -> RenderableType:
+def _screen(activity: Activity, width: int, height: int) -> RenderableType:
     """All that fits: a title, topics, groups, and what the keys do."""
     from rich.console import Group
     from rich.text import Text
 
-    topics, groups = _topic_rows(look), _group_rows(look)
+    topics, groups = _topic_rows(activity), _group_rows(activity)
     topic_lines, group_lines = _share(max(2, height - _FRAME_LINES), len(topics), len(groups))
-    title = f"eventlog top  {output.time_text(look.time_ms)}  {len(topics)} topics  {len(groups)} groups"
+    title = f"eventlog top  {output.time_text(activity.time_ms)}  {len(topics)} topics  {len(groups)} groups"
     return Group(
         Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
         "",

@@ -109,10 +109,10 @@ class PartitionSender(BasePartitionSender):
             if self._batch.halves is not None or self._batch.size_bytes + size > self._batch_bytes:
                 self._append_waiting()
             batch = self._batch
-            place = batch.add(value, key, headers, timestamp, size)
+            index = batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
                 self._append_alone(batch)
-            return batch, place
+            return batch, index
 
     def admit(self, batch: Gathered) -> None:
         """Let native code add to a batch from now on. The lingering thread has been told that something waits in it."""

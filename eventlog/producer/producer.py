@@ -148,10 +148,10 @@ class Producer(BaseProducer):
         else:
             lane = lanes.sticky(value, lingers=self._lingerer is not None)
         if self._lingerer is not None:
-            batch, place = lane.gather(value, key, headers, timestamp)
+            batch, index = lane.gather(value, key, headers, timestamp)
             self._lingerer.note()
             lane.admit(batch)  # others that follow, of which nobody is told
-            return BatchReceipt(lane, batch, place, timestamp)
+            return BatchReceipt(lane, batch, index, timestamp)
         batch = lane.append_now(value, key, headers, timestamp)
         assert batch.first_offset is not None
         lane.last_offset = batch.first_offset

@@ -86,10 +86,10 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     __slots__ = ()
 
-    def __init__(self, lane: PartitionSender, batch: Gathered, place: int, timestamp: int | None) -> None:
+    def __init__(self, lane: PartitionSender, batch: Gathered, index: int, timestamp: int | None) -> None:
         self._lane = lane
         self._batch = batch
-        self._place = place
+        self._place = index
         self._timestamp = timestamp
 
     @property
@@ -98,31 +98,31 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     def _find(self) -> tuple[Gathered, int]:
         """The batch that has the record, which may be a part of the one that it was sent in, and its place there."""
-        batch, place = self._batch, self._place
+        batch, index = self._batch, self._place
         while batch.halves is not None:
             count, first, second = batch.halves
-            batch, place = (first, place) if place < count else (second, place - count)
-        return batch, place
+            batch, index = (first, index) if index < count else (second, index - count)
+        return batch, index
 
     def _settle(self) -> tuple[Gathered, int]:
         """The same once the record is in the log; raises why it is not."""
-        batch, place = self._find()
+        batch, index = self._find()
         if batch.first_offset is None and batch.loss is None:
             try:
                 self._lane.append_waiting()
             except EventLogError:
                 if self._find()[0].loss is None:
                     raise
-            batch, place = self._find()
+            batch, index = self._find()
         if batch.loss is not None:
             raise type(batch.loss)(*batch.loss.args)
-        return batch, place
+        return batch, index
 
     @property
     def offset(self) -> int:
-        batch, place = self._settle()
+        batch, index = self._settle()
         assert batch.first_offset is not None
-        return batch.first_offset + place
+        return batch.first_offset + index
 
     @property
     def timestamp(self) -> int:

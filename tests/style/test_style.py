@@ -185,3 +185,22 @@ def test_no_generator_holds_a_lock_for_a_block(path: Path) -> None:
             names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
             wrong += [f"{node.name}: {name}" for name in sorted((attributes | names) & TAKES_A_LOCK)]
     assert not wrong
+
+
+# Words that say nothing about what they name: use slot, position, index, snapshot, check, holder.
+EMPTY_WORDS = {"glance", "glimpse", "keep", "look", "looks", "place", "places", "thing", "things", "who", "whoever"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identify)
+def test_names_say_something(path: Path) -> None:
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg | ast.keyword):
+            names.add(node.arg or "")
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+    assert not names & EMPTY_WORDS

@@ -18,7 +18,7 @@ from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.headers import largest_timestamp
 
-KEEP = -1
+KEEP_ALL = -1
 
 
 class Segment(NamedTuple):
@@ -70,7 +70,7 @@ def find_doomed(log: PartitionLog, settings: TopicConfig, acknowledged: int | No
         offsets |= {
             "retention.ms": expired(segments, settings.number("retention.ms"), now_ms),
             "retention.bytes": oversize(segments, settings.number("retention.bytes")),
-            "retention.acked": KEEP if acknowledged is None else behind(segments, acknowledged),
+            "retention.acked": KEEP_ALL if acknowledged is None else behind(segments, acknowledged),
         }
     reason = max(offsets, key=lambda name: offsets[name])
     offset = offsets[reason]
@@ -90,7 +90,7 @@ def delete_doomed(log: PartitionLog, doomed: Doomed) -> Deleted:
 
 def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
     """Up to where all records are older than that."""
-    end = KEEP
+    end = KEEP_ALL
     for segment in segments if retention_ms >= 0 else ():
         limit = now_ms - retention_ms
         # The index may have lost entries, but only the file tells whether it is old as a whole.
@@ -122,7 +122,7 @@ def time_written(path: Path) -> int:
 
 def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
     """Up to where deleting leaves no less than that many bytes."""
-    end = KEEP
+    end = KEEP_ALL
     surplus = sum(segment.size_bytes for segment in segments) - retention_bytes
     for segment in segments if retention_bytes >= 0 else ():
         if surplus < segment.size_bytes or (segment.is_active and segment.size_bytes == 0):
@@ -134,7 +134,7 @@ def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
 
 def behind(segments: Sequence[Segment], offset: int) -> int:
     """Up to where whole segments lie before an offset."""
-    end = KEEP
+    end = KEEP_ALL
     for segment in segments:
         if segment.end_offset > offset or (segment.is_active and segment.size_bytes == 0):
             break

@@ -78,7 +78,7 @@ class Gate(SharedFile):
             return LockTimeoutError(
                 f"this thread {self._doing} already: a signal handler must not do so while it interrupts such a call"
             )
-        who = f"process {holder}" if holder > 0 else "another process"
+        process = f"process {holder}" if holder > 0 else "another process"
         return LockTimeoutError(
-            f"{who} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"
+            f"{process} {self._doing} for more than {self._lock_timeout_ms} ms; if it is stopped, continue or kill it"
         )

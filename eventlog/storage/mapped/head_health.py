@@ -42,10 +42,10 @@ def read_head_health(head_file: Path) -> HeadHealth:
     finally:
         files.close(descriptor)
     try:
-        place, checkpoint = (status.st_dev, status.st_ino), ffi.new("el_checkpoint *")
+        identity, checkpoint = (status.st_dev, status.st_ino), ffi.new("el_checkpoint *")
         poison = int(lib.el_head_poison(head))
-        is_current = bool(lib.el_head_is_trusted(head, boot_id(), *place)) or (poison != 0 and page[16:32] == boot_id())
-        is_known = lib.el_head_former_checkpoint(head, *place, checkpoint)
+        is_current = bool(lib.el_head_is_trusted(head, boot_id(), *identity)) or (poison != 0 and page[16:32] == boot_id())
+        is_known = lib.el_head_former_checkpoint(head, *identity, checkpoint)
     finally:
         lib.el_head_unmap(head)
     owners = {int.from_bytes(page[at : at + 4], "little") & _OWNER for at in _MUTEXES_AT} - {0}
@@ -105,11 +105,11 @@ def read_head_state(head_file: Path) -> HeadState:
     if head == ffi.NULL:
         return nothing
     try:
-        place = status.st_dev, status.st_ino
+        identity = status.st_dev, status.st_ino
         checkpoint, base, position = ffi.new("el_checkpoint *"), ffi.new("int64_t *"), ffi.new("int64_t *")
-        is_known = lib.el_head_former_checkpoint(head, *place, checkpoint)
+        is_known = lib.el_head_former_checkpoint(head, *identity, checkpoint)
         durable = int(checkpoint.offset) if is_known else 0
-        if not lib.el_head_is_trusted(head, boot_id(), *place):
+        if not lib.el_head_is_trusted(head, boot_id(), *identity):
             return HeadState(durable, None, 0, 0)
         lib.el_head_active_segment(head, base, position)
         return HeadState(durable, int(lib.el_head_end_offset(head)), int(base[0]), int(position[0]))

@@ -118,8 +118,8 @@ class SlotTable(SharedFile):
     _unmap = staticmethod(lib.el_group_unmap)
 
     def _is_trusted(self) -> bool:
-        place = boot_id(), *self.identity()
-        return bool(lib.el_group_is_trusted(self.pointer, *place, self._stored.incarnation, self._length()))
+        identity = boot_id(), *self.identity()
+        return bool(lib.el_group_is_trusted(self.pointer, *identity, self._stored.incarnation, self._length()))
 
     def _take_over(self) -> None:
         lib.el_group_free_slots(self.pointer, self.capacity)
@@ -282,9 +282,9 @@ class OffsetSlot(BaseOffsetSlot):
     ) -> None:
         self.table = table
         self.slot = slot
-        self._keep = (table.group, signals.pointer, closed.pointer)
+        self._keeps_alive = (table.group, signals.pointer, closed.pointer)
         self.native: Any = ffi.new("el_ack *")
-        self.native.group, self.native.signals, self.native.closed = self._keep
+        self.native.group, self.native.signals, self.native.closed = self._keeps_alive
         self.native.member_epoch = member_epoch
         self.native.timeout_ms = lock_timeout_ms
         self.native.slot = slot

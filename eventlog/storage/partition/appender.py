@@ -41,8 +41,8 @@ def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
     opened = ffi.new("int[]", [-1] * len(_SUFFIXES))
 
     def open_all() -> Any:
-        for place, suffix in enumerate(_SUFFIXES):
-            open_file_into(opened + place, names.segment_file(directory, base_offset, suffix))
+        for number, suffix in enumerate(_SUFFIXES):
+            open_file_into(opened + number, names.segment_file(directory, base_offset, suffix))
         return opened
 
     return Holding(open_all, functools.partial(lib.el_files_close, opened, len(_SUFFIXES)))

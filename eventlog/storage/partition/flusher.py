@@ -10,17 +10,17 @@ from eventlog.storage.partition.log import PartitionLog
 
 
 class Flusher(PeriodicThread):
-    """Calls `look` every `interval_ms` milliseconds, and goes through the partitions that it gets: files that nobody needs any
-    more are closed, and with fsync="interval" they are flushed. None ends it: nobody has the store any more."""
+    """Every `interval_ms` milliseconds, closes files that are no longer needed in the partitions that `partitions` returns, and
+    with fsync="interval" flushes them. If it returns None, the store was dropped, and the thread ends."""
 
-    def __init__(self, look: Callable[[], Iterable[PartitionLog] | None], interval_ms: int, *, flushes: bool) -> None:
+    def __init__(self, partitions: Callable[[], Iterable[PartitionLog] | None], interval_ms: int, *, flushes: bool) -> None:
         super().__init__("eventlog-flusher", interval_ms)
-        self._look = look
+        self._partitions = partitions
         self._flushes = flushes
 
     def work(self) -> None:
         failure: Exception | None = None
-        partitions = self._look()
+        partitions = self._partitions()
         if partitions is None:
             self.end()
             return

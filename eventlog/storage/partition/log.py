@@ -390,7 +390,7 @@ class PartitionLog:
             return 0
         with closing(self.readers.new()) as reader:
             reader.seek(offset)
-            base, position = reader.place(end_offset)
+            base, position = reader.locate(end_offset)
         return self.segments.bytes_from(base) - position
 
     # --- waiting -----------------------------------------------------------------------------------------
@@ -404,12 +404,12 @@ class PartitionLog:
         check_timeout(timeout)
         check_bool("durable", durable)
 
-        def look() -> bool:
+        def check() -> bool:
             self.head  # noqa: B018 - raises if the partition is closed
             self.segments.check_topic()
             return False
 
-        look()  # what happened just before would wake nobody any more
+        check()  # what happened just before would wake nobody any more
         deadline = None if timeout is None else time.monotonic() + timeout
         wait_set, wanted = WaitSet(), offset
         while True:
@@ -418,7 +418,7 @@ class PartitionLog:
             wait_set.clear()
             self.await_record(wait_set, wanted, durable=durable)
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not wait_for_any(self.signals, wait_set, remaining, look):
+            if not wait_for_any(self.signals, wait_set, remaining, check):
                 return False
             if (end := self.nothing_up_to(offset, durable=durable)) is None:
                 return True

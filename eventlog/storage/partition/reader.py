@@ -98,7 +98,7 @@ class LogReader(BaseReader):
         self._native.allow_gaps = self._segments.may_have_gaps
         self._find(self._base_offset, offset)
 
-    def place(self, stop: int) -> tuple[int, int]:
+    def locate(self, stop: int) -> tuple[int, int]:
         """The segment and the position in it of the batch that holds the next record below `stop`, or would come next."""
         self._load(stop)
         return self._base_offset, int(lib.el_reader_batch_position(self._native))

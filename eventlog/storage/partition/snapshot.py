@@ -53,7 +53,7 @@ class PartitionSnapshot:
         Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
         with closing(self._reader()) as reader:
             reader.seek(offset)
-            base, position = reader.place(end_offset)
+            base, position = reader.locate(end_offset)
             records = reader.records(1, end_offset)
         return self._segments.bytes_from(base) - position, records[0].timestamp if records else -1
 

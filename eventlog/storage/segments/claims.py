@@ -55,10 +55,10 @@ class Claims:
     def refusal(self, path: Path) -> StoreReplacedError:
         """What to say of a file that is not the one by which others go."""
         others = [str(process) for process in lock_holders(self._directory.descriptor) if process != os.getpid()]
-        who = f"process {', '.join(others)}" if others else "this process"
+        holder = f"process {', '.join(others)}" if others else "this process"
         return StoreReplacedError(
             f"{path} was deleted or replaced while others were using it, and they go by the former one still: let all of them "
-            f"close the store, then open it again; it is open in {who}. Nothing was changed"
+            f"close the store, then open it again; it is open in {holder}. Nothing was changed"
         )
 
 

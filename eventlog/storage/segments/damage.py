@@ -44,6 +44,6 @@ def _offset_at(path: Path, position: int) -> int:
 
 def _partition_of(path: Path) -> tuple[str, int] | tuple[None, None]:
     for name in (path.name, path.parent.name):
-        if (place := names.parse_partition_directory(name)) is not None:
-            return place
+        if (parsed := names.parse_partition_directory(name)) is not None:
+            return parsed
     return None, None

@@ -92,11 +92,11 @@ def iterate_batches(path: Path, *, start_position: int = 0) -> Iterator[Batch]:
 
 def iterate_records(path: Path, *, start_position: int = 0) -> Iterator[tuple[Batch, list[Record]]]:
     """Every batch of a .log file with its records (control batches included). Raises `CorruptLogError`."""
-    place = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
+    topic_partition = names.parse_partition_directory(path.resolve().parent.name) or ("", 0)
     for info, data in iterate_raw_batches(path, start_position):
         if not info.crc_valid:
             raise damaged(path, info.position, "a batch whose CRC32C does not match")
-        yield info, _decode(path, info, data, *place)
+        yield info, _decode(path, info, data, *topic_partition)
 
 
 def _decode(path: Path, info: Batch, data: bytes, topic: str, partition: int) -> list[Record]:

@@ -198,7 +198,7 @@ def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
     return False
 
 
-def _keep_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
+def _set_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
     """Copy what is about to be cut off, without the zeros at its end."""
     files.make_directory(removed.parent)
     files.make_directory(removed)
@@ -352,7 +352,7 @@ def recover(
     report = _judge(scan, durable_position, data_end)
     if change and report.damage is None:
         if report.outcome == "truncated":
-            report = report._replace(kept_at=_keep_aside(scan, removed, data_end))
+            report = report._replace(kept_at=_set_aside(scan, removed, data_end))
         _cut(scan)
         if report.outcome == "truncated":
             begin_epoch(directory, scan.tail.end_offset)

@@ -75,7 +75,7 @@ def scan_segment(
                 _refuse_foreign(path, position, _end_of(scan, bounds))
             if batch is None and is_last and find_data_end(path, position, size) == position:
                 break
-            reason = reason or (_place(scan, batch, bounds, known_end) if batch is not None else "")
+            reason = reason or (_misplacement(scan, batch, bounds, known_end) if batch is not None else "")
             if batch is not None and not reason:
                 scan.batches.append(batch)
                 position += batch.size_bytes
@@ -110,7 +110,7 @@ def _end_of(scan: SegmentScan, bounds: range) -> int:
     return scan.batches[-1].next_offset if scan.batches else bounds.start
 
 
-def _place(scan: SegmentScan, batch: Batch, bounds: range, known_end: int) -> str:
+def _misplacement(scan: SegmentScan, batch: Batch, bounds: range, known_end: int) -> str:
     """Why a batch cannot follow the others, or "". One in front of it that leapt too far is taken back."""
     follows_right_one = batch.position == (scan.batches[-1].position + scan.batches[-1].size_bytes if scan.batches else 0)
     is_unknown = batch.next_offset > known_end
@@ -197,7 +197,7 @@ def _right_bytes(scan: SegmentScan) -> Iterator[bytes]:
             yield file.read(batch.size_bytes)
 
 
-def keep_aside(path: Path, piece: Bytes, removed: Path) -> Path:
+def set_aside(path: Path, piece: Bytes, removed: Path) -> Path:
     """Copy bytes that are about to be removed to a new file in `removed`, which is returned."""
     files.make_directory(removed.parent)
     files.make_directory(removed)
