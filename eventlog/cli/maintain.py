@@ -81,6 +81,12 @@ def _write(report: MaintenanceReport) -> None:
             what = "would be" if report.is_dry_run else "was"
             text = f"{done.topic}-{done.partition}: {path.name} was missing or damaged, and {what} rebuilt"
             output.write_line(output.printable(text))
+        if done.open_transaction is not None:
+            producer, offset = done.open_transaction
+            output.write_line(
+                f"{done.topic}-{done.partition}: nothing from offset {offset} on is compacted, because a transaction of "
+                f"producer {producer} that began there has not ended; if its broker has ended it since, import the log again"
+            )
     for subject, reason in report.failures:
         output.write_line(output.printable(f"{subject}: {reason}"))
     if not (report.partitions or report.deleted_topics or report.expired_groups or report.failures):
@@ -131,5 +137,6 @@ def _partition_object(done: PartitionMaintenance) -> dict[str, Any]:
         "held_back_by": [
             {"group": held.group, "committed": held.committed, "records": held.records} for held in done.held_back_by
         ],
+        "open_transaction": None if done.open_transaction is None else done.open_transaction._asdict(),
         "rebuilt": [str(path) for path in done.rebuilt],
     }

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from eventlog.storage.cleaning.compaction import Compacted
+from eventlog.storage.cleaning.transactions import OpenTransaction
 
 
 class HeldBack(NamedTuple):
@@ -24,7 +25,8 @@ class PartitionMaintenance(NamedTuple):
     many `deleted_segments` of `deleted_bytes`, with `deleted_records` offsets in them; the first record there is of
     `oldest_ms`, the latest of `newest_ms` (ms since the epoch; None: nothing was deleted, or it has no timestamps).
     `compacted` is None if there was nothing to compact; `held_back_by` names groups only for topics with retention.acked;
-    `rebuilt` are index files and checkpoints that were missing or damaged, and were rebuilt."""
+    `rebuilt` are index files and checkpoints that were missing or damaged, and were rebuilt. `open_transaction` has not ended,
+    and keeps everything from its first record on from being compacted."""
 
     topic: str
     partition: int
@@ -38,11 +40,12 @@ class PartitionMaintenance(NamedTuple):
     deleted_records: int = 0
     oldest_ms: int | None = None
     newest_ms: int | None = None
+    open_transaction: OpenTransaction | None = None
 
     @property
     def is_idle(self) -> bool:
         """Was there nothing to do, and nothing to report?"""
-        return not (self.reason or self.compacted or self.held_back_by or self.rebuilt)
+        return not (self.reason or self.compacted or self.held_back_by or self.rebuilt or self.open_transaction)
 
 
 class MaintenanceReport(SimpleNamespace):

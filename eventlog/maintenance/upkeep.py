@@ -20,6 +20,7 @@ from eventlog.periodic import PeriodicThread
 from eventlog.storage.cleaning.compaction import compact
 from eventlog.storage.cleaning.rebuilding import find_rotten, rebuild_rotten
 from eventlog.storage.cleaning.retention import Doomed, delete_doomed, find_doomed
+from eventlog.storage.cleaning.transactions import OpenTransaction
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.file_locks import locked_alone
@@ -114,7 +115,11 @@ def _maintain_partition(
     if doomed is not None:
         done = _delete(round_, partition, doomed, done)
     if settings.is_compacted:
-        compacted = compact(log, settings, now, force=round_.compact_all, dry_run=round_.dry_run)
+        open_ones: list[OpenTransaction] = []
+        compacted = compact(
+            log, settings, now, force=round_.compact_all, dry_run=round_.dry_run, note_open=open_ones.append
+        )
+        done = done._replace(open_transaction=open_ones[0] if open_ones else None)
         done = done._replace(compacted=compacted, start_offset=max(done.start_offset, partition.start_offset))
     return done._replace(held_back_by=_held_back(partition, committed))
 

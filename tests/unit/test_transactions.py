@@ -8,6 +8,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, TopicPartition
+from tests.cli.command_line import CommandLine
 from tests.support import stores
 from tests.support.broker_log import TRANSACTIONAL, batch, marker, put, sent
 from tests.support.kafka_format import crc32c
@@ -63,9 +64,25 @@ def test_a_transaction_that_has_not_ended_is_not_compacted_and_nothing_behind_it
         5: [batch(5, [(b"b", b"3")])],
     })  # fmt: skip
     with eventlog.open(store) as log:
-        done = log.maintain(compact_all=True).partitions[0].compacted
-        assert done is not None and done.end_offset == 2
+        planned = log.maintain(compact_all=True, dry_run=True).partitions[0]
+        done = log.maintain(compact_all=True).partitions[0]
+        assert done.compacted is not None and done.compacted.end_offset == 2
+        assert planned.open_transaction == done.open_transaction == (7, 2)
+        [again] = log.maintain(compact_all=True).partitions
+        assert again.open_transaction == (7, 2)
         assert [offset for offset, _, _ in pairs(log)] == [1, 2, 3, 4, 5]
+
+
+def test_a_round_of_housekeeping_says_which_transaction_keeps_everything_from_being_compacted(store: Path) -> None:
+    put(store, {
+        0: [sent(0, 7, (b"a", b"not decided"), (b"a", b"either"))],
+        2: [batch(2, [(b"b", b"1"), (b"b", b"2")])],
+        4: [batch(4, [(b"b", b"3")])],
+    })  # fmt: skip
+    said = CommandLine(store).run("maintain").stdout.decode()
+    assert "nothing from offset 0 on is compacted, because a transaction of producer 7 that began there has not ended" in said
+    with eventlog.open(store) as log:
+        assert [offset for offset, _, _ in pairs(log)] == [0, 1, 2, 3, 4]
 
 
 def test_markers_stay_for_those_who_go_by_them(store: Path) -> None:

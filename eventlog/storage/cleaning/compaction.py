@@ -9,7 +9,7 @@ Source of the algorithm: Kafka's LogCleaner (https://kafka.apache.org/documentat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from eventlog.errors import DiskFullError
 from eventlog.options import TopicConfig
 from eventlog.storage.cleaning.cleaner import Cleaner
 from eventlog.storage.cleaning.retention import Segment, latest_ms, list_segments, time_written
-from eventlog.storage.cleaning.transactions import AbortedList, find_transactions
+from eventlog.storage.cleaning.transactions import AbortedList, OpenTransaction, find_transactions
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.checkpoints import read_checkpoint, write_checkpoint
@@ -52,6 +52,7 @@ class _Work(NamedTuple):
     memory_bytes: int
     force: bool
     dry_run: bool
+    note_open: Callable[[OpenTransaction], object]
 
 
 def compact(
@@ -62,13 +63,15 @@ def compact(
     memory_bytes: int = MEMORY_BYTES,
     force: bool = False,
     dry_run: bool = False,
+    note_open: Callable[[OpenTransaction], object] = lambda _: None,
 ) -> Compacted | None:
     """Compact a partition if that is worth it by the topic's settings, or with `force` if there is anything; else None.
 
     The active segment is sealed, and compacted with the others, where no append would seal it in time, and with `force`. With
-    `dry_run` it is only counted what would stay, as far as one pass comes. Raises `CorruptLogError`: what is damaged is never
+    `dry_run` it is only counted what would stay, as far as one pass comes. `note_open` hears of a transaction that has
+    not ended and keeps what is behind it from being compacted. Raises `CorruptLogError`: what is damaged is never
     written anew. `OSError` on a full disk, and then nothing has changed."""
-    work = _Work(log, settings, now_ms, memory_bytes, force, dry_run)
+    work = _Work(log, settings, now_ms, memory_bytes, force, dry_run, note_open)
     with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
         active = list_segments(log)[-1]
         may_be_sealed = active.size_bytes > 0 and not _is_young(active, settings, now_ms)
@@ -115,6 +118,9 @@ def _compact_sealed(work: _Work, to_be_sealed: Segment | None = None) -> Compact
     if not segments or not reason:
         return None
     transactions = find_transactions(segments)
+    first_open = transactions.first_open
+    if first_open is not None and segments[-1].end_offset > first_open.offset:
+        work.note_open(first_open)
     segments = [segment for segment in segments if segment.end_offset <= transactions.stable_offset]
     if not segments:
         return None

@@ -13,12 +13,24 @@ from eventlog.storage.segments.batches import walk
 _STEPS = 4096
 
 
+class OpenTransaction(NamedTuple):
+    """A transaction that has not ended: the id of its producer, and the offset of its first record."""
+
+    producer_id: int
+    offset: int
+
+
 class Transactions(NamedTuple):
     """The transactions in some segments. `aborted` has producer, first offset and offset of the marker of each that was
-    aborted; every transaction that has begun before `stable_offset` has ended."""
+    aborted; `first_open` is the one that has not ended and began first."""
 
     aborted: Sequence[tuple[int, int, int]]
-    stable_offset: int
+    first_open: OpenTransaction | None
+
+    @property
+    def stable_offset(self) -> int:
+        """Every transaction that has begun before this offset has ended."""
+        return sys.maxsize if self.first_open is None else self.first_open.offset
 
 
 class AbortedList:
@@ -40,7 +52,8 @@ def find_transactions(segments: Sequence[Segment]) -> Transactions:
             first_offset = began.pop(producer_id, None)  # None: compaction has taken all of it away
             if first_offset is not None and kind == lib.EL_TRANSACTION_ABORT:
                 aborted.append((producer_id, first_offset, offset))
-    return Transactions(aborted, min(began.values(), default=sys.maxsize))
+    first_open = min((OpenTransaction(*item) for item in began.items()), key=lambda each: each.offset, default=None)
+    return Transactions(aborted, first_open)
 
 
 def _steps(segment: Segment) -> Iterator[tuple[int, int, int]]:
