@@ -115,7 +115,7 @@ void el_group_announce(el_group *group, el_signals *signals, int64_t generation)
 void el_group_refuse_commits(el_group *group, el_signals *signals, int is_refusing) {
     atomic_store(&group->is_deleted, is_refusing != 0);
     EL_FAULT_POINT("group.refusing");
-    tell_members(group, signals); /* who waits for a commit looks how that ends */
+    tell_members(group, signals); /* a thread that waits for a commit checks how that ends */
 }
 
 void el_group_set_deleted(el_group *group, el_signals *signals, uint32_t slots) {
@@ -158,7 +158,7 @@ int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_
 int el_group_begin_persist(el_group *group, int64_t interval_ms) {
     int64_t now = now_ms(CLOCK_MONOTONIC);
     int64_t begun = atomic_load(&group->persist_begun_ms);
-    int is_recent = begun <= now && now - begun < interval_ms; /* a later time is that of another clock */
+    int is_recent = begun <= now && now - begun < interval_ms; /* a time in the future is that of another clock */
     if (is_recent || !atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now))
         return 0;
     EL_FAULT_POINT("persist.begun");
@@ -215,7 +215,7 @@ static void store_committed(el_ack_slot *slot, int64_t offset) {
     EL_FAULT_POINT("commit.stored");
 }
 
-/* The catalog has the offset already: whoever decides a reset stores it there first. */
+/* The catalog has the offset already: a reset is decided by storing it there. */
 static void complete_reset(el_ack_slot *slot) {
     EL_ASSERT(atomic_load(&slot->decided_by) < 0);
     int64_t offset = atomic_load(&slot->reset_offset);
@@ -253,7 +253,7 @@ static void unlock(el_ack *ack) {
     pthread_mutex_unlock(&slot_of(ack)->lock.mutex);
 }
 
-/* What keeps the holder of the mutex from committing, or EL_DONE. */
+/* Why the member may not commit, or EL_DONE. Call with the mutex held. */
 static int refusal(const el_ack *ack) {
     int64_t owner = atomic_load_explicit(&slot_of(ack)->owner, memory_order_relaxed);
     if (owner != ack->member_epoch || el_group_is_deleted(ack->group))

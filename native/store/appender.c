@@ -28,7 +28,7 @@
 #define ALLOCATE_BYTES_MAX (16 * 1024 * 1024)
 #define INDEX_BYTES_MAX (10 * 1024 * 1024) /* Kafka's segment.index.bytes */
 #define STACK_BATCH_BYTES 4096
-#define FLUSH_SLICE_MS 100 /* how late it is noticed that whoever flushed has died */
+#define FLUSH_SLICE_MS 100 /* how soon waiters notice that the thread that flushed has died */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -101,7 +101,7 @@ static int poison(el_appender *appender, int error_number) {
     return fail(appender, EL_IO_ERROR, error_number);
 }
 
-/* Is there no room for the bytes, for anybody or for this process alone? Then nothing is wrong with what is there. */
+/* Is there no room for the bytes, on the disk or for this process alone? Then nothing is wrong with what is there. */
 static int has_no_room(int error_number) {
     return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
 }
@@ -119,7 +119,7 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
     struct stat file;
     if (segment_base == appender->head->tail.segment_base && fstat(log_fd, &file) == 0 &&
         file.st_size < appender->head->allocated) {
-        /* Somebody cut the file behind our back: a copy into its map would end in SIGBUS. */
+        /* Another program has cut the file: a copy into its map would end in SIGBUS. */
         appender->head->allocated = appender->head->tail.position;
         if (file.st_size < appender->head->tail.position)
             el_head_set_poison(appender->head, ESTALE);
@@ -148,12 +148,12 @@ int64_t el_now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A signal that arrives inside these calls has done no harm: they are made again. */
+/* A signal that arrives inside these calls has done no harm: they are repeated. */
 static int truncate_to(int fd, int64_t length) {
     struct stat file;
     int result;
     if (fstat(fd, &file) == 0 && file.st_size == length)
-        return 0; /* else it would have been written just now, and retention goes by that where records have no timestamps */
+        return 0; /* to truncate it would change the file's time, by which retention goes if records have no timestamps */
     do
         result = ftruncate(fd, length);
     while (result != 0 && errno == EINTR);
@@ -168,9 +168,9 @@ static int synced(int fd, int (*sync)(int)) {
     return result;
 }
 
-/* Bytes that a killed writer left behind the last published batch must not stay: the next batch may be shorter, and its
- * remains would look like damage. Cutting the file leaves zeros once it grows again; and a power cut must not bring back some
- * of the bytes beside batches that have taken their place. */
+/* Bytes that a killed writer left behind the last published batch must not stay: the next batch may be shorter, and what is left behind
+ * it would look like damage. Once the file is cut, it is extended with zeros; and it is synced, so that a power cut cannot bring back
+ * some of the bytes next to the batches that have replaced them. */
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
     EL_ASSERT(has_append_mutex(appender) && appender->segment_base == head->tail.segment_base);
@@ -189,8 +189,8 @@ static int discard_unpublished(el_appender *appender) {
     return EL_DONE;
 }
 
-/* Returns 0 or an errno. Some file systems undo what an interrupted call has done: signals that come again and again would keep it
- * from coming to an end. */
+/* Returns 0 or an errno. Signals are blocked: some file systems undo what an interrupted call has done, and it might never finish if
+ * signals kept coming. */
 static int allocate(int fd, int64_t start, int64_t end) {
     sigset_t all, before;
     int error_number;
@@ -203,8 +203,8 @@ static int allocate(int fd, int64_t start, int64_t end) {
     return error_number;
 }
 
-/* Grow the preallocation in steps that grow with the segment, so that small partitions stay small and a full disk shows
- * here, before anything is written. */
+/* Extend the preallocation, in steps that grow with the segment so that small partitions stay small. A full disk shows here, before
+ * anything is written. */
 static int reserve(el_appender *appender, int64_t end) {
     el_head *head = appender->head;
     if (end <= head->allocated || !appender->can_map)
@@ -240,7 +240,7 @@ static int write_fully(int fd, const uint8_t *data, size_t length, int64_t posit
         if (written < 0)
             return errno;
         if (written == 0)
-            return ENOSPC; /* without a reason there is no room: to try for ever would help nobody */
+            return ENOSPC; /* it gives no reason, but to try for ever would not help */
         data += written;
         length -= (size_t)written;
         position += written;
@@ -264,7 +264,7 @@ static int cover(el_appender *appender, int64_t position) {
     return 1;
 }
 
-/* Faulting pages in one by one costs more than the copy itself; a run of them in one call is several times cheaper. */
+/* To fault in pages one by one costs more than the copy itself; a run of them in one call is several times cheaper. */
 static void populate(el_appender *appender, int64_t position, int64_t end) {
     if (end <= appender->populated)
         return;
@@ -294,8 +294,8 @@ static int copy_into_map(el_appender *appender, const uint8_t *data, size_t leng
     return 0;
 }
 
-/* Each flush leaves its pages to be faulted in again: then a pwrite is cheaper, however small. Without preallocation a full disk
- * shows only here; the bytes were not published and are cut off. */
+/* After each flush the pages have to be faulted in again, so if each append is flushed a pwrite is cheaper, however small. Without
+ * preallocation a full disk shows only here; the bytes were not published, and are cut off. */
 static int write_batches(el_appender *appender, const uint8_t *batches, size_t length) {
     int64_t position = appender->head->tail.position;
     int error_number = appender->can_map && !appender->flush_always && length <= MAPPED_UNIT_BYTES_MAX
@@ -309,7 +309,7 @@ static int write_batches(el_appender *appender, const uint8_t *batches, size_t l
     return status == EL_DONE ? fail_for_room(appender, error_number) : status;
 }
 
-/* An index that lost an entry to a full disk is only sparser; any other failure is the disk's. */
+/* An index that lacks an entry because the disk was full is only sparser; any other failure is one of the disk. */
 static int write_index_entry(el_appender *appender, int fd, const uint8_t *entry, size_t length, int64_t *end) {
     int error_number = write_fully(fd, entry, length, *end);
     if (has_no_room(error_number))
@@ -336,7 +336,7 @@ static int index_batch(el_appender *appender, el_tail *tail, const el_batch *bat
     return status == EL_DONE ? write_time_index_entry(appender, tail) : status;
 }
 
-/* Give every batch its place, and work out the tail as it will be behind them. */
+/* Give every batch its base offset, and compute the tail as it will be behind them. */
 static int place_batches(el_appender *appender, uint8_t *batches, size_t length, el_tail *tail) {
     size_t at = 0;
     while (at < length) {
@@ -355,7 +355,7 @@ static int place_batches(el_appender *appender, uint8_t *batches, size_t length,
     return EL_DONE;
 }
 
-/* An end offset is an offset, too. Rarely asked: no unit holds more than 2^30 records. */
+/* Are there offsets for all records, and for the end? Called only near the largest offset: no unit holds more than 2^30 records. */
 static int has_offsets(const el_tail *tail, const uint8_t *batches, size_t length) {
     int64_t left = INT64_MAX - tail->end_offset;
     for (size_t at = 0; at < length;) {
@@ -368,7 +368,7 @@ static int has_offsets(const el_tail *tail, const uint8_t *batches, size_t lengt
     return 1;
 }
 
-/* Does the unit still go into the active segment? For the roll by time the timestamp of its first batch counts. */
+/* Does the unit still fit into the active segment? For the roll by time the timestamp of its first batch counts. */
 static int check_room(const el_appender *appender, const uint8_t *batches, size_t length) {
     const el_tail *tail = &appender->head->tail;
     const el_limits *limits = &appender->head->limits;
@@ -402,7 +402,7 @@ static int check_may_append(const el_appender *appender, uint32_t settings_versi
     return EL_DONE;
 }
 
-/* Ask nothing of the file system that can take long? */
+/* Can it be appended without a call to the file system that may take long? */
 static int is_ready_for(const el_appender *appender, size_t length) {
     const el_head *head = appender->head;
     int has_room = head->tail.position + (int64_t)length <= head->allocated || !appender->can_map;
@@ -426,7 +426,7 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     if (status != EL_DONE)
         return status;
     atomic_store_explicit(&head->writing, 1, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst); /* whoever finds bytes of a dead writer has to find the flag, too */
+    atomic_signal_fence(memory_order_seq_cst); /* bytes of a writer that died must never be there without the flag */
     EL_FAULT_POINT("append.writing");
     el_tail next = head->tail;
     *first_offset = next.end_offset;
@@ -554,7 +554,7 @@ int el_flush_locked(el_appender *appender) {
     return EL_DONE;
 }
 
-/* With the flush mutex held, which is given back. */
+/* Call with the flush mutex held; it is unlocked. */
 static int flush_for_all(el_appender *appender, int64_t offset) {
     el_head *head = appender->head;
     int status = EL_DONE;
@@ -572,7 +572,7 @@ static int flush_for_all(el_appender *appender, int64_t offset) {
 int el_flush(el_appender *appender, int64_t offset) {
     el_head *head = appender->head;
     int64_t deadline = -1;
-    int in_vain = 0; /* then it takes a millisecond to find out whether this very thread has the mutex */
+    int in_vain = 0; /* if so, spend a millisecond to find out whether this very thread holds the mutex */
     while (el_head_durable_offset(head) < offset) {
         uint32_t ended = el_event_count_read(&head->group.ended);
         int status = el_head_lock_flush(head, in_vain, &appender->holder);
@@ -592,8 +592,8 @@ int el_flush(el_appender *appender, int64_t offset) {
     return EL_DONE;
 }
 
-/* With the append mutex held. The tail changes as a whole: a process that is killed here leaves a last entry of the time index
- * that counts, or one that is written once more. */
+/* With the append mutex held. The tail changes as a whole: if a process is killed here, the last entry of the time index either counts
+ * or is written once more. */
 static int trim_locked(el_appender *appender) {
     el_head *head = appender->head;
     EL_ASSERT(has_append_mutex(appender));
@@ -662,11 +662,11 @@ int el_roll_finish(el_appender *appender, int64_t segment_base) {
         .indexed_timestamp = -1,
         .first_timestamp = -1,
     };
-    head->allocated = 0; /* before the new tail: a killed roller must not leave it larger than the new file */
+    head->allocated = 0; /* before the new tail: it must not be larger than the new file if this process is killed */
     EL_FAULT_POINT("roll.unallocated");
     el_head_publish(head, &next);
     EL_FAULT_POINT("roll.published");
-    /* Before appends may begin: a roller killed in between must not leave readers with a list that lacks the segment. */
+    /* Before appends may begin: if this process is killed in between, readers must not have a list that lacks the segment. */
     atomic_fetch_add(&head->segments_version, 1);
     EL_FAULT_POINT("roll.listed");
     atomic_store(&head->sealing, 0);

@@ -4,8 +4,8 @@
  * last batch (small ones by memory copy into a map of the preallocated segment, large ones by pwrite), and are then
  * published all at once.
  *
- * The file descriptors change only while both mutexes of the head are held; so a flush, which holds one of them, and an
- * append, which holds the other, may use them. */
+ * The file descriptors change only while both mutexes of the head are held. So a flush, which holds one of them, and an append, which
+ * holds the other, may use them. */
 
 #ifndef EVENTLOG_STORE_APPENDER_H
 #define EVENTLOG_STORE_APPENDER_H
@@ -15,14 +15,14 @@
 
 #include "head.h"
 
-/* How records are to be encoded, by one version of a topic's settings. It is used and replaced as a whole: what belongs to two versions
- * would be appended under the later one's number. */
+/* How records are encoded under one version of a topic's settings. It is used and replaced as a whole: a mixture of two versions would
+ * be appended under the number of the later one. */
 typedef struct el_encoding {
     uint32_t settings_version; /* of the head, when the settings were loaded */
     int16_t attributes;        /* EL_ATTRIBUTE_LOG_APPEND_TIME, or 0 */
-    int16_t compresses;        /* el_append_record is not enough: it answers EL_SETTINGS_CHANGED */
-    int16_t needs_keys;        /* and so it does to a record without one */
-    int64_t batch_bytes_max;   /* a larger batch is split, a larger record refused */
+    int16_t compresses;        /* el_append_record cannot do it, and returns EL_SETTINGS_CHANGED */
+    int16_t needs_keys;        /* so it does for a record without a key */
+    int64_t batch_bytes_max;   /* a larger batch is split, a larger record is refused */
 } el_encoding;
 
 typedef struct el_appender {
@@ -37,12 +37,12 @@ typedef struct el_appender {
     int time_index_fd;
     int process_id;
     _Atomic int is_retired;
-    int can_map; /* 0 where preallocated blocks are not written over in place: a map would end in SIGBUS on a full disk */
+    int can_map; /* 0 if preallocated blocks are not overwritten in place: a map would end in SIGBUS on a full disk */
     int flush_always;    /* each append is followed by a flush */
-    el_encoding encoding; /* copied and replaced with the interpreter lock held, and copied by whoever gives that away meanwhile */
+    el_encoding encoding; /* replaced with the interpreter lock held; a thread that releases that lock copies it first */
     int64_t lock_timeout_ms;
-    /* The end offset when the partition was opened: the log before may end in a marker of a transaction, behind which no record stands.
-     * -1: it does not. What is appended since ends in a record. */
+    /* The end offset when the partition was opened: the log up to there may end in a transaction marker, which is not a record. -1: it
+     * does not. What has been appended since ends in a record. */
     int64_t unsure_end;
     /* What went wrong last, for the error message. */
     int error_number;
@@ -52,15 +52,16 @@ typedef struct el_appender {
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 
-/* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held. */
+/* Use these descriptors, which the appender owns from now on, for the segment. Call with the flush mutex held, if other threads can use
+ * the appender. */
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 
-/* The same for three cells as in file.h, which are empty once the appender has what was in them. */
+/* The same for three cells as in file.h, which are empty once the appender owns their descriptors. */
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 
 /* Append a unit: `length` bytes of whole batches, to be visible all at once. Their base offsets are filled in. Returns the
- * first offset, or a negative el_status with nothing appended; EL_SETTINGS_CHANGED if the topic's settings are not any more those of the
- * version by which they were encoded. */
+ * first offset, or a negative el_status with nothing appended; EL_SETTINGS_CHANGED if the topic's settings are no longer those of the
+ * version under which they were encoded. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
 /* The same, but the answer is EL_LOCK_TIMEOUT where something has to be waited for: somebody else has the mutex, or the segment has to grow
@@ -70,7 +71,7 @@ int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t l
 /* Where in the active segment the next unit will begin, as far as can be told without the append mutex. */
 int64_t el_appender_position(const el_appender *appender);
 
-/* What a caller wants to append. Lengths of -1 mean null; timestamp -1: now. Headers are encoded with el_header_write. */
+/* A record to append. Lengths of -1 mean null; timestamp -1 means now. Headers are encoded with el_header_write. */
 typedef struct el_new_record {
     const uint8_t *value;
     const uint8_t *key;
@@ -79,20 +80,20 @@ typedef struct el_new_record {
     int64_t key_length;
     size_t headers_length;
     int64_t timestamp;
-    int64_t stored_timestamp; /* filled in: the one that it was given in the log */
+    int64_t stored_timestamp; /* filled in: the timestamp that it got in the log */
     int32_t header_count;
 } el_new_record;
 
-/* Encode one record as a batch of its own and append it. Without may_wait the answer is EL_LOCK_TIMEOUT where something has to be waited
- * for: somebody else has the mutex, or the segment has to grow or to be cut. */
+/* Encode one record as a batch of its own and append it. Without may_wait it returns EL_LOCK_TIMEOUT instead of waiting: if another
+ * thread holds the mutex, or the segment has to be extended or cut. */
 int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_new_record *record, int may_wait);
 
-/* Append and flush nothing from now on: EL_SEGMENT_CHANGED is the answer to every try. Returns once no thread is inside an append, a
- * flush or a roll. */
+/* Append and flush nothing from now on: every attempt returns EL_SEGMENT_CHANGED. Returns once no thread is inside an append, a flush or
+ * a roll. */
 int el_appender_retire(el_appender *appender);
 
-/* Close the files of a segment that takes no appends any more, because there is a newer one, the topic was deleted, or the appender is
- * retired; the next append asks to attach. Nothing is done where others are at work here for that long. */
+/* Close the files of a segment that takes no more appends, because there is a newer one, the topic was deleted, or the appender is
+ * retired; the next append asks to attach. Nothing is done if other threads hold the mutexes for the whole time given. */
 void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
 
 /* Milliseconds since the epoch. */
@@ -104,12 +105,11 @@ int el_flush(el_appender *appender, int64_t offset);
 /* The same, with the flush mutex held by the caller. */
 int el_flush_locked(el_appender *appender);
 
-/* The two ends of a roll, both with the flush mutex held. Between them the segment takes no appends. */
+/* The beginning and the end of a roll, both with the flush mutex held. Between them the segment takes no appends. */
 int el_roll_begin(el_appender *appender, el_tail *sealed);
 int el_roll_finish(el_appender *appender, int64_t segment_base);
 
-/* Cut the active segment and its indexes behind the last batch. The caller holds the head file's exclusive lock: nobody
- * appends. */
+/* Cut the active segment and its indexes behind the last batch. The caller holds the head file's exclusive lock: no process appends. */
 int el_trim(el_appender *appender);
 
 #endif

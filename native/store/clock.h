@@ -1,4 +1,4 @@
-/* The clock that nobody sets. */
+/* The monotonic clock, which cannot be set. */
 
 #ifndef EVENTLOG_STORE_CLOCK_H
 #define EVENTLOG_STORE_CLOCK_H

@@ -18,7 +18,7 @@ int el_event_count_has_advanced(const el_event_count *events, uint32_t seen) {
 
 int el_event_count_await(el_event_count *events, uint32_t seen, int64_t nanoseconds) {
     uint32_t expected = seen & ~ASLEEP;
-    atomic_compare_exchange_strong(&events->word, &expected, seen | ASLEEP); /* or it was advanced: then the kernel lets nobody sleep */
+    atomic_compare_exchange_strong(&events->word, &expected, seen | ASLEEP); /* if it was advanced, the kernel refuses to sleep */
     EL_FAULT_POINT("events.asleep");
     int error_number = el_futex_wait(&events->word, seen | ASLEEP, nanoseconds);
     return error_number == EAGAIN ? 0 : error_number;

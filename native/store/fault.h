@@ -1,7 +1,7 @@
-/* Fault points: the places between two steps where a test lets the process die or stop.
+/* Fault points: points between two steps at which a test lets the process die or stop.
  *
- * They are compiled in only with EVENTLOG_FAULT_POINTS (see build.py); without it a point is nothing at all. Compiled in,
- * a point goes by two environment variables, which are read at the first point that the process passes:
+ * They are compiled in only with EVENTLOG_FAULT_POINTS (see build.py); without it a point is no code at all. Compiled in,
+ * points obey two environment variables, which are read at the first point that the process passes:
  *
  *   EVENTLOG_FAULT         "append.written:3:kill", or ":stop": get SIGKILL, or SIGSTOP, at the third pass of that point
  *   EVENTLOG_FAULT_REPORT  a file that gets a line for the first pass of each point, and one for the signal

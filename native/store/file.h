@@ -1,6 +1,6 @@
-/* Files that Python opens and closes, each in a cell that is -1 while there is none.
+/* Files that Python opens and closes, each in a cell that is -1 while it is empty.
  *
- * A signal's handler may raise as soon as a native call has returned. So by then what was opened is in its cell, and what is to be
+ * A signal handler may raise as soon as a native call has returned. By then a file that was opened is in its cell, and one that was
  * closed has left it. */
 
 #ifndef EVENTLOG_STORE_FILE_H
@@ -14,14 +14,14 @@
 /* openat(2) into a cell. 0, or the errno. */
 int el_file_open(int directory, const char *path, int flags, unsigned mode, int *file);
 
-/* Empty a cell; the descriptor, or -1. */
+/* Empty a cell. Returns the descriptor, or -1. */
 int el_file_take(int *file);
 
-/* Close what is in a cell, if there is anything. */
+/* Close what is in a cell, unless it is empty. */
 void el_file_close(int *file);
 void el_files_close(int *files, size_t count);
 
-/* The same, and give back its flock(2) before: a child that was forked just now has a copy of the descriptor, which would keep it. */
+/* The same, but release its flock(2) first: a child that has just been forked has a copy of the descriptor, and would keep the lock. */
 void el_file_unlock(int *file);
 
 #endif

@@ -42,16 +42,16 @@ int el_writes_in_place(int fd) {
         return 1;
     case XFS_SUPER_MAGIC_NUMBER:
         return !xfs_shares_blocks(fd);
-    default: /* btrfs, bcachefs and others copy; behind overlayfs and FUSE nobody can tell */
+    default: /* btrfs, bcachefs and others copy; what is behind overlayfs and FUSE cannot be told */
         return 0;
     }
 }
 
-/* Have blocks that no copy of the file shares. Returns 0 or an errno. */
+/* Give the file blocks that no copy of it shares. Returns 0 or an errno. */
 static int unshare(int fd, int64_t length) {
     while (fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, length) != 0)
         if (errno != EINTR)
-            return errno == ENOSPC || errno == EDQUOT ? errno : 0; /* most have no such call, and share nothing by themselves */
+            return errno == ENOSPC || errno == EDQUOT ? errno : 0; /* most have no such call, and never share blocks by themselves */
     return 0;
 }
 
@@ -62,7 +62,7 @@ int el_make_room_to_map(int fd, int64_t length) {
         return errno;
     if (file.st_size == 0 && !el_writes_in_place(fd) && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
         flags |= FS_NOCOW_FL;
-        ioctl(fd, FS_IOC_SETFLAGS, &flags); /* of btrfs; others have no such flag */
+        ioctl(fd, FS_IOC_SETFLAGS, &flags); /* a flag of btrfs; others do not have it */
     }
     int error_number = file.st_size < length ? posix_fallocate(fd, file.st_size, length - file.st_size) : 0;
     return error_number != 0 || el_writes_in_place(fd) ? error_number : unshare(fd, length);

@@ -32,7 +32,7 @@ int el_gate_is_ready(const el_gate *gate) {
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder) {
     int result = el_mutex_lock(&gate->mutex, timeout_ms);
     if (result == EOWNERDEAD) {
-        pthread_mutex_consistent(&gate->mutex); /* the gate guards nothing of its own that could be half-done */
+        pthread_mutex_consistent(&gate->mutex); /* the gate has no state of its own that could be half done */
         result = 0;
     }
     if (result != 0) {

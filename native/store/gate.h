@@ -1,7 +1,7 @@
-/* A gate that one thread of all processes can be inside: a mutex in a mapped file of its own, for what has no better lock.
+/* A gate that lets in one thread of all processes: a mutex in a mapped file of its own, for what has no better lock.
  *
- * The kernel opens it again when whoever is inside dies. Nothing in the page outlives its users: the first process that maps
- * the file, which SharedFile in eventlog/storage/mapped/file.py finds out, makes it anew. */
+ * The kernel opens it again when the thread inside dies. Nothing in the page outlives its users: the first process that maps the file
+ * (SharedFile in eventlog/storage/mapped/file.py finds out which) initialises it again. */
 
 #ifndef EVENTLOG_STORE_GATE_H
 #define EVENTLOG_STORE_GATE_H
@@ -16,7 +16,7 @@
 #define EL_GATE_MAGIC UINT64_C(0x3145544147564c45) /* "ELVGATE1" in memory order */
 
 typedef struct el_gate {
-    _Atomic uint64_t magic; /* 0 while the page is being made */
+    _Atomic uint64_t magic; /* 0 while the page is being initialised */
     _Atomic int32_t holder; /* process id, for error messages */
     int32_t reserved;
     pthread_mutex_t mutex;
@@ -28,16 +28,16 @@ _Static_assert(sizeof(el_gate) <= EL_GATE_BYTES, "a gate is one page");
 el_gate *el_gate_map(int fd);
 void el_gate_unmap(el_gate *gate);
 
-/* Make the page. Nobody else has it mapped. */
+/* Initialise the page. No other process has it mapped. */
 void el_gate_initialise(el_gate *gate);
 int el_gate_is_ready(const el_gate *gate);
 
-/* EL_DONE, EL_LOCK_TIMEOUT or EL_HELD_ALREADY; *holder is then the process that is inside, -1 if that is not known. It is 0 once the
- * gate is entered, so that a caller that is interrupted knows whether it is. Leave in the same thread. */
+/* EL_DONE, or EL_LOCK_TIMEOUT or EL_HELD_ALREADY: *holder is then the process inside, -1 if it is not known. *holder is 0 once the
+ * gate is entered, so that a caller that is interrupted can tell. Leave in the same thread. */
 int el_gate_enter(el_gate *gate, int64_t timeout_ms, int32_t *holder);
 void el_gate_leave(el_gate *gate);
 
-/* Leave if *holder is 0, as it is once the gate was entered, and then it is not any more. */
+/* Leave if *holder is 0, which means that the gate was entered; then it is no longer 0. */
 void el_gate_release(el_gate *gate, int32_t *holder);
 
 #endif

@@ -5,9 +5,9 @@
 #include "fault.h"
 #include "futex.h"
 
-#define GATHER_NS_MAX 2000000 /* without an arrival; a slow disk gains nothing by more */
+#define GATHER_NS_MAX 2000000 /* to wait for the next arrival; a slow disk gains nothing by more */
 
-/* The number was read before the mutex was found taken, and it is advanced after the mutex was given back. */
+/* The number was read before the mutex was found taken, and it is advanced after the mutex is unlocked. */
 void el_group_commit_await(el_group_commit *group, uint32_t ended, int64_t timeout_ms) {
     uint32_t crowd = atomic_load(&group->crowd);
     if (atomic_fetch_add(&group->arrived, 1) + 1 == crowd)
@@ -21,7 +21,7 @@ void el_group_commit_gather(el_group_commit *group) {
     int64_t patience = atomic_load(&group->sync_ns) / 4, start = el_monotonic_ns();
     if (patience < 0 || patience > GATHER_NS_MAX)
         patience = GATHER_NS_MAX;
-    atomic_store(&group->arrived, 0); /* who has found the mutex taken just before is not counted: that costs some patience */
+    atomic_store(&group->arrived, 0); /* a thread that found the mutex taken just before this is not counted: that only costs some time */
     EL_FAULT_POINT("group.gathering");
     while (arrived < crowd && el_monotonic_ns() - start < 2 * patience) {
         el_futex_wait(&group->arrived, arrived, patience);

@@ -25,7 +25,7 @@ static int is_same_file(const el_head *head, uint64_t device, uint64_t inode) {
            head->inode == inode;
 }
 
-/* Any content of the watches is as good as zeros, and a thread that was late with its wake-up may still change them. */
+/* Without the watches: any content of theirs is as good as zeros, and a thread that is late with its wake-up may still change them. */
 static uint32_t seal_of(const el_head *head) {
     size_t behind_watches = offsetof(el_head, append);
     uint32_t seal = el_crc32c(EL_HEAD_LAYOUT, head, offsetof(el_head, watch));
@@ -166,8 +166,8 @@ int el_head_is_sealing(const el_head *head) {
     return atomic_load(&head->sealing) != 0;
 }
 
-/* Roll an interrupted publication forward. Bytes that were never published are cut off by the next writer, who has the
- * segment open: `writing` stays set until then. */
+/* Complete an interrupted publication. Bytes that were never published are cut off by the next writer, which has the segment open:
+ * `writing` stays set until then. */
 static void complete_publication(el_head *head, el_signals *signals) {
     if (!atomic_load(&head->next_is_complete))
         return;
@@ -205,7 +205,7 @@ void el_head_unlock_append(el_head *head) {
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder) {
     int result = el_mutex_lock(&head->flush.mutex, timeout_ms);
     if (result == EOWNERDEAD)
-        pthread_mutex_consistent(&head->flush.mutex); /* a flush or a roll is simply done again */
+        pthread_mutex_consistent(&head->flush.mutex); /* a flush or a roll is simply repeated */
     else if (result != 0) {
         int32_t process = atomic_load_explicit(&head->flush_holder, memory_order_relaxed);
         *holder = process != 0 ? process : -1;
@@ -272,7 +272,7 @@ void el_head_segments_changed(el_head *head) {
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position) {
     uint32_t is_under_way;
     const el_tail *tail;
-    do { /* whoever dies between two stores of the tail has left it whole in `next` */
+    do { /* a process that dies between two stores of the tail has left the whole one in `next` */
         is_under_way = atomic_load_explicit(&head->next_is_complete, memory_order_acquire);
         tail = is_under_way ? &head->next : &head->tail;
         *segment_base = __atomic_load_n(&tail->segment_base, __ATOMIC_ACQUIRE);

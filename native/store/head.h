@@ -1,22 +1,22 @@
 /* The head of a partition: one page, mapped by every process that has the partition open.
  *
- *   byte    0  identity         who initialised this page, in which boot, in which file
+ *   byte    0  identity         in which boot, and for which file, this page was initialised
  *          64  published        what readers see: written last, read without a lock
- *         128  watches          the bells of those who wait for the published offsets; how flushes are shared
+ *         128  watches          the bells of threads that wait for the published offsets; how flushes are shared
  *         192  append mutex     robust and process-shared; guards everything from byte 384
  *         256  flush mutex      robust and process-shared; held across fdatasync and a roll
- *         320  holders, limits  who holds a mutex (for error messages); the topic's settings
+ *         320  holders, limits  which process holds a mutex (for error messages); the topic's settings
  *         384  tail             the state an append continues from
  *         512  next             the tail that an append is about to publish
  *         640  checkpoint       the last durable position, with a checksum: survives a reboot
- *         672  seal             once the last process has closed the partition, a checksum of all before the checkpoint but the watches
+ *         672  seal             once the last process has closed the partition, a checksum of all before the checkpoint except the watches
  *
  * Crash safety within one boot rests on the order of stores. An append sets `writing`, writes its
  * bytes, fills in `next`, sets `next_is_complete`, copies next to tail, publishes the end offset, and
- * clears both flags. Whoever takes the mutex after its holder died completes the copy if `next`
- * was complete, and otherwise lets the next writer cut off the bytes that were never published.
+ * clears both flags. A thread that takes the mutex after its holder died completes the copy if `next`
+ * was complete; otherwise the next writer cuts off the bytes that were never published.
  *
- * Nothing here is truth: after a reboot the page is rebuilt from the .log files.
+ * Nothing here is authoritative: after a reboot the page is rebuilt from the .log files.
  *
  * Which memory orders pair. A field that is not listed is touched only with the append or the flush mutex held, or by the one
  * process that has the page mapped; then the mutex, or the lock on the file, orders it.
@@ -109,11 +109,11 @@ typedef struct el_head {
     _Atomic int64_t end_offset;
     _Atomic int64_t durable_offset;
     _Atomic int64_t start_offset;
-    _Atomic uint32_t segments_version; /* counts rolls and deletions: list the directory again */
+    _Atomic uint32_t segments_version; /* counts rolls and deletions: readers list the directory again */
     _Atomic uint32_t poison;           /* errno of the I/O failure that poisoned the partition */
-    _Atomic uint32_t may_have_gaps;    /* compaction or repair has taken records, or may do so: offsets need not follow closely */
-    _Atomic uint32_t settings_version; /* counts changes of the topic's settings: load them again */
-    _Atomic int64_t settings_number;   /* of the catalog's transaction that decided the settings; 0: none that is known */
+    _Atomic uint32_t may_have_gaps;    /* compaction or repair has taken records out, or may do so: offsets may have gaps */
+    _Atomic uint32_t settings_version; /* counts changes of the topic's settings: appenders load them again */
+    _Atomic int64_t settings_number;   /* the catalog transaction that decided the settings; 0: not known */
     uint8_t pad_published[16];
 
     el_watch watch;
@@ -143,7 +143,7 @@ typedef struct el_head {
     el_tail next;
     uint8_t pad_next[48];
     el_checkpoint checkpoint;
-    _Atomic uint32_t seal; /* 0: the partition is in use, or whoever used it was killed */
+    _Atomic uint32_t seal; /* 0: the partition is in use, or its last user was killed */
 } el_head;
 
 _Static_assert(sizeof(pthread_mutex_t) <= 64, "a mutex has 64 bytes in the head");
@@ -162,27 +162,28 @@ _Static_assert(sizeof(el_head) <= EL_HEAD_BYTES, "the head is one page");
 el_head *el_head_map(int fd);
 void el_head_unmap(el_head *head);
 
-/* Was this page initialised in this boot, in this very file, is it unharmed by an I/O failure, and if it is sealed, what it was
- * then? */
+/* Was this page initialised in this boot and for this very file, has no I/O failure poisoned it, and does the seal match if there
+ * is one? */
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
 
-/* Let everybody who comes later see whether a bit of the page has changed. The caller holds the head file's exclusive lock. */
+/* Store a checksum, by which later users can tell whether a bit of the page has changed. The caller holds the head file's exclusive
+ * lock. */
 void el_head_seal(el_head *head);
 int el_head_is_sealed(const el_head *head);
-/* Is one of its mutexes held, by whomever? For who is alone. */
+/* Is one of its mutexes held? For a caller that is the only one to have the page mapped. */
 int el_head_is_locked(const el_head *head);
 /* The page is about to change. */
 void el_head_unseal(el_head *head);
 
-/* The tail that the next append will continue from, as far as that can be told without the append mutex: nobody else has the
- * page mapped. 1 if its publication was begun and not completed: the end offset may still be the one before. */
+/* The tail that the next append will continue from, read without the append mutex: no other process has the page mapped. Returns 1 if
+ * its publication was begun and not completed; then the end offset may still be the former one. */
 int el_head_peek(const el_head *head, el_tail *tail);
 
-/* The last durable position that a former boot left, if its checksum and the file's identity hold. */
+/* The last durable position that a former boot left. Returns 1 if its checksum and the file's identity are right. */
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
 
-/* Write a new page, by which everything up to `tail` is durable. The caller holds the head file's exclusive lock: nobody
- * else has it mapped. With `keep_checkpoint` the former checkpoint stays: it shows what a damaged partition has lost. */
+/* Write a new page that says that everything up to `tail` is durable. The caller holds the head file's exclusive lock: no other
+ * process has it mapped. With `keep_checkpoint` the former checkpoint stays: it shows what a damaged partition has lost. */
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
                         const el_limits *limits, int64_t start_offset, int64_t allocated, int may_have_gaps,
                         int keep_checkpoint);
@@ -197,35 +198,35 @@ uint32_t el_head_settings_version(const el_head *head);
 /* Has a roll begun that is not finished? */
 int el_head_is_sealing(const el_head *head);
 
-/* Take a mutex, waiting at most timeout_ms. EL_DONE or EL_LOCK_TIMEOUT; *holder is then the process that has it. A holder
- * that died is noticed by the kernel and its half-done work completed or discarded. */
+/* Lock a mutex, waiting at most timeout_ms. EL_DONE, or EL_LOCK_TIMEOUT with the process that holds it in *holder. The kernel
+ * notices that a holder has died; then its unfinished work is completed or discarded. */
 int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_append(el_head *head);
-/* The same, or EL_HELD_ALREADY. *holder is 0 once the mutex is taken, so that a caller that is interrupted knows whether it is. */
+/* The same, or EL_HELD_ALREADY. *holder is 0 once the mutex is locked, so that a caller that is interrupted can tell. */
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_unlock_flush(el_head *head);
 
-/* Give it back if *holder is 0, as it is once it was taken, and then it is not any more. */
+/* Unlock it if *holder is 0, which means that it was locked; then *holder is no longer 0. */
 void el_head_release_flush(el_head *head, int32_t *holder);
 
-/* Store the tail for everybody to see. Call with the append mutex held. */
+/* Publish the tail to all processes. Call with the append mutex held. */
 void el_head_publish(el_head *head, const el_tail *next);
 
-/* Record that everything before the given place is on disk, and tell those who wait. Call with the flush mutex held. */
+/* Record that everything before this position is on disk, and wake the waiters. Call with the flush mutex held. */
 void el_head_store_durable(el_head *head, el_signals *signals, int64_t segment_base, int64_t position, int64_t offset);
 
-/* Let the partition begin at `offset`, unless it begins later already, and tell those who wait. */
+/* Let the partition begin at `offset`, unless it already begins later, and wake the waiters. */
 void el_head_advance_start(el_head *head, el_signals *signals, int64_t offset);
 
-/* Sealed segments were deleted or replaced: everybody is to list the directory again. */
+/* Sealed segments were deleted or replaced: all readers are to list the directory again. */
 void el_head_segments_changed(el_head *head);
 
-/* Where the segment that takes appends begins, and how many bytes of it hold batches; a guess that fits together, for people. */
+/* Where the active segment begins, and how many bytes of it hold batches. The two belong together, but may be out of date at once. */
 void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t *position);
 
-/* The topic's settings were changed by the catalog's transaction of this number: appends go by the new limits, whoever has the
- * partition open. A head that goes by a later transaction is left as it is, so that this can be done again, and late. That
- * there may be gaps is known even where the append mutex cannot be had. EL_DONE or EL_LOCK_TIMEOUT. */
+/* The topic's settings were changed by the catalog transaction of this number: from now on the appends of all processes obey the new
+ * limits. A head that has the settings of a later transaction is left as it is, so that this can be repeated, and done late. That
+ * there may be gaps is stored even if the append mutex cannot be had. EL_DONE or EL_LOCK_TIMEOUT. */
 int el_head_change_settings(el_head *head, el_signals *signals, const el_limits *limits, int may_have_gaps, int64_t number,
                             int64_t timeout_ms, int32_t *holder);
 int64_t el_head_settings_number(const el_head *head);
@@ -239,13 +240,13 @@ int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_
 /* Refuse all writes from now on. The first failure's errno is kept. */
 void el_head_set_poison(el_head *head, int error_number);
 
-/* The same for a topic that was deleted, whatever went wrong before. */
+/* The same for a topic that was deleted, even if a failure was stored before. */
 void el_head_set_deleted(el_head *head, int error_number);
 
-/* Wake everybody who waits for this partition, in any process. */
+/* Wake all threads that wait for this partition, in any process. */
 void el_head_wake(el_head *head, el_signals *signals);
 
-/* Fill in what a wait for a record at `offset` (with `durable`: on disk) needs. */
+/* Fill in the condition that a record at `offset` exists (with `durable`: is on disk). */
 void el_head_await(el_head *head, int64_t offset, int durable, el_awaited *awaited);
 
 #endif

@@ -8,8 +8,8 @@
 
 #include "fault.h"
 
-#define MOMENT_LOOKS 50
-#define PAUSES_PER_LOOK 4
+#define SPINS_MAX 50
+#define PAUSES_PER_SPIN 4
 
 static inline void pause_briefly(void) {
 #if defined(__x86_64__)
@@ -29,11 +29,12 @@ void el_mutex_initialise(pthread_mutex_t *mutex, int type) {
     pthread_mutexattr_destroy(&attributes);
 }
 
-/* What these mutexes guard takes microseconds, and to fall asleep and be woken takes more: so look again for as long as that first. */
-static int try_for_a_moment(pthread_mutex_t *mutex) {
+/* What these mutexes guard takes microseconds, and falling asleep and waking takes longer: so a thread that finds one taken first
+ * retries for about that long. */
+static int spin(pthread_mutex_t *mutex) {
     int result = pthread_mutex_trylock(mutex);
-    for (int i = 0; i < MOMENT_LOOKS && result == EBUSY; i++) {
-        for (int j = 0; j < PAUSES_PER_LOOK; j++)
+    for (int i = 0; i < SPINS_MAX && result == EBUSY; i++) {
+        for (int j = 0; j < PAUSES_PER_SPIN; j++)
             pause_briefly();
         result = pthread_mutex_trylock(mutex);
     }
@@ -42,10 +43,10 @@ static int try_for_a_moment(pthread_mutex_t *mutex) {
 
 /* The common case is one compare-and-swap.
  *
- * Giving a mutex back wakes one waiter. If that one is killed before it runs, and somebody else took the mutex meanwhile,
- * nobody knows any more that others are asleep. So a waiter tries again after a second at the latest. */
+ * Unlocking a mutex wakes one waiter. If that waiter is killed before it runs, and another thread has locked the mutex meanwhile, the
+ * mutex no longer knows that others are asleep. So a waiter retries after a second at the latest. */
 int el_mutex_lock(pthread_mutex_t *mutex, int64_t timeout_ms) {
-    int result = timeout_ms > 0 ? try_for_a_moment(mutex) : pthread_mutex_trylock(mutex);
+    int result = timeout_ms > 0 ? spin(mutex) : pthread_mutex_trylock(mutex);
     while (result == EBUSY && timeout_ms > 0) {
         int64_t slice_ms = timeout_ms < 1000 ? timeout_ms : 1000;
         timeout_ms -= slice_ms;

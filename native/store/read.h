@@ -1,4 +1,4 @@
-/* Between memory and the system's cache of a file. */
+/* Reading from the page cache into memory. */
 
 #ifndef EVENTLOG_STORE_READ_H
 #define EVENTLOG_STORE_READ_H
@@ -8,17 +8,17 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#define EL_PAGE_BYTES 4096 /* of the system's cache */
+#define EL_PAGE_BYTES 4096 /* of the page cache */
 
-/* Where in memory the bytes of a file from this position on belong: as far into a page as they stand in one of the file. The kernel
- * copies with `rep movsb`, which takes a tenth longer, and on some processors five times as long, where the copy begins elsewhere in
- * a page. The memory has EL_PAGE_BYTES more than the bytes need. */
+/* Where in memory the bytes from this position of a file belong: as far into a page as they are in a page of the file. The kernel copies
+ * with `rep movsb`, which takes a tenth longer, and on some processors five times as long, if the copy has another offset in its page.
+ * The memory has EL_PAGE_BYTES more than the bytes need. */
 static inline uint8_t *el_place_for(uint8_t *memory, int64_t position) {
     return memory + (((size_t)position - (size_t)(uintptr_t)memory) & (EL_PAGE_BYTES - 1));
 }
 
-/* Read a part of a file whole: a call may be interrupted by a signal, or return less than it was asked for. Returns how many bytes
- * could be read: fewer only where the file ends or reading fails. */
+/* Read all of a part of a file, although a call may be interrupted by a signal or return less than it was asked for. Returns how many
+ * bytes could be read: fewer only if the file ends or reading fails. */
 static inline size_t el_read_at(int fd, uint8_t *into, size_t length, int64_t position) {
     size_t filled = 0;
     while (filled < length) {

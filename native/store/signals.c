@@ -41,8 +41,8 @@ void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *aw
     *awaited = (el_awaited){&signals->catalog_version, &signals->catalog_watch, known};
 }
 
-/* Waiters set their bit before they look at the number; here the number was stored before the mask is looked at. So one of
- * the two sees the other. A bit that a dead or sated waiter left costs one needless ring. */
+/* A waiter sets its bit before it reads the number; here the number was stored before the mask is read. So one of the two sees
+ * the other. A bit that was left behind, by a waiter that died or got what it waited for, costs one needless ring. */
 void el_watch_ring(el_watch *watch, el_signals *signals) {
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&watch->bells, memory_order_relaxed) == 0)
@@ -80,7 +80,7 @@ static void set_bell(const el_awaited *awaited, int count, uint64_t bit) {
 
 int el_await_any(el_signals *signals, uint32_t bell_number, const el_awaited *awaited, int count, int64_t timeout_ms) {
     el_bell *bell = &signals->bells[bell_number % EL_BELLS];
-    uint32_t seen = el_event_count_read(&bell->rings); /* before the bits: a ring after this makes the sleep return */
+    uint32_t seen = el_event_count_read(&bell->rings); /* before the bits are set: a ring after this ends the sleep */
     set_bell(awaited, count, UINT64_C(1) << (bell_number % EL_BELLS));
     EL_FAULT_POINT("await.watching");
     if (el_first_ready(awaited, count, 0) >= 0)

@@ -1,19 +1,19 @@
-/* Waking up whoever waits for something, in any process.
+/* Waking threads that wait for something, in any process.
  *
  * What can be waited for is a number in a mapped page that only grows: the end offset of a partition, the committed offset
- * of a group. Beside the number stands a watch, a mask of bells. A waiter sets the bit of its bell in the watch of
- * everything it waits for, looks at the numbers once more, and sleeps on its bell. Whoever moves a number looks at
- * the watch afterwards: where bits are set, it takes them and rings these bells. So one sleep can wait for any number of
- * things, and moving a number that nobody waits for costs a fence and a load.
+ * of a group. Beside the number is a watch, a mask of bells. A waiter sets the bit of its bell in the watch of everything
+ * it waits for, checks the numbers once more, and sleeps on its bell. A thread that advances a number then reads the watch:
+ * it takes the bits that are set, and rings these bells. So one sleep can wait for any number of conditions, and advancing
+ * a number that nobody waits for costs a fence and a load.
  *
- * Bells belong to nobody: threads take them in turn, and where two share one, both look again when it rings. So there is
+ * No thread owns a bell: threads take them in turn, and if two share one, both check again when it rings. So there is
  * nothing to clean up after a process that died.
  *
  *   byte    0  bell counter      the next thread's bell
  *          64  catalog           a version that grows with every change to topics, and its watch
  *        4096  bells             64 of them, a cache line each
  *
- * The page needs no initialisation, and no trust: any content is as good as zeros. */
+ * The page needs no initialisation and no trust: any content is as good as zeros. */
 
 #ifndef EVENTLOG_STORE_SIGNALS_H
 #define EVENTLOG_STORE_SIGNALS_H
@@ -50,14 +50,14 @@ _Static_assert(offsetof(el_signals, catalog_version) == 64, "the catalog has a c
 _Static_assert(offsetof(el_signals, bells) == 4096, "bells");
 _Static_assert(sizeof(el_signals) == EL_SIGNALS_BYTES, "the signals are two pages");
 
-/* Something that is waited for: ready once *value is past `known`. */
+/* A condition to wait for: ready once *value is past `known`. */
 typedef struct el_awaited {
     const _Atomic int64_t *value;
     el_watch *watch;
     int64_t known;
 } el_awaited;
 
-/* Something of one process alone that can be waited for together with the rest, such as the end of a handle. */
+/* A condition of one process alone, such as the end of a handle, that can be waited for together with the others. */
 typedef struct el_flag {
     _Atomic int64_t raised; /* how often */
     el_watch watch;
@@ -78,35 +78,35 @@ int64_t el_signals_catalog_version(const el_signals *signals);
 void el_signals_catalog_changed(el_signals *signals);
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
 
-/* Wake everybody who watches. Call after the number was stored. `signals` may be NULL where nobody can be waiting. */
+/* Wake all threads that watch. Call after the number was stored. `signals` may be NULL when nobody can be waiting. */
 void el_watch_ring(el_watch *watch, el_signals *signals);
 
-/* The first that is ready, looking from `start` on and then from the beginning; -1 if none is. */
+/* The first condition that is ready, from `start` on and then from the beginning; -1 if none is. */
 int el_first_ready(const el_awaited *awaited, int count, int start);
 
-/* A process that is killed between storing a number and ringing takes the wake-up with it. So who waits looks again after a second
- * at the latest. */
+/* If a process is killed between storing a number and ringing, the wake-up is lost. So a waiter checks again after a second at
+ * the latest. */
 #define EL_AWAIT_MS_MAX 1000
 
-/* Sleep until one of them is ready. EL_DONE, EL_TIMED_OUT, or EL_INTERRUPTED. EL_TIMED_OUT may come early, when the bell
- * was rung for somebody else; timeout_ms is at most EL_AWAIT_MS_MAX. */
+/* Sleep until one of them is ready. EL_DONE, EL_TIMED_OUT or EL_INTERRUPTED. EL_TIMED_OUT may come early, when the bell was
+ * rung for another thread; timeout_ms should be at most EL_AWAIT_MS_MAX. */
 int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);
 
-/* One thread may sleep for many, each of whom waits for some things of his own; so that nobody who comes or goes costs the others
- * anything. In this order: read the bell; have it set, and see who is due; sleep, if nobody is. Who comes meanwhile has the bell set for
- * himself, and looks. */
+/* One thread may sleep for many sleepers, each of which waits for conditions of its own; a sleeper that comes or goes costs the
+ * others nothing. The thread reads the bell, sets it in all watches and finds the sleepers that are due, and sleeps if there
+ * are none. A sleeper that comes meanwhile sets the bell in its own watches, and checks its own conditions. */
 typedef struct el_sleeper {
     const el_awaited *awaited;
-    int32_t count; /* 0: nobody */
+    int32_t count; /* 0: not in use */
 } el_sleeper;
 
 uint32_t el_bell_read(const el_signals *signals, uint32_t bell);
 
-/* Have the bell set in everything that these wait for. Puts the numbers of those who are due into `due`, and returns how many they are,
- * due_max at most. */
+/* Set the bell in the watches of all these sleepers. Stores the numbers of those that are due in `due`, and returns how many
+ * there are, due_max at most. */
 int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell, int32_t *due, int32_t due_max);
 
-/* Sleep until the bell is rung after it was read, or for so long. */
+/* Sleep until the bell has been rung since it was read, or for the time given. */
 void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms);
 void el_bell_ring(el_signals *signals, uint32_t bell);
 

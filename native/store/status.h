@@ -1,4 +1,4 @@
-/* What the functions of this half can answer. */
+/* What the functions in this directory return. */
 
 #ifndef EVENTLOG_STORE_STATUS_H
 #define EVENTLOG_STORE_STATUS_H
@@ -16,12 +16,12 @@ enum el_status {
     EL_TIMED_OUT = -9,
     EL_NO_MEMORY = -10,
     EL_RECORD_TOO_LARGE = -11,
-    EL_STALE_MEMBER = -12, /* somebody else owns the partition */
-    EL_SETTINGS_CHANGED = -13, /* the topic was altered: load its settings, and encode the records anew */
-    EL_OFFSETS_USED_UP = -15, /* the unit would need offsets behind the last one that there is */
-    EL_CLOSED = -16,       /* this process lets go of what it would be written to */
-    EL_FILE_TOO_LARGE = -16, /* for this process alone: RLIMIT_FSIZE */
-    EL_HELD_ALREADY = -14, /* by this very thread: a signal handler has come in again */
+    EL_STALE_MEMBER = -12, /* another member owns the partition */
+    EL_SETTINGS_CHANGED = -13, /* the topic was altered: load its settings, and encode the records again */
+    EL_HELD_ALREADY = -14,     /* by this very thread: a signal handler came in again */
+    EL_OFFSETS_USED_UP = -15,  /* the unit would need offsets beyond the largest one */
+    EL_FILE_TOO_LARGE = -16,   /* for this process alone: RLIMIT_FSIZE */
+    EL_CLOSED = -17,           /* this process is letting go of what would be written to */
 };
 
 #endif
