@@ -12,6 +12,8 @@ from eventlog.serve.protocol.frames import BUFFER_BYTES, FrameReader
 from eventlog.serve.protocol.messages import MalformedMessageError
 
 _UNSENT_BYTES_MAX = 1024 * 1024
+_JOINED_BYTES_MAX = 64 * 1024  # of answers that are sent together
+_TURN_REQUESTS = 32  # that are answered before others get their turn
 
 log = logging.getLogger("eventlog.serve")
 
@@ -52,6 +54,8 @@ class Connection(asyncio.BufferedProtocol):
         self._came = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
+        self._unsent: list[Any] = []
+        self._unsent_bytes = 0
         self._when_sent: list[Callable[[], None]] = []
         self._is_read = True
         self._is_answering = False
@@ -118,24 +122,43 @@ class Connection(asyncio.BufferedProtocol):
     # --- requests ----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        answered = 0
         try:
             while (frame := await self._next()) is not None:
                 self._is_answering = True
                 pieces = await self._answer(self, frame)
-                if pieces is not None and not self._transport.is_closing():
-                    self._transport.writelines(pieces)
+                if pieces is not None:
+                    self._send(pieces)
                 self._is_answering = False
+                answered += 1
+                if answered % _TURN_REQUESTS == 0:
+                    await asyncio.sleep(0)
         except (MalformedMessageError, ConnectionRefusedError) as error:
             log.warning("%s: closed: %s", self.peer, error)
         except Exception as error:  # of this server: the client hears of it by the connection's end
             shows_where = log.isEnabledFor(logging.DEBUG)
             log.error("%s: closed: unexpected %s: %s", self.peer, type(error).__name__, error, exc_info=shows_where)
         finally:
+            self._flush()
             self._call_when_sent()
             self._transport.close()
             self._memory.give_back(self)
             self._is_done = True
             self._leave()
+
+    def _send(self, pieces: list[Any]) -> None:
+        """Send an answer: together with those that follow before the event loop comes to anything else."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent += pieces
+        self._unsent_bytes += sum(map(len, pieces))
+        if self._unsent_bytes > _JOINED_BYTES_MAX:
+            self._flush()
+
+    def _flush(self) -> None:
+        unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
+        if unsent and not self._transport.is_closing():
+            self._transport.writelines(unsent)
 
     def _leave(self) -> None:
         if self._is_done and self._is_lost:

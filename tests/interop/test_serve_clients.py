@@ -1,4 +1,4 @@
-"""`eventlog serve` beside clients as people have them: kafka-python, and confluent-kafka on librdkafka."""
+"""`eventlog serve` with clients as people have them: kafka-python, confluent-kafka on librdkafka, and Kafka's own tools."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kafka.admin import NewTopic
 import eventlog
 from eventlog import EventLog
 from tests.cli.command_line import CommandLine
+from tests.interop import apache_kafka
 
 pytestmark = pytest.mark.clients
 
@@ -179,3 +180,21 @@ def test_topics_are_made_and_deleted_by_confluents_admin(bootstrap: str, log: Ev
     assert (log.topic("orders").partitions, log.topic("orders").config) == (3, {"retention.ms": 1000})
     admin.delete_topics(["orders"])["orders"].result(SECONDS_MAX)
     assert log.topics() == []
+
+
+@pytest.mark.kafka
+@pytest.mark.usefixtures("kafka")
+def test_kafkas_own_tools_produce_consume_and_list(bootstrap: str, log: EventLog) -> None:
+    options = ["--num-records", "5000", "--record-size", "100", "--throughput", "-1"]
+    properties = f"bootstrap.servers={bootstrap}"
+    tools = "org.apache.kafka.tools"
+    apache_kafka.run(f"{tools}.ProducerPerformance", "--topic", "orders", *options, "--producer-props", properties)
+    values = [record.value or b"" for record in log.partition("orders", 0).records()]
+    assert len(values) == 5000
+    where = ["--bootstrap-server", bootstrap]
+    start = ["--topic", "orders", "--partition", "0", "--offset", "4990", "--max-messages", "10"]
+    printed = apache_kafka.run(f"{tools}.consumer.ConsoleConsumer", *where, *start)
+    assert [value.decode() for value in values[4990:]] == [line for line in printed.splitlines() if len(line) == 100]
+    assert "orders:0:5000" in apache_kafka.run(f"{tools}.GetOffsetShell", *where)
+    apache_kafka.run(f"{tools}.TopicCommand", *where, "--create", "--topic", "made", "--partitions", "3")
+    assert log.topic("made").partitions == 3
