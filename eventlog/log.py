@@ -43,7 +43,7 @@ class Log:
         self.store.check_open()
         check_topic_name(name)
         topic = self.store.catalog.topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))
-        self.store.signals.catalog_changed()
+        self.store.announcer.announce()
         return topic
 
     def alter_topic(
@@ -71,7 +71,7 @@ class Log:
                 )
             except LockTimeoutError as error:
                 failure = error
-        store.signals.catalog_changed()
+        store.announcer.announce()
         if failure is not None:
             raise failure
 

@@ -45,9 +45,14 @@ class Signals:
         """Grows whenever a topic or a group is created, altered or deleted."""
         return self._numbers[_CATALOG_VERSION_AT]  # asked for with every record that is sent: a call would cost more
 
-    def catalog_changed(self) -> None:
-        """Tell every process that the catalog has changed."""
-        lib.el_signals_catalog_changed(self.pointer)
+    @property
+    def catalog_announced(self) -> int:
+        """The number that `catalog_changed` was last called with, by any process."""
+        return int(lib.el_signals_catalog_announced(self.pointer))
+
+    def catalog_changed(self, number: int) -> None:
+        """Tell every process that the catalog has changed, up to the transaction with this number."""
+        lib.el_signals_catalog_changed(self.pointer, number)
 
 
 class WaitSet:

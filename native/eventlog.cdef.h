@@ -106,7 +106,8 @@ void el_signals_unmap(el_signals *signals);
 #define EL_AWAIT_MS_MAX ...
 uint32_t el_signals_bell(el_signals *signals);
 int64_t el_signals_catalog_version(const el_signals *signals);
-void el_signals_catalog_changed(el_signals *signals);
+void el_signals_catalog_changed(el_signals *signals, int64_t number);
+int64_t el_signals_catalog_announced(const el_signals *signals);
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
 int el_first_ready(const el_awaited *awaited, int count, int start);
 int el_await_any(el_signals *signals, uint32_t bell, const el_awaited *awaited, int count, int64_t timeout_ms);

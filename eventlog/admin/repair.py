@@ -251,7 +251,7 @@ def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> Repa
         # In its head, too: should the repair end here, in the middle, readers are to find gaps right.
         timeout_ms = store.options.lock_timeout_ms
         change_settings_of(store.path, store.signals, plan.topic, plan.partition, with_gaps, timeout_ms, is_alone=True)
-        store.signals.catalog_changed()
+        store.announcer.announce()
     if plan.start_offset > start_of(directory):
         write_checkpoint(directory / names.START_CHECKPOINT, plan.topic, plan.partition, plan.start_offset)
     if findings.needs_segment:

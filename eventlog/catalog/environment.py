@@ -33,6 +33,7 @@ from eventlog.nesting import Nested
 
 _MAP_BYTES = 2**30  # address space, not disk; doubled until the file fills a quarter of it, and again when it fills half
 _DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
+CHANGES = b"changes"  # which earlier versions have not made: it is there where a catalog may be written
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"
@@ -234,6 +235,11 @@ class CatalogEnvironment:
             opened.show_life()
             return int(opened.environment.reader_check())
 
+    def last_transaction(self) -> int:
+        """The number of the last transaction that has changed anything, by any process."""
+        with self._shared.registered(object()):
+            return int(self._opened().environment.info()["last_txnid"])
+
     def copy_to(self, path: Path) -> None:
         """Write the catalog as it is at one moment to a new file, durably, while others keep changing it.
 
@@ -316,7 +322,7 @@ def _open(directory: Path) -> Opened:
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
     with environment.begin(write=True) as transaction:
-        return {name: environment.open_db(name, txn=transaction) for name in _DATABASES}
+        return {name: environment.open_db(name, txn=transaction) for name in (*_DATABASES, CHANGES)}
 
 
 def _make_whole(path: Path) -> None:

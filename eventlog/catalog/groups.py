@@ -11,6 +11,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog import history, offsets
+from eventlog.catalog.changes import note_change
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.offsets import StoredOffset
@@ -122,7 +123,9 @@ class GroupChange:
         self.state = None if content is None else _decode(name, bytes(content))
 
     def store(self, state: GroupState) -> None:
-        """Replace the group's entry."""
+        """Replace the group's entry, or make it."""
+        if self.state is None:
+            note_change(self._transaction, self._environment)
         self._transaction.put(self.name.encode(), _encode(state), db=self._environment.database(_DATABASE))
         self.state = state
 
@@ -131,6 +134,7 @@ class GroupChange:
         self._transaction.delete(self.name.encode(), db=self._environment.database(_DATABASE))
         offsets.delete_all(self._transaction, self._environment, self.name)
         history.delete_all(self._transaction, self._environment, self.name)
+        note_change(self._transaction, self._environment)
         self.state = None
 
     def partition_counts(self, topics: set[str]) -> dict[str, int]:

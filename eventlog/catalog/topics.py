@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import lmdb
 
+from eventlog.catalog.changes import note_change
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
@@ -98,6 +99,7 @@ class TopicCatalog:
                 raise TopicExistsError(f"topic {name!r} is still being deleted: 'eventlog maintain' completes the deletion")
             if not transaction.put(name.encode(), _encode(topic), overwrite=False):
                 raise TopicExistsError(f"topic {name!r} already exists")
+            note_change(transaction, self._environment)
         return topic
 
     def alter(self, name: str, partitions: int | None, config: Mapping[str, Setting | None]) -> TopicDescription:
@@ -118,6 +120,7 @@ class TopicCatalog:
             if partitions is not None and partitions > before.partitions:
                 after = after._replace(partitions=partitions, added=(*before.added, (before.partitions, number)))
             transaction.put(name.encode(), _encode(after))
+            note_change(transaction, self._environment)
         return after
 
     def begin_deletion(self, name: str) -> None:
@@ -126,6 +129,7 @@ class TopicCatalog:
             topic = _existing(transaction, name)
             transaction.put(name.encode(), _encode(topic), db=self._environment.database(_DELETED))
             transaction.delete(name.encode())
+            note_change(transaction, self._environment)
 
     def being_deleted(self) -> list[TopicDescription]:
         """Topics whose files may still be there."""
@@ -136,6 +140,7 @@ class TopicCatalog:
         """Nothing is left of a topic."""
         with self._environment.transaction(_DELETED, write=True) as transaction:
             transaction.delete(name.encode())
+            note_change(transaction, self._environment)
 
     def pinned(self, name: str) -> Nested[TopicDescription]:
         """Keep a topic from being deleted for the length of a block, which must be short. Raises `TopicNotFoundError`."""
@@ -150,6 +155,7 @@ class TopicCatalog:
             if has_gaps:
                 topic = topic._replace(had_gaps=True, decided_by=int(transaction.id()))
             transaction.put(name.encode(), _encode(topic))
+            note_change(transaction, self._environment)
         return topic
 
     def end_repair(self, name: str, partition: int) -> None:

@@ -22,7 +22,7 @@ def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
     expired = [table.name for table in _tables_to_check(groups, before_ms) if _expire(groups, table, before_ms)]
     _remove_leftovers(groups)
     if expired:
-        groups.store.signals.catalog_changed()
+        groups.store.announcer.announce()
     return expired
 
 

@@ -215,7 +215,7 @@ class Group:
 
         if not delete_group(self._groups.store, table, may_go):
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
-        self._groups.store.signals.catalog_changed()
+        self._groups.store.announcer.announce()
 
     def _reason_to_stay(self, members: list[Member]) -> str:
         """Why the group cannot be deleted."""

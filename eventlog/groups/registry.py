@@ -62,7 +62,7 @@ class Groups:
         while (found := self.find(name)) is None:
             with self.store.catalog.groups.change(name) as change:
                 create_group(change)
-            self.store.signals.catalog_changed()
+            self.store.announcer.announce()
         return found
 
     def _open(self, name: str) -> GroupTable:

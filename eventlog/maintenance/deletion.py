@@ -18,7 +18,7 @@ def delete_topic(groups: Groups, name: str) -> None:
 
     Raises `TopicNotFoundError`."""
     groups.store.catalog.topics.begin_deletion(name)
-    groups.store.signals.catalog_changed()
+    groups.store.announcer.announce()
     finish_deletion(groups, name)
 
 
@@ -36,7 +36,7 @@ def finish_deletion(groups: Groups, name: str) -> bool:
             return False
         _remove(groups, topic)
         store.catalog.topics.end_deletion(name)
-    store.signals.catalog_changed()
+    store.announcer.announce()
     return True
 
 

@@ -7,12 +7,12 @@ import os
 import warnings
 import weakref
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from eventlog.catalog.catalog import Catalog
 from eventlog.catalog.environment import CatalogEnvironment
-from eventlog.errors import ForkedProcessError, StoreClosedError, StoreReplacedError
+from eventlog.errors import EventLogError, ForkedProcessError, StoreClosedError, StoreReplacedError
 from eventlog.holding import check_no_block_interrupted
 from eventlog.options import StoreOptions
 from eventlog.storage.mapped.gate import Gate
@@ -22,6 +22,7 @@ from eventlog.storage.segments import names
 from eventlog.storage.segments.claims import Claims
 from eventlog.storage.segments.store import StoreDirectory, complete_store, os_errors_of_opening
 from eventlog.store.adoption import adopt_topics
+from eventlog.store.announcer import Announcer
 from eventlog.store.closing import Closing, Dependent, Step, do_steps
 from eventlog.store.partitions import Partitions
 from eventlog.waiting import Flag, Signals
@@ -30,8 +31,10 @@ _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 class Store:
-    """The directory of a store, opened: `catalog` has its topics and groups, `partitions` those that are in use here,
-    `signals` the bells by which processes wake one another. `closing` is raised as the store begins to be closed.
+    """The directory of a store, opened.
+
+    `catalog` has its topics and groups, and `announcer` tells other processes of changes to it; `partitions` are those that are
+    in use here, `signals` the bells by which processes wake one another. `closing` is raised as the store begins to be closed.
 
     `path` leads to the directory while it is open, whatever becomes of its name. Safe for several threads; not to be used
     across fork(). Raises `StoreOpenError`, `DiskFullError`, `LockTimeoutError`, and then nothing is left open."""
@@ -84,6 +87,7 @@ class Store:
         adopt_topics(self.path, self.catalog.topics, options.lock_timeout_ms)
         self._directory.settle()
         self.closing = Flag(self.signals)
+        self.announcer = Announcer(self.catalog, self.signals)
         self.partitions = Partitions(
             self._directory, self.claims, self.catalog.topics, self.signals, options, self.check_open
         )
@@ -182,6 +186,8 @@ def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[Partition
         if found is None:
             return None
         found.check_not_replaced()
+        with suppress(EventLogError, OSError, MemoryError):  # flushing is more urgent, and the next round may go better
+            found.announcer.announce_missed()
         return [partition.log for partition in found.partitions.in_use()]
 
     return in_use

@@ -30,11 +30,17 @@ int64_t el_signals_catalog_version(const el_signals *signals) {
     return atomic_load(&signals->catalog_version);
 }
 
-void el_signals_catalog_changed(el_signals *signals) {
+void el_signals_catalog_changed(el_signals *signals, int64_t number) {
     EL_FAULT_POINT("catalog.changed");
     atomic_fetch_add(&signals->catalog_version, 1);
     EL_FAULT_POINT("catalog.counted");
     el_watch_ring(&signals->catalog_watch, signals);
+    EL_FAULT_POINT("catalog.rung");
+    atomic_store(&signals->catalog_announced, number);
+}
+
+int64_t el_signals_catalog_announced(const el_signals *signals) {
+    return atomic_load(&signals->catalog_announced);
 }
 
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited) {

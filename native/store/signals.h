@@ -10,7 +10,7 @@
  * nothing to clean up after a process that died.
  *
  *   byte    0  bell counter      the next thread's bell
- *          64  catalog           a version that grows with every change to topics, and its watch
+ *          64  catalog           a version that grows with every change to topics, its watch, and the change announced last
  *        4096  bells             64 of them, a cache line each
  *
  * The page needs no initialisation and no trust: any content is as good as zeros. */
@@ -42,7 +42,8 @@ typedef struct el_signals {
     uint8_t pad_counter[60];
     _Atomic int64_t catalog_version;
     el_watch catalog_watch;
-    uint8_t pad_catalog[4016];
+    _Atomic int64_t catalog_announced;
+    uint8_t pad_catalog[4008];
     el_bell bells[EL_BELLS];
 } el_signals;
 
@@ -75,7 +76,12 @@ void el_signals_unmap(el_signals *signals);
 uint32_t el_signals_bell(el_signals *signals);
 
 int64_t el_signals_catalog_version(const el_signals *signals);
-void el_signals_catalog_changed(el_signals *signals);
+
+/* Tell everybody that the catalog has changed, up to the transaction with this number. A process that dies in here, or before,
+ * leaves the number of an earlier one: others notice that, and tell once more. */
+void el_signals_catalog_changed(el_signals *signals, int64_t number);
+int64_t el_signals_catalog_announced(const el_signals *signals);
+
 void el_signals_await_catalog(el_signals *signals, int64_t known, el_awaited *awaited);
 
 /* Wake all threads that watch. Call after the number was stored. `signals` may be NULL when nobody can be waiting. */

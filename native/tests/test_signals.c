@@ -29,12 +29,13 @@ static void test_what_is_ready_ends_the_wait_at_once(void) {
     el_signals_await_catalog(signals, 0, &awaited[1]);
     CHECK(el_await_any(signals, 0, awaited, 2, 1) == EL_TIMED_OUT);
     CHECK(el_first_ready(awaited, 2, 0) == -1);
-    el_signals_catalog_changed(signals);
+    el_signals_catalog_changed(signals, 7);
     CHECK(el_await_any(signals, 0, awaited, 2, 1000) == EL_DONE);
     CHECK(el_first_ready(awaited, 2, 0) == 1 && el_first_ready(awaited, 2, 1) == 1);
     el_flag_raise(&flag, signals);
     CHECK(el_first_ready(awaited, 2, 0) == 0 && el_first_ready(awaited, 2, 1) == 1);
     CHECK(el_flag_raised(&flag) == 1 && el_signals_catalog_version(signals) == 1);
+    CHECK(el_signals_catalog_announced(signals) == 7);
     el_signals_unmap(signals);
 }
 

@@ -60,7 +60,7 @@ def use_the_catalog_when_told(connection: Connection, store: Path, map_bytes: in
     """Map so much at first; report "open", and the topics, or the kind of error, after each message: "look", "make TOPIC", or
     "look without address space"."""
     environment._MAP_BYTES = map_bytes
-    with eventlog.open(store) as log:
+    with eventlog.open(store, fsync_interval_ms=60_000) as log:  # no thread reads the catalog by itself
         connection.send("open")
         limits = resource.getrlimit(resource.RLIMIT_AS)
         while True:
