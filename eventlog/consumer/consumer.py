@@ -55,7 +55,7 @@ class Consumer:
 
         In a group, the members share the partitions; the first `poll` joins. Raises `InvalidArgumentError`
         after `assign`, `InvalidTypeError`."""
-        with self._use.alone():
+        with self._use.alone:
             self.core.subscribe(topics)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -63,17 +63,17 @@ class Consumer:
         commits work as long as no member owns the partition.
 
         Raises `InvalidArgumentError` after `subscribe`, `TopicNotFoundError`."""
-        with self._use.alone():
+        with self._use.alone:
             self.core.assign(partitions)
 
     def assignment(self) -> set[TopicPartition]:
         """The partitions that this consumer has now; in a group they are assigned during `poll`."""
-        with self._use.alone():
+        with self._use.alone:
             return set(self._assignment.partitions)
 
     def subscription(self) -> tuple[str, ...]:
         """The topics that this consumer subscribes to, sorted."""
-        with self._use.alone():
+        with self._use.alone:
             return self.core.topics
 
     # --- reading -------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class Consumer:
         assigned partition was deleted, and `StaleMemberError` when another process took over this static member."""
         check_timeout(timeout)
         check_number("max_records", max_records, 1, _RECORDS_MAX)
-        with self._use.alone():
+        with self._use.alone:
             return self.core.poll(timeout, max_records)
 
     def __iter__(self) -> Iterator[Record]:
@@ -107,17 +107,16 @@ class Consumer:
         was committed."""
         # Iteration that commits after each record: as short as can be. It needs no lock: a thread inside the consumer has
         # set commit_in_hand to None before anything else.
-        handout = self._handout
-        commit_in_hand, record = handout.commit_in_hand, handout.in_hand
-        is_short = commit_in_hand is not None and record is not None and offsets is None and not sync
-        if is_short and commit_in_hand(record.offset + 1):  # type: ignore[misc, union-attr]
-            return
-        with self._use.alone():
+        if offsets is None and not sync:
+            commit_in_hand, record = self._handout.commit_in_hand, self._handout.in_hand
+            if commit_in_hand is not None and record is not None and commit_in_hand(record.offset + 1):
+                return
+        with self._use.alone:
             self.core.commits.commit(offsets, sync=sync)
 
     def committed(self, partition: TopicPartition) -> int | None:
         """The committed offset of a partition in this consumer's group, whoever committed it; None while there is none."""
-        with self._use.alone():
+        with self._use.alone:
             return self.core.commits.committed(partition)
 
     # --- positions -----------------------------------------------------------------------------------------
@@ -125,52 +124,52 @@ class Consumer:
     def position(self, partition: TopicPartition) -> int:
         """The offset of the next record that this consumer hands out. Raises `StaleMemberError` if it does not own the
         partition."""
-        with self._use.alone():
+        with self._use.alone:
             return self._handout.position(self._assignment.find(partition))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Continue at this offset, which becomes the position: `commit` commits it.
 
         Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
-        with self._use.alone():
+        with self._use.alone:
             self._handout.seek(self._assignment.find(partition), check_offset(offset))
 
     def seek_to_beginning(self, *partitions: TopicPartition) -> None:
         """Continue at the first record of these partitions, or of all assigned ones."""
-        with self._use.alone():
+        with self._use.alone:
             for each in self._assignment.select(partitions):
                 self._handout.seek(each, each.partition.start_offset)
 
     def seek_to_end(self, *partitions: TopicPartition) -> None:
         """Continue after the last record of these partitions, or of all assigned ones."""
-        with self._use.alone():
+        with self._use.alone:
             for each in self._assignment.select(partitions):
                 self._handout.seek(each, each.partition.end_offset)
 
     def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
         """Continue at the first record with this timestamp (milliseconds since the epoch) or a later one, or after the last
         record if there is none. For these partitions, or all assigned ones."""
-        with self._use.alone():
+        with self._use.alone:
             for each in self._assignment.select(partitions):
                 found = each.partition.offset_for_time(timestamp)
                 self._handout.seek(each, each.partition.end_offset if found is None else found)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out no records of these partitions until `resume`."""
-        with self._use.alone():
+        with self._use.alone:
             for each in self._assignment.select(partitions):
                 each.is_paused = True
                 self._handout.stop(each)
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Hand out records of these partitions again."""
-        with self._use.alone():
+        with self._use.alone:
             for each in self._assignment.select(partitions):
                 each.is_paused = False
 
     def paused(self) -> set[TopicPartition]:
         """The partitions that are paused."""
-        with self._use.alone():
+        with self._use.alone:
             return {name for name, each in self._assignment.partitions.items() if each.is_paused}
 
     # --- the end -------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class ConsumerCore:
 
     def _refill(self, iteration: Iteration, wait: bool) -> bool:
         """Have a chunk of one partition's records ready; what is left of the last one goes first. False: there is none."""
-        with self.use.alone():
+        with self.use.alone:
             self._settle(iteration)
             while True:
                 self._attend()
@@ -167,13 +167,13 @@ class ConsumerCore:
 
     def attend(self) -> None:
         """Join the group, or take account of what happened in it, as `poll` does."""
-        with self.use.alone():
+        with self.use.alone:
             self._settle(None)
             self._attend()
 
     def settle(self) -> None:
         """Do all that `poll` may have to wait for: commit what is due, attend to the group, and choose where to begin."""
-        with self.use.alone():
+        with self.use.alone:
             self._settle(None)
             self._attend()
             for partition in self.assignment.partitions.values():
@@ -181,7 +181,7 @@ class ConsumerCore:
 
     def conditions(self) -> WaitSet:
         """What a wait for the next records has to wait for; a new object with every call."""
-        with self.use.alone():
+        with self.use.alone:
             return self._conditions().copy()
 
     # --- the end -------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class ConsumerCore:
         """As `Consumer.close`; `is_finished` says whether what `poll` returned is."""
         if self.use.has_ended or self._is_in_close:  # a listener that hears of the end may close, too
             return
-        with self.use.alone():
+        with self.use.alone:
             self._is_in_close = True
             try:
                 if not self._is_closing:

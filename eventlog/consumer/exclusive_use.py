@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from eventlog.errors import ConcurrentUseError, EventLogError
 from eventlog.holding import Trying
@@ -15,49 +15,35 @@ class StillInUseError(Exception):
 
 
 class ExclusiveUse:
-    """The lock of a consumer; `name` is what errors call it. The thread that has it may use the consumer again inside, as
-    listeners do."""
+    """The lock of a consumer; `name` is what errors call it.
+
+    `alone` is a block in which this thread has the consumer, and may use it again, as listeners do. It raises
+    `ConcurrentUseError` if another thread has it, and what `end` was given once nobody may use it any more: so nothing else has
+    to be checked before a use."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._lock: Any = threading.RLock()
-
-    def alone(self) -> Trying:
-        """A block in which this thread has the consumer. Raises `ConcurrentUseError` if another one has it, and what `end` was
-        given once nobody may use it any more."""
-        lock = self._lock
-        return Trying(functools.partial(lock.acquire, False), lock.release, self._refuse)
+        self._lock = threading.RLock()
+        # Made once, and of functions that do not refer to this object: `Trying` is not seen by the garbage collector.
+        self.alone = Trying(functools.partial(self._lock.acquire, False), self._lock.release, functools.partial(_refuse, name))
+        self.has_ended = False
 
     def alone_within(self, timeout: float) -> Trying:
-        """The same, for which it waits that many seconds. Raises `StillInUseError`."""
-        lock = self._lock
-        return Trying(functools.partial(lock.acquire, timeout=timeout), lock.release, _give_up)
-
-    @property
-    def has_ended(self) -> bool:
-        """Was `end` called?"""
-        return isinstance(self._lock, _Refusing)
+        """`alone`, for which it waits that many seconds. Raises `StillInUseError`."""
+        return Trying(functools.partial(self._lock.acquire, timeout=timeout), self._lock.release, _give_up)
 
     def end(self, why: EventLogError) -> None:
         """Let nobody use the consumer any more: whoever tries is told why."""
-        self._lock = _Refusing(why)
+        refusing = Trying(bool, bool, functools.partial(_raise_again, why))  # bool() is False: it is not to be had
+        self.alone, self.has_ended = refusing, True  # together: no signal handler comes in between
 
-    def _refuse(self) -> NoReturn:
-        raise ConcurrentUseError(f"{self._name} is in use by another thread: give each thread its own consumer")
+
+def _refuse(name: str) -> NoReturn:
+    raise ConcurrentUseError(f"{name} is in use by another thread: give each thread its own consumer")
 
 
 def _give_up() -> NoReturn:
     raise StillInUseError
 
 
-class _Refusing:
-    """In place of the lock of a consumer that cannot be used any more: so nothing has to be checked before every use."""
-
-    def __init__(self, why: EventLogError) -> None:
-        self._why = why
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> NoReturn:
-        raise type(self._why)(*self._why.args)
-
-    def release(self) -> None:
-        """Nobody has it."""
+def _raise_again(why: EventLogError) -> NoReturn:
+    raise type(why)(*why.args)
