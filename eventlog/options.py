@@ -64,6 +64,7 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
     "retention.bytes": _Number(-1, -1, _INT64_MAX),
     "retention.ms": _Number(-1, -1, _INT64_MAX),
     "segment.bytes": _Number(2**30, 1024, _INT32_MAX),
+    "segment.jitter.ms": _Number(0, 0, _INT64_MAX),
     "segment.ms": _Number(604_800_000, 1, _INT64_MAX),
 }
 

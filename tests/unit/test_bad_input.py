@@ -258,6 +258,7 @@ SETTINGS: dict[str, Case] = {
             ("message.timestamp.type", "createtime"), ("message.timestamp.type", None),
         ]
     },
+    "segment.jitter.ms -1": (_configured({"segment.jitter.ms": -1}), InvalidArgumentError, "from 0 to"),
     "retention.ms -2": (_configured({"retention.ms": -2}), InvalidArgumentError, "from -1 to"),
     "one wrong setting among right ones": (
         _configured({"segment.bytes": 4096, "segment.ms": 0}), InvalidArgumentError, "segment.ms is 0"

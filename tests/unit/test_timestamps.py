@@ -107,3 +107,22 @@ def test_offset_for_time_refuses_what_is_no_timestamp(partition: Partition) -> N
         partition.offset_for_time("2024-01-01")  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError):
         partition.offset_for_time(-1)
+
+
+def segments_until(log: eventlog.EventLog, hours: int) -> list[int]:
+    """How many segments each partition has after one append an hour."""
+    partitions = [log.partition(stores.TOPIC, number) for number in range(8)]
+    for hour in range(hours):
+        for partition in partitions:
+            partition.append(b"x", timestamp=hour * 3_600_000)
+    return [len(stores.segments(log.path, number)) for number in range(8)]
+
+
+def test_jitter_spreads_the_rolls_of_the_partitions_below_the_age_that_a_segment_may_have(tmp_path: Path) -> None:
+    day_ms = 24 * 3_600_000
+    for jitter_ms, name in ((0, "together"), (day_ms, "spread"), (2**63 - 1, "any")):
+        stores.create(tmp_path / name, partitions=8, segment_ms=day_ms, segment_jitter_ms=jitter_ms)
+        with eventlog.open(tmp_path / name) as log:
+            counts = segments_until(log, 100)
+        assert min(counts) >= 4
+        assert (len(set(counts)) == 1) == (jitter_ms == 0), f"{jitter_ms}: {counts}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ from eventlog.waiting import Signals
 
 
 def native_limits(settings: TopicConfig) -> Any:
-    """The settings as a native `el_limits`."""
+    """The settings as a native `el_limits`.
+
+    Up to segment.jitter.ms is taken off segment.ms at random, so that not all partitions roll at once: one number for a
+    partition, until its head is made anew or its topic altered. A broker draws one for each segment."""
     limits = ffi.new("el_limits *")
     limits.segment_bytes = settings.number("segment.bytes")
     limits.segment_ms = settings.number("segment.ms")
     if settings.is_compacted:  # what stands in the active segment is not compacted: Kafka's LogConfig.maxSegmentMs
         limits.segment_ms = min(limits.segment_ms, settings.number("max.compaction.lag.ms"))
+    jitter_ms = min(limits.segment_ms, settings.number("segment.jitter.ms") + 1)
+    limits.segment_ms -= int.from_bytes(os.urandom(8), "big") % jitter_ms
     limits.index_interval_bytes = settings.number("index.interval.bytes")
     return limits
 
