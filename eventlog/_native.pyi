@@ -64,16 +64,17 @@ class BaseProducer:
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> Receipt: ...
-    def _send_at_once(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        headers: Headers | None,
-        partition: int | None,
-        timestamp: int | None,
-        /,
-    ) -> Receipt | None: ...
+
+def send_at_once(
+    producer: BaseProducer,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    headers: Headers | None,
+    partition: int | None,
+    timestamp: int | None,
+    /,
+) -> Receipt | None: ...
 
 class BasePartitionSender:
     last_offset: int
@@ -97,14 +98,14 @@ class PartitionChoice(Generic[_Sender_co]):
 
 class Place:
     @property
-    def _lane(self) -> PartitionSender: ...
+    def _sender(self) -> PartitionSender: ...
     @property
     def _offset(self) -> int: ...
     @property
     def _timestamp(self) -> int: ...
 
 class WaitingPlace:
-    _lane: PartitionSender
+    _sender: PartitionSender
     _batch: Gathered
     _place: int
     _timestamp: int | None

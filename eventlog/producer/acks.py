@@ -30,13 +30,13 @@ class Ack(NamedTuple):
 
 
 class _Subscription:
-    """One callback. `reported` is, by lane, the offset before which everything was reported. A topic that is deleted and made
-    anew has lanes of its own, and begins anew."""
+    """One callback. `reported` is, by sender, the offset before which everything was reported. A topic that is deleted and made
+    anew has senders of its own, and begins anew."""
 
-    def __init__(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[PartitionSender]) -> None:
+    def __init__(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
         self.group = group
         self.callback = callback
-        self.reported = {lane: lane.last_offset + 1 for lane in lanes}  # what was sent before is not asked about
+        self.reported = {sender: sender.last_offset + 1 for sender in senders}  # what was sent before is not asked about
 
 
 class OwnRecords:
@@ -103,18 +103,18 @@ class AckNotifier(BackgroundThread):
         self._of_callbacks: list[BaseException] = []
         self._trouble: Exception | None = None
 
-    def subscribe(self, group: str, callback: Callable[[Ack], object], lanes: Iterable[PartitionSender]) -> None:
-        """Report this group's acknowledgements of what is sent from now on, to these lanes or to others."""
-        self._subscriptions.append(_Subscription(group, callback, lanes))
+    def subscribe(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
+        """Report this group's acknowledgements of what is sent from now on, to these senders or to others."""
+        self._subscriptions.append(_Subscription(group, callback, senders))
         self._changed.raise_()
 
-    def note(self, lane: PartitionSender, offset: int, count: int) -> None:
+    def note(self, sender: PartitionSender, offset: int, count: int) -> None:
         """So many records that were sent are in the log, from this offset on. It may be said more than once."""
-        sent = self._sent.get(lane)
+        sent = self._sent.get(sender)
         if sent is None:
-            sent = self._sent.setdefault(lane, _Sent())
+            sent = self._sent.setdefault(sender, _Sent())
         sent.own.add(offset, count)
-        lane.last_offset = max(lane.last_offset, offset + count - 1)
+        sender.last_offset = max(sender.last_offset, offset + count - 1)
         if offset < sent.awaited:
             self._changed.raise_()
 
@@ -139,8 +139,8 @@ class AckNotifier(BackgroundThread):
     def _conditions(self, known: int, waits: list[tuple[_Subscription, PartitionSender, int]]) -> WaitSet:
         wait_set = WaitSet()
         wait_set.add_flag(self._changed, known)
-        for subscription, lane, offset in waits:
-            await_ack(self._groups, subscription.group, lane.topic_partition, offset, wait_set)
+        for subscription, sender, offset in waits:
+            await_ack(self._groups, subscription.group, sender.topic_partition, offset, wait_set)
         return wait_set
 
     def _report_all(self) -> list[tuple[_Subscription, PartitionSender, int]]:
@@ -150,42 +150,42 @@ class AckNotifier(BackgroundThread):
         waits = []
         subscriptions = list(self._subscriptions)
         trouble: Exception | None = None
-        for lane, sent in list(self._sent.items()):
-            if lane.log.is_deleted:
-                self._forget(lane)
+        for sender, sent in list(self._sent.items()):
+            if sender.log.is_deleted:
+                self._forget(sender)
                 continue
             sent.awaited = NOTHING  # a record that is sent after this is looked at
             awaited = -1
             for subscription in subscriptions:
                 try:
-                    offset = self._report(subscription, lane, sent.own)
+                    offset = self._report(subscription, sender, sent.own)
                 except EventLogError as error:
                     trouble = error
                     continue
                 if offset < NOTHING:
-                    waits.append((subscription, lane, offset))
+                    waits.append((subscription, sender, offset))
                 awaited = max(awaited, offset)
-            sent.own.forget_before(min((each.reported.get(lane, 0) for each in subscriptions), default=0))
+            sent.own.forget_before(min((each.reported.get(sender, 0) for each in subscriptions), default=0))
             sent.awaited = awaited
         if trouble is not None:
             raise trouble
         return waits
 
-    def _forget(self, lane: PartitionSender) -> None:
+    def _forget(self, sender: PartitionSender) -> None:
         """The topic was deleted: nobody acknowledges its records any more."""
-        self._sent.pop(lane, None)
+        self._sent.pop(sender, None)
         for subscription in self._subscriptions:
-            subscription.reported.pop(lane, None)
+            subscription.reported.pop(sender, None)
 
-    def _report(self, subscription: _Subscription, lane: PartitionSender, own: OwnRecords) -> int:
+    def _report(self, subscription: _Subscription, sender: PartitionSender, own: OwnRecords) -> int:
         """Report what the group has acknowledged of this producer's; the next offset of its own, or `NOTHING`."""
         table = self._groups.find(subscription.group)
-        committed = (table.committed(lane.topic_partition) if table is not None else None) or 0
-        following = own.first_from(subscription.reported.get(lane, 0))
+        committed = (table.committed(sender.topic_partition) if table is not None else None) or 0
+        following = own.first_from(subscription.reported.get(sender, 0))
         if following >= committed:
             return following
-        subscription.reported[lane] = committed
-        self._call(subscription, Ack(subscription.group, *lane.topic_partition, committed - 1))
+        subscription.reported[sender] = committed
+        self._call(subscription, Ack(subscription.group, *sender.topic_partition, committed - 1))
         return own.first_from(committed)
 
     def _call(self, subscription: _Subscription, ack: Ack) -> None:

@@ -24,12 +24,12 @@ class Lingerer:
     what is wrong. `note_loss` is told what is lost for good."""
 
     def __init__(
-        self, lanes: Callable[[], Iterable[PartitionSender]], linger_s: float, note_loss: Callable[[EventLogError], None]
+        self, senders: Callable[[], Iterable[PartitionSender]], linger_s: float, note_loss: Callable[[EventLogError], None]
     ) -> None:
-        self._lanes = lanes
+        self._senders = senders
         self._linger_s = linger_s
         self._note_loss = note_loss
-        self._retries: dict[PartitionSender, float] = {}  # when lanes that have failed are due again, by time.monotonic
+        self._retries: dict[PartitionSender, float] = {}  # when senders that have failed are due again, by time.monotonic
         # Queues, because an interrupt inside threading.Event would leave its lock behind.
         self._notes: SimpleQueue[Lingerer | None] = SimpleQueue()
         self._stops: SimpleQueue[None] = SimpleQueue()
@@ -52,17 +52,17 @@ class Lingerer:
     def append_all(self) -> bool:
         """Append what waits; True: something waits still."""
         retries: dict[PartitionSender, float] = {}
-        for lane in self._lanes():
-            due = self._retries.get(lane, 0.0)
+        for sender in self._senders():
+            due = self._retries.get(sender, 0.0)
             if due > time.monotonic():
-                retries[lane] = due
+                retries[sender] = due
                 continue
             try:
-                lane.append_waiting()
+                sender.append_waiting()
             except TopicNotFoundError as error:
                 self._note_loss(error)
             except Exception:  # also missing memory
-                retries[lane] = time.monotonic() + _RETRY_SECONDS
+                retries[sender] = time.monotonic() + _RETRY_SECONDS
         self._retries = retries
         return bool(retries)
 

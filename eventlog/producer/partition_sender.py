@@ -34,7 +34,7 @@ _REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
 class PartitionSender(BasePartitionSender):
     """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own, or about it.
 
-    `note_appended` hears of each record that had waited, as (lane, first offset, count), perhaps more than once; `note_loss` of
+    `note_appended` hears of records that had waited, as (sender, first offset, count), perhaps more than once; `note_loss` of
     those that waited and are refused."""
 
     def __init__(

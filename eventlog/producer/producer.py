@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
-from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, PartitionChoice, ffi
+from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, PartitionChoice, ffi, send_at_once
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -36,6 +36,8 @@ from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
 from eventlog.records.partitioning import partition_for_key
 
+__all__ = ["Producer", "send_at_once"]
+
 _BATCH_BYTES_MAX = 2**24
 # Where each record is a batch of its own:
 _STAY_BYTES = 2048  # of records without a key at one partition,
@@ -44,33 +46,33 @@ _LEAST_BYTES = 64  # of which each counts as so many at least
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
 
-class _TopicLanes(PartitionChoice[PartitionSender]):
+class _TopicSenders(PartitionChoice[PartitionSender]):
     """A topic's partitions, and which of them gets records without a key."""
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, lanes: Iterable[PartitionSender], batch_bytes: int, *, lingers: bool) -> _TopicLanes:
+    def of(cls, senders: Iterable[PartitionSender], batch_bytes: int, *, lingers: bool) -> _TopicSenders:
         """The partitions have been opened."""
         seed = random.getrandbits(64)
         if lingers:  # as long as native code counts a batch to be
-            return cls(tuple(lanes), batch_bytes, GATHERED_OVERHEAD_BYTES, 0, seed)
+            return cls(tuple(senders), batch_bytes, GATHERED_OVERHEAD_BYTES, 0, seed)
         # nothing is gained by many records at one partition:
-        return cls(tuple(lanes), min(batch_bytes, _STAY_BYTES), 0, _LEAST_BYTES, seed)
+        return cls(tuple(senders), min(batch_bytes, _STAY_BYTES), 0, _LEAST_BYTES, seed)
 
     def sticky(self, value: bytes | None, *, lingers: bool) -> PartitionSender:
-        """The lane for the next record without a key; where records wait, for as long as a batch of it does, and no longer."""
+        """The sender for the next record without a key; where records wait, the same as long as a batch of it does."""
         is_complete = self.left_bytes <= 0
         if lingers and self.current >= 0 and len(self.senders) > 1:
-            lane = self.senders[self.current]
+            sender = self.senders[self.current]
             if is_complete:
-                lane.append_waiting()
-            is_complete = not lane.has_waiting
+                sender.append_waiting()
+            is_complete = not sender.has_waiting
         if is_complete:
             self.advance()
-        lane = self.senders[self.current]
+        sender = self.senders[self.current]
         self.count(len(value) if isinstance(value, bytes) else 0)
-        return lane
+        return sender
 
 
 class Producer(BaseProducer):
@@ -98,20 +100,20 @@ class Producer(BaseProducer):
         self._signals = log.store.signals
         self._signals_pointer = self._signals.pointer  # native code needs it as long as this is there
         self._catalog_version = self._signals.catalog_version
-        self._topics: dict[str, _TopicLanes] = {}
+        self._topics: dict[str, _TopicSenders] = {}
         self._why_unusable: EventLogError | None = None
         self._ending: list[PartitionSender] = []  # what `close` has yet to end, or is about to
         self._losses: deque[BaseException] = deque()  # of records that waited, and are not in the log
         self._notifier: AckNotifier | None = None
-        self._lingerer = Lingerer(self._lanes, linger_ms / 1000, self._note_loss) if linger_ms else None
+        self._lingerer = Lingerer(self._senders, linger_ms / 1000, self._note_loss) if linger_ms else None
         if self._lingerer is not None or compression is None:
             receipt_type = AppendedReceipt if self._lingerer is None else BatchReceipt
             super().__init__(int(ffi.cast("uintptr_t", self._signals_pointer)), self._topics, receipt_type)
         _producers.add(self)
 
-    def _note(self, lane: PartitionSender, offset: int, count: int = 1) -> None:
+    def _note(self, sender: PartitionSender, offset: int, count: int = 1) -> None:
         if self._notifier is not None:
-            self._notifier.note(lane, offset, count)
+            self._notifier.note(sender, offset, count)
 
     def __enter__(self) -> Producer:
         return self
@@ -138,37 +140,37 @@ class Producer(BaseProducer):
         if self._signals.catalog_version != self._catalog_version:
             self._look_at_catalog()
         try:
-            lanes = self._topics[topic]
+            known = self._topics[topic]
         except (KeyError, TypeError):
-            lanes = self._open_topic(topic)
+            known = self._open_topic(topic)
         if partition is not None:
-            lane = self._lane_of(topic, lanes, partition)
+            sender = self._sender_of(topic, known, partition)
         elif key is not None:
-            lane = lanes.senders[partition_for_key(key, len(lanes.senders))]
+            sender = known.senders[partition_for_key(key, len(known.senders))]
         else:
-            lane = lanes.sticky(value, lingers=self._lingerer is not None)
+            sender = known.sticky(value, lingers=self._lingerer is not None)
         if self._lingerer is not None:
-            batch, index = lane.gather(value, key, headers, timestamp)
+            batch, index = sender.gather(value, key, headers, timestamp)
             self._lingerer.note()
-            lane.admit(batch)  # others that follow, of which nobody is told
-            return BatchReceipt(lane, batch, index, timestamp)
-        batch = lane.append_now(value, key, headers, timestamp)
+            sender.admit(batch)  # others that follow, of which nobody is told
+            return BatchReceipt(sender, batch, index, timestamp)
+        batch = sender.append_now(value, key, headers, timestamp)
         assert batch.first_offset is not None
-        lane.last_offset = batch.first_offset
-        self._note(lane, batch.first_offset)
-        return BatchReceipt(lane, batch, 0, timestamp)
+        sender.last_offset = batch.first_offset
+        self._note(sender, batch.first_offset)
+        return BatchReceipt(sender, batch, 0, timestamp)
 
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)
 
-    def _lane_of(self, topic: str, lanes: _TopicLanes, partition: int) -> PartitionSender:
-        if not 0 <= check_partition_number(partition) < len(lanes.senders):
+    def _sender_of(self, topic: str, known: _TopicSenders, partition: int) -> PartitionSender:
+        if not 0 <= check_partition_number(partition) < len(known.senders):
             raise PartitionNotFoundError(
-                f"topic {topic!r} has no partition {partition}; it has 0 to {len(lanes.senders) - 1}"
+                f"topic {topic!r} has no partition {partition}; it has 0 to {len(known.senders) - 1}"
             )
-        return lanes.senders[partition]
+        return known.senders[partition]
 
-    def _open_topic(self, topic: str) -> _TopicLanes:
+    def _open_topic(self, topic: str) -> _TopicSenders:
         if self._why_unusable is not None:
             self._refuse()
         check_topic_name(topic)
@@ -196,8 +198,8 @@ class Producer(BaseProducer):
     def _take(self, topic: str, partitions: int, settings: TopicConfig) -> None:
         """Go by what a topic is now. With the lock held since before it was looked at: nobody puts back what was before."""
         known = self._topics[topic].senders if topic in self._topics else ()
-        for lane in known:
-            lane.take_settings(settings)
+        for sender in known:
+            sender.take_settings(settings)
         added = [
             PartitionSender(
                 self._groups,
@@ -212,7 +214,7 @@ class Producer(BaseProducer):
         ]
         if added:
             lingers = self._lingerer is not None
-            self._topics[topic] = _TopicLanes.of((*known, *added), self._batch_bytes, lingers=lingers)
+            self._topics[topic] = _TopicSenders.of((*known, *added), self._batch_bytes, lingers=lingers)
 
     def _look_at_catalog(self) -> None:
         """Take account of topics that were altered or deleted."""
@@ -220,9 +222,9 @@ class Producer(BaseProducer):
             version = self._signals.catalog_version  # before the look: a later change asks for another one
             if version == self._catalog_version:
                 return  # another thread was faster
-            for topic, lanes in list(self._topics.items()):
+            for topic, known in list(self._topics.items()):
                 try:
-                    is_gone = any(lane.log.is_deleted for lane in lanes.senders)
+                    is_gone = any(sender.log.is_deleted for sender in known.senders)
                     found = None if is_gone else self._find(topic)
                 except TopicNotFoundError:
                     found = None
@@ -230,7 +232,7 @@ class Producer(BaseProducer):
                     self._take(topic, *found)
                 else:
                     # Not the business of whoever sends a record to some other topic just now.
-                    self._losses.extend(_failures(lanes.senders, PartitionSender.end))
+                    self._losses.extend(_failures(known.senders, PartitionSender.end))
                     self._topics.pop(topic, None)
             self._catalog_version = version
 
@@ -238,9 +240,9 @@ class Producer(BaseProducer):
         assert self._why_unusable is not None
         raise type(self._why_unusable)(*self._why_unusable.args)
 
-    def _lanes(self) -> list[PartitionSender]:
-        lanes = [lane for topic in list(self._topics.values()) for lane in topic.senders]
-        return list(dict.fromkeys([*lanes, *self._ending]))
+    def _senders(self) -> list[PartitionSender]:
+        senders = [sender for topic in list(self._topics.values()) for sender in topic.senders]
+        return list(dict.fromkeys([*senders, *self._ending]))
 
     def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
         """Call `callback` with an `Ack` whenever this group has acknowledged more of what this producer sends from now on.
@@ -258,7 +260,7 @@ class Producer(BaseProducer):
                 notifier.start()
                 self._notifier = notifier
                 self._has_notifier = True
-            self._notifier.subscribe(group, callback, self._lanes())
+            self._notifier.subscribe(group, callback, self._senders())
 
     def flush(self) -> None:
         """Append the waiting records, and return once everything that was sent is on disk, except in deleted topics.
@@ -266,11 +268,11 @@ class Producer(BaseProducer):
         The error of a partition is raised when all others are done, with notes about others that failed. Its records keep
         waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost; that is raised
         once, here or by `close`."""
-        lanes = self._lanes()  # first: all of them, unless it is being closed by then
+        senders = self._senders()  # first: all of them, unless it is being closed by then
         if self._why_unusable is not None:
             self._refuse()
-        failures = _failures(lanes, PartitionSender.append_waiting)
-        self._raise(failures + _failures(lanes, PartitionSender.flush))
+        failures = _failures(senders, PartitionSender.append_waiting)
+        self._raise(failures + _failures(senders, PartitionSender.flush))
 
     def _raise(self, failures: list[BaseException]) -> None:
         """Tell of these, and once of what was lost and of a callback that has failed."""
@@ -291,11 +293,11 @@ class Producer(BaseProducer):
         if self._lingerer is not None:
             self._lingerer.stop()
         with self._lock.held():
-            self._ending = self._lanes()
+            self._ending = self._senders()
             self._end(StoreClosedError(f"{self!r} is closed"))
         try:
             failures = _failures(self._ending, PartitionSender.end)
-            self._ending = [lane for lane in self._ending if lane.has_waiting]
+            self._ending = [sender for sender in self._ending if sender.has_waiting]
         finally:
             if self._notifier is not None:
                 self._notifier.stop()
@@ -305,8 +307,8 @@ class Producer(BaseProducer):
         """Raise `ConcurrentUseError` where a signal handler or a finalizer has interrupted work that holds a lock, for which
         the thread that `close` waits for may wait."""
         self._lock.held()
-        for lane in self._lanes():
-            lane.check_not_inside()
+        for sender in self._senders():
+            sender.check_not_inside()
         check_no_block_interrupted(f"to close {self!r}")
 
     def close_with_store(self, timeout: float) -> None:
@@ -317,36 +319,23 @@ class Producer(BaseProducer):
         self._why_unusable = why
         self._topics.clear()
 
-
-def send_at_once(
-    producer: Producer,
-    topic: str,
-    value: bytes | None,
-    key: bytes | None,
-    headers: Headers | None,
-    partition: int | None,
-    timestamp: int | None,
-) -> Receipt | None:
-    """As `send`, where nobody has to be waited for and nothing of the disk; else None, and nothing was sent."""
-    return producer._send_at_once(topic, value, key, headers, partition, timestamp)
+    @classmethod
+    def _after_fork_in_child(cls) -> None:
+        for producer in list(_producers):
+            for sender in producer._senders():
+                sender.leave_to_parent()
+            producer._end(ForkedProcessError(f"{producer!r} was made before fork(): open the store again in the child"))
 
 
-def _failures(lanes: Iterable[PartitionSender], work: Callable[[PartitionSender], None]) -> list[BaseException]:
+def _failures(senders: Iterable[PartitionSender], work: Callable[[PartitionSender], None]) -> list[BaseException]:
     """Do something in every partition where that is possible; what was wrong in the others."""
     failures: list[BaseException] = []
-    for lane in lanes:
+    for sender in senders:
         try:
-            work(lane)
+            work(sender)
         except EventLogError as error:
             failures.append(error)
     return failures
 
 
-def _after_fork_in_child() -> None:
-    for producer in list(_producers):
-        for lane in producer._lanes():
-            lane.leave_to_parent()
-        producer._end(ForkedProcessError(f"{producer!r} was made before fork(): open the store again in the child"))
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=lambda: Producer._after_fork_in_child())

@@ -17,21 +17,21 @@ class Receipt:
     """A record's position in the log. With `linger_ms` the record may still be waiting: see `is_resolved`."""
 
     __slots__ = ()
-    _lane: PartitionSender
+    _sender: PartitionSender
 
     def __repr__(self) -> str:
         where = self.offset if self.is_resolved else "not appended yet"
-        return f"<Receipt {self._lane.topic_partition}: {where}>"
+        return f"<Receipt {self._sender.topic_partition}: {where}>"
 
     @property
     def topic(self) -> str:
         """The topic's name."""
-        return self._lane.topic_partition.topic
+        return self._sender.topic_partition.topic
 
     @property
     def partition(self) -> int:
         """The partition's number."""
-        return self._lane.topic_partition.partition
+        return self._sender.topic_partition.partition
 
     @property
     def is_resolved(self) -> bool:
@@ -51,7 +51,7 @@ class Receipt:
 
     def is_acked(self, group: str) -> bool:
         """Has this group committed past the record? Raises `TopicNotFoundError` if the topic was deleted."""
-        return is_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset)
+        return is_acked(self._sender.groups, check_group_name(group), self._sender.log, self.offset)
 
     def wait_acked(self, group: str, timeout: float | None = None) -> bool:
         """Block until this group has committed past the record; False after `timeout` seconds.
@@ -60,7 +60,7 @@ class Receipt:
         reset of the group past the record counts as an acknowledgement; a reset to before it does not revoke a True.
         Raises `TopicNotFoundError` once the topic is deleted."""
         check_timeout(timeout)
-        return wait_acked(self._lane.groups, check_group_name(group), self._lane.log, self.offset, timeout)
+        return wait_acked(self._sender.groups, check_group_name(group), self._sender.log, self.offset, timeout)
 
 
 class AppendedReceipt(Receipt, Place):
@@ -86,8 +86,8 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     __slots__ = ()
 
-    def __init__(self, lane: PartitionSender, batch: Gathered, index: int, timestamp: int | None) -> None:
-        self._lane = lane
+    def __init__(self, sender: PartitionSender, batch: Gathered, index: int, timestamp: int | None) -> None:
+        self._sender = sender
         self._batch = batch
         self._place = index
         self._timestamp = timestamp
@@ -109,7 +109,7 @@ class BatchReceipt(Receipt, WaitingPlace):
         batch, index = self._find()
         if batch.first_offset is None and batch.loss is None:
             try:
-                self._lane.append_waiting()
+                self._sender.append_waiting()
             except EventLogError:
                 if self._find()[0].loss is None:
                     raise
@@ -133,8 +133,8 @@ class BatchReceipt(Receipt, WaitingPlace):
         return self._timestamp
 
     def _stored_timestamp(self, offset: int) -> int:
-        log = self._lane.log
+        log = self._sender.log
         found = log.read(offset, max_records=1)
         if not found or found[0].offset != offset:
-            raise OffsetOutOfRangeError(str(self._lane.topic_partition), offset, log.start_offset, log.end_offset)
+            raise OffsetOutOfRangeError(str(self._sender.topic_partition), offset, log.start_offset, log.end_offset)
         return found[0].timestamp

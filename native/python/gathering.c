@@ -33,14 +33,14 @@ typedef struct batch {
 /* The place of a record that waits, or has waited. */
 typedef struct waiting {
     PyObject_HEAD
-    PyObject *lane;
+    PyObject *sender;
     PyObject *batch;
     PyObject *timestamp;
     Py_ssize_t place;
     char is_read; /* the timestamp, from the log */
 } waiting;
 
-EL_COLLECTED(waiting, lane, timestamp)
+EL_COLLECTED(waiting, sender, timestamp)
 
 static PyTypeObject *batch_type, *waiting_type;
 
@@ -140,7 +140,7 @@ static PyObject *make_receipt(PyTypeObject *type, partition_sender *sender, PyOb
         return NULL;
     Py_INCREF(sender);
     Py_INCREF(batch);
-    receipt->lane = (PyObject *)sender;
+    receipt->sender = (PyObject *)sender;
     receipt->batch = batch;
     return (PyObject *)receipt;
 }
@@ -298,7 +298,7 @@ static PyGetSetDef batch_attributes[] = {
 };
 
 static PyMemberDef waiting_members[] = {
-    {"_lane", T_OBJECT_EX, offsetof(waiting, lane), 0, NULL},
+    {"_sender", T_OBJECT_EX, offsetof(waiting, sender), 0, NULL},
     {"_batch", T_OBJECT_EX, offsetof(waiting, batch), 0, NULL},
     {"_timestamp", T_OBJECT, offsetof(waiting, timestamp), 0, NULL},
     {"_place", T_PYSSIZET, offsetof(waiting, place), 0, NULL},

@@ -14,17 +14,17 @@
 
 typedef struct place {
     PyObject_HEAD
-    PyObject *lane;
+    PyObject *sender;
     long long offset;
     long long timestamp;
 } place;
 
-EL_COLLECTED(place, lane, lane)
+EL_COLLECTED(place, sender, sender)
 
 static PyTypeObject *place_type;
 
 static PyMemberDef members[] = {
-    {"_lane", T_OBJECT_EX, offsetof(place, lane), READONLY, NULL},
+    {"_sender", T_OBJECT_EX, offsetof(place, sender), READONLY, NULL},
     {"_offset", T_LONGLONG, offsetof(place, offset), READONLY, NULL},
     {"_timestamp", T_LONGLONG, offsetof(place, timestamp), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
@@ -53,7 +53,7 @@ PyObject *el_make_place(PyTypeObject *type, partition_sender *sender, int64_t of
     if (receipt == NULL)
         return NULL;
     Py_INCREF(sender);
-    receipt->lane = (PyObject *)sender;
+    receipt->sender = (PyObject *)sender;
     receipt->offset = offset;
     receipt->timestamp = timestamp;
     return (PyObject *)receipt;

@@ -29,6 +29,7 @@ typedef struct producer {
 
 EL_COLLECTED(producer, topics, receipt_type)
 
+static PyTypeObject *type;
 static PyObject *send_name, *note_name; /* of the methods that are written in Python */
 
 static int begin_producer(PyObject *object, PyObject *arguments, PyObject *keywords) {
@@ -130,8 +131,14 @@ static PyObject *send(PyObject *self, PyObject *const *arguments, Py_ssize_t cou
     return receipt != NULL || PyErr_Occurred() ? receipt : el_call_method(self, send_name, arguments, count, keywords);
 }
 
-static PyObject *send_at_once(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
-    PyObject *receipt = send_plainly((producer *)self, arguments, count, NULL, 0);
+/* A function of a producer, for those who must not wait: not a method, for it is nothing to users. */
+static PyObject *send_at_once(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    (void)module;
+    if (count != SEND_PARAMETERS + 1 || !PyObject_TypeCheck(arguments[0], type)) {
+        PyErr_SetString(PyExc_TypeError, "send_at_once(producer, topic, value, key, headers, partition, timestamp, /)");
+        return NULL;
+    }
+    PyObject *receipt = send_plainly((producer *)arguments[0], arguments + 1, count - 1, NULL, 0);
     if (receipt != NULL || PyErr_Occurred())
         return receipt;
     Py_INCREF(Py_None);
@@ -146,9 +153,13 @@ static PyMethodDef methods[] = {
                    "that changes with every batch, or, without `linger_ms`, every few records and every 50 ms, so that all take turns.\n"
                    "`timestamp` is in milliseconds since the epoch, None means now. Raises what `Partition.append` raises,\n"
                    "`TopicNotFoundError` and `PartitionNotFoundError`."),
-    EL_FAST_METHOD("_send_at_once", send_at_once, 0,
-                   "_send_at_once($self, topic, value, key, headers, partition, timestamp, /)\n--\n\n"
-                   "As `send`, or None, with nothing sent, where that would wait, or take a step in Python."),
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMethodDef functions[] = {
+    EL_FAST_METHOD("send_at_once", send_at_once, 0,
+                   "send_at_once($module, producer, topic, value, key, headers, partition, timestamp, /)\n--\n\n"
+                   "As `Producer.send`, or None, with nothing sent, where that would wait, or take a step in Python."),
     {NULL, NULL, 0, NULL},
 };
 
@@ -180,5 +191,6 @@ static PyType_Spec specification = {
 int el_add_sending(PyObject *module) {
     send_name = PyUnicode_InternFromString("_send");
     note_name = PyUnicode_InternFromString("_note");
-    return send_name != NULL && note_name != NULL && el_add_type(module, &specification) != NULL;
+    type = el_add_type(module, &specification);
+    return send_name != NULL && note_name != NULL && type != NULL && PyModule_AddFunctions(module, functions) == 0;
 }

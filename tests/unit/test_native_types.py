@@ -20,7 +20,7 @@ SIGNATURES: dict[Any, str] = {
     _native.Nested: "(steps, make, /)",
     _native.held_blocks: "()",
     _native.BaseProducer: "(signals, topics, receipt_type, /)",
-    _native.BaseProducer._send_at_once: "(self, topic, value, key, headers, partition, timestamp, /)",
+    _native.send_at_once: "(producer, topic, value, key, headers, partition, timestamp, /)",
     _native.BasePartition: "(writer, idle_readers, may_wait, /)",
     _native.BasePartitionSender: "(writer, /)",
     _native.BaseWriter: "(log, address, owner, /)",
