@@ -19,12 +19,12 @@ _called: dict[int, str] = {}
 class AnchoredPath(PosixPath):
     """Each store that is opened has a class of its own: what is made of its path is of that, in any version of Python."""
 
-    _anchor_name: ClassVar[str] = ""
-    _anchor_descriptor: ClassVar[int] = -1
+    anchor_name: ClassVar[str] = ""
+    anchor_descriptor: ClassVar[int] = -1
 
     def __fspath__(self) -> str:
         """What the system is told."""
-        text, root, descriptor = str(self), self._anchor_name, self._anchor_descriptor
+        text, root, descriptor = str(self), self.anchor_name, self.anchor_descriptor
         rest = text[len(root) :]
         if descriptor >= 0 and text.startswith(root) and rest[:1] in ("", "/"):
             return f"/proc/self/fd/{descriptor}{rest}"
@@ -40,7 +40,7 @@ class AnchoredPath(PosixPath):
 
 def anchored(path: Path, descriptor: int) -> AnchoredPath:
     """The path of a store, whose directory stays open as this descriptor until it is let go of."""
-    anchor = {"_anchor_name": str(path).rstrip("/"), "_anchor_descriptor": descriptor}
+    anchor = {"anchor_name": str(path).rstrip("/"), "anchor_descriptor": descriptor}
     kind: type[AnchoredPath] = type("AnchoredPath", (AnchoredPath,), anchor)
     _called[descriptor] = str(path)
     return kind(path)
@@ -50,8 +50,8 @@ def let_go(path: Path) -> None:
     """The descriptor is about to be closed: from now on the paths lead where their names do."""
     if isinstance(path, AnchoredPath):
         kind: Any = type(path)
-        _called.pop(kind._anchor_descriptor, None)
-        kind._anchor_descriptor = -1
+        _called.pop(kind.anchor_descriptor, None)
+        kind.anchor_descriptor = -1
 
 
 _AnyPath = TypeVar("_AnyPath", Path, "Path | None")
@@ -64,9 +64,9 @@ def plain(path: _AnyPath) -> _AnyPath:
 
 def opening(directory: Path) -> tuple[int | None, str]:
     """How to open files in a directory again and again, faster than by a `Path`: `dir_fd`, and what stands before `/NAME`."""
-    if isinstance(directory, AnchoredPath) and directory._anchor_descriptor >= 0:
-        relative = str(directory)[len(directory._anchor_name) :].lstrip("/")
-        return directory._anchor_descriptor, relative or "."
+    if isinstance(directory, AnchoredPath) and directory.anchor_descriptor >= 0:
+        relative = str(directory)[len(directory.anchor_name) :].lstrip("/")
+        return directory.anchor_descriptor, relative or "."
     return None, os.fspath(directory)
 
 

@@ -13,12 +13,12 @@ import pytest
 
 import eventlog
 from eventlog import InvalidArgumentError
-from eventlog.storage.partition import log as log_module
+from eventlog.storage.partition import open_partition as open_partition_module
 from eventlog.storage.partition import settings as settings_module
 from eventlog.storage.partition import writer as writer_module
 from tests.support import stores
 
-_TRACED = {module.__file__ for module in (log_module, settings_module, writer_module)}
+_TRACED = {module.__file__ for module in (open_partition_module, settings_module, writer_module)}
 
 
 def _count_steps(work: Callable[[], object], between: Callable[[int], object]) -> int:

@@ -6,55 +6,33 @@ retention, compaction.
 
 from __future__ import annotations
 
-import os
 import time
-import weakref
-from collections.abc import Callable
-from contextlib import closing, suppress
-from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from contextlib import closing
+from typing import Any, NamedTuple
 
 from eventlog._native import lib
-from eventlog.anchored import plain
 from eventlog.errors import (
     CorruptLogError,
-    EventLogError,
-    ForkedProcessError,
     InvalidArgumentError,
     InvalidTypeError,
-    LockTimeoutError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
-    StoreClosedError,
-    StoreReplacedError,
     TopicNotFoundError,
     UnsupportedCodecError,
-    os_errors_as,
     translates_os_errors,
 )
 from eventlog.holding import Holding
-from eventlog.options import TopicConfig, check_bool, check_timeout
-from eventlog.storage.mapped.head import SharedHead
-from eventlog.storage.mapped.limits import change_settings, is_behind, native_limits
-from eventlog.storage.mapped.poison import DAMAGED, DELETED
-from eventlog.storage.partition.appender import Appender
+from eventlog.options import check_bool, check_timeout
 from eventlog.storage.partition.last_record import last_record_end
+from eventlog.storage.partition.open_partition import OpenPartition
 from eventlog.storage.partition.produced import accepted
 from eventlog.storage.partition.reader import LogReader
-from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES, ReaderPool
-from eventlog.storage.partition.segment_list import SegmentList
-from eventlog.storage.partition.settings import AppendSettings
-from eventlog.storage.partition.slices import Slice, Slicer
+from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
+from eventlog.storage.partition.slices import Slice
 from eventlog.storage.partition.timestamps import offset_for_time
-from eventlog.storage.segments import files, names
-from eventlog.storage.segments.claims import Claim
-from eventlog.storage.segments.indexing import rebuild_lying_indexes
 from eventlog.storage.segments.lock import segments_locked
-from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.storage.segments.swap import finish_swaps
-from eventlog.waiting import Signals, WaitSet, wait_for_any
-
-_open_logs: weakref.WeakSet[PartitionLog] = weakref.WeakSet()
+from eventlog.waiting import WaitSet, wait_for_any
 
 
 class Appended(NamedTuple):
@@ -79,181 +57,8 @@ class ActiveSegment(NamedTuple):
 
 
 @translates_os_errors()
-class PartitionLog:
-    """The batches of one partition. Safe for use by several threads.
-
-    `directory` is where its segments stand, `segments` lists them, `readers` reads records; `signals` and `lock_timeout_ms` are
-    the store's; `flush_always` is fsync="always"."""
-
-    def __init__(
-        self,
-        store: Path,
-        topic: str,
-        partition: int,
-        load_settings: Callable[[], TopicConfig],
-        signals: Signals,
-        claim: Claim,
-        *,
-        fsync: str,
-        lock_timeout_ms: int,
-    ) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.signals = signals
-        self.lock_timeout_ms = lock_timeout_ms
-        self.flush_always = fsync == "always"
-        self.directory = names.partition_directory(store, topic, partition)
-        self._flush_at_close = fsync != "never"
-        self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
-        self._why_closed: EventLogError | None = None  # None: it was closed by whoever has opened it
-        self._is_released = False
-        self._load_settings = load_settings
-        self._settings: AppendSettings
-        settings = load_settings()
-        with os_errors_as(f"{self!r} cannot be opened"):
-            self._open(store, settings, claim)
-        _open_logs.add(self)
-
-    recovery: RecoveryReport
-    """What was found and done when this process opened the partition."""
-
-    def _open(self, store: Path, settings: TopicConfig, claim: Claim) -> None:
-        limits = native_limits(settings)
-        removed = names.removed_directory(store, self.topic, self.partition)
-
-        def first(checkpoint: Checkpoint | None) -> Any:
-            return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
-
-        self._head, recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first,
-            may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
-        )  # fmt: skip
-        self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
-        try:
-            self._use_head(removed, limits)
-        except BaseException:
-            self._native = None
-            self._head.close()
-            raise
-
-    def _use_head(self, removed: Path, limits: Any) -> None:
-        if self._head.poison == DELETED:
-            raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
-        if self._head.poison == DAMAGED and self.recovery.damage is None:
-            checkpoint = self._head.checkpoint()
-            self.recovery = recover(self.directory, removed, checkpoint, limits.index_interval_bytes, change=False).report
-        self.segments = SegmentList(self.directory, self._head, self._rebuild_indexes)
-        self.readers = ReaderPool(self.directory, self.segments, self.topic, self.partition)
-        self._slicer = Slicer(self.segments)
-        self._appender = Appender(
-            self.directory,
-            self._head,
-            self.signals,
-            lock_timeout_ms=self.lock_timeout_ms,
-            flush_always=self.flush_always,
-            damage=self.recovery.damage,
-        )
-        self._native = self._appender.pointer
-        self.reload_settings()
-        if is_behind(self._head.pointer, self._settings.config):
-            with suppress(LockTimeoutError):  # it can be read nevertheless, and that there may be gaps is known
-                change_settings(self._head.pointer, self.signals, self._settings.config, self.lock_timeout_ms)
-            self.reload_settings()
-
-    def __repr__(self) -> str:
-        return f"<Partition {self} in {plain(self.directory).parent}>"
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.partition}"
-
-    # --- state -------------------------------------------------------------------------------------------
-
-    @property
-    def head(self) -> Any:
-        """The native `el_head`. Raises `StoreClosedError`, or why somebody has given the partition up."""
-        head = self._head.pointer
-        if self._native is None or head is None:
-            self._refuse()
-        return head
-
-    @property
-    def native(self) -> Any:
-        """The native `el_appender`. Raises what `head` raises."""
-        native = self._native
-        if native is None:
-            self._refuse()
-        return native
-
-    def _refuse(self) -> NoReturn:
-        if self._why_closed is not None:
-            raise type(self._why_closed)(*self._why_closed.args)
-        raise StoreClosedError(f"{self!r} is closed")
-
-    @property
-    def is_open(self) -> bool:
-        """Was the partition neither closed nor given up?"""
-        return self._native is not None
-
-    @property
-    def is_deleted(self) -> bool:
-        """Was the topic deleted? Then nothing can be appended, and not everything can still be read."""
-        return bool(lib.el_head_poison(self.head) == DELETED)
-
-    @property
-    def start_offset(self) -> int:
-        """The offset of the first record that is still there."""
-        return int(lib.el_head_start_offset(self.head))
-
-    @property
-    def end_offset(self) -> int:
-        """The offset that the next record will get."""
-        return int(lib.el_head_end_offset(self.head))
-
-    @property
-    def durable_offset(self) -> int:
-        """Every record before this offset is on disk and survives a power cut."""
-        return int(lib.el_head_durable_offset(self.head))
-
-    @property
-    def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
-        return bool(lib.el_head_may_have_gaps(self.head))
-
-    @property
-    def settings(self) -> AppendSettings:
-        """The topic's settings as they are now. Each append says by which version it was made, and is refused by a later
-        one."""
-        if lib.el_head_settings_version(self.head) != self._settings.version:
-            self.reload_settings()
-        return self._settings
-
-    def reload_settings(self) -> None:
-        """Load the topic's settings anew, and go by them."""
-        version = lib.el_head_settings_version(self.head)  # before the look: a later change asks for another one
-        self._take_settings(AppendSettings.of(self._load_settings(), version))
-
-    def _take_settings(self, settings: AppendSettings) -> None:
-        """Each of the two as a whole, with their version: a thread that is late with former ones has them loaded once more."""
-        native = self.native
-        self._settings = settings
-        native.encoding = settings.encoding[0]
-
-    def check_offset(self, offset: int) -> None:
-        """Raise `OffsetOutOfRangeError` unless the offset lies between the start and the end, or at one of them, and
-        `TopicNotFoundError` if the topic was deleted."""
-        if not isinstance(offset, int) or isinstance(offset, bool):
-            raise InvalidTypeError(f"an offset must be an int, not {type(offset).__name__}")
-        head = self.head  # asked itself, for the properties would take as long as a short read
-        start_offset, end_offset = int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
-        if lib.el_head_poison(head) == DELETED:
-            self.segments.check_topic()
-        if not start_offset <= offset <= end_offset:
-            raise OffsetOutOfRangeError(str(self), offset, start_offset, end_offset)
-
-    def check_still_there(self, offset: int) -> None:
-        """Raise `OffsetOutOfRangeError` if what stood at this offset was deleted."""
-        if offset < self.start_offset:
-            self.check_offset(offset)
+class PartitionLog(OpenPartition):
+    """The batches of one partition. Safe for use by several threads."""
 
     # --- writing -----------------------------------------------------------------------------------------
 
@@ -294,17 +99,12 @@ class PartitionLog:
 
     def resolve(self, status: int) -> None:
         """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
-        self.head  # noqa: B018 - raises if another thread has closed the partition meanwhile
+        self.check_open()  # another thread may have closed the partition meanwhile
         self._appender.resolve(status)
 
     def check_writable(self) -> None:
         """Raise what every append would raise, because the partition is damaged, deleted, or a write has failed."""
         self._appender.check_writable()
-
-    def flush(self, offset: int | None = None) -> None:
-        """Return once all before this offset is on disk; None: everything appended so far, by any process."""
-        end_offset = int(lib.el_head_end_offset(self.head))
-        self._appender.flush(end_offset if offset is None else offset)
 
     def flush_if_always(self, offset: int) -> None:
         """With fsync="always", return once all records before `offset` are on disk."""
@@ -317,7 +117,7 @@ class PartitionLog:
 
     def active_segment(self) -> ActiveSegment:
         """How far the partition has come at this moment. Raises `LockTimeoutError`."""
-        self.head  # noqa: B018 - raises if the partition is closed
+        self.check_open()
         tail = self._appender.tail()
         lengths = int(tail.position), int(tail.index_bytes), int(tail.time_index_bytes)
         return ActiveSegment(int(tail.segment_base), int(tail.end_offset), *lengths, int(tail.max_timestamp))
@@ -350,9 +150,6 @@ class PartitionLog:
         """Let the partition begin at `offset`, unless it begins later already, and tell those who wait."""
         lib.el_head_advance_start(self.head, self.signals.pointer, offset)
 
-    def _rebuild_indexes(self, base_offset: int) -> None:
-        rebuild_lying_indexes(self.directory, base_offset, self._settings.config.number("index.interval.bytes"))
-
     # --- reading -----------------------------------------------------------------------------------------
 
     def slice(
@@ -371,7 +168,7 @@ class PartitionLog:
 
     def reader(self, offset: int) -> LogReader:
         """A reader of its own for somebody who goes through the partition from `offset` on, where a record stands."""
-        self.head  # noqa: B018 - raises if the partition is closed
+        self.check_open()
         reader = self.readers.new(LARGE_BLOCK_BYTES)
         reader.seek(offset)
         return reader
@@ -405,7 +202,7 @@ class PartitionLog:
         check_bool("durable", durable)
 
         def check() -> bool:
-            self.head  # noqa: B018 - raises if the partition is closed
+            self.check_open()
             self.segments.check_topic()
             return False
 
@@ -449,95 +246,8 @@ class PartitionLog:
         """The offset behind the last record between these two offsets; `start` if there is none.
 
         Raises `CorruptLogError`, `OffsetOutOfRangeError`."""
-        self.head  # noqa: B018 - raises if the partition is closed
+        self.check_open()
         return last_record_end(self.readers.new, start, end)
-
-    # --- life --------------------------------------------------------------------------------------------
-
-    def let_go_of_old_files(self) -> None:
-        """Close files that are of no use any more: of segments that were rolled, deleted or replaced; all, where the topic
-        was."""
-        if self.is_deleted:
-            self.readers.let_go_of_all()
-            self._slicer.let_go_of_all()
-        else:
-            self.readers.let_go_of_old()
-            self._slicer.let_go_of_old()
-        self._appender.let_go()
-        if self.is_deleted:
-            self._head.let_go()
-
-    def check_in_place(self) -> None:
-        """Raise `StoreReplacedError` if somebody deleted the partition's head, or the segment that takes its appends."""
-        if self.is_deleted:
-            return
-        try:
-            self._head.check_in_place()
-            base = self.segments.active_base()
-            segment = names.segment_file(self.directory, base)
-            if not files.is_there(segment) and base == self.segments.active_base():
-                raise StoreReplacedError.of_part(segment)
-        except StoreReplacedError:
-            if not self.is_deleted:
-                raise
-
-    def give_up(self, why: EventLogError) -> None:
-        """Close the partition, and let whoever goes on with it hear why."""
-        self._why_closed = why
-        with suppress(EventLogError):  # it may be that nothing is left to be flushed or trimmed
-            self.close()
-
-    def close(self) -> None:
-        """Close the files. The last process to do so flushes the partition and trims its segment.
-
-        A call that was interrupted may be repeated, and does what is left."""
-        if self._is_released:
-            return
-        try:
-            if self._native is not None and self._flush_at_close and not self.is_deleted:
-                self.flush()
-        except (EventLogError, OSError):
-            self._release()
-            raise
-        self._release()
-
-    def _release(self) -> None:
-        pointer = self._appender.pointer
-        self._native = None
-        try:
-            if pointer is not None:
-                self._retire(pointer)
-        except (EventLogError, OSError):
-            self._head.close()
-            raise
-        self._head.close()
-        self._is_released = True  # last: until then a close that was interrupted is done again
-
-    def _retire(self, native: Any) -> None:
-        lib.el_appender_retire(native)  # whoever still has a built-in function appends nothing any more
-        # Threads of this process that wait find out that it is closed.
-        if self._head.pointer is not None:
-            lib.el_head_wake(self._head.pointer, self.signals.pointer)
-        try:
-            if self._head.try_exclusive():
-                self._appender.trim()
-        except (EventLogError, OSError):
-            self._appender.close()
-            raise
-        finally:
-            self.readers.let_go_of_all()
-            self._slicer.let_go_of_all()
-        self._appender.close()
-
-    @classmethod
-    def _after_fork_in_child(cls) -> None:
-        """Nothing that the parent has open may be used, unlocked or trimmed here."""
-        for log in list(_open_logs):
-            if log._native is not None:
-                log._native.is_retired = 1
-            log._native = None
-            log._why_closed = ForkedProcessError(f"{log!r} was opened before fork(): open the store again in the child")
-            log._is_released = True
 
 
 def check_int(name: str, value: object, minimum: int) -> None:
@@ -546,6 +256,3 @@ def check_int(name: str, value: object, minimum: int) -> None:
         raise InvalidTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not minimum <= value < 2**63:
         raise InvalidArgumentError(f"{name} is {value}, but must be at least {minimum} and below 2**63")
-
-
-os.register_at_fork(after_in_child=lambda: PartitionLog._after_fork_in_child())

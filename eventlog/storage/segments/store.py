@@ -88,7 +88,7 @@ class StoreDirectory:
         let_go(self.path)
         lib.el_file_unlock(self._file)
 
-    def _leave_to_parent(self) -> None:
+    def leave_to_parent(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
         let_go(self.path)
         lib.el_file_close(self._file)
@@ -99,7 +99,7 @@ _open_directories: weakref.WeakSet[StoreDirectory] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for directory in list(_open_directories):
-        directory._leave_to_parent()
+        directory.leave_to_parent()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
