@@ -31,7 +31,7 @@ const char *el_codec_status_text(int status) {
     return status_texts[status];
 }
 
-#define SMALL_RECORD_BYTES_MIN 12 /* so many can be looked at without asking where the bytes end */
+#define SMALL_RECORD_BYTES_MIN 12 /* this many are read without checking where the bytes end */
 #define SMALL_MAX 0x3fff          /* the largest number in a varint of two bytes */
 
 static int is_zero(const uint8_t *data, size_t length) {
@@ -98,7 +98,7 @@ static inline int read_bytes(const uint8_t **cursor, const uint8_t *end, const u
     return 1;
 }
 
-/* Where the record ends whose length stands at *at, with *at behind that; NULL when it is too short or too long. */
+/* Where the record ends whose length is at *at; moves *at behind the length. NULL if it is too short or too long. */
 static inline const uint8_t *end_of_record(const uint8_t **at, const uint8_t *end) {
     int64_t length;
     if (!el_varint_read(at, end, EL_VARINT_BYTES_MAX, &length) || length < RECORD_BYTES_MIN - 1 || length > end - *at)
@@ -126,8 +126,8 @@ static inline uint32_t read_small(const uint8_t **cursor) {
     return bits;
 }
 
-/* Most records have small fields and no headers, and are decoded here in half the time. 0: it is none of them, or wrong. A number
- * that is not negative is twice as large while it is zig-zag, and even; null is a length of -1, which is 1. */
+/* Most records have small fields and no headers, and are decoded here in half the time. 0 if it is not such a record, or wrong. In zig-zag
+ * form a number that is not negative is twice as large, and even; null, a length of -1, is 1. */
 static inline int next_small(const uint8_t **cursor, const uint8_t *end, el_record *record) {
     const uint8_t *at = *cursor;
     if (end - at < SMALL_RECORD_BYTES_MIN)

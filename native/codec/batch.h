@@ -148,12 +148,12 @@ int el_batch_add(el_batch_writer *writer, int64_t timestamp, const uint8_t *key,
  * batch. With EL_ATTRIBUTE_LOG_APPEND_TIME in attributes, max_timestamp is the append time. */
 size_t el_batch_finish(el_batch_writer *writer, int16_t attributes);
 
-/* Complete a batch whose records section (compressed, perhaps) already stands at data + 61: fills in every
+/* Complete a batch whose records section (compressed, perhaps) is already at data + 61: fills in every
  * header field from `batch` (base_offset and leader_epoch too; size_bytes gives the length), computes the checksum,
  * stores it in batch->crc. */
 void el_batch_seal(uint8_t *data, el_batch *batch);
 
-/* Give a finished batch its place. Neither field is covered by the checksum. */
+/* Set the base offset and the leader epoch of a finished batch. Neither is covered by the checksum. */
 void el_batch_place(uint8_t *data, int64_t base_offset, int32_t leader_epoch);
 
 /* Where scanning a run of batches came to an end. */

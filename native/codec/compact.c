@@ -6,23 +6,23 @@
 #include "siphash.h"
 #include "varint.h"
 
-/* The place of a record's key: its entry, or the free one that it would get. */
+/* The entry of a record's key, or the free one that it would get. */
 static el_key_offset *find(const el_offset_map *map, const el_record *record, uint64_t hash[2]) {
     EL_ASSERT(map->capacity >= 8 && map->used < map->capacity); /* else the search would not end */
     el_siphash_128(map->secret, record->key, (size_t)record->key_length, hash);
-    uint64_t place = hash[0] % map->capacity;
-    while (map->entries[place].offset_plus_one != 0 &&
-           (map->entries[place].hash[0] != hash[0] || map->entries[place].hash[1] != hash[1]))
-        place = place + 1 == map->capacity ? 0 : place + 1;
-    return &map->entries[place];
+    uint64_t index = hash[0] % map->capacity;
+    while (map->entries[index].offset_plus_one != 0 &&
+           (map->entries[index].hash[0] != hash[0] || map->entries[index].hash[1] != hash[1]))
+        index = index + 1 == map->capacity ? 0 : index + 1;
+    return &map->entries[index];
 }
 
-/* Control batches hold no keys, and what an attribute that is not known here means nobody can tell: such batches stay as they are. */
+/* Control batches have no keys, and the meaning of unknown attributes cannot be told: such batches stay as they are. */
 static int is_left_alone(const el_batch *batch) {
     return (batch->attributes & (EL_ATTRIBUTE_CONTROL | ~EL_ATTRIBUTES_KNOWN)) != 0;
 }
 
-/* Where a batch says that it begins no checksum guards. */
+/* No checksum covers the base offset of a batch, so it is checked here. */
 static int is_in_order(const el_batch *batch, int64_t next_offset) {
     return batch->base_offset >= next_offset;
 }
@@ -123,7 +123,7 @@ typedef struct survey {
     int64_t max_timestamp;
 } survey;
 
-static survey look_through(const el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length) {
+static survey survey_records(const el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length) {
     survey found = {.max_timestamp = INT64_MIN};
     const uint8_t *cursor = records, *end = records + length;
     el_record record;
@@ -140,7 +140,7 @@ static survey look_through(const el_compaction *compaction, const el_batch *batc
     return found;
 }
 
-/* When may the tombstones go that stay in a batch? */
+/* Note when the tombstones that stay in a batch may be removed. */
 static void note_horizon(el_compaction *compaction, const el_batch *batch, const survey *found) {
     int64_t horizon = has_horizon(batch) ? batch->base_timestamp : compaction->new_horizon;
     if (found->tombstones > 0 && horizon < compaction->earliest_horizon)
@@ -158,7 +158,7 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
         compaction->records_out += batch->record_count;
         return 0;
     }
-    survey found = look_through(compaction, batch, records, length);
+    survey found = survey_records(compaction, batch, records, length);
     compaction->records_out += found.kept;
     note_horizon(compaction, batch, &found);
     int needs_horizon = found.tombstones > 0 && !has_horizon(batch);

@@ -1,6 +1,6 @@
 #include "produced.h"
 
-/* The timestamp of a record; 0 if it is no time. -1 stands for none. */
+/* The timestamp of a record, -1 if it has none; 0 if it is not a valid time. */
 static int add_timestamp(const el_batch *batch, const el_record *record, int64_t *timestamp) {
     return !__builtin_add_overflow(batch->base_timestamp, record->timestamp_delta, timestamp) && *timestamp >= -1;
 }

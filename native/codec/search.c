@@ -4,7 +4,7 @@
 
 typedef uint8_t block __attribute__((vector_size(16)));
 
-/* The bytes of text and JSON from the most common one on; what is not here is rarer still. */
+/* The bytes of text and JSON, the most common ones first; all others are rarer still. */
 static const char common_bytes[] = " e\"ta0o1inrs2l,d:h3c4u56789mpgfy.bwv-_k/{}xEATjSCRINOqzDLMPBFHUGW";
 
 static size_t rareness(uint8_t byte) {
@@ -26,7 +26,7 @@ void el_needle_prepare(el_needle *needle, const uint8_t *bytes, const uint8_t *m
     }
 }
 
-static int stands_at(const el_needle *needle, const uint8_t *at) {
+static int is_at(const el_needle *needle, const uint8_t *at) {
     if (needle->masks == NULL)
         return memcmp(at, needle->bytes, needle->length) == 0;
     for (size_t i = 0; i < needle->length; i++)
@@ -47,13 +47,13 @@ static block sixteen(uint8_t byte) {
     return bytes;
 }
 
-/* The first of these eight places, whose bytes in `fits` are set where it may stand, or NULL. */
-static const uint8_t *first_of(const el_needle *needle, const uint8_t *places, uint64_t fits) {
+/* The first match at one of the eight positions from `start` on whose bytes in `fits` are set, or NULL. */
+static const uint8_t *first_of(const el_needle *needle, const uint8_t *start, uint64_t fits) {
     while (fits != 0) {
-        unsigned place = (unsigned)__builtin_ctzll(fits) / 8;
-        if (stands_at(needle, places + place))
-            return places + place;
-        fits &= ~((uint64_t)0xff << (8 * place));
+        unsigned position = (unsigned)__builtin_ctzll(fits) / 8;
+        if (is_at(needle, start + position))
+            return start + position;
+        fits &= ~((uint64_t)0xff << (8 * position));
     }
     return NULL;
 }
@@ -63,11 +63,11 @@ const uint8_t *el_needle_find(const el_needle *needle, const uint8_t *data, size
         return data;
     if (length < needle->length)
         return NULL;
-    size_t rare = needle->rare, rarer = needle->rarer, places = length - needle->length + 1, at = 0;
+    size_t rare = needle->rare, rarer = needle->rarer, positions = length - needle->length + 1, at = 0;
     uint8_t rare_mask = needle->masks ? needle->masks[rare] : 0, rarer_mask = needle->masks ? needle->masks[rarer] : 0;
     block rare_byte = sixteen(needle->bytes[rare]), rarer_byte = sixteen(needle->bytes[rarer]);
     block rare_masks = sixteen(rare_mask), rarer_masks = sixteen(rarer_mask);
-    for (; at + sizeof(block) <= places; at += sizeof(block)) {
+    for (; at + sizeof(block) <= positions; at += sizeof(block)) {
         block fits = (block)((load(data + at + rarer) | rarer_masks) == rarer_byte) &
                      (block)((load(data + at + rare) | rare_masks) == rare_byte);
         uint64_t halves[2];
@@ -80,8 +80,8 @@ const uint8_t *el_needle_find(const el_needle *needle, const uint8_t *data, size
         if (found != NULL)
             return found;
     }
-    for (; at < places; at++)
-        if ((data[at + rarer] | rarer_mask) == needle->bytes[rarer] && stands_at(needle, data + at))
+    for (; at < positions; at++)
+        if ((data[at + rarer] | rarer_mask) == needle->bytes[rarer] && is_at(needle, data + at))
             return data + at;
     return NULL;
 }

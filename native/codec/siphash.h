@@ -1,4 +1,4 @@
-/* SipHash-2-4 with 128 bits of output: a keyed hash whose collisions nobody can arrange without the key.
+/* SipHash-2-4 with 128 bits of output: a keyed hash: without the key no one can construct collisions.
  *
  * Source of the algorithm: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012 (https://www.aumasson.jp/siphash/siphash.pdf),
  * and the 128-bit variant in its authors' reference. */

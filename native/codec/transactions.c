@@ -2,7 +2,7 @@
 
 #define MARKER_KEY_BYTES 4
 
-/* The type in the key of a control batch's record; -1: it is none that ends a transaction. */
+/* The type in the key of a control batch's record; -1 if it does not end a transaction. */
 static int marker_type(const uint8_t *section, size_t length) {
     const uint8_t *cursor = section;
     el_record record;
@@ -37,7 +37,7 @@ int el_transaction_steps(const uint8_t *data, size_t length, el_transaction_step
     return EL_CODEC_OK;
 }
 
-/* The first transaction of this producer or a later one whose marker stands behind the offset. */
+/* The first transaction, of this producer or a later one, whose marker is behind the offset. */
 static size_t first_ending_behind(const el_aborted_list *list, int64_t producer_id, int64_t offset) {
     size_t low = 0, high = list->count;
     while (low < high) {
@@ -54,7 +54,7 @@ static size_t first_ending_behind(const el_aborted_list *list, int64_t producer_
 int el_is_aborted(const el_aborted_list *list, const el_batch *batch) {
     if (list->count == 0 || (batch->attributes & (EL_ATTRIBUTE_TRANSACTIONAL | EL_ATTRIBUTE_CONTROL)) != EL_ATTRIBUTE_TRANSACTIONAL)
         return 0;
-    size_t place = first_ending_behind(list, batch->producer_id, batch->base_offset);
-    return place < list->count && list->entries[place].producer_id == batch->producer_id &&
-           list->entries[place].first_offset <= batch->base_offset;
+    size_t found = first_ending_behind(list, batch->producer_id, batch->base_offset);
+    return found < list->count && list->entries[found].producer_id == batch->producer_id &&
+           list->entries[found].first_offset <= batch->base_offset;
 }

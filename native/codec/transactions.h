@@ -1,4 +1,4 @@
-/* Transactions in a log that a broker wrote: which batches belong to one that was aborted.
+/* Transactions in a log that a broker has written: which batches belong to an aborted one.
  *
  * Source: Kafka's transaction markers, KIP-98 (https://cwiki.apache.org/confluence/display/KAFKA/KIP-98). The batches of a
  * transaction carry their producer's id; a control batch of the same id ends it, and its record's key, i16 version and i16 type,
@@ -25,12 +25,12 @@ typedef struct el_transaction_step {
     int64_t kind;
 } el_transaction_step;
 
-/* List the batches of transactions among those that begin at `data`. Ends at `length`, behind `capacity` steps, or at a batch that is
- * not whole or no batch: the el_codec_status says so. *consumed is how many bytes of whole batches were looked at. */
+/* List those batches at `data` that belong to transactions. Ends at `length`, after `capacity` steps, or at bytes that are not a whole
+ * batch, as the el_codec_status says. *consumed is how many bytes of whole batches were examined. */
 int el_transaction_steps(const uint8_t *data, size_t length, el_transaction_step *steps, size_t capacity, size_t *count,
                          size_t *consumed);
 
-/* A transaction that was aborted: from its first batch on up to its marker. */
+/* A transaction that was aborted: from its first batch up to its marker. */
 typedef struct el_aborted {
     int64_t producer_id;
     int64_t first_offset;

@@ -1,7 +1,7 @@
-/* Checked records of a reader as columns: each field of all records one behind the other, in the layout of Apache Arrow
- * (https://arrow.apache.org/docs/format/Columnar.html, LargeBinary), so that programs take them over without a copy.
+/* Checked records of a reader as columns: each field of all records in a row, in the layout of Apache Arrow
+ * (https://arrow.apache.org/docs/format/Columnar.html, LargeBinary), so that programs can use them without a copy.
  *
- * Memory is the caller's: el_columns_measure says how much, of records whose batches were checked. */
+ * The memory is the caller's: el_columns_measure says how much is needed. */
 
 #ifndef EVENTLOG_STORE_COLUMNS_H
 #define EVENTLOG_STORE_COLUMNS_H
@@ -16,7 +16,7 @@ typedef struct el_bytes_column {
     int64_t null_count;
     uint8_t *data;     /* data_bytes */
     int64_t *ends;     /* count + 1 */
-    uint8_t *validity; /* a bit for each record, the lowest first; NULL where nothing is null */
+    uint8_t *validity; /* a bit for each record, the lowest first; NULL if none is null */
 } el_bytes_column;
 
 typedef struct el_columns {
@@ -27,11 +27,11 @@ typedef struct el_columns {
     el_bytes_column values;
 } el_columns;
 
-/* Fill in the count of the next checked records below stop_offset, max_records at most, and for keys and values data_bytes and
- * null_count. The reader stays where it is. The count is 0 when there are none, or when the first is malformed. */
+/* Fill in the count of the next checked records below stop_offset, max_records at most, and data_bytes and null_count of their keys and
+ * values. The reader stays where it is. The count is 0 if there are none, or if the first is malformed. */
 void el_columns_measure(const el_reader *reader, int64_t max_records, int64_t stop_offset, el_columns *columns);
 
-/* Copy the records that were measured, and go behind them. 0; or -1 when none was measured because the next is malformed
+/* Copy the records that were measured, and move the reader behind them. 0, or -1 if none was measured because the next is malformed
  * (reader->codec_status). */
 int el_columns_fill(el_reader *reader, int64_t stop_offset, el_columns *columns);
 

@@ -7,8 +7,8 @@
 #include "../codec/big_endian.h"
 #include "read.h"
 
-/* Kafka's rule (LogSegment.append): once more than the interval has gone by since the last entry, the batch that is
- * appended now gets one. */
+/* Kafka's rule (LogSegment.append): if there are more bytes than the interval since the last entry, the batch that is appended now
+ * gets one. */
 int el_index_note(el_tail *tail, const el_batch *batch, int64_t last_offset, int64_t interval_bytes, uint8_t *entry) {
     if (batch->max_timestamp > tail->max_timestamp) {
         tail->max_timestamp = batch->max_timestamp;
@@ -43,12 +43,12 @@ static int64_t load_key(const uint8_t *entry, size_t key_bytes) {
     return key_bytes == sizeof(int32_t) ? (int32_t)el_load_32(entry) : (int64_t)el_load_64(entry);
 }
 
-/* How many whole entries could be read. */
+/* Read whole entries. Returns how many could be read. */
 static size_t read_entries(int fd, uint8_t *entries, size_t count, size_t entry_bytes, size_t first) {
     return el_read_at(fd, entries, count * entry_bytes, (int64_t)(first * entry_bytes)) / entry_bytes;
 }
 
-/* A part of the file: whatever stands before `low` is small enough, whatever stands from `high` on is too large. */
+/* Where the search still has to go: entries before `low` are small enough, entries from `high` on are too large. */
 typedef struct range {
     size_t low;
     size_t high;
@@ -61,19 +61,19 @@ typedef struct window {
     size_t count;
 } window;
 
-/* Look at a page of entries around the place where the key stands if keys rise evenly. */
-static void look_around(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, double place, range *rest, window *looked) {
-    size_t count = EL_PAGE_BYTES / entry_bytes, guess = (size_t)(place * (double)rest->high);
+/* Read a page of entries around the position at which the key is, if keys rise evenly. */
+static void read_around_guess(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, double fraction, range *rest, window *loaded) {
+    size_t count = EL_PAGE_BYTES / entry_bytes, guess = (size_t)(fraction * (double)rest->high);
     size_t first = guess > count / 2 ? guess - count / 2 : 0;
-    looked->first = first < rest->high - count ? first : rest->high - count;
-    looked->count = read_entries(fd, looked->page, count, entry_bytes, looked->first);
-    if (looked->count == 0)
+    loaded->first = first < rest->high - count ? first : rest->high - count;
+    loaded->count = read_entries(fd, loaded->page, count, entry_bytes, loaded->first);
+    if (loaded->count == 0)
         return;
-    size_t last = looked->first + looked->count - 1;
-    if (load_key(looked->page, key_bytes) > key)
-        rest->high = looked->first;
-    else if (load_key(looked->page + (looked->count - 1) * entry_bytes, key_bytes) > key)
-        *rest = (range){looked->first, last};
+    size_t last = loaded->first + loaded->count - 1;
+    if (load_key(loaded->page, key_bytes) > key)
+        rest->high = loaded->first;
+    else if (load_key(loaded->page + (loaded->count - 1) * entry_bytes, key_bytes) > key)
+        *rest = (range){loaded->first, last};
     else
         rest->low = last;
 }
@@ -86,27 +86,27 @@ static void halve(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, ran
         if (read_entries(fd, entry, 1, entry_bytes, middle) == 1 && load_key(entry, key_bytes) <= key)
             rest->low = middle;
         else
-            rest->high = middle; /* or it was cut meanwhile */
+            rest->high = middle; /* or the file was cut meanwhile */
     }
 }
 
 int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, int64_t keys_end, uint8_t *entry) {
-    window looked;
+    window loaded;
     struct stat file;
     if (fstat(fd, &file) != 0)
         return 0;
-    looked.first = looked.count = 0;
+    loaded.first = loaded.count = 0;
     range rest = {0, (size_t)file.st_size / entry_bytes};
     if (rest.high > EL_PAGE_BYTES / entry_bytes && key >= 0 && key < keys_end)
-        look_around(fd, entry_bytes, key_bytes, key, (double)key / (double)keys_end, &rest, &looked);
+        read_around_guess(fd, entry_bytes, key_bytes, key, (double)key / (double)keys_end, &rest, &loaded);
     halve(fd, entry_bytes, key_bytes, key, &rest);
     EL_ASSERT(rest.low <= rest.high && rest.high - rest.low <= EL_PAGE_BYTES / entry_bytes);
-    if (rest.low < looked.first || rest.high > looked.first + looked.count) {
-        looked.first = rest.low;
-        looked.count = read_entries(fd, looked.page, rest.high - rest.low, entry_bytes, rest.low);
-        rest.high = rest.low + looked.count;
+    if (rest.low < loaded.first || rest.high > loaded.first + loaded.count) {
+        loaded.first = rest.low;
+        loaded.count = read_entries(fd, loaded.page, rest.high - rest.low, entry_bytes, rest.low);
+        rest.high = rest.low + loaded.count;
     }
-    const uint8_t *entries = looked.page + (rest.low - looked.first) * entry_bytes;
+    const uint8_t *entries = loaded.page + (rest.low - loaded.first) * entry_bytes;
     size_t found = 0;
     for (size_t size = rest.high - rest.low; size > 0;) {
         size_t half = (size + 1) / 2;

@@ -40,8 +40,8 @@ static int is_sound(const el_reader *reader) {
            reader->records <= reader->records_end;
 }
 
-/* By so many bytes, and by a block at most. */
-static void look_ahead(el_reader *reader, size_t bytes) {
+/* Read this many bytes ahead the next time, and a block at most. */
+static void set_ahead(el_reader *reader, size_t bytes) {
     reader->ahead = bytes < reader->block_bytes ? bytes : reader->block_bytes;
 }
 
@@ -73,14 +73,14 @@ void el_reader_seek(el_reader *reader, int64_t position, int64_t base_offset, in
     reader->filled = reader->verified = reader->cursor = 0;
     reader->settled_offset = 0;
     reader->records = reader->records_end = NULL;
-    look_ahead(reader, AHEAD_BYTES_MIN);
+    set_ahead(reader, AHEAD_BYTES_MIN);
 }
 
 static int64_t last_offset(const el_batch *batch) {
     return batch->base_offset + batch->last_offset_delta;
 }
 
-/* Read the header of the batch that should stand at `position`; 0 if there is none. */
+/* Read the header of the batch that should be at `position`; 0 if there is none. */
 static int read_header(int fd, int64_t position, el_batch *batch) {
     uint8_t header[EL_BATCH_HEADER_BYTES];
     el_batch_parse(header, position < 0 ? 0 : el_read_at(fd, header, sizeof header, position), batch);
@@ -88,8 +88,8 @@ static int read_header(int fd, int64_t position, el_batch *batch) {
 }
 
 /* The batch at `position`, where reading is to go on, is large and ends before the offset. If the one behind it begins with the very next
- * record, go there: no record of the first one is wanted, so nothing depends on its bytes. A gap between them may be one of compaction's,
- * or come of a wrong length. */
+ * offset, go there: no record of the first one is wanted, so nothing depends on its bytes. If there is a gap between them, compaction
+ * may have left it, or the length may be wrong. */
 static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset) {
     el_batch following;
     int64_t end = reader->position + batch->size_bytes, next_offset = last_offset(batch) + 1;
@@ -98,7 +98,7 @@ static void pass_unread(el_reader *reader, const el_batch *batch, int64_t offset
     reader->position = end;
     reader->following_base = next_offset;
     if (last_offset(&following) >= offset && (size_t)following.size_bytes > reader->ahead)
-        look_ahead(reader, (size_t)following.size_bytes);
+        set_ahead(reader, (size_t)following.size_bytes);
 }
 
 int el_reader_find(el_reader *reader, int64_t offset) {
@@ -127,7 +127,7 @@ static int corrupt(el_reader *reader, int codec_status, size_t at) {
     return EL_READ_CORRUPT;
 }
 
-/* A batch at the cursor that claims more bytes than the file has gets no memory for them. */
+/* No memory is allocated for bytes that a batch claims to have, and the file does not. */
 static size_t bounded_by_file(const el_reader *reader, size_t needed) {
     struct stat file;
     if (needed <= reader->block_bytes || fstat(reader->segment.fd, &file) != 0)
@@ -136,12 +136,12 @@ static size_t bounded_by_file(const el_reader *reader, size_t needed) {
     return (int64_t)needed < rest ? needed : (size_t)rest;
 }
 
-/* Drop the decoded bytes, and have room for `wanted` bytes from the cursor on. */
+/* Drop the decoded bytes, and make room for `wanted` bytes from the cursor on. */
 static int make_room(el_reader *reader, size_t wanted) {
     size_t rest = reader->filled - reader->cursor;
     uint8_t *buffer = reader->buffer;
     if (wanted > reader->capacity || (wanted < reader->capacity && rest <= wanted)) {
-        /* A batch larger than a block gets its room, and gives it back afterwards. */
+        /* A larger buffer for a batch that is larger than a block, or a smaller one again after it. */
         buffer = malloc(wanted + EL_PAGE_BYTES);
         if (buffer == NULL)
             return EL_READ_NO_MEMORY;
@@ -159,7 +159,7 @@ static int make_room(el_reader *reader, size_t wanted) {
     return EL_READ_READY;
 }
 
-/* Read on, until `needed` bytes stand at the cursor or the file ends. */
+/* Read until `needed` bytes are at the cursor or the file ends. */
 static int fill(el_reader *reader, size_t needed) {
     needed = bounded_by_file(reader, needed);
     size_t target = needed > reader->ahead ? needed : reader->ahead;
@@ -178,12 +178,12 @@ static int fill(el_reader *reader, size_t needed) {
             break;
         reader->filled += (size_t)got;
     }
-    look_ahead(reader, reader->ahead * AHEAD_GROWTH);
+    set_ahead(reader, reader->ahead * AHEAD_GROWTH);
     EL_ASSERT(is_sound(reader));
     return EL_READ_READY;
 }
 
-/* Is there nothing but zeros from `at` on, as far as this block reaches? A preallocated tail; anything else is damage. */
+/* Is there nothing but zeros from `at` to the end of what was read? That is a preallocated tail; anything else is damage. */
 static int is_blank(const el_reader *reader, size_t at) {
     for (size_t i = at; i < reader->filled; i++)
         if (reader->data[i] != 0)
@@ -202,7 +202,7 @@ static void pass(el_reader *reader, const el_batch *batch) {
     reader->following_base = last_offset(batch) + 1;
 }
 
-/* Look at the batch behind the checked ones. EL_READ_READY with *batch filled in, when it is whole and right. */
+/* Check the batch behind the checked ones. EL_READ_READY with *batch filled in, if it is whole and right. */
 static int check_next(el_reader *reader, el_batch *batch) {
     const uint8_t *data = reader->data + reader->verified;
     int status = el_batch_parse(data, reader->filled - reader->verified, batch);
@@ -215,7 +215,7 @@ static int check_next(el_reader *reader, el_batch *batch) {
     return corrupt(reader, status, reader->verified);
 }
 
-/* Bring the batch at the cursor in and check it, reading more as it needs. */
+/* Check the batch at the cursor, and read more if it needs that. */
 static int check_first(el_reader *reader, el_batch *batch) {
     int status = check_next(reader, batch);
     if (status == EL_READ_CORRUPT && reader->codec_status == EL_CODEC_INCOMPLETE) {
@@ -238,7 +238,7 @@ static int is_wanted(const el_reader *reader, const el_batch *batch) {
     return last_offset(batch) >= reader->next_offset && (batch->attributes & EL_ATTRIBUTE_CONTROL) == 0;
 }
 
-/* Check as many further batches as stand whole in the buffer, so that decoding runs over many at once. */
+/* Check all further batches that are whole in the buffer, so that many can be decoded in a row. */
 static void check_following(el_reader *reader, int64_t end_offset) {
     el_batch batch;
     while (reader->verified < reader->filled) {
@@ -246,7 +246,7 @@ static void check_following(el_reader *reader, int64_t end_offset) {
         if (el_batch_parse(data, reader->filled - reader->verified, &batch) != EL_CODEC_OK ||
             !is_in_order(reader, &batch) || last_offset(&batch) >= end_offset ||
             (batch.attributes & EL_ATTRIBUTE_COMPRESSION) != 0 || el_batch_verify(data, &batch) != EL_CODEC_OK)
-            return; /* whatever is wrong with it shows again, and is reported, when it is the first */
+            return; /* if it is wrong, that is found and reported once it is the first */
         pass(reader, &batch);
         if (reader->following_base >= end_offset)
             return;
@@ -261,9 +261,9 @@ int el_reader_load(el_reader *reader, int64_t end_offset) {
     if (reader->records < reader->records_end || reader->cursor < reader->verified)
         return EL_READ_READY;
     if (end_offset > reader->settled_offset) {
-        /* Bytes read ahead of the end offset of then may have been half written, or never published at all. */
+        /* Bytes that were read from behind the former end offset may have been half written, or never published. */
         if (reader->filled > reader->verified)
-            look_ahead(reader, AHEAD_BYTES_MIN);
+            set_ahead(reader, AHEAD_BYTES_MIN);
         reader->filled = reader->verified;
         reader->settled_offset = end_offset;
     }
@@ -357,7 +357,8 @@ static int malformed(el_reader *reader, int codec_status) {
     return -1;
 }
 
-/* The checksum is right whoever wrote it: an offset outside its batch, or one that does not rise, would hide records. */
+/* A right checksum does not rule it out, if the writer was wrong: an offset outside its batch, or one that does not rise, would hide
+ * records. */
 static int is_within_batch(const el_reader *reader, const el_record *record) {
     return record->offset_delta > reader->previous_delta && record->offset_delta <= reader->batch.last_offset_delta;
 }
@@ -387,7 +388,7 @@ int el_reader_next(el_reader *reader, int64_t stop_offset, el_record *record) {
     return 0;
 }
 
-/* Go to the record in which the next hit stands, in this batch or behind all of its records. */
+/* Go to the record that holds the next hit in this batch, or behind all of its records. */
 static int pass_to_hit(el_reader *reader, const el_needle *needle) {
     const uint8_t *hit = el_needle_find(needle, reader->records, (size_t)(reader->records_end - reader->records));
     const uint8_t *behind = reader->records;

@@ -5,14 +5,14 @@
 #include "index.h"
 #include "read.h"
 
-#define AHEAD_BYTES 16384 /* where batches are small, many headers come with one read; */
-#define LARGE_BATCH_BYTES 4096 /* where they are not, each is read by itself */
+#define AHEAD_BYTES 16384 /* one read brings the headers of many small batches ... */
+#define LARGE_BATCH_BYTES 4096 /* ... but if batches are large, each header is read by itself */
 
-/* Headers of a file, one behind the other. */
+/* The headers of a file, one after the other. */
 typedef struct headers {
     int fd;
-    int64_t position; /* of the batch that is looked at */
-    int64_t next_offset; /* that it has, or a later one where there may be gaps */
+    int64_t position; /* of the current batch */
+    int64_t next_offset; /* its base offset; if there may be gaps, it may be larger */
     el_batch batch;
     int64_t start; /* of what was read */
     size_t filled;
@@ -68,7 +68,7 @@ static int begin(headers *headers, const el_segment *segment, int64_t offset) {
     return 1;
 }
 
-/* Take the batch that is looked at, and those behind it, as far as they fit. */
+/* Take the current batch, and those behind it as far as they fit. */
 static int extend(headers *headers, int64_t stop_offset, int64_t bytes_max, int allow_gaps, el_slice *slice) {
     int status = EL_CODEC_OK;
     do {
@@ -80,7 +80,7 @@ static int extend(headers *headers, int64_t stop_offset, int64_t bytes_max, int 
         status = parse(headers, ahead_of(headers), allow_gaps);
     } while (status == EL_CODEC_OK && last_offset(&headers->batch) < stop_offset &&
              slice->length + headers->batch.size_bytes <= bytes_max);
-    return EL_CODEC_OK; /* whatever is wrong behind is told to who begins there */
+    return EL_CODEC_OK; /* what is wrong behind is reported to callers that begin there */
 }
 
 int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset, int64_t bytes_max, int at_least_one, int allow_gaps,
