@@ -10,6 +10,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.store import open_store, store_directory
+from eventlog.options import FSYNC_POLICIES
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _PORT_MAX = 65_535
@@ -33,15 +34,22 @@ def address_type(text: str) -> tuple[str, int]:
     help="Where clients connect. With port 0 the system chooses one.",
 )
 @click.option(
-    "--advertise", metavar="HOST:PORT", type=address_type, help="Where clients are told to connect. Default: where they did."
+    "--advertise", metavar="HOST:PORT", type=address_type, help="Where clients are told to connect. Default: where they have."
 )
 @click.option(
-    "--partitions", metavar="N", type=click.IntRange(1, 100_000), default=1, help="Partitions of a topic that is made by use."
+    "--partitions", metavar="N", type=click.IntRange(1, 100_000), default=1, help="Partitions of a topic that a client names."
 )
-@click.option("--no-auto-create", is_flag=True, help="Make no topic because a client names it.")
-@click.option("--insecure", is_flag=True, help="Let clients of other machines connect, whoever they are.")
+@click.option("--no-auto-create", is_flag=True, help="Do not create a topic when a client names it.")
 @click.option(
-    "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop when nobody was connected for so long."
+    "--fsync",
+    type=click.Choice(FSYNC_POLICIES),
+    default="interval",
+    show_default=True,
+    help="When what clients send is put on disk.",
+)
+@click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
+@click.option(
+    "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop if no client is connected for so long."
 )
 @output.json_option
 def serve(
@@ -49,15 +57,16 @@ def serve(
     advertise: tuple[str, int] | None,
     partitions: int,
     no_auto_create: bool,
+    fsync: str,
     insecure: bool,
     stop_when_idle: float | None,
     as_json: bool,
 ) -> None:
     """Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.
 
-    Python processes may use the same store meanwhile, as they do without a server, and both see the same topics and
-    offsets. Whoever reaches the address may read and write everything, so it is one of this machine unless --insecure
-    is given. The store is made if it is not there.
+    Python processes can use the same store at the same time, as they do without a server, and both see the same topics
+    and offsets. Anyone who reaches the address can read and write everything, so it has to be one of this machine,
+    unless --insecure is given. The store is created if it does not exist.
 
     \b
     Example:
@@ -83,7 +92,7 @@ def serve(
             output.write_line(f"serving {store} at {host}:{address[1]}")
         output.flush()
 
-    with open_store(create=True) as log:
+    with open_store(create=True, fsync=fsync) as log:
         log.start_maintenance()
         settings = Settings(not no_auto_create, partitions)
         asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))

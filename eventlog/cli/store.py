@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from eventlog import EventLog, Partition
 
 
-def open_store(*, create: bool = False) -> EventLog:
+def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
     """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
     directory = store_directory()
     import eventlog
 
-    return eventlog.open(directory, create=create)
+    return eventlog.open(directory, create=create, fsync=fsync)
 
 
 def store_directory() -> str:

@@ -1,4 +1,4 @@
-"""Addresses to listen at: only this machine's own, as long as nobody has to say who he is."""
+"""Addresses to listen at: only those of this machine, as long as there is no authentication."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eventlog.errors import InvalidArgumentError
 
 
 def check_local(host: str) -> None:
-    """Raise `InvalidArgumentError` unless every address of a host is one that only this machine reaches."""
+    """Raise `InvalidArgumentError` unless only this machine can reach the addresses of a host."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -17,6 +17,6 @@ def check_local(host: str) -> None:
     for *_, address in found:
         if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
             raise InvalidArgumentError(
-                f"{host} can be reached from other machines, and whoever reaches it may read and write everything: listen at "
-                "127.0.0.1, or say that this is wanted with --insecure"
+                f"{host} can be reached from other machines, and anyone who reaches it can read and write everything: listen "
+                "at 127.0.0.1, or use --insecure if this is intended"
             )

@@ -1,4 +1,4 @@
-"""Appending to partitions: each batch of an idempotent producer once."""
+"""Appends to partitions; each batch of an idempotent producer is appended once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class Appended(NamedTuple):
-    """Where a batch was appended, and with which timestamp: -1 if it has kept its own."""
+    """Where a batch was appended, and its timestamp in milliseconds since the epoch; -1 if its records keep their own."""
 
     offset: int
     append_time_ms: int
@@ -23,7 +23,7 @@ class Appended(NamedTuple):
 
 
 class _State:
-    """What is remembered of a partition; the lock lets a producer's batches be appended one after the other."""
+    """What is remembered about a partition; with the lock held, the batches of its idempotent producers are appended."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -47,7 +47,7 @@ class Appends:
         return appended
 
     def append_at_once(self, topic: str, partition: int, batch: Batch) -> Appended | None:
-        """The same on the event loop, where nothing has to be waited for; else None, and nothing was appended."""
+        """The same on the event loop, if nothing has to be waited for; otherwise None, and nothing was appended."""
         if batch.is_compressed or len(batch.data) > _AT_ONCE_BYTES_MAX:
             return None
         log = self._partitions.find(topic, partition)

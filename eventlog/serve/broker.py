@@ -1,4 +1,4 @@
-"""What all handlers share: the store, its topics and open partitions, and the threads that do what may block."""
+"""What all handlers share: the store, its topics and open partitions, and the threads for work that may block."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from eventlog.serve.partitions import OpenPartitions
 
 NODE_ID = 1
 _THREADS_MAX = 16
-_ANSWERS_WITH_RECORDS_MAX = 64  # that are on their way at once
+_ANSWERS_WITH_RECORDS_MAX = 64  # being sent at a time
 
 _Result = TypeVar("_Result")
 
 
 class Settings(NamedTuple):
-    """How topics are made that a client names and that are not there."""
+    """How topics are created that a client names and that do not exist."""
 
     auto_create_topics: bool = True
     partitions: int = 1
 
 
 class Client(NamedTuple):
-    """Who has sent a request: the address under which it is to reach the server, and how it takes its answer.
+    """The sender of a request: the address at which it is to reach the server, and what has become of it.
 
-    `when_sent` calls a function once the client has taken the answer to its request, or is gone, and `is_gone` asks whether it
+    `when_sent` calls a function once the client has read the answer to its request, or is gone; `is_gone` returns whether it
     has ended the connection, so that it waits for nothing any more."""
 
     host: str
@@ -42,27 +42,27 @@ class Client(NamedTuple):
 
 
 class Turn:
-    """One of those who may use something at once: from `begin` to `end`, which may be called at any time."""
+    """A slot of a semaphore, held from `begin` to `end`; `end` may be called at any time."""
 
     def __init__(self, semaphore: asyncio.Semaphore) -> None:
         self._semaphore = semaphore
         self._is_taken = False
 
     async def begin(self) -> None:
-        """Wait until there is room for one more."""
+        """Wait for a free slot, unless one is held."""
         if not self._is_taken:
             await self._semaphore.acquire()
             self._is_taken = True
 
     def end(self) -> None:
-        """Make room for another one."""
+        """Free the slot, if one is held."""
         if self._is_taken:
             self._is_taken = False
             self._semaphore.release()
 
 
 class Broker:
-    """A store as a broker. Everything here is for the event loop, but for what `in_thread` runs."""
+    """A store as a broker. Everything here runs on the event loop, except what `in_thread` runs."""
 
     def __init__(self, log: EventLog, settings: Settings) -> None:
         self.log = log
@@ -79,11 +79,11 @@ class Broker:
         self.partitions.forget(set(self.topics.by_name))
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
-        """Run what may wait for the disk or for another process. It is not ended when the client goes away meanwhile."""
+        """Run a function that may wait for the disk or for another process. It is completed even if the client leaves."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
-        """A topic by what a request names it by. Raises `RefusedError`."""
+        """The topic that a request names, by name or by id. Raises `RefusedError`."""
         found = self.topics.by_id.get(topic_id) if by_id else self.topics.by_name.get(name)
         if found is None and by_id:
             raise RefusedError(errors.UNKNOWN_TOPIC_ID, "there is no topic of this id")
@@ -92,6 +92,6 @@ class Broker:
         return found
 
     def close(self) -> None:
-        """Wait for what runs in threads, and wake whoever waits for the last time."""
+        """Wake all who wait, for the last time, and wait for the threads to finish."""
         self.hub.stop()
         self._executor.shutdown()

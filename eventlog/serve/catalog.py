@@ -13,7 +13,7 @@ from eventlog.catalog.topics import TopicDescription
 from eventlog.store.store import Store
 
 _UUID_BYTES = 16
-_RESERVED_IDS = {bytes(_UUID_BYTES), (1).to_bytes(_UUID_BYTES, "big")}  # no topic, and Kafka's own metadata
+_RESERVED_IDS = {bytes(_UUID_BYTES), (1).to_bytes(_UUID_BYTES, "big")}  # "no topic", and the topic of Kafka's own metadata
 
 
 class Topic(NamedTuple):
@@ -25,23 +25,23 @@ class Topic(NamedTuple):
 
 
 def topic_id(topic: TopicDescription) -> bytes:
-    """The id of a topic: another one for a topic of the same name that was made after this one was deleted."""
+    """The id of a topic. A topic that is created after another of the same name was deleted gets a different one."""
     told_apart = f"{topic.name} {topic.created_ms} {topic.made_by(0)}"
     found = hashlib.sha256(told_apart.encode()).digest()[:_UUID_BYTES]
     return found if found not in _RESERVED_IDS else hashlib.sha256(found).digest()[:_UUID_BYTES]
 
 
 def cluster_id(store: Path) -> str:
-    """A name for the store that stays the same as long as nobody moves it to another file system."""
+    """An id for the store, which stays the same unless the store is moved to another file system."""
     status = store.stat()
     return hashlib.sha256(f"{status.st_dev} {status.st_ino}".encode()).hexdigest()[:22]
 
 
 class TopicCache:
-    """All topics, looked up again whenever the catalog has changed, by whichever process."""
+    """All topics, loaded again whenever any process has changed the catalog."""
 
     def __init__(self, store: Store, executor: Executor, changed: Callable[[], None]) -> None:
-        """`changed` is called whenever they were looked up again."""
+        """`changed` is called whenever they have been loaded again."""
         self._store = store
         self._executor = executor
         self._changed = changed
@@ -50,8 +50,8 @@ class TopicCache:
         self.by_id: dict[bytes, Topic] = {}
 
     async def refresh(self) -> None:
-        """Have the topics as they are now."""
-        version = self._store.signals.catalog_version  # before the look: a later change asks for another one
+        """Load the topics, if they have changed."""
+        version = self._store.signals.catalog_version  # before loading: a later change causes another load
         if version != self._version:
             loop = asyncio.get_running_loop()
             descriptions = await loop.run_in_executor(self._executor, self._store.catalog.topics.all)

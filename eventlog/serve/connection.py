@@ -1,4 +1,4 @@
-"""One connection: its requests are answered one after the other, in order, and it is read no faster than they are answered."""
+"""One connection: its requests are answered one after the other, in order, and read no faster than they are answered."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from eventlog.serve.errors import DisconnectError
 from eventlog.serve.memory import RequestMemory
 from eventlog.serve.protocol.frames import BUFFER_BYTES, FrameReader
 from eventlog.serve.protocol.messages import MalformedMessageError
 
 _UNSENT_BYTES_MAX = 1024 * 1024
 _JOINED_BYTES_MAX = 64 * 1024  # of answers that are sent together
-_TURN_REQUESTS = 32  # that are answered before others get their turn
+_TURN_REQUESTS = 32  # answered before other connections get a turn
 
 log = logging.getLogger("eventlog.serve")
 
 Answer = Callable[["Connection", memoryview], Awaitable[list[Any] | None]]
-"""Answers a frame with the pieces of another one; None if the client wants no answer. Raises `MalformedMessageError`, and
-`ConnectionRefusedError`, where nothing more is to be said to this client."""
+"""Answers a frame with the pieces of another frame; None if the client wants no answer. Raises `MalformedMessageError`, and
+`DisconnectError` if the client is to be disconnected."""
 
 
 class Limits(NamedTuple):
-    """What a client may ask of the server."""
+    """How much clients may ask of the server."""
 
     connections_max: int = 1000
     request_bytes_max: int = 100 * 1024 * 1024  # Kafka's socket.request.max.bytes
-    memory_bytes_max: int = 64 * 1024 * 1024  # for all requests that have come in part
+    memory_bytes_max: int = 64 * 1024 * 1024  # for all requests that have arrived in part
     idle_seconds: float = 600.0  # Kafka's connections.max.idle.ms
-    stalled_seconds: float = 30.0  # without a byte in the middle of a request or of an answer
+    stalled_seconds: float = 30.0  # without a byte of a request, or of an answer, that has begun
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -43,7 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         opened: Callable[[Connection], bool],
         closed: Callable[[Connection], None],
     ) -> None:
-        """`opened` may say no, `closed` is called at the end of each that it has said yes to."""
+        """`opened` returns whether the connection is accepted; `closed` is called when an accepted one has ended."""
         self._answer = answer
         self._memory = memory
         self._opened = opened
@@ -62,7 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_stopping = False
         self._is_ended = False  # the client sends no more
         self._is_lost = False  # nothing can be sent to it
-        self._is_done = False  # nobody is at work for it
+        self._is_done = False  # no task works for it
         self._progress: tuple[int, int] = (0, 0)
         self._progress_at = 0.0
         self.peer = "?"
@@ -92,14 +93,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._frames.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes came. Where there is no room for more, the socket is left alone until the frames in the buffer are answered."""
+        """Bytes have arrived. If there is no room for more, reading pauses until the frames in the buffer are answered."""
         self._frames.received(nbytes)
         if not self._frames.room():
             self._read(False)
         self._came.set()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more. What it has sent is answered: it may have asked for no answer, and gone."""
+        """The client sends nothing more. What it has sent is still processed: it may have asked for no answer, and left."""
         self._is_ended = True
         self._came.set()
         return True
@@ -112,11 +113,11 @@ class Connection(asyncio.BufferedProtocol):
         self._leave()
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent: its next request waits."""
+        """The client does not read its answers: its next request waits."""
         self._may_write.clear()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         self._may_write.set()
 
     # --- requests ----------------------------------------------------------------------------------------
@@ -133,9 +134,9 @@ class Connection(asyncio.BufferedProtocol):
                 answered += 1
                 if answered % _TURN_REQUESTS == 0:
                     await asyncio.sleep(0)
-        except (MalformedMessageError, ConnectionRefusedError) as error:
+        except (MalformedMessageError, DisconnectError) as error:
             log.warning("%s: closed: %s", self.peer, error)
-        except Exception as error:  # of this server: the client hears of it by the connection's end
+        except Exception as error:  # a defect of this server: the client only sees that the connection ends
             shows_where = log.isEnabledFor(logging.DEBUG)
             log.error("%s: closed: unexpected %s: %s", self.peer, type(error).__name__, error, exc_info=shows_where)
         finally:
@@ -147,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
             self._leave()
 
     def _send(self, pieces: list[Any]) -> None:
-        """Send an answer: together with those that follow before the event loop comes to anything else."""
+        """Send an answer, together with those that follow before the event loop runs anything else."""
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent += pieces
@@ -165,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
             self._closed(self)
 
     async def _next(self) -> memoryview | None:
-        """The next frame, once the client has taken what it was sent; None when it sends no more, or the server stops."""
+        """The next frame, once the client has read its answers; None when it sends no more, or the server stops."""
         while not self._is_stopping:
             await self._may_write.wait()
             self._call_when_sent()
@@ -181,11 +182,11 @@ class Connection(asyncio.BufferedProtocol):
         return None
 
     def is_ended(self) -> bool:
-        """Does the client send nothing more, so that it waits for nothing?"""
+        """Has the client ended the connection, so that it waits for nothing?"""
         return self._is_ended
 
     def when_sent(self, function: Callable[[], None]) -> None:
-        """Call a function once the client has taken most of the answer that is being made, or is gone."""
+        """Call a function once the client has read most of the answer that is being made, or is gone."""
         self._when_sent.append(function)
 
     def _call_when_sent(self) -> None:
@@ -209,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
     # --- life --------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Answer what is being answered, and close."""
+        """Finish the answer in progress, and close."""
         self._is_stopping = True
         self._came.set()
 
@@ -218,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def check_progress(self, now: float) -> None:
-        """Close it if for too long nothing has come, or nothing was taken by the client."""
+        """Close the connection if the client has sent nothing, or read nothing, for too long."""
         unsent = self._transport.get_write_buffer_size()
         progress = (self._frames.total_bytes, unsent)
         if progress != self._progress or (self._is_answering and not unsent):

@@ -1,4 +1,4 @@
-"""Kafka's error codes, and which of them each error of the store is.
+"""Kafka's error codes, and the code for each error of the store.
 
 Source of the codes: clients/src/main/java/org/apache/kafka/common/protocol/Errors.java of Apache Kafka.
 """
@@ -46,7 +46,7 @@ UNSUPPORTED_COMPRESSION_TYPE = 76
 INVALID_RECORD = 87
 UNKNOWN_TOPIC_ID = 100
 
-_CODES: list[tuple[type[EventLogError], int]] = [  # the first one that an error is of
+_CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
     (OffsetOutOfRangeError, OFFSET_OUT_OF_RANGE),
     (RecordTooLargeError, MESSAGE_TOO_LARGE),
     (TopicExistsError, TOPIC_ALREADY_EXISTS),
@@ -61,11 +61,15 @@ _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that an error
 
 
 class RefusedError(Exception):
-    """A request, or the part of it that is for one topic or partition, is answered with an error code."""
+    """A request, or its part for one topic or partition, is answered with an error code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class DisconnectError(Exception):
+    """A client is to be disconnected, because it asks for what cannot be answered."""
 
 
 def code_of(error: Exception) -> int:

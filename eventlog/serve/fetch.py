@@ -1,4 +1,4 @@
-"""Fetch: batches from given offsets on, at once or when they come."""
+"""Fetch: batches from given offsets on, at once or when they are appended."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ async def answer_fetch(broker: Broker, client: Client, version: int, request: An
             return fetch.response()
         turn.end()
         if not await fetch.wait(deadline - loop.time()):
-            deadline = 0.0  # the server stops: what is there now is the answer
+            deadline = 0.0  # the server stops: answer with what is there now
 
 
 class _Partition:
-    """What a request wants of a partition, and what it gets: an entry of the answer."""
+    """What a request asks of a partition, and its entry in the answer."""
 
     def __init__(self, wanted: Any, topic: str | None, refusal: RefusedError | None) -> None:
         self.wanted = wanted
@@ -53,7 +53,7 @@ class _Partition:
             self.entry.error_code = refusal.code
 
     def is_at_end(self, broker: Broker) -> bool:
-        """Is there nothing to be read, as far as is known without the disk?"""
+        """Is it known, without using the disk, that there is nothing to read?"""
         log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
         if log is None or log.end_offset != self.wanted.fetch_offset:
             return False
@@ -68,7 +68,7 @@ class _Partition:
         return end
 
     def read(self, broker: Broker, bytes_max: int, *, at_least_one: bool) -> int:
-        """Read, in a thread. How many bytes there were; what goes wrong is in the entry."""
+        """Read, in a thread, and return the number of bytes; a failure is recorded in the entry."""
         if self.topic is None:
             return 0
         entry = self.entry
@@ -100,7 +100,7 @@ class _Fetch:
         self._partitions = [partition for _, partitions in self._topics for partition in partitions]
 
     async def read(self, turn: Turn) -> None:
-        """Read what is there. Threads do it, where there is something."""
+        """Read what is there; in a thread, unless there is nothing."""
         if not all(partition.is_at_end(self._broker) for partition in self._partitions):
             await turn.begin()
             await self._broker.in_thread(self._read)
@@ -116,12 +116,12 @@ class _Fetch:
 
     @property
     def is_enough(self) -> bool:
-        """Is there as much as the client wants to wait for, or something that it has to hear of at once?"""
+        """Is there as much as the client asks to wait for, or an error, which it has to know at once?"""
         has_failed = any(partition.entry.error_code for partition in self._partitions)
         return has_failed or self._bytes >= self._request.min_bytes or not self._partitions
 
     async def wait(self, seconds: float) -> bool:
-        """Sleep until a partition has more, or for a time, or a second. False if the server stops."""
+        """Sleep until a partition has more, but at most for a time, and for a second. False if the server stops."""
         wait_set = WaitSet()
         for partition in self._partitions:
             assert partition.log is not None

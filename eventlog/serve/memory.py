@@ -1,4 +1,4 @@
-"""How much memory all requests that are on their way may take together."""
+"""The memory that requests may take, all together, while they arrive."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class RequestMemory:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._taken: dict[Hashable, int] = {}  # in the order in which they came
+        self._taken: dict[Hashable, int] = {}  # in the order of their first request for memory
         self._refused: dict[Hashable, Callable[[], None]] = {}
 
     @property
     def taken_bytes(self) -> int:
-        """What all of them have."""
+        """What all connections have together."""
         return sum(self._taken.values())
 
     def take(self, connection: Hashable, size: int, then: Callable[[], None]) -> bool:
-        """Let a connection have `size` bytes in place of what it had. If False, `then` is called when it may try again."""
+        """Give a connection `size` bytes in place of what it has. If False, `then` is called when it can try again."""
         before = self._taken.get(connection, 0)
         is_first = not self._taken or next(iter(self._taken)) == connection
         if not is_first and size > before and self.taken_bytes - before + size > self._bytes_max:
@@ -34,7 +34,7 @@ class RequestMemory:
         return True
 
     def give_back(self, connection: Hashable) -> None:
-        """Nothing of it is used by this connection any more."""
+        """Take back all that a connection has."""
         self._refused.pop(connection, None)
         if self._taken.pop(connection, 0):
             self._call_refused()

@@ -1,4 +1,4 @@
-"""Metadata: the topics, their partitions, and where they are served. Topics that are not there are made, if wanted."""
+"""Metadata: the topics, their partitions, and where they are served. Topics that do not exist are created, if wanted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 
 _ALL_IF_EMPTY = 0  # the version in which an empty list means all topics
-_WITH_CHOICE = 4  # from here on a client says whether a topic may be made
+_WITH_CHOICE = 4  # from this version on a client says whether a topic may be created
 _ZERO_UUID = bytes(16)
 
 
@@ -48,7 +48,7 @@ async def _create(broker: Broker, name: str) -> None:
         check_topic_name(name)
     except EventLogError as error:
         raise RefusedError(errors.INVALID_TOPIC_EXCEPTION, str(error)) from None
-    with suppress(TopicExistsError):  # somebody else was faster
+    with suppress(TopicExistsError):  # another client or process was faster
         await broker.in_thread(lambda: broker.log.create_topic(name, broker.settings.partitions))
     await broker.topics.refresh()
 

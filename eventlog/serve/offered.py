@@ -1,4 +1,4 @@
-"""The APIs that are offered, and their versions: one home for the table that ApiVersions answers with."""
+"""The APIs that are offered, and their versions: the table with which ApiVersions is answered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eventlog.serve.protocol import messages
 class Api(NamedTuple):
     """An API: `name` is what its messages begin with, `versions` are those that are served.
 
-    Versions from `announced` on are announced: see `PRODUCE`."""
+    ApiVersions announces versions from `announced` on."""
 
     key: int
     name: str
@@ -18,19 +18,19 @@ class Api(NamedTuple):
     announced: int
 
     def is_flexible(self, version: int) -> bool:
-        """Have requests of this version tagged fields in their header?"""
+        """Do requests of this version have tagged fields in their header?"""
         return version in self.versions and messages.is_flexible(f"{self.name}Request", version)
 
     def answers_with_tags(self, version: int) -> bool:
-        """Have answers tagged fields in their header? ApiVersions' have not: its client may not know what they are."""
+        """Do answers have tagged fields in their header? Not those of ApiVersions: the client may not know such fields."""
         return self.key != API_VERSIONS and messages.is_flexible(f"{self.name}Response", version)
 
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
 
-# librdkafka leaves compression out if Produce is not announced from version 0 on (KAFKA-18659), so a broker announces what it
-# does not serve.
+# librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
+# they do not serve.
 _TABLE = [
     (PRODUCE, "Produce", 3, 13, 0),
     (FETCH, "Fetch", 4, 17, 4),
@@ -46,5 +46,5 @@ APIS = {key: Api(key, name, range(first, last + 1), announced) for key, name, fi
 
 
 def is_flexible(api_key: int, version: int) -> bool:
-    """Has the header of such a request tagged fields? False where the API or the version is not served."""
+    """Does the header of such a request have tagged fields? False if the API or the version is not served."""
     return api_key in APIS and APIS[api_key].is_flexible(version)

@@ -1,4 +1,4 @@
-"""ListOffsets: where a partition begins and ends, and which offset a time has."""
+"""ListOffsets: the start and the end of a partition, and the offset for a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LATEST, _EARLIEST = -1, -2
 
 
 async def answer_list_offsets(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """An offset for each partition; -1 where no record is as late as the time."""
+    """An offset for each partition; -1 if all records are older than the time."""
     await broker.topics.refresh()
     topics = await broker.in_thread(lambda: [_topic(broker, wanted) for wanted in request.topics])
     return kind("ListOffsetsResponse")(topics=topics)

@@ -1,4 +1,4 @@
-"""The logs of partitions that clients use: to open one may take long, to find one that is open does not."""
+"""The logs of the partitions that clients use. Opening one may take long, finding an open one does not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OpenPartitions:
         return log
 
     def forget(self, topics: set[str]) -> None:
-        """Let go of all logs but those of these topics."""
+        """Drop all logs except those of these topics."""
         for key in list(self._logs):
             if key[0] not in topics:
                 self._logs.pop(key, None)

@@ -9,7 +9,7 @@ from eventlog.serve import errors
 from eventlog.serve.appends import Appended
 from eventlog.serve.batches import Batch, read_batch
 from eventlog.serve.broker import Broker, Client
-from eventlog.serve.errors import RefusedError, code_of
+from eventlog.serve.errors import DisconnectError, RefusedError, code_of
 from eventlog.serve.producers import NO_PRODUCER, new_producer_id
 from eventlog.serve.protocol.messages import kind
 
@@ -18,8 +18,8 @@ _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
 
 
 async def answer_produce(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Append a batch to each of the partitions. A client that wants no answer and asks for what cannot be done loses the
-    connection, as with Kafka: there is no other way to tell it."""
+    """Append a batch to each of the partitions. A client that wants no answer and whose request fails is disconnected,
+    as with Kafka: there is no other way to tell it."""
     await broker.topics.refresh()
     by_topic = [
         [_Append(broker, version, request.acks, data, partition) for partition in data.partition_data]
@@ -34,7 +34,7 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
     if request.acks == _NONE:
         failed = [append.entry.error_message for append in appends if append.entry.error_code]
         if failed:
-            raise ConnectionRefusedError(f"it wants no answer, and {failed[0]}")
+            raise DisconnectError(f"it wants no answer, and {failed[0]}")
         return None
     answer = kind("ProduceResponse", "TopicProduceResponse")
     responses = [
@@ -50,7 +50,7 @@ def _append_all(appends: list[_Append]) -> None:
 
 
 class _Append:
-    """What a request has for one partition, and what becomes of it: an entry of the answer."""
+    """What a request has for one partition, and its entry in the answer."""
 
     def __init__(self, broker: Broker, version: int, acks: int, data: Any, partition: Any) -> None:
         self._appends = broker.appends
@@ -67,7 +67,7 @@ class _Append:
             self._refuse(error)
 
     def at_once(self) -> bool:
-        """Append on the event loop. False if something has to be waited for: then nothing was done."""
+        """Append on the event loop. False if something has to be waited for; then nothing was done."""
         if self._batch is None:
             return True
         try:
@@ -99,7 +99,7 @@ class _Append:
 
 
 async def answer_init_producer_id(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """An id for a producer that wants to be idempotent; one that has an id gets another one, with which it begins anew."""
+    """An id for an idempotent producer. One that already has an id gets a new one, with which it starts again."""
     if request.transactional_id is not None:
         return kind("InitProducerIdResponse")(error_code=errors.UNSUPPORTED_VERSION, producer_id=NO_PRODUCER, producer_epoch=-1)
     return kind("InitProducerIdResponse")(producer_id=new_producer_id(), producer_epoch=0)

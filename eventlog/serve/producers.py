@@ -1,4 +1,4 @@
-"""Idempotent producers: what each of them has appended last to a partition, so that a batch sent again is not appended again.
+"""Idempotent producers: the last batches of each in a partition, so that a batch that is sent again is not appended again.
 
 This is remembered by the server while it runs, and not by the log: a producer whose id is not known goes on with any sequence
 number (KIP-360).
@@ -14,18 +14,18 @@ from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
 
 NO_PRODUCER = -1
-_BATCHES_REMEMBERED = 5  # as many as a client may have under way
-_PRODUCERS_MAX = 10_000  # a partition; the one that was silent for the longest time is forgotten
-_SEQUENCES = 2**31  # behind the last one comes 0
+_BATCHES_REMEMBERED = 5  # as many as a client may have in flight
+_PRODUCERS_MAX = 10_000  # in a partition; the one that has been silent longest is forgotten
+_SEQUENCES = 2**31  # the last one is followed by 0
 
 
 def new_producer_id() -> int:
-    """An id that no producer has: it is drawn from so many that none comes twice."""
+    """An id that no other producer has: a random number, large enough never to be drawn twice."""
     return secrets.randbits(62)
 
 
 class Sent(NamedTuple):
-    """What a batch says of its producer: `record_count` records from a sequence number on."""
+    """What a batch says about its producer: it has `record_count` records, the first with this sequence number."""
 
     producer_id: int
     epoch: int
@@ -51,7 +51,7 @@ class PartitionProducers:
         self._producers: OrderedDict[int, _Producer] = OrderedDict()
 
     def find_appended(self, sent: Sent) -> int | None:
-        """The offset at which the batch was appended before; None if it comes next. Raises `RefusedError`."""
+        """The offset at which the batch was appended before; None if it is the next one. Raises `RefusedError`."""
         producer = self._producers.get(sent.producer_id)
         if producer is None:
             return None

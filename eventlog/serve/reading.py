@@ -1,4 +1,4 @@
-"""Reading batches for those who fetch them: as they stand in the log, once their checksums were found to be right."""
+"""Reading batches for clients: as they are in the log, after their checksums were verified."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eventlog.storage.partition.slices import Slice
 
 _start = struct.Struct(">qiibI")
 _BATCH_LENGTH_AT = 12
-_CHECKED_AT = 21  # what the checksum covers begins behind it
+_CHECKED_AT = 21  # where the bytes begin that the checksum covers
 
 
 class Read(NamedTuple):
@@ -25,7 +25,7 @@ class Read(NamedTuple):
 def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, at_least_one: bool) -> Read:
     """The batches from an offset on, up to `bytes_max` bytes; with `at_least_one` the first one even if it is larger.
 
-    Raises `OffsetOutOfRangeError` and `CorruptLogError`; the latter only where nothing right stands before the damage."""
+    Raises `OffsetOutOfRangeError` and `CorruptLogError`; the latter only if no sound batch precedes the damage."""
     pieces: list[bytes] = []
     left = bytes_max
     while offset < stop and (left > 0 or (at_least_one and not pieces)):
@@ -46,7 +46,7 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
 
 
 def _right_bytes(data: bytes) -> int:
-    """How many bytes of batches come before the first one whose checksum does not match, or all."""
+    """The number of bytes before the first batch whose checksum does not match."""
     view, position = memoryview(data), 0
     while position < len(data):
         _, length, _, _, checksum = _start.unpack_from(data, position)

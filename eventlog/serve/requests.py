@@ -1,4 +1,4 @@
-"""From a request's bytes to the handler of its API, and from the handler's answer to bytes."""
+"""From the bytes of a request to the handler of its API, and from the handler's answer back to bytes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from eventlog.serve.protocol.messages import MalformedMessageError, codec
 from eventlog.serve.topics import answer_create_topics, answer_delete_topics
 
 Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
-"""Answers a request of some version with the message to send; None if the client wants none. Raises `ConnectionRefusedError`,
-which ends the connection."""
+"""Answers a request of some version with the message to send; None if the client wants none. Raises
+`DisconnectError`, which ends the connection."""
 
 HANDLERS: dict[int, Handler] = {
     offered.PRODUCE: answer_produce,
@@ -34,7 +34,7 @@ HANDLERS: dict[int, Handler] = {
 
 
 async def answer_frame(broker: Broker, client: Client, frame: memoryview) -> list[Any] | None:
-    """The pieces of the answer to a request. Raises `MalformedMessageError`, also for what is not served."""
+    """The pieces of the answer to a request. Raises `MalformedMessageError`, also for an API or version that is not served."""
     header = read_header(frame, is_flexible)
     api = APIS.get(header.api_key)
     if api is None:

@@ -1,4 +1,4 @@
-"""The server: listens, watches over its connections, and stops in good order."""
+"""The server: listens, supervises its connections, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("eventlog.serve")
 class Server:
     """Serves an open store to clients that speak Kafka's protocol. Made and used within one event loop.
 
-    `advertised` is the address that clients are told to use; without it each is told the one by which it came."""
+    `advertised` is the address that clients are told to use; without it each client is told the one that it connected to."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Server:
 
     @property
     def idle_seconds(self) -> float:
-        """For how long nobody has been connected."""
+        """For how long no client has been connected."""
         return 0.0 if self._connections else asyncio.get_running_loop().time() - self._last_closed_at
 
     def _closed(self, connection: Connection) -> None:
@@ -94,7 +94,7 @@ class Server:
             self._watching.cancel()
         for connection in list(self._connections):
             connection.stop()
-        await asyncio.to_thread(self._broker.hub.stop)  # whoever waits for records answers without them
+        await asyncio.to_thread(self._broker.hub.stop)  # fetches that wait for records are answered without them
         deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
         while self._connections and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
@@ -112,8 +112,8 @@ async def run(
     advertised: tuple[str, int] | None = None,
     idle_seconds_max: float | None = None,
 ) -> None:
-    """Serve a store until SIGINT or SIGTERM, or until nobody was connected for `idle_seconds_max`. `ready` is told the address
-    once clients may connect. Raises `OSError`."""
+    """Serve a store until SIGINT or SIGTERM, or until no client has been connected for `idle_seconds_max`. `ready` gets the
+    address once clients can connect. Raises `OSError`."""
     loop = asyncio.get_running_loop()
     is_stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -18,7 +18,7 @@ _ZERO_UUID = bytes(16)
 
 
 async def answer_create_topics(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Make topics, or only say whether they could be made. There is one replica of each partition."""
+    """Create topics, or only check whether they could be created. Each partition has one replica."""
     await broker.topics.refresh()
     names = [topic.name for topic in request.topics]
     results = []

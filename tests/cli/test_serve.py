@@ -67,6 +67,15 @@ def test_options_reach_the_clients(cli: CommandLine) -> None:
         assert client.metadata("others").topics[0].error_code != 0
 
 
+def test_with_fsync_always_an_answer_means_that_the_records_are_on_disk(cli: CommandLine) -> None:
+    _, address = start(cli, "--fsync", "always")
+    with RawClient(address) as client, eventlog.open(cli.store, fsync="never") as log:
+        client.metadata("orders")
+        for number in range(1, 4):
+            client.produce("orders", batch([b"a"]))
+            assert log.partition("orders", 0).durable_offset == number
+
+
 def test_an_address_in_use_is_one_error(cli: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         message = cli.error("serve", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
