@@ -87,7 +87,9 @@ class Consumer:
         check_timeout(timeout)
         check_number("max_records", max_records, 1, _RECORDS_MAX)
         with self._use.alone:
-            return self.core.poll(timeout, max_records)
+            records = self.core.poll(timeout, max_records)
+        self._handout.has_returned = True  # nothing is called from here on: no signal handler comes in between
+        return records
 
     def __iter__(self) -> Iterator[Record]:
         """Every record, one after the other; waits for more at the end.

@@ -21,17 +21,22 @@ _Fetched = list[tuple[AssignedPartition, list[Record]]]
 
 class Handout:
     """`chunk` is what was fetched of one partition for iteration, without what was handed out of it; `in_hand` the record that
-    its caller has in hand, None once he has asked for more. `commit_in_hand` commits the offset behind that record, where this
-    is all that there is to commit; everything that changes what a commit has to do sets it to None first."""
+    its caller has in hand, None once more was asked for. `commit_in_hand` commits the offset behind that record, where this
+    is all that there is to commit; everything that changes what a commit has to do sets it to None first.
+
+    What `poll` takes counts as handed out if `has_returned` was set since. An interrupt may come until then: what its caller
+    has not got is handed out again."""
 
     def __init__(self, assignment: Assignment, role: GroupRole) -> None:
         self.chunk: Iterator[Record] = iter(())
         self.in_hand: Record | None = None
         self.commit_in_hand: Callable[[int], bool] | None = None
+        self.has_returned = False
         self._assignment = assignment
         self._role = role
         self._partition: AssignedPartition | None = None  # of the chunk
         self._iteration: Iteration | None = None  # which hands it out
+        self._polled: list[tuple[AssignedPartition, int]] = []  # taken by the last poll, with the positions behind that
         self._overtaken: list[Iteration] = []  # those with a record in hand that others have gone past
 
     # --- fetching ------------------------------------------------------------------------------------------
@@ -44,6 +49,7 @@ class Handout:
     def fetch_chunk(self) -> bool:
         """Have the next chunk; False: there is none. What was read while the group changed may be another member's: then there
         is nothing in the chunk, and True is returned."""
+        self.count_in_hand()
         self._partition = None
         try:
             partition, records = next(self._assignment.fetched(_CHUNK_RECORDS), (None, []))
@@ -61,7 +67,10 @@ class Handout:
 
     def take(self, records_max: int) -> list[Record] | None:
         """Records for `poll`: first what iteration has fetched but not handed out, then what the partitions have. None: the
-        group changed meanwhile, and what was read may be another member's."""
+        group changed meanwhile, and what was read may be another member's.
+
+        The caller sets `has_returned` as the last thing that it does."""
+        self.count_in_hand()
         try:
             return self._hand_over(self._fetch(records_max))
         except EventLogError:
@@ -93,10 +102,8 @@ class Handout:
             self.drop_chunk()
             return None if fetched else []
         handed_out = fetched[0][1] if len(fetched) == 1 else [record for _, records in fetched for record in records]
-        positions = [(partition, partition.position_behind(records[-1])) for partition, records in fetched]
-        self._assignment.moved.update(partition for partition, _ in positions)
-        for partition, position in positions:  # last, and without an allocation: nothing may fail once a position has moved
-            partition.position = position
+        polled = [(partition, partition.position_behind(records[-1])) for partition, records in fetched]
+        self._polled, self.has_returned = polled, False
         return handed_out
 
     def _rewind(self) -> None:
@@ -114,9 +121,7 @@ class Handout:
     def ask_for_more(self, iteration: Iteration | None) -> None:
         """The caller asks for more, by an iteration or by `poll`, and so has finished what it got before: all but the records
         that other iterations have in hand."""
-        self.commit_in_hand = None
-        if self.in_hand is not None:
-            self.set_aside()
+        self.set_aside()
         current = self._iteration
         if current is not None and current is not iteration and current.is_open and self._partition is not None:
             self.stop(self._partition)  # so that the other iterator comes here before it goes on
@@ -125,26 +130,39 @@ class Handout:
 
     def hand_out_by(self, iteration: Iteration) -> None:
         """This iteration goes through the chunk now."""
+        self.set_aside()  # what a listener has in hand
         self._iteration = iteration
         self.allow_short_commit()
 
     def set_aside(self) -> None:
         """The record in hand stays in the hand of its iteration, which is not asked for the next one now."""
         self.commit_in_hand = None
+        self.count_in_hand()
         if self.in_hand is not None:
-            self.count_in_hand()
             assert self._iteration is not None and self._partition is not None
             self._iteration.partition, self._iteration.offset = self._partition, self.in_hand.offset
             self._overtaken.append(self._iteration)
             self.in_hand = None
 
     def count_in_hand(self) -> None:
-        """The record in hand counts as handed out, and those before it as finished."""
+        """What `poll` has returned counts as handed out, and so does the record in hand; those before it count as finished."""
+        if self._polled:
+            self._count_polled()
         if self.in_hand is not None and self._partition is not None:
             self._partition.position = self._partition.position_behind(self.in_hand)
             self._partition.finish(self.in_hand.offset)
             self._assignment.moved.add(self._partition)
             self._hold_back()
+
+    def _count_polled(self) -> None:
+        """May be interrupted, and is done again then."""
+        for partition, position in self._polled:
+            if self.has_returned:
+                self._assignment.moved.add(partition)
+                partition.position = position
+            else:
+                self._rewind_one(partition)
+        self._polled = []
 
     def finish(self) -> None:
         """Everything that was handed out is finished, but for what iterations have in hand."""
@@ -166,6 +184,8 @@ class Handout:
 
     def position(self, partition: AssignedPartition) -> int:
         """The offset of the next record to hand out. Raises `NoCommittedOffsetError`."""
+        if self._polled:
+            self._count_polled()
         if partition is self._partition and self.in_hand is not None:
             return partition.position_behind(self.in_hand)
         return partition.resolve_position()
@@ -180,8 +200,14 @@ class Handout:
 
     def stop(self, partition: AssignedPartition) -> None:
         """Forget what was read ahead of this partition."""
+        if self._polled:
+            self._count_polled()
         if partition is self._partition:
             self.set_aside()
+        self._rewind_one(partition)
+
+    def _rewind_one(self, partition: AssignedPartition) -> None:
+        if partition is self._partition:
             partition.rewind(self.chunk)
             self._partition = None
         else:
@@ -195,6 +221,7 @@ class Handout:
                 self._forget(partition)
 
     def _forget(self, partition: AssignedPartition) -> None:
+        self._polled = [(other, position) for other, position in self._polled if other is not partition]
         self._overtaken = [iteration for iteration in self._overtaken if iteration.partition is not partition]
         if partition is self._partition:
             self.commit_in_hand = None
