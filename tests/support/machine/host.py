@@ -202,8 +202,8 @@ class Host:
     def delete_records(self, place: TopicPartition, before: int) -> int:
         return self.log.partition(*place).delete_records(before)
 
-    def maintain(self, compact_all: bool) -> MaintenanceReport:
-        return self.log.maintain(compact_all=compact_all)
+    def maintain(self, compact_all: bool, dry_run: bool) -> MaintenanceReport:
+        return self.log.maintain(compact_all=compact_all, dry_run=dry_run)
 
     def backup(self, destination: Path, link: bool) -> int:
         """Returns how many records are in it."""

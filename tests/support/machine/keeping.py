@@ -87,7 +87,9 @@ class Keeping(Foundation):
     @precondition(lambda self: self.model.topics)
     @rule(host=hosts, compact_all=st.booleans())
     def maintain(self, host: int, compact_all: bool) -> None:
-        report: MaintenanceReport = self.do(host, "maintain", compact_all)
+        said: MaintenanceReport = self.do(0, "maintain", compact_all, True)
+        report: MaintenanceReport = self.do(host, "maintain", compact_all, False)
+        assert said.failures == [] and _deletions(said) == _deletions(report)
         assert (report.is_elsewhere, report.failures, report.expired_groups, report.deleted_topics) == (False, [], [], [])
         for topic in self.model.topics.values():
             for partition in topic.partitions:
@@ -238,3 +240,12 @@ class Keeping(Foundation):
         for directory in (backup, restored):
             shutil.rmtree(directory)
         self.counts["backups"] += 1
+
+
+def _deletions(report: MaintenanceReport) -> list[tuple[object, ...]]:
+    """What a round has deleted, or would delete, and why."""
+    return [
+        (done.topic, done.partition, done.start_offset, done.reason, done.deleted_segments, done.deleted_records)
+        for done in report.partitions
+        if done.reason
+    ]

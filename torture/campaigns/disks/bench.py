@@ -3,6 +3,7 @@ A second process looks at what is left once the disk is well again."""
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import gc
 import os
@@ -141,6 +142,8 @@ def _judge_poison(stage: Stage, fault: Fault | None) -> None:
     may_poison = {Call.SYNC, Call.WRITE, Call.TRUNCATE, Call.ALLOCATE}
     if fault is None or not fault.calls & may_poison:
         stage.problems.append(f"a partition is poisoned, and no write or sync has failed:\n{traceback.format_exc()}")
+    elif fault.error_number == errno.EFBIG:
+        stage.problems.append(f"a limit of this process has poisoned a partition for all:\n{traceback.format_exc()}")
 
 
 def _open_files(case: Path) -> Counter[str]:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from tests.support.processes import Worker, WorkerFailed
 from torture.campaign import Campaign, Run
+from torture.campaigns.rot.formats import MAGICS, MOMENTS, Foreign, meet_foreign_batches
 from torture.campaigns.rot.looking import KILLED, REBOOTED, REOPENED, Case, flip_bits
 
 _CATALOG = "meta/data.mdb"
@@ -88,9 +89,30 @@ def _cases_of_large(run: Run, sizes: dict[str, int]) -> Iterator[Case]:
 
 
 def run(run: Run) -> None:
-    """Flip bits in all files of a small store, then some in a large one."""
+    """Flip bits in all files of a small store, then some in a large one; then let batches be of a format that is not known."""
     _flip(run, is_large=False)
     _flip(run, is_large=True)
+    _meet_formats(run)
+
+
+def _meet_formats(run: Run) -> None:
+    """Batches that this version cannot read, in all files of the small store."""
+    with Worker(meet_foreign_batches, run.directory / "formats", run.seed) as worker:
+        batches: dict[str, list[int]] = worker.receive()
+        cases = [
+            Foreign(name, position, magic, moment)
+            for name, positions in sorted(batches.items())
+            for position in positions
+            for magic in MAGICS
+            for moment in MOMENTS
+        ]
+        for case in run.random.sample(cases, min(len(cases), run.amount(40, len(cases)))):
+            worker.send(case)
+            try:
+                worker.receive()
+            except (EOFError, WorkerFailed) as error:
+                raise AssertionError(f"{case}: {error or 'the process died'}") from error
+            run.count("batches of a format that is not known")
 
 
 def _flip(run: Run, *, is_large: bool) -> None:

@@ -36,6 +36,7 @@ class Filled:
     content: dict[str, bytes] = field(default_factory=dict)
     epochs: dict[str, set[int]] = field(default_factory=dict)
     unguarded: dict[str, set[int]] = field(default_factory=dict)
+    batches: dict[str, list[int]] = field(default_factory=dict)  # where they begin in each .log
 
     def restore(self) -> None:
         """Make every file what it was, in place: a head knows its inode."""
@@ -51,9 +52,13 @@ class Filled:
 
     def flip(self, name: str, bit: int) -> None:
         """Flip one bit of a file."""
+        self.overwrite(name, bit // 8, bytes([self.content[name][bit // 8] ^ 1 << bit % 8]))
+
+    def overwrite(self, name: str, position: int, content: bytes) -> None:
+        """Change some bytes of a file."""
         with open(self.path / name, "r+b") as file:
-            file.seek(bit // 8)
-            file.write(bytes([self.content[name][bit // 8] ^ 1 << bit % 8]))
+            file.seek(position)
+            file.write(content)
 
     def reboot(self) -> None:
         """Let every mapped file be one of an earlier boot."""
@@ -84,7 +89,7 @@ def fill(path: Path, random: random.Random, is_large: bool) -> Filled:
     store.content = {str(found.relative_to(path)): found.read_bytes() for found in path.rglob("*") if found.is_file()}
     for name in store.content:
         if name.endswith(".log"):
-            positions = list(_positions(store.content[name]))
+            store.batches[name] = positions = list(_positions(store.content[name]))
             store.epochs[name] = {position + byte for position in positions for byte in LEADER_EPOCH}
             if TABLE in name:
                 store.unguarded[name] = {position + byte for position in positions for byte in BASE_OFFSET}
