@@ -42,6 +42,10 @@ class Groups:
                 self._coordinator = Coordinator(self.store, self._presence)
             return self._coordinator
 
+    def in_use(self) -> list[GroupTable]:
+        """Those that are open here."""
+        return list(self._tables.values())
+
     def find(self, name: str) -> GroupTable | None:
         """The group, or None if there is none."""
         self.store.check_usable()
@@ -103,7 +107,7 @@ class Groups:
         with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
             if self._presence is not None:
                 self._presence.check_not_replaced()
-            for table in list(self._tables.values()):
+            for table in self.in_use():
                 table.check_not_replaced()
 
     def check_may_close(self) -> None:
@@ -158,6 +162,6 @@ def _in_use(groups: weakref.ref[Groups]) -> Callable[[], tuple[Store, Iterable[G
 
     def in_use() -> tuple[Store, Iterable[GroupTable]] | None:
         found = groups()
-        return None if found is None else (found.store, list(found._tables.values()))
+        return None if found is None else (found.store, found.in_use())
 
     return in_use
