@@ -104,7 +104,7 @@ class ProcessPresence:
         for _ in attempts(_ENDING_MS):
             presence = cls(path, lock_timeout_ms=lock_timeout_ms)
             try:
-                if presence._claim_file(claims):
+                if presence.claim_file(claims):
                     return presence
                 presence.close()
             except BaseException:
@@ -112,8 +112,8 @@ class ProcessPresence:
                 raise
         raise claims.refusal(path)
 
-    def _claim_file(self, claims: Claims) -> bool:
-        """Claim that this file is the one; tells whether it is."""
+    def claim_file(self, claims: Claims) -> bool:
+        """Claim that this file is the one with the locks of members; tells whether it is."""
         self._claim = claims.of_members(os.fstat(self._descriptor()).st_ino)
         self._claim.hold()
         return os.fstat(self._descriptor()).st_nlink > 0 and not self._claim.is_contested
