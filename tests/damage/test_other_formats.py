@@ -137,11 +137,33 @@ def test_a_codec_of_a_newer_kafka_is_no_damage(tmp_path: Path) -> None:
     with eventlog.open(store) as log:
         partition = stores.open_partition(log)
         assert partition.end_offset == _NEXT + 1 and partition.recovery.damage is None
-        with pytest.raises(UnsupportedCodecError, match=r"events-0, offset 3: .*codec 5"):
+        with pytest.raises(UnsupportedCodecError, match=r"events-0, offset 3: .*codec 5") as raised:
             partition.read(_NEXT)
+        assert raised.value.topic_partition == (stores.TOPIC, 0)
         assert log.verify()[0].problems[0].reason.startswith("not checked")
     with eventlog.open(store) as log, pytest.raises(EventLogError, match="not checked"):
         log.repair(stores.TOPIC, 0, execute=True)
+
+
+def test_a_consumer_reads_the_other_partitions_though_the_codec_of_one_is_not_known(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    stores.create(store, partitions=2)
+    with eventlog.open(store) as log:
+        for number in range(2):
+            stores.open_partition(log, number).append_many([b"a", b"b"])
+    segment = stores.segments(store)[0]
+    batch = bytearray(segment.read_bytes())
+    batch[22] |= 5
+    segment.write_bytes(_sealed(batch))
+    with eventlog.open(store) as log, log.consumer(stores.TOPIC, group="readers") as consumer:
+        read, failed = [], []
+        while len(failed) < 2 or not read:
+            try:
+                read += consumer.poll(5)
+            except UnsupportedCodecError as error:
+                failed.append(error.topic_partition)
+        assert [(record.partition, record.value) for record in read] == [(1, b"a"), (1, b"b")]
+        assert set(failed) == {(stores.TOPIC, 0)}
 
 
 def test_attributes_that_are_not_known_change_nothing_for_readers(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from eventlog.errors import (
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
-from eventlog.records.record import Record
+from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.partition.columns import take_columns
 from eventlog.storage.partition.search import Query
 from eventlog.storage.partition.segment_list import SegmentList
@@ -252,7 +252,9 @@ class LogReader(BaseReader):
         try:
             data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
         except UnsupportedCodecError as error:
-            raise UnsupportedCodecError(f"{self._topic}-{self._partition}, offset {self.next_offset}: {error}") from error
+            told = UnsupportedCodecError(f"{self._topic}-{self._partition}, offset {self.next_offset}: {error}")
+            told.topic_partition = TopicPartition(self._topic, self._partition)
+            raise told from error
         except ValueError as error:
             path = names.segment_file(self._directory, self._base_offset)
             raise self._damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
