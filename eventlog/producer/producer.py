@@ -43,7 +43,8 @@ _BATCH_BYTES_MAX = 2**24
 _STAY_BYTES = 2048  # of records without a key at one partition,
 _LEAST_BYTES = 64  # of which each counts as so many at least
 
-_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+_left_to_parents: set[weakref.WeakMethod[Callable[[], None]]] = set()
+"""What a forked child does, for each producer."""
 
 
 class _TopicSenders(PartitionChoice[PartitionSender]):
@@ -109,7 +110,7 @@ class Producer(BaseProducer):
         if self._lingerer is not None or compression is None:
             receipt_type = AppendedReceipt if self._lingerer is None else BatchReceipt
             super().__init__(int(ffi.cast("uintptr_t", self._signals_pointer)), self._topics, receipt_type)
-        _producers.add(self)
+        _left_to_parents.add(weakref.WeakMethod(self._leave_to_parent, _left_to_parents.discard))
 
     def _note(self, sender: PartitionSender, offset: int, count: int = 1) -> None:
         if self._notifier is not None:
@@ -319,12 +320,11 @@ class Producer(BaseProducer):
         self._why_unusable = why
         self._topics.clear()
 
-    @classmethod
-    def _after_fork_in_child(cls) -> None:
-        for producer in list(_producers):
-            for sender in producer._senders():
-                sender.leave_to_parent()
-            producer._end(ForkedProcessError(f"{producer!r} was made before fork(): open the store again in the child"))
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the producer is the parent's, and a thread that is not there may have its locks."""
+        for sender in self._senders():
+            sender.leave_to_parent()
+        self._end(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
 
 
 def _failures(senders: Iterable[PartitionSender], work: Callable[[PartitionSender], None]) -> list[BaseException]:
@@ -338,4 +338,10 @@ def _failures(senders: Iterable[PartitionSender], work: Callable[[PartitionSende
     return failures
 
 
-os.register_at_fork(after_in_child=lambda: Producer._after_fork_in_child())
+def _after_fork_in_child() -> None:
+    for reference in list(_left_to_parents):
+        if (leave_to_parent := reference()) is not None:
+            leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -174,8 +174,6 @@ def test_no_link_between_pages_is_broken(page: Path) -> None:
 OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}
 OWN = {"self", "cls", "super()"}
 NO_PUBLIC_WAY = {"_is_owned"}  # to ask an RLock whose it is
-# Files that still reach into other objects. None may be added.
-NOT_YET_CLEAN = {"producer/producer.py"}
 
 
 def own_names(kind: ast.ClassDef) -> set[str]:
@@ -199,11 +197,7 @@ def foreign_members(node: ast.AST, own: set[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=identify)
 def test_nobody_touches_the_private_members_of_another_object(path: Path) -> None:
-    found = list(foreign_members(tree(path), set()))
-    if str(path.relative_to(PACKAGE)) in NOT_YET_CLEAN:
-        assert found, "it is clean by now: take it off the list"
-    else:
-        assert not found
+    assert not list(foreign_members(tree(path), set()))
 
 
 # Names of what takes a lock.

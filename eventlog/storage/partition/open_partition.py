@@ -293,7 +293,7 @@ class OpenPartition:
         self._is_released = True  # last: until then a close that was interrupted is done again
 
     def _retire(self, native: Any) -> None:
-        lib.el_appender_retire(native)  # whoever still has a built-in function appends nothing any more
+        lib.el_appender_retire(native)  # a call that is under way appends nothing any more
         # Threads of this process that wait find out that it is closed.
         if self._head.pointer is not None:
             lib.el_head_wake(self._head.pointer, self.signals.pointer)
