@@ -21,16 +21,16 @@ _SECONDS_MAX = 60.0
 
 def run_elsewhere(namespaces: tuple[str, ...], program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a Python program, whose arguments stand in `sys.argv`, in new namespaces."""
-    refusal = _refusal(namespaces)
-    if refusal:
-        pytest.skip(f"unshare {' '.join(namespaces)}: {refusal}")
+    refused = refusal(namespaces)
+    if refused:
+        pytest.skip(f"unshare {' '.join(namespaces)}: {refused}")
     environment = {**os.environ, "PYTHONPATH": str(Path(eventlog.__file__).parents[1])}
     command = ["unshare", *namespaces, sys.executable, "-c", program, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS_MAX)
 
 
 @cache
-def _refusal(namespaces: tuple[str, ...]) -> str:
+def refusal(namespaces: tuple[str, ...]) -> str:
     """Why such namespaces cannot be made here; "" if they can."""
     try:
         done = subprocess.run(["unshare", *namespaces, "true"], capture_output=True, text=True, timeout=_SECONDS_MAX)

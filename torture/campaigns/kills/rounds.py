@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,6 +12,7 @@ import eventlog
 from eventlog import EventLog
 from tests.support import heads, mortals, payloads
 from tests.support.bare_store import BareStore
+from tests.support.namespaces import OTHER_PROCESSES, refusal, run_elsewhere
 from tests.support.processes import Worker
 from tests.support.stores import TOPIC
 from torture.campaign import Run
@@ -19,6 +21,19 @@ from torture.campaigns.kills.cast import Deaths, play
 
 _ROUNDS_A_STORE = 6
 _REBOOTS_A_ROUND = 0.5
+_OUTSIDERS = 0.3  # in how many of the rounds in which somebody has the store open all the time
+_REFUSED = "refused"
+_FROM_ELSEWHERE = """
+import sys, eventlog
+for _ in range(20):
+    try:
+        eventlog.open(sys.argv[1]).partition("events", 0).append(b"from elsewhere")
+    except eventlog.StoreOpenError as error:
+        assert "another PID namespace" in str(error), error
+    else:
+        sys.exit("it was let in")
+print("refused")
+"""
 _CATALOG_BYTES_MAX = 4 * 2**20  # what it holds takes a tenth of that: more is what dead readers keep from being used again
 
 
@@ -59,6 +74,14 @@ def _survivor(run: Run, store: Path) -> Worker:
     return survivor
 
 
+def _come_from_elsewhere(store: Path) -> str:
+    """What a process of another PID namespace is told, again and again, while others work, die and hold the store open."""
+    if refusal(OTHER_PROCESSES):
+        return _REFUSED
+    done = run_elsewhere(OTHER_PROCESSES, _FROM_ELSEWHERE, store)
+    return done.stdout.strip() or done.stderr
+
+
 def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
     mortals.create(store)
     account = Account()
@@ -66,7 +89,13 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
     for number in range(rounds):
         with ExitStack() as survivors:
             survivor = survivors.enter_context(_survivor(run, store)) if run.random.random() < 0.5 else None
+            outsider = None
+            if survivor is not None and run.random.random() < _OUTSIDERS:
+                outsider = survivors.enter_context(ThreadPoolExecutor(1)).submit(_come_from_elsewhere, store)
             play(run, deaths, store, account, number)
+            if outsider is not None:
+                assert (said := outsider.result()) == _REFUSED, f"a process of another PID namespace: {said}"
+                run.count("processes of another namespace refused")
             if survivor is not None:
                 survivor.send("the others are gone")
                 for message in iter(survivor.receive, "survived"):
