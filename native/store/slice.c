@@ -1,6 +1,6 @@
 #include "slice.h"
 
-#include <string.h>
+#include <sys/stat.h>
 
 #include "index.h"
 #include "read.h"
@@ -68,11 +68,46 @@ static int begin(headers *headers, const el_segment *segment, int64_t offset) {
     return 1;
 }
 
+/* Read the last entry of an index whose position is at most `limit`; 0 if there is none. */
+static int last_entry_up_to(int fd, int64_t limit, uint8_t *bytes) {
+    struct stat file;
+    int64_t low = 0, high = fstat(fd, &file) == 0 ? file.st_size / EL_INDEX_ENTRY_BYTES : 0;
+    while (low < high) { /* entries before `low` are small enough, those from `high` on too large */
+        int64_t middle = low + (high - low) / 2;
+        int is_read = el_read_at(fd, bytes, EL_INDEX_ENTRY_BYTES, middle * EL_INDEX_ENTRY_BYTES) == EL_INDEX_ENTRY_BYTES;
+        if (is_read && el_index_read(bytes).position <= limit)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && el_read_at(fd, bytes, EL_INDEX_ENTRY_BYTES, (low - 1) * EL_INDEX_ENTRY_BYTES) == EL_INDEX_ENTRY_BYTES;
+}
+
+/* Where many small batches fit, go to one near their end by the index: its entry must name a batch that comes next or later. */
+static void jump(headers *headers, const el_segment *segment, int64_t stop_offset, int64_t limit) {
+    uint8_t bytes[EL_INDEX_ENTRY_BYTES], header[EL_BATCH_HEADER_BYTES];
+    if (segment->index_fd < 0 || limit - headers->position < AHEAD_BYTES || !last_entry_up_to(segment->index_fd, limit, bytes))
+        return;
+    el_index_entry entry = el_index_read(bytes);
+    if (entry.position <= headers->position)
+        return;
+    el_batch batch;
+    el_batch_parse(header, el_read_at(segment->fd, header, sizeof header, entry.position), &batch);
+    if (batch.size_bytes > 0 && last_offset(&batch) - segment->base_offset == entry.relative_offset &&
+        batch.base_offset >= headers->next_offset && batch.base_offset < stop_offset) {
+        headers->position = entry.position;
+        headers->next_offset = batch.base_offset;
+    }
+}
+
 /* Take the current batch, and those behind it as far as they fit. */
-static int extend(headers *headers, int64_t stop_offset, int64_t bytes_max, int allow_gaps, el_slice *slice) {
-    int status = EL_CODEC_OK;
+static int extend(headers *headers, const el_segment *segment, int64_t stop_offset, int64_t bytes_max, int allow_gaps, el_slice *slice) {
+    int status = EL_CODEC_OK, has_jumped = 0;
     do {
         pass(headers);
+        if (!has_jumped && headers->next_offset < stop_offset)
+            jump(headers, segment, stop_offset, slice->position + (bytes_max < INT32_MAX ? bytes_max : INT32_MAX));
+        has_jumped = 1;
         slice->length = headers->position - slice->position;
         slice->next_offset = headers->next_offset;
         if (slice->next_offset >= stop_offset || slice->length >= bytes_max)
@@ -105,5 +140,5 @@ int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset
     if (last_offset(first) >= stop_offset || (first->size_bytes > bytes_max && !at_least_one))
         return EL_CODEC_OK;
     slice->first_offset = first->base_offset;
-    return extend(&headers, stop_offset, bytes_max, allow_gaps, slice);
+    return extend(&headers, segment, stop_offset, bytes_max, allow_gaps, slice);
 }

@@ -34,11 +34,24 @@ static el_segment new_segment(int64_t base_offset) {
     return (el_segment){.base_offset = base_offset, .end_offset = INT64_MAX, .fd = fd, .index_fd = -1};
 }
 
-static void test_every_offset_and_bound(void) {
+/* An index with an entry for every third batch. */
+static int new_index(void) {
+    int fd = memfd_create("index", 0);
+    for (int i = 2; i < BATCHES; i += 3) {
+        uint8_t entry[8];
+        el_store_32(entry, (uint32_t)(i * RECORDS + RECORDS - 1));
+        el_store_32(entry + 4, (uint32_t)positions[i]);
+        CHECK(write(fd, entry, sizeof entry) == sizeof entry);
+    }
+    return fd;
+}
+
+static void test_every_offset_and_bound(int has_index) {
     el_segment segment = new_segment(1000);
+    segment.index_fd = has_index ? new_index() : -1;
     int64_t end = 1000 + BATCHES * RECORDS;
     for (int64_t offset = 1000; offset < end; offset += 5)
-        for (int64_t bytes_max = 0; bytes_max < 20000; bytes_max = bytes_max * 2 + 77) {
+        for (int64_t bytes_max = 0; bytes_max < 500000; bytes_max = bytes_max * 2 + 77) {
             el_slice slice;
             int64_t first = (offset - 1000) / RECORDS, last = first + 1;
             while (last < BATCHES && positions[last + 1] - positions[first] <= bytes_max)
@@ -56,7 +69,8 @@ static void test_every_offset_and_bound(void) {
 static void test_a_stop_is_never_passed(void) {
     el_segment segment = new_segment(0);
     el_slice slice;
-    for (int64_t stop = 1; stop < 40; stop++) {
+    segment.index_fd = new_index();
+    for (int64_t stop = 1; stop <= BATCHES * RECORDS; stop++) {
         CHECK(el_slice_find(&segment, 0, stop, BYTES_MAX, 1, 0, &slice) == EL_CODEC_OK);
         CHECK(slice.length == positions[stop / RECORDS] && slice.next_offset == stop / RECORDS * RECORDS);
     }
@@ -114,7 +128,8 @@ static void test_an_index_helps_and_one_that_lies_does_no_harm(void) {
 }
 
 int main(void) {
-    test_every_offset_and_bound();
+    test_every_offset_and_bound(0);
+    test_every_offset_and_bound(1);
     test_a_stop_is_never_passed();
     test_the_end_of_the_file();
     test_offsets_out_of_order();
