@@ -45,7 +45,7 @@ class BackupReport:
 
 
 class _ChangedMeanwhile(Exception):
-    """A topic was deleted, made anew or altered between the copies of the catalog and of its log."""
+    """A topic was deleted, recreated or altered between the copies of the catalog and of its log."""
 
 
 def back_up(log: Log, groups: Groups, destination: Path, *, link: bool) -> BackupReport:
@@ -113,7 +113,7 @@ def _copy(log: Log, topic: TopicDescription, number: int, destination: Path, lin
     """Copy a partition; None if nothing was ever appended to it."""
     store = log.store
     if not files.is_there(names.partition_directory(store.path, topic.name, number)):
-        return None  # where the topic is deleted right now, the check behind the copies finds out
+        return None  # if the topic is being deleted, the check after the copies finds out
     try:
         partition = store.partitions.open_separately(topic.name, number)
     except TopicNotFoundError:

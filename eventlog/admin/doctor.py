@@ -209,7 +209,7 @@ def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[
 
 
 def _left_over(store: Path) -> Iterator[Finding]:
-    """What processes that died have left behind, and what was cut off."""
+    """What dead processes have left behind, and what was cut off."""
     for parent, _, found in os.walk(store):
         for name in found:
             match = _TEMPORARY.fullmatch(name)

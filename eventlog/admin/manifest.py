@@ -37,7 +37,7 @@ class BackupFile:
 
 @dataclass(frozen=True)
 class BackupPartition:
-    """A partition: the offsets of its first record and behind its last one, and its files."""
+    """A partition: its start and end offset, and its files."""
 
     topic: str
     partition: int

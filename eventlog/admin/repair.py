@@ -79,7 +79,7 @@ class RepairPlan:
 
 @dataclass
 class _Findings:
-    """What the plan is made of, for those who carry it out."""
+    """The parts of a plan, for carrying it out."""
 
     plan: RepairPlan
     scans: list[SegmentScan] = field(default_factory=list)
@@ -108,7 +108,7 @@ def repair_partition(log: Log, groups: Groups, topic: str, partition: int, *, ex
     try:
         start_offset = opened.start_offset
         if not execute:
-            with opened.log.locked():  # which ends what a killed compaction began: till then offsets may stand twice
+            with opened.log.locked():  # which completes a killed compaction: until then offsets may occur twice
                 return _find(store, RepairPlan(topic, partition, start_offset, 0), settings, committed).plan
     finally:
         opened.close()
@@ -216,7 +216,7 @@ def _wrong_indexes(directory: Path, bases: list[int], head: HeadState, report: V
 
 
 def _wrong_active_indexes(directory: Path, head: HeadState) -> list[Path]:
-    """Indexes of the active segment with entries that lie behind its end; verification takes these for an append under way."""
+    """Indexes of the active segment with entries past its end; verification takes these for an append in progress."""
     base, end_offset = head.segment_base, head.end_offset or 0
     path = names.segment_file(directory, base, names.INDEX_SUFFIX)
     time_path = names.segment_file(directory, base, names.TIME_INDEX_SUFFIX)
@@ -262,7 +262,7 @@ def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> Repa
             rewrite_segment(scan, interval_bytes, may_go=findings.needs_segment or scan.base_offset < last)
     rotten = {int(path.stem) for path in plan.indexes}
     active = files.segment_bases(directory)[-1]
-    for base in sorted(rotten - {active}):  # those of the active segment are made anew by recovery, like its head
+    for base in sorted(rotten - {active}):  # recovery rebuilds those of the active segment, like its head
         rebuild_indexes(directory, base, interval_bytes)
     if plan.epochs:
         write_epochs(directory, _epochs_of(findings.scans) or [(0, plan.start_offset)])

@@ -64,7 +64,7 @@ def _check_room(target: Path, manifest: Manifest) -> None:
 
 
 def _fill(source: Path, target: Path, manifest: Manifest) -> None:
-    """Until the marker is gone nobody can open what is there."""
+    """As long as the marker exists, the directory cannot be opened."""
     files.refuse_network_file_system(target)
     marker = names.restoring_marker(target)
     files.replace_file(marker, [os.fsencode(source), b"\n"])

@@ -58,7 +58,7 @@ def _check_file(report: VerifyReport, backup: Path, file: BackupFile) -> None:
 
 
 def _check_committed(report: VerifyReport, backup: Path, manifest: Manifest) -> None:
-    """A committed offset behind the end of the log would skip what is appended after a restore."""
+    """A committed offset past the end of the log would skip what is appended after a restore."""
     path = backup / manifest.catalog.path
     ends = {TopicPartition(each.topic, each.partition): each.end_offset for each in manifest.partitions}
     try:

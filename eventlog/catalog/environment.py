@@ -95,7 +95,7 @@ class _Handed:
 
 
 class _Surroundings:
-    """What surrounds a transaction: errors of LMDB become ours, and the last one closes an environment that nobody uses.
+    """What surrounds a transaction: errors of LMDB become ours, and the last one closes an environment that is no longer used.
 
     It is left last, when an interrupt leaves nothing behind."""
 
@@ -144,7 +144,7 @@ class CatalogEnvironment:
     def _share(self, create: bool, read_only: bool) -> SharedEnvironment:
         path = self._directory / _DATA_FILE
         with _errors_as(self._directory, f"the catalog {path} cannot be opened", StoreOpenError):
-            # LMDB would begin anew: with topics made again by default settings, retention could delete what was to be kept.
+            # LMDB would start afresh: for topics recreated with default settings, retention could delete what was to be kept.
             if not create and (not path.exists() or path.stat().st_size == 0):
                 raise StoreOpenError(f"the catalog {path} is missing; restore it from a backup")
             if create:
@@ -327,7 +327,7 @@ def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
 
 def _make_whole(path: Path) -> None:
     """Let an empty catalog appear at once, unless there is one: what a power cut, or a full disk, leaves half made LMDB refuses
-    for good. Of those who make the same store at this moment one is here: it has passed the gate."""
+    for good. Of the processes that create the same store at this moment only one is here: it has passed the gate."""
     if path.exists():
         return
     temporary = path.with_name(f"{path.name}.tmp")

@@ -1,4 +1,4 @@
-"""What became of a group's committed offsets, and who did it: bounded, the oldest entries go first.
+"""How a group's committed offsets changed, and who changed them: bounded, the oldest entries are dropped first.
 
     key     group 0x00 number (u64, big-endian)
     value   u64 bytes of the JSON of this group up to this one, ever   (big-endian) | JSON
@@ -29,7 +29,7 @@ _LAST = b"\xff" * 9
 
 
 class OffsetChange(NamedTuple):
-    """What became of one committed offset; None: there is none. `member_id` owned the partition, None: nobody did."""
+    """The change of one committed offset; None: there is none. `member_id` owned the partition, None: nobody did."""
 
     partition: TopicPartition
     before: int | None
@@ -41,7 +41,7 @@ class HistoryEntry(NamedTuple):
     """Changes that were stored at once, `at_ms` milliseconds since the epoch. `kind` is "commit" for what members acknowledged
     since the entry before, else what somebody did to the group: "reset", "undo", "import", "copy" or "delete".
 
-    `process_id` and `host` tell who stored it: for commits any process that has the group open."""
+    `process_id` and `host` say who stored it: for commits, any process that has the group open."""
 
     number: int
     at_ms: int
@@ -56,7 +56,7 @@ def _prefix(group: str) -> bytes:
 
 
 def append(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str, entry: HistoryEntry) -> None:
-    """Add an entry behind the others; its number is chosen here."""
+    """Add an entry after the others; its number is chosen here."""
     cursor = transaction.cursor(db=environment.database(DATABASE))
     prefix = _prefix(group)
     number, total = 0, 0

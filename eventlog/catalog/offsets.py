@@ -50,7 +50,7 @@ def _key(group: str, partition: TopicPartition) -> bytes:
 
 @functools.lru_cache(maxsize=8192)  # many groups have offsets of the same partitions
 def _partition(key: bytes) -> TopicPartition:
-    """The partition that the rest of a key behind its group is about."""
+    """The partition that the rest of a key, after its group, names."""
     topic, partition = key[: -_PARTITION.size - 1], key[-_PARTITION.size :]
     return TopicPartition(topic.decode(), *_PARTITION.unpack(partition))
 

@@ -1,4 +1,4 @@
-"""The LMDB environments that are open in this process: one for a store, whoever uses it, and never across fork().
+"""The LMDB environments that are open in this process: one for each store, whoever uses it, and never across fork().
 
 LMDB leaves to its users that nothing is closed, resized or forked while a transaction of another thread is under way.
 """
@@ -72,7 +72,7 @@ def guarded(environment: lmdb.Environment, databases: dict[bytes, Any], is_read_
 
 
 def _guard_of(lock_file: Path) -> FileIO:
-    guard = FileIO(lock_file, "r+")  # which is closed also when an interrupt leaves nobody who refers to it
+    guard = FileIO(lock_file, "r+")  # which is closed even if an interrupt leaves no reference to it
     fcntl.fcntl(guard, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
     return guard
 
@@ -81,7 +81,7 @@ Open = Callable[[bool], Opened]  # for reading only, or not; by a path that its 
 
 
 class SharedEnvironment:
-    """The environment of one data file. `users` has a token of each who takes part.
+    """The environment of one data file. `users` has a token for each user.
 
     `opened` is None while it is closed, or could not be opened anew. Each transaction is noted, with its thread, from before it
     begins until it has ended; what needs the environment for itself waits for those of other threads, and lets none begin."""
@@ -113,7 +113,7 @@ class SharedEnvironment:
         return Holding(functools.partial(self.register, token), functools.partial(self.unregister, token, None))
 
     def register(self, token: object) -> None:
-        """A transaction is about to begin. A thread that is in one already has to get on with it."""
+        """A transaction is about to begin. A thread that is already in one may proceed."""
         thread = threading.get_ident()
         while True:
             with _lock:
@@ -181,7 +181,7 @@ class SharedEnvironment:
             opened.close()
 
     def current(self, open_anew: Open) -> Opened:
-        """The environment as it is open now. One that could not be opened anew is tried once more."""
+        """The environment as it is open now. If it could not be reopened, that is tried again."""
         opened = self.opened
         if opened is None:
             if not self.users:
@@ -191,7 +191,7 @@ class SharedEnvironment:
         return opened
 
     def renew(self, open_anew: Open, failed: Opened) -> bool:
-        """Open an environment anew that does nothing more since a write has failed, unless another thread has done so already.
+        """Reopen an environment that does nothing more since a write failed, unless another thread has already done so.
 
         False tells that a transaction of another thread did not end in time."""
         return self.alone(lambda: self._reopen(open_anew, failed.is_read_only) if self.opened is failed else None)
@@ -225,20 +225,20 @@ class SharedEnvironment:
             self._reopen(open_anew, opened.is_read_only)  # LMDB had given the old map back
 
     def leave(self, user: object) -> None:
-        """Take part no longer. It is closed if nobody does; where a transaction is under way, by whoever ends the last one.
+        """Stop using it. The last user closes it; if a transaction is in progress, the thread that ends the last one does.
 
-        This may be repeated, as by who was interrupted in it."""
+        This may be repeated, for example after an interrupt."""
         self.users.discard(user)
         if not self.users and self.opened is not None and threading.get_ident() not in self._transactions.values():
             self.alone(self._close_if_unused)
 
     def abandon(self, user: object) -> None:
-        """The same for one that nobody refers to any more, wherever that is noticed: it waits for nobody."""
+        """The same for a user that was garbage collected, wherever that happens: it waits for nothing."""
         self.users.discard(user)
         self.leave_after_transaction()
 
     def leave_after_transaction(self) -> None:
-        """The same for who has just ended one, and does not wait for others, who will."""
+        """The same for a thread that has just ended a transaction: it does not wait for others, which will do this in turn."""
         if not self.users and self.opened is not None and not self._transactions:
             self.alone(self._close_if_unused, 0.0)
 
@@ -253,7 +253,7 @@ class SharedEnvironment:
 
 
 class Environments:
-    """All of them, by the device and inode of the data file, which is nobody else's while it is open."""
+    """All environments of this process, by device and inode of the data file, which are unique while it is open."""
 
     def __init__(self) -> None:
         self.opened: dict[tuple[int, int], SharedEnvironment] = {}

@@ -67,7 +67,7 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
 def _follow(
     log: EventLog, topic: str, stops: Mapping[TopicPartition, int], limit: int, selection: Selection
 ) -> None:
-    """Print what stands at these offsets and what comes behind, until there were `limit` records or Ctrl-C. Unless partitions
+    """Print the records from these offsets on, until `limit` records were printed or Ctrl-C. Unless partitions
     were chosen, those that are added meanwhile are printed, too, from their first record on."""
     output.flush()
     with log.consumer() as consumer:

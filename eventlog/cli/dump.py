@@ -1,4 +1,4 @@
-"""`eventlog dump`: show what stands in the files of a partition."""
+"""`eventlog dump`: show the content of a partition's files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _View:
     as_json: bool
     first_offset: int
     rest: int
-    end_offset: int = sys.maxsize  # entries at or behind it belong to an append under way
+    end_offset: int = sys.maxsize  # entries at or after it belong to an append in progress
 
     def has_more(self) -> bool:
         """Count one that is about to be shown; False if there were enough."""
@@ -209,7 +209,7 @@ def _batch_object(path: Path, batch: Batch) -> dict[str, Any]:
 
 
 def _batch_line(batch: Batch) -> str:
-    """The columns every batch has, and behind them what is out of the ordinary."""
+    """The columns every batch has, followed by anything unusual."""
     line = _BATCH_LINE.format(
         batch.position,
         f"{batch.base_offset}..{batch.last_offset}",
@@ -266,7 +266,7 @@ def _dump_entries(path: Path, view: _View) -> None:
             continue
         if not view.has_more():
             break
-        # Whether the batch of an append under way is there yet nobody can say.
+        # It is unknown whether the batch of an append in progress is there yet.
         is_known = view.is_checked and entry.offset < view.end_offset
         is_right = names_its_batch(log_path, entry) if is_known else None
         wrong += is_right is False

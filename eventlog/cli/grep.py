@@ -85,7 +85,7 @@ def _compiled(pattern: str, *, is_fixed: bool, ignore_case: bool) -> bytes | re.
     text = pattern.encode("utf-8", "surrogateescape")
     if is_fixed:
         return text
-    warnings.simplefilter("ignore", FutureWarning)  # a set that looks like one of another dialect: no matter for who greps
+    warnings.simplefilter("ignore", FutureWarning)  # about sets that look like another dialect's: of no use here
     try:
         return re.compile(text, re.IGNORECASE if ignore_case else 0)
     except (re.error, RecursionError, OverflowError) as error:

@@ -52,7 +52,7 @@ def maintain(seconds: int | None, compact_all: bool, dry_run: bool, as_json: boo
 
 
 def _wait(seconds: float) -> None:
-    """Sleep, and notice when nobody reads the output any more."""
+    """Sleep, and notice when the output is no longer read."""
     while seconds > 0:
         Event().wait(min(seconds, output.READER_CHECK_SECONDS))
         output.check_reader()

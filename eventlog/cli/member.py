@@ -50,7 +50,7 @@ def consume_as_member(
     stops: Mapping[TopicPartition, int] | None,
     selection: Selection,
 ) -> None:
-    """Print what the group gives this member and is selected, and nothing at or behind the `stops` if there are any.
+    """Print what the group gives this member and is selected, and nothing at or after the `stops` if there are any.
 
     Ends when all partitions that it has are at their stops, or as many were printed as were asked for."""
     reset = "earliest" if selection.start is None else selection.start.kind
@@ -91,8 +91,8 @@ def _acknowledge(consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> b
         try:
             consumer.commit({topic_partition: offset})
         except StaleMemberError:
-            # The group was reset, or took this member for dead because nobody read its output. The next poll finds out
-            # what is its own now, and what was not acknowledged is printed again by whoever has it.
+            # The group was reset, or expelled this member because its output was not read. The next poll finds out which
+            # partitions it owns now, and the new owner prints again what was not acknowledged.
             is_complete = False
     return is_complete
 

@@ -49,7 +49,7 @@ def discard() -> None:
 
 
 def check_reader() -> None:
-    """Raise BrokenPipeError when nobody can read standard output any more."""
+    """Raise BrokenPipeError if standard output has no reader any more."""
     poller = select.poll()
     poller.register(1, 0)  # Errors and hang-ups are reported unasked.
     if poller.poll(0):
@@ -57,7 +57,7 @@ def check_reader() -> None:
 
 
 def wait_while_read(seconds: float) -> None:
-    """Wait; raise BrokenPipeError as soon as nobody can read standard output any more."""
+    """Wait; raise BrokenPipeError as soon as standard output has no reader any more."""
     poller = select.poll()
     poller.register(1, 0)
     if poller.poll(seconds * 1000):
@@ -108,7 +108,7 @@ def write_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def cell_text(cell: object) -> str:
-    """What stands in a cell of a table: "-" for None, and nothing that could steer a terminal or break a line."""
+    """The text of a table cell: "-" for None, and nothing that could control a terminal or break a line."""
     return "-" if cell is None else printable(str(cell))
 
 

@@ -113,7 +113,7 @@ class _Writer:
         try:
             self._append_together(index, batch.values, batch.keys)
         except RecordTooLargeError:
-            # Too large together, or one alone? One by one tells which, and writes all that stand before it.
+            # Too large together, or is a single record? Appending one by one finds it, and writes all that come before it.
             self._append_singly(index, batch)
 
     def _append_singly(self, index: int, batch: _Batch) -> None:
@@ -138,7 +138,7 @@ class _Writer:
 
 @contextlib.contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` only behind the block: what was appended in it is to be counted, too."""
+    """Raise `KeyboardInterrupt` only after the block, so that what was appended in it is counted, too."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
@@ -219,7 +219,7 @@ def _create_if_missing(log: EventLog, topic: str) -> None:
 
 
 def _write(writer: _Writer, stream: BinaryIO, input_format: str, key_field: str | None, name: str) -> None:
-    """Write all records of the stream. On a bad line what stands before it is written."""
+    """Write all records of the stream. On a bad line, everything before it is written."""
     try:
         with _progress(stream) as on_bytes:
             lines = InputLines(stream.fileno(), writer.append_all, on_bytes)

@@ -83,7 +83,7 @@ def line_records(lines: InputLines) -> Iterator[SourceRecord]:
 
 
 def json_records(lines: InputLines, key_field: str | None) -> Iterator[SourceRecord]:
-    """Every line is a JSON value, stored as the bytes that stand there; blank lines are skipped.
+    """Every line is a JSON value, stored as its original bytes; blank lines are skipped.
 
     Numbers are kept as text: that is all a key needs, and no digit is lost.
     """

@@ -171,7 +171,7 @@ def _headers_text(record: Record) -> bytes:
 
 
 def _header(record: Record, name: str) -> bytes:
-    """The last value of a header: the one that counts where a name stands twice."""
+    """The last value of a header: the one that counts if a name occurs twice."""
     for candidate, value in reversed(record.headers):
         if candidate == name:
             return value or b""

@@ -85,7 +85,7 @@ def _by_lag(group: GroupActivity) -> tuple[int, str]:
 
 
 def _print_objects(log: EventLog, seconds: float, once: bool) -> None:
-    """Print a look every so often, as JSON; the first one comes after the first interval, so that all have rates."""
+    """Print a snapshot at each interval, as JSON; the first one comes after the first interval, so that all have rates."""
     earlier = log.activity()
     while True:
         output.wait_while_read(seconds)
@@ -179,7 +179,7 @@ def _run_screen(log: EventLog, seconds: float) -> None:
 
 
 def _show_until(live: Any, console: Console, activity: Activity, keys: int | None, deadline: float) -> bool:
-    """Show a look until its time is over, or a key ended the program: then return True."""
+    """Show a snapshot until its time is over; return True if a key ended the program."""
     shown: tuple[int, int] | None = None
     while (left := deadline - time.monotonic()) > 0:
         if (size := (console.width, console.height)) != shown:

@@ -1,4 +1,4 @@
-"""One round of housekeeping: retention, compaction, groups that nobody uses, deletions that a killed process began."""
+"""One round of housekeeping: retention, compaction, unused groups, deletions that a killed process began."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
             with closing(store.partitions.open_separately(topic.name, number)) as partition:
                 done = _maintain_partition(round_, partition, current, committed.get(number, {}))
         except TopicNotFoundError:
-            return  # deleted while this round came to it; one made anew has its turn in the next
+            return  # deleted before this round reached it; a new one has its turn in the next round
         except (EventLogError, OSError) as error:
             if topic.name not in store.catalog.topics.names():
                 return
@@ -149,7 +149,7 @@ def _timestamp_at(partition: Partition, offset: int) -> int | None:
 
 
 def _held_back(partition: Partition, committed: Mapping[str, int | None]) -> tuple[HeldBack, ...]:
-    """The groups that have records before them, the one that is furthest behind first."""
+    """The groups with unacknowledged records, the one with the largest lag first."""
     end = partition.end_offset
     held = [
         HeldBack(group, offset, end - max(offset or 0, partition.start_offset))

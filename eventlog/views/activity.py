@@ -114,11 +114,11 @@ def _topic_activity(name: str, sample: Sample, before: Sample | None) -> TopicAc
 def _growth(
     offsets_then: PartitionOffsets, size_then: PartitionSize, offsets: PartitionOffsets, size: PartitionSize
 ) -> tuple[int, float]:
-    """The records and bytes that came between two samples; of a topic that was made anew, none are known."""
+    """The records and bytes that came between two samples; for a recreated topic, none are known."""
     records = max(0, offsets.end_offset - offsets_then.end_offset)
     size_bytes: float = size.size_bytes - size_then.size_bytes
     if offsets.start_offset != offsets_then.start_offset or size_bytes < 0:
-        # Segments were deleted meanwhile: go by the mean size of a record.
+        # Segments were deleted meanwhile: use the mean size of a record.
         size_bytes = records * size.size_bytes / max(1, offsets.end_offset - offsets.start_offset)
     return records, size_bytes
 
