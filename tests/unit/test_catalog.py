@@ -73,7 +73,7 @@ def test_whoever_opens_or_keeps_a_store_frees_the_places_of_dead_readers(store: 
         assert other.receive() == "open"
         _kill_a_reader(store)
         use(store)
-        assert not [finding.text for finding in eventlog.diagnose(store) if "died while they read" in finding.text]
+        assert not [finding.text for finding in eventlog.diagnose(store) if "died while reading it" in finding.text]
 
 
 def test_dead_readers_never_keep_the_living_out(store: Path, log: EventLog) -> None:
@@ -172,7 +172,7 @@ def test_a_reader_whose_process_copies_the_store_is_no_dead_one(store: Path, log
     shutil.copytree(store, store.parent / "copy")
     with log.store.catalog.groups.read("any"), Worker(catalogs.use_the_catalog_when_told, store, 2**30) as other:
         assert other.receive() == "open"
-        assert not [finding.text for finding in eventlog.diagnose(store) if "died while they read" in finding.text]
+        assert not [finding.text for finding in eventlog.diagnose(store) if "died while reading it" in finding.text]
         assert _places_of_readers(store) == 1
 
 
