@@ -118,10 +118,10 @@ class RecordTooLargeError(EventLogError):
 
 
 class InvalidBatchError(InvalidArgumentError):
-    """A batch that was made elsewhere is not what a log may hold. Nothing was appended.
+    """A batch that was made elsewhere cannot be stored. Nothing was appended.
 
-    Attributes: `position` of the batch among the bytes that were given, `record` that is wrong, counted from 0, or None,
-    `reason`, and `is_altered`: its checksum does not match, so it was right perhaps when it was sent."""
+    Attributes: `position` of the batch in the given bytes, the number of the wrong `record`, counted from 0, or None, `reason`,
+    and `is_altered`: the checksum does not match, so the batch may have been valid when it was sent."""
 
     def __init__(self, position: int, reason: str, record: int | None = None, *, is_altered: bool = False) -> None:
         where = f"batch at byte {position}" if record is None else f"record {record} of the batch at byte {position}"
