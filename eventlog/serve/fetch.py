@@ -48,6 +48,7 @@ class _Partition:
         self.topic = topic
         self.log: PartitionLog | None = None
         self.next_offset = wanted.fetch_offset
+        self.is_full = False  # there is more than the answer may contain
         self.entry = kind("FetchResponse", "PartitionData")(partition_index=wanted.partition, high_watermark=-1, records=b"")
         if refusal is not None:
             self.entry.error_code = refusal.code
@@ -81,6 +82,7 @@ class _Partition:
             entry.error_code = code_of(error)
             return 0
         entry.records, self.next_offset = found.data, max(found.next_offset, self.wanted.fetch_offset)
+        self.is_full = self.next_offset < end
         return len(found.data)
 
 
@@ -115,15 +117,20 @@ class _Fetch:
             left = max(0, left - count)
 
     @property
+    def _waiting(self) -> list[_Partition]:
+        return [partition for partition in self._partitions if not partition.is_full]
+
+    @property
     def is_enough(self) -> bool:
-        """Is there as much as the client asks to wait for, or an error, which it has to know at once?"""
+        """Is there as much as the client asks to wait for, or as the answer may contain, or an error, to be told at once?"""
         has_failed = any(partition.entry.error_code for partition in self._partitions)
-        return has_failed or self._bytes >= self._request.min_bytes or not self._partitions
+        bytes_min = min(self._request.min_bytes, self._request.max_bytes, _ANSWER_BYTES_MAX)
+        return has_failed or self._bytes >= bytes_min or not self._waiting
 
     async def wait(self, seconds: float) -> bool:
         """Sleep until a partition has more, but at most for a time, and for a second. False if the server stops."""
         wait_set = WaitSet()
-        for partition in self._partitions:
+        for partition in self._waiting:
             assert partition.log is not None
             wait_set.add_record(partition.log.head, partition.next_offset, durable=False)
         try:

@@ -25,7 +25,8 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
         topics = [_described(topic) for topic in broker.topics.by_name.values()]
     else:
         may_create = broker.settings.auto_create_topics and (version < _WITH_CHOICE or request.allow_auto_topic_creation)
-        topics = [await _find(broker, each, may_create=may_create) for each in request.topics]
+        wanted = {(each.topic_id, each.name): each for each in request.topics}  # a topic that is named again is told once
+        topics = [await _find(broker, each, may_create=may_create) for each in wanted.values()]
     node = kind("MetadataResponse", "MetadataResponseBroker")(node_id=NODE_ID, host=client.host, port=client.port)
     response = kind("MetadataResponse")
     return response(brokers=[node], cluster_id=broker.cluster_id, controller_id=NODE_ID, topics=topics)

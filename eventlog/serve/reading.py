@@ -29,7 +29,12 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
     pieces: list[bytes] = []
     left = bytes_max
     while offset < stop and (left > 0 or (at_least_one and not pieces)):
-        found = log.slice(offset, max(0, left), at_least_one=at_least_one and not pieces, stop=stop)
+        try:
+            found = log.slice(offset, max(0, left), at_least_one=at_least_one and not pieces, stop=stop)
+        except CorruptLogError:
+            if pieces:
+                break  # reported to a client that begins there
+            raise
         data = found.read()
         right_bytes = _right_bytes(data)
         if right_bytes:
@@ -48,7 +53,7 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
 def _right_bytes(data: bytes) -> int:
     """The number of bytes before the first batch whose checksum does not match."""
     view, position = memoryview(data), 0
-    while position < len(data):
+    while position + _start.size <= len(data):
         _, length, _, _, checksum = _start.unpack_from(data, position)
         end = position + _BATCH_LENGTH_AT + length
         if end > len(data) or checksum_of(view[position + _CHECKED_AT : end]) != checksum:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, TopicExistsError
@@ -20,12 +21,12 @@ _ZERO_UUID = bytes(16)
 async def answer_create_topics(broker: Broker, client: Client, version: int, request: Any) -> Any:
     """Create topics, or only check whether they could be created. Each partition has one replica."""
     await broker.topics.refresh()
-    names = [topic.name for topic in request.topics]
+    counts = Counter(topic.name for topic in request.topics)
     results = []
     for topic in request.topics:
         result = kind("CreateTopicsResponse", "CreatableTopicResult")(name=topic.name)
         try:
-            if names.count(topic.name) > 1:
+            if counts[topic.name] > 1:
                 raise RefusedError(errors.INVALID_REQUEST, f"the request has the topic {topic.name!r} more than once")
             await _create(broker, topic, result, validate_only=request.validate_only)
         except (EventLogError, RefusedError) as error:

@@ -144,3 +144,23 @@ def test_a_client_that_waits_does_not_keep_the_server_from_stopping(server: Runn
 def client_is_known(server: RunningServer) -> bool:
     with RawClient(server.address) as other:
         return bool(other.metadata().topics)
+
+
+def test_a_broken_header_is_an_error_and_what_stands_before_it_is_fetched(client: RawClient, partition: Partition) -> None:
+    partition.append(b"good")
+    good_bytes = partition.log.active_segment().log_bytes
+    partition.append(b"bad")
+    segment = next(partition.directory.glob("*.log"))
+    with segment.open("r+b") as file:
+        file.seek(good_bytes + 16)
+        file.write(b"\x07")  # a magic byte that there is not
+    assert values(client.fetch("events", 0).records) == [b"good"]
+    assert client.fetch("events", 1).error_code == errors.KAFKA_STORAGE_ERROR
+
+
+@pytest.mark.parametrize("limit", ["partition_max_bytes", "max_bytes"])
+def test_an_answer_that_can_hold_no_more_is_not_waited_with(client: RawClient, partition: Partition, limit: str) -> None:
+    partition.append(b"a" * 1000)
+    partition.append(b"b" * 1000)
+    found = client.fetch("events", 0, min_bytes=100_000, max_wait_ms=24 * 3600 * 1000, **{limit: 1500})
+    assert values(found.records) == [b"a" * 1000]

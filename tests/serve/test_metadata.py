@@ -108,3 +108,9 @@ def test_two_servers_of_a_store_call_topics_and_the_cluster_the_same(server: Run
                 answer = client.metadata(version=12)
                 answers.append((answer.cluster_id, [topic.topic_id for topic in answer.topics]))
     assert answers[0] == answers[1]
+
+
+def test_a_topic_that_is_asked_for_many_times_is_told_once(client: RawClient, log: EventLog) -> None:
+    log.create_topic("wide", 100)
+    found = client.metadata(*["wide"] * 10_000, "events")
+    assert [(topic.name, len(topic.partitions)) for topic in found.topics] == [("wide", 100), ("events", 1)]

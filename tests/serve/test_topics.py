@@ -10,6 +10,7 @@ from eventlog import EventLog
 from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
 from tests.serve.client import RawClient
+from tests.serve.conftest import RunningServer
 
 
 def create(client: RawClient, *names: str, version: int = 7, validate_only: bool = False, **fields: Any) -> list[Any]:
@@ -92,3 +93,12 @@ def test_topics_are_deleted_by_id(client: RawClient, log: EventLog) -> None:
         (None, errors.UNKNOWN_TOPIC_ID),
     ]
     assert log.topics() == []
+
+
+def test_very_many_topics_are_refused_while_other_clients_are_served(server: RunningServer) -> None:
+    topic = kind("CreateTopicsRequest", "CreatableTopic")
+    topics = [topic(name=f"?{number}", num_partitions=1, replication_factor=1) for number in range(49_000)]
+    with RawClient(server.address) as hostile, RawClient(server.address) as client:
+        sent = hostile.send("CreateTopics", 7, topics=topics)
+        assert client.metadata().error_code == 0
+        assert {each.error_code for each in hostile.receive(*sent).topics} == {errors.INVALID_TOPIC_EXCEPTION}
