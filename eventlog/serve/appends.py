@@ -55,7 +55,14 @@ class Appends:
 
     def _append_once(self, log: PartitionLog, batch: Batch, *, may_wait: bool) -> Appended | None:
         if batch.sent.producer_id == NO_PRODUCER:
-            return _append(log, batch, may_wait)
+            appended = _append(log, batch, may_wait)
+        else:
+            appended = self._append_unless_appended(log, batch, may_wait)
+        if appended is not None:
+            log.flush_if_always(appended.offset + batch.sent.record_count)  # without the lock, and once more for a retry
+        return appended
+
+    def _append_unless_appended(self, log: PartitionLog, batch: Batch, may_wait: bool) -> Appended | None:
         with self._lock:
             state = self._states.setdefault(log, _State())
         if not state.lock.acquire(blocking=may_wait):
@@ -63,7 +70,7 @@ class Appends:
         try:
             offset = state.producers.find_appended(batch.sent)
             if offset is not None:
-                return Appended(offset, -1, log.start_offset)
+                return None if log.flush_always and not may_wait else Appended(offset, -1, log.start_offset)
             appended = _append(log, batch, may_wait)
             if appended is not None:
                 state.producers.remember(batch.sent, appended.offset)
@@ -73,7 +80,7 @@ class Appends:
 
 
 def _append(log: PartitionLog, batch: Batch, may_wait: bool) -> Appended | None:
-    appended = log.append(batch.data) if may_wait else log.append_at_once(batch.data)
+    appended = log.append_unflushed(batch.data) if may_wait else log.append_at_once(batch.data)
     if appended is None:
         return None
     time_ms = -1 if appended.append_time_ms is None else appended.append_time_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -17,6 +18,8 @@ from eventlog.serve.partitions import OpenPartitions
 
 NODE_ID = 1
 _THREADS_MAX = 16
+_APPEND_THREADS_MAX = 16
+_APPENDS_TO_PARTITION_MAX = 8  # in threads; if a stopped process has its lock, others still get appends
 _ANSWERS_WITH_RECORDS_MAX = 64  # being sent at a time
 
 _Result = TypeVar("_Result")
@@ -70,6 +73,8 @@ class Broker:
         self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
         self._executor = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="eventlog-serve")
+        self._append_executor = ThreadPoolExecutor(_APPEND_THREADS_MAX, thread_name_prefix="eventlog-append")
+        self._append_turns: weakref.WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = weakref.WeakValueDictionary()
         self.partitions = OpenPartitions(log.store.partitions)
         self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
         self.appends = Appends(self.partitions)
@@ -81,6 +86,13 @@ class Broker:
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Run a function that may wait for the disk or for another process. It is completed even if the client leaves."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    async def in_append_thread(self, topic: str, partition: int, function: Callable[[], _Result]) -> _Result:
+        """The same for a function that appends to a partition. Where it waits, nothing waits for it but other appends, and most
+        of those to other partitions do not."""
+        turns = self._append_turns.setdefault((topic, partition), asyncio.Semaphore(_APPENDS_TO_PARTITION_MAX))
+        async with turns:
+            return await asyncio.get_running_loop().run_in_executor(self._append_executor, function)
 
     def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
         """The topic that a request names, by name or by id. Raises `RefusedError`."""
@@ -94,4 +106,5 @@ class Broker:
     def close(self) -> None:
         """Wake all who wait, for the last time, and wait for the threads to finish."""
         self.hub.stop()
+        self._append_executor.shutdown()
         self._executor.shutdown()

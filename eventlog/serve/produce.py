@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from eventlog.errors import EventLogError, InvalidBatchError
@@ -30,7 +34,7 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
     while done < len(appends) and appends[done].at_once():
         done += 1
     if done < len(appends):
-        await broker.in_thread(lambda: _append_all(appends[done:]))
+        await _append_in_threads(broker, appends[done:])
     if request.acks == _NONE:
         failed = [append.entry.error_message for append in appends if append.entry.error_code]
         if failed:
@@ -44,6 +48,16 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
     return kind("ProduceResponse")(responses=responses)
 
 
+async def _append_in_threads(broker: Broker, appends: Iterable[_Append]) -> None:
+    """Append to several partitions at a time, but in order to each."""
+    by_partition: defaultdict[tuple[str, int], list[_Append]] = defaultdict(list)
+    for append in appends:
+        if append.is_left:
+            by_partition[append.topic, append.partition].append(append)
+    work = [broker.in_append_thread(*key, partial(_append_all, these)) for key, these in by_partition.items()]
+    await asyncio.gather(*work)
+
+
 def _append_all(appends: list[_Append]) -> None:
     for append in appends:
         append.in_thread()
@@ -54,24 +68,29 @@ class _Append:
 
     def __init__(self, broker: Broker, version: int, acks: int, data: Any, partition: Any) -> None:
         self._appends = broker.appends
-        self._partition: int = partition.index
-        self._topic = ""
+        self.partition: int = partition.index
+        self.topic = ""
         self._batch: Batch | None = None  # None: there is nothing to be done
         self.entry = kind("ProduceResponse", "PartitionProduceResponse")(index=partition.index, base_offset=-1)
         try:
             if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
                 raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {acks}, and not -1, 0 or 1")
-            self._topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS).name
+            self.topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS).name
             self._batch = read_batch(partition.records)
         except RefusedError as error:
             self._refuse(error)
+
+    @property
+    def is_left(self) -> bool:
+        """Is there anything to append?"""
+        return self._batch is not None
 
     def at_once(self) -> bool:
         """Append on the event loop. False if something has to be waited for; then nothing was done."""
         if self._batch is None:
             return True
         try:
-            appended = self._appends.append_at_once(self._topic, self._partition, self._batch)
+            appended = self._appends.append_at_once(self.topic, self.partition, self._batch)
         except (EventLogError, RefusedError) as error:
             self._refuse(error)
             return True
@@ -83,7 +102,7 @@ class _Append:
         """Append in a thread."""
         if self._batch is not None:
             try:
-                self._tell(self._appends.append(self._topic, self._partition, self._batch))
+                self._tell(self._appends.append(self.topic, self.partition, self._batch))
             except (EventLogError, RefusedError) as error:
                 self._refuse(error)
 

@@ -13,6 +13,8 @@ from eventlog.serve.protocol.messages import kind
 from tests.serve.batches import TIMESTAMP, batch, with_wrong_checksum
 from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer, running_server
+from tests.support import workers
+from tests.support.processes import Interpreter
 
 CONTROL, TRANSACTIONAL, GZIP = 0x20, 0x10, 1
 
@@ -153,3 +155,32 @@ def test_with_fsync_always_an_answer_comes_after_the_disk(store: Path) -> None:
     with eventlog.open(store, fsync="always") as log, running_server(log) as server, RawClient(server.address) as client:
         client.produce("events", batch([b"a"]))
         assert log.partition("events", 0).durable_offset == 1
+
+
+def test_a_partition_whose_lock_somebody_holds_delays_no_other(store: Path) -> None:
+    with eventlog.open(store, lock_timeout_ms=20_000) as log:
+        log.create_topic("others")
+        partition = log.partition("others", 0)
+        log.partition("events", 0).append(b"first")
+        with running_server(log) as server, Interpreter(workers.hold_mutex, store, "append") as holder:
+            assert holder.receive() == "held"
+            clients = [RawClient(server.address) for _ in range(20)]
+            for client in clients:
+                send_produce(client, "events", batch([b"late"]))
+            with RawClient(server.address) as client:
+                assert client.produce("others", batch([b"a" * 100_000])).base_offset == 0
+                assert client.fetch("others", 0).error_code == errors.NONE
+                assert client.metadata("new").topics[0].error_code == errors.NONE
+            holder.send("give it back")
+            assert holder.receive() == "given back"
+            holder.send("end")
+            for client in clients:
+                assert client.receive_frame() is not None
+                client.socket.close()
+        assert (log.partition("events", 0).end_offset, partition.end_offset) == (21, 1)
+
+
+def send_produce(client: RawClient, topic: str, records: bytes) -> None:
+    data = kind("ProduceRequest", "PartitionProduceData")(index=0, records=records)
+    topics = [kind("ProduceRequest", "TopicProduceData")(name=topic, partition_data=[data])]
+    client.send("Produce", 9, acks=1, timeout_ms=30_000, topic_data=topics)

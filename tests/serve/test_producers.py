@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import eventlog
 from eventlog import Partition
 from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.producers import PartitionProducers, Sent
 from tests.serve.batches import batch
 from tests.serve.client import RawClient
-from tests.serve.conftest import RunningServer
+from tests.serve.conftest import RunningServer, running_server
+from tests.support import workers
+from tests.support.processes import Interpreter
 
 
 def test_a_batch_that_is_sent_again_is_answered_and_not_appended(server: RunningServer, partition: Partition) -> None:
@@ -33,6 +38,23 @@ def test_a_batch_before_which_one_is_missing_is_refused(client: RawClient, parti
     assert answer.error_code == errors.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert client.produce("events", batch([b"b"], producer=(identifier, 0, 1))).error_code == errors.NONE
     assert partition.end_offset == 2
+
+
+def test_a_batch_of_which_the_flush_fails_is_appended_once_however_often_it_is_sent(store: Path) -> None:
+    sent = batch([b"a"], producer=(7, 0, 0))
+    with eventlog.open(store, fsync="always", lock_timeout_ms=50) as log:
+        log.partition("events", 0).append(b"first")  # its segment is open
+        with running_server(log) as server, RawClient(server.address) as client:
+            with Interpreter(workers.hold_mutex, store, "flush") as holder:
+                assert holder.receive() == "held"
+                for _ in range(2):
+                    assert client.produce("events", sent).error_code == errors.REQUEST_TIMED_OUT
+                holder.send("give it back")
+                assert holder.receive() == "given back"
+                holder.send("end")
+            answer = client.produce("events", sent)
+            assert (answer.error_code, answer.base_offset) == (errors.NONE, 1)
+        assert log.partition("events", 0).durable_offset == log.partition("events", 0).end_offset == 2
 
 
 def test_each_producer_gets_an_id_of_its_own(client: RawClient) -> None:

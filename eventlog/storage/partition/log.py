@@ -69,7 +69,14 @@ class PartitionLog(OpenPartition):
         the topic's message.timestamp.type is LogAppendTime also the time, and where its compression.type is a codec, or
         uncompressed, that codec. All else stays as it is, a producer's id, epoch and sequence included. With fsync="always"
         they are on disk on return. Raises `InvalidBatchError`, and what `Partition.append_many` raises; nothing was appended
-        then."""
+        then, unless it is the flush that fails."""
+        appended = self.append_unflushed(batches)
+        self.flush_if_always(appended.next_offset)
+        return appended
+
+    def append_unflushed(self, batches: Any) -> Appended:
+        """As `append`, but the batches may not be on disk yet: with fsync="always" `flush_if_always` is left to the caller, who
+        may want to remember what was appended before a failure to flush it is raised."""
         while True:
             settings = self.settings
             try:
@@ -83,7 +90,6 @@ class PartitionLog(OpenPartition):
                 break
             if offset != lib.EL_SETTINGS_CHANGED:
                 self.resolve(offset)
-        self.flush_if_always(offset + unit.record_count)
         return Appended(offset, offset + unit.record_count, unit.append_time_ms)
 
     def append_at_once(self, batches: Any) -> Appended | None:
