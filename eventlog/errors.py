@@ -257,8 +257,10 @@ def is_out_of_files(error: EventLogError) -> bool:
 
 
 def _out_of_files_help() -> str:
-    from resource import RLIMIT_NOFILE, getrlimit
-
+    try:
+        from resource import RLIMIT_NOFILE, getrlimit
+    except ImportError:  # its own file cannot be opened either
+        return "; a partition in use takes 4"
     limit, hard_limit = getrlimit(RLIMIT_NOFILE)
     return f"; this process may have {limit} open, and a partition in use takes 4: 'ulimit -n {hard_limit}' raises the limit"
 

@@ -75,6 +75,7 @@ def serve(
     """
     store = store_directory()
     import asyncio
+    import resource
 
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
@@ -82,6 +83,9 @@ def serve(
 
     if not insecure:
         check_local(listen[0])
+    limit, limit_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != limit_max:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_max, limit_max))  # each connection takes a file, each partition 4
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def ready(address: tuple[str, int]) -> None:

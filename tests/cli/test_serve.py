@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -106,3 +107,18 @@ def test_a_client_that_sends_nonsense_is_told_in_one_line(cli: CommandLine) -> N
     _, complaint = process.communicate(timeout=30)
     assert complaint.count(b"\n") == 1
     assert b"WARNING" in complaint and b"closed: a request of" in complaint
+
+
+def test_it_opens_as_many_files_as_the_system_lets_it(cli: CommandLine) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard > 1000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        process, address = start(cli, "--partitions", "100")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with RawClient(address) as client:
+        assert client.metadata("wide").topics[0].error_code == 0
+        assert {client.produce("wide", batch([b"x"]), partition=number).error_code for number in range(100)} == {0}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
