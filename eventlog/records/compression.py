@@ -35,6 +35,7 @@ _XERIAL_BLOCK_BYTES = 32 * 1024
 _LZ4_LEVEL = 1
 _LZ4_RATIO_MAX = 255
 _LZ4_HEADER_BYTES = 7
+_FULL = "write whole buffer"  # what cramjam says if the output does not hold what comes out
 _ZSTD_LEVEL = 3
 _ZSTD_BLOCK_BYTES_MAX = 128 * 1024
 _ZSTD_REPEATED_BYTE, _ZSTD_COMPRESSED = 1, 2
@@ -103,24 +104,32 @@ def compress(codec: int, data: bytes) -> bytes:
     return _COMPRESSORS[codec](data)
 
 
-def _check_size(size: int) -> None:
-    if size > SECTION_BYTES_MAX:
-        raise ValueError(f"the section would decompress to more than {SECTION_BYTES_MAX} bytes")
+class SectionTooLargeError(ValueError):
+    """A section that decompresses to more bytes than are allowed."""
 
 
-def _decompress_gzip(data: bytes) -> bytes:
+def _too_large(bytes_max: int) -> SectionTooLargeError:
+    return SectionTooLargeError(f"the section would decompress to more than {bytes_max} bytes")
+
+
+def _check_size(size: int, bytes_max: int) -> None:
+    if size > bytes_max:
+        raise _too_large(bytes_max)
+
+
+def _decompress_gzip(data: bytes, bytes_max: int) -> bytes:
     decompressor = zlib.decompressobj(_GZIP_WINDOW_BITS)
-    section = decompressor.decompress(data, SECTION_BYTES_MAX + 1)
-    _check_size(len(section))
+    section = decompressor.decompress(data, bytes_max + 1)
+    _check_size(len(section), bytes_max)
     if not decompressor.eof or decompressor.unused_data:
         raise ValueError("the stream ends before or after the section does")
     return section
 
 
-def _decompress_snappy(data: bytes) -> bytes:
+def _decompress_snappy(data: bytes, bytes_max: int) -> bytes:
     snappy = _cramjam("snappy")
     blocks = list(_xerial_blocks(data)) if data.startswith(_XERIAL_MAGIC) else [data]
-    _check_size(sum(snappy.decompress_raw_len(block) for block in blocks))
+    _check_size(sum(snappy.decompress_raw_len(block) for block in blocks), bytes_max)
     return b"".join(bytes(snappy.decompress_raw(block)) for block in blocks)
 
 
@@ -137,15 +146,20 @@ def _xerial_blocks(data: bytes) -> list[bytes]:
     return blocks
 
 
-def _decompress_frame(codec: str, data: bytes, size_max: int) -> bytes:
+def _decompress_frame(codec: str, data: bytes, size_max: int, bytes_max: int) -> bytes:
     # cramjam's own buffers grow without a bound, so it gets one of ours; a large one takes memory only where it is filled.
-    output = ffi.buffer(ffi.new("uint8_t[]", size_max))
-    length = _cramjam(codec).decompress_into(data, output)
+    output = ffi.buffer(ffi.new("uint8_t[]", min(size_max, bytes_max)))
+    try:
+        length = _cramjam(codec).decompress_into(data, output)
+    except Exception as error:
+        if size_max > bytes_max and _FULL in str(error):
+            raise _too_large(bytes_max) from error
+        raise
     return bytes(output[:length])
 
 
-def _decompress_lz4(data: bytes) -> bytes:
-    return _decompress_frame("lz4", data, min(_lz4_size_max(data), SECTION_BYTES_MAX))
+def _decompress_lz4(data: bytes, bytes_max: int) -> bytes:
+    return _decompress_frame("lz4", data, _lz4_size_max(data), bytes_max)
 
 
 def _lz4_size_max(data: bytes) -> int:
@@ -164,16 +178,16 @@ def _lz4_size_max(data: bytes) -> int:
         at += 4 + size + checksum_bytes
 
 
-def _decompress_zstd(data: bytes) -> bytes:
+def _decompress_zstd(data: bytes, bytes_max: int) -> bytes:
     descriptor = data[4]
     is_single_segment = descriptor >> 5 & 1
     at = 5 + (1 - is_single_segment) + (0, 1, 2, 4)[descriptor & 3]
     content_size_bytes = (is_single_segment, 2, 4, 8)[descriptor >> 6]
     if content_size_bytes:
         size = int.from_bytes(data[at : at + content_size_bytes], "little") + (256 if content_size_bytes == 2 else 0)
-        _check_size(size)
-        return _decompress_frame("zstd", data, size)
-    return _decompress_frame("zstd", data, min(_zstd_size_max(data, at), SECTION_BYTES_MAX))
+        _check_size(size, bytes_max)
+        return _decompress_frame("zstd", data, size, bytes_max)
+    return _decompress_frame("zstd", data, _zstd_size_max(data, at), bytes_max)
 
 
 def _zstd_size_max(data: bytes, at: int) -> int:
@@ -188,7 +202,7 @@ def _zstd_size_max(data: bytes, at: int) -> int:
     return size_max
 
 
-_DECOMPRESSORS: dict[int, Callable[[bytes], bytes]] = {
+_DECOMPRESSORS: dict[int, Callable[[bytes, int], bytes]] = {
     1: _decompress_gzip,
     2: _decompress_snappy,
     3: _decompress_lz4,
@@ -196,14 +210,16 @@ _DECOMPRESSORS: dict[int, Callable[[bytes], bytes]] = {
 }
 
 
-def decompress(codec: int, data: bytes) -> bytes:
-    """Decompress a records section. Raises `ValueError` for bytes the codec refuses, and `UnsupportedCodecError`."""
+def decompress(codec: int, data: bytes, bytes_max: int | None = None) -> bytes:
+    """Decompress a records section, to at most `bytes_max` bytes; None: `SECTION_BYTES_MAX`.
+
+    Raises `SectionTooLargeError`, another `ValueError` for bytes the codec refuses, and `UnsupportedCodecError`."""
     decompressor = _DECOMPRESSORS.get(codec)
     if decompressor is None:
         raise UnsupportedCodecError(f"a batch is compressed with codec {codec}, which this version of eventlog does not know")
     try:
-        return decompressor(data)
-    except (UnsupportedCodecError, MemoryError):
+        return decompressor(data, SECTION_BYTES_MAX if bytes_max is None else bytes_max)
+    except (UnsupportedCodecError, SectionTooLargeError, MemoryError):
         raise
     except Exception as error:  # cramjam's own error type is not public
         raise ValueError(f"{CODEC_NAMES[codec]}: {error}") from error

@@ -507,3 +507,16 @@ def test_bytes_go_from_one_log_to_another_as_they_are(tmp_path: Path, log: Event
             assert copy.log.append(found.read())[:2] == (found.first_offset, found.next_offset)
         assert list(copy.records()) == list(partition.records())
         assert copy.log.slice(0, LARGE).read() == partition.log.slice(0, LARGE).read()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_that_decompresses_to_very_much_is_refused(log: EventLog, partition: Partition, codec: str) -> None:
+    number = compression.CODEC_NUMBERS[codec]
+    section = compression.compress(number, bytes(65 * 2**20))
+    bomb = made_batches.batch(TWO, attributes=number, compress=lambda _: section)
+    log.alter_topic(stores.TOPIC, config={"max.message.bytes": 2**23})
+    with pytest.raises(RecordTooLargeError, match="decompress to more than 67108864 bytes"):
+        partition.log.append(bomb)
+    log.alter_topic(stores.TOPIC, config={"max.message.bytes": 66 * 2**20})
+    with pytest.raises(InvalidBatchError, match="record 0"):  # of zeros
+        partition.log.append(bomb)

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import InvalidBatchError, InvalidTypeError, RecordTooLargeError
-from eventlog.records.compression import NO_CODEC, compress, decompress
+from eventlog.records.compression import NO_CODEC, SectionTooLargeError, compress, decompress
 from eventlog.storage.partition.settings import AppendSettings
+
+_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # what is compressed well enough could be a thousand times as large as it comes
 
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 _OFFSET_BYTES = 8
@@ -141,7 +143,7 @@ class _Produced:
 
     def check_records(self, settings: AppendSettings) -> None:
         """Raise what is wrong with one of its records; and let its header have their largest timestamp."""
-        data, length = self._section()
+        data, length = self._section(settings)
         found = ffi.new("el_produced *")
         status = lib.el_produced_verify(data, length, self._header, settings.needs_keys, found)
         if status == lib.EL_CODEC_BAD_COUNT:
@@ -152,13 +154,16 @@ class _Produced:
             self._header.max_timestamp = found.max_timestamp  # as a broker does
             lib.el_batch_seal(self._data, self._header)
 
-    def _section(self) -> tuple[Any, int]:
+    def _section(self, settings: AppendSettings) -> tuple[Any, int]:
         """Its records, and their length in bytes. What it returns may be a view of memory that is freed with it."""
         data, length = self._data + _HEADER_BYTES, self.size_bytes - _HEADER_BYTES
         if self.codec == NO_CODEC:
             return data, length
         try:
-            section = decompress(self.codec, ffi.buffer(data, length)[:])
+            bytes_max = max(_DECOMPRESSED_BYTES_MAX, settings.batch_bytes_max)
+            section = decompress(self.codec, ffi.buffer(data, length)[:], bytes_max)
+        except SectionTooLargeError as error:
+            raise RecordTooLargeError(f"a batch is too large: {error}") from error
         except ValueError as error:
             raise self._invalid(f"its records cannot be decompressed: {error}") from error
         return ffi.from_buffer("uint8_t[]", section), len(section)
@@ -172,7 +177,7 @@ class _Produced:
 
     def compressed_with(self, codec: int, settings: AppendSettings) -> bytes:
         """The batch with its records compressed otherwise, or not at all."""
-        data, length = self._section()
+        data, length = self._section(settings)
         section = ffi.buffer(data, length)[:]
         compressed = section if codec == NO_CODEC else compress(codec, section)
         if len(compressed) < len(section):
