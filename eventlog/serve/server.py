@@ -113,7 +113,7 @@ async def run(
     idle_seconds_max: float | None = None,
 ) -> None:
     """Serve a store until SIGINT or SIGTERM, or until no client has been connected for `idle_seconds_max`. `ready` gets the
-    address once clients can connect. Raises `OSError`."""
+    address once clients can connect. Raises `OSError`, and `StoreReplacedError` if the store's directory is deleted."""
     loop = asyncio.get_running_loop()
     is_stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -124,5 +124,6 @@ async def run(
         while not is_stopped.is_set() and (idle_seconds_max is None or server.idle_seconds < idle_seconds_max):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(is_stopped.wait(), _WATCH_SECONDS)
+            store.store.check_open()
     finally:
         await server.stop()

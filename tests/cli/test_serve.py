@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,3 +123,14 @@ def test_it_opens_as_many_files_as_the_system_lets_it(cli: CommandLine) -> None:
         assert {client.produce("wide", batch([b"x"]), partition=number).error_code for number in range(100)} == {0}
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+def test_it_ends_with_an_error_if_the_store_is_deleted(cli: CommandLine) -> None:
+    process, address = start(cli)
+    with RawClient(address) as client:
+        assert client.metadata("orders").topics[0].error_code == 0
+        assert client.produce("orders", batch([b"x"])).error_code == 0
+        shutil.rmtree(cli.store)
+        assert process.wait(30) == 1
+    assert process.stderr is not None
+    assert b"was deleted or replaced while the store was open" in process.stderr.read()
