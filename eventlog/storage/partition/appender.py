@@ -1,6 +1,6 @@
 """The write path of a partition in this process: attaching to the active segment, rolling, flushing, trimming.
 
-The native appender does the work and answers with a status; here the rare ones are acted on.
+The native appender does the work and returns a status; this module handles the rare ones.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _SUFFIXES = (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
 
 
 def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
-    """The .log, .index and .timeindex of a segment, created where they are not there, as three cells for `el_appender_take`.
+    """The .log, .index and .timeindex of a segment, as three cells for `el_appender_take`; missing files are created.
 
-    They are closed again unless the native appender has taken them by the end of the block."""
+    The end of the block closes them, unless the native appender has taken them by then."""
     opened = ffi.new("int[]", [-1] * len(_SUFFIXES))
 
     def open_all() -> Any:
@@ -49,7 +49,7 @@ def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
 
 
 class Appender:
-    """`pointer` is the native `el_appender`; damage is what recovery found, and makes every append fail."""
+    """`pointer` is the native `el_appender`. `damage` is what recovery found; it makes every append fail."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Appender:
         damage: CorruptLogError | None,
     ) -> None:
         self._directory = directory
-        # Of its own: the head forgets its map when it is closed, and a thread may be inside then that has to give a mutex back.
+        # A reference of its own: the head drops its map when it is closed, and a thread may still have to release a mutex.
         self._mapped = head.pointer
         self._signals = signals.pointer
         self._damage = damage
@@ -87,7 +87,7 @@ class Appender:
         return pointer
 
     def resolve(self, status: int) -> None:
-        """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
+        """Handle a status of the native appender, so that the call can be repeated, or raise the error that it means."""
         if status == lib.EL_SEGMENT_CHANGED:
             self._attach()
         elif status == lib.EL_ROLL_NEEDED:
@@ -96,7 +96,7 @@ class Appender:
             raise self._error(status)
 
     def check_writable(self) -> None:
-        """Raise what every append would raise, because the partition is damaged, deleted, or a write has failed."""
+        """Raise what every append would raise if the partition is damaged or deleted, or if a write has failed."""
         if self._poison != 0:
             raise self._poisoned()
 
@@ -106,7 +106,7 @@ class Appender:
             self.resolve(status)
 
     def trim(self) -> None:
-        """Cut off the preallocated tail. The caller is the only process that has the partition open."""
+        """Truncate the preallocated tail. The caller must be the only process that has the partition open."""
         if self._poison != 0:
             return
         pointer = self._open_pointer()
@@ -116,16 +116,16 @@ class Appender:
             self._check(lib.el_trim(pointer))
 
     def let_go(self) -> None:
-        """Close the files of a segment that takes no appends any more."""
+        """Close the files of a segment that no longer takes appends."""
         lib.el_appender_let_go(self._open_pointer(), 0)
 
     def close(self) -> None:
-        """Close the segment's files: now, or where others are at work, once no thread is inside a native call."""
+        """Close the segment's files: now or, if other threads are inside a native call, once they have left it."""
         lib.el_appender_let_go(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))
         self.pointer = None
 
     def _flush_mutex(self) -> Holding[None]:
-        """Hold it for the length of a block."""
+        """Hold the flush mutex for the duration of a block."""
         return held(
             lambda timeout_ms, holder: int(lib.el_head_lock_flush(self._mapped, timeout_ms, holder)),
             functools.partial(lib.el_head_release_flush, self._mapped),
@@ -134,7 +134,7 @@ class Appender:
         )
 
     def _check_not_retired(self, pointer: Any) -> None:
-        """Nobody may change segments once the partition is closed, when others may be at work here, or deleted."""
+        """Raise if the partition is closed or deleted. Its segments must not change then: others may be using them."""
         if self._poison == DELETED:
             raise self._poisoned()
         if pointer.is_retired:
@@ -148,7 +148,7 @@ class Appender:
         return tail
 
     def _attach(self) -> None:
-        """Use the active segment's files. A roll that its process did not finish is finished here."""
+        """Use the active segment's files. Finish a roll that another process left unfinished."""
         pointer = self._open_pointer()
         with self._flush_mutex():
             self._check_not_retired(pointer)
@@ -169,7 +169,7 @@ class Appender:
             self._check(lib.el_appender_take(pointer, base_offset, opened))
 
     def roll(self) -> None:
-        """Begin a new segment, unless the active one is empty."""
+        """Start a new segment, unless the active one is empty."""
         self._attach()
         pointer = self._open_pointer()
         with self._flush_mutex():
@@ -203,7 +203,7 @@ class Appender:
             self._check(lib.el_appender_take(pointer, successor, opened))
 
     def _sync(self, directory: int) -> None:
-        """Make the names of new files durable. If that fails nobody may try again, as with any sync."""
+        """Make the names of new files durable. If that fails it must not be retried, as with any sync."""
         try:
             os.fsync(directory)
         except OSError as error:

@@ -1,7 +1,7 @@
-"""One partition as bytes: batches in, slices of batches out, and what every process is told of it.
+"""One partition as bytes: batches in, slices of batches out, and the notifications that every process receives.
 
-Records stand on top of it (`partition.py`), and whatever needs none goes by it alone: servers that pass batches on, copies,
-retention, compaction.
+`partition.py` adds records on top of it. Code that does not need records uses it directly: servers that pass batches on,
+copies, retention, compaction.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from eventlog.waiting import WaitSet, wait_for_any
 
 
 class Appended(NamedTuple):
-    """Batches that were appended: the offset of their first record, and the one behind their last. `append_time_ms` is what all
-    of them have as their timestamp, in milliseconds since the epoch, where the topic wants that; else None."""
+    """Batches that were appended: the offset of their first record, and the offset after their last. `append_time_ms` is the
+    timestamp of all of them, in milliseconds since the epoch, if the topic uses the append time; else None."""
 
     first_offset: int
     next_offset: int
@@ -45,8 +45,8 @@ class Appended(NamedTuple):
 
 
 class ActiveSegment(NamedTuple):
-    """The segment that takes appends: its base offset, the partition's end offset, how many bytes of its files belong to
-    records before that, and its largest timestamp, -1: none."""
+    """The segment that takes appends: its base offset, the partition's end offset, the number of bytes in each of its files
+    that belong to records before that end, and its largest timestamp (-1: none)."""
 
     base_offset: int
     end_offset: int
@@ -63,20 +63,20 @@ class PartitionLog(OpenPartition):
     # --- writing -----------------------------------------------------------------------------------------
 
     def append(self, batches: Any) -> Appended:
-        """Append whole batches of Kafka's format (magic 2) that were made elsewhere, one behind the other in bytes or a buffer.
+        """Append whole batches in Kafka's format (magic 2) that were encoded elsewhere, one after another in bytes or a buffer.
 
-        They are checked first, record by record, and become visible together. They get base offsets and the leader epoch; where
-        the topic's message.timestamp.type is LogAppendTime also the time, and where its compression.type is a codec, or
-        uncompressed, that codec. All else stays as it is, a producer's id, epoch and sequence included. With fsync="always"
-        they are on disk on return. Raises `InvalidBatchError`, and what `Partition.append_many` raises; nothing was appended
-        then, unless it is the flush that fails."""
+        They are checked first, record by record, and become visible together. They get base offsets and the leader epoch. If
+        the topic's message.timestamp.type is LogAppendTime, they also get the time; if its compression.type is a codec, or
+        uncompressed, they get that codec. Everything else is unchanged, including the producer's id, epoch and sequence. With
+        fsync="always" they are on disk on return. Raises `InvalidBatchError`, and what `Partition.append_many` raises; then
+        nothing was appended, unless it was the flush that failed."""
         appended = self.append_unflushed(batches)
         self.flush_if_always(appended.next_offset)
         return appended
 
     def append_unflushed(self, batches: Any) -> Appended:
-        """As `append`, but the batches may not be on disk yet: with fsync="always" `flush_if_always` is left to the caller, who
-        may want to remember what was appended before a failure to flush it is raised."""
+        """Like `append`, but the batches may not be on disk yet: with fsync="always" the caller must call `flush_if_always`. It
+        can thus record what was appended before a failed flush raises."""
         while True:
             settings = self.settings
             try:
@@ -84,7 +84,7 @@ class PartitionLog(OpenPartition):
             except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
                 if self.settings is settings:
                     raise
-                continue  # refused by settings that hold no longer
+                continue  # the settings that refused them are out of date
             offset = int(lib.el_append_unit(self.native, unit.data, unit.size_bytes, settings.version))
             if offset >= 0:
                 break
@@ -93,7 +93,7 @@ class PartitionLog(OpenPartition):
         return Appended(offset, offset + unit.record_count, unit.append_time_ms)
 
     def append_at_once(self, batches: Any) -> Appended | None:
-        """As `append`, where neither another process nor the disk has to be waited for; else None, and nothing was appended.
+        """Like `append` if that need not wait for another process or the disk; otherwise append nothing and return None.
 
         Raises `InvalidBatchError`, `RecordTooLargeError` and `UnsupportedCodecError`."""
         settings = self._settings
@@ -104,12 +104,12 @@ class PartitionLog(OpenPartition):
         return Appended(offset, offset + unit.record_count, unit.append_time_ms) if offset >= 0 else None
 
     def resolve(self, status: int) -> None:
-        """Act on a status of the native appender, so that the call can be repeated, or raise what it means."""
+        """Handle a status of the native appender, so that the call can be repeated, or raise the error that it means."""
         self.check_open()  # another thread may have closed the partition meanwhile
         self._appender.resolve(status)
 
     def check_writable(self) -> None:
-        """Raise what every append would raise, because the partition is damaged, deleted, or a write has failed."""
+        """Raise what every append would raise if the partition is damaged or deleted, or if a write has failed."""
         self._appender.check_writable()
 
     def flush_if_always(self, offset: int) -> None:
@@ -118,11 +118,11 @@ class PartitionLog(OpenPartition):
             self._appender.flush(offset)
 
     def roll(self) -> None:
-        """Begin a new segment, unless the active one is empty."""
+        """Start a new segment, unless the active one is empty."""
         self._appender.roll()
 
     def active_segment(self) -> ActiveSegment:
-        """How far the partition has come at this moment. Raises `LockTimeoutError`."""
+        """The current state of the segment that takes appends. Raises `LockTimeoutError`."""
         self.check_open()
         tail = self._appender.tail()
         lengths = int(tail.position), int(tail.index_bytes), int(tail.time_index_bytes)
@@ -131,11 +131,11 @@ class PartitionLog(OpenPartition):
     # --- looking after segments --------------------------------------------------------------------------
 
     def locked(self) -> Holding[None]:
-        """Be the only one, of all processes, who deletes, replaces or copies sealed segments; what a killed one began is
-        finished first.
+        """Hold the lock, shared by all processes, that protects sealed segments from being deleted, replaced or copied by
+        others. Swaps that a killed process left unfinished are finished first.
 
         The block raises `LockTimeoutError`, `FileNotFoundError` if the directory is gone, and `TopicNotFoundError` if the topic
-        was deleted: what has its name may be another one."""
+        was deleted: the directory may now belong to another topic of that name."""
         return segments_locked(self.directory, self.lock_timeout_ms, self._finish_swaps)
 
     def _finish_swaps(self) -> None:
@@ -149,11 +149,11 @@ class PartitionLog(OpenPartition):
         lib.el_head_segments_changed(self.head)
 
     def allow_gaps(self) -> None:
-        """Tell every reader that records are about to be taken out of the middle."""
+        """Tell every reader that records are about to be removed from the middle of the partition."""
         lib.el_head_allow_gaps(self.head)
 
     def advance_start(self, offset: int) -> None:
-        """Let the partition begin at `offset`, unless it begins later already, and tell those who wait."""
+        """Move the start offset up to `offset`, unless it is already higher, and wake the threads that wait."""
         lib.el_head_advance_start(self.head, self.signals.pointer, offset)
 
     # --- reading -----------------------------------------------------------------------------------------
@@ -161,19 +161,19 @@ class PartitionLog(OpenPartition):
     def slice(
         self, offset: int, bytes_max: int, *, at_least_one: bool = True, durable: bool = False, stop: int | None = None
     ) -> Slice:
-        """Whole batches in one file, from the batch on that holds `offset`, or comes next, and as many as take no more than
+        """Whole batches in one file, starting with the batch that holds `offset` (or else the next one), and as many as fit in
         `bytes_max` bytes; with `at_least_one` the first one even if it is larger.
 
-        They end before `stop`, or before the end; with `durable` before what is not on disk yet. At the end a slice is empty,
-        and in a gap it may be; where a segment ends, the next slice begins with the one behind. What the batches hold is not
-        checked. Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
+        They end before `stop`, or before the end; with `durable`, before the first record that is not on disk yet. At the end
+        a slice is empty, and in a gap it may be; where a segment ends, the next slice starts with the following segment. The
+        contents of the batches are not checked. Raises `OffsetOutOfRangeError` and `CorruptLogError`."""
         check_int("bytes_max", bytes_max, 0)
         end = self.durable_offset if check_bool("durable", durable) else self.end_offset
         self.check_offset(offset)
         return self._slicer.find(offset, end if stop is None else min(end, stop), bytes_max, at_least_one=at_least_one)
 
     def reader(self, offset: int) -> LogReader:
-        """A reader of its own for somebody who goes through the partition from `offset` on, where a record stands."""
+        """A new reader, for the caller alone, that reads on from `offset`, which must be the offset of a record."""
         self.check_open()
         reader = self.readers.new(LARGE_BLOCK_BYTES)
         reader.seek(offset)
@@ -186,7 +186,7 @@ class PartitionLog(OpenPartition):
         return offset_for_time(self.directory, self.segments, self.readers.new(), timestamp, self.start_offset, end_offset)
 
     def bytes_from(self, offset: int) -> int:
-        """How many bytes of batches stand from the batch with this offset on to the end. Raises `OffsetOutOfRangeError`."""
+        """The number of bytes of batches from the batch with this offset to the end. Raises `OffsetOutOfRangeError`."""
         end_offset = self.end_offset
         self.check_offset(offset)
         if offset == end_offset:
@@ -199,10 +199,10 @@ class PartitionLog(OpenPartition):
     # --- waiting -----------------------------------------------------------------------------------------
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
-        """Block until a record stands at `offset` or behind it (with `durable`: on disk); False after `timeout` seconds.
+        """Block until there is a record at `offset` or later (with `durable`: on disk); False after `timeout` seconds.
 
-        What compaction has taken away, and the marker that ends a transaction, is no record. Raises `CorruptLogError` where
-        none can come any more, because the partition is damaged."""
+        Records that compaction removed, and the marker that ends a transaction, do not count. Raises `CorruptLogError` if the
+        partition is damaged, so that no such record can arrive."""
         check_int("offset", offset, 0)
         check_timeout(timeout)
         check_bool("durable", durable)
@@ -212,7 +212,7 @@ class PartitionLog(OpenPartition):
             self.segments.check_topic()
             return False
 
-        check()  # what happened just before would wake nobody any more
+        check()  # an event before the wait started does not wake it
         deadline = None if timeout is None else time.monotonic() + timeout
         wait_set, wanted = WaitSet(), offset
         while True:
@@ -228,11 +228,12 @@ class PartitionLog(OpenPartition):
             wanted = max(offset, end)
 
     def await_record(self, wait_set: WaitSet, offset: int, *, durable: bool) -> None:
-        """Have the set wait for a record at `offset`; with `durable` for one that is on disk."""
+        """Add to the set a wait for a record at `offset`; with `durable`, for one that is on disk."""
         wait_set.add_record(self.head, offset, durable=durable)
 
     def nothing_up_to(self, offset: int, *, durable: bool) -> int | None:
-        """The end of the log if no record stands from `offset` on; None if one does, or `read` is to tell what is wrong."""
+        """The end of the log if there is no record from `offset` on; None if there is one, or if `read` should report an
+        error."""
         head, native = self.head, self.native
         end = int(lib.el_head_durable_offset(head) if durable else lib.el_head_end_offset(head))
         if offset >= end:
@@ -249,7 +250,7 @@ class PartitionLog(OpenPartition):
         return end if behind_last <= offset else None
 
     def records_end(self, start: int, end: int) -> int:
-        """The offset behind the last record between these two offsets; `start` if there is none.
+        """The offset after the last record between these two offsets; `start` if there are no records.
 
         Raises `CorruptLogError`, `OffsetOutOfRangeError`."""
         self.check_open()
@@ -257,7 +258,7 @@ class PartitionLog(OpenPartition):
 
 
 def check_int(name: str, value: object, minimum: int) -> None:
-    """Raise `InvalidTypeError` or `InvalidArgumentError` for what is no int from `minimum` up to 2^63 - 1."""
+    """Raise `InvalidTypeError` or `InvalidArgumentError` unless the value is an int from `minimum` up to 2^63 - 1."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(f"{name} must be an int, not {type(value).__name__}")
     if not minimum <= value < 2**63:

@@ -1,4 +1,4 @@
-"""An open partition: its head, its appender and its segments, from when they are opened to when they are closed."""
+"""An open partition: its head, its appender and its segments, from opening to closing."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _open_partitions: weakref.WeakSet[OpenPartition] = weakref.WeakSet()
 
 @translates_os_errors()
 class OpenPartition:
-    """What a process has of a partition that it uses, and how far the partition has come. Safe for use by several threads.
+    """What a process holds open of a partition, and the partition's current offsets. Safe for use by several threads.
 
-    `directory` is where its segments stand, `segments` lists them, `readers` reads records; `signals` and `lock_timeout_ms` are
+    `directory` contains its segments, `segments` lists them, `readers` reads records; `signals` and `lock_timeout_ms` are
     the store's; `flush_always` is fsync="always"."""
 
     def __init__(
@@ -68,7 +68,7 @@ class OpenPartition:
         self.directory = names.partition_directory(store, topic, partition)
         self._flush_at_close = fsync != "never"
         self._native: Any = None  # the native appender: None makes a native call fail, at no cost to those that succeed
-        self._why_closed: EventLogError | None = None  # None: it was closed by whoever has opened it
+        self._why_closed: EventLogError | None = None  # None: its owner closed it
         self._is_released = False
         self._load_settings = load_settings
         self._settings: AppendSettings
@@ -78,7 +78,7 @@ class OpenPartition:
         _open_partitions.add(self)
 
     recovery: RecoveryReport
-    """What was found and done when this process opened the partition."""
+    """What recovery found and did when this process opened the partition."""
 
     def _open(self, store: Path, settings: TopicConfig, claim: Claim) -> None:
         limits = native_limits(settings)
@@ -119,7 +119,7 @@ class OpenPartition:
         self._native = self._appender.pointer
         self.reload_settings()
         if is_behind(self._head.pointer, self._settings.config):
-            with suppress(LockTimeoutError):  # it can be read nevertheless, and that there may be gaps is known
+            with suppress(LockTimeoutError):  # reading still works, and the head already says that there may be gaps
                 change_settings(self._head.pointer, self.signals, self._settings.config, self.lock_timeout_ms)
             self.reload_settings()
 
@@ -136,7 +136,7 @@ class OpenPartition:
 
     @property
     def head(self) -> Any:
-        """The native `el_head`. Raises `StoreClosedError`, or why somebody has given the partition up."""
+        """The native `el_head`. Raises `StoreClosedError`, or the reason that was passed to `give_up`."""
         head = self._head.pointer
         if self._native is None or head is None:
             self._refuse()
@@ -167,12 +167,12 @@ class OpenPartition:
 
     @property
     def is_deleted(self) -> bool:
-        """Was the topic deleted? Then nothing can be appended, and not everything can still be read."""
+        """Was the topic deleted? Appends then fail, and some records can no longer be read."""
         return bool(lib.el_head_poison(self.head) == DELETED)
 
     @property
     def start_offset(self) -> int:
-        """The offset of the first record that is still there."""
+        """The offset of the first record that has not been deleted."""
         return int(lib.el_head_start_offset(self.head))
 
     @property
@@ -187,24 +187,24 @@ class OpenPartition:
 
     @property
     def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        """May records be missing from the middle, because compaction or repair has removed them or may do so?"""
         return bool(lib.el_head_may_have_gaps(self.head))
 
     @property
     def settings(self) -> AppendSettings:
-        """The topic's settings as they are now. Each append says by which version it was made, and is refused by a later
-        one."""
+        """The topic's current settings. Each append names the version of the settings that encoded it, and is refused if the
+        settings have a later version."""
         if lib.el_head_settings_version(self.head) != self._settings.version:
             self.reload_settings()
         return self._settings
 
     def reload_settings(self) -> None:
-        """Load the topic's settings anew, and go by them."""
-        version = lib.el_head_settings_version(self.head)  # before the look: a later change asks for another one
+        """Load the topic's settings again, and use them."""
+        version = lib.el_head_settings_version(self.head)  # read before loading: a later change causes another reload
         self._take_settings(AppendSettings.of(self._load_settings(), version))
 
     def _take_settings(self, settings: AppendSettings) -> None:
-        """Each of the two as a whole, with their version: a thread that is late with former ones has them loaded once more."""
+        """Store both copies, each as a whole with its version: a thread that stores older ones late causes another reload."""
         native = self.native
         self._settings = settings
         native.encoding = settings.encoding[0]
@@ -214,7 +214,7 @@ class OpenPartition:
         `TopicNotFoundError` if the topic was deleted."""
         if not isinstance(offset, int) or isinstance(offset, bool):
             raise InvalidTypeError(f"an offset must be an int, not {type(offset).__name__}")
-        head = self.head  # asked itself, for the properties would take as long as a short read
+        head = self.head  # read directly, because the properties would take as long as a short read
         start_offset, end_offset = int(lib.el_head_start_offset(head)), int(lib.el_head_end_offset(head))
         if lib.el_head_poison(head) == DELETED:
             self.segments.check_topic()
@@ -222,20 +222,20 @@ class OpenPartition:
             raise OffsetOutOfRangeError(str(self), offset, start_offset, end_offset)
 
     def check_still_there(self, offset: int) -> None:
-        """Raise `OffsetOutOfRangeError` if what stood at this offset was deleted."""
+        """Raise `OffsetOutOfRangeError` if the record at this offset was deleted."""
         if offset < self.start_offset:
             self.check_offset(offset)
 
     def flush(self, offset: int | None = None) -> None:
-        """Return once all before this offset is on disk; None: everything appended so far, by any process."""
+        """Return once every record before this offset is on disk; None: everything appended so far, by any process."""
         end_offset = int(lib.el_head_end_offset(self.head))
         self._appender.flush(end_offset if offset is None else offset)
 
     # --- life --------------------------------------------------------------------------------------------
 
     def let_go_of_old_files(self) -> None:
-        """Close files that are of no use any more: of segments that were rolled, deleted or replaced; all, where the topic
-        was."""
+        """Close files that are no longer needed: those of segments that were rolled, deleted or replaced, or all files if the
+        topic was deleted."""
         if self.is_deleted:
             self.readers.let_go_of_all()
             self._slicer.let_go_of_all()
@@ -247,7 +247,7 @@ class OpenPartition:
             self._head.let_go()
 
     def check_in_place(self) -> None:
-        """Raise `StoreReplacedError` if somebody deleted the partition's head, or the segment that takes its appends."""
+        """Raise `StoreReplacedError` if the partition's head, or the segment that takes its appends, has been deleted."""
         if self.is_deleted:
             return
         try:
@@ -261,15 +261,15 @@ class OpenPartition:
                 raise
 
     def give_up(self, why: EventLogError) -> None:
-        """Close the partition, and let whoever goes on with it hear why."""
+        """Close the partition; later calls on it raise this reason."""
         self._why_closed = why
-        with suppress(EventLogError):  # it may be that nothing is left to be flushed or trimmed
+        with suppress(EventLogError):  # there may be nothing left to flush or trim
             self.close()
 
     def close(self) -> None:
         """Close the files. The last process to do so flushes the partition and trims its segment.
 
-        A call that was interrupted may be repeated, and does what is left."""
+        After an interrupted call, call it again: it does the rest."""
         if self._is_released:
             return
         try:
@@ -290,11 +290,11 @@ class OpenPartition:
             self._head.close()
             raise
         self._head.close()
-        self._is_released = True  # last: until then a close that was interrupted is done again
+        self._is_released = True  # last: until then, close() after an interrupt runs again
 
     def _retire(self, native: Any) -> None:
-        lib.el_appender_retire(native)  # a call that is under way appends nothing any more
-        # Threads of this process that wait find out that it is closed.
+        lib.el_appender_retire(native)  # from here on, a call in progress appends nothing
+        # Wake the threads of this process that wait: they notice that it is closed.
         if self._head.pointer is not None:
             lib.el_head_wake(self._head.pointer, self.signals.pointer)
         try:
@@ -309,7 +309,7 @@ class OpenPartition:
         self._appender.close()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: nothing that the parent has open may be used, unlocked or trimmed."""
+        """In a forked child: do not use, unlock or trim anything that the parent has open."""
         if self._native is not None:
             self._native.is_retired = 1
         self._native = None

@@ -20,8 +20,8 @@ from eventlog.storage.partition.search import Query
 from eventlog.storage.partition.writer import RecordWriter
 from eventlog.storage.segments.recovery import RecoveryReport
 
-_COLUMNS_BLOCK_BYTES = 512 * 1024  # what is made anew for each block is dearer than what is lost of the cache
-_CHUNK_RECORDS = 500  # below the threshold at which the garbage collector looks at new tuples
+_COLUMNS_BLOCK_BYTES = 512 * 1024  # setting up each block costs more than the cache misses of a large one
+_CHUNK_RECORDS = 500  # below the threshold at which the garbage collector examines new tuples
 
 
 @translates_os_errors()
@@ -40,20 +40,20 @@ class Partition(BasePartition):
         super().__init__(self.writer, log.readers.idle, log.recovery.damage is None)
 
     recovery: RecoveryReport
-    """What was found and done when this process opened the partition."""
+    """What recovery found and did when this process opened the partition."""
 
     log: PartitionLog
-    """The same partition as bytes, for those who need no records."""
+    """The same partition as bytes, for callers that do not need records."""
 
     writer: RecordWriter
-    """Encodes what is appended, for producers."""
+    """Encodes the records that producers append."""
 
     def __repr__(self) -> str:
         return repr(self.log)
 
     @property
     def start_offset(self) -> int:
-        """The offset of the first record that is still there."""
+        """The offset of the first record that has not been deleted."""
         return int(lib.el_head_start_offset(self.log.head))
 
     @property
@@ -68,12 +68,12 @@ class Partition(BasePartition):
 
     @property
     def is_deleted(self) -> bool:
-        """Was the topic deleted? Then nothing can be appended, and not everything can still be read."""
+        """Was the topic deleted? Appends then fail, and some records can no longer be read."""
         return self.log.is_deleted
 
     # --- writing -----------------------------------------------------------------------------------------
 
-    # What native code leaves to Python of append, append_many, read and wait: all that is not plain.
+    # The native append, append_many, read and wait handle the common cases and leave all others to these methods.
 
     @stands_in_for(BasePartition.append)
     def _append(
@@ -100,8 +100,8 @@ class Partition(BasePartition):
     def delete_records(self, before: int) -> int:
         """Delete all records before this offset, for every reader; returns the new start offset.
 
-        Segments that contain nothing else are deleted from disk. Raises `OffsetOutOfRangeError`, `LockTimeoutError`,
-        `DiskFullError`, `CorruptLogError` (a damaged partition is not touched)."""
+        Segments that contain no other records are deleted from disk. Raises `OffsetOutOfRangeError`, `LockTimeoutError`,
+        `DiskFullError`, `CorruptLogError` (a damaged partition is not changed)."""
         self.log.check_offset(before)
         return delete_before(self.log, before).start_offset
 
@@ -142,12 +142,12 @@ class Partition(BasePartition):
     def columns(
         self, start: int | None = None, stop: int | None = None, *, count_max: int = 65_536, durable: bool = False
     ) -> Iterator[Columns]:
-        """The same records as buffers, for programs that compute: their offsets, timestamps, keys and values.
+        """The same records as buffers, for numeric programs: their offsets, timestamps, keys and values.
 
         Each item has 1 to `count_max` records, fewer at the end of a block of the log (512 KiB, or one batch that is
-        compressed or larger). The buffers are copies, which stay valid after the next ones were created and after the
-        partition was closed. Headers are not included. With `durable`, only what is on disk. Raises what `values` raises,
-        `InvalidTypeError` and `InvalidArgumentError`."""
+        compressed or larger). The buffers are copies: they stay valid when the next item is created and when the
+        partition is closed. Headers are not included. With `durable`, only records that are on disk are included. Raises what
+        `values` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         check_int("count_max", count_max, 1)
         start, end = self._range(start, stop)
         if check_bool("durable", durable):
@@ -167,9 +167,9 @@ class Partition(BasePartition):
     ) -> Iterator[Record]:
         """The records from `start` up to `stop`, as in `records`, that contain `pattern` in one of the `fields`.
 
-        `pattern` is bytes, or a compiled regular expression of bytes. `fields` are some of "key", "value" and "headers" (their
-        names and their values); nothing is found in a field that is None. `ignore_case` ignores the case of ASCII letters in a
-        pattern of bytes. `invert` returns all other records. A record that cannot contain the pattern is not decoded. Raises
+        `pattern` is bytes, or a compiled regular expression of bytes. `fields` are one or more of "key", "value" and "headers"
+        (their names and their values); a field that is None never matches. `ignore_case` ignores the case of ASCII letters in
+        a pattern of bytes. `invert` returns all other records. A record that cannot contain the pattern is not decoded. Raises
         what `records` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         query = Query(pattern, fields, ignore_case=ignore_case, invert=invert)
 
@@ -199,7 +199,7 @@ class Partition(BasePartition):
         return self.log.offset_for_time(timestamp)
 
     def bytes_from(self, offset: int) -> int:
-        """The number of bytes of batches from the one with this offset to the end. Raises `OffsetOutOfRangeError`."""
+        """The number of bytes of batches from the batch with this offset to the end. Raises `OffsetOutOfRangeError`."""
         return self.log.bytes_from(offset)
 
     @stands_in_for(BasePartition.wait)
@@ -209,5 +209,5 @@ class Partition(BasePartition):
     def close(self) -> None:
         """Close the files. The last process to do so flushes the partition and trims its segment.
 
-        A call that was interrupted may be repeated, and does the rest."""
+        After an interrupted call, call it again: it does the rest."""
         self.log.close()

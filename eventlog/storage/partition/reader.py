@@ -1,4 +1,4 @@
-"""The read path: finding an offset's segment and batch, and going through segments in order."""
+"""The read path: finding the segment and batch of an offset, and reading segments in order."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
 
 MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
-"""How native functions make a `Record`, None: by filling it in. A tuple caches its hash from Python 3.14 on, in a field that
-only `tuple.__new__` initialises."""
+"""How native functions create a `Record`; None: they fill in its fields themselves. From Python 3.14 on, a tuple caches its
+hash in a field that only `tuple.__new__` initialises."""
 
 
 @translates_os_errors()
 class LogReader(BaseReader):
-    """Goes through one partition from an offset on. Not for several threads at once."""
+    """Reads one partition from an offset on. Not for several threads at once."""
 
-    _open_segment: Any = None  # also of one that memory ran out for before it was complete
+    _open_segment: Any = None  # a default for `close`, because memory may run out before `__init__` has finished
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int, block_bytes: int) -> None:
         self._directory = directory
@@ -61,10 +61,10 @@ class LogReader(BaseReader):
         if self._open_segment is not None:
             lib.el_segment_close(self._open_segment)
 
-    __del__ = close  # itself, and not what `translates_os_errors` makes of it, which takes memory to be called
+    __del__ = close  # the plain function: calling the wrapper that `translates_os_errors` creates would need memory
 
     def has_open(self, offset: int) -> bool:
-        """Is the segment open that the offset falls into?"""
+        """Is the segment that contains the offset open?"""
         return bool(lib.el_segment_holds(self._open_segment, offset, self._segments.version))
 
     @property
@@ -82,35 +82,36 @@ class LogReader(BaseReader):
         return int(self._native.next_offset)
 
     def check_idle(self) -> None:
-        """Raise `ConcurrentUseError` if records are being made of what it has read."""
+        """Raise `ConcurrentUseError` if records are being created from what it has read."""
         if self._native.is_busy:
             raise self._in_use()
 
     def seek(self, offset: int) -> None:
-        """Go on at an offset that lies within the partition."""
+        """Continue at an offset that lies within the partition."""
         if self.is_current and self._open_segment.base_offset >= 0 and offset == self.next_offset:
             return
         self._go_to(offset)
 
     def _go_to(self, offset: int) -> None:
-        """Open the segment that holds the offset, and read on from there."""
+        """Open the segment that holds the offset, and continue from there."""
         self._segments.open_holding(self._open_segment, offset)
         self._native.allow_gaps = self._segments.may_have_gaps
         self._find(self._base_offset, offset)
 
     def locate(self, stop: int) -> tuple[int, int]:
-        """The segment and the position in it of the batch that holds the next record below `stop`, or would come next."""
+        """The base offset of the segment, and the position in it, of the batch that holds the next record below `stop`, or of
+        where that batch would be."""
         self._load(stop)
         return self._base_offset, int(lib.el_reader_batch_position(self._native))
 
     def value_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[bytes | None]:
-        """The values of the records from `start` up to `stop`; nobody else may use the reader any more.
+        """The values of the records from `start` up to `stop`; nothing else may use the reader from then on.
 
         `check` is called before each block of the log is read, and may raise."""
         return self._iterator(start, stop, check, has_records=False)
 
     def record_iterator(self, start: int, stop: int, check: Callable[[], object]) -> Iterator[Record]:
-        """The same with whole records."""
+        """Like `value_iterator`, but with whole records."""
         return self._iterator(start, stop, check, has_records=True)
 
     def _iterator(self, start: int, stop: int, check: Callable[[], object], *, has_records: bool) -> Iterator[Any]:
@@ -118,7 +119,7 @@ class LogReader(BaseReader):
         return PartitionIterator(self, functools.partial(self.go_on, stop, check), stop, has_records)
 
     def columns(self, start: int, stop: int, count_max: int, check: Callable[[], object]) -> Iterator[Columns]:
-        """The same as columns, of `count_max` records at most."""
+        """Like `record_iterator`, but as columns of at most `count_max` records."""
         self._native.next_offset = start
         status = 0
         while self.go_on(stop, check, status):
@@ -127,7 +128,7 @@ class LogReader(BaseReader):
                 yield columns
 
     def go_on(self, stop: int, check: Callable[[], object], status: int) -> bool:
-        """What an iterator calls, with the status of its last taking, for more records below `stop`; False: there are none."""
+        """Called by an iterator for more records below `stop`, with the status of its last `take`; False: there are no more."""
         self._took(status)
         if self.next_offset >= stop:
             self.close()
@@ -145,7 +146,7 @@ class LogReader(BaseReader):
         return records
 
     def found(self, query: Query, count_max: int, stop: int) -> list[Record]:
-        """Up to `count_max` records below `stop` that the query is for, from a block of the log: [] does not mean the end."""
+        """Up to `count_max` records below `stop` that match the query, from one block of the log: [] does not mean the end."""
         records: list[Record] = []
         if self._load(stop):
             self._took(self.take_found(query.address, query.accepts, records, count_max, stop))
@@ -167,7 +168,7 @@ class LogReader(BaseReader):
         )
 
     def _find(self, base_offset: int, offset: int) -> None:
-        """Read on at an offset of the segment that is open, by its index if it has one."""
+        """Continue at an offset of the open segment, found with its index if it has one."""
         with suppress(FileNotFoundError):
             self._segments.open_index(self._open_segment)
         if not lib.el_reader_find(self._native, offset):
@@ -175,7 +176,7 @@ class LogReader(BaseReader):
             self._segments.index_lies(base_offset)
 
     def _load(self, stop: int) -> bool:
-        """Have checked records below `stop` ready; False when there are none."""
+        """Load and check records below `stop`; False if there are none."""
         while self.next_offset < stop:
             status = lib.el_reader_load(self._native, stop)
             if status == lib.EL_READ_READY:
@@ -186,12 +187,12 @@ class LogReader(BaseReader):
             if status != lib.EL_READ_END_OF_SEGMENT:
                 raise self._corrupt(status)
             if self.next_offset < stop and not self._next_segment(stop):
-                self._native.next_offset = stop  # a gap reaches up to there: who reads on would else look here again and again
+                self._native.next_offset = stop  # a gap extends up to there: otherwise every later call would search it again
                 return False
         return False
 
     def _next_segment(self, stop: int) -> bool:
-        """Go on in the segment behind; False if there is nothing below `stop`."""
+        """Continue in the following segment; False if there is nothing below `stop`."""
         if self._segments.may_have_gaps and self._was_replaced():
             self.close()
             self._go_to(self.next_offset)
@@ -209,7 +210,7 @@ class LogReader(BaseReader):
                 raise self._damaged(path, position, gap(end, following))
             raise self._damaged(path, position, f"the segment ends at offset {end}, before {following or stop}")
         if following > self.next_offset and following >= stop:
-            self._native.next_offset = stop  # the stop lies in a gap that compaction has left
+            self._native.next_offset = stop  # `stop` lies in a gap that compaction left
             return False
         offset = max(following, self.next_offset)
         if self._segments.open(self._open_segment, following):
@@ -220,7 +221,8 @@ class LogReader(BaseReader):
         return True
 
     def _check_whole(self) -> None:
-        """Zeros are the end of a segment that has another one behind it only if nothing else stands behind them."""
+        """Raise `CorruptLogError` if anything follows the zeros. In a segment that has a successor, zeros mark the end only if
+        nothing else follows them."""
         end = lib.el_reader_batch_position(self._native)
         position = end
         while block := files.read_at(self._open_segment.fd, _BLANK_BLOCK_BYTES, position):
@@ -230,14 +232,14 @@ class LogReader(BaseReader):
             position += len(block)
 
     def _was_replaced(self) -> bool:
-        """Does the next offset stand in another file than the one that was read to its end? Compaction may have merged the
-        segments behind into one that begins here, so the names alone do not tell."""
+        """Is the next offset in a different file from the one that was read to its end? Compaction may have merged the
+        following segments into one with the same base offset, so the names alone cannot tell."""
         self._segments.list_again()
         base = self._segments.holding(self.next_offset)
         return base != self._base_offset or not self._is_open_file(base)
 
     def _is_open_file(self, base_offset: int) -> bool:
-        """Is the file of this segment the one that is open here?"""
+        """Is the file of this segment the one that this reader has open?"""
         try:
             found = os.stat(names.segment_file(self._directory, base_offset))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The segments of an open partition, as readers find them."""
+"""The list of an open partition's segments, for its readers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OFFSET_END = 2**63 - 1
 
 
 class _Head(Protocol):
-    """What a reader asks of a partition's head. `pointer` is the native `el_head`."""
+    """What a reader needs from a partition's head. `pointer` is the native `el_head`."""
 
     pointer: Any
 
@@ -33,10 +33,10 @@ class _Head(Protocol):
 
 
 class SegmentList:
-    """The base offsets of a partition's segments, listed again when one was added or deleted.
+    """The base offsets of a partition's segments, listed again after one was added or deleted.
 
-    Offsets follow one another without a gap unless the head says that there may be gaps. `rebuild_indexes` gets the base offset
-    of a segment with an index that was found to lie."""
+    Offsets are consecutive unless the head says that there may be gaps. `rebuild_indexes` is called with the base offset of a
+    segment whose index was found to be wrong."""
 
     def __init__(self, directory: Path, head: _Head, rebuild_indexes: Callable[[int], None] | None = None) -> None:
         self._directory = directory
@@ -44,12 +44,12 @@ class SegmentList:
         self._head = head
         self._rebuild_indexes = rebuild_indexes
         self._lying: set[int] = set()
-        # With the version that they were listed in, as one: several threads list.
+        # One tuple with the version that was listed, so that it is replaced as a whole: several threads list.
         self._listed: tuple[int, list[int]] = (-1, [])
 
     @property
     def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        """May records be missing from the middle, because compaction or repair has removed them or may do so?"""
         return self._head.may_have_gaps
 
     def check_topic(self) -> None:
@@ -58,7 +58,7 @@ class SegmentList:
             raise TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
 
     def check_not_deleted(self, offset: int) -> None:
-        """Raise `OffsetOutOfRangeError` if the partition begins behind the offset by now."""
+        """Raise `OffsetOutOfRangeError` if the partition's start offset is now past this offset."""
         self.check_topic()
         start_offset, end_offset = self.bounds()
         if offset < start_offset:
@@ -94,22 +94,22 @@ class SegmentList:
         return bases
 
     def list_again(self) -> None:
-        """Somebody is about to delete or replace segments, or has just done so: what was listed may not hold any more."""
+        """Forget the list: segments are about to be deleted or replaced, or just were, so it may be out of date."""
         self._listed = (-1, [])
 
     def index_lies(self, base_offset: int) -> None:
-        """An entry of an index names no batch: have the indexes of the segment made anew, once."""
+        """An index entry does not point to a batch: have the indexes of the segment rebuilt, once."""
         if self._rebuild_indexes is not None and base_offset not in self._lying:
             self._lying.add(base_offset)
             self._rebuild_indexes(base_offset)
 
     def holding(self, offset: int) -> int | None:
-        """The base offset of the segment that an offset falls into; None if it would have to stand before the first."""
+        """The base offset of the segment that contains an offset; None if the offset is before the first segment."""
         bases = self.bases()
         return bases[bisect_right(bases, offset) - 1] if bases and offset >= bases[0] else None
 
     def bytes_from(self, base_offset: int) -> int:
-        """How many bytes of batches stand in this segment and in those behind it."""
+        """The number of bytes of batches in this segment and all later ones."""
         active_base, position = self._active()
         sealed = [each for each in self.bases() if base_offset <= each < active_base]
         return position + sum(files.size_of(self.path_of(each)) for each in sealed)
@@ -134,12 +134,12 @@ class SegmentList:
         return names.segment_file(self._directory, base_offset)
 
     def is_current(self, segment: Any) -> bool:
-        """Was no segment added, deleted or replaced since this native `el_segment` was opened?"""
+        """Is the list of segments the same as when this native `el_segment` was opened?"""
         return bool(segment.list_version == self.version)
 
     def open(self, segment: Any, base_offset: int) -> bool:
-        """Open a segment, as a native `el_segment`; False if it is not there."""
-        version = self.version  # before the file is opened, which may be replaced just then
+        """Open a segment, as a native `el_segment`; False if it does not exist."""
+        version = self.version  # read before the file is opened, because the file may be replaced at that moment
         if base_offset == segment.base_offset and version == segment.list_version:
             return True
         lib.el_segment_close(segment)
@@ -154,7 +154,7 @@ class SegmentList:
         return True
 
     def open_index(self, segment: Any) -> None:
-        """Open the index of an open segment, too, unless it is. Raises `FileNotFoundError`."""
+        """Open the index of an open segment, unless it is already open. Raises `FileNotFoundError`."""
         if segment.index_fd < 0:
             self._open_file(segment, "index_fd", segment.base_offset, names.INDEX_SUFFIX)
 
@@ -163,7 +163,7 @@ class SegmentList:
         open_existing_into(ffi.addressof(segment, cell), path, os.O_RDONLY, directory=self._dir_fd)
 
     def open_holding(self, segment: Any, offset: int) -> None:
-        """Open the segment that holds the offset. What was listed may be deleted or replaced by now.
+        """Open the segment that holds the offset. Segments in the list may have been deleted or replaced meanwhile.
 
         Raises `OffsetOutOfRangeError` if the offset was deleted, and `CorruptLogError` if the segment is missing."""
         base = self.holding(offset)

@@ -1,4 +1,4 @@
-"""Appending records to a partition: they are encoded as batches by the topic's settings as they are then."""
+"""Appending records to a partition: they are encoded as batches with the topic's current settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RecordWriter(BaseWriter):
         *,
         compression: str | None = None,
     ) -> range:
-        """As `Partition.append_many`."""
+        """The same as `Partition.append_many`."""
         while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
             pass
         if offsets:
@@ -45,14 +45,15 @@ class RecordWriter(BaseWriter):
         compression: str | None,
         address: int,
     ) -> None:
-        """As `append_many`, but without waiting for the disk. A native `el_placed` at this address is told where the records
-        are, before an interrupt can come in between."""
+        """Like `append_many`, but without waiting for the disk. Stores the offsets of the records in the native `el_placed` at
+        this address, before an interrupt can intervene."""
         placed = ffi.cast("el_placed *", address)
         while self._append_unit(values, keys, headers, timestamps, compression, placed) is None:
             pass
 
     def check_record(self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None) -> int:
-        """Raise what appending would raise about the record itself, and append nothing; returns the bytes of its batch."""
+        """Raise what appending would raise about the record itself, but append nothing; returns the size of its batch in
+        bytes."""
         with encoded([value], [key], [headers], [timestamp], self._log.settings.encoding) as pack:
             return int(pack.length)
 
@@ -65,12 +66,12 @@ class RecordWriter(BaseWriter):
         compression: str | None,
         placed: Any = ffi.NULL,
     ) -> range | None:
-        """Append a unit; None if the topic was altered meanwhile, so that it is to be tried again by its new settings.
+        """Append a unit; None if the topic was altered meanwhile, so that the caller must retry with its new settings.
 
-        `placed` is a native `el_placed *`, which is filled in before an interrupt can come in between."""
+        `placed` is a native `el_placed *`, which is filled in before an interrupt can intervene."""
         log = self._log
         native = log.native
-        settings = log.settings  # the same ones to the end: another thread may load others meanwhile
+        settings = log.settings  # the same settings throughout: another thread may load others meanwhile
         codec = settings.codec_for(compression)
         position = lib.el_appender_position(native)
         try:
@@ -86,4 +87,4 @@ class RecordWriter(BaseWriter):
         except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
             if not log.is_open or log.settings is settings:
                 raise
-            return None  # refused by settings that hold no longer
+            return None  # the settings that refused them are out of date
