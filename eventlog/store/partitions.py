@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
-from eventlog.catalog.topics import TopicCatalog
+from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedError, os_errors_as, translates_os_errors
 from eventlog.holding import entered_once
 from eventlog.options import StoreOptions, check_partition_number, check_topic_name
@@ -80,24 +80,33 @@ class Partitions:
         """One partition in an object of its own, which the caller closes: for work on thousands of them in turn.
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
-        description = self._topics.find(topic)
-        if not 0 <= partition < description.partitions:
+        while True:
+            description = self._topics.find(topic)
+            try:
+                return self._open_described(description, partition)
+            except (EventLogError, OSError):
+                if self._topics.find(topic).made_by(0) == description.made_by(0):
+                    raise
+                # else it was deleted meanwhile, and is there again
+
+    def _open_described(self, topic: TopicDescription, partition: int) -> Partition:
+        if not 0 <= partition < topic.partitions:
             raise PartitionNotFoundError(
-                f"topic {topic!r} has no partition {partition}; it has 0 to {description.partitions - 1}"
+                f"topic {topic.name!r} has no partition {partition}; it has 0 to {topic.partitions - 1}"
             )
         self._directory.check()
-        directory = names.partition_directory(self._directory.path, topic, partition)
+        directory = names.partition_directory(self._directory.path, topic.name, partition)
         if not is_created(directory):
-            translated = os_errors_as(f"partition {topic}-{partition} cannot be created")
-            with translated, self._topics.pinned(topic):  # so that nobody deletes the topic and leaves this partition behind
+            translated = os_errors_as(f"partition {topic.name}-{partition} cannot be created")
+            with translated, self._topics.pinned(topic.name):  # so that nobody deletes it and leaves this partition behind
                 create_partition(directory)
         log = PartitionLog(
             self._directory.path,
-            topic,
+            topic.name,
             partition,
-            lambda: self._topics.find(topic).settings(),
+            lambda: self._topics.find(topic.name).settings(),
             self._signals,
-            self._claims.of("partition", f"{topic}-{partition}", description.made_by(partition)),
+            self._claims.of("partition", f"{topic.name}-{partition}", topic.made_by(partition)),
             fsync=self._options.fsync,
             lock_timeout_ms=self._options.lock_timeout_ms,
         )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import eventlog
-from eventlog import EventLog, StaleMemberError, TopicPartition
+from eventlog import EventLog, StaleMemberError, TopicNotFoundError, TopicPartition
 from eventlog.clock import now_ms
 from eventlog.groups.deleted_topics import remove_topic_from_groups
 from eventlog.groups.expiry import expire_groups
 from eventlog.groups.registry import Groups
 from eventlog.groups.retention import committed_by_group
+from eventlog.options import TopicConfig
+from eventlog.storage.mapped.limits import native_limits
+from eventlog.storage.partition import open_partition
 
 TOPIC = "events"
 OTHER = "others"
@@ -86,3 +90,41 @@ def test_groups_expire_once_nobody_is_in_them_and_the_time_is_over(log: EventLog
         assert expire_groups(groups, now_ms()) == []  # nothing is that old
         assert expire_groups(groups, -60_000) == ["past"]  # whatever was used up to a minute from now
         assert log.groups() == ["away", "present"]
+
+
+def deleting_in_between(monkeypatch: pytest.MonkeyPatch, log: EventLog, topic: str, *, is_made_anew: bool) -> None:
+    """Once: have the topic deleted after it was found, and before its partition is open."""
+
+    def delete_first(settings: TopicConfig) -> Any:
+        monkeypatch.undo()
+        log.delete_topic(topic)
+        if is_made_anew:
+            log.create_topic(topic, partitions=2)
+        return native_limits(settings)
+
+    monkeypatch.setattr(open_partition, "native_limits", delete_first)
+
+
+def test_a_topic_that_is_deleted_while_its_partition_is_opened_is_not_there(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(log.path) as other:
+        deleting_in_between(monkeypatch, log, TOPIC, is_made_anew=False)
+        with pytest.raises(TopicNotFoundError):
+            other.partition(TOPIC, 0)
+
+
+def test_a_topic_that_is_made_anew_while_its_partition_is_opened_is_opened_anew(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(log.path) as other:
+        deleting_in_between(monkeypatch, log, TOPIC, is_made_anew=True)
+        assert other.partition(TOPIC, 1).append(b"new") == 0
+
+
+def test_a_backup_starts_again_where_a_topic_is_deleted_meanwhile(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(log.path) as other:
+        deleting_in_between(monkeypatch, log, TOPIC, is_made_anew=False)
+        assert other.backup(tmp_path / "backup").topics == 1
