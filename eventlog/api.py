@@ -22,9 +22,8 @@ from eventlog.groups.group import Group, GroupDescription, checked_offsets, desc
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.maintenance.deletion import delete_topic, finish_deletion
-from eventlog.maintenance.report import MaintenanceReport
-from eventlog.maintenance.upkeep import GROUP_RETENTION_MS, Housekeeper, maintain
 from eventlog.options import (
+    GROUP_RETENTION_MS,
     StoreOptions,
     check_bool,
     check_fsync,
@@ -40,6 +39,8 @@ from eventlog.store.closing import Step
 if TYPE_CHECKING:
     from eventlog.admin.backup import BackupReport
     from eventlog.admin.repair import RepairPlan
+    from eventlog.maintenance.report import MaintenanceReport
+    from eventlog.maintenance.upkeep import Housekeeper
     from eventlog.views.activity import Activity
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
@@ -124,6 +125,8 @@ class EventLog(Log):
 
         Safe beside any other use, and safe to kill at any point. One process at a time does it: `is_elsewhere` says that
         another one is doing it. Failures are in the report; they stop nothing else."""
+        from eventlog.maintenance.upkeep import maintain
+
         self.store.check_open()
         check_bool("compact_all", compact_all)
         check_bool("dry_run", dry_run)
@@ -136,6 +139,8 @@ class EventLog(Log):
         """Let a thread of this process do rounds of housekeeping until the store is closed.
 
         Any number of processes may do so: the first to come does the round. A second call does nothing."""
+        from eventlog.maintenance.upkeep import Housekeeper
+
         self.store.check_open()
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)

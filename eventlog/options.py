@@ -10,6 +10,7 @@ from typing import NamedTuple
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 
 FSYNC_POLICIES = ("always", "interval", "never")
+GROUP_RETENTION_MS = 604_800_000  # a week, as Kafka's offsets.retention.minutes
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")

@@ -25,8 +25,6 @@ from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.file_locks import locked_alone
 
-GROUP_RETENTION_MS = 604_800_000  # Kafka's offsets.retention.minutes
-
 
 class _Round(NamedTuple):
     """What a round is about. With `dry_run` it finds out what there is to do, and does nothing."""
