@@ -17,7 +17,7 @@ NOTHING = 2**63
 """An offset that no record has."""
 
 _RUNS_MAX = 1000
-_PAUSE_SECONDS = 1.0  # before what went wrong is tried again
+_PAUSE_SECONDS = 1.0  # before a retry after a failure
 
 
 class Ack(NamedTuple):
@@ -30,26 +30,26 @@ class Ack(NamedTuple):
 
 
 class _Subscription:
-    """One callback. `reported` is, by sender, the offset before which everything was reported. A topic that is deleted and made
-    anew has senders of its own, and begins anew."""
+    """One callback. `reported` maps each sender to the offset before which everything was reported. A topic that is deleted and
+    created again has new senders, and starts again."""
 
     def __init__(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
         self.group = group
         self.callback = callback
-        self.reported = {sender: sender.last_offset + 1 for sender in senders}  # what was sent before is not asked about
+        self.reported = {sender: sender.last_offset + 1 for sender in senders}  # earlier records are not reported
 
 
 class OwnRecords:
-    """Which offsets of a partition are a producer's own, and yet to be acknowledged: as runs, each from its start to its end.
+    """The offsets of a partition that are a producer's own and not yet acknowledged, as runs, each with a start and an end.
 
-    Threads that send, finalizers among them, and the one that reports come here without a lock: each step is one of the
-    interpreter's own, and what two of them do at once leaves at most one run in two parts, or one part in two runs."""
+    The sending threads, also in finalizers, and the reporting thread use this without a lock. Each step is a single operation
+    of the interpreter, and two at once at worst leave one run in two parts, or one part in two runs."""
 
     def __init__(self) -> None:
-        self._starts: dict[int, int] = {}  # by the offset behind the run
+        self._starts: dict[int, int] = {}  # the start of each run, by the offset behind it
 
     def add(self, first: int, count: int) -> None:
-        """These are the producer's; it may be said more than once."""
+        """Add `count` offsets from `first` on, which are the producer's. Adding them again changes nothing."""
         starts, end = self._starts, first + count
         start = starts.get(first, first)
         starts[end] = min(start, starts.get(end, start))
@@ -58,7 +58,7 @@ class OwnRecords:
             self._join()
 
     def _join(self) -> None:
-        """Bound the memory: what others have sent in between counts as own, too."""
+        """Bound the memory: merge all runs into one, so that records that others sent in between count as own, too."""
         known = self._starts.copy()
         end = max(known)
         self._starts[end] = min(known.values())
@@ -66,18 +66,18 @@ class OwnRecords:
             self._starts.pop(each, None)
 
     def first_from(self, offset: int) -> int:
-        """The first own offset from this one on; `NOTHING` where there is none."""
+        """The first own offset at or after this one; `NOTHING` if no such offset exists."""
         return min((max(start, offset) for end, start in self._starts.copy().items() if end > offset), default=NOTHING)
 
     def forget_before(self, offset: int) -> None:
-        """Nobody asks about these any more."""
+        """Drop the offsets before this one, which are no longer needed."""
         for end in [end for end in self._starts.copy() if end <= offset]:
             self._starts.pop(end, None)
 
 
 class _Sent:
-    """What a producer has sent to one partition. A record before the offset `awaited` is news to somebody who waits for a later
-    one, or for none."""
+    """What a producer has sent to one partition. The reporting thread waits for `awaited` or a later offset: a record that is
+    sent before it has to wake the thread."""
 
     def __init__(self) -> None:
         self.own = OwnRecords()
@@ -87,8 +87,8 @@ class _Sent:
 class AckNotifier(BackgroundThread):
     """Waits for all subscribed groups and all partitions at once.
 
-    What keeps it from that for a time, such as a process that is stopped in the catalog, does not end it: it tries again, and
-    `take_failures` tells what was wrong the last time."""
+    A temporary failure, for example because a process is stopped while it holds the catalog, does not end the thread. It
+    retries, and `take_failures` returns the last failure."""
 
     def __init__(self, groups: Groups) -> None:
         super().__init__("eventlog-acks")
@@ -104,12 +104,12 @@ class AckNotifier(BackgroundThread):
         self._trouble: Exception | None = None
 
     def subscribe(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
-        """Report this group's acknowledgements of what is sent from now on, to these senders or to others."""
+        """Report this group's acknowledgements of what is sent from now on, by these senders or by others."""
         self._subscriptions.append(_Subscription(group, callback, senders))
         self._changed.raise_()
 
     def note(self, sender: PartitionSender, offset: int, count: int) -> None:
-        """So many records that were sent are in the log, from this offset on. It may be said more than once."""
+        """Note that `count` sent records are in the log, from `offset` on. Noting them again changes nothing."""
         sent = self._sent.get(sender)
         if sent is None:
             sent = self._sent.setdefault(sender, _Sent())
@@ -132,7 +132,7 @@ class AckNotifier(BackgroundThread):
                 wait_for_any(signals, self._conditions(known, waits), None, check_usable)
             except StoreClosedError:
                 return
-            except Exception as error:  # a lock time-out, missing memory: it passes, or is told again
+            except Exception as error:  # a lock timeout, out of memory: it passes, or comes again
                 self._trouble = error
                 has_failed = True
 
@@ -144,9 +144,9 @@ class AckNotifier(BackgroundThread):
         return wait_set
 
     def _report_all(self) -> list[tuple[_Subscription, PartitionSender, int]]:
-        """Report what is new; returns what has to be waited for, as offsets that a group has to commit past.
+        """Report what is new; returns what to wait for, as offsets that a group has to commit past.
 
-        What goes wrong with one group is raised when the others have been looked at."""
+        An error in one group is raised after the others have been checked."""
         waits = []
         subscriptions = list(self._subscriptions)
         trouble: Exception | None = None
@@ -154,7 +154,7 @@ class AckNotifier(BackgroundThread):
             if sender.log.is_deleted:
                 self._forget(sender)
                 continue
-            sent.awaited = NOTHING  # a record that is sent after this is looked at
+            sent.awaited = NOTHING  # a record that is sent after this wakes the thread
             awaited = -1
             for subscription in subscriptions:
                 try:
@@ -172,13 +172,13 @@ class AckNotifier(BackgroundThread):
         return waits
 
     def _forget(self, sender: PartitionSender) -> None:
-        """The topic was deleted: nobody acknowledges its records any more."""
+        """Forget a sender whose topic was deleted: its records will not be acknowledged any more."""
         self._sent.pop(sender, None)
         for subscription in self._subscriptions:
             subscription.reported.pop(sender, None)
 
     def _report(self, subscription: _Subscription, sender: PartitionSender, own: OwnRecords) -> int:
-        """Report what the group has acknowledged of this producer's; the next offset of its own, or `NOTHING`."""
+        """Report what the group has acknowledged of this producer's records; returns the next own offset, or `NOTHING`."""
         table = self._groups.find(subscription.group)
         committed = (table.committed(sender.topic_partition) if table is not None else None) or 0
         following = own.first_from(subscription.reported.get(sender, 0))
@@ -196,13 +196,13 @@ class AckNotifier(BackgroundThread):
             self._subscriptions.remove(subscription)
 
     def take_failures(self) -> list[BaseException]:
-        """What callbacks have raised, once; and what keeps this from reporting just now."""
+        """The errors that callbacks raised, and the failure that currently prevents reports. Each is returned once."""
         raised, self._of_callbacks = self._of_callbacks, []
         trouble, self._trouble = self._trouble, None
         return [*raised, *([trouble] if trouble is not None else [])]
 
     def stop(self) -> None:
-        """End the thread; what was not acknowledged by now is not reported any more."""
+        """End the thread. Later acknowledgements are not reported."""
         self._stopped.raise_()
         self._changed.raise_()
         if threading.current_thread() is not self and self.is_alive():

@@ -1,4 +1,4 @@
-"""The thread that appends what has waited long enough."""
+"""The thread that appends records that have waited long enough."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _RETRY_SECONDS = 1.0
 
 
 class Lingerer:
-    """Appends all waiting records `linger_s` seconds after the first of them came; sleeps while there are none.
+    """Appends all waiting records `linger_s` seconds after the first of them arrived; sleeps while no record waits.
 
-    Where that fails they go on waiting, and it is tried again once a second: `send`, `flush`, `close` and the receipts raise
-    what is wrong. `note_loss` is told what is lost for good."""
+    If an append fails, the records keep waiting, and it is retried once a second: `send`, `flush`, `close` and the receipts
+    raise the error. `note_loss` is called with the errors of records that are lost for good."""
 
     def __init__(
         self, senders: Callable[[], Iterable[PartitionSender]], linger_s: float, note_loss: Callable[[EventLogError], None]
@@ -38,19 +38,19 @@ class Lingerer:
         self._thread.start()
 
     def note(self) -> None:
-        """There is something waiting."""
-        if self._notes.empty():  # else the thread has yet to take one out, and to look after that
+        """Tell the thread that a record is waiting."""
+        if self._notes.empty():  # otherwise the thread has yet to take a note, and checks after that
             self._notes.put(self)
 
     def wait(self) -> bool:
-        """Let the records wait for others; True: the thread is to end."""
+        """Wait for more records to come; True if the thread has to end."""
         with suppress(Empty):
             self._stops.get(timeout=self._linger_s)
             return True
         return False
 
     def append_all(self) -> bool:
-        """Append what waits; True: something waits still."""
+        """Append the waiting records; True if some are still waiting."""
         retries: dict[PartitionSender, float] = {}
         for sender in self._senders():
             due = self._retries.get(sender, 0.0)
@@ -61,7 +61,7 @@ class Lingerer:
                 sender.append_waiting()
             except TopicNotFoundError as error:
                 self._note_loss(error)
-            except Exception:  # also missing memory
+            except Exception:  # also out of memory
                 retries[sender] = time.monotonic() + _RETRY_SECONDS
         self._retries = retries
         return bool(retries)
@@ -79,8 +79,8 @@ def _end(notes: SimpleQueue[Lingerer | None], stops: SimpleQueue[None]) -> None:
 
 
 def _append_what_waits(notes: SimpleQueue[Lingerer | None], stops: SimpleQueue[None]) -> None:
-    """What the thread does. It refers to the producer for as long as something waits there, and lets go of one that nobody else
-    has."""
+    """Run the thread. It refers to the producer only while records wait there, so that a producer that is not used any more
+    can be freed."""
     while (lingerer := notes.get()) is not None:
         while True:
             if lingerer.wait():

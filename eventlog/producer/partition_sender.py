@@ -23,19 +23,19 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.partition.settings import record_bytes_max
 
-# What is appended together has to fit into a segment, however small the topic's are and whatever its batches cost.
+# A batch has to fit into a segment, however small the topic's segments are and however large its overhead is.
 _BATCHES_A_SEGMENT = 8
 
 
-# What may be wrong with records that were accepted, by settings that were altered while they waited.
+# Errors of records that were accepted, but do not fit settings that were altered while they waited.
 _REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
 
 
 class PartitionSender(BasePartitionSender):
-    """One partition as a producer has it. `last_offset` is the last offset that the producer knows to be its own, or about it.
+    """A producer's view of one partition. `last_offset` is approximately the last offset that the producer knows to be its own.
 
-    `note_appended` hears of records that had waited, as (sender, first offset, count), perhaps more than once; `note_loss` of
-    those that waited and are refused."""
+    `note_appended` is called with (sender, first offset, count) for records that had waited, perhaps more than once;
+    `note_loss` with the error for records that had waited and are refused."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class PartitionSender(BasePartitionSender):
         return Exclusion(f"is at work on what waits for {self.topic_partition}")
 
     def take_settings(self, settings: TopicConfig) -> None:
-        """Go by these settings of the topic from now on. Calls come one after the other, with ever later settings."""
-        self._batch.is_open = False  # what comes next is looked at in Python, by these
+        """Apply these settings of the topic from now on. Calls come one after the other, each with later settings."""
+        self._batch.is_open = False  # the next record is checked in Python, against these settings
         self._batch_bytes = min(self._wanted_batch_bytes, settings.number("segment.bytes") // _BATCHES_A_SEGMENT)
         self._plain_bytes_max = record_bytes_max(settings)
         self._needs_keys = settings.is_compacted
@@ -77,7 +77,7 @@ class PartitionSender(BasePartitionSender):
     def append_now(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
     ) -> Gathered:
-        """Append a record that is not to wait. Raises what `Partition.append` raises."""
+        """Append a record immediately. Raises what `Partition.append` raises."""
         batch = Gathered()
         self.log.writer.append_placed(
             [value], [key], [headers], [timestamp], compression=self._compression, address=batch.address
@@ -92,9 +92,9 @@ class PartitionSender(BasePartitionSender):
     def gather(
         self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
     ) -> tuple[Gathered, int]:
-        """Let a record wait; returns its batch and its place there. Native code does the same for plain ones behind others.
+        """Let a record wait; returns its batch and its index there. Native code does the same for plain records behind others.
 
-        What is wrong with it is raised here, before it is accepted; and so is what keeps a full batch from being appended."""
+        An invalid record raises its error here, before it is accepted; so does an error in appending a full batch."""
         check_codec(self._codec)
         headers = _as_they_stand(headers)  # the caller may change a list before it is appended
         is_timed = timestamp is None or (type(timestamp) is int and 0 <= timestamp < 2**63)
@@ -115,7 +115,7 @@ class PartitionSender(BasePartitionSender):
             return batch, index
 
     def admit(self, batch: Gathered) -> None:
-        """Let native code add to a batch from now on. The lingering thread has been told that something waits in it."""
+        """Let native code add to a batch from now on. The lingering thread already knows that records wait in it."""
         with self._lock.held():
             if batch is self._batch and batch.count > 0 and not self._is_ended:
                 batch.bytes_max = self._batch_bytes
@@ -124,7 +124,7 @@ class PartitionSender(BasePartitionSender):
                 batch.is_open = True
 
     def _append_alone(self, batch: Gathered) -> None:
-        """Append a record that fills a batch by itself; on an error it was not accepted."""
+        """Append a record that fills a batch by itself. If this raises an error, the record was not accepted."""
         try:
             self._append_part(batch)
         except BaseException:
@@ -136,40 +136,40 @@ class PartitionSender(BasePartitionSender):
         self.log.log.flush_if_always(self.last_offset + 1)
 
     def append_waiting(self) -> None:
-        """Append what is waiting. On an error it goes on waiting, and the call may be repeated.
+        """Append the waiting records. After an error they keep waiting, and the call may be repeated.
 
-        What the topic does not take any more, since it was altered, is refused: its receipts raise why."""
+        Records that do not fit the altered settings of the topic are refused: their receipts raise the reason."""
         with self._lock.held():
             self._append_waiting()
 
     def flush(self) -> None:
-        """Bring what was sent to the disk. Where the topic was deleted, there is nothing left of it."""
+        """Flush the sent records to disk. If the topic was deleted, nothing is left to flush."""
         if self.last_offset >= 0:
             with suppress(TopicNotFoundError):
                 self.log.flush()
 
     def end(self) -> None:
-        """Append what is waiting, and let nothing wait any more. On an error the call may be repeated."""
+        """Append the waiting records, and accept no more. After an error the call may be repeated."""
         with self._lock.held():
             self._is_ended = True
             self._append_waiting()
 
     def check_not_inside(self) -> None:
-        """Raise `ConcurrentUseError` where this thread is at work here already: to wait for others would last for ever."""
+        """Raise `ConcurrentUseError` if this thread already holds the lock: it would wait for itself forever."""
         self._lock.held()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: a thread that is not there may have the lock."""
+        """Replace the lock in a forked child: a thread of the parent, which does not exist here, may hold it."""
         self._lock = self._new_lock()
 
     @property
     def has_waiting(self) -> bool:
-        """Is anything waiting?"""
+        """Is any record waiting?"""
         batch = self._batch
         return batch.halves is not None or (batch.count > 0 and batch.first_offset is None)
 
-    # An interrupt may come between any two steps. What became of a batch, or of a part of one, stands in it as soon as it is
-    # known, and is where the next call goes on from.
+    # An interrupt may come between any two steps. So the outcome of a batch, or of a part of one, is recorded in it as soon as
+    # it is known, and the next call continues from there.
 
     def _append_waiting(self) -> None:
         known_offset = self.last_offset
@@ -178,7 +178,7 @@ class PartitionSender(BasePartitionSender):
         lost: list[EventLogError] = []
         try:
             while (part := _first_waiting(self._batch)) is not None:
-                self._batch.is_open = False  # whoever sends meanwhile waits for the lock
+                self._batch.is_open = False  # threads that send meanwhile wait for the lock
                 self._append_or_give_up(part, refused, lost)
             self._leave_done()
         finally:
@@ -189,7 +189,7 @@ class PartitionSender(BasePartitionSender):
                 )
                 self._note_loss(type(refused[0])(f"{what}: {refused[0]}"))
         if self.last_offset > known_offset:
-            with suppress(TopicNotFoundError):  # what was appended went with the topic
+            with suppress(TopicNotFoundError):  # the appended records were deleted with the topic
                 self.log.log.flush_if_always(self.last_offset + 1)
         if lost:
             raise type(lost[0])(self._lost(len(lost), lost[0]))
@@ -199,12 +199,12 @@ class PartitionSender(BasePartitionSender):
             self._append_part(part)
         except (TopicNotFoundError, StoreClosedError) as error:
             told = type(error)(self._lost(part.count, error))
-            if isinstance(error, StoreClosedError) and not self._is_ended:  # to end is what finds out what is lost
+            if isinstance(error, StoreClosedError) and not self._is_ended:  # only `end` gives up the records
                 raise told from None
             self._give_up(part, told, lost)
         except _REFUSALS as error:
             if part.count > 1 and not isinstance(error, UnsupportedCodecError):
-                part.split()  # what can be appended is, and the rest is told apart
+                part.split()  # to append the good records, and to find the refused ones
             else:
                 self._give_up(part, type(error)(*error.args), refused)
         finally:
@@ -216,7 +216,7 @@ class PartitionSender(BasePartitionSender):
 
     def _give_up(self, part: Gathered, error: EventLogError, told: list[EventLogError]) -> None:
         told += [error] * part.count
-        part.loss = error  # never raised itself, for what is raised refers to all callers
+        part.loss = error  # never raised itself: its traceback would refer to all callers
 
     def _append_part(self, part: Gathered) -> None:
         if self._compression is not None or not part.append(self.log.writer):
@@ -226,7 +226,7 @@ class PartitionSender(BasePartitionSender):
             )  # fmt: skip
 
     def _leave_part(self, part: Gathered) -> None:
-        """Take account of what is in the log, and forget records that wait no more."""
+        """Note the appended records, and forget records that no longer wait."""
         if part.first_offset is not None:
             self.last_offset = max(self.last_offset, part.first_offset + part.count - 1)
             if part.count > 0:
@@ -235,7 +235,7 @@ class PartitionSender(BasePartitionSender):
             part.forget()
 
     def _leave_done(self) -> None:
-        """Begin a new batch if nothing of this one waits any more."""
+        """Begin a new batch if no record of this one is waiting."""
         batch = self._batch
         if _is_done(batch):
             self._leave_part(batch)
@@ -243,14 +243,14 @@ class PartitionSender(BasePartitionSender):
 
 
 def _is_done(batch: Gathered) -> bool:
-    """Is it in the log, or never to be there? Its parts are appended in order, so the last one tells."""
+    """Is the batch in the log, or lost? Its parts are appended in order, so the last one decides."""
     while batch.halves is not None:
         batch = batch.halves[2]
     return batch.first_offset is not None or batch.loss is not None
 
 
 def _first_waiting(batch: Gathered) -> Gathered | None:
-    """The first part that waits, or the batch itself if it was not split."""
+    """The first part that is waiting, or the batch itself if it was not split; None if nothing is waiting."""
     if batch.halves is None and batch.count == 0:
         return None
     while batch.halves is not None:
@@ -260,7 +260,7 @@ def _first_waiting(batch: Gathered) -> Gathered | None:
 
 
 def _as_they_stand(headers: Headers | None) -> Headers | None:
-    """A copy of the items as native code finds them: what a subclass says of itself is not asked."""
+    """A copy of the items as native code finds them: an `__iter__` of a subclass is not called."""
     if isinstance(headers, list):
         return tuple(list.__iter__(headers))
     return tuple(tuple.__iter__(headers)) if isinstance(headers, tuple) else headers

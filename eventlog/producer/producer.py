@@ -39,30 +39,30 @@ from eventlog.records.partitioning import partition_for_key
 __all__ = ["Producer", "send_at_once"]
 
 _BATCH_BYTES_MAX = 2**24
-# Where each record is a batch of its own:
-_STAY_BYTES = 2048  # of records without a key at one partition,
-_LEAST_BYTES = 64  # of which each counts as so many at least
+# If each record is a batch of its own:
+_STAY_BYTES = 2048  # records without a key stay at one partition for this many bytes,
+_LEAST_BYTES = 64  # and each record counts as at least this many
 
 _left_to_parents: set[weakref.WeakMethod[Callable[[], None]]] = set()
-"""What a forked child does, for each producer."""
+"""The methods that a forked child calls, one for each producer."""
 
 
 class _TopicSenders(PartitionChoice[PartitionSender]):
-    """A topic's partitions, and which of them gets records without a key."""
+    """A topic's partitions, and the one that gets records without a key."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, senders: Iterable[PartitionSender], batch_bytes: int, *, lingers: bool) -> _TopicSenders:
-        """The partitions have been opened."""
+        """Make this from the senders of a topic's partitions, which are open."""
         seed = random.getrandbits(64)
-        if lingers:  # as long as native code counts a batch to be
+        if lingers:  # batches as native code counts them
             return cls(tuple(senders), batch_bytes, GATHERED_OVERHEAD_BYTES, 0, seed)
-        # nothing is gained by many records at one partition:
+        # many records at one partition gain nothing:
         return cls(tuple(senders), min(batch_bytes, _STAY_BYTES), 0, _LEAST_BYTES, seed)
 
     def sticky(self, value: bytes | None, *, lingers: bool) -> PartitionSender:
-        """The sender for the next record without a key; where records wait, the same as long as a batch of it does."""
+        """The sender for the next record without a key. With lingering it stays the same while a batch of it is waiting."""
         is_complete = self.left_bytes <= 0
         if lingers and self.current >= 0 and len(self.senders) > 1:
             sender = self.senders[self.current]
@@ -99,12 +99,12 @@ class Producer(BaseProducer):
         self._auto_create_topics = check_bool("auto_create_topics", auto_create_topics)
         self._lock = Exclusion(f"is at work on the topics of {self!r}")
         self._signals = log.store.signals
-        self._signals_pointer = self._signals.pointer  # native code needs it as long as this is there
+        self._signals_pointer = self._signals.pointer  # native code needs it as long as this object exists
         self._catalog_version = self._signals.catalog_version
         self._topics: dict[str, _TopicSenders] = {}
         self._why_unusable: EventLogError | None = None
-        self._ending: list[PartitionSender] = []  # what `close` has yet to end, or is about to
-        self._losses: deque[BaseException] = deque()  # of records that waited, and are not in the log
+        self._ending: list[PartitionSender] = []  # the senders that `close` has to end
+        self._losses: deque[BaseException] = deque()  # the errors of records that waited and were lost
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._senders, linger_ms / 1000, self._note_loss) if linger_ms else None
         if self._lingerer is not None or compression is None:
@@ -137,7 +137,7 @@ class Producer(BaseProducer):
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> Receipt:
-        """What `send` does about a record that is not plain, or where something has changed."""
+        """Send a record that is not plain, or that follows a change in the catalog."""
         if self._signals.catalog_version != self._catalog_version:
             self._look_at_catalog()
         try:
@@ -153,7 +153,7 @@ class Producer(BaseProducer):
         if self._lingerer is not None:
             batch, index = sender.gather(value, key, headers, timestamp)
             self._lingerer.note()
-            sender.admit(batch)  # others that follow, of which nobody is told
+            sender.admit(batch)  # records that follow, which are added without a note
             return BatchReceipt(sender, batch, index, timestamp)
         batch = sender.append_now(value, key, headers, timestamp)
         assert batch.first_offset is not None
@@ -197,7 +197,8 @@ class Producer(BaseProducer):
             return self._find(topic)
 
     def _take(self, topic: str, partitions: int, settings: TopicConfig) -> None:
-        """Go by what a topic is now. With the lock held since before it was looked at: nobody puts back what was before."""
+        """Apply a topic's current state. The caller has held the lock since before it read that state, so that no other thread
+        restores an older one."""
         known = self._topics[topic].senders if topic in self._topics else ()
         for sender in known:
             sender.take_settings(settings)
@@ -218,9 +219,9 @@ class Producer(BaseProducer):
             self._topics[topic] = _TopicSenders.of((*known, *added), self._batch_bytes, lingers=lingers)
 
     def _look_at_catalog(self) -> None:
-        """Take account of topics that were altered or deleted."""
+        """Apply changes to topics that were altered or deleted."""
         with self._lock.held():
-            version = self._signals.catalog_version  # before the look: a later change asks for another one
+            version = self._signals.catalog_version  # read first: a later change causes another call
             if version == self._catalog_version:
                 return  # another thread was faster
             for topic, known in list(self._topics.items()):
@@ -232,7 +233,7 @@ class Producer(BaseProducer):
                 if found is not None:
                     self._take(topic, *found)
                 else:
-                    # Not the business of whoever sends a record to some other topic just now.
+                    # Not raised here: this call may be sending a record to another topic.
                     self._losses.extend(_failures(known.senders, PartitionSender.end))
                     self._topics.pop(topic, None)
             self._catalog_version = version
@@ -269,14 +270,14 @@ class Producer(BaseProducer):
         The error of a partition is raised when all others are done, with notes about others that failed. Its records keep
         waiting: the call may be repeated. Records that waited for a topic when it was deleted are lost; that is raised
         once, here or by `close`."""
-        senders = self._senders()  # first: all of them, unless it is being closed by then
+        senders = self._senders()  # first, so that it is all of them, unless a close has begun
         if self._why_unusable is not None:
             self._refuse()
         failures = _failures(senders, PartitionSender.append_waiting)
         self._raise(failures + _failures(senders, PartitionSender.flush))
 
     def _raise(self, failures: list[BaseException]) -> None:
-        """Tell of these, and once of what was lost and of a callback that has failed."""
+        """Raise these together with the losses and the failures of callbacks, each of which is raised once."""
         with suppress(IndexError):
             while True:
                 failures.append(self._losses.popleft())
@@ -305,15 +306,15 @@ class Producer(BaseProducer):
         self._raise(failures)
 
     def check_may_close(self) -> None:
-        """Raise `ConcurrentUseError` where a signal handler or a finalizer has interrupted work that holds a lock, for which
-        the thread that `close` waits for may wait."""
+        """Raise `ConcurrentUseError` if a signal handler or a finalizer has interrupted work that holds a lock: the thread that
+        `close` waits for may itself wait for that lock."""
         self._lock.held()
         for sender in self._senders():
             sender.check_not_inside()
         check_no_block_interrupted(f"to close {self!r}")
 
     def close_with_store(self, timeout: float) -> None:
-        """Close; `timeout` is for consumers."""
+        """Close. The timeout applies only to consumers."""
         self.close()
 
     def _end(self, why: EventLogError) -> None:
@@ -321,14 +322,14 @@ class Producer(BaseProducer):
         self._topics.clear()
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: the producer is the parent's, and a thread that is not there may have its locks."""
+        """Refuse use in a forked child: the producer is the parent's, and a thread that does not exist here may hold its locks."""
         for sender in self._senders():
             sender.leave_to_parent()
         self._end(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
 
 
 def _failures(senders: Iterable[PartitionSender], work: Callable[[PartitionSender], None]) -> list[BaseException]:
-    """Do something in every partition where that is possible; what was wrong in the others."""
+    """Do the work for every partition; returns the errors of those in which it failed."""
     failures: list[BaseException] = []
     for sender in senders:
         try:

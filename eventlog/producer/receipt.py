@@ -1,4 +1,4 @@
-"""What a producer hands out for a record: where it is in the log, and whether a group has acknowledged it."""
+"""What a producer returns for a record: its offset in the log, and whether a group has acknowledged it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Receipt:
 
     @property
     def is_resolved(self) -> bool:
-        """Is the record in the log? Readers may see it a moment before this says so."""
+        """Is the record in the log? Readers may see it a moment before this is True."""
         raise NotImplementedError
 
     @property
@@ -64,7 +64,7 @@ class Receipt:
 
 
 class AppendedReceipt(Receipt, Place):
-    """A receipt as native code makes it, of a record that is in the log."""
+    """The receipt that native code makes for a record that is in the log."""
 
     __slots__ = ()
 
@@ -82,7 +82,7 @@ class AppendedReceipt(Receipt, Place):
 
 
 class BatchReceipt(Receipt, WaitingPlace):
-    """A receipt of a record that was sent by way of a batch. `timestamp` is what it was given, or None."""
+    """The receipt for a record that was sent in a batch. `timestamp` is the one that the caller gave, or None."""
 
     __slots__ = ()
 
@@ -97,7 +97,7 @@ class BatchReceipt(Receipt, WaitingPlace):
         return self._find()[0].first_offset is not None
 
     def _find(self) -> tuple[Gathered, int]:
-        """The batch that has the record, which may be a part of the one that it was sent in, and its place there."""
+        """The batch that contains the record, which may be a part of the one that it was sent in, and its index there."""
         batch, index = self._batch, self._place
         while batch.halves is not None:
             count, first, second = batch.halves
@@ -105,7 +105,7 @@ class BatchReceipt(Receipt, WaitingPlace):
         return batch, index
 
     def _settle(self) -> tuple[Gathered, int]:
-        """The same once the record is in the log; raises why it is not."""
+        """The batch and the index once the record is in the log. Raises the reason if it cannot be there."""
         batch, index = self._find()
         if batch.first_offset is None and batch.loss is None:
             try:
@@ -126,7 +126,7 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     @property
     def timestamp(self) -> int:
-        batch, _ = self._settle()  # whether the topic sets timestamps itself is known once the record is in the log
+        batch, _ = self._settle()  # only an appended batch tells whether the topic sets timestamps
         if self._timestamp is None or (batch.is_stamped and not self._is_read):
             self._timestamp = self._stored_timestamp(self.offset)
             self._is_read = True
