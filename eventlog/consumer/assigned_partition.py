@@ -1,4 +1,4 @@
-"""One partition as a consumer has it."""
+"""A consumer's view of one partition."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _log = logging.getLogger("eventlog")
 
 
 class AssignedPartition:
-    """`position` is the offset of the next record to hand out, None until it is known; what was read ahead of it is not handed
-    out yet. What stands before `finished` was handed out, and its caller has asked for more since; None: nothing that is known
-    of. `slot` is None without a group. `reset` is the consumer's auto_offset_reset."""
+    """`position` is the offset of the next record to hand out, None until it is known; records that were read ahead of it are
+    not handed out yet. The records before `finished` were handed out, and the caller has asked for more since; it is None if no
+    such records are known. `slot` is None without a group. `reset` is the consumer's auto_offset_reset."""
 
     def __init__(
         self,
@@ -43,24 +43,24 @@ class AssignedPartition:
         self.try_commit = slot.try_commit if slot is not None else None
         self.position = position
         self.finished: int | None = None
-        self.was_moved = False  # by itself, to where the group is not: nothing was handed out there
+        self.was_moved = False  # without a handed-out record, to an offset that the group does not have
         self.is_paused = False
-        self.is_gone = False  # the topic was deleted, and the caller has assigned the partition by its name
+        self.is_gone = False  # the topic was deleted, and the caller assigned the partition by its name
         self._open_partition = open_partition
         self._partition: Partition | None = None
         self._reset = reset
         self._durable = durable
         self._reader: LogReader | None = None
-        self._ahead: int | None = None  # the offset behind what was read; None: nothing was read ahead of the position
-        self._last_read: int | None = None  # the offset of the last record that was read; behind it may be a gap
+        self._ahead: int | None = None  # the next offset to read; None if nothing was read ahead of the position
+        self._last_read: int | None = None  # the offset of the last record that was read; a gap may follow it
 
     @property
     def partition(self) -> Partition:
-        """The partition, which is opened now if it could not be before."""
+        """The partition, which is opened now if that has not succeeded before."""
         return self._partition if self._partition is not None else self.open()
 
     def open(self) -> Partition:
-        """Open the partition. Raises what keeps it from being opened."""
+        """Open the partition. Raises the error that prevents this."""
         self._partition = self._open_partition(*self.topic_partition)
         return self._partition
 
@@ -74,7 +74,7 @@ class AssignedPartition:
         self.slot, self.try_commit = slot, slot.try_commit
 
     def resolve_position(self) -> int:
-        """The position, which is chosen by the reset where nothing was committed. Raises `NoCommittedOffsetError`."""
+        """The position. If nothing was committed, the reset chooses it. Raises `NoCommittedOffsetError`."""
         if self.position is not None:
             return self.position
         if self._reset == "error":
@@ -85,38 +85,38 @@ class AssignedPartition:
         return self._begin()
 
     def _begin(self) -> int:
-        """Go to the first or the last record.
+        """Move the position to the first record or to the end.
 
-        A group that begins at the latest record commits that place: else a member that takes over would begin later."""
+        A group that begins at the end commits that offset: otherwise a member that takes over would begin later."""
         position = self.position = self.partition.start_offset if self._reset == "earliest" else self.partition.end_offset
         if self._reset == "latest" and self.slot is not None:
-            with suppress(StaleMemberError):  # outside the membership, and a member has the partition
+            with suppress(StaleMemberError):  # not a member, and a member owns the partition
                 self.slot.commit(position)
         return position
 
     def check_within(self, offset: int) -> None:
-        """Raise `OffsetOutOfRangeError` unless one can go on at this offset."""
+        """Raise `OffsetOutOfRangeError` unless reading can continue at this offset."""
         self.partition.log.check_offset(offset)
 
     def seek(self, offset: int) -> None:
-        """Go on at this offset, which was checked."""
+        """Continue at this offset, which was checked."""
         self.position = offset
         self.hold_back(offset)
         self.rewind()
 
     def finish(self, offset: int | None) -> None:
-        """The caller has finished what stands before this offset."""
+        """Note that the caller has finished the records before this offset."""
         self.finished = offset
 
     def hold_back(self, offset: int) -> None:
-        """The caller has not finished what stands here."""
+        """Note that the caller has not finished the record at this offset."""
         if self.finished is not None and self.finished > offset:
             self.finished = offset
 
     def fetch(self, records_max: int) -> list[Record]:
-        """The next records; [] when there are none. The caller moves `position` once it hands them out.
+        """The next records; [] if no more exist yet. The caller moves `position` once it hands them out.
 
-        Where retention has deleted the position, the reset decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError`
+        If retention has deleted the position, the reset decides; "error" raises `OffsetOutOfRangeError`. `CorruptLogError`
         is raised once everything before the damage was returned."""
         if self.is_gone:
             raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
@@ -125,7 +125,7 @@ class AssignedPartition:
         if self._reader is not None:
             self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
-            self.close()  # an error, or what a signal handler raised, took away what was read: it is read again
+            self.close()  # an error, or an exception of a signal handler, lost records: read them again
         reader = self._reader
         if reader is None or reader.next_offset < partition.start_offset:
             reader = self._open(stop)
@@ -146,22 +146,23 @@ class AssignedPartition:
         return records
 
     def _pass_gap(self, offset: int) -> None:
-        """There is no record before this offset: go on there, if everything that was read before was handed out."""
+        """Continue at this offset, before which no more records exist, if all records that were read were handed out."""
         if self.position is not None and self._last_read in (None, self.position - 1) and self.position < offset:
             self.position = offset
             self.was_moved = True
 
     def position_behind(self, record: Record) -> int:
-        """The position once this record, of those that were read, is handed out: behind the gap that follows the last one."""
+        """The position after this record, one of those that were read, is handed out: for the last one behind the gap after
+        it."""
         return self.fetched if record.offset == self._last_read else record.offset + 1
 
     @property
     def is_before_gap(self) -> bool:
-        """Is no record known to stand at the offset behind the last one that was read?"""
+        """Does a gap follow the last record that was read?"""
         return self._last_read is not None and self.fetched != self._last_read + 1
 
     def _before_damage(self, records_max: int, stop: int) -> list[Record]:
-        """What can be read before damage, one by one: the error that told of it took with it what was read until then."""
+        """Read the records before the damage one by one: the error that reported it lost the ones that were read until then."""
         self.close()
         reader = self.partition.log.reader(self.fetched)
         records = reader.records(1, stop)
@@ -173,7 +174,7 @@ class AssignedPartition:
         return records
 
     def _open(self, stop: int) -> LogReader | None:
-        """A reader behind what was read; None while nothing stands there."""
+        """A reader at the next offset to read; None while no record is there."""
         position = self.resolve_position() if self._ahead is None else self._ahead
         try:
             self.partition.log.check_offset(position)
@@ -192,20 +193,20 @@ class AssignedPartition:
         return self._reader
 
     def rewind(self, unread: Iterable[Record] = ()) -> None:
-        """Forget what was read ahead of the position; `unread` is what is still to be handed out of it, and is used up."""
+        """Forget the records that were read ahead of the position; `unread`, those not handed out yet, is exhausted."""
         if self._reader is not None:
             self._reader.check_idle()
         self._ahead = self._last_read = None
-        deque(unread, maxlen=0)  # at once: no signal handler comes in between
+        deque(unread, maxlen=0)  # in one step: no signal handler can interrupt it
         self.close()
 
     @property
     def fetched(self) -> int:
-        """The offset behind the last record that was read, and behind the gap after it as far as that is known."""
+        """The offset behind the last record that was read, and behind the gap after it as far as the gap is known."""
         return self._ahead if self._ahead is not None else (self.position or 0)
 
     def await_records(self, wait_set: WaitSet) -> None:
-        """Have the set wait for records behind those that were read."""
+        """Let the set wait for records behind those that were read."""
         partition = self._partition if self._partition is not None else self.open()
         partition.log.await_record(wait_set, self.fetched, durable=self._durable)
 

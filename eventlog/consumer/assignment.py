@@ -1,4 +1,4 @@
-"""The partitions that a consumer has now, in turn, and one sleep for all of them."""
+"""The partitions that a consumer has now, read in turn, and one wait for all of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from eventlog.waiting import WaitSet
 
 
 class Assignment:
-    """`partitions` by their names, and those that were `moved`: they have another position than the group. Each gets its turn:
-    what follows the one that was served last, or has raised an error, comes first."""
+    """`partitions` by their names, and those that were `moved`: their position differs from the group's. Each gets its turn:
+    the partition after the last one that was served, or that raised an error, comes first."""
 
     def __init__(self, store: Store, options: ConsumerOptions) -> None:
         self.partitions: dict[TopicPartition, AssignedPartition] = {}
@@ -29,17 +29,17 @@ class Assignment:
         self._turn = 0
 
     def add(self, name: TopicPartition, slot: OffsetSlot | None, position: int | None) -> None:
-        """Have one partition more, to be read from this position on and committed to this slot."""
+        """Add a partition, to be read from this position on and committed to this slot."""
         options = self._options
         partition = AssignedPartition(
             name, self._store.partitions.open, slot, position, reset=options.auto_offset_reset, durable=options.durable
         )
-        with suppress(EventLogError):  # which reading it raises, while the others go on
+        with suppress(EventLogError):  # reading it raises the error, and the other partitions continue
             partition.open()
         self._replace({**self.partitions, name: partition})
 
     def remove(self, name: TopicPartition) -> AssignedPartition | None:
-        """Have one less."""
+        """Remove a partition; returns it, or None if it was not assigned."""
         partition = self.partitions.get(name)
         if partition is not None:
             self.moved.discard(partition)
@@ -49,10 +49,10 @@ class Assignment:
 
     def _replace(self, partitions: dict[TopicPartition, AssignedPartition]) -> None:
         order = list(partitions.values())
-        self.partitions, self._order, self._turn = partitions, order, 0  # together: no signal handler comes in between
+        self.partitions, self._order, self._turn = partitions, order, 0  # in one step: no signal handler can interrupt it
 
     def find(self, name: TopicPartition) -> AssignedPartition:
-        """One of them. Raises `StaleMemberError` if it is not among them, `InvalidTypeError`."""
+        """The partition with this name. Raises `StaleMemberError` if it is not assigned, `InvalidTypeError`."""
         wanted = as_topic_partition(name)
         found = self.partitions.get(wanted)
         if found is None:
@@ -63,14 +63,14 @@ class Assignment:
         return found
 
     def select(self, names: Iterable[TopicPartition]) -> list[AssignedPartition]:
-        """Those of these names, or all where there are no names. Raises `StaleMemberError`, `InvalidTypeError`."""
+        """The partitions with these names, or all if no names are given. Raises `StaleMemberError`, `InvalidTypeError`."""
         return [self.find(name) for name in names] or list(self.partitions.values())
 
     def fetched(self, records_max: int) -> Iterator[tuple[AssignedPartition, list[Record]]]:
-        """The records of one partition after the other, of each once, until there are enough of them.
+        """The records of one partition after the other, of each once, until there are `records_max` of them.
 
-        A partition that cannot be read raises its error when it comes first, or when the others have nothing: then they have
-        their turn before it."""
+        A partition that cannot be read raises its error if it comes first, or if the others, which then have their turn before
+        it, have no records."""
         order = self._order[self._turn :] + self._order[: self._turn]
         first = self._turn + 1
         failed: tuple[int, EventLogError] | None = None
@@ -99,7 +99,7 @@ class Assignment:
             raise failed[1]
 
     def _fetch(self, partition: AssignedPartition, records_max: int) -> list[Record]:
-        """Its next records; where this process may open no more files, the others close theirs till their turn."""
+        """The partition's next records. If this process cannot open more files, the other partitions first close theirs."""
         try:
             return partition.fetch(records_max)
         except EventLogError as error:
@@ -110,18 +110,18 @@ class Assignment:
         return partition.fetch(records_max)
 
     def rewind(self) -> None:
-        """Forget what was read ahead of the positions."""
+        """Forget the records that were read ahead of the positions."""
         for partition in self._order:
             partition.rewind()
 
     def await_anything(self, role: GroupRole, known_version: int) -> WaitSet:
-        """Everything that can end a wait: a record in any partition, a change in the group or the catalog, the end."""
+        """Everything that can end a wait: a record in any partition, a change in the group or the catalog, or a close."""
         wait_set = self._wait_set
         wait_set.clear()
         for partition in self._order:
             if not partition.is_paused:
                 partition.await_records(wait_set)
-        # The end of the store: raised once, so that it is seen also where it came just before this.
+        # The store's close raises a flag, once: so it is seen even if it came just before this.
         wait_set.add_flag(self._store.closing)
         wait_set.add_catalog_change(self._store.signals, known_version)
         if role.table is not None and role.membership is not None:

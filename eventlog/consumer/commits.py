@@ -19,7 +19,7 @@ from eventlog.storage.mapped.offset_slots import NOBODY, OffsetSlot, commit_all
 
 
 class Commits:
-    """Of the positions, of given offsets, and with auto_commit of what is finished."""
+    """Commits the positions, given offsets, and with auto_commit the finished records."""
 
     def __init__(
         self, groups: Groups, options: ConsumerOptions, assignment: Assignment, handout: Handout, role: GroupRole
@@ -69,14 +69,14 @@ class Commits:
         return checked
 
     def commit_if_due(self) -> None:
-        """With auto_commit: everything that was handed out is finished; commit it once the interval is over."""
+        """With auto_commit, count everything that was handed out as finished, and commit it once the interval is over."""
         if self._auto_commit_s is not None:
             self._handout.finish()
             if time.monotonic() - self._committed_at >= self._auto_commit_s:
                 self.commit_finished()
 
     def commit_finished(self) -> None:
-        """With auto_commit: commit what is finished. What was lost meanwhile is found by the next review of the group."""
+        """With auto_commit, commit what is finished. The next review of the group finds partitions that were lost meanwhile."""
         if self._auto_commit_s is None or self._groups.store.is_closed:
             return
         moved = self._assignment.moved
@@ -89,8 +89,8 @@ class Commits:
             self._committed_at = time.monotonic()
 
     def _commit_again_if_deleted(self, commit: Callable[[], None]) -> None:
-        """Commit. Where that is refused, a member reviews the group with its next poll, whoever should have told it; and for a
-        consumer with `assign`, whose group was deleted or has expired, the group is made anew, and the commit done again."""
+        """Commit. If that is refused, a member reviews the group with its next poll, even if no process announced the change.
+        For a consumer with `assign` whose group was deleted or has expired, create the group again and retry the commit."""
         try:
             commit()
         except StaleMemberError:
@@ -111,7 +111,7 @@ class Commits:
 
     @contextmanager
     def without_waiting(self) -> Iterator[None]:
-        """A block in which no commit waits for another process: `LockTimeoutError` comes at once, and nothing was committed."""
+        """A block in which no commit waits for another process: it raises `LockTimeoutError` at once, and commits nothing."""
         slots = [each.slot.native for each in self._assignment.partitions.values() if each.slot is not None]
         for slot in slots:
             slot.timeout_ms = 0

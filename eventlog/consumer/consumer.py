@@ -1,4 +1,4 @@
-"""The consumer: records of its partitions in offset order, and how far it has come with them."""
+"""The consumer: hands out the records of its partitions in offset order, and commits its progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECORDS_MAX = 2**63 - 1
 class Consumer:
     """Reads topics, alone or with others in a group; for one thread at a time. Created by `EventLog.consumer`.
 
-    `group` is the name of the group, or None. `core` is what does the work, for the rest of this library."""
+    `group` is the name of the group, or None. `core` does the work, and is for the rest of this library only."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class Consumer:
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
         """Read these topics, or those that match a compiled pattern, even if they are created later.
 
-        In a group, the members share the partitions; the first `poll` joins. Raises `InvalidArgumentError`
-        after `assign`, `InvalidTypeError`."""
+        In a group, the members share the partitions; the first `poll` joins the group. Raises `InvalidArgumentError`
+        after `assign`, and `InvalidTypeError`."""
         with self._use.alone:
             self.core.subscribe(topics)
 
@@ -79,7 +79,7 @@ class Consumer:
     # --- reading -------------------------------------------------------------------------------------------
 
     def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
-        """Up to `max_records` records; [] if there are none for `timeout` seconds (None: wait without a limit).
+        """Up to `max_records` records; [] if none arrive within `timeout` seconds (None: wait without a limit).
 
         Keeps the membership alive and takes part in rebalances. Raises `OffsetOutOfRangeError` or
         `NoCommittedOffsetError` with auto_offset_reset="error", `CorruptLogError`, `TopicNotFoundError` when the topic of an
@@ -88,7 +88,7 @@ class Consumer:
         check_number("max_records", max_records, 1, _RECORDS_MAX)
         with self._use.alone:
             records = self.core.poll(timeout, max_records)
-        self._handout.has_returned = True  # nothing is called from here on: no signal handler comes in between
+        self._handout.has_returned = True  # nothing is called after this: no signal handler can run in between
         return records
 
     def __iter__(self) -> Iterator[Record]:
@@ -100,15 +100,15 @@ class Consumer:
     # --- committing ----------------------------------------------------------------------------------------
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
-        """Acknowledge everything before the positions: what was handed out, including the current record of an iteration, and
-        what `seek` skipped. Or everything before the given offset of each partition.
+        """Acknowledge everything before the positions: the records that were handed out, including the current one of an
+        iteration, and those that `seek` skipped. Or, with `offsets`, everything before the given offset of each partition.
 
-        It is immediately visible to every process, and survives the death of any. With `sync` it is on disk on return,
+        The commit is immediately visible to every process, and survives the death of any. With `sync` it is on disk on return,
         otherwise within a second. A commit of an earlier offset than the committed one changes nothing: only `Group.reset`
-        withdraws an acknowledgement. Raises `StaleMemberError` if this consumer no longer owns a partition, and then nothing
-        was committed."""
-        # Iteration that commits after each record: as short as can be. It needs no lock: a thread inside the consumer has
-        # set commit_in_hand to None before anything else.
+        withdraws an acknowledgement. Raises `StaleMemberError` if this consumer no longer owns a partition, and then commits
+        nothing."""
+        # A fast path for iteration that commits after each record. It needs no lock: a thread inside the consumer has set
+        # commit_in_hand to None before anything else.
         if offsets is None and not sync:
             commit_in_hand, record = self._handout.commit_in_hand, self._handout.in_hand
             if commit_in_hand is not None and record is not None and commit_in_hand(record.offset + 1):
@@ -117,7 +117,7 @@ class Consumer:
             self.core.commits.commit(offsets, sync=sync)
 
     def committed(self, partition: TopicPartition) -> int | None:
-        """The committed offset of a partition in this consumer's group, whoever committed it; None while there is none."""
+        """The committed offset of a partition in this consumer's group, by any member; None if nothing was committed."""
         with self._use.alone:
             return self.core.commits.committed(partition)
 
@@ -132,7 +132,7 @@ class Consumer:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Continue at this offset, which becomes the position: `commit` commits it.
 
-        Raises `OffsetOutOfRangeError`, and `StaleMemberError` if the partition is not this one's."""
+        Raises `OffsetOutOfRangeError`, and `StaleMemberError` if this consumer does not own the partition."""
         with self._use.alone:
             self._handout.seek(self._assignment.find(partition), check_offset(offset))
 
@@ -150,7 +150,7 @@ class Consumer:
 
     def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
         """Continue at the first record with this timestamp (milliseconds since the epoch) or a later one, or after the last
-        record if there is none. For these partitions, or all assigned ones."""
+        record if no such record exists. Applies to these partitions, or to all assigned ones."""
         with self._use.alone:
             for each in self._assignment.select(partitions):
                 found = each.partition.offset_for_time(timestamp)
@@ -179,7 +179,8 @@ class Consumer:
     def close(self) -> None:
         """Leave the group, so that other members take over the partitions immediately.
 
-        With auto_commit what is finished is committed: what `poll` returned is, unless an exception is being handled just
-        now, and a record that iteration has handed out is not, because the next one was never asked for. Leaving a `with`
-        block closes in the same way. A close that was interrupted, or raised an error, may be repeated."""
+        With auto_commit, finished records are committed. Records that `poll` returned are finished, unless an exception is
+        being handled at the moment. The last record that an iteration handed out is not, because the next one was not asked
+        for. Leaving a `with` block closes in the same way. A close that was interrupted, or raised an error, may be
+        repeated."""
         self.core.close(is_finished=sys.exc_info()[0] is None)

@@ -1,6 +1,6 @@
-"""What a consumer does: it counts what its caller has finished, attends to its group, fetches, hands out, and waits for more.
+"""The work of a consumer: it counts what its caller has finished, attends to its group, fetches, hands out, and waits for more.
 
-`Consumer` is its face for threads, `AsyncConsumer` the one for tasks.
+`Consumer` is its interface for threads, `AsyncConsumer` the one for tasks.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _cores: weakref.WeakSet[ConsumerCore] = weakref.WeakSet()
 
 
 class ConsumerCore:
-    """`use` says who may use it now; who calls a method that does not take it itself has it already. Nothing that it is made
-    of refers to it: so it is finalized as soon as nobody has it any more, neither a face nor an iterator."""
+    """`use` admits one thread at a time; the caller of a method that does not take it must hold it. No component refers back to
+    the core, so it is finalized as soon as no `Consumer`, `AsyncConsumer` or iterator refers to it."""
 
     def __init__(self, log: Log, groups: Groups, options: ConsumerOptions) -> None:
         self.name = f"<Consumer of {log!r}" + (f" in group {options.group}>" if options.group else ">")
@@ -76,7 +76,7 @@ class ConsumerCore:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics that it subscribes to, sorted."""
+        """The topics that the consumer subscribes to, sorted."""
         return self._source.topics
 
     # --- handing out ---------------------------------------------------------------------------------------
@@ -94,7 +94,8 @@ class ConsumerCore:
                 return []
 
     def records(self, *, wait: bool) -> Iterator[Record]:
-        """Records until there are no more; with `wait` there are always more. It has the consumer only in between."""
+        """Records until no more exist; with `wait` it never ends. It holds the consumer only while it fetches, not while its
+        caller works on a record."""
         iteration = Iteration()
         handout = self.handout
         try:
@@ -109,7 +110,7 @@ class ConsumerCore:
             iteration.is_open = False
 
     def _refill(self, iteration: Iteration, wait: bool) -> bool:
-        """Have a chunk of one partition's records ready; what is left of the last one goes first. False: there is none."""
+        """Prepare a chunk of one partition's records, first the rest of the last chunk. False if no records exist."""
         with self.use.alone:
             self._settle(iteration)
             while True:
@@ -125,12 +126,12 @@ class ConsumerCore:
                     return True
 
     def _settle(self, iteration: Iteration | None) -> None:
-        """The caller asks for more: count what it has finished by that, and commit what is due with auto_commit."""
+        """The caller asks for more: count what it has thereby finished, and commit what is due with auto_commit."""
         self.handout.ask_for_more(iteration)
         self.commits.commit_if_due()
 
     def _attend(self) -> None:
-        """Take account of what happened: topics created, members come and gone, the group reset."""
+        """React to changes: topics were created, members joined or left, the group was reset."""
         is_done = False
         while not is_done:
             self._store.check_usable()
@@ -139,12 +140,12 @@ class ConsumerCore:
             is_done = self._source.attend(self._store.signals.catalog_version)
 
     def _wait(self, deadline: float | None) -> bool:
-        """Sleep until there may be something to do; False when the time is up."""
+        """Sleep until there may be something to do; False once the time is up."""
         remaining = None if deadline is None else deadline - time.monotonic()
         if remaining is not None and remaining <= 0:
             return False
         within_lease = remaining
-        if self.role.membership is not None:  # who waits is at work: it has to be seen before its lease ends
+        if self.role.membership is not None:  # a waiting member is at work, and must say so before its lease ends
             lease_part = self._options.max_poll_interval_ms / 3000
             within_lease = lease_part if remaining is None else min(remaining, lease_part)
         is_ready = wait_for_any(self._store.signals, self._conditions(), within_lease, self._check)
@@ -158,21 +159,21 @@ class ConsumerCore:
         self.role.seen()
         return False
 
-    # --- for those who must not wait -----------------------------------------------------------------------
+    # --- for callers that must not wait --------------------------------------------------------------------
 
     @property
     def has_group_work(self) -> bool:
-        """Will the next `attend` talk to the catalog, which can take a few milliseconds?"""
+        """Will the next `attend` use the catalog, which can take a few milliseconds?"""
         return self._source.has_work(self._store.signals.catalog_version)
 
     def attend(self) -> None:
-        """Join the group, or take account of what happened in it, as `poll` does."""
+        """Join the group, or react to changes in it, as `poll` does."""
         with self.use.alone:
             self._settle(None)
             self._attend()
 
     def settle(self) -> None:
-        """Do all that `poll` may have to wait for: commit what is due, attend to the group, and choose where to begin."""
+        """Do everything that `poll` may have to wait for: commit what is due, attend to the group, and choose the positions."""
         with self.use.alone:
             self._settle(None)
             self._attend()
@@ -180,15 +181,15 @@ class ConsumerCore:
                 partition.resolve_position()
 
     def conditions(self) -> WaitSet:
-        """What a wait for the next records has to wait for; a new object with every call."""
+        """The conditions that end a wait for the next records, in a new object with every call."""
         with self.use.alone:
             return self._conditions().copy()
 
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self, *, is_finished: bool) -> None:
-        """As `Consumer.close`; `is_finished` says whether what `poll` returned is."""
-        if self.use.has_ended or self._is_in_close:  # a listener that hears of the end may close, too
+        """As `Consumer.close`; `is_finished` says whether the records that `poll` returned are finished."""
+        if self.use.has_ended or self._is_in_close:  # a listener that is called during the close may close, too
             return
         with self.use.alone:
             self._is_in_close = True
@@ -200,21 +201,21 @@ class ConsumerCore:
                 self._leave()
 
     def close_with_store(self, timeout: float) -> None:
-        """Close, if the thread that is using the consumer lets go of it in time; its waits end with the store.
+        """Close, if the thread that is using the consumer releases it within `timeout` seconds; its waits end with the store.
 
-        Nobody says by this that what was handed out is finished."""
+        This does not count what was handed out as finished."""
         if not self.use.has_ended:
             with suppress(StillInUseError), self.use.alone_within(timeout):
                 self.close(is_finished=False)
 
     def _say_goodbye(self, is_finished: bool) -> None:
-        """Commit what is due, and tell the listener. What goes wrong here is raised, but keeps nobody in the group."""
+        """Commit what is due, and call the listener. An error here is raised, but the consumer still leaves the group."""
         self._is_closing = True
         membership = self.role.membership if not self._store.is_closed else None
         lost = membership.lost() if membership is not None else []
         if membership is not None:
             membership.disown(lost)
-        self.handout.drop(lost)  # first, so that it keeps nothing else from being committed
+        self.handout.drop(lost)  # first: otherwise it would prevent the commit of the others
         self.handout.set_aside()
         if is_finished:
             self.handout.finish()
@@ -225,8 +226,8 @@ class ConsumerCore:
             self.role.listener.revoked(sorted(membership.owned))
 
     def _leave(self) -> None:
-        """Leave the group, and let nobody use the consumer any more: that last, so that a close that was interrupted, or could
-        not change the catalog, is done again. Where the store was closed over a consumer that was busy, nothing can be left."""
+        """Leave the group, then refuse all use. The refusal comes last, so that a close that was interrupted, or could not
+        change the catalog, can be repeated. If the store was closed while the consumer was busy, it cannot leave the group."""
         if self.role.membership is not None and not self._store.is_closed:
             self.role.membership.leave()
         self.role.membership = None
@@ -234,14 +235,14 @@ class ConsumerCore:
         self.use.end(StoreClosedError(f"{self.name} is closed"))
 
     def leave_to_parent(self) -> None:
-        """In a forked child: nothing here may be used, and iterators come to their end."""
+        """In a forked child, refuse all use, and end the iterators."""
         self.handout.commit_in_hand = None
         self.handout.drop_chunk()
         self.use.end(ForkedProcessError(f"{self.name} was made before fork(): open the store again in the child"))
 
     def __del__(self) -> None:
-        """A member that nobody has any more leaves its group, in a thread of the store: the garbage collector may come by
-        while any lock is held. What was handed out is not committed."""
+        """A member that nothing refers to any more leaves its group. A thread of the store does this, because the garbage
+        collector may run while any lock is held. What was handed out is not committed."""
         role = getattr(self, "role", None)
         if role is None or role.membership is None or self.use.has_ended or self._store.is_closed:
             return

@@ -1,4 +1,4 @@
-"""Who may use a consumer now: one thread at a time, in the process that made it, until it is closed."""
+"""The exclusive use of a consumer: by one thread at a time, in the process that made it, until it is closed."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from eventlog.holding import Trying
 
 
 class StillInUseError(Exception):
-    """The thread that is using a consumer did not let go of it in time."""
+    """The thread that is using a consumer did not release it in time."""
 
 
 class ExclusiveUse:
-    """The lock of a consumer; `name` is what errors call it.
+    """The lock of a consumer, which errors call `name`.
 
-    `alone` is a block in which this thread has the consumer, and may use it again, as listeners do. It raises
-    `ConcurrentUseError` if another thread has it, and what `end` was given once nobody may use it any more: so nothing else has
-    to be checked before a use."""
+    `alone` is a block in which only this thread may use the consumer; it may be entered again inside, as listeners do. It
+    raises `ConcurrentUseError` if another thread is in it, and after `end` the error given there. So a use needs no other
+    check."""
 
     def __init__(self, name: str) -> None:
         self._lock = threading.RLock()
-        # Made once, and of functions that do not refer to this object: `Trying` is not seen by the garbage collector.
+        # Made once, from functions that do not refer to this object: the garbage collector does not traverse a `Trying`.
         self.alone = Trying(functools.partial(self._lock.acquire, False), self._lock.release, functools.partial(_refuse, name))
         self.has_ended = False
 
     def alone_within(self, timeout: float) -> Trying:
-        """`alone`, for which it waits that many seconds. Raises `StillInUseError`."""
+        """`alone`, but wait up to `timeout` seconds for it. Raises `StillInUseError`."""
         return Trying(functools.partial(self._lock.acquire, timeout=timeout), self._lock.release, _give_up)
 
     def end(self, why: EventLogError) -> None:
-        """Let nobody use the consumer any more: whoever tries is told why."""
-        refusing = Trying(bool, bool, functools.partial(_raise_again, why))  # bool() is False: it is not to be had
-        self.alone, self.has_ended = refusing, True  # together: no signal handler comes in between
+        """Refuse all further use of the consumer: each attempt raises `why`."""
+        refusing = Trying(bool, bool, functools.partial(_raise_again, why))  # bool() is False: the attempt always fails
+        self.alone, self.has_ended = refusing, True  # in one step: no signal handler can interrupt it
 
 
 def _refuse(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A consumer as a member of its group: it joins, takes and gives up partitions, and tells its listener."""
+"""A consumer as a member of its group: it joins, takes and gives up partitions, and calls its listener."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eventlog.records.record import TopicPartition
 
 
 class GroupMember(PartitionSource):
-    """Its share of the partitions of the topics that the group's members subscribe to.
+    """The member's share of the partitions of the topics that the group's members subscribe to.
 
-    A listener may use the consumer, and also close it: then it is no member any more when the listener returns."""
+    A listener may use the consumer, and also close it: then the consumer is no longer a member when the listener returns."""
 
     def __init__(self, context: SourceContext, subscription: Subscription, group: str) -> None:
         super().__init__(context)
@@ -33,8 +33,8 @@ class GroupMember(PartitionSource):
         return catalog_version != self.catalog_version or membership is None or membership.has_changed
 
     def attend(self, catalog_version: int) -> bool:
-        """Join, and take account of topics created, members come and gone, and the group reset. False: it was expelled, and is
-        to join again."""
+        """Join, and react if topics were created, members joined or left, or the group was reset. False if it was expelled and
+        has to join again."""
         role = self._role
         if role.fenced is not None:
             raise StaleMemberError(*role.fenced.args)
@@ -45,14 +45,14 @@ class GroupMember(PartitionSource):
         if role.membership is None or not role.membership.has_joined:
             self._join()
         elif is_due:
-            with suppress(StaleMemberError, GroupNotFoundError):  # the review that follows deals with these
+            with suppress(StaleMemberError, GroupNotFoundError):  # the review that follows handles these
                 role.membership.subscribe(self.topics)
         while role.membership is not None and role.membership.has_changed:
             membership = role.membership
             try:
                 self._review(membership)
             except BaseException:
-                membership.known_changes = -1  # what a listener or a lock interrupted is done by the next call
+                membership.known_changes = -1  # the next call completes what a listener or a lock has interrupted
                 raise
         role.seen()
         return role.membership is not None
@@ -68,13 +68,13 @@ class GroupMember(PartitionSource):
         )
         while role.membership is None or not role.membership.has_joined:
             if role.membership is not None:
-                role.membership.abandon()  # an error, or what a signal handler raised, kept it from joining
+                role.membership.abandon()  # an error, or an exception of a signal handler, prevented the join
             role.table = groups.open(self._group)
             try:
                 role.membership = Membership(groups, role.table, request)
-                role.membership.join()  # apart, so that it can be abandoned
+                role.membership.join()  # a separate step, so that it can be abandoned
             except GroupNotFoundError:
-                continue  # deleted between the two
+                continue  # the group was deleted between the two steps
 
     def _review(self, membership: Membership) -> None:
         review = self._reviewed(membership)
@@ -85,11 +85,11 @@ class GroupMember(PartitionSource):
             return
         if review.revoked:
             self._revoke(membership, review.revoked)
-        if self._role.membership is membership:  # else a listener has closed this consumer
+        if self._role.membership is membership:  # otherwise a listener has closed this consumer
             self._take(membership)
 
     def _reviewed(self, membership: Membership) -> Review:
-        """Raises what ends the membership, `StaleMemberError` or `GroupNotFoundError`."""
+        """Review the group. Raises the error that ends the membership, `StaleMemberError` or `GroupNotFoundError`."""
         try:
             return membership.review()
         except (StaleMemberError, GroupNotFoundError) as error:
@@ -108,14 +108,14 @@ class GroupMember(PartitionSource):
             for name in new:
                 assignment.add(name, membership.owned[name], start.position(name))
         except BaseException:
-            self.context.handout.drop(new)  # the next call tries it again
+            self.context.handout.drop(new)  # the next call retries
             raise
         if new:
             self._role.listener.assigned(new)
 
     def _lose(self, membership: Membership, names: list[TopicPartition]) -> None:
         self.context.handout.drop(names)
-        membership.disown(names)  # then: the next review comes back to what a signal handler has interrupted
+        membership.disown(names)  # after that, so that the next review repeats what a signal handler has interrupted
         if names:
             self._role.listener.lost(names)
 

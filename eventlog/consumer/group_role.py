@@ -1,4 +1,4 @@
-"""A consumer's part in its group."""
+"""A consumer's role in its group."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _NoMembership:
 
 
 class GroupRole:
-    """`table` is the group as this process has it open, None while the consumer has not used one. `membership` is None while it
-    is not a member, as with `assign`. `fenced` says why it may not join again: that would fence the other one, and so on.
-    `listener` hears of the partitions that come and go."""
+    """`table` is the group that this process has open, None while the consumer has not used one. `membership` is None while it
+    is not a member, as with `assign`. `fenced` is the error by which another member fenced this one, or None. A fenced consumer
+    may not join again, because that would fence the other one in turn. `listener` is called when partitions come and go."""
 
     def __init__(self, listener: RebalanceListener) -> None:
         self.listener = listener
@@ -29,15 +29,15 @@ class GroupRole:
 
     @property
     def is_current(self) -> bool:
-        """Is what was just read still this consumer's to hand out?"""
+        """May this consumer still hand out the records that it has just read?"""
         return self.membership is None or not self.membership.has_changed
 
     @property
     def attention(self) -> Any:
-        """What has `wants_attention`, true once the consumer is to show that it is at work."""
+        """An object whose `wants_attention` is true once the consumer has to show that it is at work."""
         return self.membership if self.membership is not None else _NoMembership
 
     def seen(self) -> None:
-        """Say that a member is at work."""
+        """Show the group that this member is at work."""
         if self.membership is not None:
             self.membership.seen()

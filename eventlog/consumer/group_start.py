@@ -1,4 +1,4 @@
-"""Where a group begins in a partition, and where it goes on."""
+"""The offset at which a group begins in a partition, and the one at which it continues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eventlog.store.store import Store
 
 
 class GroupStart:
-    """For one group, by its consumer's auto_offset_reset."""
+    """Finds the offsets for one group, by the consumer's auto_offset_reset."""
 
     def __init__(self, store: Store, table: GroupTable, reset: str) -> None:
         self._store = store
@@ -20,16 +20,16 @@ class GroupStart:
         self._reset = reset
 
     def first_offset(self, partition: TopicPartition) -> int:
-        """Where the group begins in a partition that it has never read, or `NOTHING_COMMITTED`."""
+        """The offset at which the group begins in a partition that it has never read, or `NOTHING_COMMITTED`."""
         if self._reset != "error":
-            with suppress(EventLogError, OSError):  # which reading it raises
+            with suppress(EventLogError, OSError):  # reading the partition raises the error
                 bounds = self._store.partitions.offsets(*partition)
                 is_at_end = self._reset == "latest" and not self._is_newer_than_group(partition)
                 return bounds.end_offset if is_at_end else bounds.start_offset
         return NOTHING_COMMITTED
 
     def position(self, partition: TopicPartition) -> int | None:
-        """Where the group goes on; None where that is left to auto_offset_reset."""
+        """The offset at which the group continues; None if auto_offset_reset decides it."""
         committed = self._table.committed(partition)
         if committed is None and self._reset == "latest":
             with suppress(EventLogError):
@@ -37,6 +37,7 @@ class GroupStart:
         return committed
 
     def _is_newer_than_group(self, partition: TopicPartition) -> bool:
-        """Was the partition added when the group was there? Then "latest" must not skip what came before it was noticed."""
+        """Was the partition added after the group was created? Then "latest" must not skip records that were appended before
+        the group noticed the partition."""
         topic = self._store.catalog.topics.find(partition.topic)
         return topic.made_by(partition.partition) > self._table.incarnation

@@ -1,4 +1,4 @@
-"""What a consumer hands out: the records that were fetched, and the one that a caller has in hand."""
+"""The records that a consumer hands out: those that were fetched, and the one that the caller has in hand."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _Fetched = list[tuple[AssignedPartition, list[Record]]]
 
 
 class Handout:
-    """`chunk` is what was fetched of one partition for iteration, without what was handed out of it; `in_hand` the record that
-    its caller has in hand, None once more was asked for. `commit_in_hand` commits the offset behind that record, where this
-    is all that there is to commit; everything that changes what a commit has to do sets it to None first.
+    """`chunk` contains the records of one partition that were fetched for iteration and not handed out yet. `in_hand` is the
+    record that the caller has in hand, None once the caller has asked for more. `commit_in_hand` commits the offset behind that
+    record if nothing else has to be committed. Everything that changes what a commit has to do sets it to None first.
 
-    What `poll` takes counts as handed out if `has_returned` was set since. An interrupt may come until then: what its caller
-    has not got is handed out again."""
+    The records that `poll` takes count as handed out once `has_returned` is set. An interrupt may come until then: records that
+    the caller did not get are handed out again."""
 
     def __init__(self, assignment: Assignment, role: GroupRole) -> None:
         self.chunk: Iterator[Record] = iter(())
@@ -34,21 +34,21 @@ class Handout:
         self.has_returned = False
         self._assignment = assignment
         self._role = role
-        self._partition: AssignedPartition | None = None  # of the chunk
-        self._iteration: Iteration | None = None  # which hands it out
-        self._polled: list[tuple[AssignedPartition, int]] = []  # taken by the last poll, with the positions behind that
-        self._overtaken: list[Iteration] = []  # those with a record in hand that others have gone past
+        self._partition: AssignedPartition | None = None  # the one that the chunk is of
+        self._iteration: Iteration | None = None  # the one that hands out the chunk
+        self._polled: list[tuple[AssignedPartition, int]] = []  # what the last poll took, with the positions behind it
+        self._overtaken: list[Iteration] = []  # those whose record in hand others have passed
 
     # --- fetching ------------------------------------------------------------------------------------------
 
     @property
     def has_chunk(self) -> bool:
-        """Is there anything in the chunk?"""
+        """Does the chunk contain records?"""
         return self._partition is not None and operator.length_hint(self.chunk) > 0
 
     def fetch_chunk(self) -> bool:
-        """Have the next chunk; False: there is none. What was read while the group changed may be another member's: then there
-        is nothing in the chunk, and True is returned."""
+        """Fetch the next chunk; False if no records exist. If the group changed meanwhile, the records may belong to another
+        member: then the chunk is empty, and True is returned."""
         self.count_in_hand()
         self._partition = None
         try:
@@ -66,10 +66,10 @@ class Handout:
         return partition is not None
 
     def take(self, records_max: int) -> list[Record] | None:
-        """Records for `poll`: first what iteration has fetched but not handed out, then what the partitions have. None: the
-        group changed meanwhile, and what was read may be another member's.
+        """Records for `poll`: first those that iteration has fetched but not handed out, then those of the partitions. None if
+        the group changed meanwhile: then the records may belong to another member.
 
-        The caller sets `has_returned` as the last thing that it does."""
+        The caller sets `has_returned` as its last step."""
         self.count_in_hand()
         try:
             return self._hand_over(self._fetch(records_max))
@@ -90,7 +90,7 @@ class Handout:
         if records_max > 0:
             try:
                 fetched.extend(self._assignment.fetched(records_max))
-            except EventLogError:  # raised again by the next poll; what was read before it must not be lost
+            except EventLogError:  # the next poll raises it again; records that were read before it must not be lost
                 if not fetched:
                     raise
         return fetched
@@ -107,35 +107,35 @@ class Handout:
         return handed_out
 
     def _rewind(self) -> None:
-        """Memory ran out, or a signal handler has raised: what was read is yet to be handed out."""
+        """Go back after an out-of-memory error or an exception of a signal handler: the records are still to be handed out."""
         self._assignment.rewind()
         self.drop_chunk()
 
     def drop_chunk(self) -> None:
-        """Forget what is in the chunk. An iterator that is going through it comes to its end."""
+        """Forget the records in the chunk. An iterator that is going through it ends."""
         deque(self.chunk, maxlen=0)
         self._partition = None
 
     # --- the record in hand --------------------------------------------------------------------------------
 
     def ask_for_more(self, iteration: Iteration | None) -> None:
-        """The caller asks for more, by an iteration or by `poll`, and so has finished what it got before: all but the records
+        """The caller asks for more, by an iteration or by `poll`. So it has finished what it got before, except for the records
         that other iterations have in hand."""
         self.set_aside()
         current = self._iteration
         if current is not None and current is not iteration and current.is_open and self._partition is not None:
-            self.stop(self._partition)  # so that the other iterator comes here before it goes on
+            self.stop(self._partition)  # so that the other iterator comes here before it continues
         if self._overtaken:
             self._overtaken = [other for other in self._overtaken if other.is_open and other is not iteration]
 
     def hand_out_by(self, iteration: Iteration) -> None:
-        """This iteration goes through the chunk now."""
-        self.set_aside()  # what a listener has in hand
+        """Let this iteration go through the chunk from now on."""
+        self.set_aside()  # the record that a listener has in hand
         self._iteration = iteration
         self.allow_short_commit()
 
     def set_aside(self) -> None:
-        """The record in hand stays in the hand of its iteration, which is not asked for the next one now."""
+        """Leave the record in hand with its iteration, which was not asked for the next record."""
         self.commit_in_hand = None
         self.count_in_hand()
         if self.in_hand is not None:
@@ -145,7 +145,7 @@ class Handout:
             self.in_hand = None
 
     def count_in_hand(self) -> None:
-        """What `poll` has returned counts as handed out, and so does the record in hand; those before it count as finished."""
+        """Count what `poll` returned, and the record in hand, as handed out, and the records before that one as finished."""
         if self._polled:
             self._count_polled()
         if self.in_hand is not None and self._partition is not None:
@@ -155,7 +155,7 @@ class Handout:
             self._hold_back()
 
     def _count_polled(self) -> None:
-        """May be interrupted, and is done again then."""
+        """Count what `poll` returned. If this is interrupted, it is repeated."""
         for partition, position in self._polled:
             if self.has_returned:
                 self._assignment.moved.add(partition)
@@ -165,7 +165,7 @@ class Handout:
         self._polled = []
 
     def finish(self) -> None:
-        """Everything that was handed out is finished, but for what iterations have in hand."""
+        """Count everything that was handed out as finished, except for the records that iterations have in hand."""
         for partition in self._assignment.moved:
             partition.finish(partition.position)
         self._hold_back()
@@ -175,7 +175,7 @@ class Handout:
             iteration.partition.hold_back(iteration.offset)
 
     def allow_short_commit(self) -> None:
-        """Let a commit be short while the record in hand is the only one that is not committed."""
+        """Allow the short commit while the record in hand is the only one that is not committed."""
         partition = self._partition
         may_be_short = partition is not None and not self._assignment.moved and not partition.is_before_gap
         self.commit_in_hand = partition.try_commit if partition is not None and may_be_short else None
@@ -191,15 +191,15 @@ class Handout:
         return partition.resolve_position()
 
     def seek(self, partition: AssignedPartition, offset: int) -> None:
-        """Go on at this offset. Raises `OffsetOutOfRangeError`."""
+        """Continue at this offset. Raises `OffsetOutOfRangeError`."""
         partition.check_within(offset)
-        self.commit_in_hand = None  # the record in hand is not all that is to be committed then
+        self.commit_in_hand = None  # more than the record in hand has to be committed after this
         self.stop(partition)
         partition.seek(offset)
         self._assignment.moved.add(partition)
 
     def stop(self, partition: AssignedPartition) -> None:
-        """Forget what was read ahead of this partition."""
+        """Forget the records of this partition that were read ahead."""
         if self._polled:
             self._count_polled()
         if partition is self._partition:
@@ -214,7 +214,7 @@ class Handout:
             partition.rewind()
 
     def drop(self, names: Iterable[TopicPartition]) -> None:
-        """These partitions are not the consumer's any more: what was handed out or read ahead of them counts no more."""
+        """Remove partitions that the consumer no longer owns, with what was handed out or read ahead of them."""
         for name in names:
             partition = self._assignment.remove(name)
             if partition is not None:

@@ -1,4 +1,4 @@
-"""What a consumer is told when it is made, checked."""
+"""The options of a consumer, and their checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ConsumerOptions(NamedTuple):
     listener: RebalanceListener | None
 
     def check(self) -> None:
-        """Raise `InvalidArgumentError` or `InvalidTypeError` for what cannot be."""
+        """Raise `InvalidArgumentError` or `InvalidTypeError` if an option is not valid."""
         if self.group is not None:
             check_group_name(self.group)
         if self.instance_id is not None:
@@ -46,7 +46,7 @@ class ConsumerOptions(NamedTuple):
 
     @property
     def auto_commit_s(self) -> float | None:
-        """Seconds between automatic commits; None without them."""
+        """Seconds between automatic commits; None without auto_commit."""
         return self.auto_commit_interval_ms / 1000 if self.auto_commit else None
 
 

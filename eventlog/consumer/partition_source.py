@@ -1,6 +1,6 @@
-"""How a consumer comes by its partitions: its caller assigns them, or it has all of the topics that it subscribes to.
+"""Where a consumer gets its partitions: its caller assigns them, or it has all those of the topics that it subscribes to.
 
-Members of a group share them: `group_member.py`.
+Members of a group share them: see `group_member.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from eventlog.storage.mapped.offset_slots import NOBODY
 
 
 class SourceContext(NamedTuple):
-    """What a source works with, whichever it is."""
+    """The objects that every kind of source works with."""
 
     log: Log
     groups: Groups
@@ -37,7 +37,7 @@ class SourceContext(NamedTuple):
 
 
 class PartitionSource:
-    """`catalog_version` is that of the catalog that it goes by, `topics` are what it subscribes to, sorted."""
+    """`catalog_version` is the version of the catalog that it has applied; `topics` are those that it subscribes to, sorted."""
 
     def __init__(self, context: SourceContext) -> None:
         self.catalog_version = -1
@@ -45,26 +45,26 @@ class PartitionSource:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Nothing but a subscription has topics."""
+        """The topics; only a subscription has any."""
         return ()
 
     def has_work(self, catalog_version: int) -> bool:
-        """Will the next `attend` talk to the catalog, which can take a few milliseconds?"""
+        """Will the next `attend` use the catalog, which can take a few milliseconds?"""
         raise NotImplementedError
 
     def attend(self, catalog_version: int) -> bool:
-        """Take account of what happened. False: it is to be called once more."""
+        """React to changes. False if it has to be called once more."""
         raise NotImplementedError
 
 
 class AssignedByCaller(PartitionSource):
-    """The partitions that were given to `assign`; in a group, outside its membership."""
+    """The partitions that were given to `assign`; with a group, but not as a member of it."""
 
     def has_work(self, catalog_version: int) -> bool:
         return False
 
     def attend(self, catalog_version: int) -> bool:
-        """Note which partitions cannot be read any more. Raises `InvalidArgumentError` where there are none."""
+        """Note which partitions cannot be read any more. Raises `InvalidArgumentError` if none are assigned."""
         if catalog_version != self.catalog_version:
             partitions = self.context.assignment.partitions
             if not partitions:
@@ -75,7 +75,7 @@ class AssignedByCaller(PartitionSource):
         return True
 
     def assign(self, names: Iterable[TopicPartition]) -> None:
-        """Have exactly these. Raises `TopicNotFoundError`."""
+        """Assign exactly these partitions. Raises `TopicNotFoundError`."""
         log, groups, options, assignment, handout, commits, role = self.context
         logs = {name: log.store.partitions.open(*name) for name in names}
         role.table = None if options.group is None else groups.open(options.group)
@@ -122,7 +122,7 @@ class WholeTopics(PartitionSource):
         return True
 
     def _assign_everything(self) -> None:
-        """Read all partitions of the topics; those that were added since the last time from their first record on."""
+        """Read all partitions of the topics. Those that were added since the last call are read from their first record on."""
         log, assignment, reset = self.context.log, self.context.assignment, self.context.options.auto_offset_reset
         wanted = []
         for topic in self._subscription.topics:

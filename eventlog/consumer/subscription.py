@@ -1,4 +1,4 @@
-"""Which topics a consumer wants: a list of names, or all that match a pattern."""
+"""The topics that a consumer subscribes to: a list of names, or all that match a pattern."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eventlog.options import check_topic_name
 
 
 class Subscription:
-    """`topics` is what it amounts to now, sorted."""
+    """`topics` are the topics that it comprises now, sorted."""
 
     def __init__(self, log: Log, wanted: str | Sequence[str] | Pattern[str]) -> None:
         self._log = log
@@ -28,7 +28,7 @@ class Subscription:
         self.resolve()
 
     def resolve(self) -> bool:
-        """Look at the topics that exist; True if the answer has changed. A pattern has to match a whole name."""
+        """Find the topics among those that exist; True if they have changed. A pattern has to match a whole name."""
         before = self.topics
         pattern = self._pattern
         if pattern is None:

@@ -322,7 +322,8 @@ class Producer(BaseProducer):
         self._topics.clear()
 
     def _leave_to_parent(self) -> None:
-        """Refuse use in a forked child: the producer is the parent's, and a thread that does not exist here may hold its locks."""
+        """Refuse use in a forked child: the producer is the parent's, and a thread that does not exist here may hold its
+        locks."""
         for sender in self._senders():
             sender.leave_to_parent()
         self._end(ForkedProcessError(f"{self!r} was made before fork(): open the store again in the child"))
