@@ -57,6 +57,11 @@ class Turn:
             await self._semaphore.acquire()
             self._is_taken = True
 
+    @property
+    def is_free(self) -> bool:
+        """Does `begin` return at once?"""
+        return self._is_taken or not self._semaphore.locked()
+
     def end(self) -> None:
         """Free the slot, if one is held."""
         if self._is_taken:

@@ -16,6 +16,7 @@ from eventlog.waiting import WaitSet
 
 _WITH_IDS = 13
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of records; a client that wants more asks again
+_SMALL_ANSWER_BYTES_MAX = 64 * 1024  # no more than each connection has as its buffer for requests
 _WAIT_MS_MAX = 24 * 3600 * 1000
 
 
@@ -103,16 +104,21 @@ class _Fetch:
 
     async def read(self, turn: Turn) -> None:
         """Read what is there; in a thread, unless there is nothing."""
-        if not all(partition.is_at_end(self._broker) for partition in self._partitions):
-            await turn.begin()
-            await self._broker.in_thread(self._read)
+        if all(partition.is_at_end(self._broker) for partition in self._partitions):
+            return
+        if not turn.is_free:  # clients that do not read their answers hold the slots: a small answer needs none
+            await self._broker.in_thread(lambda: self._read(_SMALL_ANSWER_BYTES_MAX, at_least_one=False))
+            if self._bytes > 0 or not any(partition.is_full for partition in self._partitions):
+                return
+        await turn.begin()
+        await self._broker.in_thread(lambda: self._read(_ANSWER_BYTES_MAX, at_least_one=True))
 
-    def _read(self) -> None:
-        left = min(max(0, self._request.max_bytes), _ANSWER_BYTES_MAX)
+    def _read(self, bytes_max: int, *, at_least_one: bool) -> None:
+        left = min(max(0, self._request.max_bytes), bytes_max)
         self._bytes = 0
         for partition in self._partitions:
             bytes_max = min(max(0, partition.wanted.partition_max_bytes), left)
-            count = partition.read(self._broker, bytes_max, at_least_one=self._bytes == 0)
+            count = partition.read(self._broker, bytes_max, at_least_one=at_least_one and self._bytes == 0)
             self._bytes += count
             left = max(0, left - count)
 

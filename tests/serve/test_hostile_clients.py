@@ -154,3 +154,26 @@ def send_all_by_turns(clients: list[RawClient], left: dict[int, Any]) -> None:
             if not left[number]:
                 del left[number]
                 poll.unregister(descriptor)
+
+
+def test_clients_that_take_no_answers_do_not_keep_others_from_reading(log: EventLog) -> None:
+    large = log.partition("events", 0)
+    log.create_topic("small")
+    for _ in range(4):
+        large.append(b"x" * 1_000_000)
+    log.partition("small", 0).append(b"news")
+    with running_server(log, limits=Limits(stalled_seconds=600)) as server:
+        hostile = [RawClient(server.address) for _ in range(70)]
+        for each in hostile:
+            for _ in range(4):  # more than the system's buffers take
+                each.send_fetch("events", 0, partition_max_bytes=2**22)
+        with RawClient(server.address) as client:
+            while not server.run(is_full(server)):
+                assert client.metadata().topics
+            assert client.fetch("small", 0).records
+        for each in hostile:
+            each.socket.close()
+
+
+async def is_full(server: RunningServer) -> bool:
+    return bool(server.server._broker.answers_with_records.locked())
