@@ -1,6 +1,6 @@
-"""Waiting for what other processes do: one sleep for any number of things, and no busy loop.
+"""Waiting for what other processes do: one sleep for any number of conditions, and no busy loop.
 
-`native/store/signals.h` draws the mechanism.
+`native/store/signals.h` describes the mechanism.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
 
 
 class Signals:
-    """The bells of a store, which every process that has it open has mapped. `pointer` is the native `el_signals`."""
+    """The bells of a store, mapped by every process that has the store open. `pointer` is the native `el_signals`."""
 
     def __init__(self, path: Path) -> None:
         file = new_file()
@@ -36,18 +36,18 @@ class Signals:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))
         finally:
             lib.el_file_close(file)
-        # Unmapped once nobody refers to it: a thread may be asleep in it while another one closes.
+        # Unmapped once nothing refers to it: a thread may be asleep in it while another thread closes the store.
         self.pointer: Any = ffi.gc(pointer, lib.el_signals_unmap)
         self._numbers = memoryview(ffi.buffer(self.pointer, lib.EL_SIGNALS_BYTES)).cast("q")
 
     @property
     def catalog_version(self) -> int:
         """Grows whenever a topic or a group is created, altered or deleted."""
-        return self._numbers[_CATALOG_VERSION_AT]  # asked for with every record that is sent: a call would cost more
+        return self._numbers[_CATALOG_VERSION_AT]  # read for every record that is sent: a call would cost more
 
     @property
     def catalog_announced(self) -> int:
-        """The number that `catalog_changed` was last called with, by any process."""
+        """The last number that any process passed to `catalog_changed`."""
         return int(lib.el_signals_catalog_announced(self.pointer))
 
     def catalog_changed(self, number: int) -> None:
@@ -56,9 +56,9 @@ class Signals:
 
 
 class WaitSet:
-    """Any number of things to wait for at once, each of them a number in a mapped page that grows past a known value.
+    """Any number of conditions to wait for at once; each is met when a number in a mapped page grows past a known value.
 
-    The page of each stays mapped as long as the set has it. Nothing may be added while somebody sleeps until one is ready."""
+    The set keeps the page of each condition mapped. Nothing may be added while a thread sleeps on the set."""
 
     def __init__(self, capacity: int = _WAITS_MIN) -> None:
         self.count = 0
@@ -67,8 +67,8 @@ class WaitSet:
         self._capacity = capacity
 
     def add_record(self, head: Any, offset: int, *, durable: bool) -> None:
-        """Wait for the partition with this native `el_head` to end past `offset`; with `durable` on disk."""
-        count = self.count  # as `_new_entry`, without the call: a consumer may have thousands of partitions
+        """Wait for the end of the partition with this native `el_head` to pass `offset`; with `durable`, its end on disk."""
+        count = self.count  # does what `_new_entry` does, without the call: a consumer may have thousands of partitions
         if count == self._capacity:
             self._grow()
         self._pages.append(head)
@@ -76,11 +76,11 @@ class WaitSet:
         self.count = count + 1
 
     def add_commit(self, group: Any, slot: int, offset: int) -> None:
-        """Wait for the committed offset in a slot of this native `el_group` to be past `offset`."""
+        """Wait for the committed offset in a slot of this native `el_group` to pass `offset`."""
         lib.el_slot_await(group, slot, offset, self._new_entry(group))
 
     def add_group_change(self, group: Any, known_changes: int) -> None:
-        """Wait for more changes of the group with this native `el_group` than the known ones."""
+        """Wait for the number of changes of the group with this native `el_group` to exceed the known number."""
         lib.el_group_await(group, known_changes, self._new_entry(group))
 
     def add_catalog_change(self, signals: Signals, known_version: int) -> None:
@@ -88,7 +88,7 @@ class WaitSet:
         lib.el_signals_await_catalog(signals.pointer, known_version, self._new_entry(signals.pointer))
 
     def add_flag(self, flag: Flag, known: int = 0) -> None:
-        """Wait for a flag to be raised more often than the known times."""
+        """Wait for a flag to be raised more often than the known number of times."""
         lib.el_flag_await(flag.pointer, known, self._new_entry(flag.pointer))
 
     def _new_entry(self, page: Any) -> Any:
@@ -106,7 +106,7 @@ class WaitSet:
         self._capacity *= 2
 
     def copy(self) -> WaitSet:
-        """The same things, in a set of its own."""
+        """A new set with the same conditions."""
         copied = WaitSet(self._capacity)
         copied.count = self.count
         copied._pages = self._pages.copy()
@@ -114,13 +114,13 @@ class WaitSet:
         return copied
 
     def clear(self) -> None:
-        """Wait for nothing; the memory is used again."""
+        """Remove all conditions; the memory is reused."""
         self.count = 0
         self._pages.clear()
 
 
 class Flag:
-    """Something of this process that can be waited for together with what others do."""
+    """A condition within this process, which can be waited for together with those of other processes."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -133,16 +133,16 @@ class Flag:
 
     @property
     def raised(self) -> int:
-        """How often it was raised."""
+        """How often the flag has been raised."""
         return int(lib.el_flag_raised(self._native))
 
     def raise_(self) -> None:
-        """Wake everybody who waits for it."""
+        """Wake every thread that waits for the flag."""
         lib.el_flag_raise(self._native, self._signals.pointer)
 
 
 class Sleepers(Generic[_Sleeper]):
-    """Those for whom one thread sleeps: one that comes or goes costs the others nothing. Several threads may use it."""
+    """The sleepers that one thread sleeps for: adding or removing one costs the others nothing. Several threads may use it."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -154,7 +154,7 @@ class Sleepers(Generic[_Sleeper]):
         self._free = list(range(_SLEEPERS_MIN))[::-1]
 
     def add(self, sleeper: _Sleeper, wait_set: WaitSet) -> int:
-        """Sleep for one more from now on, until something of its set is ready; returns its number. `due` names it once."""
+        """Add a sleeper, until a condition of its set is met; returns its number. `due` returns it once."""
         with self._lock:
             if not self._free:
                 self._grow()
@@ -176,14 +176,15 @@ class Sleepers(Generic[_Sleeper]):
         self._free += list(range(count, 2 * count))[::-1]
 
     def remove(self, number: int) -> None:
-        """Sleep for this one no more; its number may be another's then."""
+        """Remove this sleeper; its number may then go to another one."""
         with self._lock:
             self._entries[number].count = 0
             self._asleep[number] = None
             self._free.append(number)
 
     def due(self) -> list[_Sleeper]:
-        """Some for whom something is ready; if there are none, sleep until there may be, for a second at most."""
+        """Sleepers with a condition that is met, perhaps not all of them; if there are none, sleep until there may be some, for
+        at most a second."""
         bells = self._signals.pointer
         seen = lib.el_bell_read(bells, self._bell)
         with self._lock:
@@ -199,7 +200,7 @@ class Sleepers(Generic[_Sleeper]):
         return due
 
     def everybody(self) -> list[_Sleeper]:
-        """All of them."""
+        """All sleepers."""
         with self._lock:
             return [each[0] for each in self._asleep if each is not None]
 
@@ -209,10 +210,10 @@ class Sleepers(Generic[_Sleeper]):
 
 
 def wait_for_any(signals: Signals, wait_set: WaitSet, timeout: float | None, check: Callable[[], object]) -> bool:
-    """Sleep until something of the set is ready; False after `timeout` seconds.
+    """Sleep until a condition of the set is met; False after `timeout` seconds.
 
-    Signal handlers run while it waits. `check` is called after every wake-up and at least once a second; it raises where the
-    wait must end, because a handle was closed, and true from it ends the wait with True."""
+    Signal handlers run while it waits. `check` is called after every wake-up and at least once a second. It raises if the
+    wait must end because a handle was closed; if it returns a true value, the wait ends with True."""
     bells = signals.pointer
     bell = lib.el_signals_bell(bells)
     deadline = None if timeout is None else time.monotonic() + timeout

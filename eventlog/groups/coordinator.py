@@ -1,7 +1,7 @@
-"""Who is in a group, and who has which partition: each call is one transaction, run by whichever process needs it.
+"""The members of a group and their partitions: each call is one transaction, run by whichever process needs it.
 
-There is no coordinator process. A transaction on the catalog is the only place where a generation is made; the mapped file
-of the group then tells everybody that there is a new one.
+There is no coordinator process. Only a transaction on the catalog creates a generation; the mapped file of the group then
+announces the new generation to all processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from eventlog.store.store import Store
 
 
 class JoinRequest(NamedTuple):
-    """What a consumer wants of its group."""
+    """What a consumer asks of its group when it joins."""
 
     topics: tuple[str, ...]
     assignor: str
@@ -33,8 +33,8 @@ class JoinRequest(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a member is: the process that speaks for it here, and the host that its consumer runs on. `client_id` is what a
-    consumer on another host calls itself."""
+    """Where a member runs: the local process that acts for it, and the host that its consumer runs on. `client_id` is the name
+    that a consumer on another host gives itself."""
 
     process_id: int
     host: str
@@ -42,20 +42,20 @@ class Origin(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> Origin:
-        """That of a consumer in this process."""
+        """The origin of a consumer in this process."""
         return cls(os.getpid(), os.uname().nodename)
 
 
 class Coordinator:
-    """Makes the generations of a store's groups. `presence` knows who is alive. Safe for several threads."""
+    """Creates the generations of a store's groups. `presence` knows which members are alive. Safe for several threads."""
 
     def __init__(self, store: Store, presence: Presence) -> None:
         self._store = store
         self.presence = presence
 
     def join(self, group: GroupTable, request: JoinRequest, origin: Origin, note_epoch: Callable[[int], None]) -> Member:
-        """Become a member. `note_epoch` hears of the epoch before it is announced, so that the caller can withdraw it whatever
-        interrupts this. Raises `InvalidArgumentError` if the live members use another assignor."""
+        """Become a member. Calls `note_epoch` with the epoch before announcing it, so that the caller can withdraw it after any
+        interrupt. Raises `InvalidArgumentError` if the live members use another assignor."""
         epoch = None
         try:
             with self._store.catalog.groups.change(group.name) as change:
@@ -95,9 +95,9 @@ class Coordinator:
         return member, state
 
     def leave(self, group: GroupTable, member: Member) -> None:
-        """Stop being a member. A static member stays on the list, so that it finds its partitions when it comes back.
+        """Stop being a member. A static member stays on the list, so that it gets its partitions back when it returns.
 
-        Where that cannot be stored, others take the member for one that died."""
+        If this cannot be stored, the other members treat the member as dead."""
         try:
             with self._store.catalog.groups.change(group.name) as change:
                 group.catch_up(change)
@@ -111,9 +111,9 @@ class Coordinator:
             group.acks.announce(state.generation)
 
     def subscribe(self, group: GroupTable, member: Member, topics: tuple[str, ...]) -> Member:
-        """Change what a member subscribes to, or take account of topics that were created or have more partitions now.
+        """Change what a member subscribes to, or take account of topics that were created or now have more partitions.
 
-        Raises `StaleMemberError` if it is not a member any more."""
+        Raises `StaleMemberError` if it is no longer a member."""
         with self._store.catalog.groups.change(group.name) as change:
             group.catch_up(change)
             before = group.state_in(change)
@@ -129,7 +129,7 @@ class Coordinator:
         return member
 
     def expel_the_gone(self, group: GroupTable) -> GroupState:
-        """Give the partitions of members that died, hang or stay away to the others; returns the group as it is then."""
+        """Reassign the partitions of members that died, hang or stay away to the others; returns the resulting state."""
         with self._store.catalog.groups.change(group.name) as change:
             group.catch_up(change)
             before = group.state_in(change)
@@ -138,7 +138,7 @@ class Coordinator:
             if len(present) < len(before.members):
                 after = _reassign(change, before, present)
             elif present != list(before.members.values()):
-                # A new generation, because others may now take what a member that is away had yet to give up.
+                # A new generation, because others may now take the partitions that an absent member still had to give up.
                 members = {member.epoch: member for member in present}
                 after = before._replace(members=members, generation=before.generation + 1)
             if after is not before:
@@ -148,20 +148,20 @@ class Coordinator:
         return after
 
     def has_members(self, group: GroupTable, state: GroupState) -> bool:
-        """Is anybody in the group, or are partitions kept for a static member that is away?"""
+        """Does the group have a member, or are partitions reserved for an absent static member?"""
         return any(not self.is_gone(group, member) for member in state.members.values())
 
     def is_gone(self, group: GroupTable, member: Member) -> bool:
-        """Should the member's partitions go to others? It died, it hangs, or as a static member it stays away too long."""
+        """Should others get the member's partitions? True if it died, hangs, or is a static member that is absent too long."""
         if not self._is_here(member):
             return _is_away_too_long(member)
         unseen_ms = group.acks.unseen_ms(member.seat, member.epoch)
         if unseen_ms < 0:
-            group.acks.sit(member.seat, member.epoch)  # it has not come to it: its lease begins now
+            group.acks.sit(member.seat, member.epoch)  # it did not get as far as doing this itself: its lease starts now
         return unseen_ms > member.lease_ms
 
     def is_in_use(self, state: GroupState) -> bool:
-        """Has the group members for certain? Its file need not be open, and is not opened."""
+        """Does the group certainly have members? Its file need not be open, and is not opened."""
         members = state.members.values()
         seats = [(member.seat, member.epoch) for member in members]
         unseen = read_unseen(names.acks_file(self._store.path, state.name), state.incarnation, seats)
@@ -174,11 +174,11 @@ class Coordinator:
         return member.absent_since_ms is None and self.presence.is_alive(member.epoch)
 
     def is_absent(self, member: Member) -> bool:
-        """Has this static member gone away without anybody having noted it?"""
+        """Is this static member absent, and its absence not yet recorded?"""
         return member.absent_since_ms is None and not self.presence.is_alive(member.epoch)
 
     def _noted(self, member: Member) -> Member:
-        """The member; with the time since when, if it is absent."""
+        """The member; if it is absent, with the time when that was noticed."""
         return member._replace(absent_since_ms=_monotonic_ms()) if self.is_absent(member) else member
 
 
@@ -210,7 +210,7 @@ def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> Gr
 
 
 def _is_complete(change: GroupChange, state: GroupState) -> bool:
-    """Is every partition assigned? Not if a topic was created while no member was there to notice it."""
+    """Is every partition assigned? Not if a topic was created while no member was present to notice it."""
     counts = change.partition_counts(subscribed_topics(state.members.values()))
     return sum(map(len, state.assignment.values())) == sum(counts.values())
 
@@ -228,7 +228,7 @@ def _without(change: GroupChange, state: GroupState, member: Member) -> GroupSta
 
 
 def _is_away_too_long(member: Member) -> bool:
-    """Of one that is not here: is nothing kept for it any more?"""
+    """For an absent member: are its partitions no longer reserved for it?"""
     if member.instance_id is None:
         return True
     absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms

@@ -1,8 +1,8 @@
-"""One consumer's part in a group: which partitions it owns, and which it has to give up or may take.
+"""One consumer's membership in a group: which partitions it owns, and which it must give up or may take.
 
-A partition changes hands in two steps, so that it never has two owners: a new generation says who is to have it; the
-member that has it gives it up when it comes round to it, and only then the new one takes it. What a dead or expelled
-member had can be taken at once. This is the reconciliation of Kafka's KIP-848, without a broker.
+A partition changes hands in two steps, so that it never has two owners: a new generation names the new owner; the current
+owner gives the partition up at its next review, and only then does the new owner take it. The partitions of a dead or
+expelled member can be taken at once. This is the reconciliation of Kafka's KIP-848, without a broker.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from eventlog.storage.mapped.offset_slots import NOBODY, OffsetSlot
 
 
 class Review(NamedTuple):
-    """What the group's state asks of a member. `lost` are partitions that are its own no longer, `revoked` those
-    it has to give up. With `is_expelled` it is not in the group any more."""
+    """What the group's state requires of a member. `lost` are the partitions that it no longer owns, `revoked` those that
+    it must give up. With `is_expelled` it is no longer in the group."""
 
     lost: list[TopicPartition]
     revoked: list[TopicPartition]
@@ -40,14 +40,14 @@ class Membership:
         self._groups = groups
         self._state: GroupState | None = None
         self._request = request
-        self._epoch: int | None = None  # which may have been announced
+        self._epoch: int | None = None  # it may have been announced
         self.has_joined = False
         self.member: Member
 
     def join(self) -> None:
-        """Become a member. What interrupts it leaves nothing that `abandon` does not take back."""
+        """Become a member. After an interrupt, `abandon` undoes whatever was done."""
         coordinator, origin = self._groups.coordinator, Origin.of_this_process()
-        self._groups.start_watching()  # first: who cannot watch the others does not join
+        self._groups.start_watching()  # first: a member that cannot watch the others must not join
         self.member = coordinator.join(self.group, self._request, origin, self._note_epoch)
         self._groups.watch(self)
         self.has_joined = True
@@ -61,14 +61,14 @@ class Membership:
         return self.group.acks.changes != self.known_changes
 
     def seen(self) -> None:
-        """Say that this member is at work."""
+        """Show that this member is at work."""
         self.wants_attention = False
         self.group.acks.seen(self.member.seat, self.member.epoch)
 
     def review(self) -> Review:
-        """Compare with the state of the group. Raises `StaleMemberError` if another process took the place of this static
-        member, and `GroupNotFoundError` if the group was deleted."""
-        self.known_changes = self.group.acks.changes  # before the state: what happens after that asks for another review
+        """Compare with the state of the group. Raises `StaleMemberError` if another process has replaced this static member,
+        and `GroupNotFoundError` if the group was deleted."""
+        self.known_changes = self.group.acks.changes  # read before the state: a later change causes another review
         state = self._state_now()
         if self.member.epoch not in state.members:
             self._check_not_replaced(state)
@@ -79,7 +79,8 @@ class Membership:
         return Review(lost, revoked)
 
     def lost(self) -> list[TopicPartition]:
-        """What is this member's no longer, though it has not given it up: the group was reset, or the member expelled."""
+        """The partitions that this member no longer owns though it did not give them up, because the group was reset or the
+        member expelled."""
         return sorted(partition for partition, ack in self.owned.items() if not ack.is_owned)
 
     def _state_now(self) -> GroupState:
@@ -99,21 +100,22 @@ class Membership:
                 )
 
     def disown(self, partitions: Iterable[TopicPartition]) -> None:
-        """These are owned no longer, and there is nothing to give up."""
+        """Stop owning these partitions, without giving anything up."""
         for partition in partitions:
             self.owned.pop(partition, None)
 
     def give_up(self, partitions: Iterable[TopicPartition]) -> None:
-        """Let others have these partitions."""
+        """Give these partitions up, so that others can take them."""
         for partition in partitions:
             ack = self.owned.get(partition)
             if ack is not None:
-                ack.release()  # on an error it is owned still, and given up by the next review
+                ack.release()  # on an error it is still owned, and the next review gives it up
                 del self.owned[partition]
 
     def take(self, starting_offset: Callable[[TopicPartition], int]) -> None:
-        """Own what this member is to have and nobody has. `starting_offset` says where the group begins in a partition that it
-        has never read; it is not kept, because a membership must not keep its consumer."""
+        """Take the partitions that are assigned to this member and have no owner. `starting_offset` returns where the group
+        starts in a partition that it has never read; it is not stored, because a membership must not keep its consumer
+        alive."""
         state = self._state_now()
         wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
         self.group.begin(wanted, starting_offset)
@@ -124,19 +126,19 @@ class Membership:
                 self.owned[partition] = ack
 
     def _may_be_taken_from(self, owner: int, state: GroupState) -> bool:
-        """Is there no owner, or none that could give the partition up? A static member that is away never will. One that this
-        state does not know may have joined since: so the catalog is asked anew, which knows every member that has ever owned
-        anything, unless it is gone."""
+        """Is there no owner, or none that could give the partition up? An absent static member never will. An owner that this
+        state does not know may have joined since. So the catalog is read again: it knows every member that has ever owned
+        anything, unless that member is gone."""
         if owner in state.members:
             return not self._groups.coordinator.presence.is_alive(owner)
         return owner == NOBODY or owner not in self.group.state().members
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
-        """Change the subscription, or take account of what has become of its topics."""
+        """Change the subscription, or take account of changes to its topics."""
         self.member = self._groups.coordinator.subscribe(self.group, self.member, topics)
 
     def leave(self) -> None:
-        """Give everything up and stop being a member."""
+        """Give up all partitions and stop being a member."""
         if not self.has_joined:
             self.abandon()
             return
@@ -148,7 +150,7 @@ class Membership:
         delete_if_unused(self._groups.store, self._groups.coordinator, self.group)
 
     def abandon(self) -> None:
-        """Stop being a member that was expelled or replaced, or that did not come to join."""
+        """End the membership of a member that was expelled or replaced, or that did not finish joining."""
         self._groups.unwatch(self)
         self.owned.clear()
         if self._epoch is not None:

@@ -1,4 +1,4 @@
-"""Bringing committed offsets from the mapped slots to the catalog: in batches, and never ahead of the log."""
+"""Storing committed offsets from the mapped slots in the catalog: in batches, and never ahead of the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from eventlog.store.store import Store
 def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
     """Store every committed offset that the catalog does not have, as far as the log itself is on disk.
 
-    With `flush` the log is flushed first; an offset whose partition cannot be flushed raises, once the others are stored."""
+    With `flush` the log is flushed first; if a partition cannot be flushed, its error is raised once the other offsets are
+    stored."""
     dirty = set(group.acks.dirty(group.acks.capacity))
     if not dirty:
         return
@@ -34,7 +35,7 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
         former = change.offsets()
         for partition, log in logs.items():
             slot = slots[partition]
-            # Both are taken inside the transaction: these are serialised, so a later one never stores an earlier offset.
+            # Both are read inside the transaction. Transactions are serialised, so a later one never stores an earlier offset.
             offset = min(group.acks.committed(slot), log.durable_offset)
             before = former.get(partition, StoredOffset(NOTHING_COMMITTED, -1, slot))
             stored[slot] = before._replace(offset=offset, committed_ms=group.acks.committed_ms(slot))
@@ -53,7 +54,7 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
 def _open_partitions(
     store: Store, group: GroupTable, slots: dict[TopicPartition, int], flush: bool
 ) -> tuple[dict[TopicPartition, Partition], EventLogError | None]:
-    """The partitions, flushed where that is asked for; one whose topic is gone, or that cannot be opened, is left out."""
+    """The partitions, flushed if `flush` is set; a partition whose topic is gone, or that cannot be opened, is left out."""
     partitions = {}
     failure = None
     for partition, slot in slots.items():
@@ -70,9 +71,9 @@ def _open_partitions(
 
 
 class Persister(PeriodicThread):
-    """Does so once in a while for every group that is open here, whoever committed: any process, living or dead.
+    """Calls `persist` periodically for every group that is open here, for the commits of any process, living or dead.
 
-    `in_use` gives the store with its groups; None ends it: nobody has the store any more."""
+    `in_use` returns the store with its groups; None, when the store is no longer referenced, ends the thread."""
 
     def __init__(self, in_use: Callable[[], tuple[Store, Iterable[GroupTable]] | None], interval_ms: int) -> None:
         super().__init__("eventlog-persister", interval_ms)
@@ -89,5 +90,5 @@ class Persister(PeriodicThread):
                 if group.acks.begin_persist(store.options.fsync_interval_ms):
                     persist(store, group, flush=store.options.fsync != "never")
             except EventLogError:
-                # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise what is wrong.
+                # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise the error.
                 continue

@@ -1,4 +1,4 @@
-"""The groups that one store has open in this process, with the threads that look after them."""
+"""The groups that one store has open in this process, with the threads that maintain them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Groups:
 
     @property
     def coordinator(self) -> Coordinator:
-        """Who decides on members, by whether their processes live. Its file is opened when it is asked for."""
+        """Decides on members, by whether their processes are alive. The first access opens its file."""
         with self._entered():
             if self._coordinator is None:
                 members, lock_timeout_ms = names.members_file(self.store.path), self.store.options.lock_timeout_ms
@@ -43,11 +43,11 @@ class Groups:
             return self._coordinator
 
     def in_use(self) -> list[GroupTable]:
-        """Those that are open here."""
+        """The groups that are open in this process."""
         return list(self._tables.values())
 
     def find(self, name: str) -> GroupTable | None:
-        """The group, or None if there is none."""
+        """The group, or None if it does not exist."""
         self.store.check_usable()
         with self._entered():
             table = self._tables.get(name)
@@ -62,7 +62,7 @@ class Groups:
                 return None  # deleted just now
 
     def open(self, name: str) -> GroupTable:
-        """The group, which is made if there is none."""
+        """The group, which is created if it does not exist."""
         while (found := self.find(name)) is None:
             with self.store.catalog.groups.change(name) as change:
                 create_group(change)
@@ -86,7 +86,7 @@ class Groups:
         self.start_watching().add(membership)
 
     def start_watching(self) -> Watcher:
-        """The thread that watches, which is started if need be. Raises `ThreadStartError` where it cannot be."""
+        """The thread that watches, started if necessary. Raises `ThreadStartError` if it cannot be started."""
         coordinator = self.coordinator
         with self._entered():
             if self._watcher is None:
@@ -103,62 +103,62 @@ class Groups:
         return watcher
 
     def check_not_replaced(self) -> None:
-        """Raise `StoreReplacedError` if somebody has deleted a file that members or commits go by."""
-        with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
+        """Raise `StoreReplacedError` if a file that members or commits rely on has been deleted."""
+        with suppress(StoreClosedError, OSError):  # closed by another thread; a failed check proves nothing
             if self._presence is not None:
                 self._presence.check_not_replaced()
             for table in self.in_use():
                 table.check_not_replaced()
 
     def check_may_close(self) -> None:
-        """Raise `ConcurrentUseError` where this thread is looking for a group already."""
+        """Raise `ConcurrentUseError` if this thread is already inside a call that finds a group."""
         self._entered()
 
     def closing_steps(self) -> list[Step]:
-        """What closing them is made of."""
+        """The steps that close the groups."""
         return [self.close]
 
     def _entered(self) -> Any:
         return entered_once(self._lock, f"to find a group of {self.store.path}")
 
     def _drop_deleted(self) -> None:
-        """The file of a group that was deleted, by whichever process, is closed once nobody here is in it any more."""
+        """Forget deleted groups, no matter which process deleted them; each file is closed once nothing here uses it."""
         for name, table in list(self._tables.items()):
             if table.acks.is_deleted:
                 del self._tables[name]
 
     def unwatch(self, membership: Watched) -> None:
-        """The membership ends."""
+        """Stop watching for a membership that ends."""
         if self._watcher is not None:
             self._watcher.remove(membership)
 
     def drop(self, membership: Watched) -> None:
-        """The membership of a consumer that was never closed, and that nobody has any more, ends. Takes no lock."""
+        """End the membership of a consumer that was never closed and is no longer referenced. Takes no lock."""
         if self._watcher is not None:
             self._watcher.drop(membership)
 
     def wake_watcher(self) -> None:
-        """A group has a new generation."""
+        """Tell the watcher that a group has a new generation."""
         if self._watcher is not None:
             self._watcher.wake()
 
     def close(self) -> None:
-        """Bring every committed offset to the catalog, and close the groups."""
+        """Store every committed offset in the catalog, and close the groups."""
         for thread in (self._watcher, self._persister):
             if thread is not None:
                 thread.stop()
-        with ExitStack() as steps:  # all of them, whatever the others raise
+        with ExitStack() as steps:  # run all of them, whatever any of them raises
             if self._presence is not None:
                 steps.callback(self._presence.close)
             for table in self._tables.values():
                 steps.callback(table.acks.close)
                 if not table.acks.is_deleted:
                     steps.callback(persist, self.store, table, flush=self.store.options.fsync != "never")
-                steps.callback(table.acks.end_commits)  # first: what returned before is brought to the catalog
+                steps.callback(table.acks.end_commits)  # runs first: commits that returned earlier are stored
 
 
 def _in_use(groups: weakref.ref[Groups]) -> Callable[[], tuple[Store, Iterable[GroupTable]] | None]:
-    """What the thread that persists goes through; None once nobody refers to the store, though it was not closed."""
+    """Returns what the persister goes through; None once the store is no longer referenced, though it was not closed."""
 
     def in_use() -> tuple[Store, Iterable[GroupTable]] | None:
         found = groups()

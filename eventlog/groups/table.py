@@ -1,4 +1,4 @@
-"""A consumer group as this process has it open: its mapped offsets, and which partition has which slot."""
+"""A consumer group that this process has open: its mapped offsets, and the slot of each partition."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from eventlog.store.store import Store
 
 
 class GroupTable:
-    """`acks` is the mapped file, `incarnation` the number of the transaction that made the group. Safe for several threads.
+    """`acks` is the mapped file, `incarnation` the number of the transaction that created the group. Safe for several threads.
 
-    It belongs to one incarnation of the group: where a group of this name was deleted and made anew, the catalog has slots that
-    are not in this file, or another partition's there."""
+    It belongs to one incarnation of the group: after a group of this name is deleted and created again, the catalog has slots
+    that are not in this file, or that belong to another partition there."""
 
     def __init__(self, store: Store, change: GroupChange) -> None:
-        """Open the group of a transaction, inside it: so nobody deletes the group, or makes it anew, meanwhile.
+        """Open the group of a transaction, inside it, so that the group cannot be deleted or created again meanwhile.
 
         Raises `GroupNotFoundError`."""
         self.name = change.name
@@ -29,7 +29,7 @@ class GroupTable:
         self.incarnation = state.incarnation
         self._catalog: GroupCatalog = store.catalog.groups
         self._slots = _slots_of(offsets)
-        self._caught_up_with = 0  # the last reset that all slots are known to go by
+        self._caught_up_with = 0  # the last reset that all slots are known to have applied
         self._starts: dict[TopicPartition, int] = {}
         self.acks = SlotTable(
             names.acks_file(store.path, self.name),
@@ -44,20 +44,21 @@ class GroupTable:
         )
 
     def state(self) -> GroupState:
-        """The group as the catalog has it, and the mapped file goes by it. Raises `GroupNotFoundError`, `LockTimeoutError`."""
+        """The group's state in the catalog, after bringing the mapped file up to date with it. Raises `GroupNotFoundError`,
+        `LockTimeoutError`."""
         with self._catalog.read(self.name) as group:
             self.catch_up(group)
             return self.state_in(group)
 
     def catch_up(self, group: GroupChange) -> None:
-        """Let the mapped file go by what the catalog has decided: whoever decided it may have died before this was done.
+        """Apply the catalog's decisions to the mapped file: the process that made them may have died before it could do so.
 
-        It can be done at any time and twice: each slot has the number of the reset that it goes by. Raises `LockTimeoutError`,
-        once all others are done."""
+        This can be done at any time, and repeatedly: each slot has the number of the last reset that it applied. Raises
+        `LockTimeoutError`, once all other slots are done."""
         state = self.find_state_in(group)
         if state is None:
             return
-        if group.is_alone and self.acks.is_deleted:  # it is not: whoever was deleting it died before the catalog had that
+        if group.is_alone and self.acks.is_deleted:  # a process died deleting it, before the catalog did
             self.acks.accept_commits()
         if state.reset_by > self._caught_up_with:
             self._apply_resets(group)
@@ -78,7 +79,7 @@ class GroupTable:
             raise failure
 
     def check_not_replaced(self) -> None:
-        """Raise `StoreReplacedError` if somebody has deleted the mapped file, and not the group with it."""
+        """Raise `StoreReplacedError` if the mapped file has been deleted, but not the group."""
         try:
             self.acks.check_in_place()
         except StoreReplacedError:
@@ -86,28 +87,28 @@ class GroupTable:
                 raise
 
     def find_state_in(self, group: GroupChange) -> GroupState | None:
-        """The group inside a transaction; None if it was deleted, whatever is called like it now."""
+        """The group inside a transaction; None if it was deleted, even if another group now has its name."""
         state = group.state
         return state if state is not None and state.incarnation == self.incarnation else None
 
     def state_in(self, group: GroupChange) -> GroupState:
-        """The same. Raises `GroupNotFoundError` if it was deleted."""
+        """The group inside a transaction. Raises `GroupNotFoundError` if it was deleted."""
         return existing(self.find_state_in(group), self.name)
 
     def slots(self) -> dict[TopicPartition, int]:
-        """The slot of every partition that has one by now."""
+        """The slot of every partition that now has one."""
         with self._catalog.read(self.name) as group:
             offsets = group.offsets() if self.find_state_in(group) is not None else {}
             self._slots = _slots_of(offsets)
         return self._slots
 
     def find_slot(self, partition: TopicPartition) -> int | None:
-        """The slot of a partition, or None while it has none."""
+        """The slot of a partition, or None if it does not have one yet."""
         found = self._slots.get(partition)
         return found if found is not None else self.slots().get(partition)
 
     def slot(self, partition: TopicPartition) -> int:
-        """The slot of a partition, which gets one if it has none."""
+        """The slot of a partition, which is given one if it has none."""
         found = self.find_slot(partition)
         if found is None:
             self.make_slots([partition])
@@ -121,8 +122,8 @@ class GroupTable:
             self._store_starts(dict.fromkeys(missing, NOTHING_COMMITTED))
 
     def begin(self, partitions: Iterable[TopicPartition], starting_offset: Callable[[TopicPartition], int]) -> None:
-        """Note, durably, where the group begins in each of these partitions that it has never read, nor committed anything in:
-        at what `starting_offset` says, or nowhere in particular with `NOTHING_COMMITTED`."""
+        """Store, durably, where the group starts in each of these partitions that it has never read or committed to: at the
+        offset that `starting_offset` returns, or at no particular one if it returns `NOTHING_COMMITTED`."""
         unknown = [partition for partition in partitions if partition not in self._starts]
         if not unknown:
             return
@@ -139,7 +140,7 @@ class GroupTable:
             self._store_starts(starts)
 
     def start(self, partition: TopicPartition) -> int | None:
-        """Where the group began in a partition that it has begun; None where that is not known."""
+        """Where the group started in a partition; None if that is not known."""
         return none_if_nothing(self._starts.get(partition, NOTHING_COMMITTED))
 
     def _store_starts(self, starts: Mapping[TopicPartition, int]) -> None:
@@ -166,7 +167,7 @@ class GroupTable:
         return self.acks.ack(self.slot(partition), member_epoch)
 
     def committed(self, partition: TopicPartition) -> int | None:
-        """The committed offset of a partition; None while nothing was committed."""
+        """The committed offset of a partition; None if nothing has been committed."""
         slot = self.find_slot(partition)
         offset = NOTHING_COMMITTED if slot is None else self.acks.committed(slot)
         return None if offset == NOTHING_COMMITTED else offset
@@ -186,13 +187,13 @@ def _slots_of(offsets: Mapping[TopicPartition, StoredOffset]) -> dict[TopicParti
 
 
 def existing(state: GroupState | None, name: str) -> GroupState:
-    """The state. Raises `GroupNotFoundError` if there is none."""
+    """The state itself. Raises `GroupNotFoundError` if it is None."""
     if state is None:
         raise GroupNotFoundError(f"there is no consumer group {name!r}")
     return state
 
 
 def create_group(change: GroupChange) -> None:
-    """Make the group if it is not there."""
+    """Create the group if it does not exist."""
     if change.state is None:
         change.store(GroupState(change.name, change.number, now_ms()))

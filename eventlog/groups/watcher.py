@@ -1,7 +1,8 @@
-"""The thread that notices members of other processes die, and members that hang.
+"""The thread that notices when members of other processes die, and when members hang.
 
-A process descriptor (pidfd_open(2)) becomes readable the moment a process is gone. Where it cannot be had (another process
-namespace, an old kernel), whether the members are alive is asked once a second; that is also how often leases are checked.
+A process descriptor (pidfd_open(2)) becomes readable the moment its process ends. Where there is no such descriptor (another
+process namespace, an old kernel), the thread checks once a second whether the members are alive. It also checks leases once
+a second.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ _ROUND_MS = 1000
 
 
 class Watched(Protocol):
-    """A membership. `wants_attention` is set once a second: its consumer is to show that it is at work."""
+    """A membership. `wants_attention` is set once a second: its consumer must then show that it is at work."""
 
     group: GroupTable
     wants_attention: bool
 
     def leave(self) -> None:
-        """Give everything up and stop being a member."""
+        """Give up all partitions and stop being a member."""
 
 
 class Watcher(BackgroundThread):
@@ -38,7 +39,7 @@ class Watcher(BackgroundThread):
 
     def __init__(self, coordinator: Coordinator) -> None:
         super().__init__("eventlog-group-watcher")
-        self._coordinator = weakref.ref(coordinator)  # or a store that nobody has any more would stay open
+        self._coordinator = weakref.ref(coordinator)  # weak, or a store that is no longer referenced would stay open
         self._lock = threading.RLock()
         self._memberships: list[Watched] = []
         self._watched: dict[int, int] = {}  # process id by descriptor
@@ -56,15 +57,15 @@ class Watcher(BackgroundThread):
         os.eventfd_write(self._signal, 1)
 
     def remove(self, membership: Watched) -> None:
-        """The membership has ended."""
+        """Stop watching for a membership that has ended."""
         with self._lock:
             if membership in self._memberships:
                 self._memberships.remove(membership)
 
     def drop(self, membership: Watched) -> None:
-        """Nobody has the consumer any more: let the membership end, in this thread.
+        """End, in this thread, the membership of a consumer that is no longer referenced.
 
-        The garbage collector calls this, in the middle of anything: so it takes no lock, and waits for nothing."""
+        The garbage collector may call this at any point, so it takes no lock and waits for nothing."""
         self._dropped.put(membership)
         if not self._is_to_end:
             os.eventfd_write(self._signal, 1)
@@ -73,11 +74,11 @@ class Watcher(BackgroundThread):
         with suppress(Empty):
             while True:
                 membership = self._dropped.get_nowait()
-                with suppress(EventLogError, OSError, MemoryError):  # it has given its lock back: others take it for dead
+                with suppress(EventLogError, OSError, MemoryError):  # it has released its lock: the others treat it as dead
                     membership.leave()
 
     def wake(self) -> None:
-        """A group has a new generation: there may be new members to watch."""
+        """Check the groups: one has a new generation, so there may be new members to watch."""
         os.eventfd_write(self._signal, 1)
 
     def run(self) -> None:
@@ -86,15 +87,15 @@ class Watcher(BackgroundThread):
                 if descriptor == self._signal:
                     os.eventfd_read(self._signal)
                 else:
-                    # Where the member's lock is held all the same, by a child or in another process namespace, the number says
-                    # nothing more: a descriptor of a zombie would be readable at once, again and again.
+                    # If the member's lock is still held, by a child or in another process namespace, the process id is of no
+                    # further use: a descriptor of a zombie would be readable at once, again and again.
                     self._unwatchable.add(self._watched[descriptor])
                     self._unwatch_process(descriptor)
             self._let_dropped_leave()
             if not self._is_to_end:
-                with suppress(EventLogError, OSError, MemoryError):  # the next round may go better
+                with suppress(EventLogError, OSError, MemoryError):  # the next round may succeed
                     self._go_round()
-        if self._coordinator() is None:  # else whoever stops it closes them
+        if self._coordinator() is None:  # otherwise `stop` closes them
             self._close_files()
 
     def _go_round(self) -> None:
@@ -120,7 +121,7 @@ class Watcher(BackgroundThread):
         if any(coordinator.is_gone(group, member) or coordinator.is_absent(member) for member in state.members.values()):
             state = coordinator.expel_the_gone(group)
         if group.acks.generation < state.generation:
-            group.acks.announce(state.generation)  # who made it died before it could say so
+            group.acks.announce(state.generation)  # the process that created it died before announcing it
         return state
 
     def _watch_processes(self, present: set[int]) -> None:
@@ -139,7 +140,7 @@ class Watcher(BackgroundThread):
             self._poller.register(descriptor, select.POLLIN)
             self._watched[descriptor] = process_id
         if new:
-            os.eventfd_write(self._signal, 1)  # one may have died, and its number gone to another, before it was watched
+            os.eventfd_write(self._signal, 1)  # before being watched, one may have died and its process id been reused
 
     def _unwatch_process(self, descriptor: int) -> None:
         self._poller.unregister(descriptor)
@@ -147,7 +148,7 @@ class Watcher(BackgroundThread):
         del self._watched[descriptor]
 
     def stop(self) -> None:
-        """End the thread, and wait for what it is doing."""
+        """End the thread, and wait until it has finished its current work."""
         self._is_to_end = True
         os.eventfd_write(self._signal, 1)
         if self.is_alive() and threading.current_thread() is not self:
