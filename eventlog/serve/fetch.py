@@ -10,7 +10,7 @@ from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Turn
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
-from eventlog.serve.reading import read_batches
+from eventlog.serve.reading import empty_batch, read_batches
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.waiting import WaitSet
 
@@ -82,9 +82,12 @@ class _Partition:
         except (EventLogError, OSError) as error:
             entry.error_code = code_of(error)
             return 0
-        entry.records, self.next_offset = found.data, max(found.next_offset, self.wanted.fetch_offset)
+        offset = self.wanted.fetch_offset
+        entry.records, self.next_offset = found.data, max(found.next_offset, offset)
+        if not found.data and self.next_offset > offset:
+            entry.records = empty_batch(offset, self.next_offset)
         self.is_full = self.next_offset < end
-        return len(found.data)
+        return len(entry.records)
 
 
 class _Fetch:

@@ -11,7 +11,9 @@ from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.partition.slices import Slice
 
 _start = struct.Struct(">qiibI")
+_checked = struct.Struct(">hiqqqhii")
 _BATCH_LENGTH_AT = 12
+_DELTA_MAX = 2**31 - 1
 _CHECKED_AT = 21  # where the bytes begin that the checksum covers
 
 
@@ -48,6 +50,15 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
             break  # the next batch is larger than what is left
         offset = found.next_offset
     return Read(pieces[0] if len(pieces) == 1 else b"".join(pieces), offset)
+
+
+def empty_batch(offset: int, next_offset: int) -> bytes:
+    """A batch without records, with which a client goes on behind records that compaction has taken: as with a broker, whose
+    compaction leaves such batches in the log."""
+    delta = min(next_offset - offset - 1, _DELTA_MAX)
+    checked = _checked.pack(0, delta, -1, -1, -1, -1, -1, 0)
+    length = _CHECKED_AT - _BATCH_LENGTH_AT + len(checked)
+    return _start.pack(offset, length, -1, 2, checksum_of(checked)) + checked
 
 
 def _right_bytes(data: bytes) -> int:

@@ -164,3 +164,17 @@ def test_an_answer_that_can_hold_no_more_is_not_waited_with(client: RawClient, p
     partition.append(b"b" * 1000)
     found = client.fetch("events", 0, min_bytes=100_000, max_wait_ms=24 * 3600 * 1000, **{limit: 1500})
     assert values(found.records) == [b"a" * 1000]
+
+
+def test_a_client_reaches_the_end_where_compaction_has_left_nothing(client: RawClient, log: EventLog) -> None:
+    log.create_topic("latest", 1, {"cleanup.policy": "compact", "delete.retention.ms": 0, "min.cleanable.dirty.ratio": 0})
+    partition = log.partition("latest", 0)
+    for value in (b"a", b"b", None):
+        partition.append(value, key=b"k")
+    partition.log.roll()
+    for _ in range(3):
+        log.maintain()
+    assert (partition.read(0), partition.end_offset) == ([], 3)
+    (empty,) = parse_batches(bytes(client.fetch("latest", 1, max_wait_ms=LONG_MS).records))
+    assert (empty.base_offset, empty.last_offset, empty.records) == (1, 2, [])
+    assert bytes(client.fetch("latest", 3).records) == b""
