@@ -1,7 +1,8 @@
-"""Who may get at a store's files: their modes, their owner, and no way out of the store by symbolic links.
+"""Who may access a store's files: their modes, their owner, and no symbolic links that lead out of the store.
 
-A store is made 0700 less the umask. What is made in it later goes by the mode of the directory that it is made in, whatever the
-umask is then, as SQLite does it: so `chmod` of a store and all that is in it lets a group share it, and a stricter mode stays.
+A store is created with mode 0700 less the umask. Files and directories created in it later take the mode of their parent
+directory, whatever the umask is then, as in SQLite. So a `chmod` of a store and everything in it lets a group share it, and a
+stricter mode is preserved.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _OF_GROUP, _OF_OTHERS = 0o070, 0o007
 
 
 def as_path(name: str, path: object) -> Path:
-    """An absolute path from what a caller gave as `name`. Raises `InvalidTypeError`, `InvalidArgumentError`."""
+    """The argument `name` of a caller as an absolute path. Raises `InvalidTypeError`, `InvalidArgumentError`."""
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidTypeError(f"{name} must be a str or a path, not {type(path).__name__}")
     try:
@@ -43,7 +44,7 @@ def as_path(name: str, path: object) -> Path:
 
 
 def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """The same as a number, for callers that an interrupt may cost a descriptor."""
+    """Like `open_file_into`, but returns a descriptor, for callers that accept that an interrupt may leak it."""
     file = new_file()
     try:
         open_file_into(file, path, flags)
@@ -53,14 +54,14 @@ def open_file(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
 
 
 def new_file() -> Any:
-    """A cell for a file, as in `native/store/file.h`: none is open yet. What is in it is closed with it."""
+    """A cell for a file, as in `native/store/file.h`: no file is open yet. Freeing the cell closes its file."""
     return ffi.gc(ffi.new("int *", -1), lib.el_file_close)
 
 
 def open_file_into(file: Any, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> None:
-    """Open a file of a store for reading and writing, into a cell; one that is made goes by the mode of its directory.
+    """Open a file of a store for reading and writing, into a cell; a new file takes the mode of its directory.
 
-    A symbolic link is not followed: `EventLogError`. Raises `OSError`."""
+    A symbolic link is not followed, but raises `EventLogError`. Raises `OSError`."""
     flags |= os.O_NOFOLLOW
     while True:
         if not flags & os.O_EXCL:
@@ -77,17 +78,17 @@ def open_file_into(file: Any, path: Path, flags: int = os.O_RDWR | os.O_CREAT) -
             return _create(file, path, flags | os.O_EXCL)
         except FileExistsError:
             if flags & os.O_EXCL:
-                raise  # else somebody else was faster, and it is opened
+                raise  # otherwise another process was faster: open its file
 
 
 def open_existing_into(file: Any, path: Path | str, flags: int, mode: int = 0, *, directory: int | None = None) -> None:
-    """Open what is there, a directory, too, into a cell; a relative path begins in `directory`. Raises `OSError`."""
+    """Open an existing file or directory into a cell; a relative path starts in `directory`. Raises `OSError`."""
     begins_at = lib.EL_WORKING_DIRECTORY if directory is None else directory
     while True:
         failure = lib.el_file_open(begins_at, os.fsencode(path), flags | os.O_CLOEXEC, mode, file)
         if failure == 0:
             return
-        if failure != errno.EINTR:  # else the signal handler has run
+        if failure != errno.EINTR:  # otherwise the signal handler has run: retry
             raise OSError(failure, os.strerror(failure), str(path))
 
 
@@ -96,31 +97,31 @@ def _create(file: Any, path: Path, flags: int) -> None:
     open_existing_into(file, path, flags, mode)
     try:
         if stat.S_IMODE(os.fstat(file[0]).st_mode) != mode:
-            os.fchmod(file[0], mode)  # the umask took away what the directory allows
+            os.fchmod(file[0], mode)  # the umask removed bits that the directory allows
     except BaseException:
         lib.el_file_close(file)
         raise
 
 
 def make_directory_in_store(directory: Path) -> None:
-    """Make a directory that goes by the mode of the one that it is made in. Raises `FileExistsError`, `OSError`."""
+    """Create a directory with the mode of its parent directory. Raises `FileExistsError`, `OSError`."""
     mode = stat.S_IMODE(directory.parent.stat().st_mode) & _ALL_BITS
     directory.mkdir(mode=mode)
     made = stat.S_IMODE(directory.stat().st_mode)
     if made & _ALL_BITS != mode:
-        directory.chmod(made & ~_ALL_BITS | mode)  # with the bit that hands the group down, if it has that
+        directory.chmod(made & ~_ALL_BITS | mode)  # including the bit that makes files inherit the group, if it is set
 
 
 def refuse_link(path: Path) -> None:
-    """Raise `EventLogError` if a symbolic link stands there, where something of a store is to be."""
+    """Raise `EventLogError` if this path, which belongs to a store, is a symbolic link."""
     if path.is_symlink():
         raise EventLogError(f"{path} is a symbolic link; a store must not contain any, because they lead out of it")
 
 
 def refuse_strangers_store(path: Path) -> None:
-    """Raise `StoreOpenError` if a directory belongs to somebody else and was not made to be shared with this user.
+    """Raise `StoreOpenError` if a directory belongs to another user and its mode does not share it with this user.
 
-    Root, too, is refused: what it makes in a private store its owner could not open any more."""
+    Root is refused, too: the owner of a private store could not open the files that root creates in it."""
     status = path.stat()
     user = os.geteuid()
     if status.st_uid == user:
@@ -135,8 +136,8 @@ def refuse_strangers_store(path: Path) -> None:
 
 
 def make_room_to_map(descriptor: int, length: int) -> None:
-    """Make a file at least that long, with disk space of its own: where a store into its map needed another block, because of a
-    hole or because a copy of the file shares the block, a full disk would be a SIGBUS. Raises `OSError`."""
+    """Make a file at least that long, with disk space of its own. If a store into its map needed a new block, because of a
+    hole or because a copy of the file shares the block, a full disk would cause a SIGBUS. Raises `OSError`."""
     error = lib.el_make_room_to_map(descriptor, length)
     if error:
         raise OSError(error, os.strerror(error))

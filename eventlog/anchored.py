@@ -1,8 +1,8 @@
-"""A path in a store that is open: it says what the user called the store, and leads through the directory that was opened.
+"""A path in an open store: it displays the user's name for the store, but resolves through the directory that was opened.
 
-The system looks a path up anew each time. Where a link in it was switched meanwhile, or the store was moved and another one put
-in its place, a program that goes on with the old path writes into another store. An anchored path leads by way of the open
-descriptor of the store's directory: to the same store for as long as that is open, and afterwards where its name leads.
+The system resolves a path again at each use. If a link in it was switched meanwhile, or the store was moved and replaced by
+another one, a program that still uses the old path writes into the wrong store. An anchored path resolves through the open
+descriptor of the store's directory: to the same store for as long as that is open, and by its name afterwards.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _called: dict[int, str] = {}
 
 
 class AnchoredPath(PosixPath):
-    """Each store that is opened has a class of its own: what is made of its path is of that, in any version of Python."""
+    """Each opened store has its own subclass, so that paths derived from its path have that class in any version of Python."""
 
     anchor_name: ClassVar[str] = ""
     anchor_descriptor: ClassVar[int] = -1
 
     def __fspath__(self) -> str:
-        """What the system is told."""
+        """The path that is passed to the system."""
         text, root, descriptor = str(self), self.anchor_name, self.anchor_descriptor
         rest = text[len(root) :]
         if descriptor >= 0 and text.startswith(root) and rest[:1] in ("", "/"):
@@ -34,12 +34,12 @@ class AnchoredPath(PosixPath):
         return repr(plain(self))
 
     def __reduce__(self) -> tuple[type[Path], tuple[str]]:
-        """To another process it is a path like any other."""
+        """In another process, it is an ordinary path."""
         return Path, (str(self),)
 
 
 def anchored(path: Path, descriptor: int) -> AnchoredPath:
-    """The path of a store, whose directory stays open as this descriptor until it is let go of."""
+    """The path of a store whose directory stays open as this descriptor, until `let_go` is called."""
     anchor = {"anchor_name": str(path).rstrip("/"), "anchor_descriptor": descriptor}
     kind: type[AnchoredPath] = type("AnchoredPath", (AnchoredPath,), anchor)
     _called[descriptor] = str(path)
@@ -47,7 +47,7 @@ def anchored(path: Path, descriptor: int) -> AnchoredPath:
 
 
 def let_go(path: Path) -> None:
-    """The descriptor is about to be closed: from now on the paths lead where their names do."""
+    """Resolve the paths by their names from now on: the descriptor is about to be closed."""
     if isinstance(path, AnchoredPath):
         kind: Any = type(path)
         _called.pop(kind.anchor_descriptor, None)
@@ -58,12 +58,12 @@ _AnyPath = TypeVar("_AnyPath", Path, "Path | None")
 
 
 def plain(path: _AnyPath) -> _AnyPath:
-    """The same path by its name alone, for who takes it elsewhere, or keeps it for longer than the store is open."""
+    """The same path by its name alone, for use elsewhere or for longer than the store is open."""
     return None if path is None else Path(str(path))
 
 
 def opening(directory: Path) -> tuple[int | None, str]:
-    """How to open files in a directory again and again, faster than by a `Path`: `dir_fd`, and what stands before `/NAME`."""
+    """How to open files in a directory repeatedly, faster than with a `Path`: `dir_fd`, and the prefix of `/NAME`."""
     if isinstance(directory, AnchoredPath) and directory.anchor_descriptor >= 0:
         relative = str(directory)[len(directory.anchor_name) :].lstrip("/")
         return directory.anchor_descriptor, relative or "."
@@ -71,5 +71,5 @@ def opening(directory: Path) -> tuple[int | None, str]:
 
 
 def by_name(text: str) -> str:
-    """A message of the system with the paths called as the user did."""
+    """A message of the system, with the user's names for the paths."""
     return _BY_DESCRIPTOR.sub(lambda match: _called.get(int(match[1]), match[0]), text) if "/proc/self/fd/" in text else text

@@ -1,7 +1,7 @@
-"""Holding something for the length of a block, whatever a signal handler raises there.
+"""Holding a lock or another resource for the duration of a block, even if a signal handler raises there.
 
-A generator with `contextlib.contextmanager` is no way to do that: an interrupt on its way in or out leaves it hanging, with the
-lock, for as long as somebody keeps the exception. `native/python/holding.c` says more.
+A generator with `contextlib.contextmanager` cannot do that: an interrupt while it is entered or left leaves it suspended, with
+the lock, for as long as something refers to the exception. `native/python/holding.c` explains more.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ __all__ = ["Holding", "Trying", "check_no_block_interrupted", "entered_once"]
 
 
 def check_no_block_interrupted(what: str) -> None:
-    """Raise `ConcurrentUseError` where a signal handler or a finalizer has come in between while this thread holds something:
-    to wait for others who wait for that would last for ever."""
+    """Raise `ConcurrentUseError` if a signal handler or a finalizer has interrupted this thread while it holds something:
+    waiting for others that wait for this thread would be a deadlock."""
     if held_blocks() > 0:
         _refuse(what)
 
 
 def entered_once(lock: Any, what: str) -> Any:
-    """An `RLock`, for a block that holds it. Raises `ConcurrentUseError` where this thread has it: a signal handler or a
-    finalizer would find things half done."""
+    """An `RLock`, for a block that holds it. Raises `ConcurrentUseError` if this thread already has it: a signal handler or a
+    finalizer would find an inconsistent state."""
     if is_entered(lock):
         _refuse(what)
     return lock

@@ -1,4 +1,4 @@
-"""Several context managers as one, left in native code, which a signal handler cannot end half way."""
+"""Several context managers as one. Native code leaves them, so a signal handler cannot interrupt it half way."""
 
 from eventlog._native import Nested
 

@@ -1,4 +1,4 @@
-"""A thread that does the same work again and again until it is stopped."""
+"""A thread that repeats the same work until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ _log = logging.getLogger("eventlog")
 
 
 class PeriodicThread(BackgroundThread, ABC):
-    """Works every `interval_ms` milliseconds; after rounds that have failed it waits ever longer, up to 32 times as long."""
+    """Works every `interval_ms` milliseconds; after each failed round it waits longer, up to 32 times as long."""
 
     def __init__(self, name: str, interval_ms: int) -> None:
         super().__init__(name)
         self._interval_s = interval_ms / 1000
-        # A queue, because an interrupt inside threading.Event would leave its lock behind.
+        # A queue, because an interrupt inside threading.Event would leave its lock held.
         self._stops: SimpleQueue[None] = SimpleQueue()
 
     def start(self) -> None:
-        """Begin. Raises `ThreadStartError`; then, and when it is interrupted, the thread ends at once if it has begun."""
+        """Start the thread. Raises `ThreadStartError`. After that error or an interrupt, a thread that did start ends at
+        once."""
         try:
             super().start()
         except BaseException:
@@ -33,7 +34,7 @@ class PeriodicThread(BackgroundThread, ABC):
 
     @abstractmethod
     def work(self) -> None:
-        """One round. What it raises is logged, and ends nothing: memory that ran out, say, is there again later."""
+        """One round. An error is logged, but does not end the thread: memory that ran out, for example, may be free later."""
 
     def run(self) -> None:
         pause_factor = 1
@@ -54,15 +55,15 @@ class PeriodicThread(BackgroundThread, ABC):
     def _log_failure(self, error: Exception) -> None:
         try:
             _log.warning("%s failed and will try again: %s: %s", self.name, type(error).__name__, error)
-        except Exception:  # there is no memory for that either
+        except Exception:  # there is not enough memory to log, either
             return
 
     def end(self) -> None:
-        """Let the thread end after the round that it may be in."""
+        """End the thread after its current round, if it is in one."""
         self._stops.put(None)
 
     def stop(self) -> None:
-        """The same, and wait for that."""
+        """End the thread, and wait until it has ended."""
         self.end()
         if self.is_alive() and threading.current_thread() is not self:
             self.join()

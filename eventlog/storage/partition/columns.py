@@ -1,4 +1,4 @@
-"""Taking checked records out of a reader as columns."""
+"""Taking checked records from a reader as columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _new = ffi.new_allocator(should_clear_after_alloc=False)  # every byte is writte
 
 
 def take_columns(reader: Any, count_max: int, stop: int) -> tuple[Columns | None, int]:
-    """Up to `count_max` checked records of a native reader below `stop`, and 0; without any, None and the reader's status."""
+    """Up to `count_max` checked records of a native reader below `stop`, and 0; if there are none, None and its status."""
     columns = ffi.new("el_columns *")
     lib.el_columns_measure(reader, count_max, stop, columns)
     if columns.count == 0:
@@ -30,7 +30,7 @@ def _numbers(count: int) -> tuple[memoryview, Any]:
 
 
 def _bytes_column(column: Any, count: int) -> BytesColumn:
-    """Room for a column that was measured. The views keep the memory that the C library gets the addresses of."""
+    """Memory for a measured column. The views keep the memory alive whose addresses the C library gets."""
     data, column.data = _room(column.data_bytes)
     ends, column.ends = _numbers(count + 1)
     validity = None

@@ -1,7 +1,8 @@
 """Deleting the beginning of a partition: records before an offset, and the segments that hold nothing else.
 
-The order makes every moment right. The new start is on disk first; then readers are told; then files go, the oldest first. A
-power cut that keeps an old segment and loses a younger one leaves what lies before the start, and nobody looks there.
+The order keeps the partition consistent at every moment. First the new start is on disk; then readers are notified; then files
+are deleted, the oldest first. A power cut that keeps an old segment and loses a newer one leaves only data before the start,
+which is never read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from eventlog.storage.segments.epochs import epochs_bytes, read_epochs
 
 
 class Deleted(NamedTuple):
-    """What was deleted: whole segments, and their bytes. The log starts at `start_offset` now."""
+    """The number of deleted segments and of their bytes. The log now starts at `start_offset`."""
 
     start_offset: int
     segments: int
@@ -28,10 +29,10 @@ class Deleted(NamedTuple):
 
 
 def delete_before(log: PartitionLog, offset: int) -> Deleted:
-    """Let the partition begin at `offset`, in every process, and delete the segments that lie before it.
+    """Make the partition start at `offset`, in every process, and delete the segments before it.
 
-    Raises `LockTimeoutError`, `DiskFullError`, and `CorruptLogError`: a damaged partition is not touched."""
-    log.flush(offset)  # no power cut may leave the log shorter than its start
+    Raises `LockTimeoutError`, `DiskFullError`, and `CorruptLogError`: a damaged partition is not changed."""
+    log.flush(offset)  # a power cut must not leave a log that ends before its start
     with log.locked():
         return _delete_locked(log, offset)
 
@@ -39,7 +40,7 @@ def delete_before(log: PartitionLog, offset: int) -> Deleted:
 def _delete_locked(log: PartitionLog, offset: int) -> Deleted:
     active = log.active_segment()
     if offset >= active.end_offset and active.log_bytes > 0:
-        log.roll()  # so that the file with the last of these records can go, too
+        log.roll()  # so that the file with the last of these records can be deleted, too
     start_offset = max(offset, log.start_offset)
     is_noted = _note_start(log, start_offset)
     log.advance_start(start_offset)
@@ -49,7 +50,7 @@ def _delete_locked(log: PartitionLog, offset: int) -> Deleted:
         size_bytes += files.size_of(names.segment_file(log.directory, base))
         files.delete_segment(log.directory, base)
         if not is_noted:
-            files.sync_directory(log.directory)  # what is not noted must go in order
+            files.sync_directory(log.directory)  # without a stored start, the files must be deleted in order
     if doomed:
         log.segments_changed()
         files.sync_directory(log.directory)
@@ -59,7 +60,7 @@ def _delete_locked(log: PartitionLog, offset: int) -> Deleted:
 
 
 def _note_start(log: PartitionLog, start_offset: int) -> bool:
-    """Store where the log starts; False on a full disk, where deleting segments is what makes room for it."""
+    """Store where the log starts; False if the disk is full, so that segments must be deleted first to make room."""
     try:
         write_checkpoint(log.directory / names.START_CHECKPOINT, log.topic, log.partition, start_offset)
     except OSError as error:
@@ -72,7 +73,8 @@ def _note_start(log: PartitionLog, start_offset: int) -> bool:
 
 
 def _note_in_place(log: PartitionLog, start_offset: int) -> None:
-    """Write the new start over the old one, which takes no room: else whoever comes next would miss the segments that go."""
+    """Overwrite the old start with the new one, which takes no space: otherwise the next process to open the partition would
+    report the deleted segments as missing."""
     path = log.directory / names.START_CHECKPOINT
     if files.is_there(path):
         files.overwrite(path, checkpoint_bytes(log.topic, log.partition, start_offset))
@@ -87,5 +89,5 @@ def _segments_before(directory: Path, start_offset: int, active_base: int) -> li
 
 
 def _has_rest(directory: Path, start_offset: int) -> bool:
-    """Does the first segment hold records before the start?"""
+    """Does the first segment still hold records before the start?"""
     return files.segment_bases(directory)[0] < start_offset

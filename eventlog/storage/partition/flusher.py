@@ -1,4 +1,4 @@
-"""The thread that looks after an open store: is it still there, and what did any process, living or dead, leave unflushed?"""
+"""The thread that maintains an open store: is it still there, and what did any process, living or dead, leave unflushed?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Flusher(PeriodicThread):
             except EventLogError:
                 # The failure is on record in the shared head: the next append of any process raises it.
                 continue
-            except Exception as error:  # of one, such as memory that ran out, which is no reason to leave out the others
+            except Exception as error:  # an error of one, such as memory that ran out, must not stop the others
                 failure = error
         if failure is not None:
             raise failure

@@ -1,4 +1,4 @@
-"""Where the last record stands: a log may end in a gap that compaction has left, or in the marker of a transaction."""
+"""Finding the last record: a log may end in a gap that compaction left, or in the marker of a transaction."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ _CHUNK_RECORDS = 500
 
 
 def last_record_end(open_reader: Callable[[], LogReader], start: int, end: int) -> int:
-    """The offset behind the last record between `start` and `end`; `start` if there is none.
+    """The offset after the last record between `start` and `end`; `start` if there are no records.
 
-    It looks back ever further, and mostly finds the record at once. Raises `CorruptLogError`, `OffsetOutOfRangeError`."""
+    It searches backwards in growing steps, and mostly finds the record at once.
+
+    Raises `CorruptLogError`, `OffsetOutOfRangeError`."""
     span = 1
     while start < end:
         offset = max(start, end - span)

@@ -1,7 +1,7 @@
-"""Batches that were made elsewhere, such as by a producer that speaks Kafka's protocol, on their way into a log.
+"""Checking batches that were encoded elsewhere, such as by a producer that speaks Kafka's protocol, before they are appended.
 
-They are checked here, and changed where the topic's settings want another time or codec, before any lock is taken. What is
-right stays byte for byte what it was, but for the base offset and the leader epoch, which no checksum covers.
+They are checked, and changed if the topic's settings require another time or codec, before any lock is taken. A valid batch
+stays the same byte for byte, except for the base offset and the leader epoch, which no checksum covers.
 Source of the rules: Kafka's LogValidator.
 """
 
@@ -14,7 +14,7 @@ from eventlog.errors import InvalidBatchError, InvalidTypeError, RecordTooLargeE
 from eventlog.records.compression import NO_CODEC, SectionTooLargeError, compress, decompress
 from eventlog.storage.partition.settings import AppendSettings
 
-_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # what is compressed well enough could be a thousand times as large as it comes
+_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # well compressed data can decompress to a thousand times its size
 
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 _OFFSET_BYTES = 8
@@ -33,8 +33,7 @@ _new = ffi.new_allocator(should_clear_after_alloc=False)
 
 class Unit(NamedTuple):
     """Batches that can be appended together: `size_bytes` of them at the native `data`, with `record_count` records.
-    `append_time_ms` is the timestamp that all their records have got, in milliseconds since the epoch; None: each has its
-    own."""
+    `append_time_ms` is the timestamp given to all their records, in milliseconds since the epoch; None: each keeps its own."""
 
     data: Any
     size_bytes: int
@@ -43,7 +42,7 @@ class Unit(NamedTuple):
 
 
 def accepted(batches: Any, settings: AppendSettings) -> Unit:
-    """A copy of whole batches, one behind the other, as a topic with these settings takes them.
+    """A copy of whole consecutive batches, in the form in which a topic with these settings accepts them.
 
     Raises `InvalidBatchError`, `RecordTooLargeError`, `UnsupportedCodecError`, `InvalidTypeError`."""
     try:
@@ -52,7 +51,7 @@ def accepted(batches: Any, settings: AppendSettings) -> Unit:
         raise InvalidTypeError(f"batches are bytes, or a buffer of them, not {type(batches).__name__}") from None
     size_bytes = len(source)
     copy = _new("uint8_t[]", size_bytes)
-    ffi.memmove(copy, source, size_bytes)  # what was checked is what is appended, whoever else may write to the source
+    ffi.memmove(copy, source, size_bytes)  # exactly the checked bytes are appended, even if another thread writes to the source
     append_time_ms = int(lib.el_now_ms()) if settings.has_append_time else None
     recompressed: dict[int, bytes] = {}
     position = count = 0
@@ -73,7 +72,7 @@ def accepted(batches: Any, settings: AppendSettings) -> Unit:
 
 
 def _with_replaced(data: Any, size_bytes: int, replaced: dict[int, bytes]) -> tuple[Any, int]:
-    """The same batches, with others in place of those at these positions."""
+    """The same batches, with those at these positions replaced."""
     header, position = ffi.new("el_batch *"), 0
     pieces = []
     while position < size_bytes:
@@ -85,14 +84,14 @@ def _with_replaced(data: Any, size_bytes: int, replaced: dict[int, bytes]) -> tu
 
 
 class _Produced:
-    """One batch of those that somebody wants to append."""
+    """One of the batches to be appended."""
 
     def __init__(self, data: Any, position: int, size_bytes: int) -> None:
         self._position = position
         self._data = data + position
         self._header: Any = ffi.new("el_batch *")
         if size_bytes - position >= _HEADER_BYTES:
-            ffi.memmove(self._data, bytes(_OFFSET_BYTES), _OFFSET_BYTES)  # whatever stands there, it gets another one
+            ffi.memmove(self._data, bytes(_OFFSET_BYTES), _OFFSET_BYTES)  # cleared: the append assigns another offset
         status = lib.el_batch_parse(self._data, size_bytes - position, self._header)
         if status == lib.EL_CODEC_INCOMPLETE:
             raise self._invalid("the bytes end inside it")
@@ -103,24 +102,24 @@ class _Produced:
 
     @property
     def size_bytes(self) -> int:
-        """The whole batch."""
+        """The size of the whole batch."""
         return int(self._header.size_bytes)
 
     @property
     def count(self) -> int:
-        """How many records it has."""
+        """The number of its records."""
         return int(self._header.record_count)
 
     @property
     def codec(self) -> int:
-        """By which its records are compressed."""
+        """The codec that its records are compressed with."""
         return int(self._header.attributes & _COMPRESSION)
 
     def _invalid(self, reason: str, record: int | None = None, *, is_altered: bool = False) -> InvalidBatchError:
         return InvalidBatchError(self._position, reason, record, is_altered=is_altered)
 
     def check_header(self, settings: AppendSettings) -> None:
-        """Raise what its header tells is wrong with it."""
+        """Raise an error if its header shows that it is invalid."""
         header = self._header
         attributes = int(header.attributes) & 0xFFFF
         if self.size_bytes > settings.batch_bytes_max:
@@ -142,7 +141,7 @@ class _Produced:
             raise self._invalid(f"its producer is {numbers}, of which one is negative")
 
     def check_records(self, settings: AppendSettings) -> None:
-        """Raise what is wrong with one of its records; and let its header have their largest timestamp."""
+        """Raise an error if one of its records is invalid; store their largest timestamp in its header."""
         data, length = self._section(settings)
         found = ffi.new("el_produced *")
         status = lib.el_produced_verify(data, length, self._header, settings.needs_keys, found)
@@ -155,7 +154,7 @@ class _Produced:
             lib.el_batch_seal(self._data, self._header)
 
     def _section(self, settings: AppendSettings) -> tuple[Any, int]:
-        """Its records, and their length in bytes. What it returns may be a view of memory that is freed with it."""
+        """Its decompressed records, and their length in bytes. The result may be a view that owns its memory."""
         data, length = self._data + _HEADER_BYTES, self.size_bytes - _HEADER_BYTES
         if self.codec == NO_CODEC:
             return data, length
@@ -169,14 +168,14 @@ class _Produced:
         return ffi.from_buffer("uint8_t[]", section), len(section)
 
     def stamp(self, append_time_ms: int | None) -> None:
-        """Let the batch have the time of the append, if there is one."""
+        """Set the batch's time to that of the append, if there is one."""
         if append_time_ms is not None:
             self._header.attributes |= _LOG_APPEND_TIME
             self._header.max_timestamp = append_time_ms
             lib.el_batch_seal(self._data, self._header)
 
     def compressed_with(self, codec: int, settings: AppendSettings) -> bytes:
-        """The batch with its records compressed otherwise, or not at all."""
+        """The batch with its records compressed by this codec, or uncompressed."""
         data, length = self._section(settings)
         section = ffi.buffer(data, length)[:]
         compressed = section if codec == NO_CODEC else compress(codec, section)

@@ -1,4 +1,4 @@
-"""The readers of an open partition that nobody uses just now: each keeps a segment open for the next read in it."""
+"""The idle readers of an open partition: each keeps a segment open for the next read in it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.segment_list import SegmentList
 
 SMALL_BLOCK_BYTES = 64 * 1024  # a read at some offset
-LARGE_BLOCK_BYTES = 256 * 1024  # going through a partition; it and its objects fit the second-level cache
+LARGE_BLOCK_BYTES = 256 * 1024  # reading through a partition; the block and its objects fit in the second-level cache
 
 _IDLE_READERS_MAX = 16
-_SPARE_READERS_MAX = 64  # in all partitions together: those that a partition has besides its first one; each has two files open
-_spares = [None] * _SPARE_READERS_MAX  # one for each that may be made still; no lock, which a fork could find taken
+_SPARE_READERS_MAX = 64  # in all partitions together, not counting the first one of each; each has two files open
+_spares = [None] * _SPARE_READERS_MAX  # one per reader that may still be created; not a lock, which a fork could find held
 
 
 class ReaderPool:
-    """Makes readers of one partition, and keeps the idle ones. Safe for use by several threads."""
+    """Creates readers of one partition, and keeps the idle ones. Safe for use by several threads."""
 
     def __init__(self, directory: Path, segments: SegmentList, topic: str, partition: int) -> None:
         self._directory = directory
@@ -28,15 +28,15 @@ class ReaderPool:
         self.idle: list[LogReader] = []
 
     idle: list[LogReader]
-    """Built-in functions take readers from it and put them back."""
+    """The native functions take readers from this list and put them back."""
 
     def new(self, block_bytes: int = SMALL_BLOCK_BYTES) -> LogReader:
-        """A reader that never comes back."""
+        """A reader that is never put back."""
         return LogReader(self._directory, self._segments, self._topic, self._partition, block_bytes)
 
     def take(self, offset: int) -> LogReader:
-        """An idle reader that has the segment of the offset open, or another one. Those whose segment was opened before the
-        last roll or deletion go: their files take room."""
+        """An idle reader that has the segment of the offset open, or else another reader. Drops readers whose segment was
+        opened before the last roll or deletion, because their files occupy disk space."""
         idle = self.idle
         for reader in idle[::-1]:
             is_wanted = reader.has_open(offset)
@@ -48,7 +48,7 @@ class ReaderPool:
         return self._another()
 
     def _another(self) -> LogReader:
-        """A new reader while there are few, or the idle one that was used longest ago."""
+        """A new reader while there are few, or the least recently used idle one."""
         idle = self.idle
         with suppress(IndexError):  # none is left, or other threads have taken them
             if len(idle) >= _IDLE_READERS_MAX:
@@ -63,7 +63,7 @@ class ReaderPool:
         return self.new()
 
     def put_back(self, reader: LogReader) -> None:
-        """It is idle again."""
+        """Make the reader idle again."""
         if len(self.idle) < _IDLE_READERS_MAX:
             self.idle.append(reader)
 

@@ -1,5 +1,5 @@
-"""What a search is for, as the native side has it: a string of bytes, or a regular expression with the longest string that
-each of its matches holds."""
+"""A search query in the form that native code uses: a string of bytes, or a regular expression with the longest string that
+each of its matches contains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REPEATS = frozenset(("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"))
 
 
 class Query:
-    """Which records a search is for. Raises `InvalidTypeError` and `InvalidArgumentError` for what cannot be searched for."""
+    """Which records a search finds. Raises `InvalidTypeError` and `InvalidArgumentError` for an invalid query."""
 
     def __init__(
         self, pattern: bytes | re.Pattern[bytes], fields: Collection[str], *, ignore_case: bool, invert: bool
@@ -50,10 +50,10 @@ class Query:
         lib.el_needle_prepare(ffi.addressof(self._native, "needle"), self._bytes, self._masks, len(needle))
 
     accepts: Callable[[bytes], object] | None
-    """What bytes that hold the needle are to be accepted by besides."""
+    """A further check that bytes containing the needle must pass; None: no further check."""
 
     address: int
-    """Of the native query."""
+    """The address of the native query."""
 
     @staticmethod
     def _literal(pattern: re.Pattern[bytes], ignore_case: bool) -> tuple[bytes, bool]:
@@ -83,11 +83,11 @@ def _field_bits(fields: Collection[str]) -> int:
 
 
 def required_literal(pattern: re.Pattern[bytes]) -> tuple[bytes, bool]:
-    """The longest string that every match of the expression holds (b"": none is known), and whether it is the whole
-    expression. Letters count in any case where the expression ignores case.
+    """The longest string that every match of the expression contains (b"": not known), and whether it is the whole expression.
+    If the expression ignores case, so must comparisons with this string.
 
-    It is read off the tree that Python's own compiler makes. That is no public interface: where it is not as expected
-    nothing is known, which costs time alone."""
+    It is derived from the syntax tree of Python's own compiler. That is not a public interface: if it is not as expected, the
+    string is not known, which only costs time."""
     if pattern.flags & re.LOCALE:
         return b"", False
     try:
@@ -101,7 +101,7 @@ def required_literal(pattern: re.Pattern[bytes]) -> tuple[bytes, bool]:
 
 
 def _gather(items: Iterable[tuple[Any, Any]], runs: list[bytearray]) -> None:
-    """Add the strings that this part of the tree requires; the last run is the one that goes on."""
+    """Add the strings that this part of the tree requires; the last run is the one that continues."""
     for operation, argument in items:
         name = str(operation)
         if name == "LITERAL":

@@ -1,4 +1,4 @@
-"""A topic's settings as appends go by them."""
+"""A topic's settings, in the form that appends use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields o
 
 
 class AppendSettings(NamedTuple):
-    """A topic's settings as of one version. Nothing of it is changed."""
+    """One version of a topic's settings. Immutable."""
 
     config: TopicConfig
     version: int  # of the head, when they were loaded
@@ -22,9 +22,9 @@ class AppendSettings(NamedTuple):
 
     @classmethod
     def of(cls, config: TopicConfig, version: int) -> AppendSettings:
-        """What appends need of a topic's settings, which were loaded when the head had this version."""
+        """The settings that appends need, from those of a topic that were loaded when the head had this version."""
         compression = config.text("compression.type")
-        codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" name none
+        codec = CODEC_NUMBERS.get(compression, NO_CODEC)  # "producer" and "uncompressed" do not name a codec
         encoding = ffi.new("el_encoding *")
         encoding.settings_version = version
         encoding.batch_bytes_max = config.number("max.message.bytes")
@@ -35,13 +35,13 @@ class AppendSettings(NamedTuple):
         return cls(config, version, encoding, codec, compression == "producer")
 
     def codec_for(self, compression: str | None) -> int:
-        """The codec of what a producer wants to compress so."""
+        """The codec to use if a producer asks for this compression; None: it leaves that to the topic."""
         if compression is None:
             return self.codec
         return self.codec_of(codec_number(compression))
 
     def codec_of(self, number: int) -> int:
-        """The codec that a batch gets for which a producer has chosen the one with this number."""
+        """The codec to use for a batch if its producer chose the codec with this number."""
         return number if self.producer_may_compress else self.codec
 
     @property
@@ -51,12 +51,12 @@ class AppendSettings(NamedTuple):
 
     @property
     def has_append_time(self) -> bool:
-        """Do batches get the time of the append as their records' timestamp?"""
+        """Is the time of the append used as the timestamp of a batch's records?"""
         return bool(self.encoding.attributes & lib.EL_ATTRIBUTE_LOG_APPEND_TIME)
 
     @property
     def needs_keys(self) -> bool:
-        """Is a record without a key refused?"""
+        """Are records without a key refused?"""
         return bool(self.encoding.needs_keys)
 
 

@@ -1,4 +1,4 @@
-"""Batches as they stand in a segment's file, for who sends or copies the bytes themselves."""
+"""Batches as they are in a segment's file, for code that sends or copies the bytes themselves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _OPEN_FILES_MAX = 4
 
 
 class SegmentFile:
-    """A segment's .log file that is open. It is closed once nobody refers to it, and can be read until then, also if the
-    segment is deleted or replaced meanwhile."""
+    """An open .log file of a segment. It is closed once nothing refers to it, and can be read until then, even if the segment
+    is deleted or replaced meanwhile."""
 
     def __init__(self) -> None:
         cells = {"base_offset": -1, "fd": -1, "index_fd": -1}
@@ -23,7 +23,7 @@ class SegmentFile:
 
     @property
     def descriptor(self) -> int:
-        """Of the file. It is valid as long as somebody refers to this object."""
+        """The file's descriptor, valid as long as something refers to this object."""
         return int(self.native.fd)
 
     @property
@@ -33,12 +33,11 @@ class SegmentFile:
 
 
 class Slice(NamedTuple):
-    """Whole batches, one behind the other in a file: what `os.sendfile` sends from `descriptor`, `position` and `length` in
-    bytes.
+    """Whole consecutive batches in a file, ready for `os.sendfile`: its `descriptor`, and `position` and `length` in bytes.
 
-    `first_offset` is the one of the first batch, which may lie before the one that was asked for, and `next_offset` the one to
-    go on with. A slice without batches has the length 0, and perhaps no file. The bytes stay what they are, and the file stays
-    open, as long as somebody refers to the slice: there is nothing to close."""
+    `first_offset` is the offset of the first batch, which may be lower than the requested one, and `next_offset` is where to
+    continue. A slice without batches has the length 0, and perhaps no file. The bytes do not change, and the file stays open,
+    as long as something refers to the slice: there is nothing to close."""
 
     file: SegmentFile | None
     position: int
@@ -48,7 +47,7 @@ class Slice(NamedTuple):
 
     @property
     def descriptor(self) -> int:
-        """Of the open file; -1 if there are no batches."""
+        """The descriptor of the open file; -1 if there are no batches."""
         return -1 if self.file is None else self.file.descriptor
 
     def read(self) -> bytes:
@@ -57,17 +56,17 @@ class Slice(NamedTuple):
 
 
 class Slicer:
-    """Finds slices of one partition, whose last few segments it keeps open. Safe for use by several threads."""
+    """Finds slices of one partition, and keeps the segments it used last open. Safe for use by several threads."""
 
     def __init__(self, segments: SegmentList) -> None:
         self._segments = segments
         self._open: dict[int, SegmentFile] = {}
 
     def find(self, offset: int, stop: int, bytes_max: int, *, at_least_one: bool) -> Slice:
-        """The batches from the one that holds `offset` on, or the first one behind it: as many as end before `stop`, stand in
-        one segment, and take no more than `bytes_max`; with `at_least_one` the first one in any case.
+        """The batches from the one that holds `offset`, or else the next one, on: as many as end before `stop`, are in one
+        segment, and fit in `bytes_max`; with `at_least_one`, at least the first one.
 
-        Raises `OffsetOutOfRangeError` if the offset was deleted just now, and `CorruptLogError` for what the headers tell."""
+        Raises `OffsetOutOfRangeError` if the offset was deleted just now, and `CorruptLogError` for damage in the headers."""
         found, wanted = ffi.new("el_slice *"), offset
         while wanted < stop:
             file = self._file_of(wanted)
@@ -84,7 +83,7 @@ class Slicer:
         return Slice(None, 0, 0, offset, max(offset, min(wanted, stop)))
 
     def _following(self, file: SegmentFile, status: int, found: Any, stop: int) -> int | None:
-        """Where to go on behind a segment that has ended, or None: at the same offset once more. Raises what is wrong."""
+        """Where to continue after the end of a segment; None: retry at the same offset. Raises `CorruptLogError` for damage."""
         segments, path = self._segments, self._segments.path_of(file.base_offset)
         if not segments.is_current(file.native):
             self._open.pop(file.base_offset, None)

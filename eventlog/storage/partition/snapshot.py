@@ -1,4 +1,4 @@
-"""A short look into a partition that need not be open here: what stands at an offset, and how much stands behind it."""
+"""A snapshot of a partition that need not be open here: the record at an offset, and how much follows it."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.partition.timestamps import offset_for_time
 from eventlog.storage.segments import names
 
-_BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is read whole all the same
+_BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is still read whole
 
 
 class SnapshotHead:
-    """The head of somebody else's partition, mapped for a moment: what a reader asks of it."""
+    """The head of a partition that this process does not have open, mapped briefly: what a reader needs from it."""
 
     def __init__(self, pointer: Any) -> None:
         self.pointer = pointer
 
     @property
     def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        """May records be missing from the middle, because compaction or repair has removed them or may do so?"""
         return bool(lib.el_head_may_have_gaps(self.pointer))
 
     @property
     def poison(self) -> int:
-        """The errno of the failure that poisoned the partition, or what stands for it."""
+        """The errno of the failure that poisoned the partition, `DAMAGED`, `DELETED`, or 0."""
         return int(lib.el_head_poison(self.pointer))
 
 
 class PartitionSnapshot:
-    """A partition of somebody else."""
+    """A partition that this process need not have open."""
 
     def __init__(self, directory: Path, topic: str, partition: int, head: SnapshotHead) -> None:
         self._directory = directory
@@ -48,7 +48,7 @@ class PartitionSnapshot:
         return LogReader(self._directory, self._segments, self._topic, self._partition, _BLOCK_BYTES)
 
     def behind(self, offset: int, end_offset: int) -> tuple[int, int]:
-        """How many bytes of batches stand from this offset on, and the timestamp of the first record there (-1: there is none).
+        """The number of bytes of batches from this offset on, and the timestamp of the first record there (-1: no record).
 
         Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
         with closing(self._reader()) as reader:
@@ -58,7 +58,7 @@ class PartitionSnapshot:
         return self._segments.bytes_from(base) - position, records[0].timestamp if records else -1
 
     def last_record_end(self, start_offset: int, end_offset: int) -> int:
-        """The offset behind the last record between the two. Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
+        """The offset after the last record between these two offsets. Raises `OffsetOutOfRangeError`, `CorruptLogError`."""
         return last_record_end(self._reader, start_offset, end_offset)
 
     def offset_for_time(self, timestamp: int, start_offset: int, end_offset: int) -> int | None:
@@ -68,15 +68,15 @@ class PartitionSnapshot:
 
 
 class Ends:
-    """Where the last records stand, of which each is looked for once: for many groups that have committed in one partition."""
+    """The ends of the last records. Each is searched for once, even if many groups have committed in one partition."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._found: dict[tuple[str, int], int] = {}
 
     def lag(self, topic: str, partition: int, committed: int, offsets: PartitionOffsets) -> int:
-        """How many offsets lie from a committed one up to the end; 0 if none of them has a record: the log may end in a gap, or
-        in the marker of a transaction."""
+        """The number of offsets from a committed one up to the end; 0 if none of them has a record, because the log may end in
+        a gap or in the marker of a transaction."""
         position = max(committed, offsets.start_offset)
         if position >= offsets.end_offset or position >= self._last_record_end(topic, partition, offsets):
             return 0
@@ -94,7 +94,7 @@ class Ends:
 
 
 def take_partition_snapshot(store: Path, topic: str, partition: int) -> PartitionSnapshot | None:
-    """Look into a partition; None where its head cannot be believed, so that it would have to be opened."""
+    """A snapshot of a partition; None if its head cannot be trusted, so that the partition would have to be opened."""
     head = trusted_head(store, topic, partition)
     directory = names.partition_directory(store, topic, partition)
     return None if head is None else PartitionSnapshot(directory, topic, partition, SnapshotHead(head))

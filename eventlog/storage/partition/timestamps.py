@@ -25,7 +25,7 @@ def offset_for_time(
     offset = _begin_at(directory, segments, timestamp) if bases else start
     if offset >= end:
         return None
-    offset = start if bases and offset == bases[0] else max(start, offset)  # where the beginning is missing, the reader says so
+    offset = start if bases and offset == bases[0] else max(start, offset)  # if the beginning is missing, the reader reports it
     reader.seek(offset)
     while records := reader.records(_CHUNK_RECORDS, end):
         for record in records:
@@ -35,9 +35,9 @@ def offset_for_time(
 
 
 def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
-    """An offset before which every record is older; sealed segments that are older as a whole are passed over.
+    """An offset before which every record is older; sealed segments that contain only older records are skipped.
 
-    Where one is missing in between, it is the first that is missing: a record in it might be the one."""
+    If a segment in between is missing, this is the first missing offset: the record might have been in that segment."""
     bases = segments.bases()
     end = bases[0]
     for base in bases:
@@ -51,9 +51,9 @@ def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
 
 
 def _end_if_older(directory: Path, segments: SegmentList, base: int, timestamp: int) -> int | None:
-    """The offset behind a sealed segment that is older as a whole; None if it is not.
+    """The offset after a sealed segment that contains only older records; None if it does not.
 
-    A time index that lost its last entry tells only about the batches up to the one before; so the rest is looked at."""
+    A time index that lost its last entry covers only the batches up to the entry before; so the rest is examined."""
     path = names.segment_file(directory, base)
     last = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
     if last is None or last.timestamp >= timestamp or not _is_right(directory, segments, base, last):
@@ -75,7 +75,7 @@ def _floor(directory: Path, segments: SegmentList, base: int, timestamp: int) ->
 
 
 def _is_right(directory: Path, segments: SegmentList, base: int, entry: TimeIndexEntry) -> bool:
-    """Does the batch that the entry names end at this offset and hold this timestamp? A rotten entry does not."""
+    """Does the batch that the entry points to end at its offset and hold its timestamp? Not if the entry is damaged."""
     try:
         is_right = names_its_batch(names.segment_file(directory, base), entry)
     except OSError:

@@ -10,10 +10,10 @@ from eventlog.storage.segments.inspection import VerifyReport, verify_partition
 def verify(log: PartitionLog, *, may_have_gaps: bool) -> VerifyReport:
     """Check every byte of a partition, while others append to it, compact it or delete its beginning."""
     with log.locked():
-        pass  # what a killed process began is finished, so that it is not taken for damage
+        pass  # finishes what a killed process left unfinished, so that it is not mistaken for damage
     while True:
         version = log.segments.version
-        # Behind the end offset may stand what somebody is about to append, or died while appending.
+        # After the end offset, there may be data that a process is about to append, or died while appending.
         start_offset, end_offset = log.start_offset, log.end_offset
         report = verify_partition(log.directory, start_offset, end_offset, may_have_gaps=may_have_gaps)
         if not report.problems or version == log.segments.version:
@@ -21,7 +21,7 @@ def verify(log: PartitionLog, *, may_have_gaps: bool) -> VerifyReport:
 
 
 def _by_name(report: VerifyReport) -> VerifyReport:
-    """For who shows it elsewhere, or keeps it for longer than the store is open."""
+    """The report with plain paths, for use elsewhere or for longer than the store is open."""
     report.directory = plain(report.directory)
     report.problems = [problem._replace(path=plain(problem.path)) for problem in report.problems]
     return report
