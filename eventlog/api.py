@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
 
-_CLOSE_SECONDS = 5.0  # how long a thread may take to let go of a consumer
+_CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
 
 
 class _Clients:
@@ -56,7 +56,7 @@ class _Clients:
         self.housekeeper: Housekeeper | None = None
 
     def check_not_replaced(self) -> None:
-        """They go by no files of their own."""
+        """Nothing to check: they use no files of their own."""
 
     def check_may_close(self) -> None:
         for client in list(self.open):
@@ -76,7 +76,7 @@ class _Clients:
 class EventLog(Log):
     """An open store. Safe for several threads; unusable after fork(). Created by `eventlog.open`.
 
-    `open_groups` are the consumer groups in use here, for the rest of this library."""
+    `open_groups` are the consumer groups in use here, for the rest of this library only."""
 
     def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         try:
@@ -86,7 +86,7 @@ class EventLog(Log):
             self.store.close_first(self.open_groups)
             self.store.close_first(self._clients)
         except BaseException:
-            if "store" in vars(self):  # else there is nothing open
+            if "store" in vars(self):  # otherwise nothing is open
                 self.store.abandon()
             raise
 
@@ -103,7 +103,7 @@ class EventLog(Log):
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
         self.store.check_open()
-        finish_deletion(self.open_groups, check_topic_name(name))  # that a killed process began
+        finish_deletion(self.open_groups, check_topic_name(name))  # one that a killed process began
         return super().create_topic(name, partitions, config)
 
     def delete_topic(self, name: str) -> None:
@@ -118,13 +118,13 @@ class EventLog(Log):
         self, *, compact_all: bool = False, group_retention_ms: int = GROUP_RETENTION_MS, dry_run: bool = False
     ) -> MaintenanceReport:
         """Do one round of housekeeping: delete what retention.ms, retention.bytes and retention.acked no longer keep, compact
-        what min.cleanable.dirty.ratio says is worth it (with `compact_all`, whatever can be compacted), and remove groups that
-        have had no member and committed nothing for `group_retention_ms`.
+        the partitions that have reached min.cleanable.dirty.ratio (with `compact_all`, all that can be compacted), and remove
+        groups that have had no member and committed nothing for `group_retention_ms`.
 
         With `dry_run` nothing is changed: the report says what would be deleted, and why.
 
-        Safe beside any other use, and safe to kill at any point. One process at a time does it: `is_elsewhere` says that
-        another one is doing it. Failures are in the report; they stop nothing else."""
+        Safe beside any other use, and safe to kill at any point. One process at a time does it; if another one is doing it,
+        the report's `is_elsewhere` is True. Failures are in the report; they do not stop the rest."""
         from eventlog.maintenance.upkeep import maintain
 
         self.store.check_open()
@@ -136,9 +136,9 @@ class EventLog(Log):
         )
 
     def start_maintenance(self, interval_ms: int = 60_000, *, group_retention_ms: int = GROUP_RETENTION_MS) -> None:
-        """Let a thread of this process do rounds of housekeeping until the store is closed.
+        """Let a thread of this process do a round of housekeeping every `interval_ms` until the store is closed.
 
-        Any number of processes may do so: the first to come does the round. A second call does nothing."""
+        Any number of processes may do so: the first one whose time has come does the round. A second call does nothing."""
         from eventlog.maintenance.upkeep import Housekeeper
 
         self.store.check_open()
@@ -194,11 +194,11 @@ class EventLog(Log):
         """A consumer of a topic, of several, or of all that match a compiled pattern; for one thread at a time.
 
         Consumers with the same `group` share the partitions, and commit their positions; one without a group reads all
-        partitions. Where nothing was committed, it begins by `auto_offset_reset`: "earliest", "latest" or "error". With
+        partitions. If nothing was committed, it begins by `auto_offset_reset`: "earliest", "latest" or "error". With
         `auto_commit` each poll commits what earlier ones returned, and iteration the records before the current one; see
         `docs/guarantees.md` for what counts as finished. `assignor` is "range", "round-robin" or
         "cooperative-sticky", the same for all members. A member that does not poll for `max_poll_interval_ms` loses its
-        partitions. A member with an `instance_id` is static: it keeps them for `session_timeout_ms` when its process is gone,
+        partitions. A member with an `instance_id` is static: it keeps them for `session_timeout_ms` after its process is gone,
         and gets them back when it returns. With `durable`, only records that are on disk are read. Raises
         `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
@@ -232,9 +232,9 @@ class EventLog(Log):
     def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
         """Copy the store, as it is at one moment, to a new or empty directory while others append, consume and commit.
 
-        With `link` sealed segments become hard links where the file system supports them: that takes no space, but they share
-        the store's disk. `restore` creates a store from a backup, `verify_backup` checks one. Raises `BackupError`,
-        `DiskFullError` or `LockTimeoutError`, and then leaves nothing there."""
+        With `link`, sealed segments become hard links if the file system supports them: these take no space, but share the
+        store's disk. `restore` creates a store from a backup, `verify_backup` checks one. Raises `BackupError`,
+        `DiskFullError` or `LockTimeoutError`, and then leaves nothing in the directory."""
         from eventlog.admin.backup import back_up
 
         self.store.check_open()
@@ -245,8 +245,8 @@ class EventLog(Log):
         """Return what repairing a damaged partition would drop and rebuild; with `execute`, repair it.
 
         Valid batches stay, with their offsets; the other bytes are kept in the store's removed/, and their offsets are never
-        used again. Executing needs exclusive access to the partition: this store's own handle of it is closed, and
-        `EventLogError` says which other process has it open. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
+        used again. Executing needs exclusive access to the partition: this store's own handle is closed, and if another process
+        has the partition open, `EventLogError` names it. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
         from eventlog.admin.repair import plan_by_name, repair_partition
 
         self.store.check_open()
@@ -273,7 +273,7 @@ class EventLog(Log):
     def metrics(self) -> Metrics:
         """Counters and gauges of the store for monitoring, by name; `prometheus()` of the result is text for Prometheus.
 
-        They are read when this is called; nothing is counted before, so appends cost no more."""
+        They are read when this is called; nothing is counted before, so they do not slow down appends."""
         from eventlog.views.metrics import take_metrics
 
         self.store.check_open()
@@ -281,23 +281,23 @@ class EventLog(Log):
         return take_metrics(self, self.open_groups, open_partitions=open_partitions, open_clients=open_clients)
 
     def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
-        """`Group.lag` of every consumer group, by its name: cheaper than asking one after the other."""
+        """`Group.lag` of every consumer group, by its name; cheaper than one call for each group."""
         self.store.check_open()
         return {description.name: dict(description.lag) for description in self.describe_groups()}
 
     def describe_groups(self) -> list[GroupDescription]:
-        """`Group.describe` of every consumer group, sorted by name: cheaper than asking one after the other."""
+        """`Group.describe` of every consumer group, sorted by name; cheaper than one call for each group."""
         self.store.check_open()
         return describe_all(self.open_groups)
 
     def create_group(self, name: str) -> Group:
-        """A consumer group, created if it does not exist: to give it offsets before its first member joins."""
+        """A consumer group, created if it does not exist, for example to set its offsets before its first member joins."""
         self.store.check_open()
         self.open_groups.open(check_group_name(name))
         return Group(self.open_groups, name)
 
     def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Raise what `Group.reset` would raise about these offsets, whatever the group.
+        """Raise the error that `Group.reset` would raise for these offsets, for any group.
 
         Raises `OffsetOutOfRangeError`, `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
@@ -315,8 +315,8 @@ def open(
     """Open the store in a directory; with `create`, create it if it does not exist.
 
     `fsync` says when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
-    when the system writes it. With each of them, appends survive the death of any process. `lock_timeout_ms` bounds every
-    wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
+    when the operating system writes it. With each of them, appends survive the death of any process. `lock_timeout_ms` bounds
+    every wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
     directory = as_path("path", path)
     check_bool("create", create)
     check_fsync(fsync)

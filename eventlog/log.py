@@ -22,7 +22,7 @@ from eventlog.store.store import Store
 class Log:
     """The log of an open store. Safe for several threads; unusable after fork().
 
-    `store` is what the log is made of, for the rest of this library."""
+    `store` is the open store underneath, for the rest of this library only."""
 
     def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class Log:
         return topic
 
     def _apply_settings(self, topic: TopicDescription) -> None:
-        """Let everybody who has the topic open know its settings: all partitions that can be told."""
+        """Apply the settings to every partition that can be reached, so that all processes that have it open use them."""
         store, settings, failure = self.store, topic.settings(), None
         for partition in range(topic.partitions):
             try:
@@ -93,15 +93,15 @@ class Log:
         return self.store.partitions.open(topic, partition)
 
     def offsets(self, topic: str) -> list[PartitionOffsets]:
-        """Where each partition of a topic starts and ends, in order. Raises `TopicNotFoundError`."""
+        """The start and end offsets of each partition of a topic, in order. Raises `TopicNotFoundError`."""
         return [self.store.partitions.offsets(topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def sizes(self, topic: str) -> list[PartitionSize]:
-        """How large each partition of a topic is, in order. Raises `TopicNotFoundError`."""
+        """The size of each partition of a topic, in order. Raises `TopicNotFoundError`."""
         return [read_partition_size(self.store.path, topic, partition) for partition in range(self.topic(topic).partitions)]
 
     def verify(self, topic: str | None = None) -> list[VerifyReport]:
-        """Check every byte of a topic's partitions, or of all; one report for each partition."""
+        """Check every byte of a topic's partitions, or of all topics; returns one report for each partition."""
         self.store.check_open()
         descriptions = [self.topic(name) for name in ([topic] if topic is not None else self.topics())]
         reports = []
@@ -115,17 +115,17 @@ class Log:
         return reports
 
     def flush(self) -> None:
-        """Flush to disk everything in the partitions that are open here."""
+        """Flush everything in the partitions that are open here to disk."""
         self.store.check_open()
         for partition in self.store.partitions.in_use():
-            with suppress(TopicNotFoundError):  # deleted: there is nothing left of it
+            with suppress(TopicNotFoundError):  # deleted: nothing is left to flush
                 partition.flush()
 
     def close(self) -> None:
         """Flush and close everything.
 
         If several threads call it at once, each returns when everything is closed; a later call does nothing. All steps are
-        done even if one fails, whose error is raised at the end. The next call completes a close that was interrupted.
+        done even if one fails; its error is raised at the end. The next call completes a close that was interrupted.
         Raises `ConcurrentUseError`, and closes nothing, if a signal handler calls it in the middle of work that holds a
-        lock; in the middle of a close it does nothing, because that continues when the handler returns."""
+        lock. A handler's call in the middle of a close does nothing, because the close continues when the handler returns."""
         self.store.close()

@@ -6,13 +6,13 @@
                 ...
                 await consumer.commit()
 
-One thread a store waits for all tasks; tasks that wait have no thread of their own. An append, a send or a commit is done at
-once where nobody has to be waited for; where it would wait, for another process, the disk or a new segment, it runs in the
-event loop's default executor, as everything does that takes long (a synced commit, a flush, joining a group). Tasks that only
-call what is done at once let the others run again and again. Cancelling a task loses no record and breaks no handle.
+In each store, one thread waits for all tasks; a waiting task has no thread of its own. An append, a send or a commit is done
+immediately if it need not wait. If it has to wait for another process, the disk or a new segment, it runs in the event loop's
+default executor, as does everything that takes long (a synced commit, a flush, joining a group). A task whose calls never wait
+lets other tasks run at intervals. Cancelling a task loses no record and breaks no handle.
 
-What is not awaited runs in the event loop: properties, `read`, `seek` and the like, which may wait for the disk, and
-`open` itself, for which there is `await asyncio.to_thread(eventlog.aio.open, path)`.
+What is not awaited runs in the event loop: properties, `read`, `seek` and similar calls, which may wait for the disk, and
+`open` itself, which can be awaited as `await asyncio.to_thread(eventlog.aio.open, path)`.
 """
 
 from __future__ import annotations

@@ -57,9 +57,9 @@ class AsyncConsumer:
         deadline = None if timeout is None else loop.time() + timeout
         with self._alone():
             while True:
-                await asyncio.sleep(0)  # where there are always records, others have their turn, too
+                await asyncio.sleep(0)  # other tasks run, too, even if there are always records
                 await self._attend()
-                # From here to the return nothing is awaited: a cancelled task has not taken any records.
+                # Nothing is awaited between the poll and the return: a cancelled task has not taken any records.
                 try:
                     with self._core.commits.without_waiting():
                         records = self._consumer.poll(0, max_records)
@@ -95,10 +95,10 @@ class AsyncConsumer:
 
     async def close(self) -> None:
         """As `Consumer.close`."""
-        is_finished = sys.exc_info()[0] is None  # which the thread that closes cannot know
+        is_finished = sys.exc_info()[0] is None  # read here: the thread that closes cannot see it
         await self._worker.call(lambda: self._core.close(is_finished=is_finished))
 
-    # --- what does not wait ----------------------------------------------------------------------------------
+    # --- methods that do not wait ----------------------------------------------------------------------------
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
         """As `Consumer.subscribe`."""

@@ -1,4 +1,4 @@
-"""One thread that waits for everything that any task of a store waits for."""
+"""One thread that waits on behalf of all tasks of a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 
 _CHECK_SECONDS = 1.0
 _TURN_BYTES = 128 * 1024
-_CALL_BYTES = 1024  # what a call counts besides its bytes: a turn has 128 small records, a tenth of a millisecond
+_CALL_BYTES = 1024  # added for each call: a turn has 128 small records, a tenth of a millisecond
 
 
 class _Sleeper(NamedTuple):
@@ -24,7 +24,7 @@ class _Sleeper(NamedTuple):
 
 
 class Hub:
-    """Wakes tasks. The thread runs only once somebody has waited."""
+    """Wakes tasks. The thread starts with the first wait."""
 
     def __init__(self, signals: Signals) -> None:
         self._sleepers: Sleepers[_Sleeper] = Sleepers(signals)
@@ -33,14 +33,14 @@ class Hub:
         self._is_stopped = False
 
     async def wait(self, wait_set: WaitSet, timeout: float | None) -> None:
-        """Sleep until something of the set may be ready, or for `timeout` seconds; at most a second, after which the caller
-        checks again. Raises `StoreClosedError` when the store is closed meanwhile."""
+        """Sleep until a condition of the set may be ready, or for `timeout` seconds, but at most for a second: then the caller
+        checks again. Raises `StoreClosedError` if the store is closed meanwhile."""
         self._start()
         loop = asyncio.get_running_loop()
         sleeper = _Sleeper(loop, loop.create_future())
         number = self._sleepers.add(sleeper, wait_set)
         try:
-            if not self._is_stopped:  # else the thread may have told everybody before
+            if not self._is_stopped:  # otherwise the thread may already have woken all sleepers
                 seconds = _CHECK_SECONDS if timeout is None else min(timeout, _CHECK_SECONDS)
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(sleeper.future, seconds)
@@ -61,9 +61,9 @@ class Hub:
     async def wait_until(
         self, is_true: Callable[[], bool], conditions: Callable[[], WaitSet], timeout: float | None, *, in_thread: bool = False
     ) -> bool:
-        """Sleep until something is true, which is asked whenever a condition is ready; False after `timeout` seconds.
+        """Sleep until `is_true()`, which is checked whenever a condition is ready; False after `timeout` seconds.
 
-        `in_thread`: both ask the catalog, or append, which may take long."""
+        `in_thread`: call both functions in the executor, because they use the catalog or append, which may take long."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
 
@@ -79,7 +79,7 @@ class Hub:
 
     def _run(self) -> None:
         while not self._is_stopped:
-            with suppress(MemoryError):  # those who sleep check again within a second
+            with suppress(MemoryError):  # the sleeping tasks check again within a second
                 self._wake(self._sleepers.due())
         self._wake(self._sleepers.everybody())
 
@@ -89,7 +89,7 @@ class Hub:
                 sleeper.loop.call_soon_threadsafe(_finish, sleeper.future)
 
     def stop(self) -> None:
-        """Wake everybody for the last time, and end the thread."""
+        """Wake all tasks a last time, and end the thread."""
         with self._lock:
             self._is_stopped = True
             thread = self._thread
@@ -99,13 +99,13 @@ class Hub:
 
 
 class Turns:
-    """When a task that calls what never waits is to let others run: a call that does not suspend keeps the event loop."""
+    """Decides when a task whose calls never wait has to let others run: a call that does not suspend blocks the event loop."""
 
     def __init__(self) -> None:
         self._left_bytes = _TURN_BYTES
 
     def is_over(self, value: object) -> bool:
-        """Count a call with this value; has there been enough of them?"""
+        """Count a call with this value; True if other tasks have to run now."""
         self._left_bytes -= _CALL_BYTES + (len(value) if isinstance(value, bytes) else 0)
         if self._left_bytes > 0:
             return False
@@ -121,13 +121,13 @@ def _finish(future: asyncio.Future[None]) -> None:
 class Worker:
     """Runs blocking calls of one handle in the executor, one at a time.
 
-    A call that was begun is waited for even when the task that asked for it was cancelled: the next one begins after it."""
+    A call that has begun is completed even if its task is cancelled: the next call begins after it."""
 
     def __init__(self) -> None:
         self._running: asyncio.Future[Any] | None = None
 
     async def settled(self) -> None:
-        """Wait for what a cancelled task has left running; what it raises was that task's to see."""
+        """Wait for the call that a cancelled task left running; its error concerned only that task."""
         running, self._running = self._running, None
         if running is not None and not running.done():
             with suppress(Exception):

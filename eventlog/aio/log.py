@@ -23,9 +23,9 @@ from eventlog.records.record import TopicPartition
 
 
 class AsyncEventLog:
-    """`eventlog.EventLog` for tasks. Made by `eventlog.aio.open`, and usable after that as `async with`.
+    """`eventlog.EventLog` for tasks. Created by `eventlog.aio.open`; usable with `async with`.
 
-    `log` is the store itself, for everything that is not here."""
+    `log` is the store itself, for everything that this class does not offer."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -66,10 +66,10 @@ class AsyncEventLog:
         return self.log.group(name)
 
     def partition(self, topic: str, partition: int) -> AsyncPartition:
-        """As `EventLog.partition`; it is opened by the first call of it that is awaited, or asks for something."""
+        """As `EventLog.partition`; the partition is opened by its first use."""
         open_partition = functools.partial(self.log.partition, topic, partition)
         if check_partition_number(partition) not in range(self.log.topic(topic).partitions):
-            open_partition()  # raises that it is not there
+            open_partition()  # raises the error that says so
         return AsyncPartition(open_partition, self._hub)
 
     def producer(self, **options: Any) -> AsyncProducer:
@@ -86,7 +86,7 @@ class AsyncEventLog:
         await asyncio.to_thread(self.log.flush)
 
     async def close(self) -> None:
-        """As `EventLog.close`. Tasks that still wait get `StoreClosedError`."""
+        """As `EventLog.close`. In tasks that are still waiting, it raises `StoreClosedError`."""
         await asyncio.to_thread(self._hub.stop)
         await asyncio.to_thread(self.log.close)
 

@@ -16,7 +16,7 @@ _AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class AsyncPartition:
-    """`eventlog.Partition`: what reaches the disk and what waits is awaited, the rest is as quick as it is there."""
+    """`eventlog.Partition` for tasks: calls that write or wait are awaited, the others are the same as there."""
 
     def __init__(self, open_partition: Callable[[], Partition], hub: Hub) -> None:
         self._open = open_partition
@@ -30,7 +30,7 @@ class AsyncPartition:
         return self._opened
 
     async def _ready(self) -> Partition:
-        """The partition. To open it may take long: a segment may have to be recovered, and another process be waited for."""
+        """The partition. Opening it may take long: it may recover a segment, or wait for another process."""
         return self._opened if self._opened is not None else await asyncio.to_thread(self._partition)
 
     @property
@@ -55,8 +55,8 @@ class AsyncPartition:
         headers: Headers | None = None,
         timestamp: int | None = None,
     ) -> int:
-        """As `Partition.append`. What has to wait for another process or for the disk does so in the executor, and is appended
-        also when the task is cancelled meanwhile."""
+        """As `Partition.append`. An append that has to wait for another process or for the disk does so in the executor, and is
+        completed even if the task is cancelled meanwhile."""
         if self._turns.is_over(value):
             await asyncio.sleep(0)
         if not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX:
@@ -73,7 +73,7 @@ class AsyncPartition:
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
     ) -> range:
-        """As `Partition.append_many`, in the executor. The lists may not be changed before it returns."""
+        """As `Partition.append_many`, in the executor. The lists must not be changed before it returns."""
         append_many = (await self._ready()).append_many
         if keys is None and headers is None and timestamps is None:
             return await asyncio.to_thread(append_many, values)

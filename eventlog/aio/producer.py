@@ -46,7 +46,7 @@ class AsyncReceipt:
 
     @property
     def offset(self) -> int:
-        """As `Receipt.offset`, which appends a record that is still waiting, and may take long: `resolved` awaits that."""
+        """As `Receipt.offset`, which appends a record that is still waiting, and may take long: use `resolved` to await it."""
         return self._receipt.offset
 
     @property
@@ -105,8 +105,8 @@ class AsyncProducer:
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> AsyncReceipt:
-        """As `Producer.send`. What has to wait for another process or the disk does so in the executor; it is appended also
-        when the task is cancelled meanwhile."""
+        """As `Producer.send`. A send that has to wait for another process or the disk does so in the executor; it is completed
+        even if the task is cancelled meanwhile."""
         if self._turns.is_over(value):
             await asyncio.sleep(0)
         is_small = not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX

@@ -1,1 +1,1 @@
-"""An open store: its directory, its catalog, the partitions in use, and the order in which all of that is closed."""
+"""An open store: its directory, its catalog, the partitions in use, and the order in which these are closed."""

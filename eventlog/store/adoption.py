@@ -1,4 +1,4 @@
-"""Topics of partition directories that somebody put into logs/, such as those of a broker."""
+"""Adoption of topics whose partition directories were put into logs/ from outside, such as those of a broker."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from eventlog.storage.segments.store import existing_partitions
 
 
 def adopt_topics(store: Path, topics: TopicCatalog, lock_timeout_ms: int) -> None:
-    """Give the catalog the topics in logs/ that it does not have. Raises `LockTimeoutError`."""
+    """Add the topics in logs/ that the catalog does not have to it. Raises `LockTimeoutError`."""
     if not _unknown(store, topics):
         return
-    with segments_locked(names.logs_directory(store), lock_timeout_ms):  # nobody removes a deleted topic now
+    with segments_locked(names.logs_directory(store), lock_timeout_ms):  # no process can remove a deleted topic now
         for topic, partitions in sorted(_unknown(store, topics).items()):
             with suppress(TopicExistsError):  # another process was faster
                 topics.create(topic, partitions, TopicConfig({}))
 
 
 def _unknown(store: Path, topics: TopicCatalog) -> dict[str, int]:
-    """The topics in logs/, with their numbers of partitions, that the catalog does not have."""
+    """The topics in logs/ that the catalog does not have, with their numbers of partitions."""
     existing = existing_partitions(store)
     known = {*topics.names(), *(topic.name for topic in topics.being_deleted())} if existing else set()
     return {topic: partitions for topic, partitions in existing.items() if topic not in known}

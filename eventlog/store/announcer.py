@@ -1,4 +1,4 @@
-"""Telling every process that topics or groups have changed, also where the process that changed them died before it did."""
+"""Announces to every process that topics or groups have changed, even if the process that changed them died before it could."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHECK_SECONDS = 1.0
 
 
 class Announcer:
-    """Announces changes of a catalog to whoever sleeps until there are some. Safe for several threads."""
+    """Announces changes of a catalog to the processes that sleep until it changes. Safe for several threads."""
 
     def __init__(self, catalog: Catalog, signals: Signals) -> None:
         self._environment = catalog.environment
@@ -23,16 +23,16 @@ class Announcer:
         self._checked_transaction = -1
 
     def announce(self) -> None:
-        """Tell everybody of what this process has changed, once it is committed."""
+        """Announce a committed change by this process."""
         number = self._signals.catalog_announced
-        with suppress(EventLogError):  # then it is announced once more, by some `announce_missed`
+        with suppress(EventLogError):  # then a later `announce_missed` announces it again
             number = last_change(self._environment)
         self._signals.catalog_changed(number)
 
     def announce_missed(self) -> None:
-        """Tell everybody of what a process that died has changed, if there is anything: to be called again and again.
+        """Announce any change by a process that died. This has to be called periodically.
 
-        It is looked for once a second, and only if there was a transaction since. Raises `EventLogError`."""
+        It checks once a second, and only if there was a transaction since. Raises `EventLogError`."""
         now = time.monotonic()
         if now < self._checked_at + _CHECK_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""Closing in steps: an error in one keeps no other from being done, and what an interrupt has ended is for the next call."""
+"""Closing in steps: an error in one does not prevent the others, and the next call repeats a step that was interrupted."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, raise_together
 from eventlog.holding import is_entered
 
-Step = Callable[[], object]  # which may be done again
+Step = Callable[[], object]  # can be repeated
 
 
 class Dependent(Protocol):
-    """What is built on something that can be closed, and is closed before it."""
+    """An object that is built on another one, and is closed before it."""
 
     def check_not_replaced(self) -> None:
-        """Raise `StoreReplacedError` if somebody has deleted files that it goes by."""
+        """Raise `StoreReplacedError` if files that this object uses were deleted."""
 
     def check_may_close(self) -> None:
-        """Raise `ConcurrentUseError` where the calling thread is inside something that closing waits for."""
+        """Raise `ConcurrentUseError` if the calling thread is inside work that closing waits for."""
 
     def closing_steps(self) -> list[Step]:
-        """What closing it is made of, in order."""
+        """The steps that close this object, in order."""
 
 
 class Closing:
     """A close that any thread may call, any number of times, and that a signal handler may call anywhere.
 
-    `check` raises where it is not possible now, and nothing is changed then. `steps` is asked once for what is to be done."""
+    `check` raises an error if closing is not possible now, and then nothing is changed. `steps` is called once, and returns the
+    steps to do."""
 
     def __init__(self, check: Callable[[], None], steps: Callable[[], list[Step]]) -> None:
         self._check = check
@@ -40,14 +41,14 @@ class Closing:
         self._process_id = os.getpid()
 
     def close(self) -> None:
-        """Do all steps, whatever goes wrong in one of them; that is raised then.
+        """Do all steps, even if one of them fails; its error is raised at the end.
 
-        Of several threads each returns when all is done; a call after that does nothing, nor does one in the middle of a close,
-        which goes on when the handler returns, nor one in a child of fork()."""
+        If several threads call this, each returns when all steps are done. A call does nothing after that, in a child of
+        fork(), or in a signal handler in the middle of a close, which continues when the handler returns."""
         if os.getpid() != self._process_id or is_entered(self._lock):
             return
         if isinstance(threading.current_thread(), BackgroundThread) and self._left is not None:
-            return  # whoever is closing waits for this thread
+            return  # the thread that is closing waits for this one
         self._check()
         with self._lock:
             if self._left is None:
@@ -56,9 +57,9 @@ class Closing:
 
 
 def do_steps(steps: list[Step]) -> None:
-    """Do each of these steps, and take it off the list once it is done or has failed; raise what went wrong in all of them.
+    """Do each of these steps, and remove it from the list once it is done or has failed; raise all errors together.
 
-    One that an interrupt has ended stays on the list."""
+    A step that was interrupted stays on the list."""
     failures: list[BaseException] = []
     interrupts: list[BaseException] = []
     for step in list(steps):

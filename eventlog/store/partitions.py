@@ -24,7 +24,7 @@ from eventlog.waiting import Signals
 
 @translates_os_errors()
 class Partitions:
-    """Opens partitions, each once. `check_open` raises where the store cannot be used. Safe for several threads."""
+    """Opens partitions, each once. `check_open` raises an error if the store cannot be used. Safe for several threads."""
 
     def __init__(
         self,
@@ -43,18 +43,18 @@ class Partitions:
         self._check_open = check_open
         self._lock = threading.RLock()
         self._in_use: dict[tuple[str, int], Partition] = {}
-        self._deleted: weakref.WeakSet[Partition] = weakref.WeakSet()  # whoever has them still is told why they are of no use
+        self._deleted: weakref.WeakSet[Partition] = weakref.WeakSet()  # still open, so that their users get the reason
 
     def __repr__(self) -> str:
         return f"<the partitions of {self._directory.path}>"
 
     def in_use(self) -> list[Partition]:
-        """Those that are open here, apart from those that were opened separately."""
+        """The partitions that are open here, except for those that were opened separately."""
         return list(self._in_use.values())
 
     def open(self, topic: str, partition: int) -> Partition:
-        """One partition of a topic; the same object for the same partition, closed with the store. One that was closed before
-        is opened anew.
+        """One partition of a topic; the same object for the same partition, closed with the store. If it was closed before, it
+        is opened again.
 
         Raises `TopicNotFoundError`, `PartitionNotFoundError` and `ConcurrentUseError`."""
         self._check_open()
@@ -63,13 +63,13 @@ class Partitions:
         with entered_once(self._lock, f"to open a partition of {self._directory.path}"):
             found = self._in_use.get((topic, partition))
             if found is None or not found.log.is_open or found.is_deleted:
-                self._check_open()  # once more: nothing is opened behind a thread that closes everything
+                self._check_open()  # again: nothing may be opened after another thread has closed everything
                 self._let_go_of_deleted()
                 found = self._in_use[topic, partition] = self.open_separately(topic, partition)
             return found
 
     def _let_go_of_deleted(self) -> None:
-        """Close what is open of topics that were deleted, by whichever process: else each would keep its files for ever."""
+        """Close the files of topics that any process has deleted: otherwise they would stay open forever."""
         for key, found in list(self._in_use.items()):
             if found.log.is_open and found.is_deleted:
                 found.log.let_go_of_old_files()
@@ -77,7 +77,7 @@ class Partitions:
                 del self._in_use[key]
 
     def open_separately(self, topic: str, partition: int) -> Partition:
-        """One partition in an object of its own, which the caller closes: for work on thousands of them in turn.
+        """One partition in a separate object, which the caller closes: for work on thousands of partitions in turn.
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
         while True:
@@ -113,7 +113,7 @@ class Partitions:
         return Partition(log)
 
     def offsets(self, topic: str, partition: int) -> PartitionOffsets:
-        """Where a partition starts and ends; it is opened only where that cannot be told otherwise.
+        """The start and end offsets of a partition, which is opened only if they cannot be found otherwise.
 
         Raises `TopicNotFoundError` and `PartitionNotFoundError`."""
         found = read_partition_offsets(self._directory.path, topic, partition)
@@ -124,30 +124,30 @@ class Partitions:
         return found
 
     def check_not_replaced(self) -> None:
-        """Raise `StoreReplacedError` if somebody deleted files of one that is open here."""
+        """Raise `StoreReplacedError` if files of a partition that is open here were deleted."""
         for partition in self.in_use():
-            with suppress(StoreClosedError, OSError):  # by another thread; what cannot be told now is no answer
+            with suppress(StoreClosedError, OSError):  # closed by another thread; an inconclusive check proves nothing
                 partition.log.check_in_place()
 
     def give_up(self, why: EventLogError) -> None:
-        """Close all of them, and let whoever goes on with one hear why."""
+        """Close all partitions, and let their later use raise `why`."""
         for partition in self.in_use():
             partition.log.give_up(why)
 
     def check_may_close(self) -> None:
-        """Raise `ConcurrentUseError` where this thread is opening or closing one."""
+        """Raise `ConcurrentUseError` if this thread is opening or closing a partition."""
         entered_once(self._lock, f"to close {self!r}")
 
     def close(self, topic: str, partition: int) -> None:
-        """Close one, if it is open here."""
+        """Close a partition if it is open here."""
         with entered_once(self._lock, f"to close a partition of {self._directory.path}"):
             found = self._in_use.pop((topic, partition), None)
         if found is not None:
             found.close()
 
     def close_all(self) -> None:
-        """Close all of them. What an interrupt has left open is closed by the next call."""
+        """Close all partitions. The next call closes those that an interrupt has left open."""
         with self._lock:
             partitions = [*self._deleted, *self._in_use.values()]
         do_steps([partition.close for partition in partitions])
-        self._in_use.clear()  # last: an interrupt leaves them to the next call
+        self._in_use.clear()  # last, so that after an interrupt the next call still finds them

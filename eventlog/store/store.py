@@ -1,4 +1,4 @@
-"""A store that is open: what all that is built on it shares."""
+"""An open store: the state that everything built on it shares."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 class Store:
     """The directory of a store, opened.
 
-    `catalog` has its topics and groups, and `announcer` tells other processes of changes to it; `partitions` are those that are
-    in use here, `signals` the bells by which processes wake one another. `closing` is raised as the store begins to be closed.
+    `catalog` contains its topics and groups, and `announcer` announces changes to other processes. `partitions` are those in
+    use here, `signals` the bells by which processes wake one another. `closing` is a flag that is raised when a close begins.
 
-    `path` leads to the directory while it is open, whatever becomes of its name. Safe for several threads; not to be used
-    across fork(). Raises `StoreOpenError`, `DiskFullError`, `LockTimeoutError`, and then nothing is left open."""
+    `path` leads to the directory while it is open, even if it is renamed. Safe for several threads; not to be used across
+    fork(). Raises `StoreOpenError`, `DiskFullError`, `LockTimeoutError`, and then leaves nothing open."""
 
     def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class Store:
         self._dependents: list[Dependent] = []
         self._closing = Closing(self._check_may_close, self._closing_steps)
         try:
-            with ExitStack() as opened:  # closed again unless all of it succeeds
+            with ExitStack() as opened:  # closed again unless everything succeeds
                 self._open(opened, create)
                 self._is_open = True
                 opened.pop_all()
@@ -94,15 +94,15 @@ class Store:
         self._flusher.start()
 
     def __repr__(self) -> str:
-        return f"<EventLog {self.path}>"  # which is what its users have
+        return f"<EventLog {self.path}>"  # the name that its users see
 
     @property
     def is_closed(self) -> bool:
-        """Was it closed? Then nothing of it can be used any more."""
+        """Was the store closed? Then no part of it can be used any more."""
         return self._is_closed
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError`, `StoreReplacedError` or `ForkedProcessError` where the store cannot be used."""
+        """Raise `StoreClosedError`, `StoreReplacedError` or `ForkedProcessError` if the store cannot be used."""
         if os.getpid() != self._process_id:
             raise ForkedProcessError(f"{self!r} was opened before fork(): open the store again in the child")
         if self._is_closed:
@@ -111,13 +111,13 @@ class Store:
             raise StoreReplacedError(*self._replaced.args)
 
     def check_usable(self) -> None:
-        """The same, and once the store has begun to be closed, too: for whatever would use it for longer."""
+        """As `check_open`, but also raise `StoreClosedError` once a close has begun: for longer use of the store."""
         self.check_open()
         if self._is_closing:
             raise StoreClosedError(f"{self!r} is being closed")
 
     def check_not_replaced(self) -> None:
-        """Refuse everything from now on if the store is not there any more, or not the one at its path."""
+        """Refuse all use from now on if the store was deleted, or is not the one at its path any more."""
         try:
             if self._replaced is None:
                 self._directory.check()
@@ -132,18 +132,18 @@ class Store:
     # --- closing -------------------------------------------------------------------------------------------
 
     def close_first(self, dependent: Dependent) -> None:
-        """Whenever the store is closed, close this before it, and before what was named earlier."""
+        """When the store is closed, close this object before it, and before the objects that were registered earlier."""
         self._dependents.append(dependent)
 
     def close(self) -> None:
-        """Close what is built on the store, flush, and close everything, as `Closing.close` says.
+        """Close what is built on the store, flush, and close everything, as `Closing.close` describes.
 
-        Raises `ConcurrentUseError`, and closes nothing, where a signal handler calls it in the middle of work that holds a
+        Raises `ConcurrentUseError`, and closes nothing, if a signal handler calls it in the middle of work that holds a
         lock."""
         self._closing.close()
 
     def abandon(self) -> None:
-        """Close a store that has not come into use."""
+        """Close a store that was never put into use."""
         do_steps(self._own_closing_steps())
 
     def _check_may_close(self) -> None:
@@ -166,7 +166,7 @@ class Store:
         self._is_closed = True
 
     def __del__(self) -> None:
-        """Nobody has the store any more, and nobody has closed it: as if its process had died, for which all is prepared."""
+        """Nothing refers to the store any more, and it was not closed: treat it as if its process had died, which is safe."""
         if self._is_open and not self._is_closed and self.is_of_this_process:
             self._flusher.end()
             what = f"unclosed {self!r}: nobody refers to it any more; close it, so that its segments end cleanly"
@@ -174,19 +174,19 @@ class Store:
 
     @property
     def is_of_this_process(self) -> bool:
-        """Was it opened by this process, and not by one that has forked it?"""
+        """Was it opened by this process, and not by the parent that forked it?"""
         return os.getpid() == self._process_id
 
 
 def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[PartitionLog] | None]:
-    """What the thread that looks after a store goes through; None once nobody refers to the store, though it was not closed."""
+    """The partitions that the flusher goes through; None once nothing refers to the store, though it was not closed."""
 
     def in_use() -> list[PartitionLog] | None:
         found = store()
         if found is None:
             return None
         found.check_not_replaced()
-        with suppress(EventLogError, OSError, MemoryError):  # flushing is more urgent, and the next round may go better
+        with suppress(EventLogError, OSError, MemoryError):  # flushing is more urgent, and the next round retries
             found.announcer.announce_missed()
         return [partition.log for partition in found.partitions.in_use()]
 
@@ -195,7 +195,7 @@ def _partitions_in_use(store: weakref.ref[Store]) -> Callable[[], list[Partition
 
 @atexit.register
 def _close_all() -> None:
-    """A store that was never closed is closed at exit, so that its segments end cleanly; a `ResourceWarning` says so."""
+    """Close stores that were never closed at exit, so that their segments end cleanly; a `ResourceWarning` says so."""
     for store in list(_open_stores):
         if not store.is_closed and store.is_of_this_process:
             warnings.warn(f"unclosed {store!r}: it is closed as the program ends", ResourceWarning, stacklevel=1, source=store)
