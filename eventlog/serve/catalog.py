@@ -46,11 +46,17 @@ class TopicCache:
         self._executor = executor
         self._changed = changed
         self._version = -1
+        self._loading = asyncio.Lock()
         self.by_name: dict[str, Topic] = {}
         self.by_id: dict[bytes, Topic] = {}
 
     async def refresh(self) -> None:
-        """Load the topics, if they have changed."""
+        """Load the topics, if they have changed; once for all who ask meanwhile."""
+        if self._store.signals.catalog_version != self._version:
+            async with self._loading:
+                await self._load()
+
+    async def _load(self) -> None:
         version = self._store.signals.catalog_version  # before loading: a later change causes another load
         if version != self._version:
             loop = asyncio.get_running_loop()

@@ -75,7 +75,10 @@ class _Append:
         try:
             if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
                 raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {acks}, and not -1, 0 or 1")
-            self.topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS).name
+            topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS)
+            if not 0 <= partition.index < topic.partitions:
+                raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{topic.name!r} has no partition {partition.index}")
+            self.topic = topic.name
             self._batch = read_batch(partition.records)
         except RefusedError as error:
             self._refuse(error)

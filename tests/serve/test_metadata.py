@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import eventlog
 from eventlog import EventLog
 from eventlog.serve import errors
 from eventlog.serve.broker import Settings
+from eventlog.serve.catalog import TopicCache
 from eventlog.serve.offered import APIS
 from eventlog.serve.protocol.messages import kind
 from tests.serve.client import RawClient
@@ -114,3 +117,18 @@ def test_a_topic_that_is_asked_for_many_times_is_told_once(client: RawClient, lo
     log.create_topic("wide", 100)
     found = client.metadata(*["wide"] * 10_000, "events")
     assert [(topic.name, len(topic.partitions)) for topic in found.topics] == [("wide", 100), ("events", 1)]
+
+
+def test_topics_that_have_changed_are_loaded_once_for_all_who_ask(log: EventLog) -> None:
+    loads: list[None] = []
+
+    async def ask() -> None:
+        with ThreadPoolExecutor(4) as executor:
+            cache = TopicCache(log.store, executor, lambda: loads.append(None))
+            for number in range(2):
+                log.create_topic(f"new-{number}")
+                await asyncio.gather(*(cache.refresh() for _ in range(20)))
+                assert f"new-{number}" in cache.by_name
+
+    asyncio.run(ask())
+    assert len(loads) == 2
