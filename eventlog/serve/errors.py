@@ -78,6 +78,6 @@ def code_of(error: Exception) -> int:
         return error.code
     if isinstance(error, InvalidBatchError):
         return CORRUPT_MESSAGE if error.is_altered else INVALID_RECORD
-    if isinstance(error, OSError):
-        return KAFKA_STORAGE_ERROR
-    return next((code for kind, code in _CODES if isinstance(error, kind)), UNKNOWN_SERVER_ERROR)
+    is_of_system = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
+    otherwise = KAFKA_STORAGE_ERROR if is_of_system else UNKNOWN_SERVER_ERROR  # clients try again after the first
+    return next((code for kind, code in _CODES if isinstance(error, kind)), otherwise)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -184,3 +186,15 @@ def send_produce(client: RawClient, topic: str, records: bytes) -> None:
     data = kind("ProduceRequest", "PartitionProduceData")(index=0, records=records)
     topics = [kind("ProduceRequest", "TopicProduceData")(name=topic, partition_data=[data])]
     client.send("Produce", 9, acks=1, timeout_ms=30_000, topic_data=topics)
+
+
+def test_what_the_system_refuses_is_an_error_after_which_clients_try_again(client: RawClient, log: EventLog) -> None:
+    log.create_topic("wide", 50)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 50, hard))
+    try:
+        codes = {client.produce("wide", batch([b"a"]), partition=number).error_code for number in range(50)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert codes == {errors.NONE, errors.KAFKA_STORAGE_ERROR}
+    assert {client.produce("wide", batch([b"a"]), partition=number).error_code for number in range(50)} == {errors.NONE}
