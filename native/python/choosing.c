@@ -1,4 +1,4 @@
-/* A producer's partitions, and which of them a record goes to. */
+/* A producer's partitions, and the choice of the one that a record goes to. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -62,7 +62,7 @@ static int traverse_choice(PyObject *object, visitproc visit, void *arg) {
     return el_traverse(object, senders, senders, visit, arg);
 }
 
-/* There is no way to clear one, as with a tuple: native code counts on its senders, which clear what they refer to. */
+/* It cannot be cleared, like a tuple: native code relies on its senders. These clear what they refer to. */
 static void deallocate_choice(PyObject *object) {
     partition_choice *self = (partition_choice *)object;
     PyObject_GC_UnTrack(object);
@@ -134,7 +134,7 @@ static void advance(partition_choice *choice) {
     uint64_t count = (uint64_t)(choice->partition_count - choice->used);
     uint64_t at = next_random(&choice->random) % count;
     if (rest[at] == choice->current)
-        at = (at + 1) % count; /* the last one of a cycle is not the first one of the next */
+        at = (at + 1) % count; /* the last partition of a cycle must not be the first of the next */
     int32_t chosen = rest[at];
     rest[at] = rest[0];
     rest[0] = chosen;
@@ -208,7 +208,7 @@ partition_sender *el_sender_of(const partition_choice *choice, int64_t partition
     return (partition_sender *)PyTuple_GetItem(choice->senders, (Py_ssize_t)partition);
 }
 
-/* A batch that waits is complete: Python appends it before others are begun. */
+/* -1 if the waiting batch is complete: then Python appends it before it begins another one. */
 static int64_t choose_sticky(partition_choice *choice, int lingers) {
     if (choice->partition_count == 1)
         return 0;

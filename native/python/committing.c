@@ -1,4 +1,4 @@
-/* A slot of a consumer group, to which a member commits: by far most commits find its mutex free, and take no step in Python. */
+/* A slot of a consumer group, to which a member commits. Nearly all commits find its mutex free, and run no Python code. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -24,7 +24,7 @@ static int begin(PyObject *object, PyObject *arguments, PyObject *keywords) {
     return 0;
 }
 
-/* 0 with an exception set where there is no status. */
+/* 0 with an exception set if no status was obtained. */
 static int has_committed(const offset_slot *self, PyObject *offset_object, int *status) {
     long long offset = PyLong_AsLongLong(offset_object);
     if (offset == -1 && PyErr_Occurred())

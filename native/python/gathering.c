@@ -1,4 +1,4 @@
-/* Records that wait to be appended together, kept as the objects that they are made of. */
+/* Records that wait to be appended together, stored as the Python objects that they are made of. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -13,31 +13,31 @@
 #include "sending.h"
 #include "types.h"
 
-/* A list but that of the values stays NULL as long as it would hold nothing but None. Other threads may change a batch whenever an
- * object is made that the garbage collector knows: it may run, and with it Python code. */
+/* A list other than that of the values stays NULL while it would contain only None. Other threads may change a batch whenever an object is
+ * made that the garbage collector tracks: the collector may run then, and with it Python code. */
 typedef struct batch {
     PyObject_HEAD
     PyObject *lists[EL_RECORD_PARAMETERS];
     PyObject *loss;
-    PyObject *halves; /* what it was split into: how many records the first one has, and both */
+    PyObject *halves; /* what it was split into: the number of records in the first half, and both halves */
     el_placed placed;
     unsigned long long address; /* of `placed` */
     Py_ssize_t count;
     Py_ssize_t bytes;
     Py_ssize_t bytes_max;
-    Py_ssize_t record_bytes_max; /* a record of so many bytes fits into a batch of its own, whatever else it has */
+    Py_ssize_t record_bytes_max; /* a record of this size always fits into a batch of its own */
     char is_open;                /* not being appended */
     char needs_keys;
 } batch;
 
-/* The place of a record that waits, or has waited. */
+/* The position of a record that is waiting, or has waited, in its batch. */
 typedef struct waiting {
     PyObject_HEAD
     PyObject *sender;
     PyObject *batch;
     PyObject *timestamp;
     Py_ssize_t place;
-    char is_read; /* the timestamp, from the log */
+    char is_read; /* the timestamp was read from the log */
 } waiting;
 
 EL_COLLECTED(waiting, sender, timestamp)
@@ -84,7 +84,7 @@ static int is_list_missing(const batch *self, PyObject *const *items, int field)
     return self->lists[field] == NULL && is_needed;
 }
 
-/* Have the lists that these items need; 0 with an exception set where memory ran out. */
+/* Make the lists that these items need; 0 with an exception set if out of memory. */
 static int has_lists(batch *self, PyObject *const *items) {
     int field = 0;
     while (field < EL_RECORD_PARAMETERS) {
@@ -99,7 +99,7 @@ static int has_lists(batch *self, PyObject *const *items) {
             self->lists[field] = list;
         else
             Py_DECREF(list);
-        field = 0; /* another thread may have been here */
+        field = 0; /* another thread may have changed the batch */
     }
     return 1;
 }
@@ -109,7 +109,7 @@ static void cut(PyObject *list, Py_ssize_t count) {
         PyList_SetSlice(list, count, PyList_Size(list), NULL);
 }
 
-/* The place; or -1 with an exception set and nothing added where memory ran out. The lists are there, and no other thread comes by. */
+/* Returns the index; or, if out of memory, -1 with an exception set and nothing added. The lists exist, and no other thread can run. */
 static Py_ssize_t add(batch *self, PyObject *const *items, Py_ssize_t bytes) {
     int is_added = 1;
     for (int i = 0; is_added && i < EL_RECORD_PARAMETERS; i++)
@@ -145,10 +145,10 @@ static PyObject *make_receipt(PyTypeObject *type, partition_sender *sender, PyOb
     return (PyObject *)receipt;
 }
 
-/* 0 where the record is for Python to look at, perhaps with an exception set. */
+/* 0 if Python has to handle the record, perhaps with an exception set. */
 static int is_added(batch *self, waiting *receipt, PyObject *const *items, const el_new_record *record) {
     Py_ssize_t bytes = size_of(record);
-    /* It has room only if it still has once there are lists. */
+    /* Check the room again once the lists exist: making them may have let other threads run. */
     if (!has_room(self, record, bytes) || !has_lists(self, items) || !has_room(self, record, bytes) ||
         (receipt->place = add(self, items, bytes)) < 0)
         return 0;
@@ -224,7 +224,7 @@ static PyObject *new_batch(PyTypeObject *type, PyObject *arguments, PyObject *ke
     return PyErr_Occurred() ? NULL : (PyObject *)make_batch(type, offset);
 }
 
-/* Some of the records, in a batch of their own. */
+/* The records from start up to stop, in a batch of their own. */
 static PyObject *make_part(const batch *self, Py_ssize_t start, Py_ssize_t stop) {
     batch *part = make_batch(batch_type, -1);
     for (int i = 0; part != NULL && i < EL_RECORD_PARAMETERS; i++) {
@@ -239,7 +239,7 @@ static PyObject *make_part(const batch *self, Py_ssize_t start, Py_ssize_t stop)
     return (PyObject *)part;
 }
 
-/* It is done as a whole or not at all. */
+/* Split the batch completely or not at all. */
 static PyObject *split(PyObject *object, PyObject *unused) {
     (void)unused;
     batch *self = (batch *)object;

@@ -1,7 +1,7 @@
-/* Blocks of Python code that hold something, which is given back whatever a signal's handler raises.
+/* Blocks of Python code that hold a resource, which is released even if a signal handler raises an exception.
  *
- * The interpreter runs such a handler as soon as a call has returned, or as a Python function begins. A context manager that is
- * written in Python can be interrupted between having the lock and saying so, and before it begins to give it back. */
+ * The interpreter runs such a handler when a call has returned, or when a Python function begins. A context manager that is written in
+ * Python can be interrupted after it has taken the lock and before it has recorded that, and before it begins to release the lock. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -11,7 +11,7 @@
 
 #include "types.h"
 
-static _Thread_local int blocks; /* that this thread is inside, or about to enter */
+static _Thread_local int blocks; /* the number that this thread is inside, or about to enter */
 
 typedef struct holding {
     PyObject_HEAD
@@ -40,7 +40,7 @@ static PyObject *new_holding(PyTypeObject *type, PyObject *arguments, PyObject *
     return (PyObject *)self;
 }
 
-/* Call all of them. What is being raised goes on; what they raise nobody can be told but the interpreter's hook. */
+/* Call all of them. A current exception stays set; an exception that they raise can only go to the interpreter's hook. */
 static void give_back(holding *self) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
@@ -65,7 +65,7 @@ static PyObject *enter(PyObject *object, PyObject *unused) {
     return taken;
 }
 
-/* By METH_FASTCALL, so that the call itself needs no memory: where there is none, the block has to end all the same. */
+/* METH_FASTCALL, so that the call itself needs no memory: the block has to end even if there is none left. */
 static PyObject *leave(PyObject *object, PyObject *const *failure, Py_ssize_t count) {
     (void)failure;
     (void)count;

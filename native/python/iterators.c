@@ -1,7 +1,7 @@
-/* Iterators over a partition's records: each step decodes one, so that its objects are gone again before the next ones are made,
- * and find their memory in the nearest cache.
+/* Iterators over a partition's records. Each step decodes one record, so that its objects are freed before the next ones are made, which
+ * then find their memory in the nearest cache.
  *
- * A step costs no Python code as long as checked batches stand in the reader. */
+ * A step runs no Python code while the reader has checked batches. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -18,7 +18,7 @@ typedef struct iterator {
     PyObject *load;
     el_reader *reader;
     int64_t stop_offset;
-    int is_busy; /* whoever comes meanwhile must not decode what is being used or replaced */
+    int is_busy; /* another caller must not decode a batch that is being used or replaced */
     int has_records;
     record_maker maker;
 } iterator;
@@ -28,7 +28,7 @@ static int traverse(PyObject *object, visitproc visit, void *arg) {
     return el_traverse(object, &self->owner, &self->load, visit, arg);
 }
 
-/* There is no way to clear one: it may be in the middle of a step. What it refers to can be cleared. */
+/* It cannot be cleared, because it may be in the middle of a step. The objects that it refers to can be. */
 static void deallocate(PyObject *object) {
     iterator *self = (iterator *)object;
     PyObject_GC_UnTrack(object);
@@ -37,7 +37,7 @@ static void deallocate(PyObject *object) {
     el_free_object(object);
 }
 
-/* 1, 0 at the end, or -1 with an exception set. */
+/* Returns 1 if batches were loaded, 0 at the end, or -1 with an exception set. */
 static int load(iterator *self, int64_t status) {
     PyObject *number = PyLong_FromLongLong(status);
     if (number == NULL)
@@ -72,8 +72,7 @@ static PyObject *next_object(iterator *self) {
     }
 }
 
-/* Making a record may run the garbage collector, and with it any code: a finalizer that goes on with this very iterator, or another
- * thread that does. */
+/* Making a record may run the garbage collector, and with it any code: a finalizer or another thread may continue this same iterator. */
 __attribute__((flatten)) static PyObject *next(PyObject *object) {
     iterator *self = (iterator *)object;
     if (self->is_busy) {

@@ -32,11 +32,11 @@ static int is_name(PyObject *name, const el_header *header) {
     Py_ssize_t length;
     const char *bytes = name == NULL ? NULL : PyUnicode_AsUTF8AndSize(name, &length);
     if (bytes == NULL)
-        PyErr_Clear(); /* one with surrogate escapes */
+        PyErr_Clear(); /* a name with surrogate escapes */
     return bytes != NULL && length == header->key_length && memcmp(bytes, header->key, (size_t)length) == 0;
 }
 
-/* Kafka's header keys are UTF-8; what is not is kept by surrogate escapes. */
+/* Kafka's header keys are UTF-8; surrogate escapes preserve bytes that are not. */
 static PyObject *name_object(PyObject **last, const el_header *header) {
     if (!is_name(*last, header)) {
         Py_XDECREF(*last);
@@ -67,7 +67,7 @@ static PyObject *decode_headers(record_maker *maker, const el_record *record) {
     return headers;
 }
 
-/* Records that were appended together have one timestamp, and share the object. */
+/* Records that were appended together have the same timestamp, and share its object. */
 static PyObject *timestamp_object(record_maker *maker, int64_t timestamp) {
     if (maker->timestamp_object == NULL || maker->timestamp != timestamp) {
         Py_XDECREF(maker->timestamp_object);
@@ -84,8 +84,8 @@ void el_maker_clear(record_maker *maker) {
         Py_CLEAR(maker->header_names[i]);
 }
 
-/* Do the items of a tuple stand right behind its header? So it is in every CPython up to 3.13; where it is not, items are
- * stored by a call each. */
+/* Do the items of a tuple directly follow its header? They do in every CPython up to 3.13; otherwise each item is stored by a
+ * call. */
 static int are_items_inline(void) {
     static int answer = -1;
     if (answer < 0) {
@@ -98,7 +98,7 @@ static int are_items_inline(void) {
     return answer;
 }
 
-/* New references, NULL where one could not be had: then an exception is set. */
+/* Makes new references, NULL for each that failed: then 0 with an exception set. */
 static int make_fields(record_maker *maker, const el_reader *reader, const el_record *source, PyObject **fields) {
     int64_t timestamp = el_reader_timestamp(reader, source);
     Py_INCREF(maker->topic);
@@ -139,6 +139,6 @@ static PyObject *make_record(record_maker *maker, const el_reader *reader, const
 PyObject *el_make_record(record_maker *maker, const el_reader *reader, const el_record *source) {
     PyObject *record = make_record(maker, reader, source);
     if (record != NULL)
-        PyObject_GC_UnTrack(record); /* it can be in no cycle: the collector need not look at those that are kept */
+        PyObject_GC_UnTrack(record); /* it cannot be in a cycle: so the collector need not traverse it */
     return record;
 }

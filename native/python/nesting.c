@@ -1,6 +1,6 @@
 /* Several context managers as one, for a block of Python code.
  *
- * contextlib.ExitStack does so in Python, where a signal's handler may raise before anything is left. */
+ * contextlib.ExitStack does this in Python, where a signal handler may raise an exception before any manager was exited. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -13,8 +13,8 @@
 typedef struct nested {
     PyObject_HEAD
     PyObject *steps;   /* a tuple */
-    PyObject *make;    /* None: the last value itself */
-    PyObject *entered; /* a list: how to leave each of the managers. To find that out needs memory, so it comes first */
+    PyObject *make;    /* None: use the last value itself */
+    PyObject *entered; /* a list of the managers' __exit__ methods. Getting one needs memory, so it is done before __enter__ */
 } nested;
 
 EL_COLLECTED(nested, steps, entered)
@@ -40,7 +40,7 @@ static PyObject *new_nested(PyTypeObject *type, PyObject *arguments, PyObject *k
     return (PyObject *)self;
 }
 
-/* Take the last `__exit__` off the list; NULL without an exception where there is none. A new reference. */
+/* Take the last `__exit__` off the list; NULL without an exception if the list is empty. A new reference. */
 static PyObject *last_entered(nested *self) {
     Py_ssize_t count = PyList_Size(self->entered);
     if (count <= 0)
@@ -48,11 +48,11 @@ static PyObject *last_entered(nested *self) {
     PyObject *exit = PyList_GetItem(self->entered, count - 1);
     Py_XINCREF(exit);
     if (PyList_SetSlice(self->entered, count - 1, count, NULL) < 0)
-        PyErr_Clear(); /* left once more: its own affair */
+        PyErr_Clear(); /* it stays on the list, and is called again */
     return exit;
 }
 
-/* Leave one manager with the exception that is set, or none. Afterwards that is set which there is by then. */
+/* Exit one manager with the exception that is set, or none. Afterwards the resulting exception is set, if any. */
 static void leave_one(PyObject *exit) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
@@ -92,13 +92,13 @@ static void leave_all(nested *self) {
     }
 }
 
-/* The value of the manager that a step gives; how to leave it is on the list once it is entered. */
+/* Enter the manager that a step returns, and return its value. Once it is entered, its `__exit__` is on the list. */
 static PyObject *enter_one(nested *self, PyObject *step) {
     PyObject *manager = PyObject_CallObject(step, NULL);
     PyObject *exit = manager != NULL ? PyObject_GetAttrString(manager, "__exit__") : NULL;
     Py_ssize_t count = PyList_Size(self->entered);
     PyObject *value = NULL;
-    if (exit != NULL && PyList_Append(self->entered, exit) == 0) { /* first, since there may be no memory for that */
+    if (exit != NULL && PyList_Append(self->entered, exit) == 0) { /* first, because this may run out of memory */
         value = PyObject_CallMethod(manager, "__enter__", NULL);
         if (value == NULL)
             PyList_SetSlice(self->entered, count, count + 1, NULL);
@@ -132,7 +132,7 @@ static PyObject *enter(PyObject *object, PyObject *unused) {
     return value;
 }
 
-/* By METH_FASTCALL, so that the call itself needs no memory: where there is none, the block has to end all the same. */
+/* METH_FASTCALL, so that the call itself needs no memory: the block has to end even if there is none left. */
 static PyObject *leave(PyObject *object, PyObject *const *failure, Py_ssize_t count) {
     if (count != 3) {
         PyErr_SetString(PyExc_TypeError, "__exit__(type, value, trace)");

@@ -1,4 +1,4 @@
-/* What Python code sees by cffi of what stands between objects and encoded records. */
+/* The conversion between Python objects and encoded records, as far as Python code uses it through cffi. */
 
 #ifndef EVENTLOG_PYTHON_OBJECTS_H
 #define EVENTLOG_PYTHON_OBJECTS_H
@@ -17,7 +17,7 @@ enum el_pack_status {
     EL_PACK_BAD_HEADERS,
     EL_PACK_RECORD_TOO_LARGE,
     EL_PACK_NO_MEMORY,
-    EL_PACK_CHANGED, /* the lists are not equally long any more */
+    EL_PACK_CHANGED, /* the lists no longer have equal lengths */
     EL_PACK_NO_KEY,
 };
 
@@ -35,24 +35,24 @@ typedef struct el_pack {
 
 void el_pack_free(el_pack *pack);
 
-/* Where the records of a pack went. It is filled in before any Python code can run, which an interrupt might end. */
+/* Where the records of a pack were appended. It is filled in before any Python code, which could be interrupted, can run. */
 typedef struct el_placed {
-    int64_t first_offset; /* -1: nowhere yet */
-    int32_t is_stamped;   /* they have the time of the append, whatever time they were given */
+    int64_t first_offset; /* -1: not appended yet */
+    int32_t is_stamped;   /* they have the time of the append instead of the timestamps that they were given */
 } el_placed;
 
-/* As el_append_unit, and say where, unless `placed` is NULL. */
+/* As el_append_unit; also fills in `placed` unless it is NULL. */
 int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
 
 enum el_taken_status {
     EL_TAKEN_MALFORMED = -1,
     EL_TAKEN_NO_MEMORY = -2,
-    EL_TAKEN_RAISED = -3, /* a function that was called has raised */
-    EL_TAKEN_BUSY = -4,   /* somebody is taking records already: this very thread, too, if the garbage collector has run its code */
+    EL_TAKEN_RAISED = -3, /* a called function has raised an exception */
+    EL_TAKEN_BUSY = -4,   /* records are being taken already, perhaps by this same thread, if the garbage collector has run its code */
 };
 
-/* What is looked for: records of which one of the fields (EL_SEARCH_..., added up) holds the needle and is accepted by a function of a bytes
- * object, if there is one. With is_inverted: all other records. */
+/* A search for records in which one of the fields (a sum of EL_SEARCH_...) contains the needle and is accepted by a function of a bytes
+ * object, if one is given. With is_inverted: for all other records. */
 typedef struct el_query {
     el_needle needle;
     unsigned fields;

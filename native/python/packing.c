@@ -1,4 +1,4 @@
-/* Batches made of lists of Python objects: one call per list, no Python code per record. */
+/* Batches made from lists of Python objects, without Python code for each record. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -24,7 +24,7 @@ static int view(PyObject *object, const uint8_t **bytes, int64_t *length) {
     }
     char *data;
     Py_ssize_t size;
-    int is_bytes = Py_TYPE(object) == &PyBytes_Type || PyBytes_Check(object); /* the comparison spares most a call */
+    int is_bytes = Py_TYPE(object) == &PyBytes_Type || PyBytes_Check(object); /* the comparison saves the call for most objects */
     if (!is_bytes || PyBytes_AsStringAndSize(object, &data, &size) != 0)
         return 0;
     *bytes = (const uint8_t *)data;
@@ -103,7 +103,7 @@ static int read_timestamp(PyObject *object, int64_t now, int64_t *timestamp) {
     return *timestamp < 0 ? EL_PACK_BAD_TIMESTAMP : EL_PACK_DONE;
 }
 
-/* Have room for `capacity` bytes, keeping the first `used`. */
+/* Make room for `capacity` bytes, and keep the first `used`. */
 static int resize(el_pack *pack, size_t capacity, size_t used) {
     uint8_t *memory = malloc(capacity + EL_PAGE_BYTES);
     if (memory == NULL)
@@ -139,7 +139,7 @@ static void finish_batch(packer *packer) {
         packer->pack->length += el_batch_finish(&packer->writer, packer->attributes);
 }
 
-/* Room for `more` bytes behind the batch being written; the buffer may move under it. */
+/* Make room for `more` bytes behind the batch that is being written; this may move the buffer. */
 static int grow(packer *packer, size_t more) {
     el_pack *pack = packer->pack;
     size_t needed = packer->batch_start + packer->writer.length + more;
@@ -165,7 +165,7 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
     if (key == NULL && packer->needs_keys)
         return EL_PACK_NO_KEY;
     size_t size_max = el_record_size_max(key_length, value_length, headers->length);
-    size_t room = size_max < packer->batch_bytes_max ? size_max : packer->batch_bytes_max; /* what is too large gets no memory */
+    size_t room = size_max < packer->batch_bytes_max ? size_max : packer->batch_bytes_max; /* a record that is too large gets no memory */
     for (int attempt = 0; attempt < 2; attempt++) {
         if (grow(packer, room + EL_BATCH_HEADER_BYTES) != EL_PACK_DONE)
             return EL_PACK_NO_MEMORY;
@@ -173,7 +173,7 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
                          headers->length, headers->count) == EL_CODEC_OK)
             return EL_PACK_DONE;
         if (packer->writer.record_count == 0)
-            break; /* alone in its batch, and still too large */
+            break; /* it is alone in its batch, and still too large */
         finish_batch(packer);
         begin_batch(packer);
     }
@@ -181,7 +181,7 @@ static int add_record(packer *packer, int64_t timestamp, PyObject *key_object, P
     return EL_PACK_RECORD_TOO_LARGE;
 }
 
-/* Values alone: nearly all of them fit in where the last one ended. */
+/* Pack values alone: nearly all of them fit behind the last one. */
 __attribute__((flatten)) static int pack_plain(packer *packer, PyObject *values, int64_t now) {
     static const encoded_headers none = {0};
     Py_ssize_t count = PyList_Size(values);
@@ -201,7 +201,8 @@ __attribute__((flatten)) static int pack_plain(packer *packer, PyObject *values,
     return EL_PACK_DONE;
 }
 
-/* The caller has counted them, but another thread may have changed a list since. It cannot any more: the interpreter lock is held. */
+/* The caller has checked the lengths, but another thread may have changed a list since. From here on it cannot: this thread holds the
+ * interpreter lock. */
 static int is_as_long(PyObject *list, Py_ssize_t count) {
     return list == Py_None || PyList_Size(list) == count;
 }
@@ -230,7 +231,7 @@ static int pack_all(packer *packer, PyObject *values, PyObject *keys, PyObject *
     return status;
 }
 
-/* Most lists hold values of about one length. */
+/* Guess from the first value: most lists contain values of similar length. */
 static size_t guess_bytes(PyObject *values, int64_t batch_bytes_max) {
     const uint8_t *first;
     int64_t length = 0;
@@ -277,7 +278,7 @@ void el_pack_free(el_pack *pack) {
     pack->memory = pack->data = NULL;
 }
 
-/* The caller keeps all of the objects. */
+/* The caller holds references to all of the objects. */
 static PyObject *pack_lists(PyObject *module, PyObject *arguments) {
     (void)module;
     unsigned long long pack, encoding;

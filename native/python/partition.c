@@ -1,7 +1,6 @@
 /* A partition's append, append_many, read and wait.
  *
- * They keep the interpreter lock as long as nothing has to be waited for. Whatever is out of the ordinary, an argument or an answer, they
- * leave to a method that is written in Python. */
+ * They hold the interpreter lock except while they wait. Unusual arguments and results are left to a method that is written in Python. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -15,8 +14,8 @@
 #include "calls.h"
 #include "types.h"
 
-#define SECONDS_END 0x1p53 /* Python's check refuses from there on */
-#define READ_RECORDS 500   /* where a caller does not say how many */
+#define SECONDS_END 0x1p53 /* the check in Python refuses this and more */
+#define READ_RECORDS 500   /* the default of max_records */
 
 enum { OFFSET, TIMEOUT, DURABLE, WAIT_PARAMETERS };
 enum { MAX_RECORDS = 1, READ_PARAMETERS = 3 };
@@ -28,13 +27,13 @@ static const char *const read_names[READ_PARAMETERS] = {"offset", "max_records",
 typedef struct partition {
     PyObject_HEAD
     PyObject *writer;
-    PyObject *idle; /* a list of readers that nobody uses */
-    char may_wait;  /* records can still come */
+    PyObject *idle; /* a list of readers that are not in use */
+    char may_wait;  /* more records can still be appended */
 } partition;
 
 EL_COLLECTED(partition, writer, idle)
 
-/* The methods that are written in Python, for all that is not plain. */
+/* The names of the methods in Python, which handle everything that is not plain. */
 static PyObject *append_name, *append_many_name, *read_name, *wait_name;
 
 static int begin(PyObject *object, PyObject *arguments, PyObject *keywords) {
@@ -88,8 +87,7 @@ static PyObject *append_many(PyObject *object, PyObject *const *arguments, Py_ss
     return el_call_method(object, append_many_name, arguments, count, keywords);
 }
 
-/* Take the idle reader that has the segment of the offset open, the one that was used last if there are several; NULL if there is
- * none. */
+/* Take an idle reader that has the segment of this offset open, of several the one that was used last; NULL if no reader has it open. */
 static reader *take_reader(partition *self, int64_t offset, uint32_t list_version) {
     for (Py_ssize_t at = PyList_Size(self->idle) - 1; at >= 0; at--) {
         reader *reader = el_as_reader(PyList_GetItem(self->idle, at));
@@ -104,20 +102,20 @@ static reader *take_reader(partition *self, int64_t offset, uint32_t list_versio
     return NULL;
 }
 
-/* It goes back where it came from, unless the partition was closed meanwhile: then its files are. */
+/* Put the reader back on the list, unless the partition was closed meanwhile: then its files are closed. */
 static void give_back(partition *self, reader *reader) {
     if (!atomic_load(&writer_of(self)->appender->is_retired) && PyList_Append(self->idle, (PyObject *)reader) != 0)
         PyErr_Clear();
     Py_DECREF(reader);
 }
 
-/* Without its index a segment would be gone through from its beginning on; and what becomes of an index that lies, Python knows. */
+/* Only with an index: without one, the segment would be scanned from its beginning. Python handles a wrong index. */
 static int find(el_reader *reader, int64_t offset) {
     if (reader->next_offset == offset)
         return 1;
     int is_found = reader->segment.index_fd >= 0 && el_reader_find(reader, offset);
     if (!is_found)
-        reader->next_offset = -1; /* so that Python looks for it, too */
+        reader->next_offset = -1; /* so that Python searches for it, too */
     return is_found;
 }
 
@@ -134,13 +132,13 @@ typedef struct request {
     int64_t max_records;
 } request;
 
-/* Append records to a list, as many as can be had here, and lower the request by them. 0 with an exception set. */
+/* Append the records that can be read here to a list, and reduce the request by them. 0 with an exception set on failure. */
 static int take_records(reader *reader, int64_t stop_offset, request *request, PyObject *records) {
     while (request->max_records > 0 && request->offset < stop_offset && load(reader->native, request->offset, stop_offset)) {
         Py_ssize_t before = PyList_Size(records);
         int64_t count = el_take_records(reader, records, request->max_records, stop_offset);
         if (count < 0)
-            return PyList_SetSlice(records, before, PyList_Size(records), NULL) == 0; /* Python meets it again, and tells it */
+            return PyList_SetSlice(records, before, PyList_Size(records), NULL) == 0; /* Python finds the error again, and raises it */
         request->max_records -= count;
         request->offset = reader->native->next_offset;
         if (PyErr_CheckSignals() != 0)
@@ -151,7 +149,7 @@ static int take_records(reader *reader, int64_t stop_offset, request *request, P
     return 1;
 }
 
-/* Let Python read what is left of the request: in another segment, say, or compressed. */
+/* Let Python read the rest of the request, for example from another segment, or compressed records. */
 static PyObject *read_on(PyObject *object, const request *rest, PyObject *records) {
     Py_ssize_t count = PyList_Size(records);
     PyObject *offset = PyLong_FromLongLong(rest->offset), *max_records = PyLong_FromLongLong(rest->max_records);
@@ -166,7 +164,7 @@ static PyObject *read_on(PyObject *object, const request *rest, PyObject *record
     return records;
 }
 
-/* A new list; NULL with an exception set, or without one if it is for Python to make. */
+/* A new list; NULL with an exception set, or without one if Python has to make the list. */
 static PyObject *read_plainly(PyObject *object, const request *asked) {
     partition *self = (partition *)object;
     const el_appender *appender = writer_of(self)->appender;
@@ -201,7 +199,7 @@ static PyObject *read_records(PyObject *object, PyObject *const *arguments, Py_s
     return el_call_method(object, read_name, arguments, count, keywords);
 }
 
-/* Seconds of an exact float or int that is not negative; None: more than one sleep. 0 for anything else. */
+/* Read the seconds of an exact float or int that is not negative; for None, the longest single sleep. Returns 0 for anything else. */
 static int read_timeout(PyObject *object, double *seconds) {
     *seconds = EL_AWAIT_MS_MAX;
     if (object == NULL || object == Py_None)
@@ -213,13 +211,13 @@ static int read_timeout(PyObject *object, double *seconds) {
     return *seconds >= 0 && *seconds < SECONDS_END;
 }
 
-/* Does the log end in a record for sure? Compaction may have left a gap there, and a broker a marker. */
+/* Does the log certainly end in a record? Compaction may have left a gap at the end, and a broker a marker. */
 static int ends_in_record(const el_appender *appender, int durable) {
     int64_t end = durable ? el_head_durable_offset(appender->head) : el_head_end_offset(appender->head);
     return end > appender->unsure_end && !el_head_may_have_gaps(appender->head);
 }
 
-/* Look, and sleep once; 1 if there is a record then, and that is sure. */
+/* Check, and sleep at most once; 1 if a record is certainly there afterwards. */
 static int sleep_once(el_appender *appender, int64_t offset, int durable, double seconds) {
     el_awaited awaited;
     int64_t milliseconds = seconds * 1000 < EL_AWAIT_MS_MAX ? (int64_t)(seconds * 1000 + 0.999) : EL_AWAIT_MS_MAX;
@@ -235,7 +233,7 @@ static int sleep_once(el_appender *appender, int64_t offset, int durable, double
     return status == EL_DONE && ends_in_record(appender, durable);
 }
 
-/* Go on waiting in Python, which finds out what has happened: for what is left of the time, if there is a limit. */
+/* Continue to wait in Python, which finds out what has happened, for the rest of the time if there is a limit. */
 static PyObject *wait_on(PyObject *object, PyObject **parameters, double seconds) {
     int has_limit = parameters[TIMEOUT] != NULL && parameters[TIMEOUT] != Py_None;
     PyObject *rest = has_limit ? PyFloat_FromDouble(seconds > 0 ? seconds : 0) : Py_BuildValue("");

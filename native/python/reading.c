@@ -1,4 +1,4 @@
-/* What decodes a partition's records, as many at a time as stand in the checked batches that its reader has. */
+/* Decodes a partition's records, at most those in the reader's checked batches at a time. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -42,7 +42,7 @@ record_maker el_maker_of(const reader *self) {
     return (record_maker){(PyTypeObject *)self->record_type, self->make, self->topic, self->partition, -1, NULL, {NULL}};
 }
 
-/* Append a new record to the list: 0, or the el_taken_status that the caller returns. */
+/* Append a new record to the list. Returns 0, or the el_taken_status that the caller has to return. */
 static int append_record(PyObject *list, record_maker *maker, el_reader *reader, const el_record *source) {
     if (el_append_stolen(list, el_make_record(maker, reader, source)) == 0)
         return 0;
@@ -63,7 +63,7 @@ static int64_t take_records(el_reader *reader, record_maker *maker, PyObject *li
     return failure != 0 ? failure : more < 0 ? EL_TAKEN_MALFORMED : count;
 }
 
-/* Begin to take records, and end: 0 if somebody is taking some already. */
+/* Begin to take records; 0 if records are being taken already. `end` ends it. */
 static int is_begun(const reader *self, record_maker *maker) {
     if (self->native->is_busy)
         return 0;
@@ -77,7 +77,7 @@ static void end(const reader *self, record_maker *maker) {
     el_maker_clear(maker);
 }
 
-/* Flat, for it is what poll is made of. */
+/* Flattened, because poll spends most of its time here. */
 __attribute__((flatten)) int64_t el_take_records(reader *self, PyObject *list, int64_t max_records, int64_t stop_offset) {
     record_maker maker;
     if (!is_begun(self, &maker))
@@ -87,7 +87,7 @@ __attribute__((flatten)) int64_t el_take_records(reader *self, PyObject *list, i
     return taken;
 }
 
-/* Does the function accept these bytes? -1 when it has raised. */
+/* Does the function accept these bytes? -1 if it has raised an exception. */
 static int is_accepted(PyObject *function, const uint8_t *bytes, int32_t length) {
     if (length < 0)
         return 0;
@@ -113,7 +113,7 @@ static int are_headers_accepted(PyObject *function, const el_record *record) {
     return result;
 }
 
-/* Is this record one of those that the query is for? -1 when a Python function has raised. */
+/* Does this record match the query? -1 if the Python function has raised an exception. */
 static int is_found(const el_query *query, PyObject *function, const el_record *record) {
     int result = el_record_holds(record, &query->needle, query->fields);
     if (result && function != Py_None) {

@@ -1,4 +1,4 @@
-/* A record's place in the log, as the receipts have it that a producer hands out. */
+/* A record's position in the log, the base of the receipts that a producer returns. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000

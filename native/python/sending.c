@@ -1,4 +1,4 @@
-/* A producer's send: choosing the partition, appending or letting wait, and making the receipt, without a step in Python. */
+/* A producer's send: it chooses the partition, appends the record or lets it wait, and makes the receipt, without a step in Python. */
 
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030a0000
@@ -16,14 +16,14 @@ enum { TOPIC, VALUE, KEY, HEADERS, PARTITION, TIMESTAMP, SEND_PARAMETERS };
 
 static const char *const names[SEND_PARAMETERS] = {"topic", "value", "key", "headers", "partition", "timestamp"};
 
-/* The topics are NULL where Python sends everything. */
+/* The topics are NULL if Python sends all records. */
 typedef struct producer {
     PyObject_HEAD
     PyObject *topics;       /* a dict of partition_choice objects by the topics' names */
-    PyObject *receipt_type; /* of receipts for appended records, or for records that wait */
+    PyObject *receipt_type; /* the type of receipts, either for appended or for waiting records */
     const el_signals *signals;
-    long long catalog_version; /* the topics are as they were then */
-    char has_notifier;         /* somebody wants to know what was sent */
+    long long catalog_version; /* the version that the topics correspond to */
+    char has_notifier;         /* `_note` has to be called for each record */
     char lingers;              /* records wait in batches */
 } producer;
 
@@ -52,7 +52,7 @@ static int begin_producer(PyObject *object, PyObject *arguments, PyObject *keywo
     return 0;
 }
 
-/* A new reference to what is known about a topic; NULL if Python has to look. */
+/* A new reference to the partition_choice of a topic; NULL if Python has to find the topic. */
 static partition_choice *find_topic(const producer *self, PyObject *name) {
     if (self->topics == NULL || !PyUnicode_CheckExact(name))
         return NULL;
@@ -63,7 +63,7 @@ static partition_choice *find_topic(const producer *self, PyObject *name) {
     return el_as_choice(topic);
 }
 
-/* Remember that a record was appended, and tell who wants to know of it; 0 with an exception set on failure. */
+/* Note that a record was appended, and call the notifier if there is one; 0 with an exception set on failure. */
 static int is_noted(producer *self, partition_sender *sender, int64_t offset) {
     if (!self->has_notifier) {
         sender->last_offset = offset;
@@ -76,7 +76,7 @@ static int is_noted(producer *self, partition_sender *sender, int64_t offset) {
     return answer != NULL;
 }
 
-/* The receipt; NULL without an exception set where the record is for Python to look at. */
+/* Append a record, and return its receipt; NULL without an exception set if Python has to handle the record. */
 static PyObject *append_now(producer *self, partition_sender *sender, el_new_record *record, int may_wait) {
     writer *writer = (struct writer *)sender->writer;
     int64_t offset = writer == NULL ? -1 : may_wait ? el_append_with(writer, record) : el_append_at_once(writer, record);
@@ -87,7 +87,7 @@ static PyObject *append_now(producer *self, partition_sender *sender, el_new_rec
     return receipt;
 }
 
-/* The same for any. */
+/* Append a record or let it wait, and return its receipt; NULL as in append_now. */
 static PyObject *send_to(producer *self, partition_choice *choice, PyObject *const *parameters, int may_wait) {
     PyObject *own[EL_RECORD_PARAMETERS] = {parameters[VALUE], parameters[KEY], parameters[HEADERS], parameters[TIMESTAMP]};
     encoded_headers headers;
@@ -114,7 +114,7 @@ static PyObject *send_to(producer *self, partition_choice *choice, PyObject *con
     return receipt;
 }
 
-/* The receipt; NULL without an exception set where the record is for Python to look at. */
+/* Send a plain record, and return its receipt; NULL without an exception set if Python has to handle the record. */
 static PyObject *send_plainly(producer *self, PyObject *const *arguments, Py_ssize_t count, PyObject *keywords, int may_wait) {
     PyObject *parameters[SEND_PARAMETERS] = {NULL}, *receipt = NULL;
     partition_choice *choice = NULL;
@@ -131,7 +131,7 @@ static PyObject *send(PyObject *self, PyObject *const *arguments, Py_ssize_t cou
     return receipt != NULL || PyErr_Occurred() ? receipt : el_call_method(self, send_name, arguments, count, keywords);
 }
 
-/* A function of a producer, for those who must not wait: not a method, for it is nothing to users. */
+/* A send for callers that must not wait. It is a function and not a method, because it is not for users. */
 static PyObject *send_at_once(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     (void)module;
     if (count != SEND_PARAMETERS + 1 || !PyObject_TypeCheck(arguments[0], type)) {

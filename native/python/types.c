@@ -28,6 +28,6 @@ void el_free_object(PyObject *object) {
 PyTypeObject *el_add_type(PyObject *module, PyType_Spec *specification) {
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, specification, NULL);
     int is_added = type != NULL && PyModule_AddType(module, type) == 0;
-    Py_XDECREF(type); /* the module has it */
+    Py_XDECREF(type); /* the module holds a reference */
     return is_added ? type : NULL;
 }

@@ -3,10 +3,10 @@
 #ifndef EVENTLOG_PYTHON_TYPES_H
 #define EVENTLOG_PYTHON_TYPES_H
 
-/* Before this: Python.h. */
+/* Include Python.h before this file. */
 
-/* Define traverse_TYPE, clear_TYPE and deallocate_TYPE, for instances that the garbage collector knows. `type` is their structure; what they
- * refer to are its members from `first` to `last`, which stand in a row and may be NULL. */
+/* Define traverse_TYPE, clear_TYPE and deallocate_TYPE for instances that the garbage collector tracks. `type` is their structure. Their
+ * references are its members from `first` to `last`, which are adjacent and may be NULL. */
 #define EL_COLLECTED(type, first, last)                                                                  \
     static int traverse_##type(PyObject *object, visitproc visit, void *arg) {                           \
         return el_traverse(object, &((type *)object)->first, &((type *)object)->last, visit, arg);       \
@@ -28,7 +28,7 @@
 int el_traverse(PyObject *object, PyObject **first, PyObject **last, visitproc visit, void *arg);
 int el_clear(PyObject **first, PyObject **last);
 
-/* The end of deallocating an instance of one of our types, or of a subclass, which has another way of being freed. */
+/* The last step of deallocating an instance of one of our types, or of a subclass, which is freed in another way. */
 void el_free_object(PyObject *object);
 
 /* A method that takes its arguments as an array. */
@@ -37,10 +37,10 @@ void el_free_object(PyObject *object);
 #define EL_ENTER_DOC "__enter__($self, /)\n--\n\nBegin the block."
 #define EL_EXIT_DOC "__exit__($self, kind, error, trace, /)\n--\n\nEnd the block."
 
-/* Make a type, and have it in the module. A borrowed reference, NULL with an exception set. */
+/* Make a type, and add it to the module. Returns a borrowed reference; NULL with an exception set on failure. */
 PyTypeObject *el_add_type(PyObject *module, PyType_Spec *specification);
 
-/* What each file has for the module: 0 with an exception set on failure. */
+/* Each adds the contents of one file to the module; 0 with an exception set on failure. */
 int el_add_holding(PyObject *module);
 int el_add_nesting(PyObject *module);
 int el_add_choosing(PyObject *module);

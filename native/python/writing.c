@@ -54,7 +54,7 @@ static int64_t append_one(el_appender *appender, el_new_record *record) {
     return offset;
 }
 
-/* Let Python act on a status, so that the call can be made again; 0 with an exception set if it cannot. */
+/* Let Python handle a status so that the call can be retried; 0 with an exception set if it cannot. */
 static int is_resolved(writer *self, int64_t status) {
     PyObject *number = PyLong_FromLongLong(status);
     PyObject *answer = number == NULL ? NULL : PyObject_CallMethodObjArgs(self->log, resolve_name, number, NULL);
@@ -63,7 +63,7 @@ static int is_resolved(writer *self, int64_t status) {
     return answer != NULL;
 }
 
-/* Whether to encode otherwise, or what was wrong with the record, the Python function finds out by itself. */
+/* The Python function finds out by itself how to encode instead, or what is wrong with the record. */
 static int is_for_python(int64_t status) {
     return status == EL_SETTINGS_CHANGED || status == EL_RECORD_TOO_LARGE || status == EL_NO_MEMORY;
 }
@@ -117,7 +117,7 @@ int64_t el_append_lists(writer *self, PyObject *const *lists, int64_t *count, el
     return offset;
 }
 
-/* The offset, or None where something has to be waited for, or Python asked. */
+/* The offset, or None if the append would have to wait, or needs a step in Python. */
 static PyObject *append_at_once(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
     writer *self = el_as_writer(object);
     PyObject *parameters[EL_RECORD_PARAMETERS] = {NULL};
