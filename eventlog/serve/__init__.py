@@ -1,5 +1,5 @@
 """A server that speaks Kafka's protocol over a store, for clients in any language.
 
-`protocol` knows the bytes, `connection` and `server` the sockets, and the handlers, one file per family of APIs, what a request
-means to the store: `requests` leads to them.
+`protocol` encodes and decodes messages, `connection` and `server` use the sockets, and the handlers, one file per family of
+APIs, apply requests to the store; `requests` finds the handler of a request.
 """

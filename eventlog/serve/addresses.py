@@ -1,4 +1,4 @@
-"""Addresses to listen at: only those of this machine, as long as there is no authentication."""
+"""Addresses to listen at: only those of this machine, because clients are not authenticated."""
 
 from __future__ import annotations
 

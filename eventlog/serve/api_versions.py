@@ -1,4 +1,4 @@
-"""ApiVersions: what a client may ask for."""
+"""ApiVersions: the APIs and versions that a client may use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION_WITH_SOFTWARE = 3
 
 
 async def answer_api_versions(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """The table of APIs. A client of version 3 on tells what it is, in words that may stand in a log."""
+    """The table of APIs. From version 3 on, a client names its software, with characters that are safe in a log."""
     if version >= _VERSION_WITH_SOFTWARE:
         told = (request.client_software_name, request.client_software_version)
         if not all(_SOFTWARE.fullmatch(each) for each in told):
@@ -24,7 +24,7 @@ async def answer_api_versions(broker: Broker, client: Client, version: int, requ
 
 
 def refuse_version() -> Any:
-    """What a client gets that asks in a version that is not known here; it is of version 0, which every client knows."""
+    """The answer to an ApiVersions request of an unknown version; it has version 0, which every client can read."""
     return _response(errors.UNSUPPORTED_VERSION, [API_VERSIONS])
 
 

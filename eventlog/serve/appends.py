@@ -23,7 +23,7 @@ class Appended(NamedTuple):
 
 
 class _State:
-    """What is remembered about a partition; with the lock held, the batches of its idempotent producers are appended."""
+    """What is remembered about a partition. The lock is held while a batch of an idempotent producer is appended."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -39,7 +39,7 @@ class Appends:
         self._lock = threading.Lock()
 
     def append(self, topic: str, partition: int, batch: Batch) -> Appended:
-        """Append a batch, unless it was appended before; in a thread.
+        """Append a batch, unless it was appended before. To be called in a thread.
 
         Raises `RefusedError`, and what `PartitionLog.append` raises."""
         appended = self._append_once(self._partitions.open(topic, partition), batch, may_wait=True)
@@ -47,7 +47,7 @@ class Appends:
         return appended
 
     def append_at_once(self, topic: str, partition: int, batch: Batch) -> Appended | None:
-        """The same on the event loop, if nothing has to be waited for; otherwise None, and nothing was appended."""
+        """As `append`, but on the event loop, if that needs no waiting; otherwise append nothing, and return None."""
         if batch.is_compressed or len(batch.data) > _AT_ONCE_BYTES_MAX:
             return None
         log = self._partitions.find(topic, partition)
@@ -59,7 +59,7 @@ class Appends:
         else:
             appended = self._append_unless_appended(log, batch, may_wait)
         if appended is not None:
-            log.flush_if_always(appended.offset + batch.sent.record_count)  # without the lock, and once more for a retry
+            log.flush_if_always(appended.offset + batch.sent.record_count)  # without the lock, and again for a retry
         return appended
 
     def _append_unless_appended(self, log: PartitionLog, batch: Batch, may_wait: bool) -> Appended | None:

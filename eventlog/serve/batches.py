@@ -1,4 +1,4 @@
-"""The header of a record batch: what the server needs of it before the log checks the batch.
+"""The header of a record batch: the fields that the server needs before the log checks the batch.
 
 Source of the format: Kafka's RecordBatch, version 2 (org.apache.kafka.common.record.DefaultRecordBatch).
 """
@@ -13,13 +13,13 @@ from eventlog.serve.errors import RefusedError
 from eventlog.serve.producers import Sent
 
 _header = struct.Struct(">qiibIhiqqqhii")
-_BATCH_LENGTH_AT = 12  # the length does not count the base offset and itself
+_BATCH_LENGTH_AT = 12  # the length excludes the base offset and itself
 _MAGIC = 2
 _COMPRESSION, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
 
 
 class Batch(NamedTuple):
-    """A batch that can be appended as it is, if its records are sound."""
+    """A batch that can be appended unchanged if its records are valid."""
 
     data: memoryview
     sent: Sent

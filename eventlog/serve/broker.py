@@ -26,17 +26,17 @@ _Result = TypeVar("_Result")
 
 
 class Settings(NamedTuple):
-    """How topics are created that a client names and that do not exist."""
+    """How to create a topic that a client names and that does not exist."""
 
     auto_create_topics: bool = True
     partitions: int = 1
 
 
 class Client(NamedTuple):
-    """The sender of a request: the address at which it is to reach the server, and what has become of it.
+    """The sender of a request: the address at which it reaches the server, and the state of its connection.
 
-    `when_sent` calls a function once the client has read the answer to its request, or is gone; `is_gone` returns whether it
-    has ended the connection, so that it waits for nothing any more."""
+    `when_sent` calls a function once the client has read the answer to its request, or has disconnected; `is_gone` returns
+    whether it has ended the connection, so that it no longer waits for an answer."""
 
     host: str
     port: int
@@ -93,8 +93,8 @@ class Broker:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     async def in_append_thread(self, topic: str, partition: int, function: Callable[[], _Result]) -> _Result:
-        """The same for a function that appends to a partition. Where it waits, nothing waits for it but other appends, and most
-        of those to other partitions do not."""
+        """As `in_thread`, for a function that appends to a partition. While it waits, it can delay only other appends, and few
+        of those to other partitions."""
         turns = self._append_turns.setdefault((topic, partition), asyncio.Semaphore(_APPENDS_TO_PARTITION_MAX))
         async with turns:
             return await asyncio.get_running_loop().run_in_executor(self._append_executor, function)
@@ -109,7 +109,7 @@ class Broker:
         return found
 
     def close(self) -> None:
-        """Wake all who wait, for the last time, and wait for the threads to finish."""
+        """Wake all waiting requests a last time, and wait for the threads to finish."""
         self.hub.stop()
         self._append_executor.shutdown()
         self._executor.shutdown()

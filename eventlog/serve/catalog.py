@@ -1,4 +1,4 @@
-"""The topics of the store as clients see them: by name and by id, as of the newest version of the catalog."""
+"""The topics of the store for clients: by name and by id, from the newest version of the catalog."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TopicCache:
     """All topics, loaded again whenever any process has changed the catalog."""
 
     def __init__(self, store: Store, executor: Executor, changed: Callable[[], None]) -> None:
-        """`changed` is called whenever they have been loaded again."""
+        """`changed` is called whenever the topics have been loaded again."""
         self._store = store
         self._executor = executor
         self._changed = changed

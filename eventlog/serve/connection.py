@@ -13,7 +13,7 @@ from eventlog.serve.protocol.frames import BUFFER_BYTES, FrameReader
 from eventlog.serve.protocol.messages import MalformedMessageError
 
 _UNSENT_BYTES_MAX = 1024 * 1024
-_JOINED_BYTES_MAX = 64 * 1024  # of answers that are sent together
+_JOINED_BYTES_MAX = 64 * 1024  # the limit for answers that are sent together
 _TURN_REQUESTS = 32  # answered before other connections get a turn
 
 log = logging.getLogger("eventlog.serve")
@@ -24,7 +24,7 @@ Answer = Callable[["Connection", memoryview], Awaitable[list[Any] | None]]
 
 
 class Limits(NamedTuple):
-    """How much clients may ask of the server."""
+    """The limits of what clients may use of the server."""
 
     connections_max: int = 1000
     request_bytes_max: int = 100 * 1024 * 1024  # Kafka's socket.request.max.bytes
@@ -61,9 +61,9 @@ class Connection(asyncio.BufferedProtocol):
         self._is_read = True
         self._is_answering = False
         self._is_stopping = False
-        self._is_ended = False  # the client sends no more
-        self._is_lost = False  # nothing can be sent to it
-        self._is_done = False  # no task works for it
+        self._is_ended = False  # the client sends nothing more
+        self._is_lost = False  # nothing can be sent to the client
+        self._is_done = False  # its task has ended
         self._progress: tuple[int, int] = (0, 0)
         self._progress_at = 0.0
         self.peer = "?"
@@ -89,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         self._task = loop.create_task(self._run())
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
+        """The buffer for the next bytes."""
         return self._frames.room()
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -106,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """The connection is closed."""
         self._is_lost = True
         self.eof_received()
         self._may_write.set()
@@ -136,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
                     await asyncio.sleep(0)
         except (MalformedMessageError, DisconnectError) as error:
             log.warning("%s: closed: %s", self.peer, error)
-        except Exception as error:  # a defect of this server: the client only sees that the connection ends
+        except Exception as error:  # a bug in this server: the client only sees the connection end
             shows_where = log.isEnabledFor(logging.DEBUG)
             log.error("%s: closed: unexpected %s: %s", self.peer, type(error).__name__, error, exc_info=shows_where)
         finally:
@@ -182,11 +182,11 @@ class Connection(asyncio.BufferedProtocol):
         return None
 
     def is_ended(self) -> bool:
-        """Has the client ended the connection, so that it waits for nothing?"""
+        """Has the client ended the connection, so that it no longer waits for an answer?"""
         return self._is_ended
 
     def when_sent(self, function: Callable[[], None]) -> None:
-        """Call a function once the client has read most of the answer that is being made, or is gone."""
+        """Call a function once the client has read most of the answer that is being made, or has disconnected."""
         self._when_sent.append(function)
 
     def _call_when_sent(self) -> None:

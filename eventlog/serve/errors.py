@@ -61,7 +61,7 @@ _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
 
 
 class RefusedError(Exception):
-    """A request, or its part for one topic or partition, is answered with an error code."""
+    """A request, or its part for one topic or partition, has to be answered with an error code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ class RefusedError(Exception):
 
 
 class DisconnectError(Exception):
-    """A client is to be disconnected, because it asks for what cannot be answered."""
+    """A client has to be disconnected, because its request cannot be answered."""
 
 
 def code_of(error: Exception) -> int:

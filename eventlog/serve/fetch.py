@@ -1,4 +1,4 @@
-"""Fetch: batches from given offsets on, at once or when they are appended."""
+"""Fetch: batches from given offsets on, immediately or when they are appended."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _WAIT_MS_MAX = 24 * 3600 * 1000
 
 
 async def answer_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Wait until there are `min_bytes` of records, or for `max_wait_ms`, and answer with what is there.
+    """Wait for `min_bytes` of records, but at most `max_wait_ms`, and answer with the records that exist.
 
-    There are no fetch sessions: a client that asks for one is told to name all of its partitions each time (KIP-227)."""
+    There are no fetch sessions: a client that uses one gets an error, and then names all of its partitions in each fetch
+    (KIP-227)."""
     if request.session_id:
         return kind("FetchResponse")(error_code=errors.FETCH_SESSION_ID_NOT_FOUND)
     await broker.topics.refresh()
@@ -38,24 +39,24 @@ async def answer_fetch(broker: Broker, client: Client, version: int, request: An
             return fetch.response()
         turn.end()
         if not await fetch.wait(deadline - loop.time()):
-            deadline = 0.0  # the server stops: answer with what is there now
+            deadline = 0.0  # the server stops: answer with the records that exist now
 
 
 class _Partition:
-    """What a request asks of a partition, and its entry in the answer."""
+    """A partition in a request, and its entry in the answer."""
 
     def __init__(self, wanted: Any, topic: str | None, refusal: RefusedError | None) -> None:
         self.wanted = wanted
         self.topic = topic
         self.log: PartitionLog | None = None
         self.next_offset = wanted.fetch_offset
-        self.is_full = False  # there is more than the answer may contain
+        self.is_full = False  # it has more records than the answer may contain
         self.entry = kind("FetchResponse", "PartitionData")(partition_index=wanted.partition, high_watermark=-1, records=b"")
         if refusal is not None:
             self.entry.error_code = refusal.code
 
     def is_at_end(self, broker: Broker) -> bool:
-        """Is it known, without using the disk, that there is nothing to read?"""
+        """Is it known without using the disk that the partition has nothing to read?"""
         log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
         if log is None or log.end_offset != self.wanted.fetch_offset:
             return False
@@ -106,7 +107,7 @@ class _Fetch:
         self._partitions = [partition for _, partitions in self._topics for partition in partitions]
 
     async def read(self, turn: Turn) -> None:
-        """Read what is there; in a thread, unless there is nothing."""
+        """Read the records that exist; in a thread, unless no partition has any."""
         if all(partition.is_at_end(self._broker) for partition in self._partitions):
             return
         if not turn.is_free:  # clients that do not read their answers hold the slots: a small answer needs none
@@ -131,13 +132,13 @@ class _Fetch:
 
     @property
     def is_enough(self) -> bool:
-        """Is there as much as the client asks to wait for, or as the answer may contain, or an error, to be told at once?"""
+        """Are there as many bytes as the client waits for, or as the answer may contain, or an error, which is sent at once?"""
         has_failed = any(partition.entry.error_code for partition in self._partitions)
         bytes_min = min(self._request.min_bytes, self._request.max_bytes, _ANSWER_BYTES_MAX)
         return has_failed or self._bytes >= bytes_min or not self._waiting
 
     async def wait(self, seconds: float) -> bool:
-        """Sleep until a partition has more, but at most for a time, and for a second. False if the server stops."""
+        """Sleep until a partition has more records, but at most `seconds`, and at most a second. False if the server stops."""
         wait_set = WaitSet()
         for partition in self._waiting:
             assert partition.log is not None

@@ -1,4 +1,4 @@
-"""The memory that requests may take, all together, while they arrive."""
+"""The memory that all requests together may take while they arrive."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 
 
 class RequestMemory:
-    """Shares a number of bytes among connections whose requests do not fit into the buffer that each has.
+    """Shares a number of bytes among connections whose requests do not fit into their own buffers.
 
-    The one that has taken from it for the longest time may always take more: so one of them always comes to its end, and the
-    bytes that are taken exceed the number by one request at most."""
+    The connection that has held bytes for the longest time may always take more. So one request can always be completed, and
+    the bytes taken exceed the number by at most one request."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -18,11 +18,11 @@ class RequestMemory:
 
     @property
     def taken_bytes(self) -> int:
-        """What all connections have together."""
+        """The bytes that all connections hold together."""
         return sum(self._taken.values())
 
     def take(self, connection: Hashable, size: int, then: Callable[[], None]) -> bool:
-        """Give a connection `size` bytes in place of what it has. If False, `then` is called when it can try again."""
+        """Let a connection hold `size` bytes instead of what it holds. If False, `then` is called when it can try again."""
         before = self._taken.get(connection, 0)
         is_first = not self._taken or next(iter(self._taken)) == connection
         if not is_first and size > before and self.taken_bytes - before + size > self._bytes_max:
@@ -34,7 +34,7 @@ class RequestMemory:
         return True
 
     def give_back(self, connection: Hashable) -> None:
-        """Take back all that a connection has."""
+        """Take back all bytes that a connection holds."""
         self._refused.pop(connection, None)
         if self._taken.pop(connection, 0):
             self._call_refused()

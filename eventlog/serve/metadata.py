@@ -1,4 +1,4 @@
-"""Metadata: the topics, their partitions, and where they are served. Topics that do not exist are created, if wanted."""
+"""Metadata: the topics, their partitions, and the partition leader. Topics that do not exist are created if that is wanted."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 
 _ALL_IF_EMPTY = 0  # the version in which an empty list means all topics
-_WITH_CHOICE = 4  # from this version on a client says whether a topic may be created
+_WITH_CHOICE = 4  # from this version on, the client says whether a topic may be created
 _ZERO_UUID = bytes(16)
 
 
 async def answer_metadata(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """All topics, or those that are asked for."""
+    """All topics, or those that the request names."""
     await broker.topics.refresh()
     if request.topics is None or (version == _ALL_IF_EMPTY and not request.topics):
         topics = [_described(topic) for topic in broker.topics.by_name.values()]
     else:
         may_create = broker.settings.auto_create_topics and (version < _WITH_CHOICE or request.allow_auto_topic_creation)
-        wanted = {(each.topic_id, each.name): each for each in request.topics}  # a topic that is named again is told once
+        wanted = {(each.topic_id, each.name): each for each in request.topics}  # a topic that is named twice is answered once
         topics = [await _find(broker, each, may_create=may_create) for each in wanted.values()]
     node = kind("MetadataResponse", "MetadataResponseBroker")(node_id=NODE_ID, host=client.host, port=client.port)
     response = kind("MetadataResponse")

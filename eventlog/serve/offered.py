@@ -1,4 +1,4 @@
-"""The APIs that are offered, and their versions: the table with which ApiVersions is answered."""
+"""The APIs that are offered, and their versions: the table for the answer to ApiVersions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from eventlog.serve.protocol import messages
 
 
 class Api(NamedTuple):
-    """An API: `name` is what its messages begin with, `versions` are those that are served.
+    """An API: the names of its messages begin with `name`, and `versions` are those that are served.
 
-    ApiVersions announces versions from `announced` on."""
+    ApiVersions announces the versions from `announced` on."""
 
     key: int
     name: str

@@ -1,4 +1,4 @@
-"""ListOffsets: the start and the end of a partition, and the offset for a time."""
+"""ListOffsets: the log start and log end offset of a partition, and the offset for a time."""
 
 from __future__ import annotations
 

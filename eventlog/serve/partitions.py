@@ -7,7 +7,7 @@ from eventlog.store.partitions import Partitions
 
 
 class OpenPartitions:
-    """Those that this server has opened. Safe for several threads."""
+    """The logs that this server has opened. Safe for several threads."""
 
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
@@ -19,7 +19,8 @@ class OpenPartitions:
         return log if log is not None and log.is_open and not log.is_deleted else None
 
     def open(self, topic: str, partition: int) -> PartitionLog:
-        """A log, opened if need be, in a thread. Raises `TopicNotFoundError`, and what opening a partition raises."""
+        """A log, which is opened if necessary. To be called in a thread. Raises `TopicNotFoundError`, and what opening a
+        partition raises."""
         log = self.find(topic, partition)
         if log is None:
             log = self._logs[topic, partition] = self._partitions.open(topic, partition).log

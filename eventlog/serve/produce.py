@@ -1,4 +1,4 @@
-"""Produce and InitProducerId: batches of clients go to the log as they are, once they have been checked."""
+"""Produce and InitProducerId: batches of clients are checked, and appended to the log unchanged."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
 
 
 async def answer_produce(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Append a batch to each of the partitions. A client that wants no answer and whose request fails is disconnected,
-    as with Kafka: there is no other way to tell it."""
+    """Append a batch to each of the partitions. If the request of a client that wants no answer fails, the client is
+    disconnected, as with Kafka: nothing else can report the error."""
     await broker.topics.refresh()
     by_topic = [
         [_Append(broker, version, request.acks, data, partition) for partition in data.partition_data]
@@ -49,7 +49,7 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
 
 
 async def _append_in_threads(broker: Broker, appends: Iterable[_Append]) -> None:
-    """Append to several partitions at a time, but in order to each."""
+    """Append to several partitions at the same time, but in order to each one."""
     by_partition: defaultdict[tuple[str, int], list[_Append]] = defaultdict(list)
     for append in appends:
         if append.is_left:
@@ -64,13 +64,13 @@ def _append_all(appends: list[_Append]) -> None:
 
 
 class _Append:
-    """What a request has for one partition, and its entry in the answer."""
+    """A request's batch for one partition, and its entry in the answer."""
 
     def __init__(self, broker: Broker, version: int, acks: int, data: Any, partition: Any) -> None:
         self._appends = broker.appends
         self.partition: int = partition.index
         self.topic = ""
-        self._batch: Batch | None = None  # None: there is nothing to be done
+        self._batch: Batch | None = None  # None: nothing has to be appended
         self.entry = kind("ProduceResponse", "PartitionProduceResponse")(index=partition.index, base_offset=-1)
         try:
             if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
@@ -85,11 +85,11 @@ class _Append:
 
     @property
     def is_left(self) -> bool:
-        """Is there anything to append?"""
+        """Does a batch have to be appended?"""
         return self._batch is not None
 
     def at_once(self) -> bool:
-        """Append on the event loop. False if something has to be waited for; then nothing was done."""
+        """Append on the event loop. False if that would have to wait; then nothing was appended."""
         if self._batch is None:
             return True
         try:
@@ -121,7 +121,7 @@ class _Append:
 
 
 async def answer_init_producer_id(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """An id for an idempotent producer. One that already has an id gets a new one, with which it starts again."""
+    """An id for an idempotent producer. A producer that already has an id gets a new one, and starts again with it."""
     if request.transactional_id is not None:
         return kind("InitProducerIdResponse")(error_code=errors.UNSUPPORTED_VERSION, producer_id=NO_PRODUCER, producer_epoch=-1)
     return kind("InitProducerIdResponse")(producer_id=new_producer_id(), producer_epoch=0)

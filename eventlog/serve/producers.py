@@ -1,6 +1,6 @@
-"""Idempotent producers: the last batches of each in a partition, so that a batch that is sent again is not appended again.
+"""Idempotent producers: the last batches of each one in a partition, so that a batch that is sent again is not appended again.
 
-This is remembered by the server while it runs, and not by the log: a producer whose id is not known goes on with any sequence
+The server remembers them while it runs; the log does not. A producer whose id is not known may continue with any sequence
 number (KIP-360).
 """
 
@@ -14,8 +14,8 @@ from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
 
 NO_PRODUCER = -1
-_BATCHES_REMEMBERED = 5  # as many as a client may have in flight
-_PRODUCERS_MAX = 10_000  # in a partition; the one that has been silent longest is forgotten
+_BATCHES_REMEMBERED = 5  # as many as a client may have in-flight
+_PRODUCERS_MAX = 10_000  # in a partition; the one that has been idle for the longest time is forgotten
 _SEQUENCES = 2**31  # the last one is followed by 0
 
 
@@ -70,7 +70,7 @@ class PartitionProducers:
         return None
 
     def remember(self, sent: Sent, offset: int) -> None:
-        """The batch was appended at this offset."""
+        """Remember that the batch was appended at this offset."""
         producer = self._producers.get(sent.producer_id)
         if producer is None or producer.epoch != sent.epoch:
             producer = self._producers[sent.producer_id] = _Producer(sent.epoch)

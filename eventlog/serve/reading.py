@@ -1,4 +1,4 @@
-"""Reading batches for clients: as they are in the log, after their checksums were verified."""
+"""Reading batches for clients: unchanged from the log, after their checksums were verified."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHECKED_AT = 21  # where the bytes begin that the checksum covers
 
 
 class Read(NamedTuple):
-    """Whole batches, the first of which may begin before the offset that was asked for; and the offset to go on with."""
+    """Whole batches, the first of which may begin before the requested offset, and the offset at which to continue."""
 
     data: bytes
     next_offset: int
@@ -35,7 +35,7 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
             found = log.slice(offset, max(0, left), at_least_one=at_least_one and not pieces, stop=stop)
         except CorruptLogError:
             if pieces:
-                break  # reported to a client that begins there
+                break  # reported to a client that fetches from there
             raise
         data = found.read()
         right_bytes = _right_bytes(data)

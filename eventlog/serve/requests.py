@@ -1,4 +1,4 @@
-"""From the bytes of a request to the handler of its API, and from the handler's answer back to bytes."""
+"""Decodes a request, calls the handler of its API, and encodes the handler's answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eventlog.serve.protocol.messages import MalformedMessageError, codec
 from eventlog.serve.topics import answer_create_topics, answer_delete_topics
 
 Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
-"""Answers a request of some version with the message to send; None if the client wants none. Raises
+"""Answers a request of the given version with the message to send; None if the client wants no answer. Raises
 `DisconnectError`, which ends the connection."""
 
 HANDLERS: dict[int, Handler] = {

@@ -25,9 +25,9 @@ log = logging.getLogger("eventlog.serve")
 
 
 class Server:
-    """Serves an open store to clients that speak Kafka's protocol. Made and used within one event loop.
+    """Serves an open store to clients that speak Kafka's protocol. Created and used within one event loop.
 
-    `advertised` is the address that clients are told to use; without it each client is told the one that it connected to."""
+    `advertised` is the address that clients get for the broker; without it, each client gets the one that it connected to."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Server:
         self._last_closed_at = 0.0
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen, and return the address: with port 0 the system chooses one. Raises `OSError`."""
+        """Listen, and return the address; with port 0 the system chooses the port. Raises `OSError`."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._new_connection, host, port, backlog=_BACKLOG)
         self._watching = loop.create_task(self._watch())
@@ -60,7 +60,7 @@ class Server:
 
     @property
     def idle_seconds(self) -> float:
-        """For how long no client has been connected."""
+        """The time in seconds for which no client has been connected."""
         return 0.0 if self._connections else asyncio.get_running_loop().time() - self._last_closed_at
 
     def _closed(self, connection: Connection) -> None:
@@ -87,7 +87,7 @@ class Server:
                 connection.check_progress(loop.time())
 
     async def stop(self) -> None:
-        """Take no more requests, answer those that are being answered, and close. The store stays open."""
+        """Accept no more requests, finish the answers in progress, and close. The store stays open."""
         if self._listener is not None:
             self._listener.close()
         if self._watching is not None:

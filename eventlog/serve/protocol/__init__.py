@@ -1,1 +1,1 @@
-"""The bytes of Kafka's protocol: messages, their headers, and frames. Nothing here knows a store or a socket."""
+"""The bytes of Kafka's protocol: messages, their headers, and frames. Nothing here uses a store or a socket."""

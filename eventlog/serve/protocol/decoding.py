@@ -1,7 +1,7 @@
 """The decoder of a version of a message, compiled from the message's schema.
 
-It takes a memoryview `data` and a position. That a value ends behind the data is found at the latest where the message ends, so
-that only lengths and counts, which decide how much memory is taken, are checked where they stand.
+It takes a memoryview `data` and a position. A value that ends behind the data is detected at the end of the message at the
+latest. So only lengths and counts, which decide how much memory is taken, are checked immediately.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from eventlog.serve.protocol.schema import Field, Struct
 from eventlog.serve.protocol.source import FIXED, SHORT, Source
 from eventlog.serve.protocol.varints import read_varint, skip_tags
 
-_ITEMS_MAX = 50_000  # of all arrays in a message: an item may take 8 bytes there, and some hundred as an object
+_ITEMS_MAX = 50_000  # of all arrays in a message: an item may take 8 bytes in it, and some hundred as an object
 
 
 def compile_decoder(schema: Struct, version: int) -> Callable[[memoryview, int], tuple[Any, int]]:
-    """The function that makes an object of the bytes at a position, and says where they end. It is for one thread at a time."""
+    """The function that makes an object from the bytes at a position; returns it and their end. For one thread at a time."""
     decoder = _Decoder(schema, version)
     decode_message: Callable[[memoryview, int], tuple[Any, int]] = decoder.compiled(schema)
 
@@ -38,12 +38,12 @@ def check_length(size: int, smallest: int) -> None:
 class _Decoder(Source):
     def __init__(self, schema: Struct, version: int) -> None:
         super().__init__(schema, version)
-        self.items = 0  # of the message that is being decoded
+        self.items = 0  # counted so far in the message that is being decoded
         for helper in (read_varint, self.check_count, check_length, skip_tags):
             self.name(helper.__name__, helper)
 
     def check_count(self, count: int, data: memoryview, position: int) -> int:
-        """The count of an array, each of whose items takes a byte at least."""
+        """Check and return the count of an array, whose items take at least a byte each."""
         self.items += count
         if not 0 <= count <= len(data) - position:
             raise ValueError(f"an array of {count} items stands in {len(data) - position} bytes")
@@ -96,7 +96,7 @@ class _Decoder(Source):
             self.indent -= 1
 
     def _length(self, field: Field, form: str, nullable: bool, null: str) -> None:
-        """Add what reads a length, and begin the block for a value that is not null."""
+        """Add the lines that read a length, and begin the block for a value that is not null."""
         if self.is_compact(field):
             self.add("size = data[position] - 1", "position += 1")
             self.add("if size > 126:", "    size, position = read_varint(data, position - 1)", "    size -= 1")

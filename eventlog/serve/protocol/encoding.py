@@ -1,6 +1,6 @@
 """The encoder of a version of a message, compiled from the message's schema.
 
-It takes an object and a list, to which it appends pieces of bytes; records are appended as the buffers that they are.
+It takes an object and a list, to which it appends pieces of bytes; the buffers of records are appended without a copy.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Encoder(Source):
             self.indent -= 1
 
     def _length(self, field: Field, form: str, value: str, nullable: bool) -> None:
-        """Add what writes a length, and begin the block for a value that is not null."""
+        """Add the lines that write a length, and begin the block for a value that is not null."""
         compact = self.is_compact(field)
         if nullable:
             null = r"b'\0'" if compact else f"{self.struct_method(form, 'pack')}(-1)"
@@ -83,7 +83,7 @@ class _Encoder(Source):
         self.add(f"add(varint({size} + 1))" if compact else f"add({self.struct_method(form, 'pack')}({size}))")
 
     def _tags(self, tagged: list[Field]) -> None:
-        """Add what writes the tagged fields that have not their default: each with its size."""
+        """Add the lines that write the tagged fields with values other than their defaults, each with its size."""
         self.add("count, pieces = 0, []")
         for field in tagged:
             default = self.name(f"default_{field.tag}_{field.name}", field.default)

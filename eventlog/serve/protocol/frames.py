@@ -1,6 +1,6 @@
-"""Frames and headers: requests out of a stream of bytes, and answers into pieces of bytes. No sockets.
+"""Frames and headers: splits a stream of bytes into requests, and makes pieces of bytes from answers. It uses no sockets.
 
-A frame is a length of four bytes and that many bytes. Memory is taken as bytes come, not as a length promises.
+A frame is a length of four bytes and that many bytes. Memory is taken as bytes arrive, not as a length announces them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from eventlog.serve.protocol.messages import MalformedMessageError
 from eventlog.serve.protocol.varints import skip_tags
 
 BUFFER_BYTES = 64 * 1024  # a larger buffer is given back once its request is answered
-_REQUEST_BYTES_MIN = 8  # without a client id, which the oldest versions of one API leave out
+_REQUEST_BYTES_MIN = 8  # without a client id, which the oldest versions of one API omit
 
 _length = struct.Struct(">i")
 _header = struct.Struct(">hhi")
@@ -22,7 +22,7 @@ _answer = struct.Struct(">ii")
 
 
 class RequestHeader(NamedTuple):
-    """What stands before a request: which API it is for, in which version, and the number that its answer has to have."""
+    """The header of a request: its API and version, and the number that its answer has to repeat."""
 
     api_key: int
     version: int
@@ -32,7 +32,7 @@ class RequestHeader(NamedTuple):
 
 
 def read_header(frame: memoryview, is_flexible: Callable[[int, int], bool]) -> RequestHeader:
-    """The header of a request. `is_flexible` tells by API key and version whether it has tagged fields."""
+    """The header of a request. `is_flexible` returns for an API key and a version whether it has tagged fields."""
     try:
         api_key, version, correlation_id = _header.unpack_from(frame)
         (size,) = _short.unpack_from(frame, _header.size)
@@ -58,10 +58,10 @@ def answer_pieces(correlation_id: int, has_tags: bool, body: list[Any]) -> list[
 
 
 class FrameReader:
-    """Takes bytes as they come, and hands out frames as views of its buffer: each is valid until `next` is called again."""
+    """Takes bytes as they arrive, and returns frames as views of its buffer: each is valid until `next` is called again."""
 
     def __init__(self, request_bytes_max: int, may_take: Callable[[int], bool]) -> None:
-        """`may_take` is asked for the size of a larger buffer before it is made; the frame waits while it says no."""
+        """`may_take` is called with the size of a larger buffer before it is made; the frame waits while it returns False."""
         self._request_bytes_max = request_bytes_max
         self._may_take = may_take
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
@@ -70,20 +70,20 @@ class FrameReader:
 
     @property
     def buffer_bytes(self) -> int:
-        """How large the buffer is."""
+        """The size of the buffer."""
         return len(self._buffer)
 
     @property
     def has_begun(self) -> bool:
-        """Has a frame come in part?"""
+        """Has a part of a frame arrived?"""
         return self._end > self._start
 
     def room(self) -> memoryview:
-        """Where the next bytes go; empty until `next` has made room."""
+        """The buffer for the next bytes; empty until `next` has made room."""
         return self._buffer[self._end :]
 
     def received(self, count: int) -> None:
-        """So many bytes were put there."""
+        """Note that `count` bytes were put there."""
         self._end += count
         self.total_bytes += count
 
@@ -106,7 +106,7 @@ class FrameReader:
         return int(size)
 
     def _make_room(self, wanted: int) -> None:
-        """Let the frame that has begun go on: at the start of the buffer, or in one twice as large, if all of it is used."""
+        """Make room for the rest of a frame: at the start of the buffer, or in one twice as large if the frame fills it."""
         there = self._end - self._start
         bytes_now = len(self._buffer)
         if there == bytes_now and self._may_take(larger := min(2 * bytes_now, wanted)):

@@ -1,7 +1,7 @@
 """Kafka's messages: from bytes to objects and back, by functions compiled from Kafka's own message specifications.
 
-`specs.json` holds these specifications (see NOTICE) for the APIs that are offered, without their comments. A pair of functions
-is compiled for a message and a version when it is first asked for: there is no code that names each field of each version.
+`specs.json` contains these specifications (see NOTICE) for the APIs that are offered, without their comments. A pair of
+functions is compiled for a message and a version when it is first used: no code names each field of each version.
 
 Field names are Kafka's, in lower case with underscores. A field that a version does not have keeps its default.
 """
@@ -23,7 +23,7 @@ _SPECS = Path(__file__).with_name("specs.json")
 
 
 class MalformedMessageError(Exception):
-    """Bytes are not the message that they should be."""
+    """The bytes are not a valid message."""
 
 
 class Codec(NamedTuple):
@@ -53,7 +53,7 @@ def kind(name: str, inside: str | None = None) -> Any:
 
 @cache
 def codec(name: str, version: int) -> Codec:
-    """How a version of a message is decoded and encoded."""
+    """The functions that decode and encode a version of a message."""
     schema = message(name)
     assert version in schema.versions, f"{name} has no version {version}"
     decode_body = compile_decoder(schema, version)
@@ -71,7 +71,7 @@ def codec(name: str, version: int) -> Codec:
 
 
 def is_flexible(name: str, version: int) -> bool:
-    """Has this version compact lengths and tagged fields, in the header, too?"""
+    """Does this version have compact lengths and tagged fields, also in the header?"""
     return version in message(name).flexible_versions
 
 

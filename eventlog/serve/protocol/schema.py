@@ -1,4 +1,4 @@
-"""The schema of a message: what a specification says of its fields, and a class for its objects.
+"""The schema of a message: its fields, as a specification describes them, and a class for its objects.
 
 Source: the README of Kafka's message specifications (clients/src/main/resources/common/message/README.md).
 """
@@ -41,7 +41,7 @@ class Field(NamedTuple):
     default: Any
 
     def is_tagged(self, version: int) -> bool:
-        """Does it stand among the tagged fields at the end of its structure?"""
+        """Is it one of the tagged fields at the end of its structure?"""
         return version in self.tagged_versions
 
 
@@ -57,7 +57,7 @@ class Struct(NamedTuple):
 
 
 def parse_versions(text: str | None) -> range:
-    """The versions that "3+", "0-12", "4" or "none" means."""
+    """The versions that a text such as "3+", "0-12", "4" or "none" denotes."""
     if text is None or text == "none":
         return range(0)
     first, separator, last = text.rstrip("+").partition("-")

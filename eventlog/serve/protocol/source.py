@@ -1,6 +1,6 @@
-"""Python source that is made from a message's schema, and compiled: what decoders and encoders have in common.
+"""Python source that is generated from a message's schema, and compiled: the common base of decoders and encoders.
 
-The source has one function for each structure. Neighbours of fixed size are one call of `struct`.
+The source has one function for each structure. One call of `struct` handles adjacent fields of fixed size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FIXED = {
     "bool": "?", "int8": "b", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "float64": "d",
     "uuid": "16s",
 }  # fmt: skip
-SHORT = {"string"}  # whose length is an int16 where it is not compact
+SHORT = {"string"}  # types whose length, unless it is compact, is an int16
 
 
 class Source(ABC):
@@ -35,14 +35,14 @@ class Source(ABC):
 
     @abstractmethod
     def field(self, field: Field) -> None:
-        """Add what a field that is not of fixed size needs, or one that stands alone."""
+        """Add the lines for one field that is not of fixed size."""
 
     @abstractmethod
     def fixed_fields(self, fields: list[Field], form: str) -> None:
-        """Add what neighbours of fixed size need; `form` is their format for `struct`."""
+        """Add the lines for adjacent fields of fixed size; `form` is their format for `struct`."""
 
     def add(self, *lines: str) -> None:
-        """Add lines with the present indentation."""
+        """Add lines with the current indentation."""
         self._lines += ["    " * self.indent + line for line in lines]
 
     def name(self, name: str, value: Any) -> str:
@@ -55,7 +55,7 @@ class Source(ABC):
         return self.name(f"{method}_{form.replace('?', 'o')}", getattr(struct.Struct(f">{form}"), method))
 
     def struct_function(self, schema: Struct) -> str:
-        """The name of the function for a structure, which is made if it is not there yet."""
+        """The name of the function for a structure, which is added if it does not exist yet."""
         name = f"{type(self).__name__}_{schema.name}"
         if name not in self._functions:
             self._functions.add(name)
@@ -66,7 +66,7 @@ class Source(ABC):
         return name
 
     def fields(self, fields: list[Field]) -> None:
-        """Add what these fields need, in order."""
+        """Add the lines for these fields, in order."""
         for run in _runs(fields):
             if _is_fixed(run[0]):
                 self.fixed_fields(run, "".join(FIXED[field.type] for field in run))
@@ -74,7 +74,7 @@ class Source(ABC):
                 self.field(run[0])
 
     def is_compact(self, field: Field) -> bool:
-        """Has the field a length of variable size?"""
+        """Does the field have a length of variable size?"""
         return self.is_flexible if field.flexible_versions is None else self.version in field.flexible_versions
 
     def is_nullable(self, field: Field) -> bool:
@@ -82,7 +82,7 @@ class Source(ABC):
         return self.version in field.nullable_versions
 
     def present_fields(self, schema: Struct) -> tuple[list[Field], list[Field]]:
-        """The fields that this version has: those in order, and the tagged ones."""
+        """The fields that this version has: the ordinary ones in order, and the tagged ones by their tags."""
         fields = [field for field in schema.fields if self.version in field.versions]
         tagged = [field for field in fields if field.is_tagged(self.version)]
         return [field for field in fields if field not in tagged], sorted(tagged, key=lambda field: field.tag or 0)
@@ -99,7 +99,7 @@ def _is_fixed(field: Field) -> bool:
 
 
 def _runs(fields: list[Field]) -> list[list[Field]]:
-    """Neighbours of fixed size together, each other field alone."""
+    """Group adjacent fields of fixed size, and leave every other field alone."""
     runs: list[list[Field]] = []
     for field in fields:
         if runs and _is_fixed(field) and _is_fixed(runs[-1][-1]):

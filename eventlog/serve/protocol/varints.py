@@ -1,4 +1,4 @@
-"""Unsigned varints, and the fields that carry a tag: what flexible versions of messages are made of (KIP-482)."""
+"""Unsigned varints and tagged fields, which flexible versions of messages use (KIP-482)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _VARINT_BITS_MAX = 35
 
 
 def read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """An unsigned varint of up to 32 bits, and where it ends."""
+    """An unsigned varint of up to 32 bits, and the position of its end."""
     value = shift = 0
     while True:
         byte = data[position]
@@ -38,7 +38,7 @@ _SHORT_VARINTS = [bytes([value]) for value in range(0x80)]
 
 
 def skip_tags(data: memoryview, position: int) -> int:
-    """Where the tagged fields end that begin here, none of which is known."""
+    """The position of the end of the tagged fields that begin here, none of which is known."""
     count, position = read_varint(data, position)
     for _ in range(count):
         _, position = read_varint(data, position)
