@@ -128,10 +128,9 @@ class Worker:
 
     async def settled(self) -> None:
         """Wait for the call that a cancelled task left running; its error concerned only that task."""
-        running, self._running = self._running, None
-        if running is not None and not running.done():
+        while self._running is not None and not self._running.done():
             with suppress(Exception):
-                await asyncio.shield(running)
+                await asyncio.shield(self._running)  # a task that is cancelled here leaves it to the next one
 
     async def call(self, function: Callable[[], _Result]) -> _Result:
         """Run a function in the executor, and wait for it."""
