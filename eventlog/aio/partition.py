@@ -16,7 +16,7 @@ _AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class AsyncPartition:
-    """`eventlog.Partition` for tasks: calls that write or wait are awaited, the others are the same as there."""
+    """`eventlog.Partition` for tasks: calls that write or wait are awaited, the others are unchanged."""
 
     def __init__(self, open_partition: Callable[[], Partition], hub: Hub) -> None:
         self._open = open_partition

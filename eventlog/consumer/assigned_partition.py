@@ -152,8 +152,8 @@ class AssignedPartition:
             self.was_moved = True
 
     def position_behind(self, record: Record) -> int:
-        """The position after this record, one of those that were read, is handed out: for the last one behind the gap after
-        it."""
+        """The position once this record, one of those that were read, is handed out. For the last one, it is behind the gap
+        that follows."""
         return self.fetched if record.offset == self._last_read else record.offset + 1
 
     @property

@@ -1,4 +1,4 @@
-"""What a consumer commits, and when."""
+"""The commits of a consumer, and their times."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Consumer:
     def __repr__(self) -> str:
         return self.core.name
 
-    # --- what is read --------------------------------------------------------------------------------------
+    # --- topics and partitions -----------------------------------------------------------------------------
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
         """Read these topics, or those that match a compiled pattern, even if they are created later.

@@ -54,7 +54,7 @@ class ConsumerCore:
         self._is_in_close = False
         _cores.add(self)
 
-    # --- what is read --------------------------------------------------------------------------------------
+    # --- topics and partitions -----------------------------------------------------------------------------
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
         """As `Consumer.subscribe`."""

@@ -53,7 +53,7 @@ class PartitionSource:
         raise NotImplementedError
 
     def attend(self, catalog_version: int) -> bool:
-        """React to changes. False if it has to be called once more."""
+        """React to changes. False if it has to be called again."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""What a program can do when partitions come and go."""
+"""The methods that a program can override to react when partitions come and go."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ class OwnRecords:
 
 
 class _Sent:
-    """What a producer has sent to one partition. The reporting thread waits for `awaited` or a later offset: a record that is
-    sent before it has to wake the thread."""
+    """What a producer has sent to one partition. A record that is sent before the offset `awaited` wakes the reporting thread,
+    because a subscription waits for a later record, or for none."""
 
     def __init__(self) -> None:
         self.own = OwnRecords()

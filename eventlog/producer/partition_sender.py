@@ -1,4 +1,4 @@
-"""A producer's way into one partition: at once, or gathered into batches."""
+"""A producer's appends to one partition: immediate, or gathered into batches."""
 
 from __future__ import annotations
 

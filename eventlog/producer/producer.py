@@ -92,7 +92,7 @@ class Producer(BaseProducer):
         self._log = log
         self._groups = groups
         if compression is not None:
-            codec_number(compression)  # raises what is wrong with it
+            codec_number(compression)  # raises an error if it is not valid
         self._compression = compression
         check_number("linger_ms", linger_ms, 0, 2**31 - 1)
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, _BATCH_BYTES_MAX)

@@ -59,7 +59,7 @@ class Turn:
 
     @property
     def is_free(self) -> bool:
-        """Does `begin` return at once?"""
+        """Does `begin` return immediately?"""
         return self._is_taken or not self._semaphore.locked()
 
     def end(self) -> None:

@@ -51,7 +51,7 @@ class TopicCache:
         self.by_id: dict[bytes, Topic] = {}
 
     async def refresh(self) -> None:
-        """Load the topics, if they have changed; once for all who ask meanwhile."""
+        """Load the topics, if they have changed; once for all requests that come meanwhile."""
         if self._store.signals.catalog_version != self._version:
             async with self._loading:
                 await self._load()

@@ -215,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
         self._came.set()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._transport.abort()
 
     def check_progress(self, now: float) -> None:

@@ -53,8 +53,8 @@ def read_batches(log: PartitionLog, offset: int, stop: int, bytes_max: int, *, a
 
 
 def empty_batch(offset: int, next_offset: int) -> bytes:
-    """A batch without records, with which a client goes on behind records that compaction has taken: as with a broker, whose
-    compaction leaves such batches in the log."""
+    """A batch without records, which leads a client over records that compaction has removed. A broker's compaction leaves such
+    batches in the log."""
     delta = min(next_offset - offset - 1, _DELTA_MAX)
     checked = _checked.pack(0, delta, -1, -1, -1, -1, -1, 0)
     length = _CHECKED_AT - _BATCH_LENGTH_AT + len(checked)

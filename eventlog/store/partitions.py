@@ -87,7 +87,7 @@ class Partitions:
             except (EventLogError, OSError):
                 if self._topics.find(topic).made_by(0) == description.made_by(0):
                     raise
-                # else it was deleted meanwhile, and is there again
+                # otherwise it was deleted meanwhile, and created again
 
     def _open_described(self, topic: TopicDescription, partition: int) -> Partition:
         if not 0 <= partition < topic.partitions:
@@ -98,7 +98,7 @@ class Partitions:
         directory = names.partition_directory(self._directory.path, topic.name, partition)
         if not is_created(directory):
             translated = os_errors_as(f"partition {topic.name}-{partition} cannot be created")
-            with translated, self._topics.pinned(topic.name):  # so that nobody deletes it and leaves this partition behind
+            with translated, self._topics.pinned(topic.name):  # a deletion of it now would leave this partition behind
                 create_partition(directory)
         log = PartitionLog(
             self._directory.path,

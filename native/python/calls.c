@@ -30,7 +30,7 @@ int el_sort_record(PyObject *const *arguments, Py_ssize_t count, PyObject *keywo
     return el_sort_arguments(record_names, EL_RECORD_PARAMETERS, arguments, count, keywords, parameters);
 }
 
-/* bytes, or None for null; 0 for anything else. */
+/* View a bytes object, or None as null; returns 0 for anything else. */
 static int view_exactly(PyObject *object, const uint8_t **data, int64_t *length) {
     if (object == NULL || object == Py_None) {
         *data = NULL;

@@ -15,7 +15,7 @@
 
 #define PACK_BYTES_MIN 65536
 
-/* bytes, or None for null. */
+/* View a bytes object, or None as null; returns 0 for anything else. */
 static int view(PyObject *object, const uint8_t **bytes, int64_t *length) {
     if (object == Py_None) {
         *bytes = NULL;

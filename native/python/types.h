@@ -1,4 +1,4 @@
-/* What the types of the module `eventlog._native` have in common. */
+/* Shared by the types of the module `eventlog._native`. */
 
 #ifndef EVENTLOG_PYTHON_TYPES_H
 #define EVENTLOG_PYTHON_TYPES_H
