@@ -212,7 +212,7 @@ class PartitionSender(BasePartitionSender):
 
     def _lost(self, count: int, why: EventLogError) -> str:
         gone = "store was closed" if isinstance(why, StoreClosedError) else "topic was deleted"
-        return f"{count} records for {self.topic_partition} were waiting when the {gone}and are lost"
+        return f"{count} records for {self.topic_partition} were waiting when the {gone} and are lost"
 
     def _give_up(self, part: Gathered, error: EventLogError, told: list[EventLogError]) -> None:
         told += [error] * part.count
