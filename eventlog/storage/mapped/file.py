@@ -1,7 +1,7 @@
-"""Opening a file that processes have mapped at once: who initialises it, and when an existing one may be trusted.
+"""Opening a file that several processes map: which process initialises it, and when an existing file may be trusted.
 
-Every process that uses the file holds a shared lock on it. Whoever gets the lock exclusively is alone: the first one in,
-who initialises a page that is not of this boot, or the last one out. Source of the idea: LMDB's lock file.
+Every process that uses the file holds a shared lock on it. A process that gets the lock exclusively is alone: it is the first
+one in, which initialises a page that is not from this boot, or the last one out. Source of the idea: LMDB's lock file.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from eventlog.storage.segments.file_locks import attempts, lock_within
 class SharedFile(ABC):
     """A mapped file, with the lock that every process using it holds.
 
-    `pointer` is the native map; None once the file is closed. `claim` is to what the file is for: where somebody has deleted
-    the file, those who go on with it keep others from beginning another one."""
+    `pointer` is the native map; None once the file is closed. `claim` is on the subject of the file: if the file is deleted,
+    the processes that still use it prevent others from starting a new one."""
 
     _REFUSALS_MAX: ClassVar[int | None] = None
-    """How often others may be found to go by a former file, before that is an error; None: until the time is over."""
+    """How often others may be found using a former file before that is an error; None: until the timeout."""
 
     def __init__(self, path: Path, claim: Claim, *, lock_timeout_ms: int) -> None:
         self.path = path
@@ -45,43 +45,43 @@ class SharedFile(ABC):
 
     @abstractmethod
     def _bytes_min(self) -> int:
-        """How long the file has to be before it may be mapped."""
+        """The minimum length of the file, in bytes, before it may be mapped."""
 
     @abstractmethod
     def _map_descriptor(self, descriptor: int) -> Any:
         """Map the file; NULL on failure."""
 
     _unmap: ClassVar[Callable[[Any], object]]
-    """Gives the map back. Native and static: no interrupt ends it, and no cycle of references keeps what nobody has."""
+    """Unmaps the file. Native and static: an interrupt cannot stop it, and no reference cycle keeps an unused map alive."""
 
     @abstractmethod
     def _is_trusted(self) -> bool:
-        """Was it initialised in this boot, and is its content believed?"""
+        """Was the file initialised in this boot, and can its content be trusted?"""
 
     def _is_current(self) -> bool:
-        """May those join who are not the first? They have to take it as it is."""
+        """May processes join that are not the first? They must take the file as it is."""
         return self._is_trusted()
 
     def _take_over(self) -> None:  # noqa: B027 - only some have anything to do
-        """It is believed, and nobody else has it mapped: free what is locked in it."""
+        """Release the locks in a trusted file that no other process has mapped."""
 
     @abstractmethod
     def _initialise(self) -> None:
-        """Fill it in anew; nobody else has it mapped."""
+        """Initialise the content; no other process has the file mapped."""
 
     @abstractmethod
     def _seal(self) -> None:
-        """Nobody has it mapped any more: let whoever comes next see whether a bit of it has changed."""
+        """Seal the file, so that the next process to open it can tell whether a bit has changed; no other has it mapped."""
 
     @abstractmethod
     def _unseal(self) -> None:
-        """It is about to change."""
+        """Remove the seal, because the content is about to change."""
 
     def join(self) -> bool:
         """Map the file, and as the first process initialise it unless it is trusted; True if it was trusted.
 
-        Raises `LockTimeoutError` if another process does not get done with that, or uses a file that is not as this version has
-        it, and `StoreReplacedError` if others use a former file, which somebody has deleted."""
+        Raises `LockTimeoutError` if another process does not finish doing so, or uses a file whose layout is not that of this
+        version, and `StoreReplacedError` if others use a former file that has been deleted."""
         for _ in attempts(self._lock_timeout_ms):
             try:
                 open_file_into(self._file, self.path)
@@ -109,7 +109,7 @@ class SharedFile(ABC):
         if not is_alone:
             self._share()
         self._claim.hold()
-        if not self._is_in_place():  # asked with the claim: whoever begins another file from now on finds that
+        if not self._is_in_place():  # checked with the claim held: any process that starts another file from now on finds it
             return None
         if not is_alone:
             if os.fstat(self._descriptor).st_size < self._bytes_min() or not self._map():
@@ -126,12 +126,12 @@ class SharedFile(ABC):
             self._take_over()
         else:
             self._initialise()
-        # The kernel gave the exclusive lock back before it takes the shared one: another process may have been alone.
+        # The kernel releases the exclusive lock before it takes the shared one: another process may have been alone meanwhile.
         self._share()
         return was_trusted if self._is_current() else None
 
     def _share(self) -> None:
-        """Be one of those who use the file."""
+        """Take the shared lock, as one of the file's users."""
         lock_within(self._descriptor, fcntl.LOCK_SH, self._lock_timeout_ms, f"has been opening or closing {self.path}")
 
     def _is_in_place(self) -> bool:
@@ -146,7 +146,7 @@ class SharedFile(ABC):
     def _map(self) -> bool:
         """Map the file; False if it was deleted meanwhile.
 
-        It is opened a second time for that: a map keeps the open file that it was made of, and with that its lock."""
+        The file is opened a second time for this: a map keeps its open file alive, and with it the lock."""
         file = new_file()
         try:
             open_file_into(file, self.path, os.O_RDWR)
@@ -155,7 +155,7 @@ class SharedFile(ABC):
             pointer = self._map_descriptor(file[0])
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(self.path))
-            # Unmapped once nobody refers to it: a thread may be inside a native call while another one closes.
+            # Unmapped once nothing refers to it: a thread may be inside a native call while another thread closes the file.
             self.pointer = ffi.gc(pointer, self._unmap)
         except FileNotFoundError:
             return False
@@ -164,7 +164,7 @@ class SharedFile(ABC):
         return True
 
     def check_in_place(self) -> None:
-        """Raise `StoreReplacedError` if somebody has deleted the file: others would go by another one."""
+        """Raise `StoreReplacedError` if the file has been deleted: other processes would use a different one."""
         try:
             is_deleted = os.fstat(self._descriptor).st_nlink == 0
         except OSError:
@@ -173,7 +173,7 @@ class SharedFile(ABC):
             raise StoreReplacedError.of_part(self.path)
 
     def grow(self, length: int) -> None:
-        """Make the file at least that long, with disk space behind it: touching a hole on a full disk would be a SIGBUS."""
+        """Make the file at least that long, with disk space allocated: touching a hole on a full disk would cause a SIGBUS."""
         make_room_to_map(self._descriptor, length)
 
     def identity(self) -> tuple[int, int]:
@@ -182,9 +182,9 @@ class SharedFile(ABC):
         return status.st_dev, status.st_ino
 
     def try_exclusive(self) -> bool:
-        """Become the only process that uses this file, if that is so."""
+        """Take the exclusive lock if no other process uses this file; False if one does."""
         if self._descriptor < 0:
-            return False  # closed, or let go of
+            return False  # closed, or released by `let_go`
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -192,13 +192,13 @@ class SharedFile(ABC):
         return True
 
     def let_go(self) -> None:
-        """Be none of its users any more, and keep the map, which others may still change: it is of use to nobody new."""
+        """Stop being one of its users, but keep the map, which others may still change: no new process will use the file."""
         self._has_joined = False
         self._claim.release()
         lib.el_file_unlock(self._file)
 
     def close(self) -> None:
-        """Unmap the file and give the lock back; the last one to do so seals it."""
+        """Unmap the file and release the lock; the last process to do so seals the file."""
         is_ours = self._process_id == os.getpid()
         try:
             if self._has_joined and is_ours and self.try_exclusive():
@@ -206,7 +206,7 @@ class SharedFile(ABC):
         finally:
             self._has_joined = False
             self.pointer = None
-            self._claim.release()  # first: who finds nobody with the file is to find no claim either
+            self._claim.release()  # first: a process that finds the file unused must find no claim either
             (lib.el_file_unlock if is_ours else lib.el_file_close)(self._file)  # in a forked child the lock is the parent's
 
     @property

@@ -1,4 +1,4 @@
-"""What a partition's mapped head says, without opening the partition: cheap enough for thousands of partitions at once."""
+"""Reading a partition's mapped head without opening the partition: cheap enough for thousands of partitions at once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from eventlog.storage.segments.file_locks import lock_within
 
 
 class PartitionOffsets(NamedTuple):
-    """Where a partition starts and ends: the offset of its first record, the one that the next record gets, and the one before
-    which everything is on disk."""
+    """Where a partition starts and ends: the offset of its first record, the offset that the next record will get, and the
+    offset before which everything is on disk."""
 
     start_offset: int
     end_offset: int
@@ -36,17 +36,17 @@ _EMPTY = PartitionOffsets(0, 0, 0)
 
 
 def read_partition_offsets(store: Path, topic: str, partition: int) -> PartitionOffsets | None:
-    """The offsets; None where the partition has to be opened to tell, because nobody did so since the machine started."""
+    """The offsets; None if the partition must be opened to find them, because no process has opened it in this boot."""
     head = trusted_head(store, topic, partition)
     if head is None:
         return None if files.is_there(names.partition_directory(store, topic, partition)) else _EMPTY
-    # Writers move the offsets while we look: taken in this order, start <= durable <= end always holds.
+    # Writers move the offsets while they are read: in this order, start <= durable <= end always holds.
     start, durable = lib.el_head_start_offset(head), lib.el_head_durable_offset(head)
     return PartitionOffsets(start, lib.el_head_end_offset(head), durable)
 
 
 def read_partition_size(store: Path, topic: str, partition: int) -> PartitionSize:
-    """The size of a partition, whoever has it open."""
+    """The size of a partition, no matter which processes have it open."""
     directory = names.partition_directory(store, topic, partition)
     try:
         bases = files.segment_bases(directory)
@@ -59,7 +59,7 @@ def read_partition_size(store: Path, topic: str, partition: int) -> PartitionSiz
 
 
 def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> int:
-    """The bytes of the last segment that hold batches."""
+    """The number of bytes of the last segment that contain batches."""
     head = trusted_head(store, topic, partition)
     if head is None:
         return files.size_of(names.segment_file(names.partition_directory(store, topic, partition), last_base))
@@ -69,7 +69,7 @@ def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> in
 
 
 def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
-    """The head of a partition, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    """The head of a partition, mapped for as long as something refers to it; None if there is no head that can be trusted."""
     file = new_file()
     try:
         return _trusted(file, store, topic, partition)
@@ -78,9 +78,10 @@ def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
 
 
 def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Holding[Any | None]:
-    """The same for who is going to change it in a block: it is not sealed any more, and its users are one more for so long.
+    """Like `trusted_head`, for a block that changes the head: the seal is removed, and for the duration of the block the caller
+    is one of the head's users.
 
-    With None the caller is the only one, and has the exclusive lock of the file. The block raises `LockTimeoutError`."""
+    If the timeout is None, the caller is alone and has the exclusive lock of the file. The block raises `LockTimeoutError`."""
     file = new_file()
 
     def take() -> Any | None:

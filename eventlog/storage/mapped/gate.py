@@ -1,4 +1,4 @@
-"""A gate that one thread of all processes can be inside, for as long as it needs; the others wait for a bounded time."""
+"""A gate that admits one thread of all processes, for as long as it needs; the others wait for a bounded time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOLDER = struct.Struct("=8xi")  # native/store/gate.h
 
 
 def gate_holder(path: Path) -> int | None:
-    """The process that is inside a gate, without using it; None if there is none, or no gate."""
+    """The process that is inside a gate, without entering it; None if the gate is free or does not exist."""
     try:
         with path.open("rb") as file:
             page = file.read(_HOLDER.size)
@@ -28,9 +28,9 @@ def gate_holder(path: Path) -> int | None:
 
 
 class Gate(SharedFile):
-    """A mutex in a file. The kernel gives it back when the process that holds it dies.
+    """A mutex in a file. The kernel releases it when the process that holds it dies.
 
-    `doing` is what keeps its holder busy, for the message. Raises `OSError` and `LockTimeoutError`."""
+    `doing` describes the holder's work, for the message. Raises `OSError` and `LockTimeoutError`."""
 
     def __init__(self, path: Path, claim: Claim, doing: str, *, lock_timeout_ms: int) -> None:
         super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
@@ -46,7 +46,7 @@ class Gate(SharedFile):
     _unmap = staticmethod(lib.el_gate_unmap)
 
     def _is_trusted(self) -> bool:
-        """What the last ones left is never taken over: it may be a mutex whose holder is long gone."""
+        """Never trust the state that earlier processes left: it may be a mutex whose holder no longer exists."""
         return False
 
     def _is_current(self) -> bool:
@@ -56,13 +56,13 @@ class Gate(SharedFile):
         lib.el_gate_initialise(self.pointer)
 
     def _seal(self) -> None:
-        """Nobody looks at what was left behind."""
+        """Do nothing: the state left behind is never read."""
 
     def _unseal(self) -> None:
-        """It was never sealed."""
+        """Do nothing: it was never sealed."""
 
     def passed(self) -> Holding[None]:
-        """Be the only one inside for the length of a block. Not to be entered twice by one thread.
+        """Be alone inside for the duration of a block. A thread must not enter it twice.
 
         Raises `LockTimeoutError`, which names the process that is inside."""
         pointer = self.pointer

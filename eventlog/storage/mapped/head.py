@@ -1,4 +1,4 @@
-"""The shared head of a partition: recovery fills it in, and within one boot every process trusts it."""
+"""The shared head of a partition: recovery initialises it, and within one boot every process trusts it."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ class SharedHead(SharedFile):
         self._report = recovered.report
 
     def checkpoint(self) -> Checkpoint | None:
-        """The last durable position; None when the file does not tell."""
+        """The last durable position; None if the file does not contain it."""
         found = ffi.new("el_checkpoint *")
         known = lib.el_head_former_checkpoint(self.pointer, *self.identity(), found)
         return Checkpoint(found.segment_base, found.position, found.offset) if known else None
 
     def _is_trusted(self) -> bool:
-        """Is it of this boot, and as it was when it was sealed, or agrees with the files where nobody came to seal it?
+        """Is it from this boot, and unchanged since it was sealed or, if no process sealed it, consistent with the files?
 
-        Nobody else has it mapped. Where it is locked all the same, the file system was rolled back to when its holder was
-        alive: what was not on disk then may be missing anywhere."""
+        No other process has it mapped. If it is locked nevertheless, the file system was rolled back to a time when the holder
+        was alive: whatever was not on disk then may be missing anywhere."""
         is_free = not lib.el_head_is_locked(self.pointer)
         is_known = self._is_of_this_boot() and is_free and has_its_segments(self._directory, self.pointer)
         return is_known and (self._is_sealed() or agrees_with_files(self._directory, self.pointer, self.identity()))
@@ -85,7 +85,7 @@ class SharedHead(SharedFile):
         return bool(lib.el_head_is_sealed(self.pointer))
 
     def _is_current(self) -> bool:
-        """Initialised in this boot; poison does not matter to those who only join."""
+        """Was it initialised in this boot? Poison does not matter to a process that only joins."""
         return self.poison != 0 or self._is_of_this_boot()
 
     def _seal(self) -> None:
@@ -103,7 +103,7 @@ class SharedHead(SharedFile):
 
     @property
     def may_have_gaps(self) -> bool:
-        """Has compaction or repair taken records out of the middle, or may it do so?"""
+        """May records be missing from the middle, because compaction or repair has removed them or may do so?"""
         return bool(lib.el_head_may_have_gaps(self._open_pointer()))
 
     @property

@@ -1,6 +1,6 @@
-"""Does a head that nobody sealed agree with the files? Its processes were killed, or a bit of it has changed.
+"""Does an unsealed head agree with the files? Its processes were killed, or a bit of it has changed.
 
-What is looked at costs a few system calls, however large the partition is: the end of the last batch, and where the log starts.
+The check costs a few system calls, however large the partition is: it examines the end of the last batch and the log's start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eventlog.storage.segments.start import promised_start
 
 
 def has_its_segments(directory: Path, head: Any) -> bool:
-    """Are the segments there with the first record and with the last, and the last one as long as the native `el_head` says?"""
+    """Do the segments of the first and of the last record exist, and is the last one as long as the native `el_head` says?"""
     base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
     lib.el_head_active_segment(head, base, position)
     try:
@@ -29,7 +29,8 @@ def has_its_segments(directory: Path, head: Any) -> bool:
 
 
 def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> bool:
-    """Can the native `el_head` be right? Nobody else has it mapped, and no durable offset may be promised that is not there."""
+    """Can the native `el_head` be right? No other process has it mapped. It must not promise a durable offset that the files do
+    not have."""
     tail, checkpoint = ffi.new("el_tail *"), ffi.new("el_checkpoint *")
     is_under_way = lib.el_head_peek(head, tail)
     bases = files.segment_bases(directory)
@@ -39,7 +40,7 @@ def agrees_with_files(directory: Path, head: Any, identity: tuple[int, int]) -> 
     is_published = start <= end <= tail.end_offset if is_under_way else start <= end == tail.end_offset
     are_in_order = is_published and durable <= checkpoint.offset <= tail.end_offset
     starts_right = start == promised_start(directory, bases, tail.end_offset)
-    # Behind the segment that takes appends, its successor may stand already.
+    # After the segment that takes appends, its successor may already exist.
     is_last = tail.segment_base == bases[-1] or (lib.el_head_is_sealing(head) and tail.segment_base in bases)
     return are_in_order and starts_right and is_last and _ends_there(directory, tail)
 

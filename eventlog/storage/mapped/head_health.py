@@ -1,4 +1,4 @@
-"""What a partition's files say about its health, seen from outside: nothing is opened, recovered or changed."""
+"""The health of a partition according to its files, seen from outside: nothing is opened, recovered or changed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
 
 _MUTEXES_AT = (192, 256)  # native/store/head.h: append and flush
-_OWNER = 0x3FFFFFFF  # the thread that has a robust mutex, in its first word; source: set_robust_list(2), futex(2)
+_OWNER = 0x3FFFFFFF  # the thread that holds a robust mutex, in its first word; source: set_robust_list(2), futex(2)
 _INDEXES = ((names.INDEX_SUFFIX, index.ENTRY.size), (names.TIME_INDEX_SUFFIX, index.TIME_ENTRY.size))
 
 
 class HeadHealth(NamedTuple):
-    """A head: was it made since the machine started, the errno that poisoned it or 0, the threads that hold its mutexes, and
-    the last durable position, if it tells."""
+    """A head: whether it was initialised in this boot, the errno that poisoned it or 0, the threads that hold its mutexes, and
+    the last durable position, if it is known."""
 
     is_of_this_boot: bool
     poison: int
@@ -27,7 +27,7 @@ class HeadHealth(NamedTuple):
 
 
 def read_head_health(head_file: Path) -> HeadHealth:
-    """The health of a head; that of a missing one is that of a new one."""
+    """The health of a head; a missing head has that of a new one."""
     nothing = HeadHealth(False, 0, (), None)
     try:
         descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)
@@ -54,14 +54,14 @@ def read_head_health(head_file: Path) -> HeadHealth:
 
 
 def would_recover(directory: Path, head: HeadHealth, interval_bytes: int) -> RecoveryReport | None:
-    """What the next opener of a partition would find; None where it would make a new one."""
+    """What the next process to open a partition would find; None if it would create a new partition."""
     if not files.segment_bases(directory) and head.checkpoint is None:
         return None
     return recover(directory, directory, head.checkpoint, interval_bytes, change=False).report
 
 
 def wrong_indexes(directory: Path) -> list[Path]:
-    """Index files of sealed segments that are missing or torn."""
+    """The index files of sealed segments that are missing or torn."""
     found = []
     for base in files.segment_bases(directory)[:-1]:
         for suffix, entry_bytes in _INDEXES:
@@ -72,7 +72,7 @@ def wrong_indexes(directory: Path) -> list[Path]:
 
 
 def latest_timestamp(directory: Path) -> int | None:
-    """The largest timestamp that the time indexes know of, in milliseconds since the epoch."""
+    """The largest timestamp in the time indexes, in milliseconds since the epoch."""
     entries = (
         index.last_time_entry(names.segment_file(directory, base, names.TIME_INDEX_SUFFIX), base)
         for base in files.segment_bases(directory)
@@ -81,8 +81,8 @@ def latest_timestamp(directory: Path) -> int | None:
 
 
 class HeadState(NamedTuple):
-    """What the head of a partition tells: the offset before which everything was on disk once, 0 if that is not known; and
-    the end offset with the segment that takes appends and its length, or None where the partition is damaged."""
+    """The state in the head of a partition: the offset before which everything was once on disk, 0 if that is not known; and
+    the end offset with the segment that takes appends and its length, or None if the partition is damaged."""
 
     durable_offset: int
     end_offset: int | None
@@ -91,7 +91,7 @@ class HeadState(NamedTuple):
 
 
 def read_head_state(head_file: Path) -> HeadState:
-    """The state of a partition that was opened since the machine started."""
+    """The state of a partition that was opened in this boot."""
     nothing = HeadState(0, None, 0, 0)
     try:
         descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)

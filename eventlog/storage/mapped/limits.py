@@ -1,4 +1,4 @@
-"""The settings of a topic that every append goes by, in the heads of its partitions."""
+"""The settings of a topic that every append uses, in the heads of its partitions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from eventlog.waiting import Signals
 def native_limits(settings: TopicConfig) -> Any:
     """The settings as a native `el_limits`.
 
-    Up to segment.jitter.ms is taken off segment.ms at random, so that not all partitions roll at once: one number for a
-    partition, until its head is made anew or its topic altered. A broker draws one for each segment."""
+    A random number up to segment.jitter.ms is subtracted from segment.ms, so that not all partitions roll at once. It stays the
+    same for a partition until its head is initialised again or its topic altered. A broker draws one for each segment."""
     limits = ffi.new("el_limits *")
     limits.segment_bytes = settings.number("segment.bytes")
     limits.segment_ms = settings.number("segment.ms")
-    if settings.is_compacted:  # what stands in the active segment is not compacted: Kafka's LogConfig.maxSegmentMs
+    if settings.is_compacted:  # the active segment is not compacted: Kafka's LogConfig.maxSegmentMs
         limits.segment_ms = min(limits.segment_ms, settings.number("max.compaction.lag.ms"))
     jitter_ms = min(limits.segment_ms, settings.number("segment.jitter.ms") + 1)
     limits.segment_ms -= int.from_bytes(os.urandom(8), "big") % jitter_ms
@@ -30,9 +30,9 @@ def native_limits(settings: TopicConfig) -> Any:
 
 
 def change_settings(head: Any, signals: Signals, settings: TopicConfig, timeout_ms: int) -> None:
-    """Let a mapped head go by these settings, in every process; what it does not hold is loaded anew by the next append.
+    """Set these settings in a mapped head, for every process; the next append reloads those that it does not contain.
 
-    A head that goes by later settings is left as it is. Raises `LockTimeoutError`."""
+    A head that has later settings is left unchanged. Raises `LockTimeoutError`."""
     holder = ffi.new("int32_t *")
     change = native_limits(settings), settings.may_have_gaps, settings.decided_by
     if lib.el_head_change_settings(head, signals.pointer, *change, timeout_ms, holder) != lib.EL_DONE:
@@ -43,12 +43,12 @@ def change_settings(head: Any, signals: Signals, settings: TopicConfig, timeout_
 
 
 def is_behind(head: Any, settings: TopicConfig) -> bool:
-    """Does a mapped head go by older settings? Whoever altered the topic died before it had told all partitions."""
+    """Does a mapped head have older settings? Then the process that altered the topic died before updating all partitions."""
     return int(lib.el_head_settings_number(head)) < settings.decided_by
 
 
 def is_told(store: Path, topic: str, partition: int, settings: TopicConfig) -> bool:
-    """Do all who have the partition open go by these settings? Also true where nobody has used it since the machine started."""
+    """Do all processes that have the partition open use these settings? Also true if none has used it in this boot."""
     head = trusted_head(store, topic, partition)
     return head is None or not is_behind(head, settings)
 
@@ -56,9 +56,10 @@ def is_told(store: Path, topic: str, partition: int, settings: TopicConfig) -> b
 def change_settings_of(
     store: Path, signals: Signals, topic: str, partition: int, settings: TopicConfig, timeout_ms: int, *, is_alone: bool = False
 ) -> None:
-    """The same for a partition that this process need not have open; one that nobody has opened yet will load them then.
+    """Like `change_settings`, for a partition that this process need not have open; a partition that no process has opened yet
+    will load the settings when it is opened.
 
-    `is_alone`: the caller keeps everybody else from opening it."""
+    `is_alone`: the caller prevents all others from opening it."""
     with head_to_change(store, topic, partition, lock_timeout_ms=None if is_alone else timeout_ms) as head:
         if head is not None:
             change_settings(head, signals, settings, timeout_ms)

@@ -1,4 +1,4 @@
-"""Holding a mutex of a mapped page from Python, for a block that calls back and may be interrupted anywhere."""
+"""Holding a mutex of a mapped page from Python, for a block that runs Python code and may be interrupted anywhere."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from eventlog._native import ffi, lib
 from eventlog.errors import EventLogError
 from eventlog.holding import Holding
 
-_SLICE_MS = 1000  # between two slices of a wait Python runs its signal handlers
+_SLICE_MS = 1000  # Python runs its signal handlers between two slices of a wait
 
 Lock = Callable[[int, Any], int]
 Refusal = Callable[[int, int], EventLogError]
 
 
 def held(lock: Lock, release: Callable[[Any], object], timeout_ms: int, refusal: Refusal) -> Holding[None]:
-    """Hold a mutex for the length of a block.
+    """Hold a mutex for the duration of a block.
 
-    `lock` gets the milliseconds to wait, and a cell which is 0 once the mutex is taken: a signal handler may raise as soon as
-    the call has returned, before its answer is looked at. `release` is native code that goes by this cell. Where the mutex
-    cannot be had, `refusal` makes the error to raise of the status and the process that has it (-1: not known)."""
+    `lock` gets the milliseconds to wait, and a cell that is 0 once the mutex is taken: a signal handler may raise as soon as
+    the call has returned, before its result is examined. `release` is native code that uses this cell. If the mutex cannot be
+    taken, `refusal` creates the error to raise from the status and the process that holds the mutex (-1: not known)."""
     holder = ffi.new("int32_t *", -1)
     take = functools.partial(_take, lock, holder, timeout_ms, refusal)
     return Holding(take, functools.partial(release, holder))

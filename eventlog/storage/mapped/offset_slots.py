@@ -1,6 +1,6 @@
-"""The mapped file of a consumer group: who owns which partition, and how far it has acknowledged it.
+"""The mapped file of a consumer group: the owner of each partition, and its committed offset.
 
-`native/store/acks.h` draws it. Slots are known by number here; which partition has which is the catalog's to know.
+`native/store/acks.h` describes the layout. Slots have only numbers here; the catalog maps partitions to slots.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _SETTLE_MS = 1000
 
 
 def none_if_nothing(offset: int) -> int | None:
-    """A committed offset as people see it: None while nothing was committed."""
+    """A committed offset as users see it: None if nothing has been committed."""
     return None if offset == NOTHING_COMMITTED else offset
 
 
 class Slots(NamedTuple):
-    """What the slots of a group hold, by slot: committed offsets, when they were committed (ms since the epoch), owners, and
-    the numbers of the transactions whose resets they go by."""
+    """The contents of a group's slots, by slot: committed offsets, when they were committed (ms since the epoch), owners, and
+    the numbers of the transactions whose resets they have applied."""
 
     committed: list[int]
     committed_ms: list[int]
@@ -50,8 +50,8 @@ class Slots(NamedTuple):
 
 
 def read_slots(path: Path, incarnation: int, slots: int) -> Slots | None:
-    """The slots of a group that need not be open here; None where the catalog has the truth, because nobody has used the group
-    since the machine started."""
+    """The slots of a group that need not be open here; None if the catalog has the truth, because no process has used the group
+    in this boot."""
     group = _trusted_group(path, incarnation, int(lib.EL_SLOTS_START + slots * lib.EL_SLOT_BYTES))
     if group is None:
         return None
@@ -67,7 +67,7 @@ def read_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]
 
 
 def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
-    """The file of a group, mapped for as long as somebody refers to it; None if there is none that can be believed."""
+    """The file of a group, mapped for as long as something refers to it; None if there is no file that can be trusted."""
     file = new_file()
     try:
         open_existing_into(file, path, os.O_RDWR)
@@ -87,8 +87,8 @@ def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
 
 
 class Stored(NamedTuple):
-    """A group as the catalog has it: by slot the committed offset, when it was committed in milliseconds since the epoch, and
-    the number of the transaction that reset it last."""
+    """A group as stored in the catalog: by slot the committed offset, the time of the commit in milliseconds since the epoch,
+    and the number of the transaction that reset it last."""
 
     incarnation: int
     generation: int
@@ -96,17 +96,17 @@ class Stored(NamedTuple):
 
 
 class SlotTable(SharedFile):
-    """`pointer` is the native `el_group`; `stored` is what the file is made of after a reboot. The caller sees to it that the
-    catalog does not change while the file is opened."""
+    """`pointer` is the native `el_group`; `stored` is what the file is initialised from after a reboot. The caller must ensure
+    that the catalog does not change while the file is opened."""
 
-    _REFUSALS_MAX = 8  # a tenth of a second, for a process that is just ending; the caller holds up all others meanwhile
+    _REFUSALS_MAX = 8  # a tenth of a second, for a process that is just ending; meanwhile the caller blocks all others
 
     def __init__(self, path: Path, claim: Claim, signals: Signals, stored: Stored, *, lock_timeout_ms: int) -> None:
         super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
         self._signals = signals
         self._stored = stored
         self._closed = Flag(signals)
-        self._used: set[int] = set()  # slots in which somebody of this process may be committing
+        self._used: set[int] = set()  # slots in which a thread of this process may be committing
         self.join()
 
     def _bytes_min(self) -> int:
@@ -136,7 +136,7 @@ class SlotTable(SharedFile):
     def _is_current(self) -> bool:
         if self._is_trusted():
             return True
-        # Others still use the file of a group that was deleted; they go by its flag, and this group gets a file of its own.
+        # Others still use the file of a deleted group; they notice its flag, and this group gets a file of its own.
         self.set_deleted(self.capacity)
         self.path.unlink(missing_ok=True)
         return False
@@ -153,7 +153,7 @@ class SlotTable(SharedFile):
 
     @property
     def group(self) -> Any:
-        """The native `el_group`. Raises `StoreClosedError` once it is closed here."""
+        """The native `el_group`. Raises `StoreClosedError` once this process has closed it."""
         if self.pointer is None:
             raise StoreClosedError(f"{self!r} is closed")
         return self.pointer
@@ -165,12 +165,12 @@ class SlotTable(SharedFile):
 
     @property
     def changes(self) -> int:
-        """Grows with every generation, every partition that is given up, every reset, and with deletion."""
+        """Increases with every generation, every partition that is given up, every reset, and with deletion."""
         return int(lib.el_group_changes(self.group))
 
     @property
     def is_deleted(self) -> bool:
-        """The group is not in the catalog any more, or that is being decided just now."""
+        """Is the group no longer in the catalog, or is a process deciding that right now?"""
         return bool(lib.el_group_is_deleted(self.group))
 
     def announce(self, generation: int) -> None:
@@ -178,22 +178,21 @@ class SlotTable(SharedFile):
         lib.el_group_announce(self.group, self._signals.pointer, generation)
 
     def refuse_commits(self, slots: int) -> None:
-        """Let no commit through from now on, and wait for those that had begun, in the first so many slots. Raises
-        `LockTimeoutError`."""
+        """Refuse commits from now on, and wait for those in progress in the first `slots` slots. Raises `LockTimeoutError`."""
         lib.el_group_refuse_commits(self.group, self._signals.pointer, True)
         for slot in range(slots):
             self.ack(slot, NOBODY).settle()
 
     def accept_commits(self) -> None:
-        """Let commits through again."""
+        """Accept commits again."""
         lib.el_group_refuse_commits(self.group, self._signals.pointer, False)
 
     def set_deleted(self, slots: int) -> None:
-        """Let no commit through any more, and wake everybody who waits for one."""
+        """Refuse commits from now on, and wake every thread that waits for one."""
         lib.el_group_set_deleted(self.group, self._signals.pointer, slots)
 
     def await_change(self, wait_set: WaitSet, known_changes: int) -> None:
-        """Have the set wait for more changes than the known ones."""
+        """Add to the set a wait for more changes than the known number."""
         wait_set.add_group_change(self.group, known_changes)
 
     # --- seats ---------------------------------------------------------------------------------------------
@@ -203,7 +202,7 @@ class SlotTable(SharedFile):
         lib.el_group_sit(self.group, seat, member_epoch)
 
     def seen(self, seat: int, member_epoch: int) -> None:
-        """The member is at work: its lease begins anew."""
+        """Show that the member is at work, which restarts its lease."""
         lib.el_group_seen(self.group, seat, member_epoch)
 
     def unseen_ms(self, seat: int, member_epoch: int) -> int:
@@ -221,12 +220,12 @@ class SlotTable(SharedFile):
 
     @property
     def capacity(self) -> int:
-        """How many slots the file has room for; those that nobody uses are never dirty."""
+        """How many slots the file has room for; unused slots are never dirty."""
         with os_errors_as(repr(self)):
             return (self._length() - int(lib.EL_SLOTS_START)) // int(lib.EL_SLOT_BYTES)
 
     def initialise_slot(self, slot: int) -> None:
-        """Make a new slot, which nobody else knows yet."""
+        """Initialise a new slot, which no other process knows yet."""
         self.reserve(slot + 1)
         lib.el_slot_initialise(self.group, slot, NOTHING_COMMITTED, -1, 0)
 
@@ -235,7 +234,7 @@ class SlotTable(SharedFile):
         return int(lib.el_slot_committed(self.group, slot))
 
     def committed_ms(self, slot: int) -> int:
-        """When that was committed, in milliseconds since the epoch."""
+        """When the committed offset was committed, in milliseconds since the epoch."""
         return int(lib.el_slot_committed_ms(self.group, slot))
 
     def owner(self, slot: int) -> int:
@@ -243,7 +242,7 @@ class SlotTable(SharedFile):
         return int(lib.el_slot_owner(self.group, slot))
 
     def dirty(self, slots: int) -> list[int]:
-        """The slots, of the first so many, whose committed offset the catalog does not have."""
+        """Those of the first `slots` slots whose committed offset the catalog does not have."""
         found: list[int] = []
         following, some = ffi.new("uint32_t *"), ffi.new("uint32_t[]", _DIRTY_A_CALL)
         while count := lib.el_slots_dirty(self.group, slots, following, some, _DIRTY_A_CALL):
@@ -251,27 +250,27 @@ class SlotTable(SharedFile):
         return found
 
     def begin_persist(self, interval_ms: int) -> bool:
-        """May this process bring offsets to the catalog now, or did another one begin just before?"""
+        """May this process store offsets in the catalog now? Not if another process has just begun to."""
         return bool(lib.el_group_begin_persist(self.group, interval_ms))
 
     def await_commit(self, wait_set: WaitSet, slot: int, offset: int) -> None:
-        """Have the set wait for a committed offset past `offset`."""
+        """Add to the set a wait for a committed offset past `offset`."""
         wait_set.add_commit(self.group, slot, offset)
 
     def ack(self, slot: int, member_epoch: int) -> OffsetSlot:
-        """One member's view of one slot; member epoch `NOBODY`: of somebody outside the membership."""
+        """One member's view of one slot; with member epoch `NOBODY`, the view from outside the group."""
         self._used.add(slot)
         return OffsetSlot(self, self._signals, slot, member_epoch, self._lock_timeout_ms, self._closed)
 
     def end_commits(self) -> None:
-        """Let no commit of this process through any more; those that are under way are done on return."""
+        """Refuse commits by this process from now on; those in progress have finished on return."""
         self._closed.raise_()
         timeout_ms = _SETTLE_MS
         for slot in list(self._used):
             ack = self.ack(slot, NOBODY)
             ack.native.timeout_ms = timeout_ms
             if lib.el_ack_settle(ack.native) != lib.EL_DONE:
-                timeout_ms = 0  # a holder that is stopped: whoever of this process waits for it finds the flag
+                timeout_ms = 0  # the holder is stopped: threads of this process that wait for it will see the flag
 
 
 class OffsetSlot(BaseOffsetSlot):
@@ -297,7 +296,7 @@ class OffsetSlot(BaseOffsetSlot):
         return self.table.owner(self.slot) == int(self.native.member_epoch)
 
     def take(self, former_owner: int) -> bool:
-        """Become the owner if nobody is, or if `former_owner` is, a member that is known to be gone."""
+        """Become the owner if there is no owner, or if it is `former_owner`, a member that is known to be gone."""
         status = lib.el_ack_take(self.native, former_owner)
         if status != lib.EL_STALE_MEMBER:
             self.check(status)
@@ -309,20 +308,20 @@ class OffsetSlot(BaseOffsetSlot):
         self.check(lib.el_ack_release(self.native))
 
     def reset(self, offset: int, number: int) -> None:
-        """Set the committed offset, forward or back, and take the slot from its owner, as the catalog's transaction of this
-        number has decided; a slot that goes by it, or by a later one, is left as it is. Raises `LockTimeoutError`."""
+        """Set the committed offset, forward or back, and take the slot from its owner, as decided by the catalog's transaction
+        with this number; a slot that has applied it, or a later one, is left unchanged. Raises `LockTimeoutError`."""
         self.check(lib.el_ack_reset(self.native, offset, number))
 
     def set_persisted(self, offset: int, decided_by: int) -> None:
-        """The catalog has this offset now, behind the reset of this number. Raises `LockTimeoutError`."""
+        """Record that the catalog now has this offset, after the reset with this number. Raises `LockTimeoutError`."""
         self.check(lib.el_ack_set_persisted(self.native, offset, decided_by))
 
     def settle(self) -> None:
-        """Wait until whoever is changing the slot is done. Raises `LockTimeoutError`."""
+        """Wait until any change of the slot that is in progress has finished. Raises `LockTimeoutError`."""
         self.check(lib.el_ack_settle(self.native))
 
     def check(self, status: int) -> None:
-        """Raise what a status of the native side means."""
+        """Raise the error that a status of the native code means."""
         if status == lib.EL_DONE:
             return
         if status == lib.EL_STALE_MEMBER:

@@ -1,6 +1,6 @@
-"""Poison of a partition's head that is not the errno of a failed write."""
+"""Values of the poison in a partition's head that are not the errno of a failed write."""
 
 from __future__ import annotations
 
-DAMAGED = 74  # EBADMSG: recovery found damage that it must not touch
+DAMAGED = 74  # EBADMSG: recovery found damage that it must not change
 DELETED = 43  # EIDRM: the topic was deleted

@@ -1,4 +1,4 @@
-"""Removing a partition that others may have open: they are told first, and then its files go."""
+"""Removing a partition that others may have open: they are notified first, and then its files are deleted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from eventlog.waiting import Signals
 
 
 def remove_partition(store: Path, signals: Signals, topic: str, partition: int, timeout_ms: int) -> None:
-    """Remove a partition of a topic that is not in the catalog any more; what is not there is passed over.
+    """Remove a partition of a topic that is no longer in the catalog; missing files are skipped.
 
-    Its head is poisoned for everybody who has it mapped, and is there, poisoned, for those who are about to open it; only then
-    it goes, together with the name of the directory. So nobody appends to files that are gone. It goes durably: else, after
-    a power cut, a topic that was made anew would be held to what this one had on disk. Raises `LockTimeoutError` if somebody
-    opens it for longer than `timeout_ms`."""
+    First its head is poisoned, for all processes that have it mapped or are about to open it; only then it is deleted,
+    together with the directory's name. So no process appends to deleted files. The deletion is durable: otherwise, after a power cut,
+    a topic created again would be checked against what this one had on disk. Raises `LockTimeoutError` if another process
+    takes longer than `timeout_ms` to open it."""
     head_file = names.head_file(store, topic, partition)
     file = new_file()
     try:
@@ -47,10 +47,10 @@ def _poison(descriptor: int, signals: Signals) -> None:
 
 
 def _out_of_the_way(store: Path, topic: str, partition: int) -> Path:
-    """Take the directory out of logs/ in one step, so that it is never taken for a topic of a broker; where it is then.
+    """Move the directory out of logs/ in one step, so that it is never mistaken for a broker's topic; returns its new path.
 
-    An overlay moves no directory of its lower layer. There it is deleted where it is: as long as the catalog has the name among
-    those that are being deleted, nobody takes it for anything else."""
+    An overlay file system cannot move a directory of its lower layer. There it is deleted where it is: as long as the catalog
+    lists the name among those being deleted, it cannot be mistaken for anything else."""
     directory = names.partition_directory(store, topic, partition)
     elsewhere = names.deleted_directory(store, topic, partition)
     files.delete_directory(elsewhere)
