@@ -14,7 +14,7 @@ from eventlog.waiting import WaitSet, wait_for_any
 
 def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
     """Has the group committed past `offset`? Raises `TopicNotFoundError` if the topic was deleted, with its commits."""
-    if log.is_deleted:  # what is called like it now has other records at these offsets
+    if log.is_deleted:  # a new topic of this name has other records at these offsets
         raise TopicNotFoundError(f"topic {log.topic!r} was deleted, together with what groups had acknowledged of it")
     table = groups.find(group)
     committed = table.committed(TopicPartition(log.topic, log.partition)) if table is not None else None
@@ -22,9 +22,9 @@ def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
 
 
 def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int, wait_set: WaitSet) -> None:
-    """Have the set wait for the group's commit past `offset`, and for what may bring that nearer.
+    """Add to the set a wait for the group's commit past `offset`, and for events that may lead to it.
 
-    A group that does not exist, or was deleted, may yet be created: then the catalog is waited for."""
+    A group that does not exist, or was deleted, may still be created: then the set waits for a change of the catalog."""
     signals = groups.store.signals
     known_version = signals.catalog_version
     table = groups.find(group)

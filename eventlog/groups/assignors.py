@@ -1,7 +1,7 @@
 """Which member of a consumer group reads which partition: Kafka's assignors as pure functions.
 
-Members are told apart and ordered by their ids. Nothing depends on the order of a mapping or on a hash, so every process
-that knows the same members, topics and owners comes to the same assignment without asking anybody.
+Members are identified and ordered by their ids. Nothing depends on the order of a mapping or on a hash, so every process
+that knows the same members, topics and owners computes the same assignment without communicating.
 
 Sources: Apache Kafka, org.apache.kafka.clients.consumer.RangeAssignor, RoundRobinAssignor and CooperativeStickyAssignor,
 without static members and without racks.
@@ -25,8 +25,8 @@ def assign_range(
     partition_counts: Mapping[str, int],
     owned: Mapping[str, Sequence[TopicPartition]],
 ) -> dict[str, list[TopicPartition]]:
-    """Cut each topic into one range of partitions for each of its subscribers; the first of them get one more each if it
-    does not come out even. Equal partitions of topics with as many partitions and the same subscribers stay together.
+    """Divide each topic into one range of partitions for each of its subscribers; the first ones get one more each if the
+    ranges cannot be equal. Equal partitions of topics with as many partitions and the same subscribers stay together.
 
     `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
     is not among them does not exist; `owned` is not used. Returns for every member its partitions, sorted.
@@ -49,8 +49,8 @@ def assign_round_robin(
     partition_counts: Mapping[str, int],
     owned: Mapping[str, Sequence[TopicPartition]],
 ) -> dict[str, list[TopicPartition]]:
-    """Deal all partitions, sorted, to the members in turn. Who does not subscribe to the topic is passed over and has to
-    wait for the next turn, so that differing subscriptions can give uneven shares.
+    """Deal all partitions, sorted, to the members in turn. A member that does not subscribe to the topic is skipped and must
+    wait for its next turn, so that differing subscriptions can result in uneven shares.
 
     `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
     is not among them does not exist; `owned` is not used. Returns for every member its partitions, sorted.
@@ -75,12 +75,12 @@ def assign_cooperative_sticky(
     partition_counts: Mapping[str, int],
     owned: Mapping[str, Sequence[TopicPartition]],
 ) -> dict[str, list[TopicPartition]]:
-    """Share all partitions out evenly, and leave with its owner what can stay there.
+    """Distribute all partitions evenly, and leave partitions with their owners where possible.
 
     `subscriptions` are the topics by member id; `partition_counts` the number of partitions by topic, and a topic that
-    is not among them does not exist; `owned` are the partitions that members have had so far. Of these count only existing
-    ones of members that are still here and subscribe to the topic; one that two members claim stays with neither, as with
-    claims of one generation in Kafka. Returns for every member its partitions, sorted.
+    is not among them does not exist; `owned` are the partitions that members have had so far. Only existing
+    partitions of members that are still in the group and subscribe to the topic count; one that two members claim stays with
+    neither, as with claims of one generation in Kafka. Returns for every member its partitions, sorted.
 
     If all members subscribe to the same existing topics, their numbers of partitions differ by at most one, and no
     assignment that is so even leaves more partitions where they are. Otherwise it is balanced as Kafka means it: nobody
@@ -116,8 +116,8 @@ def _partitions(topic: str, numbers: Iterable[int]) -> list[TopicPartition]:
 
 def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     """The members by each existing topic that has any; topics and members are sorted."""
-    # Mostly there are few different subscriptions, and few different sets of them that topics occur in. What is done
-    # once for each of these is not done for every member and topic.
+    # There are usually few different subscriptions, and few different sets of them that topics occur in. Work done once for
+    # each of these need not be done for every member and topic.
     members_by_topics: dict[tuple[str, ...], list[str]] = {}
     for member, topics in subscriptions.items():
         members_by_topics.setdefault(tuple(topics), []).append(member)
@@ -134,9 +134,9 @@ def _subscribers(subscriptions: Mapping[str, Sequence[str]], partition_counts: M
 
 
 class _Pool:
-    """The topics that the same members subscribe to. For the balance any partition of them is as good as another, so
-    numbers are shared out first and partitions afterwards. By member, `held` is what may stay, and `shares` how many are to
-    be whose."""
+    """The topics that the same members subscribe to. For the balance their partitions are interchangeable, so numbers are
+    distributed first and partitions afterwards. By member, `held` are the partitions that may stay, and `shares` is how many
+    the member is to get."""
 
     def __init__(self, subscribers: frozenset[str]) -> None:
         self.subscribers = subscribers
@@ -180,7 +180,7 @@ def _owners(
 
 
 def _share_evenly(pool: _Pool) -> None:
-    """Set equal shares. Where one more is left over, those who hold most get it, as it costs them least to keep it."""
+    """Set equal shares. The members that hold most get the remaining ones, because they can keep what they hold."""
     each, remainder = divmod(len(pool.partitions), len(pool.subscribers))
     by_held = sorted(pool.subscribers, key=lambda member: (-len(pool.held[member]), member))
     for index, member in enumerate(by_held):
@@ -188,18 +188,18 @@ def _share_evenly(pool: _Pool) -> None:
 
 
 class _Balancer:
-    """Sets the shares in pools whose subscribers differ, starting from what is held."""
+    """Sets the shares in pools whose subscribers differ, starting from the held partitions."""
 
     def __init__(self, members: Iterable[str], pools: list[_Pool]) -> None:
         self._pools = pools
         self._loads = dict.fromkeys(members, 0)
-        # The pools that a member has partitions of, in the order in which it came by them.
+        # The pools that a member has partitions of, in the order in which it got them.
         self._sources: dict[str, dict[_Pool, None]] = {member: {} for member in self._loads}
         # The members that may be able to take something from a member: all that can, and some that no longer can.
         self._takers: dict[str, set[str]] = {member: set() for member in self._loads}
 
     def run(self) -> None:
-        """Keep what is held, share out what is free, and then move as long as it evens out a difference."""
+        """Keep held partitions, distribute free ones, and then move partitions as long as that reduces a difference."""
         for pool in self._pools:
             for member, partitions in pool.held.items():
                 self._add(pool, member, len(partitions))
@@ -227,7 +227,7 @@ class _Balancer:
 
     def _level(self) -> bool:
         """Go through all members once, those with the most partitions first, and have each give what it can. Returns
-        whether anything moved, since then a member may be able to give that was not before."""
+        whether anything moved, because then a member may be able to give that could not before."""
         has_moved = False
         by_load = [(-load, member) for member, load in self._loads.items()]
         heapify(by_load)
@@ -246,13 +246,13 @@ class _Balancer:
         return has_moved
 
     def _find_move(self, giver: str) -> tuple[_Pool, str] | None:
-        """A pool, and the member with the fewest partitions, for a move from `giver` that evens out their difference."""
+        """A pool, and the member with the fewest partitions, for a move from `giver` that reduces their difference."""
         takers = self._takers[giver]
         while takers:
             taker = min(takers, key=lambda member: (self._loads[member], member))
             if self._loads[giver] - self._loads[taker] < 2:
                 break
-            # What came last goes first: it may be what the giver did not have before, and then costs nothing.
+            # What came last goes first: the giver may not have had it before, and then the move costs nothing.
             for pool in reversed(self._sources[giver]):
                 if taker in pool.subscribers:
                     return pool, taker

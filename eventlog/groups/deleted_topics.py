@@ -1,4 +1,4 @@
-"""Taking a topic that is deleted from the groups that have read it."""
+"""Removing a deleted topic from the groups that have read it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
 
 
 def remove_topic_from_groups(groups: Groups, topic: str) -> None:
-    """Take the committed offsets of a topic from every group, durably, and its partitions from their members.
+    """Remove the committed offsets of a topic from every group, durably, and its partitions from their members.
 
-    To be called once the topic is not in the catalog any more, so that nobody assigns it again. A commit that comes later
-    raises `StaleMemberError`. Raises `LockTimeoutError`."""
+    To be called once the topic is no longer in the catalog, so that it cannot be assigned again. A later commit raises
+    `StaleMemberError`. Raises `LockTimeoutError`."""
     for name in groups.store.catalog.groups.names():
         table = groups.find(name)
         if table is not None:
@@ -39,6 +39,6 @@ def _remove_topic_from(groups: Groups, table: GroupTable, topic: str) -> None:
             state = state._replace(generation=state.generation + 1)
         change.store(state._replace(reset_by=change.number))
         for partition, found in stored.items():
-            # The slot stays the partition's: other processes remember which one it is.
+            # The partition keeps its slot, because other processes remember its number.
             change.store_offset(partition, StoredOffset(NOTHING_COMMITTED, TOPIC_DELETED_MS, found.slot, change.number))
-    table.state()  # which lets the slots go by that, and announces the generation
+    table.state()  # applies the decision to the slots, and announces the generation

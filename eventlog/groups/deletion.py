@@ -1,4 +1,4 @@
-"""Deleting a group: commits are refused first, then it is decided, and then its mapped file goes."""
+"""Deleting a group: first commits are refused, then the deletion is decided, and then the mapped file is removed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from eventlog.store.store import Store
 
 
 def delete_group(store: Store, group: GroupTable, may_go: Callable[[GroupState], bool]) -> bool:
-    """Delete a group, with its offsets, if it `may_go` as it is then; tells whether it was.
+    """Delete a group, with its offsets, if `may_go` agrees to its state at that time; returns whether it was deleted.
 
-    `may_go` decides while no commit comes through: what has returned until then it sees, what comes later is refused. Where the
-    group stays after all, for whatever reason, commits come through again; whoever opens the group next sees to that, too."""
+    `may_go` decides while commits are refused: it sees every commit that returned before, and later ones are refused. If the
+    group is not deleted after all, for whatever reason, commits are accepted again; the next process to open the group ensures
+    this, too."""
     is_refusing = False
     try:
         with store.catalog.groups.change(group.name) as change:
@@ -44,20 +45,20 @@ def delete_group(store: Store, group: GroupTable, may_go: Callable[[GroupState],
 
 
 def _accept_commits_again(store: Store, group: GroupTable) -> None:
-    """After a deletion that failed: unless the catalog has it in spite of the error."""
+    """Accept commits after a failed deletion, unless the catalog contains the deletion in spite of the error."""
     with suppress(EventLogError), store.catalog.groups.change(group.name) as change:
         group.catch_up(change)
 
 
 def remove_file(store: Store, name: str) -> None:
-    """Remove the mapped file of a group that is not in the catalog any more; one that was made anew keeps its own."""
+    """Remove the mapped file of a group that is no longer in the catalog; a group created again keeps its own file."""
     with store.catalog.groups.change(name) as change:
         if change.state is None:
             names.acks_file(store.path, name).unlink(missing_ok=True)
 
 
 def delete_if_unused(store: Store, coordinator: Coordinator, group: GroupTable) -> None:
-    """Remove a group without live members that has never committed anything, and that nothing is waiting for."""
+    """Remove a group without live members that has never committed anything, and for which no records are waiting."""
 
     def is_unused(state: GroupState) -> bool:
         return not coordinator.has_members(group, state) and not group.has_committed(state)
@@ -67,7 +68,7 @@ def delete_if_unused(store: Store, coordinator: Coordinator, group: GroupTable) 
 
 
 def _is_awaited(store: Store, group: GroupTable) -> bool:
-    """Are there records behind where the group began? Its workers may have failed with the first of them."""
+    """Are there records after the group's starting offsets? Its workers may have failed with the first of them."""
     with store.catalog.groups.read(group.name) as found:
         starts = {partition: stored.start for partition, stored in found.offsets().items() if stored.start >= 0}
     for partition, start in starts.items():

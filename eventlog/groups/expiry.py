@@ -1,4 +1,4 @@
-"""Deleting the groups that nobody has used for long, and what a deletion that was killed has left."""
+"""Deleting groups that have not been used for a long time, and the leftovers of killed deletions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from eventlog.storage.segments import names
 
 
 def expire_groups(groups: Groups, older_than_ms: int) -> list[str]:
-    """Delete the groups that nobody has been in for `older_than_ms` milliseconds, and whose last commit and creation are
-    longer ago, too; returns their names. A static member counts for as long as its partitions are kept for it.
+    """Delete the groups that have had no members for `older_than_ms` milliseconds, and whose last commit and creation are
+    longer ago, too; returns their names. A static member counts for as long as its partitions are reserved for it.
 
-    What a process that died has begun with a group is finished."""
+    Operations on a group that a dead process left unfinished are finished."""
     before_ms = now_ms() - older_than_ms
     expired = [table.name for table in _tables_to_check(groups, before_ms) if _expire(groups, table, before_ms)]
     _remove_leftovers(groups)
@@ -34,7 +34,7 @@ def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
 
 
 def _tables_to_check(groups: Groups, before_ms: int) -> list[GroupTable]:
-    """Those that are not in use for certain. The files of all others, mostly nearly all, are not opened here."""
+    """The groups that are not certainly in use. The files of all others, usually nearly all, are not opened here."""
     names_to_check = [name for name in groups.store.catalog.groups.names() if _needs_check(groups, name, before_ms)]
     return [table for name in names_to_check if (table := groups.find(name)) is not None]
 
@@ -48,19 +48,19 @@ def _needs_check(groups: Groups, name: str, before_ms: int) -> bool:
         return True
     if state.members:
         return not groups.coordinator.is_in_use(state)
-    # What the file has was committed later, if it differs from this.
+    # If the offset in the mapped file differs from this one, it was committed later.
     committed_ms = (stored.committed_ms for stored in offsets.values() if stored.offset != NOTHING_COMMITTED)
     return max([state.created_ms, state.emptied_ms, *committed_ms]) < before_ms
 
 
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
-    """Delete the group if it was last used before this time; tells whether it was."""
+    """Delete the group if it was last used before this time; returns whether it was deleted."""
     try:
         state = table.state()
     except GroupNotFoundError:
         return False  # deleted just now
     if state.members and not groups.coordinator.has_members(table, state):
-        groups.coordinator.expel_the_gone(table)  # from now on it counts as empty
+        groups.coordinator.expel_the_gone(table)  # the group counts as empty from now on
         return False
     if not _is_unused(table, state, before_ms):
         return False
@@ -75,7 +75,7 @@ def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> b
 
 
 def _remove_leftovers(groups: Groups) -> None:
-    """Remove the mapped files of groups whose deletion was decided by a process that died before it came to their files."""
+    """Remove the mapped files of groups whose deletion was decided by a process that died before removing the files."""
     path = groups.store.path
     files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
     for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:

@@ -1,4 +1,4 @@
-"""Moving committed offsets from outside the group: whoever owns the partitions is fenced, and goes on from there."""
+"""Moving committed offsets from outside the group: the owners of the partitions are fenced, and continue from there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, none
 
 
 def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartition, int | None], kind: str) -> None:
-    """Set committed offsets, forward or back, durably; None: nothing is committed any more. `kind` is what the history says.
+    """Set committed offsets, forward or back, durably; None removes a committed offset. `kind` is the entry in the history.
 
-    The members get a new generation: a commit by whoever owned one of these partitions raises `StaleMemberError`. What is
-    decided stands in the catalog before any slot is touched; so an error leaves everything as it was, and a process that dies
-    leaves the rest to whoever reads the group next. Raises `LockTimeoutError` if one that is stopped has a slot: nothing is
+    The members get a new generation: a commit by the former owner of one of these partitions raises `StaleMemberError`. The
+    decision is in the catalog before any slot is changed. So an error leaves everything unchanged, and if the process dies, the
+    next process to read the group does the rest. Raises `LockTimeoutError` if a stopped process holds a slot; then nothing is
     changed."""
     table.make_slots(offsets)
     for partition in offsets:
@@ -35,4 +35,4 @@ def set_offsets(groups: Groups, table: GroupTable, offsets: Mapping[TopicPartiti
             changes.append(OffsetChange(partition, none_if_nothing(table.acks.committed(slot)), none_if_nothing(offset)))
             change.store_offset(partition, StoredOffset(offset, now_ms(), slot, change.number))
         change.note(kind, changes)
-    table.state()  # which lets the slots go by that, and announces the generation
+    table.state()  # applies the decision to the slots, and announces the generation

@@ -67,7 +67,7 @@ def _describe(group: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) ->
 
 
 def checked_offsets(groups: Groups, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-    """Offsets for `Group.reset`, each of which is in its partition. Raises what is wrong with them."""
+    """Offsets for `Group.reset`, each of which is in its partition. Raises an error for invalid ones."""
     if not isinstance(offsets, Mapping):
         raise InvalidTypeError(f"offsets must be a mapping of TopicPartition to int, not {type(offsets).__name__}")
     if not offsets:
@@ -112,10 +112,11 @@ class Group:
         return self._snapshot().committed()
 
     def lag(self) -> dict[TopicPartition, int | None]:
-        """The number of records of each partition after the committed offset, or, if nothing was committed yet, after where
-        the group began to read it; None if neither is known.
+        """The number of records of each partition after the committed offset or, if nothing was committed yet, after where
+        the group started to read it; None if neither is known.
 
-        Contains every partition of the topics that live members subscribe to, and every one that the group has begun."""
+        Contains every partition of the topics that live members subscribe to, and every one that the group has started to
+        read."""
         return lag_of(self._groups.store, self._snapshot())
 
     def progress(self) -> dict[TopicPartition, Progress]:
@@ -134,7 +135,7 @@ class Group:
             return group.history(limit)
 
     def describe(self) -> GroupDescription:
-        """Who is in the group, and which partitions each member owns."""
+        """The members of the group, and the partitions that each of them owns."""
         snapshot = self._snapshot()
         return _describe(snapshot, lag_of(self._groups.store, snapshot))
 
@@ -152,11 +153,11 @@ class Group:
         set_offsets(self._groups, self._table(), self._checked(offsets), "reset")
 
     def undo_reset(self) -> dict[TopicPartition, int | None]:
-        """Restore the committed offsets from before the last reset, import or deletion of offsets; returns the offsets as they
-        are now, None where there was none. Where records were deleted since, it is the first that is left.
+        """Restore the committed offsets from before the last reset, import or deletion of offsets; returns the restored
+        offsets, None where there was none. If records were deleted since, the first remaining offset is used.
 
         A running group is fenced as by a reset. A second undo undoes the first. Topics that were deleted since are left out,
-        even if one of the same name was created. Raises `InvalidArgumentError` if the history contains no reset to undo."""
+        even if a topic of the same name was created. Raises `InvalidArgumentError` if the history contains no reset to undo."""
         offsets = self.plan_undo()
         set_offsets(self._groups, self._table(), offsets, "undo")
         return offsets
@@ -170,7 +171,7 @@ class Group:
         return offsets
 
     def _before(self, entry: HistoryEntry) -> dict[TopicPartition, int | None]:
-        """The committed offsets that were there before, of topics that are still the same."""
+        """The committed offsets from before this entry, of topics that are still the same."""
         created_ms = {topic.name: topic.created_ms for topic in self._groups.store.catalog.topics.all()}
         return {
             change.partition: self._within(change.partition, change.before)

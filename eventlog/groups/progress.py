@@ -1,4 +1,4 @@
-"""The progress of a group in each partition: lag in records, bytes and seconds, rates, and when it will have caught up."""
+"""The progress of a group in each partition: lag in records, bytes and seconds, rates, and the time to catch up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eventlog.storage.partition.snapshot import Ends, take_partition_snapshot
 from eventlog.store.store import Store
 
 _WINDOW_MS = 60_000
-_SAMPLE_MS_MIN = 1000  # a rate over less says little
+_SAMPLE_MS_MIN = 1000  # a rate over a shorter time means little
 _Behind = tuple[int | None, float | None, float | None]
 _NOTHING_BEHIND: _Behind = (0, 0.0, None)
 _NOWHERE = OffsetSnapshot(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
@@ -25,10 +25,10 @@ _NOWHERE = OffsetSnapshot(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
 class Progress(NamedTuple):
     """A group in one partition. None means unknown: nothing was committed yet, or not for long enough.
 
-    Where nothing was committed, the lag is counted from where the group began. `lag` is in records, `lag_bytes` in bytes of
-    batches; `lag_seconds` is the age of the oldest record that is not acknowledged, by its timestamp. The rates are in records
-    a second over the last minute: what the group commits, and what is appended. `catch_up_seconds` is how long it takes
-    until the lag is gone at these rates; also None if it does not shrink."""
+    If nothing was committed, the lag is counted from where the group started. `lag` is in records, `lag_bytes` in bytes of
+    batches; `lag_seconds` is the age of the oldest unacknowledged record, by its timestamp. The rates are in records
+    per second over the last minute: what the group commits, and what is appended. `catch_up_seconds` is the time until the lag
+    is 0 at these rates; it is also None if the lag does not shrink."""
 
     start_offset: int
     end_offset: int
@@ -46,7 +46,7 @@ class Progress(NamedTuple):
 def progress_of(
     store: Store, group: GroupSnapshot, history: Sequence[HistoryEntry]
 ) -> dict[TopicPartition, Progress]:
-    """The progress in every partition that the group has to do with, sorted."""
+    """The progress in every partition that the group is involved in, sorted."""
     now = now_ms()
     samples = _samples(history, now)
     found = {}
@@ -60,14 +60,14 @@ def progress_of(
 
 
 def _samples(history: Sequence[HistoryEntry], now: int) -> dict[TopicPartition, tuple[int, int]]:
-    """By partition, the oldest commit of the last minute: when it was, and the offset."""
+    """The oldest commit of the last minute by partition: its time and its offset."""
     samples: dict[TopicPartition, tuple[int, int]] = {}
     for entry in reversed(history):
         if entry.at_ms < now - _WINDOW_MS:
             break
         for change in entry.changes:
             if entry.kind != "commit":
-                samples.pop(change.partition, None)  # what a reset did is no work of the group
+                samples.pop(change.partition, None)  # a reset is not progress of the group
             elif change.after is not None:
                 samples[change.partition] = entry.at_ms, change.after
     return samples
@@ -103,7 +103,7 @@ def _progress(
 
 
 def _commit_rate(slot: OffsetSnapshot, sample: tuple[int, int] | None, now: int) -> float | None:
-    """Records a second that the group acknowledged since the oldest commit of the last minute."""
+    """The records per second that the group acknowledged since the oldest commit of the last minute."""
     if slot.committed_ms < now - _WINDOW_MS:
         return 0.0
     if sample is None or now - sample[0] < _SAMPLE_MS_MIN:
@@ -114,7 +114,7 @@ def _commit_rate(slot: OffsetSnapshot, sample: tuple[int, int] | None, now: int)
 def _behind(
     store: Store, partition: TopicPartition, position: int, offsets: PartitionOffsets, now: int
 ) -> _Behind:
-    """Bytes behind a position, the age of the record there in seconds, and the rate of appends in the last minute."""
+    """The bytes after an offset, the age of the record there in seconds, and the append rate of the last minute."""
     try:
         snapshot = take_partition_snapshot(store.path, *partition)
         if snapshot is None:
@@ -122,6 +122,6 @@ def _behind(
         size_bytes, timestamp = snapshot.behind(position, offsets.end_offset)
         since = snapshot.offset_for_time(max(0, now - _WINDOW_MS), offsets.start_offset, offsets.end_offset)
     except EventLogError:
-        return None, None, None  # deleted just now, or damaged: 'eventlog verify' says what is wrong
+        return None, None, None  # deleted just now, or damaged: 'eventlog verify' reports what is wrong
     rate = 0.0 if since is None else (offsets.end_offset - since) * 1000 / _WINDOW_MS
     return size_bytes, None if timestamp < 0 else max(0.0, (now - timestamp) / 1000), rate

@@ -1,4 +1,4 @@
-"""A group's next generation, as pure functions of the group and of what exists."""
+"""A group's next generation, as pure functions of the group and of the existing partitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def subscribed_topics(members: Iterable[Member]) -> set[str]:
 
 
 def next_generation(state: GroupState, members: Iterable[Member], partition_counts: Mapping[str, int]) -> GroupState:
-    """The group with these members, and every partition of their topics assigned anew by the group's assignor."""
+    """The group with these members, and with all partitions of their topics reassigned by the group's assignor."""
     by_id = {member.member_id: member for member in members}
     assigned = ASSIGNORS[state.assignor](
         {member_id: member.topics for member_id, member in by_id.items()},
@@ -29,7 +29,7 @@ def next_generation(state: GroupState, members: Iterable[Member], partition_coun
 
 
 def succeed(state: GroupState, former: Member, member: Member) -> GroupState:
-    """The group in which a static member came back as `member`, and has what it had before."""
+    """The group after a static member returned as `member`, with the partitions that it had before."""
     members = {epoch: each for epoch, each in state.members.items() if epoch != former.epoch}
     assignment = {epoch: each for epoch, each in state.assignment.items() if epoch != former.epoch}
     return state._replace(

@@ -1,4 +1,4 @@
-"""Which groups still need the records of a topic: how far each is, so that what all of them have acknowledged may go."""
+"""Which groups still need the records of a topic: their committed offsets, so that what all have acknowledged may go."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
 
 
 def committed_by_group(groups: Groups, topic: str) -> dict[int, dict[str, int | None]]:
-    """For each partition of the topic: the committed offset by group, None where it has committed nothing yet.
+    """For each partition of the topic: the committed offset by group, None if the group has committed nothing yet.
 
-    Holds every group that has a place for the partition's offset, or whose members subscribe to the topic: those alive, and
-    static ones for as long as their partitions are kept for them. {} for a topic that is not there."""
+    Contains every group that has a slot for the partition, or whose members subscribe to the topic: live members, and static
+    ones for as long as their partitions are reserved for them. {} for a topic that does not exist."""
     found: dict[int, dict[str, int | None]] = {}
     for name in groups.store.catalog.groups.names():
         for partition, offset in _committed(groups, name, topic).items():
@@ -48,7 +48,7 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
 
 
 def _has_read(groups: Groups, name: str, topic: str) -> bool:
-    """Has the group anything to do with the topic? The file of one that has not is not opened."""
+    """Is the group involved with the topic? If not, its file is not opened."""
     with groups.store.catalog.groups.read(name) as group:
         members = group.state.members.values() if group.state is not None else ()
         return any(topic in member.topics for member in members) or any(each.topic == topic for each in group.offsets())

@@ -62,10 +62,10 @@ def lag_of(
     known: dict[TopicPartition, PartitionOffsets] | None = None,
     ends: Ends | None = None,
 ) -> dict[TopicPartition, int | None]:
-    """How many records each partition has behind the committed offset, or where nothing was committed yet, behind where the
-    group began; None where neither is known.
+    """The number of records of each partition after the committed offset or, if nothing was committed yet, after where the
+    group started; None if neither is known.
 
-    What is `known` of partitions, and of their ends, is not read again: for many groups, one after the other."""
+    Partition offsets in `known`, and known `ends`, are not read again: for calls for many groups in turn."""
     known = {} if known is None else known
     ends = Ends(store.path) if ends is None else ends
     lags: dict[TopicPartition, int | None] = {}
@@ -85,7 +85,7 @@ def lag_of(
 
 
 def is_reset_unfinished(store: Path, state: GroupState, offsets: Mapping[TopicPartition, StoredOffset]) -> bool:
-    """Did whoever reset the group die before all of its slots went by that? The file of the group need not be open."""
+    """Did the process that reset the group die before all slots had applied the reset? The group's file need not be open."""
     if state.reset_by == 0:
         return False
     slots = read_slots(names.acks_file(store, state.name), state.incarnation, state.slots)
@@ -93,7 +93,7 @@ def is_reset_unfinished(store: Path, state: GroupState, offsets: Mapping[TopicPa
 
 
 def take_snapshot(groups: Groups, name: str) -> GroupSnapshot | None:
-    """A group; None if there is none of this name."""
+    """A group; None if no group has this name."""
     with groups.store.catalog.groups.read(name) as group:
         return _snapshot_of(groups, group)
 
@@ -122,7 +122,7 @@ def _offsets(
         return {key: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start) for key, each in stored.items()}
     return {
         key: OffsetSnapshot(each.offset, each.committed_ms, NOBODY, each.start)
-        if slots.decided_by[each.slot] < each.decided_by  # whoever reset it has not come to its slot
+        if slots.decided_by[each.slot] < each.decided_by  # the reset has not been applied to its slot
         else OffsetSnapshot(slots.committed[each.slot], slots.committed_ms[each.slot], slots.owners[each.slot], each.start)
         for key, each in stored.items()
         if each.slot < state.slots

@@ -19,9 +19,9 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int, 
     """Remove a partition of a topic that is no longer in the catalog; missing files are skipped.
 
     First its head is poisoned, for all processes that have it mapped or are about to open it; only then it is deleted,
-    together with the directory's name. So no process appends to deleted files. The deletion is durable: otherwise, after a power cut,
-    a topic created again would be checked against what this one had on disk. Raises `LockTimeoutError` if another process
-    takes longer than `timeout_ms` to open it."""
+    together with the directory's name. So no process appends to deleted files. The deletion is durable: otherwise, after a
+    power cut, a topic created again would be checked against what this one had on disk. Raises `LockTimeoutError` if another
+    process takes longer than `timeout_ms` to open it."""
     head_file = names.head_file(store, topic, partition)
     file = new_file()
     try:

@@ -1,9 +1,10 @@
-"""Claims: that a process works with a partition or a group, whatever becomes of the file by which it does so.
+"""Claims: they show that a process uses a partition or a group, whatever happens to the mapped file that it uses for this.
 
-Who uses a mapped file holds a lock on it, and whoever finds nobody else there begins anew. But somebody may have deleted the
-file, and then the lock tells of nobody, while others go on with the file that has no name any more. So everybody also claims
-what the file is for, on the store's directory, which cannot be deleted without the store. A claim is an open file description
-lock on one byte; it costs no descriptor, and vanishes with its process. A forked child closes its copy of the directory.
+A process that uses a mapped file holds a lock on it, and a process that finds no other user initialises the file. But if the
+file was deleted, the lock shows no users, while others continue with the file that no longer has a name. So every process also
+claims the file's subject, on the store's directory, which cannot be deleted without the store. A claim is an open file
+description lock on one byte; it costs no descriptor, and vanishes with its process. A forked child closes its copy of the
+directory.
 Source: fcntl(2), "Open file description locks".
 """
 
@@ -19,41 +20,41 @@ from eventlog.errors import StoreReplacedError
 from eventlog.storage.segments.file_locks import is_byte_locked, lock_byte, lock_holders
 from eventlog.storage.segments.store import StoreDirectory
 
-_SPAN = 1 << 16  # the bytes for one thing: one for each that claims it through one handle
-_NAMES = 1 << 46  # things that are told apart by their names; behind them, one byte for each file of members
+_SPAN = 1 << 16  # the bytes for one subject: one for each claim to it through one handle
+_NAMES = 1 << 46  # subjects that are distinguished by their names; after them, one byte for each file of members
 _FILES = range(_NAMES * _SPAN, 2**63 - 1)
 
 
 class Claims:
-    """What is claimed through one handle of a store."""
+    """The claims made through one handle of a store."""
 
     def __init__(self, directory: StoreDirectory) -> None:
         self._directory = directory
         self._serials = itertools.count()
-        self.held: dict[object, int] = {}  # the byte of each
+        self.held: dict[object, int] = {}  # the byte of each claim
 
     def of(self, kind: str, name: str, number: int) -> Claim:
-        """A claim to a thing; `number` tells it from a former one of the same name. Others contest it by having claimed it."""
+        """A claim to a subject; `number` distinguishes it from earlier ones of the same name. Other claims to it contest it."""
         digest = hashlib.blake2b(f"{kind} {name} {number}".encode(), digest_size=8).digest()
         first = int.from_bytes(digest, "little") % _NAMES * _SPAN
         return Claim(self, range(first, first + _SPAN), first + next(self._serials) % _SPAN, agrees=False)
 
     def of_members(self, inode: int) -> Claim:
-        """A claim that this file is the one with the locks of members. Others contest it by having claimed another one."""
+        """A claim that this file is the one with the members' locks. Claims to a different file contest it."""
         return Claim(self, _FILES, _FILES.start + inode % len(_FILES), agrees=True)
 
     def lock(self, kind: int, byte: int) -> None:
         """Take or drop the lock on one byte of the directory."""
         descriptor = self._directory.descriptor
-        if descriptor >= 0:  # else all claims have gone with it
+        if descriptor >= 0:  # otherwise all claims vanished with it
             lock_byte(descriptor, kind, byte)
 
     def is_locked(self, span: range) -> bool:
-        """Has anybody else, through another handle, locked one of these bytes?"""
+        """Is one of these bytes locked through another handle?"""
         return bool(span) and is_byte_locked(self._directory.descriptor, span.start, len(span))
 
     def refusal(self, path: Path) -> StoreReplacedError:
-        """What to say of a file that is not the one by which others go."""
+        """The error for a file that is not the one that others use."""
         others = [str(process) for process in lock_holders(self._directory.descriptor) if process != os.getpid()]
         holder = f"process {', '.join(others)}" if others else "this process"
         return StoreReplacedError(
@@ -63,7 +64,7 @@ class Claims:
 
 
 class Claim:
-    """One claim, held from `hold` until `release`, or until nobody refers to it. `agrees`: the same byte is no contest."""
+    """One claim, held from `hold` until `release`, or until nothing refers to it. `agrees`: the same byte is not a contest."""
 
     def __init__(self, claims: Claims, span: range, byte: int, *, agrees: bool) -> None:
         self._claims = claims
@@ -73,13 +74,13 @@ class Claim:
         self._key = object()
 
     def hold(self) -> None:
-        """Let the others know."""
+        """Make the claim, so that others can see it."""
         self._claims.held[self._key] = self._byte
         self._claims.lock(fcntl.F_RDLCK, self._byte)
 
     @property
     def is_contested(self) -> bool:
-        """Do others, in this process or elsewhere, claim it, too?"""
+        """Is the claim contested by others, in this process or elsewhere?"""
         own = [byte for key, byte in list(self._claims.held.items()) if key is not self._key and byte in self._span]
         if not self._agrees:
             return bool(own) or self._claims.is_locked(self._span)
@@ -88,11 +89,11 @@ class Claim:
         return is_other or self._claims.is_locked(before) or self._claims.is_locked(behind)
 
     def refusal(self, path: Path) -> StoreReplacedError:
-        """What to say where `path` is not what the others go by."""
+        """The error to raise if `path` is not the file that others use."""
         return self._claims.refusal(path)
 
     def release(self) -> None:
-        """Claim it no longer."""
+        """Give the claim up."""
         if self._claims.held.pop(self._key, None) is not None:
             self._claims.lock(fcntl.F_UNLCK, self._byte)
 

@@ -1,4 +1,4 @@
-"""Going through the batch headers of a segment, without looking at records; and the index entries that belong to them."""
+"""Reading the batch headers of a segment, without its records; and the index entries that belong to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def new_tail(base_offset: int) -> Any:
 
 
 class IndexBuilder:
-    """Makes the index entries of a segment while its batches pass by, as appends would have made them."""
+    """Creates the index entries of a segment from its batches, exactly as appends would have created them."""
 
     def __init__(self, tail: Any, interval_bytes: int) -> None:
         self.tail = tail
@@ -31,7 +31,7 @@ class IndexBuilder:
         self._interval_bytes = interval_bytes
 
     def add(self, block: Any, length: int, batch_count: int) -> None:
-        """Take account of whole batches; the native `block` has at most `batch_count` of them."""
+        """Add the entries of whole batches; the native `block` has at most `batch_count` of them."""
         entries = ffi.new("uint8_t[]", (batch_count + 1) * index.ENTRY.size)
         time_entries = ffi.new("uint8_t[]", (batch_count + 1) * index.TIME_ENTRY.size)
         before = self.tail.index_bytes, self.tail.time_index_bytes
@@ -49,7 +49,7 @@ class IndexBuilder:
 
 
 def first_timestamp(path: Path) -> int:
-    """The timestamp of the first batch of a segment, the largest in it as Kafka takes it; negative: it has none.
+    """The timestamp of the first batch of a segment: the largest in the batch, as in Kafka; negative: it has none.
 
     Raises `CorruptLogError`."""
     with open(path, "rb") as file:
@@ -60,30 +60,30 @@ def first_timestamp(path: Path) -> int:
 
 
 class Rest(NamedTuple):
-    """The batches of a sealed segment from one on: their largest timestamp, and the offset behind them (-1, 0: none)."""
+    """The batches of a sealed segment from one on: their largest timestamp, and the offset after them (-1, 0: no batches)."""
 
     largest_timestamp: int
     end_offset: int
 
 
 def behind(path: Path, position: int) -> Rest:
-    """What stands in a sealed segment from the batch at `position` on. Raises `CorruptLogError`."""
+    """The batches in a sealed segment from the one at `position` on. Raises `CorruptLogError`."""
     tail = _pass_batches(path, position, files.size_of(path))
     return Rest(tail.max_timestamp, tail.end_offset)
 
 
 def largest_timestamp(path: Path) -> int:
-    """The largest timestamp of the batches in a sealed segment; -1 if there is none. Raises `CorruptLogError`."""
+    """The largest timestamp of the batches in a sealed segment; -1 if it has none. Raises `CorruptLogError`."""
     return behind(path, 0).largest_timestamp
 
 
 def offset_behind(path: Path, position: int, stop: int) -> int:
-    """The offset behind the batches from a position up to another one. Raises `CorruptLogError` if none ends there."""
+    """The offset after the batches between two positions. Raises `CorruptLogError` if no batch ends at the second one."""
     return int(_pass_batches(path, position, stop).end_offset)
 
 
 def _pass_batches(path: Path, position: int, stop: int) -> Any:
-    """The native `el_tail` behind the batches from a position up to another one."""
+    """The native `el_tail` after the batches between two positions."""
     tail = new_tail(0)
     tail.position = position
     note_timestamps(path, tail, stop)
@@ -91,7 +91,7 @@ def _pass_batches(path: Path, position: int, stop: int) -> Any:
 
 
 def note_timestamps(path: Path, tail: Any, stop: int) -> None:
-    """Let a tail go on through the batches of a segment up to `stop`, where one ends, without an index.
+    """Advance a tail over the batches of a segment up to `stop`, where a batch must end, without an index.
 
     Raises `CorruptLogError`."""
     for block in walk(path, tail.position, stop, tail.end_offset):
@@ -100,7 +100,7 @@ def note_timestamps(path: Path, tail: Any, stop: int) -> None:
 
 
 def check_end(path: Path, end_offset: int, following: int) -> None:
-    """Raise `CorruptLogError` if a segment reaches into the one behind: no checksum guards where a batch is said to begin."""
+    """Raise `CorruptLogError` if a segment overlaps the following one: no checksum covers the base offset of a batch."""
     if end_offset > following:
         reason = f"it ends at offset {end_offset}, but the next segment begins at {following}"
         raise damaged(path, 0, reason)

@@ -1,17 +1,17 @@
 """The one module that names and parses paths inside a store.
 
     <store>/store.json                      format version
-    <store>/logs/<topic>-<partition>/       segments; nothing else stands in logs/
+    <store>/logs/<topic>-<partition>/       segments; logs/ contains nothing else
     <store>/shared/<topic>-<partition>.head the mapped head
     <store>/shared/<group>.acks             the mapped committed offsets of a consumer group
-    <store>/shared/users                    from where the store is used
-    <store>/shared/signals                  the bells of those who wait
+    <store>/shared/users                    where the store is used from
+    <store>/shared/signals                  the bells of waiting threads
     <store>/shared/members                  a lock for each live member of any group
-    <store>/shared/maintenance              a lock for whoever does the housekeeping
+    <store>/shared/maintenance              a lock for the process that does the housekeeping
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
-    <backup>/backup.json                    the manifest: what makes a directory a backup, and no store
-    <store>/restoring                       the restoring of a backup is under way, or was interrupted
+    <backup>/backup.json                    the manifest, which makes a directory a backup and not a store
+    <store>/restoring                       a backup is being restored, or its restore was interrupted
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".compaction"
 DELETED_SUFFIX = ".deleted"
 
-SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the truth last: what is deleted is gone once that is
-BROKER_SUFFIXES = (".txnindex", ".snapshot")  # what a broker keeps beside a segment, and nobody here reads
+SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the .log last: a segment is deleted once it is gone
+BROKER_SUFFIXES = (".txnindex", ".snapshot")  # a broker's files beside a segment, which are not read here
 CHECKPOINT_SUFFIX = "-checkpoint"
 ACKS_SUFFIX = ".acks"
 CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"
 
-OFFSET_MAX = 2**63 - 1  # what 20 digits can say beyond it is no offset
+OFFSET_MAX = 2**63 - 1  # a larger number of 20 digits is not a valid offset
 _NAME_BYTES_MAX = 255
 _DIGEST_CHARACTERS = 32
 
@@ -68,7 +68,7 @@ def catalog_directory(store: Path) -> Path:
 
 
 def _fitting(name: str, suffix: str) -> str:
-    """A name with a suffix; of one too long for a file system the beginning and, behind a character of its own, a hash."""
+    """A name with a suffix. If that is too long for a file system: its beginning and, after a `~`, a hash."""
     if len(name) + len(suffix) <= _NAME_BYTES_MAX:
         return name + suffix
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARACTERS]
@@ -91,12 +91,12 @@ def acks_file(store: Path, group: str) -> Path:
 
 
 def users_file(store: Path) -> Path:
-    """From which machine and namespaces the store is used by those who have it open."""
+    """The file with the machine and the namespaces that the store is used from."""
     return shared_directory(store) / "users"
 
 
 def signals_file(store: Path) -> Path:
-    """The bells of everybody who waits."""
+    """The bells of waiting threads."""
     return shared_directory(store) / "signals"
 
 
@@ -106,37 +106,37 @@ def members_file(store: Path) -> Path:
 
 
 def catalog_gate_file(store: Path) -> Path:
-    """The gate through which whoever changes the catalog goes."""
+    """The gate that a process must enter to change the catalog."""
     return shared_directory(store) / "catalog"
 
 
 def manifest_file(backup: Path) -> Path:
-    """What a backup consists of."""
+    """The manifest of a backup: the list of its contents."""
     return backup / "backup.json"
 
 
 def restoring_marker(store: Path) -> Path:
-    """Stands in a store while a backup is copied to it."""
+    """A file that exists in a store while a backup is copied to it."""
     return store / "restoring"
 
 
 def removed_directory(store: Path, topic: str, partition: int) -> Path:
-    """Where recovery keeps the bytes that it cut off."""
+    """Where recovery saves the bytes that it cut off."""
     return store / "removed" / f"{topic}-{partition}"
 
 
 def deleted_directory(store: Path, topic: str, partition: int) -> Path:
-    """Where the files of a deleted topic's partition stand until they are gone."""
+    """Where the files of a deleted topic's partition are until they are removed."""
     return store / "removed" / _fitting(f"{topic}-{partition}", DELETED_SUFFIX)
 
 
 def maintenance_file(store: Path) -> Path:
-    """The file that whoever does the housekeeping holds a lock on."""
+    """The file that the process that does the housekeeping has locked."""
     return shared_directory(store) / "maintenance"
 
 
 SHARED_FILES = (users_file, signals_file, members_file, catalog_gate_file, maintenance_file)
-"""What stands in shared/ besides the files of partitions and groups."""
+"""The files in shared/ other than those of partitions and groups."""
 
 
 def parse_partition_directory(name: str) -> tuple[str, int] | None:
@@ -146,17 +146,17 @@ def parse_partition_directory(name: str) -> tuple[str, int] | None:
 
 
 def cleaned_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) -> Path:
-    """A file that compaction writes, and that is about to become a segment's."""
+    """A file that compaction writes, and that will become a segment's."""
     return directory / f"{base_offset:020d}{suffix}{CLEANED_SUFFIX}"
 
 
 def swap_file(directory: Path, base_offset: int) -> Path:
-    """What says that a compacted segment is taking the place of others."""
+    """The file that says that a compacted segment is replacing others."""
     return directory / f"{base_offset:020d}{SWAP_SUFFIX}"
 
 
 def parse_swap_file(name: str) -> int | None:
-    """The base offset of such a file, or None for another name."""
+    """The base offset of a swap file's name, or None for another name."""
     match = _SWAP.fullmatch(name)
     return int(match[1]) if match and int(match[1]) <= OFFSET_MAX else None
 
@@ -167,7 +167,7 @@ def segment_file(directory: Path, base_offset: int, suffix: str = LOG_SUFFIX) ->
 
 
 def segment_name(base_offset: int, suffix: str = LOG_SUFFIX) -> str:
-    """Its name in the partition's directory."""
+    """The name of a segment's file in the partition's directory."""
     return f"{base_offset:020d}{suffix}"
 
 

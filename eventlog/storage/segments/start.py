@@ -1,4 +1,4 @@
-"""Where a partition starts, and whether what stood there is still there."""
+"""Where a partition starts, and whether its first records still exist."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from eventlog.storage.segments.epochs import read_epochs
 
 
 def promised_start(directory: Path, bases: Sequence[int], end_offset: int) -> int:
-    """The offset that a partition with these segments starts at: it was noted when records were deleted, and before that its
-    first leader epoch began there.
+    """The offset that a partition with these segments starts at: the one stored when records were deleted or, before any were,
+    the start of its first leader epoch.
 
-    Where it lies before the first segment, somebody else has taken segments away."""
+    If it is before the first segment, segments were removed from outside."""
     noted = read_checkpoint(directory / names.START_CHECKPOINT)
     if noted is not None:
         return min(noted, end_offset)
@@ -23,13 +23,13 @@ def promised_start(directory: Path, bases: Sequence[int], end_offset: int) -> in
 
 
 def start_of(directory: Path) -> int:
-    """The same of a directory, whatever its end is; 0 where there is no segment."""
+    """Like `promised_start`, for a directory, whatever its end offset is; 0 if it has no segment."""
     bases = files.segment_bases(directory)
     return promised_start(directory, bases, names.OFFSET_MAX) if bases else 0
 
 
 def missing_beginning(first_base: int, start_offset: int) -> str | None:
-    """What is wrong if the first segment begins behind the start of the partition."""
+    """The error message if the first segment begins after the start of the partition; None if it does not."""
     if first_base <= start_offset:
         return None
     return f"offsets {start_offset} to {first_base - 1} are missing: the segments that held them are gone"

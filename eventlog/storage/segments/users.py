@@ -1,12 +1,13 @@
-"""Who has a store open: one lock that all of them hold, and from which namespaces they do so.
+"""The users of a store, that is, the processes that have it open: the lock that all of them hold, and their namespaces.
 
-Threads hold mutexes by their ids, and LMDB's readers their places by process id. Both mean something within one PID namespace
-only: two containers that share a volume, each with a process 1, would take each other's locks for their own. So whoever finds
-nobody else there notes its own namespaces in `shared/users`, and whoever comes later from elsewhere is refused, before it has
-changed anything. The lock is a `flock` on the store's directory, which cannot be replaced without the store.
+Threads own mutexes by their thread ids, and LMDB's readers their slots by process id. Both are meaningful within one PID
+namespace only: two containers that share a volume, each with a process 1, would mistake each other's locks for their own. So a
+process that finds no other user stores its own namespaces in `shared/users`, and a later process from other namespaces is
+refused before it has changed anything. The lock is a `flock` on the store's directory, which cannot be replaced without the
+store.
 
-What the last user leaves needs no care: a thread that dies gives its robust mutexes back in its own namespace, and LMDB makes
-its table of readers anew.
+What the last user leaves needs no clean-up: the robust mutexes of a dying thread are released in its own namespace, and LMDB
+creates its table of readers again.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _NOTE_BYTES_MAX = 4096
 
 
 class Origin(NamedTuple):
-    """From where a process uses a store: the boot of its machine, its PID namespace, and its time namespace, whose monotonic
-    clock the leases of members go by."""
+    """Where a process uses a store from: the boot of its machine, its PID namespace, and its time namespace, whose monotonic
+    clock is used for the leases of members."""
 
     boot: str
     pid_namespace: str
@@ -40,7 +41,7 @@ class Origin(NamedTuple):
 
 
 def own_origin() -> Origin:
-    """That of this process. Not to be kept: a forked child may be elsewhere. Raises `OSError` where it cannot be told."""
+    """The origin of this process. Do not cache it: a forked child may be elsewhere. Raises `OSError` if it cannot be found."""
     return Origin(boot_id().hex(), _namespace("pid"), _namespace("time"))
 
 
@@ -53,7 +54,7 @@ def _namespace(kind: str) -> str:
 
 
 def try_alone(directory: int) -> bool:
-    """Hold the lock of a store's directory exclusively, if nobody else has the store open."""
+    """Take the lock of a store's directory exclusively, if no other process has the store open; returns whether it did."""
     with suppress(BlockingIOError):
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -61,12 +62,13 @@ def try_alone(directory: int) -> bool:
 
 
 def share(store: Path, directory: int, timeout_ms: int) -> None:
-    """Be one of those who have the store open. Raises `LockTimeoutError`."""
+    """Take the shared lock, as one of the store's users. Raises `LockTimeoutError`."""
     lock_within(directory, fcntl.LOCK_SH, timeout_ms, f"has been opening {store}")
 
 
 def note_origin(store: Path, origin: Origin) -> None:
-    """Say from where the store is used. Nobody else has it open, and who dies in the middle leaves nobody who would read it."""
+    """Store where the store is used from. No other process has it open; if this one dies half way, no process is left that
+    would read the note."""
     note = json.dumps(origin._asdict()).encode() + b"\n"
     file = new_file()
     try:
@@ -74,14 +76,14 @@ def note_origin(store: Path, origin: Origin) -> None:
         with open(file[0], "r+b", closefd=False) as noted:
             if noted.read(_NOTE_BYTES_MAX) != note:
                 noted.seek(0)
-                noted.write(note)  # over the former one, which takes no room on a full disk
+                noted.write(note)  # over the former one, which takes no space on a full disk
                 noted.truncate()
     finally:
         lib.el_file_close(file)
 
 
 def check_origin(store: Path, directory: int, origin: Origin) -> None:
-    """Raise `StoreOpenError` if the store is used from elsewhere. The caller shares the lock."""
+    """Raise `StoreOpenError` if the store is used from elsewhere. The caller holds the shared lock."""
     noted = _noted_origin(names.users_file(store))
     if noted == origin:
         return
