@@ -1,7 +1,7 @@
-"""The batches of a .log file: their headers, and the one way to go through a file of them.
+"""The batches of a .log file: their headers, and the one way to go through such a file.
 
-`walk` reads a file in blocks that begin with a batch; whoever goes through it says how much of each block is done with, and
-gets the rest again. `headers_from` hops from header to header, and reads nothing else.
+`walk` reads a file in blocks that begin with a batch; the caller says how much of each block it has consumed, and gets the
+rest again. `headers_from` goes from header to header, and reads nothing else.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x2
 
 
 class Batch(NamedTuple):
-    """The header of a batch and its place; sizes and positions in bytes, timestamps in ms since the epoch.
+    """The header of a batch and its position; sizes and positions in bytes, timestamps in ms since the epoch.
 
-    `crc_valid` says whether the checksum matches, None: nobody has compared it."""
+    `crc_valid` says whether the checksum matches; None: it was not checked."""
 
     position: int
     size_bytes: int
@@ -43,12 +43,12 @@ class Batch(NamedTuple):
 
     @property
     def next_offset(self) -> int:
-        """The offset behind its last one."""
+        """The offset after its last one."""
         return self.last_offset + 1
 
     @property
     def end(self) -> int:
-        """The position behind it."""
+        """The position after the batch."""
         return self.position + self.size_bytes
 
     @property
@@ -68,17 +68,17 @@ class Batch(NamedTuple):
 
     @property
     def is_transactional(self) -> bool:
-        """Written within a transaction."""
+        """Was the batch written within a transaction?"""
         return bool(self.attributes & _TRANSACTIONAL)
 
     @property
     def is_control(self) -> bool:
-        """A transaction marker, not data."""
+        """Is it a transaction marker, and not data?"""
         return bool(self.attributes & _CONTROL)
 
 
 def parse_native(data: Any, length: int) -> tuple[Any, int]:
-    """The native `el_batch` at the beginning of native bytes, whose size_bytes is 0 where none is, and the parser's status."""
+    """The native `el_batch` at the beginning of native bytes (size_bytes is 0 if there is none), and the parser's status."""
     header = ffi.new("el_batch *")
     return header, int(lib.el_batch_parse(data, length, header))
 
@@ -92,15 +92,15 @@ def _batch_of(position: int, header: Any, crc_valid: bool | None = None) -> Batc
 
 
 def read_header(descriptor: int, position: int) -> tuple[Batch | None, int]:
-    """The batch whose header stands at a position, though the file may end inside it, and the status that its parser gives;
-    None where there is no header."""
+    """The batch whose header is at a position, though the file may end inside it, and the parser's status; None if there is no
+    header."""
     data = files.read_at(descriptor, HEADER_BYTES, position) if position >= 0 else b""
     header, status = parse_native(ffi.from_buffer("uint8_t[]", data), len(data))
     return (_batch_of(position, header) if header.size_bytes > 0 else None), status
 
 
 def headers_from(descriptor: int, position: int) -> Iterator[Batch]:
-    """The headers of the batches from a position on, one behind the other, until none stands there."""
+    """The headers of consecutive batches from a position on, until there are no more."""
     while (batch := read_header(descriptor, position)[0]) is not None:
         yield batch
         position = batch.end
@@ -109,8 +109,8 @@ def headers_from(descriptor: int, position: int) -> Iterator[Batch]:
 class Block:
     """Bytes of a file from the beginning of a batch on, as Python's `data` and for native code.
 
-    Who goes through it sets `consumed` to the number of bytes that are done with, whole batches, and `next_offset` to the
-    offset that the batch behind these may have at least."""
+    The caller of `walk` sets `consumed` to the number of bytes, in whole batches, that it is done with, and `next_offset` to
+    the lowest offset that the batch after these may have."""
 
     def __init__(self, position: int, data: bytes, next_offset: int) -> None:
         self.position = position
@@ -122,16 +122,16 @@ class Block:
 
     @property
     def end(self) -> int:
-        """The position in the file behind its bytes."""
+        """The position in the file after its bytes."""
         return self.position + self.length
 
     @property
     def rest(self) -> bytes:
-        """The bytes that are not done with."""
+        """The bytes that have not been consumed."""
         return self.data[self.consumed :]
 
     def batches(self) -> Iterator[tuple[Batch, bytes]]:
-        """The whole batches in it, with their bytes; each is done with as it comes."""
+        """The whole batches in it, with their bytes; each is consumed when it is returned."""
         while True:
             at = self.consumed
             header, status = parse_native(self.native + at, self.length - at)
@@ -145,10 +145,10 @@ class Block:
 
 
 def walk(path: Path, start: int, stop: int, next_offset: int, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Go through a .log file from a batch on that has `next_offset`, or a later one, up to the position `stop`.
+    """Go through a .log file from a batch that has `next_offset`, or a later one, up to the position `stop`.
 
-    A block of which nothing is done with comes again with its first batch whole. Raises `CorruptLogError` if that has come
-    whole already, if it reaches behind `stop`, or if there is none."""
+    A block of which nothing is consumed is returned again with its first batch complete. Raises `CorruptLogError` if that batch
+    already was complete, if it extends past `stop`, or if there is none."""
     position, wanted = start, block_bytes
     with open(path, "rb") as file:
         while position < stop:
@@ -159,7 +159,7 @@ def walk(path: Path, start: int, stop: int, next_offset: int, *, block_bytes: in
 
 
 def _bytes_of_first(path: Path, block: Block, stop: int) -> int:
-    """How many bytes the batch takes that did not fit into a block."""
+    """The size in bytes of a batch that did not fit into a block."""
     header, status = parse_native(block.native, block.length)
     if status != lib.EL_CODEC_INCOMPLETE or not 0 < header.size_bytes <= stop - block.position:
         raise wrong_batch(path, block.position, status, block.next_offset)

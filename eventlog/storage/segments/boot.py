@@ -1,4 +1,4 @@
-"""Which start of the machine this is: what was mapped before it says nothing any more."""
+"""The current boot of the machine: files that were mapped before it no longer mean anything."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @functools.cache
 def boot_id() -> bytes:
-    """16 bytes that are the same until the machine starts anew."""
+    """16 bytes that stay the same until the machine restarts."""
     return bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))

@@ -1,7 +1,7 @@
-"""Offsets that the directory of a partition remembers: where the log starts, and up to where it was compacted.
+"""Offsets stored in the directory of a partition: where the log starts, and up to where it was compacted.
 
-Source of the format: Kafka's OffsetCheckpointFile (version 0), of which a broker has one for all its partitions. Ours has a
-last line with the CRC32C of the others: a start that is wrong would hide records, or show deleted ones.
+Source of the format: Kafka's OffsetCheckpointFile (version 0), of which a broker has one for all its partitions. Ours has an
+additional last line with the CRC32C of the others: a wrong start would hide records, or show deleted ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LINES = 4
 
 
 def read_checkpoint(path: Path) -> int | None:
-    """The offset in the file; None where there is none, or none that can be believed."""
+    """The offset in the file; None if the file does not exist or cannot be trusted."""
     try:
         return checked_checkpoint(path)
     except CorruptLogError:
@@ -25,7 +25,7 @@ def read_checkpoint(path: Path) -> int | None:
 
 
 def checked_checkpoint(path: Path) -> int | None:
-    """The offset in the file; None where there is none. Raises `CorruptLogError` if the file is not what was written."""
+    """The offset in the file; None if the file does not exist. Raises `CorruptLogError` if the file is damaged."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def checked_checkpoint(path: Path) -> int | None:
 
 
 def read_start(directory: Path) -> int:
-    """The offset that a partition starts at, as far as its directory says so: 0 where no records were ever deleted."""
+    """The offset that a partition starts at according to its directory: 0 if no records were ever deleted."""
     return read_checkpoint(directory / names.START_CHECKPOINT) or 0
 
 
@@ -48,7 +48,7 @@ def write_checkpoint(path: Path, topic: str, partition: int, offset: int) -> Non
 
 
 def checkpoint_bytes(topic: str, partition: int, offset: int) -> bytes:
-    """What stands in such a file."""
+    """The contents of a checkpoint file."""
     return _with_checksum(f"0\n1\n{topic} {partition} {offset}\n".encode("ascii"))
 
 

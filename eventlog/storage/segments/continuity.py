@@ -1,4 +1,4 @@
-"""Are all segments of a partition there? Told by their names and the end of each, without looking at records."""
+"""Do all segments of a partition exist? Decided by their names and the end of each, without reading records."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from eventlog.storage.segments.start import missing_beginning
 
 
 def check_segments(directory: Path, start_offset: int, *, may_have_gaps: bool) -> None:
-    """Raise `CorruptLogError` where segments are missing in front of another one, which somebody else has taken away.
+    """Raise `CorruptLogError` if segments before another one are missing because they were removed from outside.
 
-    Nobody may delete or replace segments meanwhile."""
+    No process may delete or replace segments meanwhile."""
     bases = files.segment_bases(directory)
     missing = missing_beginning(bases[0], start_offset) if bases else None
     if missing is not None:
@@ -30,7 +30,7 @@ def check_segments(directory: Path, start_offset: int, *, may_have_gaps: bool) -
 
 
 def missing_segment(directory: Path, start_offset: int, *, may_have_gaps: bool) -> CorruptLogError | None:
-    """What `check_segments` would raise."""
+    """The error that `check_segments` would raise, or None."""
     try:
         check_segments(directory, start_offset, may_have_gaps=may_have_gaps)
     except CorruptLogError as error:

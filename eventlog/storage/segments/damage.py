@@ -1,4 +1,4 @@
-"""The errors that tell of what is wrong in a partition's files, or cannot be read there."""
+"""The errors that describe what is wrong in a partition's files, or cannot be read there."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def damaged(path: Path, position: int, reason: str, offset: int | None = None) -
 
 
 def wrong_batch(path: Path, position: int, status: int, next_offset: int, offset: int | None = None) -> CorruptLogError:
-    """What stands at a position of a .log file where a batch with `next_offset` should, and has this native status.
+    """The error for what is at a position of a .log file instead of a batch with `next_offset`, and has this native status.
 
-    `offset` is the first that cannot be read, None: `next_offset`."""
+    `offset` is the first offset that cannot be read; None: `next_offset`."""
     offset = next_offset if offset is None else offset
     format_name = foreign_format(path, position, next_offset)
     if format_name is not None:
@@ -31,7 +31,7 @@ def wrong_batch(path: Path, position: int, status: int, next_offset: int, offset
 
 
 def gap(first: int, following: int) -> str:
-    """Why offsets that are missing in front of a right batch, or of a segment, are damage."""
+    """Why offsets that are missing before a valid batch, or before a segment, are damage."""
     span = f"offset {first} is" if following == first + 1 else f"offsets {first} to {following - 1} are"
     return f"{span} missing, a gap: if Kafka has compacted this topic, set cleanup.policy=compact, which allows gaps"
 

@@ -1,6 +1,6 @@
-"""Locks of the kernel on open files: waiting for a `flock` for a bounded time and saying who is in the way, and locks on bytes.
+"""Kernel locks on open files: waiting for a `flock` for a bounded time and naming its holder, and locks on bytes.
 
-The latter are open file description locks: they belong to what one call of open() made. Source: fcntl(2)."""
+The latter are open file description locks: they belong to the description that one open() call created. Source: fcntl(2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence,
 
 
 def attempts(timeout_ms: int) -> Iterator[None]:
-    """One item for each try of what nobody tells to be possible, with ever longer pauses, until the time is over."""
+    """One item for each attempt at something that sends no notification when it becomes possible, with growing pauses, until
+    the timeout."""
     deadline = time.monotonic() + timeout_ms / 1000
     pause = _PAUSE_SECONDS_MIN
     while True:
@@ -39,8 +40,8 @@ def attempts(timeout_ms: int) -> Iterator[None]:
 def lock_within(descriptor: int, operation: int, timeout_ms: int, doing: str) -> None:
     """Take a `flock` (`fcntl.LOCK_SH` or `LOCK_EX`) on an open file.
 
-    `doing` is what keeps its holder busy, for the message. Raises `LockTimeoutError`, which names the holder. There is no flock
-    with a time limit, and signals are not a library's to use: so it is asked for again and again."""
+    `doing` describes the holder's work, for the message. Raises `LockTimeoutError`, which names the holder. `flock` has no
+    timeout, and a library must not use signals: so it is tried repeatedly."""
     for _ in attempts(timeout_ms):
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
@@ -51,9 +52,9 @@ def lock_within(descriptor: int, operation: int, timeout_ms: int, doing: str) ->
 
 
 def locked_alone(path: Path, refuse: Callable[[int], None] | None = None) -> Holding[bool]:
-    """Have the exclusive `flock` on a file for the length of a block, if it is to be had at once: the block is told.
+    """Hold the exclusive `flock` on a file for the duration of a block, if it is free at once; the block gets whether it was.
 
-    Where it is not, `refuse` gets the open file, and may raise."""
+    If it is not free, `refuse` gets the open file, and may raise."""
     file = new_file()
 
     def lock() -> bool:
@@ -75,7 +76,7 @@ def _holder(descriptor: int) -> str:
 
 
 def lock_holders(descriptor: int) -> list[int]:
-    """The processes that hold a `flock` on an open file, as far as that can be told. Source: proc(5), /proc/locks."""
+    """The processes that hold a `flock` on an open file, as far as they can be found. Source: proc(5), /proc/locks."""
     status = os.fstat(descriptor)
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
@@ -88,11 +89,11 @@ def lock_holders(descriptor: int) -> list[int]:
 def lock_byte(descriptor: int, kind: int, start: int, length: int = 1) -> None:
     """Lock a byte of an open file, or `length` of them (0: all): `kind` is `fcntl.F_RDLCK`, `F_WRLCK`, or `F_UNLCK` to unlock.
 
-    Raises `BlockingIOError` if another open file description has a lock in the way."""
+    Raises `BlockingIOError` if another open file description has a conflicting lock."""
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
 
 
 def is_byte_locked(descriptor: int, start: int, length: int = 1) -> bool:
-    """Has another open file description a lock on one of these bytes?"""
+    """Does another open file description have a lock on one of these bytes?"""
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     return bool(_FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))[0] != fcntl.F_UNLCK)

@@ -14,7 +14,7 @@ from eventlog.errors import StoreOpenError
 from eventlog.holding import Holding
 from eventlog.storage.segments import names
 
-# A map shared between hosts is no shared memory, and their locks are advisory at best.
+# A map shared between hosts is not shared memory, and their locks are advisory at best.
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"}
     | {"smb3", "smbfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
@@ -22,15 +22,15 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 
 
 def close(descriptor: int) -> None:
-    """Close a file. That this fails tells nobody anything: what has to be on disk was synced, and the descriptor is gone."""
-    try:  # suppress() would need memory, and this is called also when there is none
+    """Close a file. An error is ignored: whatever must be on disk was synced before, and the descriptor is closed anyway."""
+    try:  # suppress() would need memory, and this is also called when memory has run out
         os.close(descriptor)
     except OSError:
         return
 
 
 def opened_directory(directory: Path) -> Holding[int]:
-    """A descriptor of a directory, for the length of a block."""
+    """A descriptor of a directory, for the duration of a block."""
     file = new_file()
 
     def open_it() -> int:
@@ -47,9 +47,9 @@ def sync_directory(directory: Path) -> None:
 
 
 def make_private_directory(directory: Path) -> None:
-    """Create the directory of a store or a backup, durably, with those that it stands in. An existing one is left as it is.
+    """Create the directory of a store or a backup, durably, with its parents. An existing one is left unchanged.
 
-    Its name is made durable also then: who made it may have died, or have failed, before it was."""
+    Even then its name is made durable: the process that created it may have died, or failed, before doing so."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         directory.mkdir(mode=PRIVATE_MODE)
@@ -57,7 +57,7 @@ def make_private_directory(directory: Path) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """The same for a directory in a store; its parent must exist. A link is refused."""
+    """Create a directory in a store, durably, or leave it unchanged; its parent must exist. A link is refused."""
     try:
         make_directory_in_store(directory)
     except FileExistsError:
@@ -66,7 +66,7 @@ def make_directory(directory: Path) -> None:
 
 
 def read_at(descriptor: int, length: int, position: int) -> bytes:
-    """The bytes of an open file from a position on, fewer only at its end: one call may return less than it was asked for."""
+    """The bytes of an open file from a position on, fewer only at its end: a single `pread` may return less than requested."""
     data = os.pread(descriptor, length, position)
     while len(data) < length and (more := os.pread(descriptor, length - len(data), position + len(data))):
         data += more
@@ -74,7 +74,7 @@ def read_at(descriptor: int, length: int, position: int) -> bytes:
 
 
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file so that either the old or the new content is there after a crash."""
+    """Write a file so that it has either the old or the new content after a crash."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
@@ -90,7 +90,7 @@ def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
 
 
 def overwrite(path: Path, data: bytes) -> None:
-    """Write over a small file that does not become shorter, in the block that it has."""
+    """Overwrite a small file in its existing block; it must not become shorter."""
     descriptor = open_file(path, os.O_WRONLY)
     try:
         os.pwrite(descriptor, data, 0)
@@ -99,7 +99,7 @@ def overwrite(path: Path, data: bytes) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Is there anything at a path? That this cannot be told is an `OSError`, not an answer, as it is of `Path.exists` in newer
+    """Does a path exist? A failed check is an `OSError`, and not the answer False, which `Path.exists` gives in newer
     Pythons."""
     try:
         path.stat()
@@ -123,13 +123,13 @@ def segment_bases(directory: Path) -> list[int]:
 
 
 def delete_segment(directory: Path, base_offset: int) -> None:
-    """Delete the files of a sealed segment, as far as they are there."""
+    """Delete those files of a sealed segment that exist."""
     for suffix in (*names.BROKER_SUFFIXES, *names.SEGMENT_SUFFIXES):
         names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
 
 
 def delete_directory(directory: Path) -> None:
-    """Delete a directory of files, as far as it is there; of a symbolic link only the link."""
+    """Delete a directory of files, or what is left of it; of a symbolic link, only the link."""
     if directory.is_symlink():
         directory.unlink(missing_ok=True)
     else:
@@ -143,7 +143,7 @@ def delete_directory(directory: Path) -> None:
 
 
 def file_system_type(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """The type of the file system that holds `path`, such as "ext4"; "" where it cannot be told.
+    """The type of the file system that holds `path`, such as "ext4"; "" if it cannot be found.
 
     Source of the format: proc(5), /proc/pid/mountinfo."""
     device = path.stat().st_dev
@@ -160,7 +160,7 @@ def file_system_type(path: Path, mounts: Path = Path("/proc/self/mountinfo")) ->
 
 
 def refuse_network_file_system(path: Path) -> None:
-    """Raise `StoreOpenError` when `path` is on a file system that other hosts may share."""
+    """Raise `StoreOpenError` if `path` is on a file system that other hosts may share."""
     kind = file_system_type(path)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StoreOpenError(f"{path} is on a network file system ({kind}): eventlog needs a local disk")

@@ -1,6 +1,6 @@
-"""What stands where a batch should, if it is one that Kafka has written in a format that is not read here.
+"""Recognising batches that Kafka wrote in a format that is not read here.
 
-That is no damage, and never a torn tail. Source of the formats: Kafka's LegacyRecord (magic 0 and 1: offset, length, CRC32,
+They are not damage, and never a torn tail. Source of the formats: Kafka's LegacyRecord (magic 0 and 1: offset, length, CRC32,
 magic, attributes and the rest of a message); in all formats the offset comes first, then the length, and the magic is byte 16.
 """
 
@@ -16,17 +16,17 @@ from eventlog.storage.segments import files, names
 
 _MAGIC = 2
 _MAGIC_AT = 16
-_MAGIC_END = 16  # Kafka has counted to 2 in its first thirteen years
+_MAGIC_END = 16  # Kafka only got to 2 in its first thirteen years
 _CRC_AT = 12
-_MESSAGE_BYTES_MIN = {0: 14, 1: 22}  # behind the length: checksum, magic, attributes, a time in 1, lengths of key and value
-_OFFSETS_MAX = 2**31  # that one batch may hold
+_MESSAGE_BYTES_MIN = {0: 14, 1: 22}  # after the length: checksum, magic, attributes, a time in 1, lengths of key and value
+_OFFSETS_MAX = 2**31  # the most that one batch may contain
 _BLOCK_BYTES = 2**20
 _HEADER_BYTES = 61  # of a batch of magic 2
 _HEAD = struct.Struct(">qi4xB")
 
 
 class _Head(NamedTuple):
-    """What all formats have in common."""
+    """The fields that all formats have in common."""
 
     offset: int
     length: int
@@ -34,11 +34,11 @@ class _Head(NamedTuple):
 
 
 def foreign_format(path: Path, position: int, next_offset: int) -> str | None:
-    """What of another format stands at a position of a .log file, where a batch with `next_offset` or a later one should begin;
-    None if that cannot be one.
+    """What is, in another format, at a position of a .log file where a batch with `next_offset` or a later one should begin;
+    None if it cannot be one.
 
-    A message of magic 0 or 1 is known by its checksum. Any other one has the next offset and a magic that Kafka may come to, or
-    its length fits what stands behind it: to take that for a torn write would be to cut off what somebody has written."""
+    A message of magic 0 or 1 is recognised by its checksum. Any other batch has the next offset and a magic that Kafka may
+    introduce, or its length fits what follows it: mistaking it for a torn write would cut off what was written."""
     with open(path, "rb", buffering=0) as file:
         descriptor = file.fileno()
         head = _head_at(descriptor, position)
@@ -61,7 +61,7 @@ def _head_at(descriptor: int, position: int) -> _Head | None:
 
 
 def _fits(descriptor: int, position: int, head: _Head, next_offset: int) -> bool:
-    """Has it an offset that may come next, and ends where the file ends, zeros begin, or another one of its kind does?"""
+    """Is its offset possible here, and does it end where the file ends, zeros begin, or another one of its kind begins?"""
     end, size = position + _CRC_AT + head.length, os.fstat(descriptor).st_size
     if not next_offset <= head.offset < next_offset + _OFFSETS_MAX or end > size:
         return False
@@ -85,7 +85,7 @@ def _has_crc(descriptor: int, position: int, head: _Head) -> bool:
 
 
 def end_of_foreign(path: Path, position: int, next_offset: int) -> int:
-    """The offset behind what stands in another format from a position on, as far as heads tell; `next_offset` if none does."""
+    """The offset after the batches of another format from a position on, as far as heads show; `next_offset` if none."""
     if foreign_format(path, position, next_offset) is None:
         return next_offset
     with open(path, "rb", buffering=0) as file:

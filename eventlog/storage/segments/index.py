@@ -1,4 +1,4 @@
-"""The sparse indexes of a segment: reading, searching and judging them. They are hints; the .log file is the truth."""
+"""The sparse indexes of a segment: reading, searching and checking them. They are hints; the .log file is authoritative."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eventlog.storage.segments import files
 ENTRY = struct.Struct(">ii")
 TIME_ENTRY = struct.Struct(">qi")
 
-OFFSETS_MAX = 2**31 - 1  # that a segment may span: an entry's offset is relative, and has 31 bits
+OFFSETS_MAX = 2**31 - 1  # the most a segment may span: an entry's offset is relative, and has 31 bits
 
 
 class IndexEntry(NamedTuple):
@@ -32,13 +32,13 @@ class TimeIndexEntry(NamedTuple):
 
 
 def read_index(path: Path, base_offset: int) -> list[IndexEntry]:
-    """All entries of an .index file; [] when there is none. A torn entry at the end is left out."""
+    """All entries of an .index file; [] if it does not exist. A torn entry at the end is left out."""
     data = _read(path, ENTRY.size)
     return [IndexEntry(base_offset + relative, position) for relative, position in ENTRY.iter_unpack(data)]
 
 
 def read_time_index(path: Path, base_offset: int) -> list[TimeIndexEntry]:
-    """All entries of a .timeindex file; [] when there is none."""
+    """All entries of a .timeindex file; [] if it does not exist."""
     data = _read(path, TIME_ENTRY.size)
     return [TimeIndexEntry(timestamp, base_offset + relative) for timestamp, relative in TIME_ENTRY.iter_unpack(data)]
 
@@ -52,7 +52,7 @@ def _read(path: Path, entry_bytes: int) -> bytes:
 
 
 def sound_entries(entries: list[IndexEntry], position_max: int) -> list[IndexEntry]:
-    """The entries up to the first that does not rise, or points behind `position_max`."""
+    """The entries before the first that does not increase, or points after `position_max`."""
     previous = IndexEntry(-1, 0)
     for count, entry in enumerate(entries):
         if entry.offset <= previous.offset or not previous.position < entry.position <= position_max:
@@ -62,7 +62,7 @@ def sound_entries(entries: list[IndexEntry], position_max: int) -> list[IndexEnt
 
 
 def sound_time_entries(entries: list[TimeIndexEntry], offset_max: int) -> list[TimeIndexEntry]:
-    """The entries up to the first that does not rise, or lies behind `offset_max`."""
+    """The entries before the first that does not increase, or is after `offset_max`."""
     previous = TimeIndexEntry(-1, -1)
     for count, entry in enumerate(entries):
         if entry.timestamp <= previous.timestamp or not previous.offset < entry.offset <= offset_max:
@@ -72,7 +72,7 @@ def sound_time_entries(entries: list[TimeIndexEntry], offset_max: int) -> list[T
 
 
 def _floor(path: Path, entry: struct.Struct, key_bytes: int, key: int) -> tuple[int, ...] | None:
-    """The last entry with a first number of at most `key`, in a file whose entries rise."""
+    """The last entry whose first number is at most `key`, in a file with increasing entries."""
     file, found = new_file(), ffi.new("uint8_t[]", entry.size)
     try:
         open_existing_into(file, path, os.O_RDONLY)
@@ -85,7 +85,7 @@ def _floor(path: Path, entry: struct.Struct, key_bytes: int, key: int) -> tuple[
 
 
 def floor_entry(path: Path, base_offset: int, offset: int) -> IndexEntry | None:
-    """The last entry whose batch ends before or at `offset`."""
+    """The last entry whose batch ends at or before `offset`."""
     found = _floor(path, ENTRY, 4, offset - base_offset)
     return IndexEntry(base_offset + found[0], found[1]) if found else None
 

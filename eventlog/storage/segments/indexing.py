@@ -1,4 +1,4 @@
-"""Making the indexes of a segment anew from its .log file, which is the truth about them."""
+"""Rebuilding the indexes of a segment from its .log file, which is authoritative."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
 _log = logging.getLogger("eventlog")
 
 _BLOCK_BYTES = 8 * 2**20
-_READER_TIMEOUT_MS = 1  # a reader waits for nobody: it reads without an index as well
+_READER_TIMEOUT_MS = 1  # a reader does not wait for others: it can also read without an index
 
 
 def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = INDEX_INTERVAL_BYTES) -> None:
-    """Write both indexes of a sealed segment anew: each is replaced at once, so readers may be at work.
+    """Rebuild both indexes of a sealed segment: each is replaced atomically, so readers may be at work.
 
-    Nobody may replace the segment meanwhile: see `segments_locked`. Raises `CorruptLogError`, and then nothing was changed, if
-    the segment is not right: indexes of what is wrong would be believed."""
+    No process may replace the segment meanwhile: see `segments_locked`. Raises `CorruptLogError` if the segment is damaged,
+    and then nothing was changed: readers would trust indexes of wrong data."""
     path = names.segment_file(directory, base_offset)
     following = min((base for base in files.segment_bases(directory) if base > base_offset), default=sys.maxsize)
     indexes = _build_indexes(path, base_offset, following, interval_bytes)
@@ -35,20 +35,20 @@ def rebuild_indexes(directory: Path, base_offset: int, interval_bytes: int = IND
 
 
 def _build_indexes(path: Path, base_offset: int, following: int, interval_bytes: int) -> IndexBuilder:
-    """The indexes that a sealed .log file is to have, behind which another one begins. Raises `CorruptLogError`."""
+    """The right indexes of a sealed .log file whose successor begins at `following`. Raises `CorruptLogError`."""
     indexes = IndexBuilder(new_tail(base_offset), interval_bytes)
     tail = indexes.tail
     for block in walk(path, 0, files.size_of(path), base_offset, block_bytes=_BLOCK_BYTES):
         _add_right_batches(path, indexes, block)
         if block.consumed == 0 and not any(block.data[:HEADER_BYTES]):
-            break  # as for a reader, zeros are the end
+            break  # zeros are the end, as for a reader
     check_end(path, tail.end_offset, min(following, base_offset + index.OFFSETS_MAX))
     indexes.seal()
     return indexes
 
 
 def _add_right_batches(path: Path, indexes: IndexBuilder, block: Block) -> None:
-    """Add the whole batches at the beginning of a block, up to a gap. Raises `CorruptLogError` if one is not right."""
+    """Add the whole batches at the beginning of a block, up to a gap. Raises `CorruptLogError` if one is not valid."""
     header, _ = parse_native(block.native, block.length)
     scan = ffi.new("el_scan *")
     lib.el_scan_begin(scan, max(header.base_offset, indexes.tail.end_offset))  # compaction and repair leave gaps
@@ -61,9 +61,9 @@ def _add_right_batches(path: Path, indexes: IndexBuilder, block: Block) -> None:
 
 
 def rebuild_lying_indexes(directory: Path, base_offset: int, interval_bytes: int) -> None:
-    """Make the indexes of a segment anew of which an entry was found that names no batch, if it is a sealed one.
+    """Rebuild the indexes of a segment after an entry was found that does not point to a batch, if the segment is sealed.
 
-    If somebody has the segments locked, or the segment itself is not right, they stay as they are."""
+    If the segments are locked, or the segment itself is damaged, the indexes stay unchanged."""
     try:
         with segments_locked(directory, _READER_TIMEOUT_MS):
             if base_offset in files.segment_bases(directory)[:-1]:

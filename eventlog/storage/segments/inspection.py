@@ -1,6 +1,6 @@
 """Inspecting files as they are: batches, records and index entries, and the verification of whole partitions.
 
-Nothing here needs an open store, and nothing is changed.
+Nothing here needs an open store or changes anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from eventlog.storage.segments.damage import damaged, gap
 from eventlog.storage.segments.index import IndexEntry, TimeIndexEntry
 from eventlog.storage.segments.start import missing_beginning
 
-_NO_OFFSET = names.OFFSET_MAX + 1  # behind the last segment
+_NO_OFFSET = names.OFFSET_MAX + 1  # after the last segment
 
 
 class Problem(NamedTuple):
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 
 class VerifyReport(SimpleNamespace):
-    """What was found in a partition's directory; `problems` is empty if nothing is wrong."""
+    """The result of verifying a partition's directory; `problems` is empty if nothing is wrong."""
 
     directory: Path
     segments: int
@@ -56,7 +56,7 @@ class VerifyReport(SimpleNamespace):
         super().__init__(directory=directory, segments=0, batches=0, records=0, bytes=bytes, problems=[])
 
     def __reduce__(self) -> tuple[type[VerifyReport], tuple[Path], dict[str, Any]]:
-        """Made anew in another process, as pools of processes do it."""
+        """Lets another process recreate the report, as process pools do."""
         return type(self), (self.directory,), vars(self)
 
 
@@ -71,7 +71,7 @@ def base_offset_of(path: Path) -> int:
 def iterate_raw_batches(path: Path, start_position: int = 0) -> Iterator[tuple[Batch, bytes]]:
     """Every batch of a .log file with its bytes, up to the zeros at the end.
 
-    Raises `CorruptLogError` where something else stands."""
+    Raises `CorruptLogError` at anything else."""
     for block in walk(path, start_position, path.stat().st_size, names.parse_segment(path.name) or 0):
         yield from block.batches()
         if block.consumed == 0 and not any(block.data[:HEADER_BYTES]) and _is_blank(path, block.position):
@@ -140,7 +140,7 @@ class EpochEntry(NamedTuple):
 
 
 def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
-    """The entries of a leader-epoch-checkpoint. Raises `CorruptLogError` where something else stands.
+    """The entries of a leader-epoch-checkpoint. Raises `CorruptLogError` if it contains anything else.
 
     Source of the format: Kafka's CheckpointFile; a version, the number of entries, and a line for each."""
     data = path.read_bytes()
@@ -154,15 +154,15 @@ def iterate_epochs(path: Path) -> Iterator[EpochEntry]:
 
 
 def segments_from(directory: Path, offset: int) -> list[Path]:
-    """The .log files of a partition's directory, in order, from the one on that holds `offset`."""
+    """The .log files of a partition's directory, in order, starting with the one that holds `offset`."""
     bases = files.segment_bases(directory)
     first = max(bisect_right(bases, offset) - 1, 0)
     return [names.segment_file(directory, base) for base in bases[first:]]
 
 
 def position_near(path: Path, offset: int) -> int:
-    """The position of a batch in a .log file with none behind it that ends before `offset`, but perhaps some before: the index
-    says where, if what it says is right."""
+    """The position of a batch in a .log file. No batch after it ends before `offset`, though earlier batches may lie between:
+    the index gives the position, if its entry is right."""
     base = names.parse_segment(path.name)
     if base is None:
         return 0
@@ -171,14 +171,14 @@ def position_near(path: Path, offset: int) -> int:
 
 
 def names_its_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> bool:
-    """Does the batch that an index entry names stand in the .log file at `path`, where and as it says?
+    """Does the .log file at `path` contain the batch that an index entry points to, where and as the entry says?
 
-    Only headers are looked at; whether what stands behind them is right is another question."""
+    Only headers are examined, not whether the records after them are valid."""
     return end_of_named_batch(path, entry) is not None
 
 
 def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | None:
-    """The position behind the batch that an index entry names; None if it does not stand where and as the entry says."""
+    """The position after the batch that an index entry points to; None if it is not where and as the entry says."""
     with open(path, "rb", buffering=0) as file:
         if isinstance(entry, IndexEntry):
             batch, _ = read_header(file.fileno(), entry.position)
@@ -191,10 +191,10 @@ def end_of_named_batch(path: Path, entry: IndexEntry | TimeIndexEntry) -> int | 
 
 
 def verify_partition(directory: Path, start_offset: int, end_offset: int | None, *, may_have_gaps: bool) -> VerifyReport:
-    """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all there is).
+    """Check every batch, record and index entry of a partition's directory, up to `end_offset` (None: all of them).
 
-    Segments that hold only what lies before `start_offset` are passed over: they are about to be deleted.
-    Offsets need not follow closely if there `may_have_gaps`."""
+    Segments with records before `start_offset` only are skipped: they are about to be deleted.
+    Offsets need not be consecutive if the partition `may_have_gaps`."""
     report = VerifyReport(directory)
     bases = files.segment_bases(directory)
     bases = [base for base, following in pairwise([*bases, _NO_OFFSET]) if following > start_offset]
@@ -247,7 +247,7 @@ def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset
             if info.last_offset >= offsets.stop:
                 raise damaged(path, info.position, f"offset {info.last_offset} belongs in a later segment")
             if end_offset is not None and info.base_offset >= end_offset:
-                break  # perhaps an append under way
+                break  # perhaps an append in progress
             if not info.crc_valid:
                 report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))
             else:
@@ -280,7 +280,7 @@ def _verify_records(report: VerifyReport, path: Path, info: Batch, data: bytes, 
 
 
 def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, Batch], end_offset: int | None) -> None:
-    stop = _NO_OFFSET if end_offset is None else end_offset  # an entry behind it belongs to an append under way
+    stop = _NO_OFFSET if end_offset is None else end_offset  # an entry after it belongs to an append in progress
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):
         info = batches.get(entry.position)

@@ -1,22 +1,22 @@
-"""Recovery: what stands in a partition's files after a crash, and what becomes of it.
+"""Recovery: what a partition's files contain after a crash, and how they are repaired.
 
-Only the last segment can be torn, because a segment is synced before its successor takes records; and of it only
-what lies behind the last durable position. The decision table, by what is found behind the last right batch:
+Only the last segment can be torn, because a segment is synced before its successor takes records; and only after the last
+durable position. The decision table, by what follows the last valid batch:
 
-    a batch or message of another format          damaged     Kafka has written it, and we cannot read it
+    a batch or message of another format          damaged     Kafka wrote it, and we cannot read it
     the batch ends before the durable position    damaged     what was on disk is gone or wrong
     nothing                                       clean       nothing is done
     zeros only                                    trimmed     the preallocated tail is cut off
-    a batch with a right checksum, wrong inside   damaged     it was never torn, whoever wrote it
-    other bytes, no right batch behind them       truncated   a torn tail: kept aside, cut off, new leader epoch
-    other bytes with a hole, right batches behind truncated   a power cut: pages reached the disk out of order
-    other bytes, right batches behind             damaged     something changed what was written
+    a batch with a valid checksum, wrong inside   damaged     it was never torn, whatever wrote it
+    other bytes, no valid batch after them        truncated   a torn tail: saved, cut off, new leader epoch
+    other bytes with a hole, valid batches after  truncated   a power cut: pages reached the disk out of order
+    other bytes, valid batches after them         damaged     something changed what was written
 
-A damaged partition is not touched, and read-only for what is good. A hole is a sector without anything from there on: the
-system had not written it again when the power went, though it had written what lies behind. Behind the durable position nobody
-was promised that it had.
+A damaged partition is not changed, and its valid part is read-only. A hole is a sector that is empty from some point on: the
+system had not yet written it again when the power failed, though it had written what follows. After the durable position, it
+never promised to have written it.
 
-A partition whose head is from this boot and unharmed is `trusted`, and not looked at.
+A partition whose head is from this boot and intact is `trusted`, and not examined.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from eventlog.storage.segments.start import promised_start
 
 _BLOCK_BYTES = 8 * 2**20
 _SECTOR_BYTES = 512  # the smallest unit that a disk writes whole
-_CHECKSUM = slice(17, 21)  # in a batch; it covers all that stands behind it
+_CHECKSUM = slice(17, 21)  # in a batch; it covers everything after it
 
 
 class Checkpoint(NamedTuple):
-    """The last place that is known to be on disk: so many bytes of a segment, which end before an offset."""
+    """The last position that is known to be on disk: the first `position` bytes of a segment, which end before `offset`."""
 
     segment_base: int
     position: int
@@ -53,7 +53,7 @@ class Checkpoint(NamedTuple):
 
 
 class RecoveryReport(NamedTuple):
-    """What was found and done when a partition was opened.
+    """What recovery found and did when a partition was opened.
 
     `outcome` is "trusted", "created", "clean", "trimmed", "truncated" or "damaged"; sizes and positions are in bytes.
     `kept_at` is the file that holds the bytes that were cut off; `damage` says where and why a damaged partition
@@ -70,8 +70,8 @@ class RecoveryReport(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """The state that a partition's head is initialised with. A damaged partition ends where it did before: whoever comes to
-    the damage is to hear of it, and not to take it for the end."""
+    """The state that a partition's head is initialised with. A damaged partition ends where it did before: a reader that
+    reaches the damage must get an error, and not mistake it for the end."""
 
     tail: Any  # el_tail
     start_offset: int
@@ -81,7 +81,7 @@ class Recovered(NamedTuple):
 
 
 class _Scan:
-    """The last segment, as far as it is right; `tail` is an el_tail."""
+    """The valid part of the last segment; `tail` is an el_tail."""
 
     def __init__(self, path: Path, size: int, tail: Any, interval_bytes: int) -> None:
         self.path = path
@@ -115,7 +115,7 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
     resumed.max_timestamp, resumed.max_timestamp_offset = time_entries[-1]
     resumed.position = next(entry.position for entry in entries if entry.offset >= time_entries[-1].offset)
     try:
-        note_timestamps(path, resumed, entries[-1].position)  # a power cut may have taken later entries of the time index
+        note_timestamps(path, resumed, entries[-1].position)  # a power cut may have lost later time index entries
     except CorruptLogError:
         return tail
     resumed.end_offset = batch.base_offset
@@ -128,7 +128,7 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
 
 
 def _scan_block(scan: _Scan, block: Block) -> None:
-    """Check the batches of a block that begins at the tail, and index those that are right."""
+    """Check the batches of a block that begins at the tail, and index the valid ones."""
     result = ffi.new("el_scan *")
     lib.el_scan_begin(result, scan.tail.end_offset)
     scan.status = lib.el_scan_batches(block.native, block.length, result)
@@ -141,11 +141,11 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
     with open(path, "rb", buffering=0) as file:
         descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
-        # After a failed fsync the page cache may show what the disk does not hold: ask the disk.
+        # After a failed fsync the page cache may contain data that is not on disk: read from the disk.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         tail = _resume(descriptor, directory, base_offset, min(durable_position, size))
     scan = _Scan(path, size, tail, interval_bytes)
-    with suppress(CorruptLogError):  # the status says what it is, too
+    with suppress(CorruptLogError):  # the status says the same
         for block in walk(path, tail.position, size, tail.end_offset, block_bytes=_BLOCK_BYTES):
             _scan_block(scan, block)
             if scan.status not in (lib.EL_CODEC_OK, lib.EL_CODEC_INCOMPLETE) or (block.end >= size and scan.status):
@@ -154,7 +154,7 @@ def _scan_segment(directory: Path, base_offset: int, durable_position: int, inte
 
 
 def find_data_end(path: Path, start: int, size: int) -> int:
-    """Where the zeros at the end of a file begin, at `start` or behind it."""
+    """The position where the zeros at the end of a file begin, at `start` or later."""
     with open(path, "rb") as file:
         while size > start:
             block_start = max(start, size - _BLOCK_BYTES)
@@ -167,7 +167,7 @@ def find_data_end(path: Path, start: int, size: int) -> int:
 
 
 def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None:
-    """The position of the first right batch from `start` on that begins with `offset_min` or a later offset."""
+    """The position of the first valid batch from `start` on that begins with `offset_min` or a later offset."""
     overlap = 2**21
     data = b""
     with open(path, "rb") as file:
@@ -184,9 +184,9 @@ def find_batch(path: Path, start: int, stop: int, offset_min: int) -> int | None
 
 
 def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
-    """Does a sector that begins before `stop` hold zeros only up to its end, the one with `start` in it from there on?
+    """Does a sector that begins before `stop` contain only zeros (in the sector of `start`: only zeros from there on)?
 
-    At `start` a batch with `next_offset` should begin. Where that begins with zeros itself, these show nothing."""
+    A batch with `next_offset` should begin at `start`. If that offset itself begins with zeros, they prove nothing."""
     sector_end = start - start % _SECTOR_BYTES + _SECTOR_BYTES
     if start % _SECTOR_BYTES and not any(next_offset.to_bytes(8, "big")[: sector_end - start]):
         start, sector_end = sector_end, sector_end + _SECTOR_BYTES
@@ -199,7 +199,7 @@ def _has_hole(path: Path, start: int, stop: int, next_offset: int) -> bool:
 
 
 def _set_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
-    """Copy what is about to be cut off, without the zeros at its end."""
+    """Save the bytes that are about to be cut off, without the zeros at their end."""
     files.make_directory(removed.parent)
     files.make_directory(removed)
     start = scan.tail.position
@@ -215,7 +215,7 @@ def _set_aside(scan: _Scan, removed: Path, data_end: int) -> Path:
 
 
 def _cut(scan: _Scan) -> None:
-    """Cut the segment and its indexes behind the last right batch, with the indexes complete up to there."""
+    """Cut the segment and its indexes after the last valid batch, and complete the indexes up to there."""
     with open(open_file(scan.path, os.O_RDWR), "r+b") as file:
         file.truncate(scan.tail.position)
         os.fsync(file.fileno())
@@ -231,30 +231,30 @@ def _cut(scan: _Scan) -> None:
 
 
 def is_created(directory: Path) -> bool:
-    """Did `create_partition` come to its end here, or did somebody else put segments here? Links are refused."""
+    """Did `create_partition` finish here, or were segments put here from outside? Links are refused."""
     refuse_link(directory)
     is_whole = files.is_there(directory / names.EPOCH_CHECKPOINT)
     return is_whole or (files.is_there(directory) and bool(files.segment_bases(directory)))
 
 
 def create_partition(directory: Path) -> None:
-    """Make the directory and first segment of an empty partition. Does nothing where they are there."""
+    """Create the directory and first segment of an empty partition. Does nothing if they exist."""
     files.make_directory(directory)
     if files.segment_bases(directory):
         return
-    create_segment(directory, 0)  # first: a checkpoint without a segment would be a partition that has lost its last one
+    create_segment(directory, 0)  # first: a checkpoint without a segment would be a partition that lost its last one
     write_epochs(directory, [(0, 0)])
 
 
 def create_segment(directory: Path, base_offset: int) -> None:
-    """Make an empty segment, durably, which takes the appends from now on."""
+    """Create an empty segment, durably, which takes the appends from now on."""
     for suffix in (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX):
         os.close(open_file(names.segment_file(directory, base_offset, suffix)))
     files.sync_directory(directory)
 
 
 def _wrong(scan: _Scan, why: str) -> CorruptLogError:
-    """What stands behind the last right batch, which is no torn tail."""
+    """The error for bytes after the last valid batch that are not a torn tail."""
     end, next_offset = scan.tail.position, scan.tail.end_offset
     if scan.status == lib.EL_CODEC_OK:
         return damaged(scan.path, end, f"the segment ends, {why}", next_offset)
@@ -263,7 +263,7 @@ def _wrong(scan: _Scan, why: str) -> CorruptLogError:
 
 
 def _is_whole(scan: _Scan) -> bool:
-    """Does the checksum hold of a batch whose records are not right? Then it was never torn: somebody has written it so."""
+    """Does the checksum of a batch with invalid records match? Then it was never torn: it was written like this."""
     if scan.status not in (lib.EL_CODEC_BAD_RECORD, lib.EL_CODEC_BAD_COUNT):
         return False
     with open(scan.path, "rb") as file:
@@ -277,7 +277,7 @@ def _is_whole(scan: _Scan) -> bool:
 
 
 def _damage(scan: _Scan, durable_position: int, data_end: int) -> CorruptLogError | None:
-    """What is damaged behind the last right batch, or of another format; None: a torn tail at most."""
+    """What is damaged, or of another format, after the last valid batch; None: a torn tail at most."""
     end = scan.tail.position
     if end < data_end:
         found = wrong_batch(scan.path, end, scan.status, scan.tail.end_offset)
@@ -310,7 +310,7 @@ def _judge(scan: _Scan, durable_position: int, data_end: int) -> RecoveryReport:
 
 
 def _missing(directory: Path, checkpoint: Checkpoint) -> Recovered:
-    """The last segment is not there: nothing can be appended, and what stands before it can be read."""
+    """The state if the last segment is missing: nothing can be appended, and the records before it can be read."""
     base_offset = checkpoint.segment_base
     path = names.segment_file(directory, base_offset)
     reason = f"the segment is missing, but {checkpoint.position} bytes of it were on disk"
@@ -323,7 +323,7 @@ def _missing(directory: Path, checkpoint: Checkpoint) -> Recovered:
 
 
 def _promised_end(scan: _Scan, data_end: int, checkpoint: Checkpoint | None) -> int:
-    """Where a partition ends whose last segment is damaged: behind what was on disk, and behind what is right in there."""
+    """The end offset of a partition whose last segment is damaged: after what was on disk, and after its valid batches."""
     end: int = max(scan.tail.end_offset, checkpoint.offset if checkpoint is not None else 0)
     end = max(end, end_of_foreign(scan.path, scan.tail.position, scan.tail.end_offset))
     position: int | None = scan.tail.position
@@ -340,8 +340,8 @@ def recover(
 ) -> Recovered:
     """Find the end of a partition and make it clean.
 
-    `checkpoint` is the last durable position that is known. With `change` False nothing is written: for a process that joins
-    a partition which another one found damaged."""
+    `checkpoint` is the last known durable position. With `change` False nothing is written: for a process that joins a
+    partition that another process found to be damaged."""
     bases = files.segment_bases(directory)
     if not bases or (checkpoint is not None and checkpoint.segment_base > bases[-1]):
         return _missing(directory, checkpoint or Checkpoint(0, 0, 0))

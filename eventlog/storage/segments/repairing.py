@@ -1,7 +1,7 @@
-"""What of a damaged partition is right, batch by batch, and rewriting its segments with that alone.
+"""Finding the valid batches of a damaged partition, and rewriting its segments with them alone.
 
-A batch is right if its checksum holds and its offsets lie between those of its neighbours. The base offset is not under the
-checksum: a batch that leaps over the offsets of those behind it is the one that is wrong.
+A batch is valid if its checksum matches and its offsets lie between those of its neighbours. The checksum does not cover the
+base offset: a batch that leaps over the offsets of the batches after it is the invalid one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEAPS = "its offsets come after those of the following batch"
 
 
 class Bytes(NamedTuple):
-    """Bytes of a file that are not right, and why."""
+    """Bytes of a file that are not valid, and why."""
 
     position: int
     size_bytes: int
@@ -37,7 +37,7 @@ class Bytes(NamedTuple):
 
 @dataclass
 class SegmentScan:
-    """A segment: the batches that are right, the bytes that are not, and the leader epochs with their first offsets."""
+    """A segment: its valid batches, its invalid bytes, and the leader epochs with their first offsets."""
 
     path: Path
     base_offset: int
@@ -60,10 +60,10 @@ class SegmentScan:
 def scan_segment(
     path: Path, base_offset: int, bounds: range, size: int, *, is_last: bool, known_end: int = names.OFFSET_MAX
 ) -> SegmentScan:
-    """Look at every batch of a segment's first `size` bytes: right ones have offsets within `bounds`.
+    """Examine every batch of a segment's first `size` bytes: valid ones have offsets within `bounds`.
 
-    In the last segment zeros at the end are space that was reserved for appends, and no damage. It may go on behind
-    `known_end`, but there nothing tells that an offset is too large, unless it leaves a gap behind a right batch.
+    In the last segment, zeros at the end are space reserved for appends, not damage. It may continue after `known_end`, but
+    there an offset that is too large cannot be recognised, unless it leaves a gap after a valid batch.
     Raises `UnsupportedFormatError`."""
     scan = SegmentScan(path, base_offset)
     with open(path, "rb") as file:
@@ -89,7 +89,7 @@ def scan_segment(
 
 
 def _refuse_foreign(path: Path, position: int, next_offset: int) -> None:
-    """Raise `UnsupportedFormatError` if another format stands there: of that nobody here can tell what is right."""
+    """Raise `UnsupportedFormatError` if another format is found there, because this code cannot tell what is valid in it."""
     found = wrong_batch(path, position, lib.EL_CODEC_OK, next_offset)
     if isinstance(found, UnsupportedFormatError):
         raise found
@@ -101,7 +101,7 @@ def _is_right(descriptor: int, position: int, size: int, offsets: range) -> bool
 
 
 def _following(descriptor: int, batch: Batch | None, size: int, offsets: range) -> int | None:
-    """The end of a wrong batch, if its length is right: what its records hold may look like a batch, and is none."""
+    """The end of an invalid batch, if its length is right: its records may contain bytes that look like a batch."""
     end = batch.end if batch is not None else size
     return end if batch is not None and (end == size or _is_right(descriptor, end, size, offsets)) else None
 
@@ -111,7 +111,7 @@ def _end_of(scan: SegmentScan, bounds: range) -> int:
 
 
 def _misplacement(scan: SegmentScan, batch: Batch, bounds: range, known_end: int) -> str:
-    """Why a batch cannot follow the others, or "". One in front of it that leapt too far is taken back."""
+    """Why a batch cannot follow the others, or "". Earlier batches that leapt too far are removed from the valid ones."""
     follows_right_one = batch.position == (scan.batches[-1].position + scan.batches[-1].size_bytes if scan.batches else 0)
     is_unknown = batch.next_offset > known_end
     if batch.next_offset > bounds.stop or (is_unknown and follows_right_one and batch.base_offset > _end_of(scan, bounds)):
@@ -127,7 +127,7 @@ def _misplacement(scan: SegmentScan, batch: Batch, bounds: range, known_end: int
 
 
 def _batch_at(descriptor: int, position: int, size: int) -> tuple[Batch | None, str]:
-    """The batch at a position, and what is wrong with it, or ""; None where no whole one stands."""
+    """The batch at a position, and what is wrong with it, or ""; None if there is no whole batch."""
     batch, status = read_header(descriptor, position)
     if batch is None:
         return None, _text(status)
@@ -157,7 +157,7 @@ def _text(status: int) -> str:
 
 
 def _next_right(path: Path, start: int, size: int, offsets: range) -> int:
-    """Where the next batch stands whose offsets are among these, or the end."""
+    """The position of the next valid batch whose offsets are among these, or the end."""
     with open(path, "rb") as file:
         while (found := find_batch(path, start, size, offsets.start)) is not None:
             if _is_right(file.fileno(), found, size, offsets):
@@ -168,7 +168,7 @@ def _next_right(path: Path, start: int, size: int, offsets: range) -> int:
 
 
 def _join(scan: SegmentScan) -> None:
-    """Bytes that are wrong one behind the other are one piece."""
+    """Merge adjacent invalid bytes into one piece."""
     joined: list[Bytes] = []
     for piece in sorted(scan.wrong):
         if joined and joined[-1].position + joined[-1].size_bytes == piece.position:
@@ -179,7 +179,7 @@ def _join(scan: SegmentScan) -> None:
 
 
 def rewrite_segment(scan: SegmentScan, interval_bytes: int, *, may_go: bool) -> None:
-    """Replace a segment by one with the right batches alone, and its indexes; with `may_go` an empty one is deleted."""
+    """Replace a segment by one with only the valid batches, and its indexes; with `may_go`, delete an empty one."""
     directory = scan.path.parent
     if not scan.batches and may_go:
         for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
@@ -198,7 +198,7 @@ def _right_bytes(scan: SegmentScan) -> Iterator[bytes]:
 
 
 def set_aside(path: Path, piece: Bytes, removed: Path) -> Path:
-    """Copy bytes that are about to be removed to a new file in `removed`, which is returned."""
+    """Copy bytes that are about to be removed to a new file in `removed`; returns that file."""
     files.make_directory(removed.parent)
     files.make_directory(removed)
     kept, number = removed / f"{path.stem}-{piece.position}.bin", 0
@@ -213,7 +213,8 @@ def set_aside(path: Path, piece: Bytes, removed: Path) -> Path:
 
 
 def partition_closed_by_all(head_file: Path, what: str) -> Holding[bool]:
-    """Keep everybody from opening a partition. The block raises `EventLogError`, which names who has it open."""
+    """Prevent all others from opening a partition. The block raises `EventLogError`, which names the processes that have it
+    open."""
 
     def refuse(descriptor: int) -> None:
         holders = ", ".join(map(str, lock_holders(descriptor))) or "another one"

@@ -1,4 +1,4 @@
-"""The directory of a store: made private, checked before anything is changed, and known partitions found."""
+"""The directory of a store: creating it as private, checking it before anything is changed, and finding partitions in it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from eventlog.storage.segments import files, names, users
 
 FORMAT_VERSION = 1
 
-_UNSTEADY = "overlay"  # whose inodes may get other numbers
+_UNSTEADY = "overlay"  # a file system whose inode numbers may change
 
 _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 
 
 class StoreDirectory:
-    """The directory of a store, made where there is none, and held open with the lock of all who use the store.
+    """The directory of a store, created if it does not exist, and held open with the lock that all users of the store share.
 
-    `path` leads to it while it is open, whatever becomes of its name.
-    `is_new` tells of one that `complete_store` has to finish. Raises `StoreOpenError`, also where others use the store from
-    another namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
+    `path` leads to it while it is open, whatever happens to its name.
+    `is_new` means that `complete_store` must finish it. Raises `StoreOpenError`, also if others use the store from another
+    namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
 
     def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
         self.path = path
@@ -52,24 +52,24 @@ class StoreDirectory:
             _make_directories(self.path, is_new=self.is_new)
             _check_directories(self.path)
             users.note_origin(self.path, origin)
-        # The kernel gives the exclusive lock back before it takes the shared one: another process may have been alone.
+        # The kernel releases the exclusive lock before it takes the shared one: another process may have been alone meanwhile.
         users.share(self.path, self._file[0], lock_timeout_ms)
         users.check_origin(self.path, self._file[0], origin)
         _check_directories(self.path)
 
     @property
     def descriptor(self) -> int:
-        """That of the open directory; -1 once it is closed."""
+        """The descriptor of the open directory; -1 once it is closed."""
         return int(self._file[0])
 
     def settle(self) -> None:
-        """Everything that a store in use has is there now: `check` is for what becomes of that."""
+        """Record the files of a store in use, all of which now exist: `check` notices what happens to them later."""
         self._identities = {path: _identity(path) for path in _what_stays(self.path)}
 
     def check(self) -> None:
-        """Raise `StoreReplacedError` if the store was deleted, in whole or in part, or another one stands at its path.
+        """Raise `StoreReplacedError` if the store was deleted, in whole or in part, or another store is at its path.
 
-        One that was moved away, so that nothing stands there, is still the same. What cannot be told now is no answer."""
+        A store that was moved away, so that nothing is at its path, is still the same. A check that fails proves nothing."""
         path = plain(self.path)
         with suppress(OSError):
             if _identity(path) not in (None, _identity(self.path)):
@@ -84,7 +84,7 @@ class StoreDirectory:
                     raise StoreReplacedError.of_part(each)
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         let_go(self.path)
         lib.el_file_unlock(self._file)
 
@@ -106,7 +106,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode; None if nothing stands there. Raises `OSError` where that cannot be told."""
+    """Device and inode; None if the path does not exist. Raises `OSError` if the check fails."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -115,7 +115,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _what_stays(store: Path) -> tuple[Path, ...]:
-    """What nobody deletes or replaces while a store is open. The files are open or mapped, so no other gets their inodes."""
+    """The files that must stay while a store is open. They are open or mapped, so no other file can get their inodes."""
     catalog = names.catalog_directory(store)
     return (
         names.logs_directory(store),
@@ -148,7 +148,7 @@ def _directories(path: Path) -> tuple[Path, ...]:
 
 
 def _make_directories(path: Path, *, is_new: bool) -> None:
-    """Make what a new store consists of; of an old one what holds no truth, and may have been deleted."""
+    """Create the directories of a new store; of an existing one, only the directory that holds no truth and may be deleted."""
     for directory in _directories(path) if is_new else (names.shared_directory(path),):
         if is_new or not files.is_there(directory):
             files.make_directory(directory)
@@ -163,7 +163,7 @@ def _check_directories(path: Path) -> None:
 
 
 def complete_store(path: Path) -> None:
-    """Write what makes a directory a store, once everything else is there; two makers at once write the same."""
+    """Write the file that makes a directory a store, once everything else exists; two concurrent creators write the same."""
     content = {"format": "eventlog", "version": FORMAT_VERSION}
     with os_errors_of_opening(path):
         files.sync_directory(names.catalog_directory(path))
@@ -183,7 +183,7 @@ def _open_error(path: Path, error: OSError) -> EventLogError:
 
 
 def _is_store(path: Path, create: bool) -> bool:
-    """Is a directory a store of ours, or may one be made of it?"""
+    """Is a directory a store? False if one may be created in it. Raises `StoreOpenError` for any other directory."""
     files.refuse_network_file_system(path)
     if files.is_there(names.manifest_file(path)):
         raise StoreOpenError(f"{path} is a backup: 'eventlog restore' creates a store from it, in another directory")
@@ -202,7 +202,7 @@ def _is_store(path: Path, create: bool) -> bool:
 
 
 def _may_stand_in_a_new_store(name: str) -> bool:
-    # Another process may be making the store right now, or may have died before it renamed the last file.
+    # Another process may be creating the store right now, or may have died before it renamed the last file.
     is_temporary = name.startswith(names.format_file(Path()).name) and name.endswith(".tmp")
     return is_temporary or name in ("logs", "shared", "meta", "lost+found")
 
@@ -225,7 +225,7 @@ def _check_version(path: Path) -> None:
 
 
 def existing_partitions(path: Path) -> dict[str, int]:
-    """How many partitions each topic has by the directories in logs/."""
+    """The number of partitions of each topic, according to the directories in logs/."""
     counts: dict[str, int] = {}
     for name in os.listdir(names.logs_directory(path)):
         parsed = names.parse_partition_directory(name)
