@@ -1,4 +1,4 @@
-"""Looking at groups without taking part in them: cheap enough for hundreds of groups with thousands of partitions."""
+"""Snapshots of groups, taken without joining them: cheap enough for hundreds of groups with thousands of partitions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eventlog.store.store import Store
 
 class OffsetSnapshot(NamedTuple):
     """A partition in a group: the committed offset, or `NOTHING_COMMITTED`, when it was committed (ms since the epoch), the
-    epoch of the member that owns the partition, or `NOBODY`, and where the group began to read it, or `NOTHING_COMMITTED`."""
+    epoch of the member that owns the partition, or `NOBODY`, and where the group started to read it, or `NOTHING_COMMITTED`."""
 
     committed: int
     committed_ms: int
@@ -28,13 +28,13 @@ class OffsetSnapshot(NamedTuple):
 
     @property
     def position(self) -> int:
-        """Where the group is: what it has committed, or else where it began; `NOTHING_COMMITTED` if neither is known."""
+        """The group's position: its committed offset, or else where it started; `NOTHING_COMMITTED` if neither is known."""
         return self.committed if self.committed != NOTHING_COMMITTED else self.start
 
 
 class GroupSnapshot(NamedTuple):
-    """A group at one moment. `alive` are the members whose processes are there; `counts` has the number of partitions of each
-    topic that they subscribe to and that exists."""
+    """A group at one moment. `alive` are the members whose processes are alive; `counts` is the number of partitions of each
+    existing topic that they subscribe to."""
 
     state: GroupState
     offsets: Mapping[TopicPartition, OffsetSnapshot]
@@ -46,7 +46,7 @@ class GroupSnapshot(NamedTuple):
         return {key: slot.committed for key, slot in sorted(self.offsets.items()) if slot.committed != NOTHING_COMMITTED}
 
     def partitions(self) -> list[TopicPartition]:
-        """Every partition that the group has begun or committed, or that a live member subscribes to, sorted."""
+        """Every partition that the group has started to read or committed, or that a live member subscribes to, sorted."""
         subscribed = {TopicPartition(topic, number) for topic, count in self.counts.items() for number in range(count)}
         return sorted(subscribed | {key for key, slot in self.offsets.items() if slot.position != NOTHING_COMMITTED})
 

@@ -1,6 +1,6 @@
-"""One pass of compaction: the latest offset of each key is noted, and segments are written anew without what is superseded.
+"""One pass of compaction: it collects the latest offset of each key, and rewrites segments without superseded records.
 
-Records of aborted transactions supersede nothing, and go.
+Records of aborted transactions supersede nothing, and are removed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _RECORD_BYTES_MIN = 8  # a keyed record takes more
 _KEYS_MIN = 64  # el_offset_map wants at least 8
 _COMPRESSION = 0x07
 
-# What is done with a run of whole, uncompressed batches: a status, and how many bytes of it are done with.
+# Handles a run of whole, uncompressed batches; returns a status, and how many bytes of the run were consumed.
 _Plain = Callable[[Any, int], tuple[int, int]]
-# What is done with one batch that was compressed: its header, its bytes, its records.
+# Handles one batch that was compressed: its header, its bytes, its records.
 _Compressed = Callable[[Any, bytes, bytes], int]
 
 
@@ -53,19 +53,19 @@ class _LatestOffsets:
         self.native.aborted = aborted.native[0]
 
     def note_plain(self, block: Any, length: int) -> tuple[int, int]:
-        """Note the records of whole batches."""
+        """Record the keys and offsets of whole batches."""
         status = lib.el_offset_map_note_batches(self.native, block, length, self._consumed)
         return status, self._consumed[0]
 
     def note_compressed(self, batch: Any, data: bytes, section: bytes) -> int:
-        """Note the records of one batch."""
+        """Record the keys and offsets of one batch."""
         return int(lib.el_offset_map_note(self.native, batch, ffi.from_buffer("uint8_t[]", section), len(section)))
 
 
 def _note_keys(
     segments: Sequence[Segment], first_dirty: int, aborted: AbortedList, memory_bytes: int
 ) -> _LatestOffsets:
-    """The latest offset of each key from `first_dirty` on, up to the end of the last segment, or as far as memory goes."""
+    """The latest offset of each key from `first_dirty` on, up to the end of the last segment, or as far as memory allows."""
     dirty = [segment for segment in segments if segment.end_offset > first_dirty]
     keys_max = sum(segment.size_bytes for segment in dirty) // _RECORD_BYTES_MIN
     latest = _LatestOffsets(max(_KEYS_MIN, min(keys_max * 8 // 7, memory_bytes // _KEY_BYTES)), first_dirty, aborted)
@@ -73,12 +73,12 @@ def _note_keys(
         if not _go_through(segment, latest.native, latest.note_plain, latest.note_compressed):
             break
         check_end(segment.path, latest.native.next_offset, segment.end_offset)
-        latest.native.end_offset = segment.end_offset  # behind the last batch nothing stands
+        latest.native.end_offset = segment.end_offset  # nothing follows the last batch
     return latest
 
 
 def _go_through(segment: Segment, state: Any, plain: _Plain, compressed: _Compressed) -> bool:
-    """Hand over all batches of a segment; False once one of the functions has no room. Raises `CorruptLogError`.
+    """Pass all batches of a segment to the functions; False once one of them has no room. Raises `CorruptLogError`.
 
     `state` is the native struct that knows the `next_offset`."""
     path = segment.path
@@ -111,7 +111,7 @@ def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, b
 
 
 class _Counted:
-    """What would be written."""
+    """Counts what would be written."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
@@ -138,7 +138,7 @@ class _CleanedSegment:
         self._indexes.add(block, length, length // HEADER_BYTES)
 
     def finish(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to disk."""
         self._indexes.seal()
         _sync(self._log)
         for suffix, entries in (
@@ -151,8 +151,8 @@ class _CleanedSegment:
         files.sync_directory(self._directory)
 
     def discard(self) -> None:
-        """Leave nothing behind, unless the files are about to take the place of others: who locks these next ends that."""
-        with suppress(OSError):  # what is left in the buffer of a failed write
+        """Remove the files, unless they are about to replace others: the next process to lock the segments completes that."""
+        with suppress(OSError):  # from data left in the buffer after a failed write
             self._log.close()
         if files.is_there(names.swap_file(self._directory, self._base_offset)):
             return
@@ -173,7 +173,7 @@ def _sync(file: BinaryIO) -> None:
 class Cleaner:
     """One pass over sealed segments of a partition: records before `first_dirty` were compacted earlier, and supersede none.
 
-    Making it notes the keys, as far as the memory goes. `native` is the `el_compaction`. Raises `CorruptLogError`."""
+    Creating it collects the keys, as far as memory allows. `native` is the `el_compaction`. Raises `CorruptLogError`."""
 
     def __init__(
         self,
@@ -198,16 +198,16 @@ class Cleaner:
 
     @property
     def end_offset(self) -> int:
-        """Everything before it is compacted by this pass."""
+        """The offset before which everything is compacted by this pass."""
         return int(self._latest.native.end_offset)
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes the segments have that it goes through."""
+        """The size of the segments that it goes through, in bytes."""
         return sum(segment.size_bytes for segment in self._segments)
 
     def count(self) -> int:
-        """How many bytes would stay of the segments."""
+        """How many bytes of the segments would stay."""
         counted = _Counted()
         for segment in self._segments:
             _go_through(segment, self.native, *self._writers(counted))
@@ -215,7 +215,7 @@ class Cleaner:
         return counted.size_bytes
 
     def write_anew(self) -> None:
-        """Write the segments anew, neighbours together as long as what becomes of them fits into one."""
+        """Rewrite the segments, and merge neighbours as long as the result fits into one segment."""
         remaining = list(self._segments)
         while remaining:
             cleaned = _CleanedSegment(self._partition.directory, remaining[0].base_offset, self._interval_bytes)
@@ -230,7 +230,7 @@ class Cleaner:
             del remaining[: len(group)]
 
     def _write_group(self, segments: Sequence[Segment], cleaned: _CleanedSegment) -> tuple[Sequence[Segment], bool]:
-        """Write as many of these segments as fit; which these are, and whether that changes anything."""
+        """Write as many of these segments as fit; returns which ones, and whether that changes anything."""
         changed_before = self.native.batches_changed
         group: list[Segment] = []
         for segment in segments:
@@ -246,8 +246,8 @@ class Cleaner:
         cleaned.finish()
         with self._partition.locked():
             if not all(files.is_there(segment.path) for segment in group):
-                return False  # retention, or somebody's request, has deleted records meanwhile
-            self._partition.allow_gaps()  # first: no reader may take the gaps for damage
+                return False  # retention or a request has deleted records meanwhile
+            self._partition.allow_gaps()  # first: readers must not mistake the gaps for damage
             swap(self._partition.directory, group[0].base_offset, [segment.base_offset for segment in group[1:]])
             self._partition.segments_changed()
         return True

@@ -1,9 +1,9 @@
 """Log compaction: a topic with cleanup.policy=compact keeps the latest record of each key.
 
-A pass notes the latest offset of every key in the dirty part, the records behind those that were compacted before, and then
-writes all sealed segments anew without what is superseded. Offsets stay, appends and reads go on, the active segment is left
-alone. A pass takes as much memory as it is given: where the keys do not fit, it ends at the record that did not, and the next
-one goes on there.
+A pass collects the latest offset of every key in the dirty part, that is, the records after those that were compacted before,
+and then rewrites all sealed segments without superseded records. Offsets do not change, appends and reads continue, and the
+active segment is not changed. A pass uses as much memory as it is given: if the keys do not fit, it ends at the first record
+that does not fit, and the next pass continues there.
 Source of the algorithm: Kafka's LogCleaner (https://kafka.apache.org/documentation/#compaction).
 """
 
@@ -26,14 +26,14 @@ from eventlog.storage.segments.headers import first_timestamp
 
 MEMORY_BYTES = 32 * 2**20
 
-_TOMBSTONES_TOGETHER = 16  # those that are due within this part of delete.retention.ms go in one pass
+_TOMBSTONES_TOGETHER = 16  # tombstones due within this fraction of delete.retention.ms are removed in one pass
 
 
 class Compacted(NamedTuple):
-    """What compaction did to a partition's sealed segments, or would do; everything before `end_offset` is compacted now.
+    """What compaction did to a partition's sealed segments, or would do; everything before `end_offset` is now compacted.
 
-    `reason` is the setting that made it worth it: min.cleanable.dirty.ratio, max.compaction.lag.ms, delete.retention.ms
-    (tombstones were due), or cleanup.policy where it was asked for."""
+    `reason` is the setting that made it worthwhile: min.cleanable.dirty.ratio, max.compaction.lag.ms, delete.retention.ms
+    (tombstones were due), or cleanup.policy if it was requested."""
 
     end_offset: int
     records_before: int
@@ -44,7 +44,7 @@ class Compacted(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """What is compacted, by which settings, and when."""
+    """What is compacted, with which settings, and when."""
 
     log: PartitionLog
     settings: TopicConfig
@@ -81,7 +81,7 @@ def compact(
         if is_due:
             _seal_active(log)
         done = _compact_sealed(work)
-        if force and may_be_sealed and not is_due:  # after the rest: where that is damaged nothing is changed
+        if force and may_be_sealed and not is_due:  # after the rest: if that is damaged, nothing is changed
             _seal_active(log)
             done = _joined(done, _compact_sealed(work))
         return done
@@ -94,7 +94,7 @@ def _seal_active(log: PartitionLog) -> None:
 
 
 def _joined(first: Compacted | None, second: Compacted | None) -> Compacted | None:
-    """What two compactions have done, the second of which began with what the first had left."""
+    """The combined result of two compactions, the second of which started from the result of the first."""
     if first is None or second is None:
         return first or second
     return first._replace(
@@ -157,7 +157,7 @@ def _cleaner(work: _Work, segments: list[Segment], aborted: AbortedList) -> Clea
 
 
 def _first_dirty(log: PartitionLog) -> int:
-    """Everything before it was compacted by an earlier pass."""
+    """The offset before which everything was compacted by an earlier pass."""
     return read_checkpoint(log.directory / names.CLEANER_CHECKPOINT) or 0
 
 
@@ -167,7 +167,7 @@ def _dirty(segments: Sequence[Segment], first_dirty: int) -> list[Segment]:
 
 
 def _note(log: PartitionLog, cleaner: Cleaner) -> None:
-    """Store what a pass has come to. The time of the tombstones first: while there are dirty records it is asked again."""
+    """Store the result of a pass. The time of the tombstones first: while there are dirty records, it is read again."""
     for name, number in (
         (names.TOMBSTONE_CHECKPOINT, int(cleaner.native.earliest_horizon)),
         (names.CLEANER_CHECKPOINT, cleaner.end_offset),
@@ -185,8 +185,8 @@ def _is_young(segment: Segment, settings: TopicConfig, now_ms: int) -> bool:
 def _is_due(work: _Work, active: Segment) -> bool:
     """Has the first record of the active segment waited for max.compaction.lag.ms, or the last one for segment.ms?
 
-    An append would roll it by the same settings; here nobody appends, or nothing with a later timestamp. Where records come
-    that are old already, one segment of them is sealed at a time: the next once that is compacted."""
+    An append would roll it by the same settings, but there are no appends, or none with a later timestamp. If records arrive
+    that are already old, one segment of them is sealed at a time: the next one once the first is compacted."""
     if _waiting_since(active) < work.now_ms - work.settings.number("max.compaction.lag.ms"):
         return True
     limit_ms = work.now_ms - work.settings.number("segment.ms")
@@ -196,17 +196,17 @@ def _is_due(work: _Work, active: Segment) -> bool:
 
 
 def _waiting_since(segment: Segment) -> int:
-    """When its first records came, in milliseconds since the epoch."""
+    """When a segment's first records arrived, in milliseconds since the epoch."""
     timestamp = first_timestamp(segment.path)
     return timestamp if timestamp >= 0 else time_written(segment.path)
 
 
 def _why(work: _Work, segments: Sequence[Segment], first_dirty: int, is_idle: bool) -> str:
-    """The setting by which compaction is worth it, "" if it is not.
+    """The setting that makes compaction worthwhile, "" if it is not.
 
-    Where nobody appends any more, what is dirty waits no longer than a tombstone may. While records come, tombstones that are
-    due wait for others that soon will be: each pass goes through everything. They are looked for, too, where nobody has noted
-    yet when they are due."""
+    If appends have stopped, dirty records wait no longer than a tombstone may. While records arrive, tombstones that are due
+    wait for others that soon will be, because each pass reads everything. A pass also searches for tombstones if the time when
+    they are due was never stored."""
     dirty = [segment for segment in _dirty(segments, first_dirty) if segment.size_bytes > 0]
     retention_ms = work.settings.number("delete.retention.ms")
     if dirty:

@@ -1,6 +1,6 @@
-"""Copies of a partition's files while others append: sealed segments are linked where that is possible, the rest is copied.
+"""Copying a partition's files while others append: sealed segments are linked if possible, the rest is copied.
 
-A sealed file is never changed in place, only deleted or replaced as a whole, so a link to it stays what it was.
+A sealed file is never changed in place, only deleted or replaced as a whole, so the content of a link to it does not change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eventlog.storage.segments.damage import damaged
 
 _BLOCK_BYTES = 2**20
 _SUFFIXES = (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX)
-# Another file system, one without links, too many of them, or a file of another user where the kernel protects these.
+# Another file system, one without links, too many links, or a file of another user if the kernel protects hard links.
 _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES})
 
 
@@ -42,9 +42,9 @@ class CopiedPartition(NamedTuple):
 
 
 def copy_partition(log: PartitionLog, destination: Path, *, link: bool) -> CopiedPartition:
-    """Copy a partition as it is at one moment to a new directory, durably; with `link` sealed segments are linked.
+    """Copy a partition as it is at one moment to a new directory, durably; with `link`, sealed segments are linked.
 
-    Meanwhile nobody deletes or replaces segments; appends go on. Raises `LockTimeoutError`, `FileNotFoundError` if the
+    Meanwhile segments are not deleted or replaced; appends continue. Raises `LockTimeoutError`, `FileNotFoundError` if the
     partition was deleted, `CorruptLogError` if the active segment was cut or others are missing, and `OSError`."""
     copied: list[CopiedFile] = []
     linked: list[str] = []
@@ -67,7 +67,7 @@ def copy_partition(log: PartitionLog, destination: Path, *, link: bool) -> Copie
 
 
 def _sources(directory: Path, active: ActiveSegment) -> Iterator[tuple[Path, int | None]]:
-    """The files to copy, and up to which byte; None: all of a sealed one."""
+    """The files to copy, and how many bytes of each; None: all of a sealed file."""
     for base in files.segment_bases(directory):
         for suffix in _SUFFIXES if base < active.base_offset else ():
             path = names.segment_file(directory, base, suffix)
@@ -94,7 +94,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def copy_file(source: Path, target: Path, length: int | None = None) -> CopiedFile:
-    """Copy a file, or its first `length` bytes, to a new private one, which has yet to be synced.
+    """Copy a file, or its first `length` bytes, to a new private file, which must still be synced.
 
     Raises `CorruptLogError` if it is shorter, and `OSError`."""
     crc32c = size_bytes = 0
@@ -110,10 +110,10 @@ def copy_file(source: Path, target: Path, length: int | None = None) -> CopiedFi
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """Bring files to disk: all in a row, once all are written, so that the file system can do much of it at once."""
+    """Sync files to disk: one after another, once all are written, so that the file system can combine much of the work."""
     for path in paths:
         with open(path, "rb") as file:
-            os.fdatasync(file.fileno())  # which asks nothing of a sealed segment that has only been linked
+            os.fdatasync(file.fileno())  # no work for a sealed segment that was only linked
 
 
 def checksum(path: Path) -> tuple[int, int]:

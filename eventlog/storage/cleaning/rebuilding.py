@@ -1,4 +1,4 @@
-"""What of a partition's directory can be made anew when it is rotten: the indexes of sealed segments, and the checkpoints."""
+"""Rebuilding those damaged files of a partition that can be rebuilt: the indexes of sealed segments, and the checkpoints."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from eventlog.storage.segments.swap import remove_leftovers
 
 
 def find_rotten(directory: Path) -> list[Path]:
-    """Indexes of sealed segments that are missing or torn, and checkpoints that are not what was written."""
+    """Indexes of sealed segments that are missing or torn, and damaged checkpoints."""
     return [*wrong_indexes(directory), *_wrong_checkpoints(directory)]
 
 
 def rebuild_rotten(log: PartitionLog, interval_bytes: int) -> list[Path]:
-    """Make these files anew, and remove what a killed compaction has left: which files.
+    """Rebuild these files, and remove the leftovers of a killed compaction; returns the rebuilt files.
 
-    The caller is the only one that compacts. Raises `LockTimeoutError`, `CorruptLogError`."""
+    The caller must be the only one that compacts. Raises `LockTimeoutError`, `CorruptLogError`."""
     with log.locked():
         remove_leftovers(log.directory)
         indexes, checkpoints = wrong_indexes(log.directory), _wrong_checkpoints(log.directory)
@@ -29,9 +29,9 @@ def rebuild_rotten(log: PartitionLog, interval_bytes: int) -> list[Path]:
             if path.name == names.START_CHECKPOINT:
                 write_checkpoint(path, log.topic, log.partition, log.start_offset)
             else:
-                path.unlink(missing_ok=True)  # compaction begins anew
+                path.unlink(missing_ok=True)  # compaction starts again
     for base in sorted({int(path.stem) for path in indexes}):
-        with log.locked():  # for one at a time: a large segment takes a while, and others want the lock
+        with log.locked():  # one at a time: a large segment takes a while, and others need the lock
             if files.is_there(names.segment_file(log.directory, base)):
                 rebuild_indexes(log.directory, base, interval_bytes)
     return [*indexes, *checkpoints]

@@ -1,6 +1,6 @@
-"""Which segments may go: by age, by size, and because every group has acknowledged them.
+"""Which segments may be deleted: by age, by size, and because every group has acknowledged them.
 
-A rule gives an offset; what lies before the largest of them goes, in whole segments. Source of the rules: Kafka's
+Each rule returns an offset; whole segments before the largest of these offsets are deleted. Source of the rules: Kafka's
 UnifiedLog.deleteRetentionMsBreachedSegments and deleteRetentionSizeBreachedSegments.
 """
 
@@ -22,7 +22,7 @@ KEEP_ALL = -1
 
 
 class Segment(NamedTuple):
-    """A segment with at least one batch; `timestamp` is the largest in it that is known without reading it, -1: none is."""
+    """A segment with at least one batch; `timestamp` is the largest in it that is known without reading it; -1: none."""
 
     path: Path
     base_offset: int
@@ -47,10 +47,10 @@ def list_segments(log: PartitionLog) -> list[Segment]:
 
 
 class Doomed(NamedTuple):
-    """What the settings no longer keep: everything before `offset`, by the setting `reason`, which goes furthest.
+    """What the settings no longer retain: everything before `offset`, by the setting `reason`, which allows the most.
 
-    `segments` go as a whole, with `size_bytes` of batches; `records` is how many offsets lie in them. `newest_ms` is the
-    largest timestamp that their indexes know of, in milliseconds since the epoch, None if there is none."""
+    `segments` whole segments are deleted, with `size_bytes` of batches; `records` is the number of offsets in them. `newest_ms`
+    is the largest timestamp in their indexes, in milliseconds since the epoch, None if there is none."""
 
     reason: str
     offset: int
@@ -61,9 +61,9 @@ class Doomed(NamedTuple):
 
 
 def find_doomed(log: PartitionLog, settings: TopicConfig, acknowledged: int | None, now_ms: int) -> Doomed | None:
-    """What of a partition is to go; None: nothing is. That is also what a deletion that was killed has left before the start.
+    """What is to be deleted from a partition; None: nothing. This includes what a killed deletion left before the start.
 
-    Everything before `acknowledged` was acknowledged by every group; None: that is no reason to delete anything."""
+    Everything before `acknowledged` was acknowledged by every group; None: acknowledgement is no reason to delete anything."""
     segments = list_segments(log)
     offsets = {"log.start.offset": behind(segments, log.start_offset)}
     if "delete" in settings.text("cleanup.policy"):
@@ -84,16 +84,16 @@ def find_doomed(log: PartitionLog, settings: TopicConfig, acknowledged: int | No
 
 
 def delete_doomed(log: PartitionLog, doomed: Doomed) -> Deleted:
-    """Delete it. Raises `LockTimeoutError`, `DiskFullError`, `CorruptLogError`."""
+    """Delete these segments. Raises `LockTimeoutError`, `DiskFullError`, `CorruptLogError`."""
     return delete_before(log, doomed.offset)
 
 
 def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
-    """Up to where all records are older than that."""
+    """The offset before which all records, in whole segments, are older than `retention_ms`."""
     end = KEEP_ALL
     for segment in segments if retention_ms >= 0 else ():
         limit = now_ms - retention_ms
-        # The index may have lost entries, but only the file tells whether it is old as a whole.
+        # The index may have lost entries: only the file itself shows whether all of it is old.
         if segment.size_bytes == 0 and segment.is_active:
             break
         if segment.timestamp >= limit or _timestamp_of(segment) >= limit:
@@ -103,7 +103,7 @@ def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
 
 
 def _timestamp_of(segment: Segment) -> int:
-    """The largest timestamp, as the file itself tells; -1 if it was deleted just now."""
+    """The largest timestamp, read from the file itself; -1 if the file was deleted just now."""
     try:
         return latest_ms(segment if segment.is_active else segment._replace(timestamp=largest_timestamp(segment.path)))
     except FileNotFoundError:
@@ -111,17 +111,18 @@ def _timestamp_of(segment: Segment) -> int:
 
 
 def latest_ms(segment: Segment) -> int:
-    """The largest timestamp; when the file was written if its records have none, as in Kafka. Raises `FileNotFoundError`."""
+    """The largest timestamp or, if its records have none, the time the file was written, as in Kafka. Raises
+    `FileNotFoundError`."""
     return segment.timestamp if segment.timestamp >= 0 else time_written(segment.path)
 
 
 def time_written(path: Path) -> int:
-    """When a file was written last, in milliseconds since the epoch."""
+    """When a file was last written, in milliseconds since the epoch."""
     return os.stat(path).st_mtime_ns // 1_000_000
 
 
 def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
-    """Up to where deleting leaves no less than that many bytes."""
+    """The offset up to which deleting whole segments leaves at least `retention_bytes` bytes."""
     end = KEEP_ALL
     surplus = sum(segment.size_bytes for segment in segments) - retention_bytes
     for segment in segments if retention_bytes >= 0 else ():
@@ -133,7 +134,7 @@ def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
 
 
 def behind(segments: Sequence[Segment], offset: int) -> int:
-    """Up to where whole segments lie before an offset."""
+    """The end of the whole segments that lie before an offset."""
     end = KEEP_ALL
     for segment in segments:
         if segment.end_offset > offset or (segment.is_active and segment.size_bytes == 0):

@@ -1,4 +1,4 @@
-"""Transactions that a broker's producers have written: which were aborted, and up to where all of them have ended."""
+"""Transactions written by a broker's producers: which were aborted, and the offset up to which all have ended."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class OpenTransaction(NamedTuple):
 
 
 class Transactions(NamedTuple):
-    """The transactions in some segments. `aborted` has producer, first offset and offset of the marker of each that was
-    aborted; `first_open` is the one that has not ended and began first."""
+    """The transactions in some segments. `aborted` has the producer, first offset and marker's offset of each aborted one;
+    `first_open` is the earliest one that has not ended."""
 
     aborted: Sequence[tuple[int, int, int]]
     first_open: OpenTransaction | None
 
     @property
     def stable_offset(self) -> int:
-        """Every transaction that has begun before this offset has ended."""
+        """Every transaction that began before this offset has ended."""
         return sys.maxsize if self.first_open is None else self.first_open.offset
 
 
@@ -49,7 +49,7 @@ def find_transactions(segments: Sequence[Segment]) -> Transactions:
             if kind == lib.EL_TRANSACTION_DATA:
                 began.setdefault(producer_id, offset)
                 continue
-            first_offset = began.pop(producer_id, None)  # None: compaction has taken all of it away
+            first_offset = began.pop(producer_id, None)  # None: compaction removed all of its records
             if first_offset is not None and kind == lib.EL_TRANSACTION_ABORT:
                 aborted.append((producer_id, first_offset, offset))
     first_open = min((OpenTransaction(*item) for item in began.items()), key=lambda each: each.offset, default=None)
