@@ -83,10 +83,10 @@ def assign_cooperative_sticky(
     neither, as with claims of one generation in Kafka. Returns for every member its partitions, sorted.
 
     If all members subscribe to the same existing topics, their numbers of partitions differ by at most one, and no
-    assignment that is so even leaves more partitions where they are. Otherwise it is balanced as Kafka means it: nobody
-    has a partition that could go to a member with at least two partitions fewer; and what is balanced already stays.
+    equally even assignment leaves more partitions where they are. Otherwise it is balanced in Kafka's sense: no member
+    has a partition that could go to a member with at least two partitions fewer; and a balanced assignment stays as it is.
 
-    The result is the goal. Unlike Kafka's class it does not withhold partitions that their owners have yet to give up.
+    The result is the goal. Unlike Kafka's class it does not withhold partitions that their owners must still give up.
 
     Source: the goals, and the order of steps of keeping, filling up and balancing, are those of Apache Kafka's
     AbstractStickyAssignor. How they are reached is this module's own.
@@ -261,9 +261,9 @@ class _Balancer:
 
 
 def _hand_out(pool: _Pool) -> dict[str, list[TopicPartition]]:
-    """Turn shares into partitions: each member keeps of what it holds as much as it may, and the rest goes to whoever has
-    the fewest."""
-    # The lowest numbers are kept, whatever the topic, so that what is given up comes from all topics alike.
+    """Turn shares into partitions: each member keeps as much as its share allows of what it holds, and the rest goes to the
+    members that have the fewest."""
+    # The lowest numbers are kept, whatever the topic, so that the partitions given up come from all topics alike.
     retained = {
         member: sorted(pool.held[member], key=lambda partition: (partition.partition, partition.topic))[:share]
         for member, share in pool.shares.items()

@@ -65,14 +65,14 @@ def compact(
     dry_run: bool = False,
     note_open: Callable[[OpenTransaction], object] = lambda _: None,
 ) -> Compacted | None:
-    """Compact a partition if that is worth it by the topic's settings, or with `force` if there is anything; else None.
+    """Compact a partition if that is worthwhile by the topic's settings or, with `force`, if there is anything; else None.
 
-    The active segment is sealed, and compacted with the others, where no append would seal it in time, and with `force`. With
-    `dry_run` it is only counted what would stay, as far as one pass comes. `note_open` hears of a transaction that has
-    not ended and keeps what is behind it from being compacted. Raises `CorruptLogError`: what is damaged is never
-    written anew. `OSError` on a full disk, and then nothing has changed."""
+    The active segment is sealed and compacted with the others if no append would seal it in time, and with `force`. With
+    `dry_run` the pass only counts what would stay, as far as one pass gets. `note_open` is called with a transaction that has
+    not ended and thus prevents what follows it from being compacted. Raises `CorruptLogError`: damaged data is never
+    rewritten. Raises `OSError` on a full disk, and then nothing has changed."""
     work = _Work(log, settings, now_ms, memory_bytes, force, dry_run, note_open)
-    with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round does it
+    with suppress(FileNotFoundError):  # segments were deleted meanwhile: the next round compacts
         active = list_segments(log)[-1]
         may_be_sealed = active.size_bytes > 0 and not _is_young(active, settings, now_ms)
         is_due = may_be_sealed and _is_due(work, active)
