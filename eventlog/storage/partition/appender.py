@@ -223,7 +223,7 @@ class Appender:
             return self._lock_timeout(pointer.holder if holder is None else holder)
         if status == lib.EL_HELD_ALREADY:
             return LockTimeoutError(
-                f"this thread is at work on the segments of {self._directory} already: a signal handler must not append or "
+                f"this thread is already working on the segments of {self._directory}: a signal handler must not append or "
                 "flush while it interrupts such a call"
             )
         if status == lib.EL_DISK_FULL:

@@ -42,8 +42,8 @@ def _lock(file: Any, directory: Path, timeout_ms: int, begin: Callable[[], None]
     own = threading.get_ident(), str(directory)
     if own in list(_held.values()):
         raise LockTimeoutError(
-            f"this thread is at work on segments of {directory} already: a signal handler must not change them while it "
-            "interrupted is"
+            f"this thread is already working on segments of {directory}: a signal handler must not change them while the code "
+            "that it interrupted does"
         )
     _held[file] = own
     while True:
