@@ -9,41 +9,22 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.support import stores
-from tests.support.kafka_format import crc32c
+from tests.support import made_batches, stores
+from tests.support.made_batches import Made
 
 TRANSACTIONAL, CONTROL = 0x10, 0x20
-_AFTER_CHECKSUM = struct.Struct(">hiqqqhii")
 _MARKER_KEY, _MARKER_VALUE = struct.Struct(">hh"), struct.Struct(">hi")
 
 Pair = tuple[bytes | None, bytes | None]
-
-
-def _varint(number: int) -> bytes:
-    bits, out = (number << 1) ^ (number >> 63), bytearray()
-    while bits >= 0x80:
-        out.append(bits & 0x7F | 0x80)
-        bits >>= 7
-    return bytes([*out, bits])
-
-
-def _field(data: bytes | None) -> bytes:
-    return _varint(-1) if data is None else _varint(len(data)) + data
 
 
 def batch(
     base_offset: int, pairs: Sequence[Pair], *, attributes: int = 0, producer_id: int = -1, timestamp: int = 1_600_000_000_000
 ) -> bytes:
     """A batch of keys and values, all with one timestamp."""
-    records = b""
-    for delta, (key, value) in enumerate(pairs):
-        body = b"\0" + _varint(0) + _varint(delta) + _field(key) + _field(value) + _varint(0)
-        records += _varint(len(body)) + body
-    rest = _AFTER_CHECKSUM.pack(
-        attributes, len(pairs) - 1, timestamp, timestamp, producer_id, 0 if producer_id >= 0 else -1, -1, len(pairs)
-    )
-    rest += records
-    return struct.pack(">qiibI", base_offset, len(rest) + 9, 0, 2, crc32c(rest)) + rest
+    records = [Made(value, key, timestamp=timestamp) for key, value in pairs]
+    producer = {"producer_id": producer_id, "producer_epoch": 0 if producer_id >= 0 else -1}
+    return made_batches.batch(records, base_offset=base_offset, leader_epoch=0, attributes=attributes, **producer)
 
 
 def marker(base_offset: int, producer_id: int, *, is_commit: bool, timestamp: int = 1_600_000_000_000) -> bytes:

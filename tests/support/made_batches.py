@@ -51,6 +51,7 @@ def batch(
     compress: Callable[[bytes], bytes] = bytes,
     extra: bytes = b"",
     base_offset: int = 0,
+    leader_epoch: int = -1,
     **fields: Any,
 ) -> bytes:
     """A batch with a right checksum; `fields` by their names in the guide take the place of what the header would have."""
@@ -69,7 +70,7 @@ def batch(
     magic = fields.pop("magic", 2)
     assert fields.keys() <= header.keys(), fields
     rest = _REST.pack(*(header | fields).values()) + compress(section)
-    return struct.pack(">qiibI", base_offset, len(rest) + 9, -1, magic, crc32c(rest)) + rest
+    return struct.pack(">qiibI", base_offset, len(rest) + 9, leader_epoch, magic, crc32c(rest)) + rest
 
 
 def values(*items: bytes | None) -> list[Made]:
