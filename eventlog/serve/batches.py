@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from eventlog.records.attributes import COMPRESSION, CONTROL, TRANSACTIONAL
 from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.producers import Sent
@@ -15,7 +16,6 @@ from eventlog.serve.producers import Sent
 _header = struct.Struct(">qiibIhiqqqhii")
 _BATCH_LENGTH_AT = 12  # the length excludes the base offset and itself
 _MAGIC = 2
-_COMPRESSION, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
 
 
 class Batch(NamedTuple):
@@ -39,8 +39,8 @@ def read_batch(data: memoryview | None) -> Batch:
         raise RefusedError(errors.INVALID_RECORD, "there is more than one batch for a partition")
     if length + _BATCH_LENGTH_AT != len(data):
         raise RefusedError(errors.CORRUPT_MESSAGE, "a batch ends before it is complete")
-    if attributes & _CONTROL:
+    if attributes & CONTROL:
         raise RefusedError(errors.INVALID_RECORD, "a producer sends no control records")
-    if attributes & _TRANSACTIONAL:
+    if attributes & TRANSACTIONAL:
         raise RefusedError(errors.INVALID_TXN_STATE, "this server has no transactions")
-    return Batch(data, Sent(producer_id, epoch, sequence, count), bool(attributes & _COMPRESSION))
+    return Batch(data, Sent(producer_id, epoch, sequence, count), bool(attributes & COMPRESSION))

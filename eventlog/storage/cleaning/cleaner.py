@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from eventlog._native import ffi, lib
 from eventlog.access import open_file
 from eventlog.options import TopicConfig
+from eventlog.records.attributes import COMPRESSION
 from eventlog.records.compression import compress, decompress
 from eventlog.storage.cleaning.retention import Segment
 from eventlog.storage.cleaning.transactions import AbortedList
@@ -30,7 +31,6 @@ _BLOCK_BYTES = 2**20
 _KEY_BYTES = int(ffi.sizeof("el_key_offset"))
 _RECORD_BYTES_MIN = 8  # a keyed record takes more
 _KEYS_MIN = 64  # el_offset_map wants at least 8
-_COMPRESSION = 0x07
 
 # Handles a run of whole, uncompressed batches; returns a status, and how many bytes of the run were consumed.
 _Plain = Callable[[Any, int], tuple[int, int]]
@@ -101,7 +101,7 @@ def _decompressed(path: Path, data: bytes, position: int) -> tuple[Any, bytes, b
     batch, _ = parse_native(ffi.from_buffer("uint8_t[]", data), len(data))
     whole = data[: batch.size_bytes]
     try:
-        section = decompress(batch.attributes & _COMPRESSION, whole[HEADER_BYTES:])
+        section = decompress(batch.attributes & COMPRESSION, whole[HEADER_BYTES:])
     except ValueError as error:
         raise damaged(path, position, f"a batch that cannot be decompressed: {error}") from error
     status = lib.el_batch_verify_records(ffi.from_buffer("uint8_t[]", section), len(section), batch)
@@ -270,7 +270,7 @@ class Cleaner:
             if changed == 0:
                 cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
             elif kept.record_count > 0:
-                compressed = compress(kept.attributes & _COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - HEADER_BYTES)))
+                compressed = compress(kept.attributes & COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - HEADER_BYTES)))
                 kept.size_bytes = HEADER_BYTES + len(compressed)
                 data = ffi.new("uint8_t[]", bytes(HEADER_BYTES) + compressed)
                 lib.el_batch_seal(data, kept)

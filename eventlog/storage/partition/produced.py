@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.errors import InvalidBatchError, InvalidTypeError, RecordTooLargeError
+from eventlog.records.attributes import COMPRESSION, CONTROL, LOG_APPEND_TIME, TRANSACTIONAL
 from eventlog.records.compression import NO_CODEC, SectionTooLargeError, compress, decompress
 from eventlog.storage.partition.settings import AppendSettings
 
@@ -18,8 +19,7 @@ _DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # well compressed data can decompres
 
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 _OFFSET_BYTES = 8
-_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
-_KNOWN = _COMPRESSION | _LOG_APPEND_TIME | _TRANSACTIONAL | _CONTROL
+_KNOWN = COMPRESSION | LOG_APPEND_TIME | TRANSACTIONAL | CONTROL
 
 _RECORD_REASONS = {
     lib.EL_PRODUCED_NO_KEY: "it has no key, and in a topic that is compacted (cleanup.policy) each record needs a key",
@@ -113,7 +113,7 @@ class _Produced:
     @property
     def codec(self) -> int:
         """The codec that its records are compressed with."""
-        return int(self._header.attributes & _COMPRESSION)
+        return int(self._header.attributes & COMPRESSION)
 
     def _invalid(self, reason: str, record: int | None = None, *, is_altered: bool = False) -> InvalidBatchError:
         return InvalidBatchError(self._position, reason, record, is_altered=is_altered)
@@ -130,11 +130,11 @@ class _Produced:
             raise self._invalid(f"it has {header.record_count} records for {header.last_offset_delta + 1} offsets")
         if attributes & ~_KNOWN:
             raise self._invalid(f"its attributes are {attributes:#x}, of which {attributes & ~_KNOWN:#x} is not known")
-        if attributes & _CONTROL:
+        if attributes & CONTROL:
             raise self._invalid("it is a control batch, which only a transaction coordinator writes")
-        if attributes & _TRANSACTIONAL:
+        if attributes & TRANSACTIONAL:
             raise self._invalid("it belongs to a transaction, and there is none that could be committed here")
-        if attributes & _LOG_APPEND_TIME and not settings.has_append_time:
+        if attributes & LOG_APPEND_TIME and not settings.has_append_time:
             raise self._invalid("its timestamp type is LogAppendTime, which only the topic's settings decide on")
         if header.producer_id < -1 or (header.producer_id >= 0 and (header.producer_epoch < 0 or header.base_sequence < 0)):
             numbers = f"{header.producer_id}, epoch {header.producer_epoch}, sequence {header.base_sequence}"
@@ -149,7 +149,7 @@ class _Produced:
             raise self._invalid(f"more stands in it than its {self._header.record_count} records")
         if status != lib.EL_CODEC_OK:
             raise self._invalid(_RECORD_REASONS.get(status) or _text(status), found.record_number)
-        if self._header.max_timestamp != found.max_timestamp and not self._header.attributes & _LOG_APPEND_TIME:
+        if self._header.max_timestamp != found.max_timestamp and not self._header.attributes & LOG_APPEND_TIME:
             self._header.max_timestamp = found.max_timestamp  # as a broker does
             lib.el_batch_seal(self._data, self._header)
 
@@ -170,7 +170,7 @@ class _Produced:
     def stamp(self, append_time_ms: int | None) -> None:
         """Set the batch's time to that of the append, if there is one."""
         if append_time_ms is not None:
-            self._header.attributes |= _LOG_APPEND_TIME
+            self._header.attributes |= LOG_APPEND_TIME
             self._header.max_timestamp = append_time_ms
             lib.el_batch_seal(self._data, self._header)
 
@@ -183,7 +183,7 @@ class _Produced:
             section = compressed
         else:
             codec = NO_CODEC
-        self._header.attributes = self._header.attributes & ~_COMPRESSION | codec
+        self._header.attributes = self._header.attributes & ~COMPRESSION | codec
         self._header.size_bytes = _HEADER_BYTES + len(section)
         if self._header.size_bytes > settings.batch_bytes_max:
             raise _too_large(self._header.size_bytes, settings)

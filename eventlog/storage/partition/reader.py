@@ -18,6 +18,7 @@ from eventlog.errors import (
     UnsupportedCodecError,
     translates_os_errors,
 )
+from eventlog.records.attributes import COMPRESSION
 from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
@@ -28,7 +29,6 @@ from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.damage import damaged, gap, wrong_batch
 
-_COMPRESSION = 0x07
 _BLANK_BLOCK_BYTES = 65536
 
 MAKE: Any = tuple.__new__ if sys.version_info >= (3, 14) else None
@@ -249,7 +249,7 @@ class LogReader(BaseReader):
     def _decompress(self) -> None:
         length = ffi.new("size_t *")
         compressed = lib.el_reader_compressed(self._native, length)
-        codec = self._native.batch.attributes & _COMPRESSION
+        codec = self._native.batch.attributes & COMPRESSION
         position = lib.el_reader_batch_position(self._native)
         try:
             data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from eventlog._native import ffi, lib
+from eventlog._native import ffi
 from eventlog.options import TopicConfig
+from eventlog.records.attributes import LOG_APPEND_TIME
 from eventlog.records.compression import CODEC_NUMBERS, NO_CODEC, codec_number
 
 _BATCH_OVERHEAD_BYTES = 128  # more than a batch's header and the other fields of one record without headers
@@ -29,7 +30,7 @@ class AppendSettings(NamedTuple):
         encoding.settings_version = version
         encoding.batch_bytes_max = config.number("max.message.bytes")
         is_stamped = config.text("message.timestamp.type") == "LogAppendTime"
-        encoding.attributes = lib.EL_ATTRIBUTE_LOG_APPEND_TIME if is_stamped else 0
+        encoding.attributes = LOG_APPEND_TIME if is_stamped else 0
         encoding.compresses = codec != NO_CODEC
         encoding.needs_keys = config.is_compacted
         return cls(config, version, encoding, codec, compression == "producer")
@@ -52,7 +53,7 @@ class AppendSettings(NamedTuple):
     @property
     def has_append_time(self) -> bool:
         """Is the time of the append used as the timestamp of a batch's records?"""
-        return bool(self.encoding.attributes & lib.EL_ATTRIBUTE_LOG_APPEND_TIME)
+        return bool(self.encoding.attributes & LOG_APPEND_TIME)
 
     @property
     def needs_keys(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib
+from eventlog.records.attributes import COMPRESSION, CONTROL, LOG_APPEND_TIME, TRANSACTIONAL
 from eventlog.records.compression import CODEC_NAMES
 from eventlog.storage.segments import files
 from eventlog.storage.segments.damage import wrong_batch
@@ -18,7 +19,6 @@ from eventlog.storage.segments.damage import wrong_batch
 HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 BLOCK_BYTES = 4 * 2**20
 
-_COMPRESSION, _LOG_APPEND_TIME, _TRANSACTIONAL, _CONTROL = 0x07, 0x08, 0x10, 0x20
 
 
 class Batch(NamedTuple):
@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     @property
     def codec(self) -> int:
         """Kafka's number of the codec that its records are compressed with, 0: none."""
-        return self.attributes & _COMPRESSION
+        return self.attributes & COMPRESSION
 
     @property
     def compression(self) -> str:
@@ -64,17 +64,17 @@ class Batch(NamedTuple):
     @property
     def timestamp_type(self) -> str:
         """CreateTime or LogAppendTime."""
-        return "LogAppendTime" if self.attributes & _LOG_APPEND_TIME else "CreateTime"
+        return "LogAppendTime" if self.attributes & LOG_APPEND_TIME else "CreateTime"
 
     @property
     def is_transactional(self) -> bool:
         """Was the batch written within a transaction?"""
-        return bool(self.attributes & _TRANSACTIONAL)
+        return bool(self.attributes & TRANSACTIONAL)
 
     @property
     def is_control(self) -> bool:
         """Is it a transaction marker, and not data?"""
-        return bool(self.attributes & _CONTROL)
+        return bool(self.attributes & CONTROL)
 
 
 def parse_native(data: Any, length: int) -> tuple[Any, int]:
