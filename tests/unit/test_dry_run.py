@@ -76,6 +76,17 @@ def test_a_round_does_just_what_was_said(store: Path, compact_all: bool) -> None
         assert log.maintain(dry_run=True).partitions == log.maintain().partitions
 
 
+def test_an_active_segment_without_records_is_not_counted(store: Path) -> None:
+    with eventlog.open(store, create=False) as log:
+        log.maintain(compact_all=True)  # what is compacted was sealed before, so the active segment is empty
+        *sealed, active = stores.segments(store, topic="compact")
+        assert active.stat().st_size == 0
+        log.alter_topic("compact", config={"cleanup.policy": "compact,delete", "retention.ms": DAY_MS})
+        said = log.maintain(dry_run=True)
+        assert {done.topic: done.deleted_segments for done in said.partitions}["compact"] == len(sealed)
+        assert deletions(log.maintain()) == deletions(said)
+
+
 def test_topics_and_groups_that_would_go_and_what_is_rotten_are_named_and_stay(store: Path) -> None:
     index = stores.segments(store, topic="kept")[0].with_suffix(".index")
     index.unlink()

@@ -110,7 +110,7 @@ def _compact_sealed(work: _Work, to_be_sealed: Segment | None = None) -> Compact
     """Compact the sealed segments, up to the first with records that are too young or of a transaction that has not ended."""
     *sealed, active = list_segments(work.log)
     segments = sealed if to_be_sealed is None else [*sealed, to_be_sealed]
-    is_idle = active.size_bytes == 0 or to_be_sealed is not None
+    is_idle = active.is_awaiting_appends or to_be_sealed is not None
     segments = list(takewhile(lambda segment: not _is_young(segment, work.settings, work.now_ms), segments))
     first_dirty = _first_dirty(work.log)
     is_forced = work.force and bool(_dirty(segments, first_dirty))

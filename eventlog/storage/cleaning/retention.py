@@ -22,7 +22,7 @@ KEEP_ALL = -1
 
 
 class Segment(NamedTuple):
-    """A segment with at least one batch; `timestamp` is the largest in it that is known without reading it; -1: none."""
+    """A segment of a partition; `timestamp` is the largest in it that is known without reading it; -1: none."""
 
     path: Path
     base_offset: int
@@ -30,6 +30,11 @@ class Segment(NamedTuple):
     size_bytes: int
     timestamp: int
     is_active: bool
+
+    @property
+    def is_awaiting_appends(self) -> bool:
+        """Is this the active segment before its first batch? It is never deleted."""
+        return self.is_active and self.size_bytes == 0
 
 
 def list_segments(log: PartitionLog) -> list[Segment]:
@@ -74,7 +79,7 @@ def find_doomed(log: PartitionLog, settings: TopicConfig, acknowledged: int | No
         }
     reason = max(offsets, key=lambda name: offsets[name])
     offset = offsets[reason]
-    going = [segment for segment in segments if segment.end_offset <= offset]
+    going = [segment for segment in segments if segment.end_offset <= offset and not segment.is_awaiting_appends]
     if not going:
         return None
     newest = max(segment.timestamp for segment in going)
@@ -94,7 +99,7 @@ def expired(segments: Sequence[Segment], retention_ms: int, now_ms: int) -> int:
     for segment in segments if retention_ms >= 0 else ():
         limit = now_ms - retention_ms
         # The index may have lost entries: only the file itself shows whether all of it is old.
-        if segment.size_bytes == 0 and segment.is_active:
+        if segment.is_awaiting_appends:
             break
         if segment.timestamp >= limit or _timestamp_of(segment) >= limit:
             break
@@ -126,7 +131,7 @@ def oversize(segments: Sequence[Segment], retention_bytes: int) -> int:
     end = KEEP_ALL
     surplus = sum(segment.size_bytes for segment in segments) - retention_bytes
     for segment in segments if retention_bytes >= 0 else ():
-        if surplus < segment.size_bytes or (segment.is_active and segment.size_bytes == 0):
+        if surplus < segment.size_bytes or segment.is_awaiting_appends:
             break
         surplus -= segment.size_bytes
         end = segment.end_offset
@@ -137,7 +142,7 @@ def behind(segments: Sequence[Segment], offset: int) -> int:
     """The end of the whole segments that lie before an offset."""
     end = KEEP_ALL
     for segment in segments:
-        if segment.end_offset > offset or (segment.is_active and segment.size_bytes == 0):
+        if segment.end_offset > offset or segment.is_awaiting_appends:
             break
         end = segment.end_offset
     return end
