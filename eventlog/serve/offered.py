@@ -26,19 +26,23 @@ class Api(NamedTuple):
         return self.key != API_VERSIONS and messages.is_flexible(f"{self.name}Response", version)
 
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
-API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
+CREATE_TOPICS, DELETE_TOPICS = 19, 20
+INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
 # they do not serve.
 _TABLE = [
+    # Records, and what clients ask first
     (PRODUCE, "Produce", 3, 13, 0),
     (FETCH, "Fetch", 4, 17, 4),
     (LIST_OFFSETS, "ListOffsets", 1, 6, 1),
     (METADATA, "Metadata", 0, 13, 0),
     (API_VERSIONS, "ApiVersions", 0, 4, 0),
+    # Administration
     (CREATE_TOPICS, "CreateTopics", 2, 7, 2),
     (DELETE_TOPICS, "DeleteTopics", 1, 6, 1),
+    # Producers
     (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
 ]
 

@@ -12,14 +12,26 @@ from pathlib import Path
 from typing import Any
 
 SHIPPED = Path(__file__).parents[2] / "eventlog" / "serve" / "protocol" / "specs.json"
-APIS = ["ApiVersions", "CreateTopics", "DeleteTopics", "Fetch", "InitProducerId", "ListOffsets", "Metadata", "Produce"]
+APIS = [
+    "AddOffsetsToTxn", "AddPartitionsToTxn", "AlterConfigs", "AlterPartitionReassignments", "AlterReplicaLogDirs",
+    "AlterUserScramCredentials", "ApiVersions", "ConsumerGroupDescribe", "ConsumerGroupHeartbeat", "CreateAcls",
+    "CreatePartitions", "CreateTopics", "DeleteAcls", "DeleteGroups", "DeleteRecords", "DeleteTopics", "DescribeAcls",
+    "DescribeClientQuotas", "DescribeCluster", "DescribeConfigs", "DescribeGroups", "DescribeLogDirs", "DescribeProducers",
+    "DescribeQuorum", "DescribeTopicPartitions", "DescribeTransactions", "DescribeUserScramCredentials", "ElectLeaders", "EndTxn",
+    "Fetch", "FindCoordinator", "Heartbeat", "IncrementalAlterConfigs", "InitProducerId", "JoinGroup", "LeaveGroup",
+    "ListConfigResources", "ListGroups", "ListOffsets", "ListPartitionReassignments", "ListTransactions", "Metadata",
+    "OffsetCommit", "OffsetDelete", "OffsetFetch", "OffsetForLeaderEpoch", "Produce", "SaslAuthenticate", "SaslHandshake",
+    "SyncGroup", "TxnOffsetCommit",
+]  # fmt: skip
+OF_CLIENTS = ["ConsumerProtocolAssignment", "ConsumerProtocolSubscription"]  # what members of groups tell each other
 _WORDS = {"about", "entityType", "mapKey", "ignorable", "zeroCopy", "latestVersionUnstable", "listeners"}
 
 
 def read_specs(jar: Path) -> str:
     """What specs.json has to hold: the specifications of the APIs that are offered, one a line, without what is for people."""
     with zipfile.ZipFile(jar) as archive:
-        specs = [_read(archive, f"{api}{kind}") for api in APIS for kind in ("Request", "Response")]
+        names = [f"{api}{kind}" for api in APIS for kind in ("Request", "Response")]
+        specs = [_read(archive, name) for name in [*names, *OF_CLIENTS]]
     return "[\n" + ",\n".join(json.dumps(spec, separators=(",", ":")) for spec in specs) + "\n]\n"
 
 
