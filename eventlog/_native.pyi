@@ -53,7 +53,11 @@ class BaseProducer:
     _catalog_version: int
     _has_notifier: bool
     def __init__(
-        self, signals: int, topics: Mapping[str, PartitionChoice[Any]], receipt_type: type[Place] | type[WaitingPlace], /
+        self,
+        signals: int,
+        topics: Mapping[str, PartitionChoice[Any]],
+        receipt_type: type[BaseAppendedReceipt] | type[BaseBatchReceipt],
+        /,
     ) -> None: ...
     def send(
         self,
@@ -96,7 +100,7 @@ class PartitionChoice(Generic[_Sender_co]):
     def advance(self) -> None: ...
     def count(self, size: int, /) -> None: ...
 
-class Place:
+class BaseAppendedReceipt:
     @property
     def _sender(self) -> PartitionSender: ...
     @property
@@ -104,10 +108,10 @@ class Place:
     @property
     def _timestamp(self) -> int: ...
 
-class WaitingPlace:
+class BaseBatchReceipt:
     _sender: PartitionSender
     _batch: Gathered
-    _place: int
+    _index: int
     _timestamp: int | None
     _is_read: bool
 

@@ -39,14 +39,14 @@ class AnchoredPath(PosixPath):
 
 
 def anchored(path: Path, descriptor: int) -> AnchoredPath:
-    """The path of a store whose directory stays open as this descriptor, until `let_go` is called."""
+    """The path of a store whose directory stays open as this descriptor, until `release` is called."""
     anchor = {"anchor_name": str(path).rstrip("/"), "anchor_descriptor": descriptor}
     kind: type[AnchoredPath] = type("AnchoredPath", (AnchoredPath,), anchor)
     _called[descriptor] = str(path)
     return kind(path)
 
 
-def let_go(path: Path) -> None:
+def release(path: Path) -> None:
     """Resolve the paths by their names from now on: the descriptor is about to be closed."""
     if isinstance(path, AnchoredPath):
         kind: Any = type(path)

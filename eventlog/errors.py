@@ -172,7 +172,7 @@ class CorruptLogError(EventLogError):
             return ""
         return f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
 
-    def anew(self) -> CorruptLogError:
+    def without_traceback(self) -> CorruptLogError:
         """An equal error: raising the same object again would extend its traceback each time."""
         kind, arguments, _ = self.__reduce__()
         return kind(*arguments)

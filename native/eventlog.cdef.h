@@ -256,7 +256,7 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, u
 int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
-void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
+void el_appender_release(el_appender *appender, int64_t timeout_ms);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);
 int el_roll_begin(el_appender *appender, el_tail *sealed);

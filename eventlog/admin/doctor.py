@@ -26,7 +26,7 @@ from eventlog.storage.mapped.foreign_heads import read_partition_offsets, truste
 from eventlog.storage.mapped.gate import gate_holder
 from eventlog.storage.mapped.head_checks import has_its_segments
 from eventlog.storage.mapped.head_health import HeadHealth, latest_timestamp, read_head_health, would_recover, wrong_indexes
-from eventlog.storage.mapped.limits import is_told
+from eventlog.storage.mapped.limits import is_announced
 from eventlog.storage.mapped.poison import DAMAGED
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.continuity import missing_segment
@@ -252,7 +252,7 @@ def _check_partition(partition: _Partition, deep: bool) -> Iterator[Finding]:
     if partition.number in partition.topic.repairs:
         text = "its repair was interrupted: repeat it"
         yield Finding(WARNING, partition.name, text, f"eventlog repair {partition.name} --execute")
-    if not is_told(partition.store, partition.topic.name, partition.number, partition.topic.settings()):
+    if not is_announced(partition.store, partition.topic.name, partition.number, partition.topic.settings()):
         text = (
             "the processes using it still apply older settings of the topic: the process that altered it died before it "
             "told them"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eventlog._native import Gathered, Place, WaitingPlace
+from eventlog._native import BaseAppendedReceipt, BaseBatchReceipt, Gathered
 from eventlog.errors import EventLogError, OffsetOutOfRangeError
 from eventlog.groups.acknowledgement import is_acked, wait_acked
 from eventlog.options import check_group_name, check_timeout
@@ -63,7 +63,7 @@ class Receipt:
         return wait_acked(self._sender.groups, check_group_name(group), self._sender.log, self.offset, timeout)
 
 
-class AppendedReceipt(Receipt, Place):
+class AppendedReceipt(Receipt, BaseAppendedReceipt):
     """The receipt that native code makes for a record that is in the log."""
 
     __slots__ = ()
@@ -81,7 +81,7 @@ class AppendedReceipt(Receipt, Place):
         return self._timestamp
 
 
-class BatchReceipt(Receipt, WaitingPlace):
+class BatchReceipt(Receipt, BaseBatchReceipt):
     """The receipt for a record that was sent in a batch. `timestamp` is the one that the caller gave, or None."""
 
     __slots__ = ()
@@ -89,7 +89,7 @@ class BatchReceipt(Receipt, WaitingPlace):
     def __init__(self, sender: PartitionSender, batch: Gathered, index: int, timestamp: int | None) -> None:
         self._sender = sender
         self._batch = batch
-        self._place = index
+        self._index = index
         self._timestamp = timestamp
 
     @property
@@ -98,7 +98,7 @@ class BatchReceipt(Receipt, WaitingPlace):
 
     def _find(self) -> tuple[Gathered, int]:
         """The batch that contains the record, which may be a part of the one that it was sent in, and its index there."""
-        batch, index = self._batch, self._place
+        batch, index = self._batch, self._index
         while batch.halves is not None:
             count, first, second = batch.halves
             batch, index = (first, index) if index < count else (second, index - count)

@@ -64,15 +64,15 @@ class Partitions:
             found = self._in_use.get((topic, partition))
             if found is None or not found.log.is_open or found.is_deleted:
                 self._check_open()  # again: nothing may be opened after another thread has closed everything
-                self._let_go_of_deleted()
+                self._release_deleted()
                 found = self._in_use[topic, partition] = self.open_separately(topic, partition)
             return found
 
-    def _let_go_of_deleted(self) -> None:
+    def _release_deleted(self) -> None:
         """Close the files of topics that any process has deleted: otherwise they would stay open forever."""
         for key, found in list(self._in_use.items()):
             if found.log.is_open and found.is_deleted:
-                found.log.let_go_of_old_files()
+                found.log.release_old_files()
                 self._deleted.add(found)
                 del self._in_use[key]
 

@@ -38,7 +38,7 @@ static int begin_sender(PyObject *object, PyObject *arguments, PyObject *keyword
 static PyMemberDef sender_members[] = {
     {"_batch", T_OBJECT_EX, offsetof(partition_sender, batch), 0, NULL},
     {"last_offset", T_LONGLONG, offsetof(partition_sender, last_offset), 0,
-     "The last offset that the producer knows to be its own, or about it."},
+     "About the last offset that the producer knows to be its own."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -169,7 +169,7 @@ static PyMethodDef choice_methods[] = {
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "The same type, for type checkers."},
     {"advance", advance_method, METH_NOARGS, "advance($self, /)\n--\n\nGo to the next partition for records without a key."},
     {"count", count_method, METH_O,
-     "count($self, size, /)\n--\n\nCount a record of so many bytes that was sent to the partition for records without a key."},
+     "count($self, size, /)\n--\n\nCount a record of `size` bytes that was sent to the partition for records without a key."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -183,8 +183,8 @@ static PyMemberDef choice_members[] = {
 
 static PyType_Slot choice_slots[] = {
     {Py_tp_doc, "PartitionChoice(senders, stay_bytes, overhead_bytes, least_bytes, seed, /)\n--\n\n"
-                "A topic's partitions, and which of them gets records without a key: the same until it has got `stay_bytes`, of which\n"
-                "each record counts `overhead_bytes` more than it has, and `least_bytes` at least."},
+                "A topic's partitions, and the one that gets records without a key. It stays the same until it has got `stay_bytes`,\n"
+                "where each record counts as `overhead_bytes` more than its size, and as `least_bytes` at least."},
     {Py_tp_new, new_choice},
     {Py_tp_methods, choice_methods},
     {Py_tp_members, choice_members},

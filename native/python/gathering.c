@@ -31,18 +31,18 @@ typedef struct batch {
 } batch;
 
 /* The position of a record that is waiting, or has waited, in its batch. */
-typedef struct waiting {
+typedef struct batch_receipt {
     PyObject_HEAD
     PyObject *sender;
     PyObject *batch;
     PyObject *timestamp;
-    Py_ssize_t place;
+    Py_ssize_t index;
     char is_read; /* the timestamp was read from the log */
-} waiting;
+} batch_receipt;
 
-EL_COLLECTED(waiting, sender, timestamp)
+EL_COLLECTED(batch_receipt, sender, timestamp)
 
-static PyTypeObject *batch_type, *waiting_type;
+static PyTypeObject *batch_type, *batch_receipt_type;
 
 static void forget_records(batch *self) {
     PyObject *lists[EL_RECORD_PARAMETERS];
@@ -135,7 +135,7 @@ static Py_ssize_t size_of(const el_new_record *record) {
 }
 
 static PyObject *make_receipt(PyTypeObject *type, partition_sender *sender, PyObject *batch) {
-    waiting *receipt = (waiting *)PyType_GenericAlloc(type, 0);
+    batch_receipt *receipt = (batch_receipt *)PyType_GenericAlloc(type, 0);
     if (receipt == NULL)
         return NULL;
     Py_INCREF(sender);
@@ -146,11 +146,11 @@ static PyObject *make_receipt(PyTypeObject *type, partition_sender *sender, PyOb
 }
 
 /* 0 if Python has to handle the record, perhaps with an exception set. */
-static int is_added(batch *self, waiting *receipt, PyObject *const *items, const el_new_record *record) {
+static int is_added(batch *self, batch_receipt *receipt, PyObject *const *items, const el_new_record *record) {
     Py_ssize_t bytes = size_of(record);
     /* Check the room again once the lists exist: making them may have let other threads run. */
     if (!has_room(self, record, bytes) || !has_lists(self, items) || !has_room(self, record, bytes) ||
-        (receipt->place = add(self, items, bytes)) < 0)
+        (receipt->index = add(self, items, bytes)) < 0)
         return 0;
     Py_XINCREF(items[EL_TIMESTAMP]);
     receipt->timestamp = items[EL_TIMESTAMP];
@@ -163,14 +163,14 @@ PyObject *el_gather(PyTypeObject *receipt_type, partition_sender *sender, PyObje
         return NULL;
     Py_INCREF(object);
     PyObject *receipt = make_receipt(receipt_type, sender, object);
-    if (receipt != NULL && !is_added((batch *)object, (waiting *)receipt, parameters, record))
+    if (receipt != NULL && !is_added((batch *)object, (batch_receipt *)receipt, parameters, record))
         Py_CLEAR(receipt);
     Py_DECREF(object);
     return receipt;
 }
 
-int el_is_waiting_type(PyObject *type) {
-    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, waiting_type);
+int el_is_batch_receipt_type(PyObject *type) {
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, batch_receipt_type);
 }
 
 static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
@@ -182,8 +182,8 @@ static PyObject *add_any(PyObject *object, PyObject *const *arguments, Py_ssize_
     Py_ssize_t bytes = PyLong_AsSsize_t(arguments[EL_RECORD_PARAMETERS]);
     if ((bytes < 0 && PyErr_Occurred()) || !has_lists(self, arguments))
         return NULL;
-    Py_ssize_t place = add(self, arguments, bytes);
-    return place < 0 ? NULL : PyLong_FromSsize_t(place);
+    Py_ssize_t index = add(self, arguments, bytes);
+    return index < 0 ? NULL : PyLong_FromSsize_t(index);
 }
 
 static PyObject *append(PyObject *object, PyObject *writer_object) {
@@ -259,15 +259,15 @@ static PyObject *split(PyObject *object, PyObject *unused) {
 static PyMethodDef batch_methods[] = {
     EL_FAST_METHOD("add", add_any, 0,
                    "add($self, value, key, headers, timestamp, size, /)\n--\n\n"
-                   "Add a record that was looked at, and return its place; `size` is in bytes."),
+                   "Add a checked record of `size` bytes, and return its index in the batch."),
     {"append", append, METH_O,
      "append($self, writer, /)\n--\n\n"
-     "Append the records, without waiting for the disk; False if that is for Python to do."},
+     "Append the records without waiting for the disk. Returns False if Python has to do it."},
     {"forget", forget, METH_NOARGS,
      "forget($self, /)\n--\n\nForget the records: they are in the log, or never will be."},
     {"split", split, METH_NOARGS,
      "split($self, /)\n--\n\n"
-     "Have two halves in the place of these records. `halves` says then how many the first one has, and both."},
+     "Replace these records by two halves. `halves` is then a tuple: the number of records in the first half, and both."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -291,25 +291,25 @@ static PyMemberDef batch_members[] = {
 
 static PyGetSetDef batch_attributes[] = {
     {"first_offset", first_offset, NULL,
-     "Known as soon as the records are in the log; None before. Then `is_stamped` says whether they have the time of the append,\n"
-     "whatever time they were given.",
+     "The offset of the first record, None until the records are in the log. From then on `is_stamped` tells whether they\n"
+     "have the time of the append instead of the time that they were given.",
      NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef waiting_members[] = {
-    {"_sender", T_OBJECT_EX, offsetof(waiting, sender), 0, NULL},
-    {"_batch", T_OBJECT_EX, offsetof(waiting, batch), 0, NULL},
-    {"_timestamp", T_OBJECT, offsetof(waiting, timestamp), 0, NULL},
-    {"_place", T_PYSSIZET, offsetof(waiting, place), 0, NULL},
-    {"_is_read", T_BOOL, offsetof(waiting, is_read), 0, NULL},
+static PyMemberDef batch_receipt_members[] = {
+    {"_sender", T_OBJECT_EX, offsetof(batch_receipt, sender), 0, NULL},
+    {"_batch", T_OBJECT_EX, offsetof(batch_receipt, batch), 0, NULL},
+    {"_timestamp", T_OBJECT, offsetof(batch_receipt, timestamp), 0, NULL},
+    {"_index", T_PYSSIZET, offsetof(batch_receipt, index), 0, NULL},
+    {"_is_read", T_BOOL, offsetof(batch_receipt, is_read), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot batch_slots[] = {
     {Py_tp_doc, "Gathered(first_offset=-1, /)\n--\n\n"
-                "Records that wait to be appended together; with an offset, a batch that is in the log. A list that has nothing but\n"
-                "None is None. Native code adds to them only while `is_open`."},
+                "Records that wait to be appended together, or, with an offset, a batch that is in the log. A list is None if all\n"
+                "its items would be None. Native code adds records only while `is_open`."},
     {Py_tp_new, new_batch},
     {Py_tp_traverse, traverse_batch},
     {Py_tp_clear, clear_batch},
@@ -320,10 +320,10 @@ static PyType_Slot batch_slots[] = {
     {0, NULL},
 };
 
-static PyType_Slot waiting_slots[] = {
-    {Py_tp_doc, "The place of a record that waits, or has waited, to be appended."},
-    {Py_tp_members, waiting_members},
-    EL_COLLECTED_SLOTS(waiting),
+static PyType_Slot batch_receipt_slots[] = {
+    {Py_tp_doc, "The position, in its batch, of a record that waits to be appended or has waited."},
+    {Py_tp_members, batch_receipt_members},
+    EL_COLLECTED_SLOTS(batch_receipt),
     {0, NULL},
 };
 
@@ -334,15 +334,15 @@ static PyType_Spec batch_specification = {
     .slots = batch_slots,
 };
 
-static PyType_Spec waiting_specification = {
-    .name = "eventlog._native.WaitingPlace",
-    .basicsize = sizeof(waiting),
+static PyType_Spec batch_receipt_specification = {
+    .name = "eventlog._native.BaseBatchReceipt",
+    .basicsize = sizeof(batch_receipt),
     .flags = EL_COLLECTED_FLAGS | Py_TPFLAGS_BASETYPE,
-    .slots = waiting_slots,
+    .slots = batch_receipt_slots,
 };
 
 int el_add_gathering(PyObject *module) {
     batch_type = el_add_type(module, &batch_specification);
-    waiting_type = batch_type == NULL ? NULL : el_add_type(module, &waiting_specification);
-    return waiting_type != NULL;
+    batch_receipt_type = batch_type == NULL ? NULL : el_add_type(module, &batch_receipt_specification);
+    return batch_receipt_type != NULL;
 }

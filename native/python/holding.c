@@ -81,10 +81,10 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Holding(take, /, *give_back)\n--\n\n"
-                "A block of code that holds what take() has taken: its answer is the block's.\n\n"
-                "Each give_back() is called as the block ends, however that comes, and also when take() raises: it knows whether there\n"
-                "is anything to give back. It must be native code, such as a functools.partial of a function of the C library: Python\n"
-                "code could be interrupted before it does anything. None of them raises."},
+                "A block of code that holds what take() returned; the block gets it.\n\n"
+                "Each give_back() is called however the block ends, and also when take() raises, so it has to know whether there is\n"
+                "anything to give back. It has to be native code, such as a functools.partial of a function of the C library, because\n"
+                "Python code could be interrupted before it does anything. It must not raise."},
     {Py_tp_new, new_holding},
     EL_COLLECTED_SLOTS(holding),
     {Py_tp_methods, methods},
@@ -162,8 +162,8 @@ static PyMethodDef trying_methods[] = {
 
 static PyType_Slot trying_slots[] = {
     {Py_tp_doc, "Trying(acquire, release, refuse, /)\n--\n\n"
-                "A block of code that has a lock, if it is to be had: acquire() says whether it is, and where it is not, refuse()\n"
-                "raises. release() is called as the block ends. `acquire` and `release` are native."},
+                "A block of code that holds a lock. acquire() returns whether it got the lock; if it did not, refuse() raises an\n"
+                "error. release() is called when the block ends. `acquire` and `release` have to be native code."},
     {Py_tp_new, new_trying},
     EL_COLLECTED_SLOTS(trying),
     {Py_tp_methods, trying_methods},
@@ -186,8 +186,8 @@ static PyObject *held_blocks(PyObject *module, PyObject *unused) {
 static PyMethodDef functions[] = {
     {"held_blocks", held_blocks, METH_NOARGS,
      "held_blocks($module, /)\n--\n\n"
-     "How many blocks of a Holding the calling thread is inside. What finds that it is inside one, and is no part of it, is a\n"
-     "signal's handler or a finalizer that has come in between."},
+     "The number of blocks of a Holding that the calling thread is in. Code outside those blocks that finds any is a signal\n"
+     "handler or a finalizer that has interrupted one."},
     {NULL, NULL, 0, NULL},
 };
 

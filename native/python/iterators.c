@@ -114,8 +114,8 @@ static PyObject *new_iterator(PyTypeObject *type, PyObject *arguments, PyObject 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "PartitionIterator(reader, load, stop_offset, has_records, /)\n--\n\n"
                 "The values, or with `has_records` the records, below `stop_offset`.\n\n"
-                "load(status) makes checked batches stand in the reader, and is False at the end; it raises what a negative status says,\n"
-                "as the reader's `take` returns it."},
+                "load(status) puts checked batches into the reader, and returns False at the end. For a negative status, as the\n"
+                "reader's `take` returns it, it raises the error that the status stands for."},
     {Py_tp_new, new_iterator},
     {Py_tp_traverse, traverse},
     {Py_tp_dealloc, deallocate},

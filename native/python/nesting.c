@@ -168,10 +168,11 @@ static PyMethodDef methods[] = {
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Nested(steps, make, /)\n--\n\n"
                 "Several context managers as one.\n\n"
-                "As its block begins, each of the callables `steps` is asked for a context manager, which is entered; make() of what\n"
-                "the last one gave is the block's (None: that itself). As the block ends, or a later step raises, they are left in\n"
-                "reverse order, each told of the exception that there is by then.\n\n"
-                "Only native ones are safe from interrupts. One written in Python stands before them, and may be left half way."},
+                "When the block begins, each callable in `steps` is called for a context manager, which is entered. The block gets\n"
+                "make(value), where `value` is what the last one returned, or `value` itself if `make` is None. When the block ends,\n"
+                "or a later step raises, they are exited in reverse order, each with the exception that is current by then.\n\n"
+                "Only native context managers are safe from interrupts. One that is written in Python has to come before them; an\n"
+                "interrupt may leave it half entered."},
     {Py_tp_new, new_nested},
     EL_COLLECTED_SLOTS(nested),
     {Py_tp_methods, methods},

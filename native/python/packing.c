@@ -299,9 +299,9 @@ static PyObject *pack_lists(PyObject *module, PyObject *arguments) {
 static PyMethodDef functions[] = {
     {"pack_lists", pack_lists, METH_VARARGS,
      "pack_lists($module, pack, values, keys, headers, timestamps, now, encoding, position, /)\n--\n\n"
-     "Encode lists of equal length into the `el_pack` at the address `pack`, and return an `el_pack_status`. Lists but that of the\n"
-     "values may be None, and a timestamp that is None is `now`, as is every one where the log sets timestamps itself. `encoding` is\n"
-     "the address of an `el_encoding`, and `position` where in their file the batches will probably stand."},
+     "Encode lists of equal length into the `el_pack` at the address `pack`, and return an `el_pack_status`. Each list except\n"
+     "`values` may be None. A timestamp that is None becomes `now`, as every timestamp does if the log sets timestamps itself.\n"
+     "`encoding` is the address of an `el_encoding`, and `position` is where in the file the batches will probably be."},
     {NULL, NULL, 0, NULL},
 };
 

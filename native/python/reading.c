@@ -185,18 +185,20 @@ static PyObject *take_found_method(PyObject *object, PyObject *arguments) {
 static PyMethodDef methods[] = {
     {"take", take, METH_VARARGS,
      "take($self, records, max_records, stop_offset, /)\n--\n\n"
-     "Append up to `max_records` checked records below `stop_offset` to a list. Returns how many, or a negative `el_taken_status`."},
+     "Append up to `max_records` checked records below `stop_offset` to a list. Returns their number or a negative\n"
+     "`el_taken_status`."},
     {"take_found", take_found_method, METH_VARARGS,
      "take_found($self, query, accepts, records, max_records, stop_offset, /)\n--\n\n"
-     "The same with those records alone that the `el_query` at the address `query` is for, and that the function `accepts`, unless it is\n"
-     "None, accepts bytes of: as many as stand in the checked batches. Raises what `accepts` raises."},
+     "As `take`, but only records that match the `el_query` at the address `query`, and whose bytes the function `accepts` accepts,\n"
+     "unless it is None. It stops at the end of the checked batches. Raises what `accepts` raises."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "BaseReader(address, owner, record_type, make, topic, partition, /)\n--\n\n"
-                "Decodes what the `el_reader` at this address has read, which `owner` keeps. Records are instances of `record_type`, a\n"
-                "subclass of tuple with seven fields; `make` is tuple.__new__, or None where an instance may be filled in place."},
+                "Decodes what the `el_reader` at this address has read; `owner` keeps the reader alive. Records are instances of\n"
+                "`record_type`, a subclass of tuple with seven fields. `make` is tuple.__new__, or None if instances may be filled\n"
+                "after they were made."},
     {Py_tp_init, begin},
     {Py_tp_methods, methods},
     EL_COLLECTED_SLOTS(reader),

@@ -12,44 +12,44 @@
 #include "sending.h"
 #include "types.h"
 
-typedef struct place {
+typedef struct appended_receipt {
     PyObject_HEAD
     PyObject *sender;
     long long offset;
     long long timestamp;
-} place;
+} appended_receipt;
 
-EL_COLLECTED(place, sender, sender)
+EL_COLLECTED(appended_receipt, sender, sender)
 
-static PyTypeObject *place_type;
+static PyTypeObject *appended_receipt_type;
 
 static PyMemberDef members[] = {
-    {"_sender", T_OBJECT_EX, offsetof(place, sender), READONLY, NULL},
-    {"_offset", T_LONGLONG, offsetof(place, offset), READONLY, NULL},
-    {"_timestamp", T_LONGLONG, offsetof(place, timestamp), READONLY, NULL},
+    {"_sender", T_OBJECT_EX, offsetof(appended_receipt, sender), READONLY, NULL},
+    {"_offset", T_LONGLONG, offsetof(appended_receipt, offset), READONLY, NULL},
+    {"_timestamp", T_LONGLONG, offsetof(appended_receipt, timestamp), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Where an appended record is."},
+    {Py_tp_doc, "The position of an appended record."},
     {Py_tp_members, members},
-    EL_COLLECTED_SLOTS(place),
+    EL_COLLECTED_SLOTS(appended_receipt),
     {0, NULL},
 };
 
 static PyType_Spec specification = {
-    .name = "eventlog._native.Place",
-    .basicsize = sizeof(place),
+    .name = "eventlog._native.BaseAppendedReceipt",
+    .basicsize = sizeof(appended_receipt),
     .flags = EL_COLLECTED_FLAGS | Py_TPFLAGS_BASETYPE,
     .slots = slots,
 };
 
-int el_is_place_type(PyObject *type) {
-    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, place_type);
+int el_is_appended_receipt_type(PyObject *type) {
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, appended_receipt_type);
 }
 
-PyObject *el_make_place(PyTypeObject *type, partition_sender *sender, int64_t offset, int64_t timestamp) {
-    place *receipt = (place *)PyType_GenericAlloc(type, 0);
+PyObject *el_make_appended_receipt(PyTypeObject *type, partition_sender *sender, int64_t offset, int64_t timestamp) {
+    appended_receipt *receipt = (appended_receipt *)PyType_GenericAlloc(type, 0);
     if (receipt == NULL)
         return NULL;
     Py_INCREF(sender);
@@ -60,6 +60,6 @@ PyObject *el_make_place(PyTypeObject *type, partition_sender *sender, int64_t of
 }
 
 int el_add_receipts(PyObject *module) {
-    place_type = el_add_type(module, &specification);
-    return place_type != NULL;
+    appended_receipt_type = el_add_type(module, &specification);
+    return appended_receipt_type != NULL;
 }

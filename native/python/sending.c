@@ -38,8 +38,8 @@ static int begin_producer(PyObject *object, PyObject *arguments, PyObject *keywo
     unsigned long long signals;
     if (keywords != NULL || !PyArg_ParseTuple(arguments, "KO!O:BaseProducer", &signals, &PyDict_Type, &topics, &receipt_type))
         return -1;
-    int lingers = el_is_waiting_type(receipt_type);
-    if (self->topics != NULL || signals == 0 || !(lingers || el_is_place_type(receipt_type))) {
+    int lingers = el_is_batch_receipt_type(receipt_type);
+    if (self->topics != NULL || signals == 0 || !(lingers || el_is_appended_receipt_type(receipt_type))) {
         PyErr_SetString(PyExc_TypeError, "BaseProducer(signals, topics, receipt_type, /), once; the receipts are of a native type");
         return -1;
     }
@@ -81,7 +81,7 @@ static PyObject *append_now(producer *self, partition_sender *sender, el_new_rec
     writer *writer = (struct writer *)sender->writer;
     int64_t offset = writer == NULL ? -1 : may_wait ? el_append_with(writer, record) : el_append_at_once(writer, record);
     PyObject *receipt =
-        offset < 0 ? NULL : el_make_place((PyTypeObject *)self->receipt_type, sender, offset, record->stored_timestamp);
+        offset < 0 ? NULL : el_make_appended_receipt((PyTypeObject *)self->receipt_type, sender, offset, record->stored_timestamp);
     if (receipt != NULL && !is_noted(self, sender, offset))
         Py_CLEAR(receipt);
     return receipt;

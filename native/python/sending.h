@@ -45,11 +45,11 @@ partition_sender *el_sender_of(const partition_choice *choice, int64_t partition
 #define EL_GATHERED_OVERHEAD_BYTES 16 /* of a waiting record, for its own fields; an estimate, good enough to bound a batch */
 
 /* Is this a type of receipts for waiting records, or for appended ones? */
-int el_is_waiting_type(PyObject *type);
-int el_is_place_type(PyObject *type);
+int el_is_batch_receipt_type(PyObject *type);
+int el_is_appended_receipt_type(PyObject *type);
 
 /* The receipt of an appended record. */
-PyObject *el_make_place(PyTypeObject *type, partition_sender *sender, int64_t offset, int64_t timestamp);
+PyObject *el_make_appended_receipt(PyTypeObject *type, partition_sender *sender, int64_t offset, int64_t timestamp);
 
 /* Let a record wait in its partition's batch, behind others. Returns its receipt; receipt_type is one for waiting records. NULL without an
  * exception set if Python has to handle the record: if it would be the first one, if the batch has no room, or if the batch is being

@@ -137,14 +137,14 @@ static PyObject *append_at_once(PyObject *object, PyObject *const *arguments, Py
 static PyMethodDef methods[] = {
     EL_FAST_METHOD("append_at_once", append_at_once, 0,
                    "append_at_once($self, value, key, headers, timestamp, /)\n--\n\n"
-                   "As `Partition.append`, where nobody has to be waited for and nothing of the disk; else None, and nothing was appended."),
+                   "As `Partition.append`, but returns None, and appends nothing, if it would have to wait for another process or the disk."),
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "BaseWriter(log, address, owner, /)\n--\n\n"
-                "What appends to one partition by the `el_appender` at this address, which `owner` keeps; log.resolve(status) acts on\n"
-                "what it says, or raises what that means."},
+                "Appends to one partition by the `el_appender` at this address, which `owner` keeps alive. log.resolve(status) acts on\n"
+                "the status of an append, or raises the error that it stands for."},
     {Py_tp_init, begin},
     {Py_tp_methods, methods},
     EL_COLLECTED_SLOTS(writer),

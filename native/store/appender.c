@@ -480,7 +480,7 @@ int el_appender_retire(el_appender *appender) {
     return status;
 }
 
-void el_appender_let_go(el_appender *appender, int64_t timeout_ms) {
+void el_appender_release(el_appender *appender, int64_t timeout_ms) {
     el_head *head = appender->head;
     if (el_head_lock_flush(head, timeout_ms, &appender->holder) != EL_DONE)
         return;

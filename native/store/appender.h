@@ -94,7 +94,7 @@ int el_appender_retire(el_appender *appender);
 
 /* Close the files of a segment that takes no more appends, because there is a newer one, the topic was deleted, or the appender is
  * retired; the next append asks to attach. Nothing is done if other threads hold the mutexes for the whole time given. */
-void el_appender_let_go(el_appender *appender, int64_t timeout_ms);
+void el_appender_release(el_appender *appender, int64_t timeout_ms);
 
 /* Milliseconds since the epoch. */
 int64_t el_now_ms(void);

@@ -172,3 +172,48 @@ def test_an_interrupt_anywhere_loses_nothing_repeats_nothing_and_stops_nobody(tm
     counts = Counter(found)
     assert set(counts.values()) == {1}
     assert set(acknowledged) <= set(found) <= set(sent)
+
+
+def _send_until_closed(log: EventLog, options: dict[str, Any], chance: random.Random) -> list[bytes]:
+    """Send until a signal handler closes the store or is refused; returns the values that were accepted."""
+    attempts: list[str] = []
+
+    def handler(*_: object) -> None:
+        try:
+            log.close()
+            attempts.append("closed")
+        except eventlog.ConcurrentUseError:
+            attempts.append("refused")
+
+    former = signal.signal(signal.SIGALRM, handler)
+    accepted: list[bytes] = []
+    try:
+        producer = log.producer(**options)
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-5, 1e-2))
+        with suppress(eventlog.StoreClosedError):
+            while not attempts:
+                value = b"%d:" % len(accepted) + bytes(chance.randrange(200))
+                producer.send(stores.TOPIC, value, partition=0)
+                accepted.append(value)
+                if chance.random() < 0.01:
+                    producer.flush()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    log.close()
+    return accepted
+
+
+@pytest.mark.parametrize("options", [{}, {"linger_ms": 1}, {"linger_ms": 1000, "compression": "gzip"}], ids=str)
+def test_a_handler_that_closes_the_store_at_any_moment_of_sending_loses_nothing_that_was_accepted(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    chance = random.Random(str(options))
+    for number in range(20):
+        store = tmp_path / str(number)
+        log = eventlog.open(store)
+        log.create_topic(stores.TOPIC, config={"segment.bytes": 4096})
+        accepted = _send_until_closed(log, options, chance)
+        with eventlog.open(store) as log:
+            found = list(log.partition(stores.TOPIC, 0).values())
+        assert found[: len(accepted)] == accepted and len(found) <= len(accepted) + 1

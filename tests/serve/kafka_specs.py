@@ -16,12 +16,13 @@ APIS = [
     "AddOffsetsToTxn", "AddPartitionsToTxn", "AlterConfigs", "AlterPartitionReassignments", "AlterReplicaLogDirs",
     "AlterUserScramCredentials", "ApiVersions", "ConsumerGroupDescribe", "ConsumerGroupHeartbeat", "CreateAcls",
     "CreatePartitions", "CreateTopics", "DeleteAcls", "DeleteGroups", "DeleteRecords", "DeleteTopics", "DescribeAcls",
-    "DescribeClientQuotas", "DescribeCluster", "DescribeConfigs", "DescribeGroups", "DescribeLogDirs", "DescribeProducers",
-    "DescribeQuorum", "DescribeTopicPartitions", "DescribeTransactions", "DescribeUserScramCredentials", "ElectLeaders", "EndTxn",
-    "Fetch", "FindCoordinator", "Heartbeat", "IncrementalAlterConfigs", "InitProducerId", "JoinGroup", "LeaveGroup",
-    "ListConfigResources", "ListGroups", "ListOffsets", "ListPartitionReassignments", "ListTransactions", "Metadata",
-    "OffsetCommit", "OffsetDelete", "OffsetFetch", "OffsetForLeaderEpoch", "Produce", "SaslAuthenticate", "SaslHandshake",
-    "SyncGroup", "TxnOffsetCommit",
+    "DescribeClientQuotas", "DescribeCluster", "DescribeConfigs", "DescribeGroups", "DescribeLogDirs",
+    "DescribeProducers", "DescribeQuorum", "DescribeTopicPartitions", "DescribeTransactions",
+    "DescribeUserScramCredentials", "ElectLeaders", "EndTxn", "Fetch", "FindCoordinator", "Heartbeat",
+    "IncrementalAlterConfigs", "InitProducerId", "JoinGroup", "LeaveGroup", "ListConfigResources", "ListGroups",
+    "ListOffsets", "ListPartitionReassignments", "ListTransactions", "Metadata", "OffsetCommit", "OffsetDelete",
+    "OffsetFetch", "OffsetForLeaderEpoch", "Produce", "SaslAuthenticate", "SaslHandshake", "SyncGroup",
+    "TxnOffsetCommit",
 ]  # fmt: skip
 OF_CLIENTS = ["ConsumerProtocolAssignment", "ConsumerProtocolSubscription"]  # what members of groups tell each other
 _WORDS = {"about", "entityType", "mapKey", "ignorable", "zeroCopy", "latestVersionUnstable", "listeners"}

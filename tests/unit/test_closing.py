@@ -204,7 +204,7 @@ def test_a_handle_of_a_deleted_topic_tells_so_once_its_files_are_closed(log: Eve
     partition = stores.open_partition(log)
     partition.append(b"x")
     log.delete_topic(stores.TOPIC)
-    partition.log.let_go_of_old_files()
+    partition.log.release_old_files()
     assert not [path for path in open_files(store) if "events" in path]
     assert partition.is_deleted
     for call in (lambda: partition.append(b"x"), lambda: partition.read(0), partition.flush, lambda: list(partition.values())):
@@ -226,8 +226,8 @@ def test_segments_that_were_deleted_are_not_kept_open_by_a_partition_that_is_idl
             partition.append(bytes(1000))
         partition.delete_records(partition.end_offset)
         assert [path for path in open_files(store) if path.endswith("(deleted)")]
-        idle.log.let_go_of_old_files()
-        partition.log.let_go_of_old_files()
+        idle.log.release_old_files()
+        partition.log.release_old_files()
         assert not [path for path in open_files(store) if path.endswith("(deleted)")]
     assert idle.append(b"x") == 11
 

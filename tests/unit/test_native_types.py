@@ -90,7 +90,7 @@ def test_a_cycle_is_freed(make: Callable[[Held], Any]) -> None:
         (_native.Trying, (bool, bool)),
         (_native.Nested, ([], None)),
         (_native.BaseProducer, (1, {}, int)),
-        (_native.BaseProducer, (0, {}, _native.Place)),
+        (_native.BaseProducer, (0, {}, _native.BaseAppendedReceipt)),
         (_native.BasePartition, (1, [], True)),
         (_native.BasePartitionSender, (1,)),
         (_native.BaseWriter, (1, 0, None)),

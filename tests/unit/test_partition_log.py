@@ -200,7 +200,7 @@ def with_delta_1(section: bytes) -> bytes:
         (made_batches.batch(TWO, producer_id=5, producer_epoch=0), "producer is 5, epoch 0, sequence -1"),
         (made_batches.batch(TWO, producer_id=5, base_sequence=0), "producer is 5, epoch -1, sequence 0"),
         (made_batches.batch(TWO, producer_id=-2), "producer is -2"),
-        (made_batches.batch(TWO, extra=b"z"), "more stands in it than its 2 records"),
+        (made_batches.batch(TWO, extra=b"z"), "there are more bytes in it than its 2 records take"),
         (made_batches.batch(TWO, compress=lambda section: section[:-1] + b"\x02"), "record 1 .*lengths contradict"),
         (made_batches.batch([Made(b"x"), Made(b"y", offset_delta=0)]), "record 1 .*does not come after"),
         (made_batches.batch([Made(b"x", offset_delta=1), Made(b"y", offset_delta=0)]), "record 1 .*does not come after"),
@@ -402,14 +402,14 @@ def test_a_slice_is_what_it_was_after_its_segment_was_deleted_or_its_partition_c
     assert not descriptors.open_files(store)
 
 
-def test_a_file_is_let_go_of_with_its_last_slice(log: EventLog, store: Path, partition: Partition) -> None:
+def test_a_file_is_closed_with_its_last_slice(log: EventLog, store: Path, partition: Partition) -> None:
     partition.append(b"x")
     found = partition.log.slice(0, LARGE)
     partition.log.roll()
-    partition.log.let_go_of_old_files()
+    partition.log.release_old_files()
     assert found.read() == partition.log.slice(0, LARGE).read()
     log.delete_topic(stores.TOPIC)
-    partition.log.let_go_of_old_files()
+    partition.log.release_old_files()
     assert [path for path in descriptors.open_files(store) if "0000.log" in path]
     del found
     assert not [path for path in descriptors.open_files(store) if "0000.log" in path]

@@ -184,14 +184,14 @@ class SharedFile(ABC):
     def try_exclusive(self) -> bool:
         """Take the exclusive lock if no other process uses this file; False if one does."""
         if self._descriptor < 0:
-            return False  # closed, or released by `let_go`
+            return False  # closed, or released by `release`
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Stop being one of its users, but keep the map, which others may still change: no new process will use the file."""
         self._has_joined = False
         self._claim.release()

@@ -47,7 +47,7 @@ def is_behind(head: Any, settings: TopicConfig) -> bool:
     return int(lib.el_head_settings_number(head)) < settings.decided_by
 
 
-def is_told(store: Path, topic: str, partition: int, settings: TopicConfig) -> bool:
+def is_announced(store: Path, topic: str, partition: int, settings: TopicConfig) -> bool:
     """Do all processes that have the partition open use these settings? Also true if none has used it in this boot."""
     head = trusted_head(store, topic, partition)
     return head is None or not is_behind(head, settings)

@@ -115,13 +115,13 @@ class Appender:
         if pointer.segment_base >= 0:
             self._check(lib.el_trim(pointer))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Close the files of a segment that no longer takes appends."""
-        lib.el_appender_let_go(self._open_pointer(), 0)
+        lib.el_appender_release(self._open_pointer(), 0)
 
     def close(self) -> None:
         """Close the segment's files: now or, if other threads are inside a native call, once they have left it."""
-        lib.el_appender_let_go(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))
+        lib.el_appender_release(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))
         self.pointer = None
 
     def _flush_mutex(self) -> Holding[None]:
@@ -255,7 +255,7 @@ class Appender:
         if self._poison == DELETED:
             return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
         if self._damage is not None:
-            return self._damage.anew()
+            return self._damage.without_traceback()
         return PoisonedError(
             f"{self._directory} refuses writes since one failed ({os.strerror(self._poison)}): close the "
             "partition in every process, then open it again to recover it"

@@ -26,7 +26,7 @@ class Flusher(PeriodicThread):
             return
         for partition in partitions:
             try:
-                partition.let_go_of_old_files()
+                partition.release_old_files()
                 if self._flushes:
                     partition.flush()
             except EventLogError:

@@ -217,7 +217,7 @@ class PartitionLog(OpenPartition):
         wait_set, wanted = WaitSet(), offset
         while True:
             if self.recovery.damage is not None and wanted >= self.end_offset:
-                raise self.recovery.damage.anew()
+                raise self.recovery.damage.without_traceback()
             wait_set.clear()
             self.await_record(wait_set, wanted, durable=durable)
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())

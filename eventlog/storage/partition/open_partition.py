@@ -233,18 +233,18 @@ class OpenPartition:
 
     # --- life --------------------------------------------------------------------------------------------
 
-    def let_go_of_old_files(self) -> None:
+    def release_old_files(self) -> None:
         """Close files that are no longer needed: those of segments that were rolled, deleted or replaced, or all files if the
         topic was deleted."""
         if self.is_deleted:
-            self.readers.let_go_of_all()
-            self._slicer.let_go_of_all()
+            self.readers.release_all()
+            self._slicer.release_all()
         else:
-            self.readers.let_go_of_old()
-            self._slicer.let_go_of_old()
-        self._appender.let_go()
+            self.readers.release_old()
+            self._slicer.release_old()
+        self._appender.release()
         if self.is_deleted:
-            self._head.let_go()
+            self._head.release()
 
     def check_in_place(self) -> None:
         """Raise `StoreReplacedError` if the partition's head, or the segment that takes its appends, has been deleted."""
@@ -304,8 +304,8 @@ class OpenPartition:
             self._appender.close()
             raise
         finally:
-            self.readers.let_go_of_all()
-            self._slicer.let_go_of_all()
+            self.readers.release_all()
+            self._slicer.release_all()
         self._appender.close()
 
     def leave_to_parent(self) -> None:

@@ -146,7 +146,7 @@ class _Produced:
         found = ffi.new("el_produced *")
         status = lib.el_produced_verify(data, length, self._header, settings.needs_keys, found)
         if status == lib.EL_CODEC_BAD_COUNT:
-            raise self._invalid(f"more stands in it than its {self._header.record_count} records")
+            raise self._invalid(f"there are more bytes in it than its {self._header.record_count} records take")
         if status != lib.EL_CODEC_OK:
             raise self._invalid(_RECORD_REASONS.get(status) or _text(status), found.record_number)
         if self._header.max_timestamp != found.max_timestamp and not self._header.attributes & LOG_APPEND_TIME:

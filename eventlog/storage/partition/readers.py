@@ -67,13 +67,13 @@ class ReaderPool:
         if len(self.idle) < _IDLE_READERS_MAX:
             self.idle.append(reader)
 
-    def let_go_of_old(self) -> None:
+    def release_old(self) -> None:
         """Close the files of segments that were rolled, deleted or replaced."""
         for reader in self.idle[:]:
             if not reader.is_current:
                 with suppress(ValueError):  # another thread has taken it
                     self.idle.remove(reader)
 
-    def let_go_of_all(self) -> None:
+    def release_all(self) -> None:
         """Close all files."""
         self.idle.clear()

@@ -114,12 +114,12 @@ class Slicer:
             self._open.pop(next(iter(list(self._open))), None)
         return file
 
-    def let_go_of_old(self) -> None:
+    def release_old(self) -> None:
         """Forget files of segments that were rolled, deleted or replaced."""
         for base, file in list(self._open.items()):
             if not self._segments.is_current(file.native):
                 self._open.pop(base, None)
 
-    def let_go_of_all(self) -> None:
+    def release_all(self) -> None:
         """Forget all files: each is closed once its last slice is gone."""
         self._open.clear()

@@ -58,7 +58,7 @@ class Claims:
         others = [str(process) for process in lock_holders(self._directory.descriptor) if process != os.getpid()]
         holder = f"process {', '.join(others)}" if others else "this process"
         return StoreReplacedError(
-            f"{path} was deleted or replaced while others were using it, and they go by the former one still: let all of them "
+            f"{path} was deleted or replaced while others were using it, and they still use the former one: let all of them "
             f"close the store, then open it again; it is open in {holder}. Nothing was changed"
         )
 

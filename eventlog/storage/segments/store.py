@@ -12,7 +12,7 @@ from typing import Any
 
 from eventlog._native import lib
 from eventlog.access import new_file, open_existing_into, refuse_link, refuse_strangers_store
-from eventlog.anchored import anchored, let_go, plain
+from eventlog.anchored import anchored, plain, release
 from eventlog.errors import DiskFullError, EventLogError, StoreOpenError, StoreReplacedError, is_disk_full, os_errors_as
 from eventlog.storage.segments import files, names, users
 
@@ -85,12 +85,12 @@ class StoreDirectory:
 
     def close(self) -> None:
         """Release the lock."""
-        let_go(self.path)
+        release(self.path)
         lib.el_file_unlock(self._file)
 
     def leave_to_parent(self) -> None:
         """In a forked child: the lock is the parent's, and ends with it."""
-        let_go(self.path)
+        release(self.path)
         lib.el_file_close(self._file)
 
 
