@@ -35,6 +35,7 @@ from eventlog.options import (
 from eventlog.producer.producer import Producer
 from eventlog.records.record import TopicPartition
 from eventlog.store.closing import Step
+from eventlog.transactions.transactions import Transactions
 
 if TYPE_CHECKING:
     from eventlog.admin.backup import BackupReport
@@ -76,12 +77,14 @@ class _Clients:
 class EventLog(Log):
     """An open store. Safe for several threads; unusable after fork(). Created by `eventlog.open`.
 
-    `open_groups` are the consumer groups in use here, for the rest of this library only."""
+    `open_groups` are the consumer groups in use here, `open_transactions` its transactions; both are for the rest of this
+    library only."""
 
     def __init__(self, path: Path, options: StoreOptions, *, create: bool) -> None:
         try:
             super().__init__(path, options, create=create)
             self.open_groups = Groups(self.store)
+            self.open_transactions = Transactions(self.open_groups)
             self._clients = _Clients()
             self.store.close_first(self.open_groups)
             self.store.close_first(self._clients)

@@ -11,6 +11,8 @@ from eventlog.access import as_path
 from eventlog.admin.manifest import Manifest, read_manifest
 from eventlog.admin.new_directory import check_new_directory, fill_new_directory, os_errors_of_backup
 from eventlog.admin.verification import verify_files
+from eventlog.catalog.environment import CatalogEnvironment
+from eventlog.catalog.producer_ids import ProducerIdCatalog
 from eventlog.errors import BackupError, DiskFullError
 from eventlog.storage.cleaning.copying import copy_file, sync_files
 from eventlog.storage.segments import files, names
@@ -80,6 +82,16 @@ def _fill(source: Path, target: Path, manifest: Manifest) -> None:
     sync_files(target / file.path for file in manifest.files())
     for directory in parents:
         files.sync_directory(directory)
+    _skip_producer_ids(target)
     complete_store(target)
     marker.unlink()
     files.sync_directory(target)
+
+
+def _skip_producer_ids(target: Path) -> None:
+    """Producers may have got ids since the backup was taken, and some of those producers may still be there."""
+    environment = CatalogEnvironment(names.catalog_directory(target), create=False)
+    try:
+        ProducerIdCatalog(environment).skip()
+    finally:
+        environment.close()

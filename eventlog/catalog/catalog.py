@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
+from eventlog.catalog.producer_ids import ProducerIdCatalog
 from eventlog.catalog.topics import TopicCatalog
 
 
@@ -14,6 +15,7 @@ class Catalog:
         self.environment = environment
         self.topics = TopicCatalog(environment)
         self.groups = GroupCatalog(environment)
+        self.producer_ids = ProducerIdCatalog(environment)
 
     def close(self) -> None:
         """Close the environment. A second call does nothing."""

@@ -34,6 +34,9 @@ from eventlog.nesting import Nested
 _MAP_BYTES = 2**30  # address space, not disk; doubled until the file fills a quarter of it, and again when it fills half
 _DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
 CHANGES = b"changes"  # which earlier versions have not made: it is there where a catalog may be written
+PRODUCER_IDS = b"producer_ids"  # likewise, and the next one
+TRANSACTIONS = b"transactions"
+_LATER = (CHANGES, PRODUCER_IDS, TRANSACTIONS)
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"
@@ -301,6 +304,9 @@ def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
         try:
             _refuse_cut_file(path, environment)
             databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
+            for name in _LATER:
+                with suppress(lmdb.NotFoundError):
+                    databases[name] = environment.open_db(name, create=False)
             return guarded(environment, databases, True, directory / _LOCK_FILE if lock else None)
         except BaseException:
             environment.close()
@@ -322,7 +328,7 @@ def _open(directory: Path) -> Opened:
 
 def _open_databases(environment: lmdb.Environment) -> dict[bytes, Any]:
     with environment.begin(write=True) as transaction:
-        return {name: environment.open_db(name, txn=transaction) for name in (*_DATABASES, CHANGES)}
+        return {name: environment.open_db(name, txn=transaction) for name in (*_DATABASES, *_LATER)}
 
 
 def _make_whole(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Produce and InitProducerId: batches of clients are checked, and appended to the log unchanged."""
+"""Produce: batches of clients are checked, and appended to the log unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from eventlog.serve.appends import Appended
 from eventlog.serve.batches import Batch, read_batch
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.errors import DisconnectError, RefusedError, code_of
-from eventlog.serve.producers import NO_PRODUCER, new_producer_id
 from eventlog.serve.protocol.messages import kind
 
 _WITH_IDS = 13
@@ -118,10 +117,3 @@ class _Append:
         if isinstance(error, InvalidBatchError) and error.record is not None:
             wrong = kind("ProduceResponse", "BatchIndexAndErrorMessage")
             self.entry.record_errors = [wrong(batch_index=error.record, batch_index_error_message=error.reason)]
-
-
-async def answer_init_producer_id(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """An id for an idempotent producer. A producer that already has an id gets a new one, and starts again with it."""
-    if request.transactional_id is not None:
-        return kind("InitProducerIdResponse")(error_code=errors.UNSUPPORTED_VERSION, producer_id=NO_PRODUCER, producer_epoch=-1)
-    return kind("InitProducerIdResponse")(producer_id=new_producer_id(), producer_epoch=0)

@@ -6,7 +6,6 @@ number (KIP-360).
 
 from __future__ import annotations
 
-import secrets
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
@@ -17,11 +16,6 @@ NO_PRODUCER = -1
 _BATCHES_REMEMBERED = 5  # as many as a client may have in-flight
 _PRODUCERS_MAX = 10_000  # in a partition; the one that has been idle for the longest time is forgotten
 _SEQUENCES = 2**31  # the last one is followed by 0
-
-
-def new_producer_id() -> int:
-    """An id that no other producer has: a random number, large enough never to be drawn twice."""
-    return secrets.randbits(62)
 
 
 class Sent(NamedTuple):

@@ -8,11 +8,12 @@ from typing import Any
 from eventlog.serve import offered
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
 from eventlog.serve.broker import Broker, Client
+from eventlog.serve.coordinator.transactions import answer_init_producer_id
 from eventlog.serve.fetch import answer_fetch
 from eventlog.serve.metadata import answer_metadata
 from eventlog.serve.offered import APIS, is_flexible
 from eventlog.serve.offsets import answer_list_offsets
-from eventlog.serve.produce import answer_init_producer_id, answer_produce
+from eventlog.serve.produce import answer_produce
 from eventlog.serve.protocol.frames import RequestHeader, answer_pieces, read_header
 from eventlog.serve.protocol.messages import MalformedMessageError, codec
 from eventlog.serve.topics import answer_create_topics, answer_delete_topics

@@ -1,0 +1,1 @@
+"""APIs of the coordinators: of consumer groups, and of transactions."""
