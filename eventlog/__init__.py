@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from eventlog.errors import (
     BackupError,
     ConcurrentUseError,
+    ConflictError,
     CorruptLogError,
     DiskFullError,
     EventLogError,
@@ -103,6 +104,7 @@ __all__ = [
     "Columns",
     "Compacted",
     "ConcurrentUseError",
+    "ConflictError",
     "Consumer",
     "CorruptLogError",
     "DiskFullError",

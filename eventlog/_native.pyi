@@ -167,6 +167,8 @@ class BasePartition:
         key: bytes | None = None,
         headers: Headers | None = None,
         timestamp: int | None = None,
+        *,
+        expected_end_offset: int | None = None,
     ) -> int: ...
     def append_many(
         self,
@@ -176,6 +178,7 @@ class BasePartition:
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
         compression: str | None = None,
+        expected_end_offset: int | None = None,
     ) -> range: ...
     def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]: ...
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool: ...

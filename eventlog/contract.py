@@ -153,11 +153,15 @@ class Partition(Protocol):
         key: bytes | None = None,
         headers: Headers | None = None,
         timestamp: int | None = None,
+        *,
+        expected_end_offset: int | None = None,
     ) -> int:
         """Append one record and return its offset. `timestamp` None means now. On return every reader sees it.
 
-        A value of None is a tombstone: compaction deletes what has the same key before it, and later the tombstone. Raises
-        `RecordTooLargeError`, `InvalidTypeError`, `InvalidArgumentError`, `TopicNotFoundError` (deleted meanwhile)."""
+        With `expected_end_offset` it is appended only if that is the end offset, whoever else appends at this time; otherwise
+        `ConflictError` says what the end offset is. A log that cannot check this refuses the argument. A value of None is a
+        tombstone: compaction deletes what has the same key before it, and later the tombstone. Raises `RecordTooLargeError`,
+        `InvalidTypeError`, `InvalidArgumentError`, `TopicNotFoundError` (deleted meanwhile)."""
 
     def append_many(
         self,
@@ -166,11 +170,13 @@ class Partition(Protocol):
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
+        expected_end_offset: int | None = None,
     ) -> range:
         """Append records as one unit and return their offsets, which follow each other. Lists have one item per value.
 
         All become visible at once. The unit has to fit into one segment, and over a network into one batch of
-        `max.message.bytes`. Raises what `append` raises, and then nothing was appended."""
+        `max.message.bytes`. `expected_end_offset` is as for `append`. Raises what `append` raises, and then nothing was
+        appended."""
 
     def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
         """Up to `max_records` records from `offset` on, in order; [] at the end. With `durable` only what is durable.

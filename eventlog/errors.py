@@ -113,6 +113,27 @@ class OffsetOutOfRangeError(EventLogError):
         return type(self), (self.partition, self.offset, self.start_offset, self.end_offset), vars(self)
 
 
+class ConflictError(EventLogError):
+    """A conditional append did not find the log as it expected it: others have appended meanwhile. Nothing was appended.
+
+    Attributes: `topic`, `partition`, `expected_end_offset`, and `end_offset`, the actual one at that time. Read what has been
+    appended since, decide again, and append with the new end offset."""
+
+    def __init__(self, topic: str, partition: int, expected_end_offset: int, end_offset: int) -> None:
+        super().__init__(
+            f"{topic}-{partition} ends at offset {end_offset}, not at {expected_end_offset} as this append expects: "
+            "nothing was appended"
+        )
+        self.topic = topic
+        self.partition = partition
+        self.expected_end_offset = expected_end_offset
+        self.end_offset = end_offset
+
+    def __reduce__(self) -> tuple[type[ConflictError], tuple[str, int, int, int], dict[str, Any]]:
+        """Recreated in another process, as process pools do."""
+        return type(self), (self.topic, self.partition, self.expected_end_offset, self.end_offset), vars(self)
+
+
 class RecordTooLargeError(EventLogError):
     """A record exceeds the topic's max.message.bytes, or a unit of records its segment.bytes."""
 

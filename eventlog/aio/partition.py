@@ -54,9 +54,15 @@ class AsyncPartition:
         key: bytes | None = None,
         headers: Headers | None = None,
         timestamp: int | None = None,
+        *,
+        expected_end_offset: int | None = None,
     ) -> int:
-        """As `Partition.append`. An append that has to wait for another process or for the disk does so in the executor, and is
-        completed even if the task is cancelled meanwhile."""
+        """As `Partition.append`. An append that is conditional, or has to wait for another process or for the disk, is done in
+        the executor, and completed even if the task is cancelled meanwhile."""
+        if expected_end_offset is not None:
+            append = (await self._ready()).append
+            expected = expected_end_offset
+            return await asyncio.to_thread(append, value, key, headers, timestamp, expected_end_offset=expected)
         if self._turns.is_over(value):
             await asyncio.sleep(0)
         if not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX:
@@ -72,12 +78,16 @@ class AsyncPartition:
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
+        expected_end_offset: int | None = None,
     ) -> range:
         """As `Partition.append_many`, in the executor. The lists must not be changed before it returns."""
         append_many = (await self._ready()).append_many
-        if keys is None and headers is None and timestamps is None:
+        expected = expected_end_offset
+        if keys is None and headers is None and timestamps is None and expected is None:
             return await asyncio.to_thread(append_many, values)
-        return await asyncio.to_thread(append_many, values, keys=keys, headers=headers, timestamps=timestamps)
+        return await asyncio.to_thread(
+            append_many, values, keys=keys, headers=headers, timestamps=timestamps, expected_end_offset=expected
+        )
 
     def read(self, offset: int, max_records: int = 500, *, durable: bool = False) -> list[Record]:
         """As `Partition.read`."""

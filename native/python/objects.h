@@ -41,8 +41,8 @@ typedef struct el_placed {
     int32_t is_stamped;   /* they have the time of the append instead of the timestamps that they were given */
 } el_placed;
 
-/* As el_append_unit; also fills in `placed` unless it is NULL. */
-int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed);
+/* As el_append_unit_if, or as el_append_unit if end_offset is NULL; also fills in `placed` unless it is NULL. */
+int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, int64_t *end_offset, el_placed *placed);
 
 enum el_taken_status {
     EL_TAKEN_MALFORMED = -1,

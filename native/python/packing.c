@@ -266,8 +266,8 @@ int el_pack_objects(el_pack *pack, PyObject *values, PyObject *keys, PyObject *h
     return status;
 }
 
-int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, el_placed *placed) {
-    int64_t first_offset = el_append_unit(appender, pack->data, pack->length, settings_version);
+int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t settings_version, int64_t *end_offset, el_placed *placed) {
+    int64_t first_offset = el_append_unit_if(appender, pack->data, pack->length, settings_version, end_offset);
     if (first_offset >= 0 && placed != NULL)
         *placed = (el_placed){first_offset, pack->log_append_time};
     return first_offset;

@@ -268,17 +268,19 @@ static PyObject *wait(PyObject *object, PyObject *const *arguments, Py_ssize_t c
 
 static PyMethodDef methods[] = {
     EL_FAST_METHOD("append", append, METH_KEYWORDS,
-                   "append($self, /, value, key=None, headers=None, timestamp=None)\n--\n\n"
+                   "append($self, /, value, key=None, headers=None, timestamp=None, *, expected_end_offset=None)\n--\n\n"
                    "Append one record and return its offset. `timestamp` is in milliseconds since the epoch, None means now.\n\n"
-                   "When it returns, every process sees the record; with fsync=\"always\" it is on disk. Raises `RecordTooLargeError`,\n"
+                   "When it returns, every process sees the record; with fsync=\"always\" it is on disk. With `expected_end_offset` the\n"
+                   "record is appended only if it gets just this offset. Raises `ConflictError` (others have appended), `RecordTooLargeError`,\n"
                    "`DiskFullError`, `PoisonedError`, `CorruptLogError` (the partition is read-only), `InvalidTypeError`,\n"
                    "`UnsupportedCodecError` (the topic's compression.type needs a library)."),
     EL_FAST_METHOD("append_many", append_many, METH_KEYWORDS,
-                   "append_many($self, /, values, *, keys=None, headers=None, timestamps=None, compression=None)\n--\n\n"
+                   "append_many($self, /, values, *, keys=None, headers=None, timestamps=None, compression=None, expected_end_offset=None)\n--\n\n"
                    "Append records as one unit and return their offsets. Lists have one item per value.\n\n"
                    "The records become visible together, and survive the death of the process together or not at all; they must fit\n"
                    "into one segment. `compression` is a producer's codec, none, gzip, snappy, lz4 or zstd; it applies if the topic's\n"
-                   "compression.type leaves the choice to the producer. Raises what `append` raises, and then nothing was appended, unless\n"
+                   "compression.type leaves the choice to the producer. With `expected_end_offset` they are appended only if the first of\n"
+                   "them gets just this offset; otherwise `ConflictError` says where the log ends. Raises what `append` raises, and then nothing was appended, unless\n"
                    "it is the flush of fsync=\"always\" that fails."),
     EL_FAST_METHOD("read", read_records, METH_KEYWORDS,
                    "read($self, /, offset, max_records=500, *, durable=False)\n--\n\n"

@@ -107,7 +107,7 @@ int64_t el_append_lists(writer *self, PyObject *const *lists, int64_t *count, el
                                     el_appender_position(self->appender)) == EL_PACK_DONE;
     while (is_packed) {
         Py_BEGIN_ALLOW_THREADS
-        offset = el_append_pack(self->appender, &pack, encoding.settings_version, placed);
+        offset = el_append_pack(self->appender, &pack, encoding.settings_version, NULL, placed);
         Py_END_ALLOW_THREADS
         if (offset >= 0 || is_for_python(offset) || !is_resolved(self, offset))
             break;

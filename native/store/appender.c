@@ -409,12 +409,22 @@ static int is_ready_for(const el_appender *appender, size_t length) {
     return has_room && !atomic_load_explicit(&head->writing, memory_order_relaxed);
 }
 
+/* With the append mutex held. Does the log end where the caller expects it to? NULL: it expects nothing. */
+static int check_end(const el_head *head, int64_t *end_offset) {
+    if (end_offset == NULL || *end_offset == head->tail.end_offset)
+        return EL_DONE;
+    *end_offset = head->tail.end_offset;
+    return EL_CONFLICT;
+}
+
 /* With the append mutex held. */
 static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
-                         int64_t *first_offset) {
+                         int64_t *end_offset, int64_t *first_offset) {
     el_head *head = appender->head;
     EL_ASSERT(has_append_mutex(appender) && !atomic_load(&head->next_is_complete));
     int status = check_may_append(appender, settings_version);
+    if (status == EL_DONE)
+        status = check_end(head, end_offset);
     if (status == EL_DONE && !may_wait && !is_ready_for(appender, length))
         return EL_LOCK_TIMEOUT;
     if (status == EL_DONE && atomic_load_explicit(&head->writing, memory_order_relaxed))
@@ -441,13 +451,14 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     return status;
 }
 
-static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait) {
+static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
+                              int64_t *end_offset) {
     int64_t first_offset = -1;
     int status = lock_append_within(appender, may_wait ? appender->lock_timeout_ms : 0);
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("append.locked");
-    status = append_locked(appender, batches, length, settings_version, may_wait, &first_offset);
+    status = append_locked(appender, batches, length, settings_version, may_wait, end_offset, &first_offset);
     el_head_unlock_append(appender->head);
     if (status != EL_DONE)
         return status;
@@ -457,11 +468,15 @@ static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t le
 }
 
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
-    return append_batches(appender, batches, length, settings_version, 1);
+    return append_batches(appender, batches, length, settings_version, 1, NULL);
 }
 
 int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
-    return append_batches(appender, batches, length, settings_version, 0);
+    return append_batches(appender, batches, length, settings_version, 0, NULL);
+}
+
+int64_t el_append_unit_if(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int64_t *end_offset) {
+    return append_batches(appender, batches, length, settings_version, 1, end_offset);
 }
 
 int64_t el_appender_position(const el_appender *appender) {
@@ -525,7 +540,7 @@ int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_
     size_t length = el_batch_finish(&writer, encoding->attributes);
     int64_t offset = (int64_t)length > encoding->batch_bytes_max
                          ? EL_RECORD_TOO_LARGE
-                         : append_batches(appender, data, length, encoding->settings_version, may_wait);
+                         : append_batches(appender, data, length, encoding->settings_version, may_wait, NULL);
     if (data != on_stack)
         free(data);
     return offset;

@@ -68,6 +68,10 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, u
  * or to be cut. */
 int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
+/* The same, but only if *end_offset is the log's end offset; otherwise the answer is EL_CONFLICT, and *end_offset the real one. NULL: in
+ * any case. */
+int64_t el_append_unit_if(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int64_t *end_offset);
+
 /* Where in the active segment the next unit will begin, as far as can be told without the append mutex. */
 int64_t el_appender_position(const el_appender *appender);
 

@@ -22,6 +22,7 @@ enum el_status {
     EL_OFFSETS_USED_UP = -15,  /* the unit would need offsets beyond the largest one */
     EL_FILE_TOO_LARGE = -16,   /* for this process alone: RLIMIT_FSIZE */
     EL_CLOSED = -17,           /* this process is letting go of what would be written to */
+    EL_CONFLICT = -18,         /* the log does not end where the caller expected it to */
 };
 
 #endif

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from eventlog import (
+    ConflictError,
     EventLogError,
     InvalidArgumentError,
     InvalidTypeError,
@@ -107,6 +108,17 @@ def test_a_wait_ends_when_another_client_appends(log: contract.Log, other: contr
         waiting = pool.submit(log.partition(TOPIC, 0).wait, 1, timeout=30)
         other.partition(TOPIC, 0).append_many([b"first", b"second"])
         assert waiting.result()
+
+
+def test_an_append_may_depend_on_where_the_log_ends(log: contract.Log, other: contract.Log) -> None:
+    here, there = log.partition(TOPIC, 0), other.partition(TOPIC, 0)
+    assert here.append_many([b"a", b"b"], expected_end_offset=0) == range(2)
+    assert there.append(b"c", expected_end_offset=2) == 2
+    with pytest.raises(ConflictError, match="ends at offset 3, not at 2"):
+        here.append_many([b"d", b"e"], expected_end_offset=2)
+    with pytest.raises(ConflictError, match="ends at offset 3, not at 4"):
+        here.append(b"d", expected_end_offset=4)
+    assert list(there.values()) == [b"a", b"b", b"c"]
 
 
 def test_after_a_flush_everything_is_durable(partition: contract.Partition) -> None:

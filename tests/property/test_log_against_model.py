@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import eventlog
-from eventlog import EventLog, OffsetOutOfRangeError, Partition, RecordTooLargeError
+from eventlog import ConflictError, EventLog, OffsetOutOfRangeError, Partition, RecordTooLargeError
 from tests.property.strategies import TIMESTAMP_MAX, headers, nullable_bytes, small_events
 from tests.support import heads, kafka_format, stores
 from tests.support.model import Event, ModelLog
@@ -106,6 +106,18 @@ class LogAndModel(RuleBasedStateMachine):
             assert sum(_bytes_of(event) for event in events) > _SEGMENT_BYTES // 2
             return
         self._appended(handle, events, offsets, earliest_ms)
+
+    @rule(handle=_handles, values=st.lists(st.binary(max_size=100), max_size=5), difference=st.sampled_from([0, 0, -1, 1, 9]))
+    def append_if(self, handle: int, values: list[bytes], difference: int) -> None:
+        earliest_ms, end = _now_ms(), self.model.end_offset
+        expected = max(0, end + difference)
+        try:
+            offsets = self.partition(handle).append_many(values, expected_end_offset=expected)
+        except ConflictError as error:
+            assert (error.expected_end_offset, error.end_offset) == (expected, end) and expected != end
+            return
+        assert expected == end
+        self._appended(handle, [Event(value, None, (), None) for value in values], offsets, earliest_ms)
 
     @rule(handle=_handles, key=nullable_bytes, headers=headers, with_many=st.booleans())
     def append_too_large(

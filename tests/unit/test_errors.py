@@ -12,6 +12,7 @@ from eventlog import errors
 
 _MADE: dict[type[errors.EventLogError], errors.EventLogError] = {
     errors.OffsetOutOfRangeError: errors.OffsetOutOfRangeError("orders-0", 9, 2, 5),
+    errors.ConflictError: errors.ConflictError("orders", 0, 4, 7),
     errors.InvalidBatchError: errors.InvalidBatchError(61, "its checksum does not match", 2, is_altered=True),
     errors.CorruptLogError: errors.CorruptLogError(Path("/store/logs/orders-0/0.log"), 61, "a wrong checksum", "orders", 0, 7),
 }

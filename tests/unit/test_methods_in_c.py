@@ -19,8 +19,10 @@ from tests.support.descriptors import open_files
 TOPIC = "orders"
 SIGNATURES = {
     Producer.send: "(self, /, topic, value, key=None, headers=None, partition=None, timestamp=None)",
-    Partition.append: "(self, /, value, key=None, headers=None, timestamp=None)",
-    Partition.append_many: "(self, /, values, *, keys=None, headers=None, timestamps=None, compression=None)",
+    Partition.append: "(self, /, value, key=None, headers=None, timestamp=None, *, expected_end_offset=None)",
+    Partition.append_many: (
+        "(self, /, values, *, keys=None, headers=None, timestamps=None, compression=None, expected_end_offset=None)"
+    ),
     Partition.read: "(self, /, offset, max_records=500, *, durable=False)",
     Partition.wait: "(self, /, offset, timeout=None, *, durable=False)",
 }

@@ -82,8 +82,10 @@ class Partition(BasePartition):
         key: bytes | None = None,
         headers: Headers | None = None,
         timestamp: int | None = None,
+        *,
+        expected_end_offset: int | None = None,
     ) -> int:
-        return self.writer.append_many([value], [key], [headers], [timestamp])[0]
+        return self.writer.append_many([value], [key], [headers], [timestamp], expected_end_offset=expected_end_offset)[0]
 
     @stands_in_for(BasePartition.append_many)
     def _append_many(
@@ -94,8 +96,11 @@ class Partition(BasePartition):
         headers: Sequence[Headers | None] | None = None,
         timestamps: Sequence[int | None] | None = None,
         compression: str | None = None,
+        expected_end_offset: int | None = None,
     ) -> range:
-        return self.writer.append_many(values, keys, headers, timestamps, compression=compression)
+        return self.writer.append_many(
+            values, keys, headers, timestamps, compression=compression, expected_end_offset=expected_end_offset
+        )
 
     def delete_records(self, before: int) -> int:
         """Delete all records before this offset, for every reader; returns the new start offset.

@@ -6,9 +6,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventlog._native import BaseWriter, ffi, lib
-from eventlog.errors import InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
+from eventlog.errors import ConflictError, InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
 from eventlog.records.batch import Headers, encoded
-from eventlog.storage.partition.log import PartitionLog
+from eventlog.storage.partition.log import PartitionLog, check_int
+
+
+class _Expected:
+    """The end offset that a conditional append requires. `end_offset` is a native cell; at a conflict the append stores the
+    actual end offset in it."""
+
+    def __init__(self, log: PartitionLog, end_offset: int) -> None:
+        check_int("expected_end_offset", end_offset, 0)
+        self._log = log
+        self._given = end_offset
+        self.end_offset: Any = ffi.new("int64_t *", end_offset)
+
+    def check(self) -> None:
+        """Raise `ConflictError` unless the log ends there now."""
+        self.end_offset[0] = self._log.end_offset
+        if self.end_offset[0] != self._given:
+            raise self.conflict()
+
+    def conflict(self) -> ConflictError:
+        """The error for an append that has met another end offset."""
+        return ConflictError(self._log.topic, self._log.partition, self._given, int(self.end_offset[0]))
 
 
 class RecordWriter(BaseWriter):
@@ -27,9 +48,11 @@ class RecordWriter(BaseWriter):
         timestamps: Sequence[int | None] | None,
         *,
         compression: str | None = None,
+        expected_end_offset: int | None = None,
     ) -> range:
         """The same as `Partition.append_many`."""
-        while (offsets := self._append_unit(values, keys, headers, timestamps, compression)) is None:
+        expected = None if expected_end_offset is None else _Expected(self._log, expected_end_offset)
+        while (offsets := self._append_unit(values, keys, headers, timestamps, compression, expected=expected)) is None:
             pass
         if offsets:
             self._log.flush_if_always(offsets.stop)
@@ -65,6 +88,7 @@ class RecordWriter(BaseWriter):
         timestamps: Sequence[int | None] | None,
         compression: str | None,
         placed: Any = ffi.NULL,
+        expected: _Expected | None = None,
     ) -> range | None:
         """Append a unit; None if the topic was altered meanwhile, so that the caller must retry with its new settings.
 
@@ -74,14 +98,19 @@ class RecordWriter(BaseWriter):
         settings = log.settings  # the same settings throughout: another thread may load others meanwhile
         codec = settings.codec_for(compression)
         position = lib.el_appender_position(native)
+        end_offset = ffi.NULL if expected is None else expected.end_offset
         try:
             with encoded(values, keys, headers, timestamps, settings.encoding, codec=codec, position=position) as pack:
                 if pack.count == 0:
+                    if expected is not None:
+                        expected.check()
                     return range(0)
-                while (offset := lib.el_append_pack(native, pack, settings.version, placed)) < 0:
+                while (offset := lib.el_append_pack(native, pack, settings.version, end_offset, placed)) < 0:
                     if offset == lib.EL_SETTINGS_CHANGED:
                         log.reload_settings()
                         return None
+                    if expected is not None and offset == lib.EL_CONFLICT:
+                        raise expected.conflict()
                     log.resolve(offset)
                 return range(offset, offset + pack.count)
         except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
