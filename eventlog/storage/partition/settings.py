@@ -20,6 +20,7 @@ class AppendSettings(NamedTuple):
     encoding: Any  # the native `el_encoding *`
     codec: int
     producer_may_compress: bool
+    rules: Any  # the native `el_produced_rules *`, for batches that were encoded elsewhere
 
     @classmethod
     def of(cls, config: TopicConfig, version: int) -> AppendSettings:
@@ -33,7 +34,11 @@ class AppendSettings(NamedTuple):
         encoding.attributes = LOG_APPEND_TIME if is_stamped else 0
         encoding.compresses = codec != NO_CODEC
         encoding.needs_keys = config.is_compacted
-        return cls(config, version, encoding, codec, compression == "producer")
+        rules = ffi.new("el_produced_rules *")
+        rules.batch_bytes_max, rules.needs_keys = encoding.batch_bytes_max, encoding.needs_keys
+        rules.has_append_time = is_stamped
+        rules.codec = -1 if compression == "producer" else codec
+        return cls(config, version, encoding, codec, compression == "producer", rules)
 
     def codec_for(self, compression: str | None) -> int:
         """The codec to use if a producer asks for this compression; None: it leaves that to the topic."""
@@ -49,16 +54,6 @@ class AppendSettings(NamedTuple):
     def batch_bytes_max(self) -> int:
         """max.message.bytes."""
         return int(self.encoding.batch_bytes_max)
-
-    @property
-    def has_append_time(self) -> bool:
-        """Is the time of the append used as the timestamp of a batch's records?"""
-        return bool(self.encoding.attributes & LOG_APPEND_TIME)
-
-    @property
-    def needs_keys(self) -> bool:
-        """Are records without a key refused?"""
-        return bool(self.encoding.needs_keys)
 
 
 def record_bytes_max(config: TopicConfig) -> int:
