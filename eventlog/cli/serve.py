@@ -47,6 +47,11 @@ def address_type(text: str) -> tuple[str, int]:
     show_default=True,
     help="When what clients send is put on disk.",
 )
+@click.option("--tls-cert", metavar="FILE", help="Encrypt connections: the server's certificate, in PEM.")
+@click.option("--tls-key", metavar="FILE", help="The private key of the certificate, in PEM.")
+@click.option(
+    "--tls-client-ca", metavar="FILE", help="Admit only clients with a certificate of one of these authorities, in PEM."
+)
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 @click.option(
     "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop if no client is connected for so long."
@@ -58,6 +63,9 @@ def serve(
     partitions: int,
     no_auto_create: bool,
     fsync: str,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_client_ca: str | None,
     insecure: bool,
     stop_when_idle: float | None,
     as_json: bool,
@@ -73,14 +81,20 @@ def serve(
       eventlog serve
       eventlog serve --listen 127.0.0.1:0 --partitions 4
     """
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
+        raise click.UsageError("--tls-cert and --tls-key go together, and --tls-client-ca needs both")
     store = store_directory()
     import asyncio
     import resource
 
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
+    from eventlog.serve.security.tls import TlsFiles, new_context
     from eventlog.serve.server import run
 
+    tls = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
+    if tls is not None:
+        new_context(tls)  # before the store is created
     if not insecure:
         check_local(listen[0])
     limit, limit_max = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -98,5 +112,5 @@ def serve(
 
     with open_store(create=True, fsync=fsync) as log:
         log.start_maintenance()
-        settings = Settings(not no_auto_create, partitions)
+        settings = Settings(not no_auto_create, partitions, tls)
         asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))

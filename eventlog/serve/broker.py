@@ -15,6 +15,7 @@ from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.partitions import OpenPartitions
+from eventlog.serve.security.tls import TlsFiles
 
 NODE_ID = 1
 _THREADS_MAX = 16
@@ -26,10 +27,12 @@ _Result = TypeVar("_Result")
 
 
 class Settings(NamedTuple):
-    """How to create a topic that a client names and that does not exist."""
+    """How to create a topic that a client names and that does not exist; and the files for TLS, without which connections are
+    not encrypted."""
 
     auto_create_topics: bool = True
     partitions: int = 1
+    tls: TlsFiles | None = None
 
 
 class Client(NamedTuple):

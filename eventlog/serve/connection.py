@@ -31,6 +31,8 @@ class Limits(NamedTuple):
     memory_bytes_max: int = 64 * 1024 * 1024  # for all requests that have arrived in part
     idle_seconds: float = 600.0  # Kafka's connections.max.idle.ms
     stalled_seconds: float = 30.0  # without a byte of a request, or of an answer, that has begun
+    newcomers_max: int = 200  # connections before the end of TLS's handshake and of authentication, if there are any
+    newcomer_seconds: float = 10.0
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -14,6 +14,8 @@ from eventlog.serve.broker import Broker, Client, Settings
 from eventlog.serve.connection import Connection, Limits
 from eventlog.serve.memory import RequestMemory
 from eventlog.serve.requests import answer_frame
+from eventlog.serve.security.newcomers import Newcomers
+from eventlog.serve.security.tls import CHUNK_BYTES, TlsLayer, new_context
 
 _BACKLOG = 512
 _WATCH_SECONDS = 1.0
@@ -27,7 +29,8 @@ log = logging.getLogger("eventlog.serve")
 class Server:
     """Serves an open store to clients that speak Kafka's protocol. Created and used within one event loop.
 
-    `advertised` is the address that clients get for the broker; without it, each client gets the one that it connected to."""
+    `advertised` is the address that clients get for the broker; without it, each client gets the one that it connected to.
+    Raises `InvalidArgumentError` if the files for TLS cannot be used."""
 
     def __init__(
         self,
@@ -37,11 +40,15 @@ class Server:
         limits: Limits = _LIMITS,
         advertised: tuple[str, int] | None = None,
     ) -> None:
+        self._tls = None if settings.tls is None else new_context(settings.tls)
+        self._chunk = memoryview(bytearray(0 if self._tls is None else CHUNK_BYTES))
         self._broker = Broker(store, settings)
         self._limits = limits
         self._advertised = advertised
         self._memory = RequestMemory(limits.memory_bytes_max)
         self._connections: set[Connection] = set()
+        self._admitted: set[Connection] = set()  # of them
+        self._newcomers = Newcomers(limits.newcomers_max, limits.newcomer_seconds)
         self._listener: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
         self._last_closed_at = 0.0
@@ -55,8 +62,11 @@ class Server:
         bound = self._listener.sockets[0].getsockname()
         return bound[0], bound[1]
 
-    def _new_connection(self) -> Connection:
-        return Connection(self._answer, self._memory, self._limits, self._opened, self._closed)
+    def _new_connection(self) -> asyncio.BufferedProtocol:
+        connection = Connection(self._answer, self._memory, self._limits, self._opened, self._closed)
+        if self._tls is None:
+            return connection
+        return TlsLayer(self._tls, connection, self._chunk, lambda: self._prove(connection))
 
     @property
     def idle_seconds(self) -> float:
@@ -65,14 +75,30 @@ class Server:
 
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._admitted.discard(connection)
+        self._newcomers.discard(connection)
         self._last_closed_at = asyncio.get_running_loop().time()
 
     def _opened(self, connection: Connection) -> bool:
-        if len(self._connections) >= self._limits.connections_max:
-            log.warning("a connection was refused: there are %d", len(self._connections))
+        if self._tls is None and not self._admit(connection):
             return False
         self._connections.add(connection)
+        if self._tls is not None:
+            self._newcomers.add(connection, asyncio.get_running_loop().time())
         return True
+
+    def _admit(self, connection: Connection) -> bool:
+        if len(self._admitted) >= self._limits.connections_max:
+            log.warning("a connection was refused: there are %d", len(self._admitted))
+            return False
+        self._admitted.add(connection)
+        return True
+
+    def _prove(self, connection: Connection) -> None:
+        """The client is no newcomer any more."""
+        self._newcomers.discard(connection)
+        if not self._admit(connection):
+            connection.abort()
 
     async def _answer(self, connection: Connection, frame: memoryview) -> list[Any] | None:
         address = self._advertised or connection.local_address
@@ -85,6 +111,7 @@ class Server:
             await asyncio.sleep(_WATCH_SECONDS)
             for connection in list(self._connections):
                 connection.check_progress(loop.time())
+            self._newcomers.check(loop.time())
 
     async def stop(self) -> None:
         """Accept no more requests, finish the answers in progress, and close. The store stays open."""

@@ -8,12 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import eventlog
 from tests.cli.command_line import CommandLine
 from tests.serve.batches import batch
+from tests.serve.certificates import Authority
 from tests.serve.client import RawClient
 
 
@@ -108,6 +110,20 @@ def test_a_client_that_sends_nonsense_is_told_in_one_line(cli: CommandLine) -> N
     _, complaint = process.communicate(timeout=30)
     assert complaint.count(b"\n") == 1
     assert b"WARNING" in complaint and b"closed: a request of" in complaint
+
+
+def test_connections_are_encrypted_if_it_has_a_certificate(cli: CommandLine, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    _, address = start(cli, "--tls-cert", authority.files.certificate, "--tls-key", authority.files.key)
+    with RawClient(address, authority.context()) as client:
+        assert client.metadata("orders").topics[0].error_code == 0
+
+
+def test_files_for_tls_that_are_missing_are_one_error(cli: CommandLine, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    assert "missing.pem" in cli.error("serve", "--tls-cert", missing, "--tls-key", missing)
+    assert "--tls-key" in cli.error("serve", "--tls-cert", missing, status=2)
+    assert not cli.store.exists()
 
 
 def test_it_opens_as_many_files_as_the_system_lets_it(cli: CommandLine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from types import TracebackType
 from typing import Any
@@ -28,8 +29,11 @@ def request_frame(api: str, version: int, request: Any, correlation_id: int = 1)
 class RawClient:
     """Sends requests, and bytes that are none."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext | None = None) -> None:
+        """With a `context` the connection is encrypted."""
         self.socket = socket.create_connection(address, timeout=SECONDS_MAX)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_hostname=address[0])
         self._correlation_id = 0
 
     def __enter__(self) -> RawClient:

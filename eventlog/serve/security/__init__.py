@@ -1,0 +1,1 @@
+"""Who may connect, and what each user may do: TLS, authentication by SASL, users and their rights."""
