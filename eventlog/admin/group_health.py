@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
+from eventlog.groups.coordinator import alive_members
 from eventlog.groups.presence import ProcessPresence
 from eventlog.groups.snapshot import is_reset_unfinished
 from eventlog.storage.mapped.foreign_heads import read_partition_offsets
@@ -26,7 +27,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
     if state is None:
         return
     with closing(ProcessPresence(names.members_file(store), lock_timeout_ms=0)) as presence:
-        alive = [member for member in state.members.values() if presence.is_alive(member.epoch)]
+        alive = alive_members(store, state, presence)
     if alive:
         yield from _hanging(store, state, alive)
     if is_reset_unfinished(store, state, offsets):
@@ -53,7 +54,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         yield "warning", f"it has no members, and {lag} records are waiting", f"eventlog groups describe {name}"
 
 
-def _hanging(store: Path, state: GroupState, alive: list[Member]) -> Iterator[_Found]:
+def _hanging(store: Path, state: GroupState, alive: Sequence[Member]) -> Iterator[_Found]:
     """Members whose process lives but that do not poll."""
     seats = [(member.seat, member.epoch) for member in alive]
     unseen = read_unseen(names.acks_file(store, state.name), state.incarnation, seats)

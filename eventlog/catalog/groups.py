@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lmdb
 
@@ -25,13 +25,26 @@ from eventlog.records.record import TopicPartition
 _DATABASE = b"groups"
 
 
+class RemoteMember(NamedTuple):
+    """What a member says of itself that takes part by heartbeats to a server: its id, the names and the pattern of the topics
+    that it subscribes to, the assignor that it prefers, its rack, and how long it may take to give a partition up. An empty
+    pattern matches no topic."""
+
+    id: str
+    names: tuple[str, ...] = ()
+    pattern: str = ""
+    assignor: str | None = None
+    rack: str | None = None
+    rebalance_timeout_ms: int = 300_000
+
+
 class Member(NamedTuple):
     """A consumer in a group. `epoch` is the number of the transaction in which it joined: no two members ever share one.
 
     `seat` is its place in the group's mapped file, `lease_ms` how long it may go without a poll, `absence_ms` how long a static
     member (one with an `instance_id`) keeps its partitions when its process is gone. `absent_since_ms` is on the
     monotonic clock, None while it is there. `client_id` is what a consumer on another host calls itself; `process_id` is the
-    process here that speaks for it."""
+    process here that speaks for it. A member with `remote` is alive as long as its lease: no process holds a lock for it."""
 
     epoch: int
     seat: int
@@ -44,10 +57,13 @@ class Member(NamedTuple):
     instance_id: str | None = None
     absent_since_ms: int | None = None
     client_id: str | None = None
+    remote: RemoteMember | None = None
 
     @property
     def member_id(self) -> str:
         """The member's name; equal prefixes keep restarted static members in the same order."""
+        if self.remote is not None:
+            return self.remote.id
         return f"{self.instance_id or self.client_id or self.host}-{self.epoch}"
 
 
@@ -71,11 +87,22 @@ class GroupState(NamedTuple):
 
 
 def _fields(member: Member) -> dict[str, object]:
-    """What is stored of a member. Versions that know of no `client_id` read what has none."""
+    """What is stored of a member. Versions that do not know `client_id` and `remote` read what has neither."""
     fields = member._asdict()
     if member.client_id is None:
         del fields["client_id"]
+    if member.remote is None:
+        del fields["remote"]
+    else:
+        fields["remote"] = member.remote._asdict()
     return fields
+
+
+def _member(fields: dict[str, Any]) -> Member:
+    remote = fields.get("remote")
+    if remote is not None:
+        fields["remote"] = RemoteMember(**{**remote, "names": tuple(remote["names"])})
+    return Member(**{**fields, "topics": tuple(fields["topics"])})
 
 
 def _encode(state: GroupState) -> bytes:
@@ -97,7 +124,7 @@ def _decode(name: str, value: bytes) -> GroupState:
     content = checked(name.encode(), value)
     try:
         fields = json.loads(content)
-        members = [Member(**{**member, "topics": tuple(member["topics"])}) for member in fields.pop("members")]
+        members = [_member(member) for member in fields.pop("members")]
         assignment = {
             epoch: tuple(TopicPartition(topic, partition) for topic, partition in partitions)
             for epoch, partitions in fields.pop("assignment")

@@ -9,27 +9,38 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.catalog.groups import GroupChange, GroupState, Member
+from eventlog.catalog.groups import GroupChange, GroupState, Member, RemoteMember
 from eventlog.clock import now_ms
 from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.presence import Presence
-from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed
+from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed, voted_assignor
 from eventlog.groups.table import GroupTable
 from eventlog.storage.mapped.offset_slots import SEATS, read_unseen
 from eventlog.storage.segments import names
 from eventlog.store.store import Store
 
 
+class GroupFullError(InvalidArgumentError):
+    """The group has as many members as a group can have."""
+
+
+class InstanceInUseError(InvalidArgumentError):
+    """Another member with this instance id has not left the group."""
+
+
 class JoinRequest(NamedTuple):
-    """What a consumer asks of its group when it joins."""
+    """What a consumer asks of its group when it joins. `remote` is what a remote member says of itself: its group may use
+    any assignor, and it does not replace a static member that has not left."""
 
     topics: tuple[str, ...]
     assignor: str
     lease_ms: int
     absence_ms: int
     instance_id: str | None
+    remote: RemoteMember | None = None
 
 
 class Origin(NamedTuple):
@@ -55,14 +66,16 @@ class Coordinator:
 
     def join(self, group: GroupTable, request: JoinRequest, origin: Origin, note_epoch: Callable[[int], None]) -> Member:
         """Become a member. Calls `note_epoch` with the epoch before announcing it, so that the caller can withdraw it after any
-        interrupt. Raises `InvalidArgumentError` if the live members use another assignor."""
+        interrupt. Raises `InvalidArgumentError` if the live members use another assignor, `GroupFullError`, and for a remote
+        member `InstanceInUseError`."""
         epoch = None
         try:
             with self._store.catalog.groups.change(group.name) as change:
                 group.catch_up(change)
                 epoch = change.number
                 note_epoch(epoch)
-                self.presence.announce(epoch)
+                if request.remote is None:
+                    self.presence.announce(epoch)
                 try:
                     member, state = self._enter(group, change, request, origin)
                 except BaseException:
@@ -82,9 +95,9 @@ class Coordinator:
     ) -> tuple[Member, GroupState]:
         state = group.state_in(change)
         others = [other for other in state.members.values() if not self.is_gone(group, other)]
-        state = _with_assignor(state, request.assignor, others)
+        former = _former(request, others)
+        state = _with_assignor(state, request, others, former)
         member = _new_member(change.number, request, origin, others)
-        former = next((other for other in others if other.instance_id and other.instance_id == member.instance_id), None)
         may_succeed = former is not None and former.topics == member.topics and len(others) == len(state.members)
         if former is not None and may_succeed and _is_complete(change, state):
             state = succeed(state, former, member)
@@ -94,8 +107,9 @@ class Coordinator:
         change.store(state)
         return member, state
 
-    def leave(self, group: GroupTable, member: Member) -> None:
-        """Stop being a member. A static member stays on the list, so that it gets its partitions back when it returns.
+    def leave(self, group: GroupTable, member: Member, *, is_final: bool = False) -> None:
+        """Stop being a member. A static member stays on the list, so that it gets its partitions back when it returns, unless
+        this `is_final`.
 
         If this cannot be stored, the other members treat the member as dead."""
         try:
@@ -103,15 +117,18 @@ class Coordinator:
                 group.catch_up(change)
                 state = group.find_state_in(change)
                 if state is not None and member.epoch in state.members:
-                    state = _without(change, state, member)
+                    state = _without(change, state, member, is_final=is_final)
                     change.store(state)
         finally:
             self.presence.withdraw(member.epoch)
         if state is not None:
             group.acks.announce(state.generation)
 
-    def subscribe(self, group: GroupTable, member: Member, topics: tuple[str, ...]) -> Member:
+    def subscribe(
+        self, group: GroupTable, member: Member, topics: tuple[str, ...], remote: RemoteMember | None = None
+    ) -> Member:
         """Change what a member subscribes to, or take account of topics that were created or now have more partitions.
+        `remote` is what a remote member now says of itself.
 
         Raises `StaleMemberError` if it is no longer a member."""
         with self._store.catalog.groups.change(group.name) as change:
@@ -119,8 +136,9 @@ class Coordinator:
             before = group.state_in(change)
             if member.epoch not in before.members:
                 raise StaleMemberError(f"member {member.member_id} was expelled from group {group.name!r}")
-            member = member._replace(topics=topics)
-            after = _reassign(change, before, list({**before.members, member.epoch: member}.values()))
+            member = member._replace(topics=topics, remote=remote)
+            members = list({**before.members, member.epoch: member}.values())
+            after = _reassign(change, before._replace(assignor=voted_assignor(members, before.assignor)), members)
             is_new = (after.assignment, after.members) != (before.assignment, before.members)
             if is_new:
                 change.store(after)
@@ -153,7 +171,7 @@ class Coordinator:
 
     def is_gone(self, group: GroupTable, member: Member) -> bool:
         """Should others get the member's partitions? True if it died, hangs, or is a static member that is absent too long."""
-        if not self._is_here(member):
+        if not self.is_here(member):
             return _is_away_too_long(member)
         unseen_ms = group.acks.unseen_ms(member.seat, member.epoch)
         if unseen_ms < 0:
@@ -166,27 +184,46 @@ class Coordinator:
         seats = [(member.seat, member.epoch) for member in members]
         unseen = read_unseen(names.acks_file(self._store.path, state.name), state.incarnation, seats)
         return any(
-            0 <= unseen_ms <= member.lease_ms if self._is_here(member) else not _is_away_too_long(member)
+            0 <= unseen_ms <= member.lease_ms if self.is_here(member) else not _is_away_too_long(member)
             for member, unseen_ms in zip(members, unseen, strict=True)
         )
 
-    def _is_here(self, member: Member) -> bool:
-        return member.absent_since_ms is None and self.presence.is_alive(member.epoch)
+    def is_here(self, member: Member) -> bool:
+        """Does the member's process live? A remote member is here until it leaves: only its lease tells whether it is alive."""
+        return _is_here(member, self.presence)
+
+    def alive(self, state: GroupState) -> tuple[Member, ...]:
+        """The members that are alive, as `alive_members` finds them."""
+        return alive_members(self._store.path, state, self.presence)
 
     def is_absent(self, member: Member) -> bool:
         """Is this static member absent, and its absence not yet recorded?"""
-        return member.absent_since_ms is None and not self.presence.is_alive(member.epoch)
+        return member.absent_since_ms is None and not self.is_here(member)
 
     def _noted(self, member: Member) -> Member:
         """The member; if it is absent, with the time when that was noticed."""
         return member._replace(absent_since_ms=_monotonic_ms()) if self.is_absent(member) else member
 
 
+def alive_members(store: Path, state: GroupState, presence: Presence) -> tuple[Member, ...]:
+    """The members whose processes are alive, and the remote members with a valid lease. The group need not be open here."""
+    here = [member for member in state.members.values() if _is_here(member, presence)]
+    remote = [member for member in here if member.remote is not None]
+    seats = [(member.seat, member.epoch) for member in remote]
+    unseen = read_unseen(names.acks_file(store, state.name), state.incarnation, seats) if seats else []
+    gone = {each.epoch for each, unseen_ms in zip(remote, unseen, strict=True) if not 0 <= unseen_ms <= each.lease_ms}
+    return tuple(member for member in here if member.epoch not in gone)
+
+
+def _is_here(member: Member, presence: Presence) -> bool:
+    return member.absent_since_ms is None and (member.remote is not None or presence.is_alive(member.epoch))
+
+
 def _new_member(epoch: int, request: JoinRequest, origin: Origin, others: list[Member]) -> Member:
     taken = {other.seat for other in others}
     seat = next((seat for seat in range(SEATS) if seat not in taken), None)
     if seat is None:
-        raise InvalidArgumentError(f"a group has at most {SEATS} members")
+        raise GroupFullError(f"a group has at most {SEATS} members")
     return Member(
         epoch=epoch,
         seat=seat,
@@ -198,15 +235,34 @@ def _new_member(epoch: int, request: JoinRequest, origin: Origin, others: list[M
         joined_ms=now_ms(),
         instance_id=request.instance_id,
         client_id=origin.client_id,
+        remote=request.remote,
     )
 
 
-def _with_assignor(state: GroupState, assignor: str, others: list[Member]) -> GroupState:
-    if others and state.assignor != assignor:
+def _former(request: JoinRequest, others: list[Member]) -> Member | None:
+    """The member that a joining one replaces: it has the same instance id, or it is the same remote member once more."""
+    remote = request.remote
+    former = next((other for other in others if other.instance_id and other.instance_id == request.instance_id), None)
+    if former is not None and remote is not None and former.absent_since_ms is None:
+        raise InstanceInUseError(f"member {former.member_id} with instance id {request.instance_id!r} has not left the group")
+    if remote is None:
+        return former
+    same = next((other for other in others if other.member_id == remote.id), former)
+    if same is not former and (former is not None or same is None or same.remote is None):
+        raise InvalidArgumentError(f"another member has the id {remote.id!r}: choose a random one")
+    return same
+
+
+def _with_assignor(state: GroupState, request: JoinRequest, others: list[Member], former: Member | None) -> GroupState:
+    if request.remote is not None:
+        others = [other for other in others if other is not former]
+        usual = state.assignor if others else request.assignor
+        return state._replace(assignor=voted_assignor(others, usual, request.remote))
+    if others and state.assignor != request.assignor:
         raise InvalidArgumentError(
-            f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that one, not with {assignor!r}"
+            f"group {state.name!r} assigns partitions by {state.assignor!r}: join with that one, not with {request.assignor!r}"
         )
-    return state._replace(assignor=assignor)
+    return state._replace(assignor=request.assignor)
 
 
 def _is_complete(change: GroupChange, state: GroupState) -> bool:
@@ -220,8 +276,8 @@ def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> 
     return after._replace(emptied_ms=now_ms()) if state.members and not members else after
 
 
-def _without(change: GroupChange, state: GroupState, member: Member) -> GroupState:
-    if member.instance_id is None:
+def _without(change: GroupChange, state: GroupState, member: Member, *, is_final: bool) -> GroupState:
+    if member.instance_id is None or is_final:
         return _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
     absent = member._replace(absent_since_ms=_monotonic_ms())
     return state._replace(members={**state.members, member.epoch: absent})

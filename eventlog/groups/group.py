@@ -220,8 +220,9 @@ class Group:
 
     def _reason_to_stay(self, members: list[Member]) -> str:
         """Why the group cannot be deleted."""
-        presence = self._groups.coordinator.presence
-        live = [member for member in members if member.absent_since_ms is None and presence.is_alive(member.epoch)]
+        live = [member for member in members if self._groups.coordinator.is_here(member)]
+        if live and live[0].remote is not None:
+            return f"has {len(live)} live members, such as {live[0].member_id!r} on {live[0].host}: close them first"
         if live:
             return f"has {len(live)} live members, such as process {live[0].process_id}: close them first"
         return (

@@ -7,10 +7,10 @@ expelled member can be taken at once. This is the reconciliation of Kafka's KIP-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
-from eventlog.catalog.groups import GroupState, Member
+from eventlog.catalog.groups import GroupState, Member, RemoteMember
 from eventlog.errors import GroupNotFoundError, StaleMemberError
 from eventlog.groups.coordinator import JoinRequest, Origin
 from eventlog.groups.deletion import delete_if_unused
@@ -32,7 +32,8 @@ class Review(NamedTuple):
 class Membership:
     """`owned` are the partitions that this member may read and commit. Not for several threads at once."""
 
-    def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest) -> None:
+    def __init__(self, groups: Groups, group: GroupTable, request: JoinRequest, origin: Origin | None = None) -> None:
+        """`origin` is where the member is; None: in this process."""
         self.group = group
         self.owned: dict[TopicPartition, OffsetSlot] = {}
         self.known_changes = -1
@@ -40,13 +41,14 @@ class Membership:
         self._groups = groups
         self._state: GroupState | None = None
         self._request = request
+        self._origin = origin
         self._epoch: int | None = None  # it may have been announced
         self.has_joined = False
         self.member: Member
 
     def join(self) -> None:
         """Become a member. After an interrupt, `abandon` undoes whatever was done."""
-        coordinator, origin = self._groups.coordinator, Origin.of_this_process()
+        coordinator, origin = self._groups.coordinator, self._origin or Origin.of_this_process()
         self._groups.start_watching()  # first: a member that cannot watch the others must not join
         self.member = coordinator.join(self.group, self._request, origin, self._note_epoch)
         self._groups.watch(self)
@@ -54,6 +56,21 @@ class Membership:
 
     def _note_epoch(self, epoch: int) -> None:
         self._epoch = epoch
+
+    def adopt(self, member: Member) -> None:
+        """Act for a remote member for which another process has acted so far."""
+        self._groups.start_watching()
+        self.member = member
+        for partition, slot in self.group.slots().items():
+            if self.group.acks.owner(slot) == member.epoch:
+                self.owned[partition] = self.group.acks.ack(slot, member.epoch)
+        self._groups.watch(self)
+        self.has_joined = True
+
+    @property
+    def state(self) -> GroupState:
+        """The group's state. Raises `GroupNotFoundError`."""
+        return self._state_now()
 
     @property
     def has_changed(self) -> bool:
@@ -112,12 +129,15 @@ class Membership:
                 ack.release()  # on an error it is still owned, and the next review gives it up
                 del self.owned[partition]
 
-    def take(self, starting_offset: Callable[[TopicPartition], int]) -> None:
-        """Take the partitions that are assigned to this member and have no owner. `starting_offset` returns where the group
-        starts in a partition that it has never read; it is not stored, because a membership must not keep its consumer
-        alive."""
+    def take(
+        self, starting_offset: Callable[[TopicPartition], int], withheld: Container[TopicPartition] = frozenset()
+    ) -> None:
+        """Take the partitions that are assigned to this member and have no owner, except those that are `withheld`.
+        `starting_offset` returns where the group starts in a partition that it has never read; it is not stored, because a
+        membership must not keep its consumer alive."""
         state = self._state_now()
-        wanted = [each for each in state.assignment.get(self.member.epoch, ()) if each not in self.owned]
+        assigned = state.assignment.get(self.member.epoch, ())
+        wanted = [each for each in assigned if each not in self.owned and each not in withheld]
         self.group.begin(wanted, starting_offset)
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
@@ -130,15 +150,15 @@ class Membership:
         state does not know may have joined since. So the catalog is read again: it knows every member that has ever owned
         anything, unless that member is gone."""
         if owner in state.members:
-            return not self._groups.coordinator.presence.is_alive(owner)
+            return not self._groups.coordinator.is_here(state.members[owner])
         return owner == NOBODY or owner not in self.group.state().members
 
-    def subscribe(self, topics: tuple[str, ...]) -> None:
-        """Change the subscription, or take account of changes to its topics."""
-        self.member = self._groups.coordinator.subscribe(self.group, self.member, topics)
+    def subscribe(self, topics: tuple[str, ...], remote: RemoteMember | None = None) -> None:
+        """Change the subscription, and what a remote member says of itself, or take account of changes to its topics."""
+        self.member = self._groups.coordinator.subscribe(self.group, self.member, topics, remote)
 
-    def leave(self) -> None:
-        """Give up all partitions and stop being a member."""
+    def leave(self, *, is_final: bool = False) -> None:
+        """Give up all partitions and stop being a member; also a static member will not return if this `is_final`."""
         if not self.has_joined:
             self.abandon()
             return
@@ -146,7 +166,7 @@ class Membership:
         try:
             self.give_up(list(self.owned))
         finally:
-            self._groups.coordinator.leave(self.group, self.member)
+            self._groups.coordinator.leave(self.group, self.member, is_final=is_final)
         delete_if_unused(self._groups.store, self._groups.coordinator, self.group)
 
     def abandon(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from eventlog.catalog.groups import GroupState, Member
+from eventlog.catalog.groups import GroupState, Member, RemoteMember
 from eventlog.groups.assignors import ASSIGNORS
 
 
@@ -37,3 +38,16 @@ def succeed(state: GroupState, former: Member, member: Member) -> GroupState:
         members={**members, member.epoch: member},
         assignment={**assignment, member.epoch: state.assignment.get(former.epoch, ())},
     )
+
+
+def voted_assignor(members: Iterable[Member], usual: str, joining: RemoteMember | None = None) -> str:
+    """The assignor of a group, which is `usual` so far. Remote members vote for the ones that they prefer, as in Kafka; but a
+    member of a local process uses the one that the group had when it joined, and no other."""
+    remote = [joining] if joining is not None else []
+    for member in members:
+        if member.remote is None:
+            return usual
+        remote.append(member.remote)
+    votes = Counter(each.assignor for each in remote if each.assignor is not None)
+    most = max(votes.values(), default=0)
+    return usual if votes[usual] == most else min(each for each, count in votes.items() if count == most)

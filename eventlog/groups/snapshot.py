@@ -109,7 +109,7 @@ def _snapshot_of(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
     state = group.state
     if state is None:
         return None
-    alive = tuple(member for member in state.members.values() if groups.coordinator.presence.is_alive(member.epoch))
+    alive = groups.coordinator.alive(state)
     counts = group.partition_counts({topic for member in alive for topic in member.topics})
     return GroupSnapshot(state, _offsets(groups.store, state, group.offsets()), alive, counts)
 

@@ -105,13 +105,14 @@ class Watcher(BackgroundThread):
             return
         with self._lock:
             memberships = list(self._memberships)
-        presence, present = coordinator.presence, set[int]()
+        present = set[int]()
         for group in {id(membership.group): membership.group for membership in memberships}.values():
             try:
                 state = self._check_members(coordinator, group)
             except EventLogError:
                 continue  # deleted, or the catalog cannot be read: the members find out when they poll
-            present |= {member.process_id for member in state.members.values() if presence.is_alive(member.epoch)}
+            local = [member for member in state.members.values() if member.remote is None]
+            present |= {member.process_id for member in local if coordinator.presence.is_alive(member.epoch)}
         self._watch_processes(present)
         for membership in memberships:
             membership.wants_attention = True
