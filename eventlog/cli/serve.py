@@ -41,6 +41,9 @@ def address_type(text: str) -> tuple[str, int]:
 )
 @click.option("--no-auto-create", is_flag=True, help="Do not create a topic when a client names it.")
 @click.option(
+    "--accept-replication", is_flag=True, help="Create topics that are asked for with several replicas; they have one."
+)
+@click.option(
     "--fsync",
     type=click.Choice(FSYNC_POLICIES),
     default="interval",
@@ -62,6 +65,7 @@ def serve(
     advertise: tuple[str, int] | None,
     partitions: int,
     no_auto_create: bool,
+    accept_replication: bool,
     fsync: str,
     tls_cert: str | None,
     tls_key: str | None,
@@ -112,5 +116,5 @@ def serve(
 
     with open_store(create=True, fsync=fsync) as log:
         log.start_maintenance()
-        settings = Settings(not no_auto_create, partitions, tls)
+        settings = Settings(not no_auto_create, partitions, accept_replication, tls)
         asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))

@@ -27,12 +27,22 @@ _Result = TypeVar("_Result")
 
 
 class Settings(NamedTuple):
-    """How to create a topic that a client names and that does not exist; and the files for TLS, without which connections are
-    not encrypted."""
+    """How to create a topic that a client names and that does not exist, and the number of partitions of a topic whose creator
+    leaves it to the server. With `accept_replication` a client may ask for several replicas of each partition; there is one.
+    Without files for TLS, connections are not encrypted."""
 
     auto_create_topics: bool = True
     partitions: int = 1
+    accept_replication: bool = False
     tls: TlsFiles | None = None
+
+
+class Node(NamedTuple):
+    """A broker as clients see it: a server of the store, and the address where they reach it."""
+
+    id: int
+    host: str
+    port: int
 
 
 class Client(NamedTuple):
@@ -101,6 +111,10 @@ class Broker:
         turns = self._append_turns.setdefault((topic, partition), asyncio.Semaphore(_APPENDS_TO_PARTITION_MAX))
         async with turns:
             return await asyncio.get_running_loop().run_in_executor(self._append_executor, function)
+
+    def nodes(self, client: Client) -> list[Node]:
+        """The servers of the store that a client may use, by their numbers; the first one is the controller."""
+        return [Node(NODE_ID, client.host, client.port)]
 
     def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
         """The topic that a request names, by name or by id. Raises `RefusedError`."""

@@ -5,6 +5,9 @@ Source of the codes: clients/src/main/java/org/apache/kafka/common/protocol/Erro
 
 from __future__ import annotations
 
+from types import TracebackType
+from typing import Any
+
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
@@ -64,6 +67,7 @@ CONCURRENT_TRANSACTIONS = 51
 TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 SECURITY_DISABLED = 54
 KAFKA_STORAGE_ERROR = 56
+LOG_DIR_NOT_FOUND = 57
 SASL_AUTHENTICATION_FAILED = 58
 UNKNOWN_PRODUCER_ID = 59
 NON_EMPTY_GROUP = 68
@@ -93,6 +97,8 @@ FENCED_MEMBER_EPOCH = 110
 UNRELEASED_INSTANCE_ID = 111
 UNSUPPORTED_ASSIGNOR = 112
 STALE_MEMBER_EPOCH = 113
+MISMATCHED_ENDPOINT_TYPE = 114
+UNSUPPORTED_ENDPOINT_TYPE = 115
 INVALID_REGULAR_EXPRESSION = 128
 
 _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
@@ -130,3 +136,22 @@ def code_of(error: Exception) -> int:
     is_of_system = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
     otherwise = KAFKA_STORAGE_ERROR if is_of_system else UNKNOWN_SERVER_ERROR  # clients try again after the first
     return next((code for kind, code in _CODES if isinstance(error, kind)), otherwise)
+
+
+class noted_in:
+    """A block for one entry of an answer: an error ends the block, and stands in the entry's `error_code` and `error_message`
+    instead of being raised."""
+
+    def __init__(self, entry: Any) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        """Nothing is wrong yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if not isinstance(error, (EventLogError, RefusedError, OSError)):
+            return False
+        self._entry.error_code = code_of(error)
+        if "error_message" in self._entry.field_names:
+            self._entry.error_message = str(error)
+        return True

@@ -27,9 +27,11 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
         may_create = broker.settings.auto_create_topics and (version < _WITH_CHOICE or request.allow_auto_topic_creation)
         wanted = {(each.topic_id, each.name): each for each in request.topics}  # a topic that is named twice is answered once
         topics = [await _find(broker, each, may_create=may_create) for each in wanted.values()]
-    node = kind("MetadataResponse", "MetadataResponseBroker")(node_id=NODE_ID, host=client.host, port=client.port)
-    response = kind("MetadataResponse")
-    return response(brokers=[node], cluster_id=broker.cluster_id, controller_id=NODE_ID, topics=topics)
+    entry = kind("MetadataResponse", "MetadataResponseBroker")
+    nodes = [entry(node_id=node.id, host=node.host, port=node.port) for node in broker.nodes(client)]
+    return kind("MetadataResponse")(
+        brokers=nodes, cluster_id=broker.cluster_id, controller_id=nodes[0].node_id, topics=topics
+    )
 
 
 async def _find(broker: Broker, wanted: Any, *, may_create: bool) -> Any:

@@ -27,7 +27,7 @@ class Api(NamedTuple):
 
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS = 19, 20
+CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS, DESCRIBE_CLUSTER = 19, 20, 21, 37, 60
 INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
@@ -42,6 +42,9 @@ _TABLE = [
     # Administration
     (CREATE_TOPICS, "CreateTopics", 2, 7, 2),
     (DELETE_TOPICS, "DeleteTopics", 1, 6, 1),
+    (DELETE_RECORDS, "DeleteRecords", 0, 2, 0),
+    (CREATE_PARTITIONS, "CreatePartitions", 0, 3, 0),
+    (DESCRIBE_CLUSTER, "DescribeCluster", 0, 2, 0),
     # Producers
     (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
 ]

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from eventlog.serve import offered
+from eventlog.serve.admin.cluster import answer_describe_cluster
+from eventlog.serve.admin.partitions import answer_create_partitions, answer_delete_records
+from eventlog.serve.admin.topics import answer_create_topics, answer_delete_topics
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.transactions import answer_init_producer_id
@@ -16,7 +19,6 @@ from eventlog.serve.offsets import answer_list_offsets
 from eventlog.serve.produce import answer_produce
 from eventlog.serve.protocol.frames import RequestHeader, answer_pieces, read_header
 from eventlog.serve.protocol.messages import MalformedMessageError, codec
-from eventlog.serve.topics import answer_create_topics, answer_delete_topics
 
 Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
 """Answers a request of the given version with the message to send; None if the client wants no answer. Raises
@@ -30,6 +32,9 @@ HANDLERS: dict[int, Handler] = {
     offered.API_VERSIONS: answer_api_versions,
     offered.CREATE_TOPICS: answer_create_topics,
     offered.DELETE_TOPICS: answer_delete_topics,
+    offered.DELETE_RECORDS: answer_delete_records,
+    offered.CREATE_PARTITIONS: answer_create_partitions,
+    offered.DESCRIBE_CLUSTER: answer_describe_cluster,
     offered.INIT_PRODUCER_ID: answer_init_producer_id,
 }
 

@@ -8,9 +8,10 @@ import pytest
 
 from eventlog import EventLog
 from eventlog.serve import errors
+from eventlog.serve.broker import Settings
 from eventlog.serve.protocol.messages import kind
 from tests.serve.client import RawClient
-from tests.serve.conftest import RunningServer
+from tests.serve.conftest import RunningServer, running_server
 
 
 def create(client: RawClient, *names: str, version: int = 7, validate_only: bool = False, **fields: Any) -> list[Any]:
@@ -50,6 +51,8 @@ def test_the_server_chooses_what_the_client_leaves_to_it(client: RawClient, log:
         ("orders", {"num_partitions": 0}, errors.INVALID_PARTITIONS),
         ("orders", {"num_partitions": 100_001}, errors.INVALID_PARTITIONS),
         ("orders", {"replication_factor": 3}, errors.INVALID_REPLICATION_FACTOR),
+        ("orders", {"replication_factor": 0}, errors.INVALID_REPLICATION_FACTOR),
+        ("orders", {"replication_factor": -2}, errors.INVALID_REPLICATION_FACTOR),
     ],
 )
 def test_what_cannot_be_made_is_told(
@@ -62,12 +65,33 @@ def test_what_cannot_be_made_is_told(
     assert log.topics() == ["events"]
 
 
+def assign(client: RawClient, replicas: dict[int, list[int]], **fields: int) -> Any:
+    """Create the topic "orders" with assigned replicas."""
+    entry = kind("CreateTopicsRequest", "CreatableReplicaAssignment")
+    assignments = [entry(partition_index=number, broker_ids=brokers) for number, brokers in replicas.items()]
+    fields = {"num_partitions": -1, "replication_factor": -1, **fields}
+    return create(client, "orders", assignments=assignments, **fields)[0]
+
+
+def test_partitions_can_be_assigned_to_the_broker_there_is(client: RawClient, log: EventLog) -> None:
+    assert assign(client, {1: [1], 0: [1]}).num_partitions == 2
+    assert log.topic("orders").partitions == 2
+
+
+def test_more_replicas_are_taken_by_a_server_that_is_told_to(log: EventLog) -> None:
+    with running_server(log, Settings(accept_replication=True)) as server, RawClient(server.address) as client:
+        assert create(client, "orders", replication_factor=3)[0].error_code == errors.NONE
+        assert create(client, "others", replication_factor=0)[0].error_code == errors.INVALID_REPLICATION_FACTOR
+    assert log.topics() == ["events", "orders"]
+
+
 def test_settings_and_assignments_that_there_are_not_are_told(client: RawClient, log: EventLog) -> None:
     config = kind("CreateTopicsRequest", "CreatableTopicConfig")(name="no.such.setting", value="1")
     assert create(client, "orders", configs=[config])[0].error_code == errors.INVALID_CONFIG
-    assignment = kind("CreateTopicsRequest", "CreatableReplicaAssignment")(partition_index=0, broker_ids=[1])
-    answer = create(client, "orders", num_partitions=-1, replication_factor=-1, assignments=[assignment])[0]
-    assert answer.error_code == errors.INVALID_REPLICA_ASSIGNMENT
+    for replicas in ([2], [1, 2], [1, 1], []):
+        assert assign(client, {0: replicas}).error_code == errors.INVALID_REPLICA_ASSIGNMENT
+    assert assign(client, {1: [1]}).error_code == errors.INVALID_REPLICA_ASSIGNMENT
+    assert assign(client, {0: [1]}, num_partitions=1).error_code == errors.INVALID_REQUEST
     assert [each.error_code for each in create(client, "twice", "twice")] == [errors.INVALID_REQUEST] * 2
     assert log.topics() == ["events"]
 
