@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from eventlog.admin.repair import RepairPlan
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
+    from eventlog.serve.background import BackgroundServer
     from eventlog.views.activity import Activity
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
@@ -50,9 +51,10 @@ _CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
 
 
 class _Clients:
-    """The producers and consumers of an open store, and its housekeeper: they are closed before the store is."""
+    """The servers, producers and consumers of an open store, and its housekeeper: they are closed before the store is."""
 
     def __init__(self) -> None:
+        self.servers: weakref.WeakSet[BackgroundServer] = weakref.WeakSet()
         self.open: weakref.WeakSet[Producer | ConsumerCore] = weakref.WeakSet()
         self.housekeeper: Housekeeper | None = None
 
@@ -65,8 +67,9 @@ class _Clients:
                 client.check_may_close()
 
     def closing_steps(self) -> list[Step]:
+        stops = [server.stop for server in list(self.servers)]
         closes = [functools.partial(client.close_with_store, _CLOSE_SECONDS) for client in list(self.open)]
-        return [*closes, self._stop_housekeeping]
+        return [*stops, *closes, self._stop_housekeeping]
 
     def _stop_housekeeping(self) -> None:
         if self.housekeeper is not None:
@@ -151,6 +154,34 @@ class EventLog(Log):
             housekeeper = Housekeeper(self.open_groups, interval_ms, group_retention_ms)
             housekeeper.start()
             self._clients.housekeeper = housekeeper
+
+    def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9092,
+        *,
+        advertise: tuple[str, int] | None = None,
+        partitions: int = 1,
+        auto_create_topics: bool = True,
+        insecure: bool = False,
+    ) -> BackgroundServer:
+        """Serve the store to clients that speak Kafka's protocol, in any language, from a thread of this process.
+
+        Returns once clients can connect to the result's `bootstrap`; with port 0 the system chooses a free port. The server
+        runs until its `stop`, until the end of a `with` block with it, or until the store is closed. `advertise` is the host
+        and port that clients are told to connect to, if it is not where they have connected. A topic that a client names is
+        created with so many `partitions`, unless `auto_create_topics` is False. Only clients on this machine can connect,
+        unless `insecure` allows an address that others reach: anyone who reaches it can read and write everything. Raises
+        `EventLogError` (the port is in use), `InvalidArgumentError`, `InvalidTypeError`, `ThreadStartError`."""
+        from eventlog.serve.background import start_server
+
+        self.store.check_open()
+        server = start_server(
+            self, host, port, advertise=advertise, partitions=partitions, auto_create_topics=auto_create_topics,
+            insecure=insecure,
+        )  # fmt: skip
+        self._clients.servers.add(server)
+        return server
 
     def producer(
         self,

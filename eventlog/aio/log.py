@@ -15,6 +15,7 @@ from eventlog.aio.consumer import AsyncConsumer
 from eventlog.aio.hub import Hub
 from eventlog.aio.partition import AsyncPartition
 from eventlog.aio.producer import AsyncProducer
+from eventlog.aio.server import AsyncServer
 from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
@@ -80,6 +81,11 @@ class AsyncEventLog:
     def consumer(self, topics: str | Sequence[str] | Pattern[str] | None = None, **options: Any) -> AsyncConsumer:
         """As `EventLog.consumer`, with the same options."""
         return AsyncConsumer(self.log.consumer(topics, **options), self._hub)
+
+    def serve(self, host: str = "127.0.0.1", port: int = 9092, **options: Any) -> AsyncServer:
+        """As `EventLog.serve`, with the same options. The server starts with `async with`, or with `await server.start()`, and
+        runs in a thread of its own, so that tasks that compute for long do not keep its clients waiting."""
+        return AsyncServer(functools.partial(self.log.serve, host, port, **options))
 
     async def flush(self) -> None:
         """As `EventLog.flush`."""

@@ -73,6 +73,12 @@ class Connection(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of its socket; -1 if it is closed."""
+        connected = self._transport.get_extra_info("socket")
+        return -1 if connected is None else int(connected.fileno())
+
     # --- what asyncio calls ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

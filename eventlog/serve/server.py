@@ -73,6 +73,17 @@ class Server:
         """The time in seconds for which no client has been connected."""
         return 0.0 if self._connections else asyncio.get_running_loop().time() - self._last_closed_at
 
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors of its sockets."""
+        sockets = [] if self._listener is None else [each.fileno() for each in self._listener.sockets]
+        return [*sockets, *(connection.descriptor for connection in self._connections)]
+
+    @property
+    def connection_count(self) -> int:
+        """The number of clients' connections."""
+        return len(self._connections)
+
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
         self._admitted.discard(connection)
@@ -121,13 +132,27 @@ class Server:
             self._watching.cancel()
         for connection in list(self._connections):
             connection.stop()
-        await asyncio.to_thread(self._broker.hub.stop)  # fetches that wait for records are answered without them
+        await _in_thread(self._broker.hub.stop)  # fetches that wait for records are answered without them
         deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
         while self._connections and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.to_thread(self._broker.close)
+        await _in_thread(self._broker.close)
+
+
+async def _in_thread(function: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(function)
+    except RuntimeError as error:
+        if not is_shutdown(error):
+            raise
+        function()
+
+
+def is_shutdown(error: RuntimeError) -> bool:
+    """Does it say that the interpreter is ending, and that threads take no more work?"""
+    return "interpreter shutdown" in str(error)
 
 
 async def run(
@@ -146,6 +171,19 @@ async def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, is_stopped.set)
     server = Server(store, settings=settings, advertised=advertised)
+    await serve_until(is_stopped, server, store, listen, ready, idle_seconds_max=idle_seconds_max)
+
+
+async def serve_until(
+    is_stopped: asyncio.Event,
+    server: Server,
+    store: EventLog,
+    listen: tuple[str, int],
+    ready: Callable[[tuple[str, int]], None],
+    *,
+    idle_seconds_max: float | None = None,
+) -> None:
+    """The same for a server that was made, until `is_stopped` is set."""
     try:
         ready(await server.start(*listen))
         while not is_stopped.is_set() and (idle_seconds_max is None or server.idle_seconds < idle_seconds_max):

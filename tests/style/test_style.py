@@ -47,6 +47,7 @@ LAYERS = {
     "cli": {"", "serve", "log", "storage", "records"},
     "__main__": {"cli"},
 }
+UPWARD = {"api": {"serve"}, "aio": {"serve"}}  # imported by a function when it is called, or for types only
 STORAGE_WINGS = ["segments", "mapped", "partition", "cleaning"]  # each imports only those before it
 C_LAYERS = {"codec": {"codec"}, "store": {"codec", "store"}, "python": {"codec", "store", "python"}}
 
@@ -65,17 +66,23 @@ def layer(module: str) -> str:
 
 
 def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
+    upward = UPWARD.get(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), set())
+    return ((line, name) for line, is_within, name in _imports(path) if not (is_within and name in upward))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, bool, str]]:
+    """The line of each import, whether it stands within a function or a condition, and the layer that it imports."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module == "eventlog":
             for name in node.names:
                 is_module = (PACKAGE / name.name).is_dir() or (PACKAGE / f"{name.name}.py").exists() or name.name == "_native"
-                yield node.lineno, name.name if is_module else ""
+                yield node.lineno, node.col_offset > 0, name.name if is_module else ""
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eventlog."):
-            yield node.lineno, layer(node.module or "")
+            yield node.lineno, node.col_offset > 0, layer(node.module or "")
         elif isinstance(node, ast.Import):
             for name in node.names:
                 if name.name.split(".")[0] == "eventlog":
-                    yield node.lineno, layer(name.name)
+                    yield node.lineno, node.col_offset > 0, layer(name.name)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path != PACKAGE / "__init__.py"], ids=identify)
