@@ -14,10 +14,10 @@ from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
 from eventlog.serve.errors import RefusedError
+from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.security.tls import TlsFiles
 
-NODE_ID = 1
 _THREADS_MAX = 16
 _APPEND_THREADS_MAX = 16
 _APPENDS_TO_PARTITION_MAX = 8  # in threads; if a stopped process has its lock, others still get appends
@@ -29,20 +29,14 @@ _Result = TypeVar("_Result")
 class Settings(NamedTuple):
     """How to create a topic that a client names and that does not exist, and the number of partitions of a topic whose creator
     leaves it to the server. With `accept_replication` a client may ask for several replicas of each partition; there is one.
-    Without files for TLS, connections are not encrypted."""
+    Without files for TLS, connections are not encrypted. `number` is the one by which clients know the server, if no other
+    server of the store has it."""
 
     auto_create_topics: bool = True
     partitions: int = 1
     accept_replication: bool = False
     tls: TlsFiles | None = None
-
-
-class Node(NamedTuple):
-    """A broker as clients see it: a server of the store, and the address where they reach it."""
-
-    id: int
-    host: str
-    port: int
+    number: int = 1
 
 
 class Client(NamedTuple):
@@ -90,6 +84,7 @@ class Broker:
         self.settings = settings
         self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
+        self.servers = Nodes(log.store.path, settings.number)
         self._executor = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="eventlog-serve")
         self._append_executor = ThreadPoolExecutor(_APPEND_THREADS_MAX, thread_name_prefix="eventlog-append")
         self._append_turns: weakref.WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = weakref.WeakValueDictionary()
@@ -112,9 +107,18 @@ class Broker:
         async with turns:
             return await asyncio.get_running_loop().run_in_executor(self._append_executor, function)
 
+    @property
+    def node_id(self) -> int:
+        """The number by which clients know this server."""
+        return self.servers.own_id
+
     def nodes(self, client: Client) -> list[Node]:
-        """The servers of the store that a client may use, by their numbers; the first one is the controller."""
-        return [Node(NODE_ID, client.host, client.port)]
+        """The live servers of the store that a client may use, by their numbers; the first one is the controller."""
+        return self.servers.live(client.host, client.port)
+
+    def node_of_key(self, key: str, client: Client) -> Node:
+        """The server that coordinates a group, or the transactions of a transactional id."""
+        return node_of_key(self.nodes(client), key)
 
     def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
         """The topic that a request names, by name or by id. Raises `RefusedError`."""
@@ -127,6 +131,7 @@ class Broker:
 
     def close(self) -> None:
         """Wake all waiting requests a last time, and wait for the threads to finish."""
+        self.servers.close()
         self.hub.stop()
         self._append_executor.shutdown()
         self._executor.shutdown()

@@ -59,7 +59,8 @@ class Server:
         self._listener = await loop.create_server(self._new_connection, host, port, backlog=_BACKLOG)
         self._watching = loop.create_task(self._watch())
         self._last_closed_at = loop.time()
-        bound = self._listener.sockets[0].getsockname()
+        bound = self._listener.sockets[0].getsockname()[:2]
+        self._broker.servers.announce(*(self._advertised or bound))
         return bound[0], bound[1]
 
     def _new_connection(self) -> asyncio.BufferedProtocol:
@@ -116,6 +117,11 @@ class Server:
         client = Client(*address, connection.when_sent, connection.is_ended)
         return await answer_frame(self._broker, client, frame)
 
+    def check(self) -> None:
+        """Raise `StoreReplacedError` if the store's directory, or the file that lists its servers, has been deleted."""
+        self._broker.log.store.check_open()
+        self._broker.servers.check_not_replaced()
+
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -126,6 +132,7 @@ class Server:
 
     async def stop(self) -> None:
         """Accept no more requests, finish the answers in progress, and close. The store stays open."""
+        self._broker.servers.withdraw()
         if self._listener is not None:
             self._listener.close()
         if self._watching is not None:
@@ -189,6 +196,6 @@ async def serve_until(
         while not is_stopped.is_set() and (idle_seconds_max is None or server.idle_seconds < idle_seconds_max):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(is_stopped.wait(), _WATCH_SECONDS)
-            store.store.check_open()
+            server.check()
     finally:
         await server.stop()

@@ -483,3 +483,12 @@ def hold_segments(connection: Connection, directory: Path, with_child: bool) -> 
         connection.recv()
     connection.send("given back")
     connection.recv()
+
+
+def serve(connection: Connection, store: Path) -> None:
+    """Serve the store to Kafka's clients, and report the address; any message ends it."""
+    from tests.serve.conftest import running_server
+
+    with eventlog.open(store) as log, running_server(log) as server:
+        connection.send(server.address)
+        connection.recv()

@@ -135,7 +135,12 @@ def maintenance_file(store: Path) -> Path:
     return shared_directory(store) / "maintenance"
 
 
-SHARED_FILES = (users_file, signals_file, members_file, catalog_gate_file, maintenance_file)
+def servers_file(store: Path) -> Path:
+    """The file with the addresses of the store's servers, in which each live one holds locks."""
+    return shared_directory(store) / "servers"
+
+
+SHARED_FILES = (users_file, signals_file, members_file, catalog_gate_file, maintenance_file, servers_file)
 """The files in shared/ other than those of partitions and groups."""
 
 
