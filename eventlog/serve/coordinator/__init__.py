@@ -1,1 +1,1 @@
-"""APIs of the coordinators: of consumer groups, and of transactions."""
+"""Consumer groups and transactions of clients: handlers of the APIs that a coordinator answers."""
