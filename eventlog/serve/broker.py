@@ -39,16 +39,29 @@ class Settings(NamedTuple):
     number: int = 1
 
 
-class Client(NamedTuple):
-    """The sender of a request: the address at which it reaches the server, and the state of its connection.
+class Client:
+    """The sender of requests over one connection: the address at which it reaches the server, its own address, the state of its
+    connection, and how it calls itself in the request that is being answered.
 
     `when_sent` calls a function once the client has read the answer to its request, or has disconnected; `is_gone` returns
     whether it has ended the connection, so that it no longer waits for an answer."""
 
-    host: str
-    port: int
-    when_sent: Callable[[Callable[[], None]], None]
-    is_gone: Callable[[], bool]
+    __slots__ = ("address", "client_id", "host", "is_gone", "port", "when_sent")
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        when_sent: Callable[[Callable[[], None]], None],
+        is_gone: Callable[[], bool],
+        address: str = "",
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.when_sent = when_sent
+        self.is_gone = is_gone
+        self.address = address
+        self.client_id = ""
 
 
 class Turn:

@@ -50,6 +50,7 @@ async def answer_frame(broker: Broker, client: Client, frame: memoryview) -> lis
             raise MalformedMessageError(f"version {header.version} of {api.name} is not served")
         return _encoded(header, "ApiVersionsResponse", 0, False, refuse_version())
     request, _ = codec(f"{api.name}Request", header.version).decode(frame[header.body_at :])
+    client.client_id = header.client_id or ""
     response = await HANDLERS[header.api_key](broker, client, header.version, request)
     if response is None:
         return None

@@ -46,7 +46,7 @@ class Server:
         self._limits = limits
         self._advertised = advertised
         self._memory = RequestMemory(limits.memory_bytes_max)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, Client | None] = {}
         self._admitted: set[Connection] = set()  # of them
         self._newcomers = Newcomers(limits.newcomers_max, limits.newcomer_seconds)
         self._listener: asyncio.Server | None = None
@@ -86,7 +86,7 @@ class Server:
         return len(self._connections)
 
     def _closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._admitted.discard(connection)
         self._newcomers.discard(connection)
         self._last_closed_at = asyncio.get_running_loop().time()
@@ -94,7 +94,7 @@ class Server:
     def _opened(self, connection: Connection) -> bool:
         if self._tls is None and not self._admit(connection):
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None  # its addresses are not known yet
         if self._tls is not None:
             self._newcomers.add(connection, asyncio.get_running_loop().time())
         return True
@@ -113,8 +113,11 @@ class Server:
             connection.abort()
 
     async def _answer(self, connection: Connection, frame: memoryview) -> list[Any] | None:
-        address = self._advertised or connection.local_address
-        client = Client(*address, connection.when_sent, connection.is_ended)
+        client = self._connections.get(connection)
+        if client is None:
+            advertised = self._advertised or connection.local_address
+            address = connection.peer.rpartition(":")[0]
+            client = self._connections[connection] = Client(*advertised, connection.when_sent, connection.is_ended, address)
         return await answer_frame(self._broker, client, frame)
 
     def check(self) -> None:

@@ -3,9 +3,9 @@
 Python's `re` would take exponential time for some patterns, and hold the interpreter meanwhile. A pattern becomes a
 nondeterministic automaton over the characters of topic names, and has to match a whole name, as in Kafka.
 
-Supported are literals, `.`, classes with ranges, negation and POSIX names, `\\d \\w \\s \\D \\W \\S`, `\\Q...\\E`, `\\xHH`, groups,
-alternatives, repetition (up to 1,000), the anchors `^ $ \\A \\z`, and the flags `i m s U`. Word boundaries and Unicode classes are
-not; nor are backreferences and look-around, which RE2 does not have.
+Supported are literals, `.`, classes with ranges, negation and POSIX names, `\\d \\w \\s \\D \\W \\S`, `\\Q...\\E`,
+`\\xHH`, groups, alternatives, repetition (up to 1,000), the anchors `^ $ \\A \\z`, and the flags `i m s U`. Word boundaries and
+Unicode classes are not; nor are backreferences and look-around, which RE2 does not have.
 
 Sources: https://github.com/google/re2/wiki/Syntax; Ken Thompson, "Regular Expression Search Algorithm", 1968.
 """
