@@ -45,6 +45,7 @@ LAYERS = {
     "serve": {"aio", "api", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "serve", "log", "storage", "records"},
+    "testing": {"", "api", "serve"},
     "__main__": {"cli"},
 }
 UPWARD = {"api": {"serve"}, "aio": {"serve"}}  # imported by a function when it is called, or for types only
