@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import LockTimeoutError, TopicNotFoundError, translates_os_errors
-from eventlog.options import StoreOptions, TopicConfig, check_partition_count, check_topic_name, parse_changes
+from eventlog.options import (
+    Setting,
+    StoreOptions,
+    TopicConfig,
+    check_partition_count,
+    check_topic_name,
+    parse_changes,
+    with_changes,
+)
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize, read_partition_size
 from eventlog.storage.mapped.limits import change_settings_of
 from eventlog.storage.partition.partition import Partition
@@ -16,6 +24,24 @@ from eventlog.storage.partition.verification import verify
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.inspection import VerifyReport
 from eventlog.store.store import Store
+
+
+def alter_topic(
+    store: Store, name: str, partitions: int | None, change: Callable[[Mapping[str, Setting]], dict[str, Setting]]
+) -> TopicDescription:
+    """Give a topic more partitions, and the settings that `change` makes of those that were given so far; as one step, so that
+    no change by another process is lost. Raises what `Log.alter_topic` and `change` raise."""
+    topic = store.catalog.topics.alter(name, partitions, change)
+    settings, failure = topic.settings(), None
+    for partition in range(topic.partitions):  # so that all processes that have one open use the new settings
+        try:
+            change_settings_of(store.path, store.signals, topic.name, partition, settings, store.options.lock_timeout_ms)
+        except LockTimeoutError as error:
+            failure = error
+    store.announcer.announce()
+    if failure is not None:
+        raise failure
+    return topic
 
 
 @translates_os_errors("close")
@@ -57,23 +83,8 @@ class Log:
         check_topic_name(name)
         if partitions is not None:
             check_partition_count(partitions)
-        topic = self.store.catalog.topics.alter(name, partitions, parse_changes(config))
-        self._apply_settings(topic)
-        return topic
-
-    def _apply_settings(self, topic: TopicDescription) -> None:
-        """Apply the settings to every partition that can be reached, so that all processes that have it open use them."""
-        store, settings, failure = self.store, topic.settings(), None
-        for partition in range(topic.partitions):
-            try:
-                change_settings_of(
-                    store.path, store.signals, topic.name, partition, settings, store.options.lock_timeout_ms
-                )
-            except LockTimeoutError as error:
-                failure = error
-        store.announcer.announce()
-        if failure is not None:
-            raise failure
+        changes = parse_changes(config)
+        return alter_topic(self.store, name, partitions, lambda given: with_changes(given, changes))
 
     def topic(self, name: str) -> TopicDescription:
         """A topic's partitions and settings. Raises `TopicNotFoundError`."""

@@ -16,6 +16,7 @@ _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _INT32_MAX = 2**31 - 1
 _SECONDS_END = 2**53  # what a clock's float tells apart from a second more
+_INT64_MIN = -(2**63)
 _INT64_MAX = 2**63 - 1
 _PARTITIONS_MAX = 100_000
 
@@ -46,12 +47,21 @@ class _Choice(NamedTuple):
     allowed: tuple[str, ...]
 
 
+class _Pattern(NamedTuple):
+    default: str
+    form: str
+    meaning: str
+
+
 Setting = int | float | str
+
+_BOOL = _Choice("false", ("false", "true"))
+_REPLICAS = _Pattern("", r"(\*|[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*)?", "PARTITION:BROKER,... or *")
 
 # Names and meanings are Kafka's, and so are the defaults: https://kafka.apache.org/documentation/#topicconfigs. Ours are
 # retention.acked, and that retention.ms is for ever, where Kafka keeps a week: what a store is
 # given it keeps until it is told otherwise.
-_SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
+_EFFECTIVE: dict[str, _Number | _Fraction | _Choice] = {
     "cleanup.policy": _Choice("delete", ("delete", "compact", "compact,delete", "delete,compact")),
     "compression.type": _Choice("producer", ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")),
     "delete.retention.ms": _Number(86_400_000, 0, _INT64_MAX),
@@ -61,13 +71,38 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice] = {
     "message.timestamp.type": _Choice("CreateTime", ("CreateTime", "LogAppendTime")),
     "min.cleanable.dirty.ratio": _Fraction(0.5, 0.0, 1.0),
     "min.compaction.lag.ms": _Number(0, 0, _INT64_MAX),
-    "retention.acked": _Choice("false", ("false", "true")),
-    "retention.bytes": _Number(-1, -1, _INT64_MAX),
+    "retention.acked": _BOOL,
+    "retention.bytes": _Number(-1, _INT64_MIN, _INT64_MAX),
     "retention.ms": _Number(-1, -1, _INT64_MAX),
     "segment.bytes": _Number(2**30, 1024, _INT32_MAX),
     "segment.jitter.ms": _Number(0, 0, _INT64_MAX),
     "segment.ms": _Number(604_800_000, 1, _INT64_MAX),
 }
+
+# Kafka's other settings (4.1). A topic keeps them for the tools that set and compare them; they change nothing.
+_WITHOUT_EFFECT: dict[str, _Number | _Choice | _Pattern] = {
+    "compression.gzip.level": _Number(-1, -1, 9),
+    "compression.lz4.level": _Number(9, 1, 17),
+    "compression.zstd.level": _Number(3, -131_072, 22),
+    "file.delete.delay.ms": _Number(60_000, 0, _INT64_MAX),
+    "flush.messages": _Number(_INT64_MAX, 1, _INT64_MAX),
+    "flush.ms": _Number(_INT64_MAX, 0, _INT64_MAX),
+    "follower.replication.throttled.replicas": _REPLICAS,
+    "leader.replication.throttled.replicas": _REPLICAS,
+    "local.retention.bytes": _Number(-2, -2, _INT64_MAX),
+    "local.retention.ms": _Number(-2, -2, _INT64_MAX),
+    "message.timestamp.after.max.ms": _Number(3_600_000, 0, _INT64_MAX),
+    "message.timestamp.before.max.ms": _Number(_INT64_MAX, 0, _INT64_MAX),
+    "min.insync.replicas": _Number(1, 1, _INT32_MAX),
+    "preallocate": _BOOL,
+    "remote.log.copy.disable": _BOOL,
+    "remote.log.delete.on.disable": _BOOL,
+    "remote.storage.enable": _Choice("false", ("false",)),
+    "segment.index.bytes": _Number(10_485_760, 4, _INT32_MAX),
+    "unclean.leader.election.enable": _BOOL,
+}
+_SETTINGS: dict[str, _Number | _Fraction | _Choice | _Pattern] = {**_EFFECTIVE, **_WITHOUT_EFFECT}
+SETTINGS_WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT)
 
 
 class TopicConfig(NamedTuple):
@@ -82,9 +117,7 @@ class TopicConfig(NamedTuple):
     @classmethod
     def parse(cls, config: Mapping[str, object] | None) -> TopicConfig:
         """Check names and values; numbers may be given as text. Raises `InvalidArgumentError`, `InvalidTypeError`."""
-        if config is not None and not isinstance(config, Mapping):
-            raise InvalidTypeError(f"config must be a mapping of setting to value, not {type(config).__name__}")
-        return cls({name: _parse_setting(name, value) for name, value in (config or {}).items()})
+        return cls(with_changes({}, parse_settings(config)))
 
     def number(self, name: str) -> int:
         """The value of a numeric setting."""
@@ -109,8 +142,27 @@ class TopicConfig(NamedTuple):
         return self.is_compacted or self.had_gaps
 
     def effective(self) -> dict[str, Setting]:
-        """All settings by name, defaults included."""
-        return {name: self.given.get(name, setting.default) for name, setting in _SETTINGS.items()}
+        """The settings that change something, by name, defaults included; and others that were given."""
+        return {name: setting.default for name, setting in _EFFECTIVE.items()} | self.given
+
+    def of_kafka(self) -> dict[str, Setting]:
+        """All settings by name, defaults included, also those without effect."""
+        return {name: setting.default for name, setting in _SETTINGS.items()} | self.given
+
+
+def check_together(given: Mapping[str, Setting]) -> None:
+    """Raise `InvalidArgumentError` if settings that are valid on their own contradict one another."""
+    settings = TopicConfig(dict(given))
+    least, most = (settings.number(f"{name}.compaction.lag.ms") for name in ("min", "max"))
+    if least > most:
+        raise InvalidArgumentError(f"min.compaction.lag.ms is {least}, which is more than max.compaction.lag.ms, {most}")
+
+
+def parse_settings(config: Mapping[str, object] | None) -> dict[str, Setting]:
+    """Check names and values, but not whether they go together. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+    if config is not None and not isinstance(config, Mapping):
+        raise InvalidTypeError(f"config must be a mapping of setting to value, not {type(config).__name__}")
+    return {name: _parse_setting(name, value) for name, value in (config or {}).items()}
 
 
 def parse_changes(config: Mapping[str, object] | None) -> dict[str, Setting | None]:
@@ -121,12 +173,18 @@ def parse_changes(config: Mapping[str, object] | None) -> dict[str, Setting | No
             raise _unknown(name)
     if isinstance(config, Mapping):
         config = {name: value for name, value in config.items() if value is not None}
-    given = TopicConfig.parse(config).given
-    return {**given, **dict.fromkeys(unset)}
+    return {**parse_settings(config), **dict.fromkeys(unset)}
+
+
+def with_changes(given: Mapping[str, Setting], changes: Mapping[str, Setting | None]) -> dict[str, Setting]:
+    """A topic's settings after changes, in which None takes one back to its default. Raises `InvalidArgumentError`."""
+    changed = {name: value for name, value in {**given, **changes}.items() if value is not None}
+    check_together(changed)
+    return changed
 
 
 def _unknown(name: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"unknown topic setting {name!r}; the settings are {', '.join(_SETTINGS)}")
+    return InvalidArgumentError(f"unknown topic setting {name!r}; the settings are {', '.join(_EFFECTIVE)}")
 
 
 def _parse_setting(name: str, value: object) -> Setting:
@@ -136,19 +194,29 @@ def _parse_setting(name: str, value: object) -> Setting:
     if isinstance(setting, _Fraction):
         return _parse_fraction(name, value, setting)
     if isinstance(setting, _Choice):
-        if isinstance(value, bool):
-            value = str(value).lower()
-        elif isinstance(value, str):
-            value = ",".join(part.strip() for part in value.split(","))
-        if value not in setting.allowed:
-            raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
-        return str(value)
-    number = int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value
+        return _parse_choice(name, value, setting)
+    if isinstance(setting, _Pattern):
+        if not isinstance(value, str) or not re.fullmatch(setting.form, value.strip()):
+            raise InvalidArgumentError(f"{name} is {value!r}, but must be {setting.meaning}")
+        return value.strip()
+    number = int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()) else value
     if not isinstance(number, int) or isinstance(number, bool) or not setting.minimum <= number <= setting.maximum:
         raise InvalidArgumentError(
             f"{name} is {value!r}, but must be a whole number from {setting.minimum} to {setting.maximum}"
         )
     return number
+
+
+def _parse_choice(name: str, value: object, setting: _Choice) -> str:
+    chosen = value
+    if isinstance(value, bool):
+        chosen = str(value).lower()
+    elif isinstance(value, str):
+        chosen = ",".join(part.strip() for part in value.split(","))
+        chosen = chosen.lower() if "false" in setting.allowed else chosen
+    if chosen not in setting.allowed:
+        raise InvalidArgumentError(f"{name} is {value!r}, but must be one of {', '.join(setting.allowed)}")
+    return str(chosen)
 
 
 def _parse_fraction(name: str, value: object, setting: _Fraction) -> float:

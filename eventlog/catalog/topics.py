@@ -7,7 +7,7 @@ decided it; so a process that finds a head behind brings it up to date, however 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -102,10 +102,12 @@ class TopicCatalog:
             note_change(transaction, self._environment)
         return topic
 
-    def alter(self, name: str, partitions: int | None, config: Mapping[str, Setting | None]) -> TopicDescription:
-        """Change a topic, durably: more partitions, and settings; None resets one to its default.
+    def alter(
+        self, name: str, partitions: int | None, change: Callable[[Mapping[str, Setting]], dict[str, Setting]]
+    ) -> TopicDescription:
+        """Change a topic, durably: more partitions, and the settings that `change` makes of those that were given so far.
 
-        Raises `TopicNotFoundError`, `InvalidArgumentError`."""
+        Raises `TopicNotFoundError`, `InvalidArgumentError`, and what `change` raises; then nothing is changed."""
         with self._environment.transaction(_DATABASE, write=True) as transaction:
             before = _existing(transaction, name)
             if partitions is not None and partitions < before.partitions:
@@ -113,7 +115,7 @@ class TopicCatalog:
                     f"topic {name!r} has {before.partitions} partitions, and {partitions} are fewer: partitions can only be "
                     "added, because the records of the others would be lost"
                 )
-            given = {key: value for key, value in {**before.config, **config}.items() if value is not None}
+            given = change(before.config)
             number = int(transaction.id())
             may_have_gaps = before.settings().may_have_gaps
             after = before._replace(config=given, had_gaps=may_have_gaps, decided_by=number)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from eventlog.aio.hub import Hub
+from eventlog.anchored import plain
 from eventlog.api import EventLog
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
@@ -17,6 +18,7 @@ from eventlog.serve.errors import RefusedError
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.security.tls import TlsFiles
+from eventlog.storage.segments import names
 
 _THREADS_MAX = 16
 _APPEND_THREADS_MAX = 16
@@ -98,6 +100,7 @@ class Broker:
         self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
         self.servers = Nodes(log.store.path, settings.number)
+        self.log_dir = str(plain(names.logs_directory(log.store.path)).absolute())
         self._executor = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="eventlog-serve")
         self._append_executor = ThreadPoolExecutor(_APPEND_THREADS_MAX, thread_name_prefix="eventlog-append")
         self._append_turns: weakref.WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = weakref.WeakValueDictionary()

@@ -28,6 +28,7 @@ class Api(NamedTuple):
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS, DESCRIBE_CLUSTER = 19, 20, 21, 37, 60
+DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS, LIST_CONFIG_RESOURCES = 32, 33, 44, 74
 INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
@@ -45,6 +46,10 @@ _TABLE = [
     (DELETE_RECORDS, "DeleteRecords", 0, 2, 0),
     (CREATE_PARTITIONS, "CreatePartitions", 0, 3, 0),
     (DESCRIBE_CLUSTER, "DescribeCluster", 0, 2, 0),
+    (DESCRIBE_CONFIGS, "DescribeConfigs", 1, 4, 1),
+    (ALTER_CONFIGS, "AlterConfigs", 0, 2, 0),
+    (INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", 0, 1, 0),
+    (LIST_CONFIG_RESOURCES, "ListConfigResources", 0, 1, 0),
     # Producers
     (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
 ]

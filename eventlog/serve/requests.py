@@ -7,6 +7,8 @@ from typing import Any
 
 from eventlog.serve import offered
 from eventlog.serve.admin.cluster import answer_describe_cluster
+from eventlog.serve.admin.config_changes import answer_alter_configs, answer_incremental_alter_configs
+from eventlog.serve.admin.configs import answer_describe_configs, answer_list_config_resources
 from eventlog.serve.admin.partitions import answer_create_partitions, answer_delete_records
 from eventlog.serve.admin.topics import answer_create_topics, answer_delete_topics
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
@@ -35,6 +37,10 @@ HANDLERS: dict[int, Handler] = {
     offered.DELETE_RECORDS: answer_delete_records,
     offered.CREATE_PARTITIONS: answer_create_partitions,
     offered.DESCRIBE_CLUSTER: answer_describe_cluster,
+    offered.DESCRIBE_CONFIGS: answer_describe_configs,
+    offered.ALTER_CONFIGS: answer_alter_configs,
+    offered.INCREMENTAL_ALTER_CONFIGS: answer_incremental_alter_configs,
+    offered.LIST_CONFIG_RESOURCES: answer_list_config_resources,
     offered.INIT_PRODUCER_ID: answer_init_producer_id,
 }
 

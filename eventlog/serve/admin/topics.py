@@ -9,6 +9,7 @@ from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeErro
 from eventlog.options import TopicConfig, check_partition_count, check_topic_name
 from eventlog.serve import errors
 from eventlog.serve.admin.assignments import check_assignments, check_replication_factor
+from eventlog.serve.admin.configs import created_settings
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.catalog import topic_id
 from eventlog.serve.errors import RefusedError, noted_in
@@ -42,7 +43,7 @@ async def _create(broker: Broker, client: Client, topic: Any, result: Any, *, va
     if not validate_only:
         made = await broker.in_thread(lambda: broker.log.create_topic(topic.name, partitions, config))
         result.topic_id = topic_id(made)
-    result.num_partitions, result.replication_factor, result.configs = partitions, 1, []
+    result.num_partitions, result.replication_factor, result.configs = partitions, 1, created_settings(config)
 
 
 def _checked(broker: Broker, client: Client, topic: Any) -> tuple[int, dict[str, str]]:
@@ -53,6 +54,8 @@ def _checked(broker: Broker, client: Client, topic: Any) -> tuple[int, dict[str,
     partitions = _checked_partitions(broker, client, topic)
     config = {each.name: each.value for each in topic.configs}
     try:
+        if len(config) < len(topic.configs):
+            raise InvalidArgumentError("a setting is given more than once")
         TopicConfig.parse(config)
     except (InvalidArgumentError, InvalidTypeError) as error:
         raise RefusedError(errors.INVALID_CONFIG, str(error)) from None
