@@ -184,14 +184,13 @@ class Foundation(RuleBasedStateMachine):
         return read.records
 
     def _take_account_of_commit(self, group: ModelGroup, member: ModelMember) -> None:
-        """A poll of a member that commits by itself begins with that, if enough time has passed: all of it, or nothing."""
-        if member.has_stale_work():
-            return
-        offered = {place: lane.position or 0 for place, lane in member.lanes.items() if lane.was_handed_out}
+        """A poll of a member that commits by itself begins with that, if enough time has passed: all of it, or nothing.
+
+        With stale work, nothing is committed until the poll has noticed what the member lost; then the rest may be."""
+        offered = {place for place, lane in member.lanes.items() if lane.was_handed_out and lane.is_owned}
         found = self.log.group(group.name).committed()
-        before = {place: group.committed.get(place) for place in offered}
-        if any(found.get(place) != before[place] for place in offered):
-            group.commit_handed_out(member)
+        if any(found.get(place) != group.committed.get(place) for place in offered):
+            group.commit_owned(member)
 
     def _see_it_yield(self, member: ModelMember) -> None:
         """A static member whose place another consumer took is told so, and can do nothing but close."""

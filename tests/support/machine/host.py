@@ -205,6 +205,9 @@ class Host:
     def maintain(self, compact_all: bool, dry_run: bool) -> MaintenanceReport:
         return self.log.maintain(compact_all=compact_all, dry_run=dry_run)
 
+    def expire_groups(self) -> list[str]:
+        return self.log.maintain(group_retention_ms=0).expired_groups
+
     def backup(self, destination: Path, link: bool) -> int:
         """Returns how many records are in it."""
         return self.log.backup(destination, link=link).records

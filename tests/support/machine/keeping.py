@@ -10,6 +10,7 @@ from hypothesis.stateful import precondition, rule
 
 import eventlog
 from eventlog import MaintenanceReport, Record, TopicPartition
+from eventlog.clock import now_ms
 from tests.support import heads, stores
 from tests.support.machine.foundation import Foundation, hosts, places, topics
 from tests.support.machine.model import ModelPartition, ModelTopic
@@ -91,12 +92,32 @@ class Keeping(Foundation):
         report: MaintenanceReport = self.do(host, "maintain", compact_all, False)
         assert said.failures == [] and _deletions(said) == _deletions(report)
         assert (report.is_elsewhere, report.failures, report.expired_groups, report.deleted_topics) == (False, [], [], [])
+        self._check_partitions(compact_all)
+
+    def _check_partitions(self, compact_all: bool) -> None:
         for topic in self.model.topics.values():
             for partition in topic.partitions:
                 if partition.end_offset > 0:
                     self._check_retention(topic.kind, partition)
                     if "compact" in topic.kind:
                         self._check_compaction(partition, compact_all)
+
+    @precondition(lambda self: self.model.groups)
+    @rule(host=hosts)
+    def expire_groups(self, host: int) -> None:
+        """Groups without members are deleted with their offsets. The members of a process that was killed are noticed in the
+        first round; their group is empty from then on."""
+        unused = {name for name, group in self.model.groups.items() if not (group.members or group.away)}
+        for _ in range(2):
+            wait_for_next_ms()
+            expired = self.do(host, "expire_groups")
+            self._check_partitions(False)
+            assert unused.issuperset(expired)
+            for name in expired:
+                del self.model.groups[name]
+            self.counts["groups expired"] += len(expired)
+        assert unused.isdisjoint(self.model.groups)
+        self.maintain(host, False)  # deletes what no group holds back any more
 
     def _bases(self, place: TopicPartition) -> list[int]:
         """The base offsets of the segments, as the names of the files have them."""
@@ -240,6 +261,13 @@ class Keeping(Foundation):
         for directory in (backup, restored):
             shutil.rmtree(directory)
         self.counts["backups"] += 1
+
+
+def wait_for_next_ms() -> None:
+    """Return in a later millisecond of the wall clock than that of the call."""
+    begin = now_ms()
+    while now_ms() <= begin:
+        continue
 
 
 def _deletions(report: MaintenanceReport) -> list[tuple[object, ...]]:

@@ -162,11 +162,15 @@ class ModelGroup:
         """What a commit without offsets does: all of it or nothing; False: nothing, because a partition is another's now."""
         if member.has_stale_work():
             return False
+        self.commit_owned(member)
+        return True
+
+    def commit_owned(self, member: ModelMember) -> None:
+        """Commit what the member was handed out of the partitions that it owns."""
         for place, lane in member.lanes.items():
-            if lane.was_handed_out:
+            if lane.was_handed_out and lane.is_owned:
                 self.commit({place: lane.position or 0})
                 lane.was_handed_out = False
-        return True
 
     def ask_for_more(self, member: ModelMember) -> None:
         """A member polls or iterates: what it got before is finished."""
