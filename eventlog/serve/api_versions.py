@@ -12,6 +12,7 @@ from eventlog.serve.protocol.messages import kind
 
 _SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 _VERSION_WITH_SOFTWARE = 3
+_FEATURES = {"group.version": 1}  # 1: the consumer protocol of groups
 
 
 async def answer_api_versions(broker: Broker, client: Client, version: int, request: Any) -> Any:
@@ -32,4 +33,10 @@ def _response(error_code: int, keys: list[int] | None = None) -> Any:
     entry = kind("ApiVersionsResponse", "ApiVersion")
     apis = [APIS[key] for key in (sorted(APIS) if keys is None else keys)]
     table = [entry(api_key=api.key, min_version=api.announced, max_version=api.versions[-1]) for api in apis]
-    return kind("ApiVersionsResponse")(error_code=error_code, api_keys=table)
+    response = kind("ApiVersionsResponse")(error_code=error_code, api_keys=table, finalized_features_epoch=0)
+    supported, finalized = (kind("ApiVersionsResponse", f"{name}FeatureKey") for name in ("Supported", "Finalized"))
+    response.supported_features = [supported(name=name, min_version=1, max_version=level) for name, level in _FEATURES.items()]
+    response.finalized_features = [
+        finalized(name=name, min_version_level=level, max_version_level=level) for name, level in _FEATURES.items()
+    ]
+    return response

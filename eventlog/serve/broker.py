@@ -14,6 +14,7 @@ from eventlog.api import EventLog
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
+from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroups, ConsumerGroupSettings
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
@@ -32,13 +33,14 @@ class Settings(NamedTuple):
     """How to create a topic that a client names and that does not exist, and the number of partitions of a topic whose creator
     leaves it to the server. With `accept_replication` a client may ask for several replicas of each partition; there is one.
     Without files for TLS, connections are not encrypted. `number` is the one by which clients know the server, if no other
-    server of the store has it."""
+    server of the store has it. `consumer_groups` are the timeouts of members of the consumer protocol."""
 
     auto_create_topics: bool = True
     partitions: int = 1
     accept_replication: bool = False
     tls: TlsFiles | None = None
     number: int = 1
+    consumer_groups: ConsumerGroupSettings = ConsumerGroupSettings()
 
 
 class Client:
@@ -107,6 +109,7 @@ class Broker:
         self.partitions = OpenPartitions(log.store.partitions)
         self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
         self.appends = Appends(self.partitions)
+        self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 
     def _forget_partitions(self) -> None:
@@ -149,5 +152,6 @@ class Broker:
         """Wake all waiting requests a last time, and wait for the threads to finish."""
         self.servers.close()
         self.hub.stop()
+        self.consumer_groups.close()
         self._append_executor.shutdown()
         self._executor.shutdown()

@@ -29,6 +29,7 @@ class Api(NamedTuple):
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS, DESCRIBE_CLUSTER = 19, 20, 21, 37, 60
 DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS, LIST_CONFIG_RESOURCES = 32, 33, 44, 74
+CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
 INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
@@ -40,6 +41,9 @@ _TABLE = [
     (LIST_OFFSETS, "ListOffsets", 1, 6, 1),
     (METADATA, "Metadata", 0, 13, 0),
     (API_VERSIONS, "ApiVersions", 0, 4, 0),
+    # Groups of the consumer protocol
+    (CONSUMER_GROUP_HEARTBEAT, "ConsumerGroupHeartbeat", 0, 1, 0),
+    (CONSUMER_GROUP_DESCRIBE, "ConsumerGroupDescribe", 0, 1, 0),
     # Administration
     (CREATE_TOPICS, "CreateTopics", 2, 7, 2),
     (DELETE_TOPICS, "DeleteTopics", 1, 6, 1),

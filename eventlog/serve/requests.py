@@ -13,6 +13,8 @@ from eventlog.serve.admin.partitions import answer_create_partitions, answer_del
 from eventlog.serve.admin.topics import answer_create_topics, answer_delete_topics
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
 from eventlog.serve.broker import Broker, Client
+from eventlog.serve.coordinator.consumer_group_describe import answer_consumer_group_describe
+from eventlog.serve.coordinator.consumer_groups import answer_consumer_group_heartbeat
 from eventlog.serve.coordinator.transactions import answer_init_producer_id
 from eventlog.serve.fetch import answer_fetch
 from eventlog.serve.metadata import answer_metadata
@@ -32,6 +34,8 @@ HANDLERS: dict[int, Handler] = {
     offered.LIST_OFFSETS: answer_list_offsets,
     offered.METADATA: answer_metadata,
     offered.API_VERSIONS: answer_api_versions,
+    offered.CONSUMER_GROUP_HEARTBEAT: answer_consumer_group_heartbeat,
+    offered.CONSUMER_GROUP_DESCRIBE: answer_consumer_group_describe,
     offered.CREATE_TOPICS: answer_create_topics,
     offered.DELETE_TOPICS: answer_delete_topics,
     offered.DELETE_RECORDS: answer_delete_records,
