@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import sys
 
 import click
@@ -14,6 +16,7 @@ from eventlog.options import FSYNC_POLICIES
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _PORT_MAX = 65_535
+_CHECK_SECONDS = 5.0
 
 
 def address_type(text: str) -> tuple[str, int]:
@@ -59,6 +62,7 @@ def address_type(text: str) -> tuple[str, int]:
 @click.option(
     "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop if no client is connected for so long."
 )
+@click.option("--check", is_flag=True, help="Only check that a server answers at the address, for health checks.")
 @output.json_option
 def serve(
     listen: tuple[str, int],
@@ -72,6 +76,7 @@ def serve(
     tls_client_ca: str | None,
     insecure: bool,
     stop_when_idle: float | None,
+    check: bool,
     as_json: bool,
 ) -> None:
     """Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.
@@ -84,12 +89,16 @@ def serve(
     Example:
       eventlog serve
       eventlog serve --listen 127.0.0.1:0 --partitions 4
+      eventlog serve --check
     """
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key go together, and --tls-client-ca needs both")
+    if check:
+        _check(listen, is_encrypted=tls_cert is not None, as_json=as_json)
+        return
     store = store_directory()
+    signal.signal(signal.SIGTERM, _end)  # process 1 of a container would ignore it until the server has its own handler
     import asyncio
-    import resource
 
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
@@ -101,20 +110,58 @@ def serve(
         new_context(tls)  # before the store is created
     if not insecure:
         check_local(listen[0])
-    limit, limit_max = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != limit_max:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_max, limit_max))  # each connection takes a file, each partition 4
+    _raise_file_limit()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
     def ready(address: tuple[str, int]) -> None:
-        if as_json:
-            output.write_json({"store": store, "host": address[0], "port": address[1]})
-        else:
-            host = f"[{address[0]}]" if ":" in address[0] else address[0]
-            output.write_line(f"serving {store} at {host}:{address[1]}")
-        output.flush()
+        _tell_ready(store, address, f"fsync {fsync}{', TLS' if tls else ''}", as_json=as_json)
 
     with open_store(create=True, fsync=fsync) as log:
         log.start_maintenance()
         settings = Settings(not no_auto_create, partitions, accept_replication, tls)
         asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))
+    if not as_json:
+        output.write_line("stopped")
+
+
+def _raise_file_limit() -> None:
+    """Open as many files as the system allows: each connection takes one, each partition 4."""
+    import resource
+
+    limit, limit_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != limit_max:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_max, limit_max))
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(0)
+
+
+def _address_text(address: tuple[str, int]) -> str:
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+
+
+def _tell_ready(store: str, address: tuple[str, int], settings: str, *, as_json: bool) -> None:
+    """Say that clients can connect: on standard output, and to systemd if it has started the program."""
+    from eventlog import __version__
+    from eventlog.serve.readiness import tell_ready
+
+    if as_json:
+        output.write_json({
+            "store": store, "host": address[0], "port": address[1], "process": os.getpid(), "version": __version__,
+        })  # fmt: skip
+    else:
+        output.write_line(f"serving {store} at {_address_text(address)}")
+        output.write_line(f"version {__version__}, process {os.getpid()}, {settings}; Ctrl-C or SIGTERM stops it")
+    output.flush()
+    tell_ready(f"serving {store} at {_address_text(address)}")
+
+
+def _check(address: tuple[str, int], *, is_encrypted: bool, as_json: bool) -> None:
+    from eventlog.serve.health import check_health
+
+    seconds = check_health(*address, is_encrypted=is_encrypted, seconds=_CHECK_SECONDS)
+    if as_json:
+        output.write_json({"host": address[0], "port": address[1], "seconds": round(seconds, 6)})
+    else:
+        output.write_line(f"a server answers at {_address_text(address)} after {1000 * seconds:.1f} ms")
