@@ -274,6 +274,7 @@ def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> Repa
         files.sync_directory(head_file.parent)
     if findings.changes_log:
         store.catalog.topics.end_repair(plan.topic, plan.partition)
+    store.announcer.announce()  # for servers, which tell their clients the leader epochs
     return replace(plan, removals=tuple(removals), was_executed=True)
 
 

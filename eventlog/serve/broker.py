@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
 from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroups, ConsumerGroupSettings
+from eventlog.serve.epochs import LeaderEpochs
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
@@ -25,6 +26,7 @@ _THREADS_MAX = 16
 _APPEND_THREADS_MAX = 16
 _APPENDS_TO_PARTITION_MAX = 8  # in threads; if a stopped process has its lock, others still get appends
 _ANSWERS_WITH_RECORDS_MAX = 64  # being sent at a time
+_LARGE_ANSWERS_MAX = 16  # as above, of those that describe very many partitions
 
 _Result = TypeVar("_Result")
 
@@ -108,12 +110,15 @@ class Broker:
         self._append_turns: weakref.WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = weakref.WeakValueDictionary()
         self.partitions = OpenPartitions(log.store.partitions)
         self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
+        self.epochs = LeaderEpochs(log.store)
         self.appends = Appends(self.partitions)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
+        self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 
     def _forget_partitions(self) -> None:
         self.partitions.forget(set(self.topics.by_name))
+        self.epochs.forget(set(self.topics.by_id))
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Run a function that may wait for the disk or for another process. It is completed even if the client leaves."""
@@ -138,6 +143,12 @@ class Broker:
     def node_of_key(self, key: str, client: Client) -> Node:
         """The server that coordinates a group, or the transactions of a transactional id."""
         return node_of_key(self.nodes(client), key)
+
+    async def load_epochs(self, topics: Sequence[Topic]) -> None:
+        """Read the leader epochs of topics, unless they are known."""
+        missing = self.epochs.missing(topics)
+        if missing:
+            await self.in_thread(lambda: self.epochs.read(missing))
 
     def topic(self, name: str, topic_id: bytes, *, by_id: bool) -> Topic:
         """The topic that a request names, by name or by id. Raises `RefusedError`."""

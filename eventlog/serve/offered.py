@@ -30,6 +30,9 @@ PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS, DESCRIBE_CLUSTER = 19, 20, 21, 37, 60
 DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS, LIST_CONFIG_RESOURCES = 32, 33, 44, 74
 CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
+DESCRIBE_TOPIC_PARTITIONS, DESCRIBE_LOG_DIRS, ALTER_REPLICA_LOG_DIRS, DESCRIBE_QUORUM = 75, 35, 34, 55
+ELECT_LEADERS, ALTER_PARTITION_REASSIGNMENTS, LIST_PARTITION_REASSIGNMENTS = 43, 45, 46
+DESCRIBE_ACLS, CREATE_ACLS, DELETE_ACLS, DESCRIBE_CLIENT_QUOTAS = 29, 30, 31, 48
 INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
@@ -54,6 +57,17 @@ _TABLE = [
     (ALTER_CONFIGS, "AlterConfigs", 0, 2, 0),
     (INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", 0, 1, 0),
     (LIST_CONFIG_RESOURCES, "ListConfigResources", 0, 1, 0),
+    (DESCRIBE_TOPIC_PARTITIONS, "DescribeTopicPartitions", 0, 0, 0),
+    (DESCRIBE_LOG_DIRS, "DescribeLogDirs", 1, 4, 1),
+    (ALTER_REPLICA_LOG_DIRS, "AlterReplicaLogDirs", 1, 2, 1),
+    (DESCRIBE_QUORUM, "DescribeQuorum", 0, 2, 0),
+    (ELECT_LEADERS, "ElectLeaders", 0, 2, 0),
+    (ALTER_PARTITION_REASSIGNMENTS, "AlterPartitionReassignments", 0, 1, 0),
+    (LIST_PARTITION_REASSIGNMENTS, "ListPartitionReassignments", 0, 0, 0),
+    (DESCRIBE_ACLS, "DescribeAcls", 1, 3, 1),
+    (CREATE_ACLS, "CreateAcls", 1, 3, 1),
+    (DELETE_ACLS, "DeleteAcls", 1, 3, 1),
+    (DESCRIBE_CLIENT_QUOTAS, "DescribeClientQuotas", 0, 1, 0),
     # Producers
     (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
 ]

@@ -24,6 +24,7 @@ class OpenPartitions:
         log = self.find(topic, partition)
         if log is None:
             log = self._logs[topic, partition] = self._partitions.open(topic, partition).log
+            log.leader_epochs  # noqa: B018 - read now, and not on the event loop
         return log
 
     def forget(self, topics: set[str]) -> None:

@@ -6,10 +6,24 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from eventlog.serve import offered
+from eventlog.serve.admin.access import (
+    answer_create_acls,
+    answer_delete_acls,
+    answer_describe_acls,
+    answer_describe_client_quotas,
+)
 from eventlog.serve.admin.cluster import answer_describe_cluster
 from eventlog.serve.admin.config_changes import answer_alter_configs, answer_incremental_alter_configs
 from eventlog.serve.admin.configs import answer_describe_configs, answer_list_config_resources
+from eventlog.serve.admin.log_dirs import answer_alter_replica_log_dirs, answer_describe_log_dirs
 from eventlog.serve.admin.partitions import answer_create_partitions, answer_delete_records
+from eventlog.serve.admin.quorum import answer_describe_quorum
+from eventlog.serve.admin.replicas import (
+    answer_alter_partition_reassignments,
+    answer_elect_leaders,
+    answer_list_partition_reassignments,
+)
+from eventlog.serve.admin.topic_partitions import answer_describe_topic_partitions
 from eventlog.serve.admin.topics import answer_create_topics, answer_delete_topics
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
 from eventlog.serve.broker import Broker, Client
@@ -45,6 +59,17 @@ HANDLERS: dict[int, Handler] = {
     offered.ALTER_CONFIGS: answer_alter_configs,
     offered.INCREMENTAL_ALTER_CONFIGS: answer_incremental_alter_configs,
     offered.LIST_CONFIG_RESOURCES: answer_list_config_resources,
+    offered.DESCRIBE_TOPIC_PARTITIONS: answer_describe_topic_partitions,
+    offered.DESCRIBE_LOG_DIRS: answer_describe_log_dirs,
+    offered.ALTER_REPLICA_LOG_DIRS: answer_alter_replica_log_dirs,
+    offered.DESCRIBE_QUORUM: answer_describe_quorum,
+    offered.ELECT_LEADERS: answer_elect_leaders,
+    offered.ALTER_PARTITION_REASSIGNMENTS: answer_alter_partition_reassignments,
+    offered.LIST_PARTITION_REASSIGNMENTS: answer_list_partition_reassignments,
+    offered.DESCRIBE_ACLS: answer_describe_acls,
+    offered.CREATE_ACLS: answer_create_acls,
+    offered.DELETE_ACLS: answer_delete_acls,
+    offered.DESCRIBE_CLIENT_QUOTAS: answer_describe_client_quotas,
     offered.INIT_PRODUCER_ID: answer_init_producer_id,
 }
 

@@ -110,6 +110,8 @@ class Partitions:
             fsync=self._options.fsync,
             lock_timeout_ms=self._options.lock_timeout_ms,
         )
+        if log.recovery.outcome == "truncated":  # which has begun a leader epoch: servers tell it to their clients
+            self._signals.catalog_changed(self._signals.catalog_announced)
         return Partition(log)
 
     def offsets(self, topic: str, partition: int) -> PartitionOffsets:

@@ -44,6 +44,10 @@ def any_item(field: Field, version: int, chance: random.Random) -> Any:
     bits = {"int8": 7, "int16": 15, "int32": 31, "int64": 63}.get(field.type)
     if bits is not None:
         return chance.choice((0, 1, -1, 2**bits - 1, -(2**bits)))
+    if field.type == "uint16":
+        return chance.choice((0, 1, 2**16 - 1))
+    if field.type == "float64":
+        return chance.choice((0.0, 0.1, -1e300))
     if field.type == "bool":
         return chance.random() < 0.5
     if field.type == "string":

@@ -132,3 +132,56 @@ def test_topics_that_have_changed_are_loaded_once_for_all_who_ask(log: EventLog)
 
     asyncio.run(ask())
     assert len(loads) == 2
+
+
+@pytest.mark.parametrize("version", range(14))
+def test_each_partition_of_a_wide_topic_is_told(client: RawClient, log: EventLog, version: int) -> None:
+    log.create_topic("wide", 5000)
+    found = client.metadata("wide", version=version).topics[0]
+    told = [(each.partition_index, each.leader_id, list(each.replica_nodes), list(each.isr_nodes)) for each in found.partitions]
+    assert told == [(number, 1, [1], [1]) for number in range(5000)]
+    assert {each.error_code for each in found.partitions} == {errors.NONE}
+
+
+def test_what_may_be_done_is_told_to_those_who_ask(client: RawClient) -> None:
+    def told(version: int, **fields: bool) -> tuple[int, int]:
+        answer = client.ask("Metadata", version, topics=None, **fields)
+        return answer.topics[0].topic_authorized_operations, answer.cluster_authorized_operations
+
+    unknown = -(2**31)
+    assert told(10) == (unknown, unknown)
+    topic, cluster = told(10, include_topic_authorized_operations=True, include_cluster_authorized_operations=True)
+    assert [bit for bit in range(32) if topic >> bit & 1] == [3, 4, 5, 6, 7, 8, 10, 11]
+    assert [bit for bit in range(32) if cluster >> bit & 1] == [5, 7, 8, 9, 10, 11, 12]
+
+
+def test_partitions_are_described_a_part_at_a_time(client: RawClient, log: EventLog) -> None:
+    for name, partitions in (("a", 2), ("b", 5), ("c", 1)):
+        log.create_topic(name, partitions)
+    entry = kind("DescribeTopicPartitionsRequest", "TopicRequest")
+    cursor, found = None, []
+    for _ in range(5):
+        topics = [entry(name=name) for name in ("c", "b", "missing", "a", "b")]
+        answer = client.ask("DescribeTopicPartitions", 0, topics=topics, response_partition_limit=3, cursor=cursor)
+        found.append([(topic.name, [each.partition_index for each in topic.partitions]) for topic in answer.topics])
+        if answer.next_cursor is None:
+            break
+        name, number = answer.next_cursor.topic_name, answer.next_cursor.partition_index
+        cursor = kind("DescribeTopicPartitionsRequest", "Cursor")(topic_name=name, partition_index=number)
+    assert found == [[("a", [0, 1]), ("b", [0])], [("b", [1, 2, 3])], [("b", [4]), ("c", [0]), ("missing", [])]]
+
+
+def test_all_topics_are_described_with_ids_leaders_and_epochs(client: RawClient, log: EventLog) -> None:
+    found = client.ask("DescribeTopicPartitions", 0).topics[0]
+    partition = found.partitions[0]
+    assert (found.name, found.topic_id) == ("events", client.metadata("events", version=12).topics[0].topic_id)
+    assert (partition.leader_id, partition.leader_epoch, list(partition.replica_nodes)) == (1, 0, [1])
+    entry = kind("DescribeTopicPartitionsRequest", "TopicRequest")
+    wrong = client.ask("DescribeTopicPartitions", 0, topics=[entry(name="missing"), entry(name="a/b")])
+    assert [(each.name, each.error_code) for each in wrong.topics] == [
+        ("a/b", errors.INVALID_TOPIC_EXCEPTION), ("missing", errors.UNKNOWN_TOPIC_OR_PARTITION),
+    ]  # fmt: skip
+    cursor = kind("DescribeTopicPartitionsRequest", "Cursor")(topic_name="zzz", partition_index=-5)
+    assert list(client.ask("DescribeTopicPartitions", 0, cursor=cursor).topics) == []
+    cursor = kind("DescribeTopicPartitionsRequest", "Cursor")(topic_name="events", partition_index=2**31 - 1)
+    assert [list(each.partitions) for each in client.ask("DescribeTopicPartitions", 0, cursor=cursor).topics] == [[]]

@@ -13,6 +13,18 @@ from eventlog.serve.protocol.source import FIXED, SHORT, Source
 from eventlog.serve.protocol.varints import varint
 
 
+class Encoded:
+    """A list of structures that is already encoded: their number, and their bytes in pieces."""
+
+    def __init__(self, count: int, pieces: list[Any]) -> None:
+        self._count = count
+        self.pieces = pieces
+
+    def __len__(self) -> int:
+        """The number of structures, which is encoded in front of them."""
+        return self._count
+
+
 def compile_encoder(schema: Struct, version: int) -> Callable[[Any, list[Any]], None]:
     """The function that appends the bytes of an object to a list, in pieces."""
     function: Callable[[Any, list[Any]], None] = _Encoder(schema, version).compiled(schema)
@@ -23,6 +35,7 @@ class _Encoder(Source):
     def __init__(self, schema: Struct, version: int) -> None:
         super().__init__(schema, version)
         self.name("varint", varint)
+        self.name("Encoded", Encoded)
         self._list = "out"  # the list that takes the pieces; `add` is its append
 
     def function(self, schema: Struct, name: str) -> None:
@@ -48,6 +61,8 @@ class _Encoder(Source):
             return
         self.add(f"items = made.{field.name}")
         self._length(field, "i", "items", self.is_nullable(field))
+        if field.struct is not None:
+            self.add("if items.__class__ is Encoded:", f"    {self._list} += items.pieces", "    items = ()")
         self.add("for item in items:")
         self.indent += 1
         self._value(field, "item", False)

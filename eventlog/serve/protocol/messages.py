@@ -52,6 +52,12 @@ def kind(name: str, inside: str | None = None) -> Any:
 
 
 @cache
+def encoder_of(name: str, inside: str, version: int) -> Callable[[Any, list[Any]], None]:
+    """The function that encodes a structure inside a message, for a list of such structures that is encoded ahead of it."""
+    return compile_encoder(message(name).structs[inside], version)
+
+
+@cache
 def codec(name: str, version: int) -> Codec:
     """The functions that decode and encode a version of a message."""
     schema = message(name)

@@ -30,6 +30,7 @@ from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
 from eventlog.storage.partition.slices import Slice
 from eventlog.storage.partition.timestamps import offset_for_time
+from eventlog.storage.segments.epochs import read_epochs
 from eventlog.storage.segments.lock import segments_locked
 from eventlog.storage.segments.swap import finish_swaps
 from eventlog.waiting import WaitSet, wait_for_any
@@ -155,6 +156,15 @@ class PartitionLog(OpenPartition):
     def advance_start(self, offset: int) -> None:
         """Move the start offset up to `offset`, unless it is already higher, and wake the threads that wait."""
         lib.el_head_advance_start(self.head, self.signals.pointer, offset)
+
+    @property
+    def leader_epochs(self) -> list[tuple[int, int]]:
+        """The leader epochs and their first offsets; at least one. None begins while a partition is open."""
+        if not self._leader_epochs:
+            self._leader_epochs = read_epochs(self.directory) or [(0, 0)]
+        return self._leader_epochs
+
+    _leader_epochs: list[tuple[int, int]] | None = None
 
     # --- reading -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,95 @@
+"""The leader epochs of partitions, for clients: each truncation by recovery, or by a repair, has started one.
+
+They are read from the partitions' checkpoints, and kept until the catalog's version changes: whatever starts an epoch changes
+that, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from eventlog.serve import errors
+from eventlog.serve.catalog import Topic
+from eventlog.serve.errors import RefusedError
+from eventlog.storage.partition.log import PartitionLog
+from eventlog.storage.segments import names
+from eventlog.storage.segments.epochs import read_epochs
+from eventlog.store.store import Store
+
+_LISTED_FROM = 100  # partitions: from so many on it pays to look first which of them have a directory
+
+NO_EPOCH = -1
+
+
+class LeaderEpochs:
+    """The current leader epochs of topics. Those that are 0, as most are, take no memory. Safe for several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_topic: dict[bytes, tuple[int, Mapping[int, int]]] = {}
+
+    def missing(self, topics: Iterable[Topic]) -> list[Topic]:
+        """Those of the topics that have to be read."""
+        version, known = self._store.signals.catalog_version, self._by_topic
+        return [topic for topic in topics if known.get(topic.id, (-1,))[0] != version]
+
+    def read(self, topics: Sequence[Topic]) -> None:
+        """Read the epochs of topics; in a thread."""
+        version = self._store.signals.catalog_version  # before reading: a later change causes another reading
+        for topic in topics:
+            self._by_topic[topic.id] = version, self._read(topic)
+
+    def _read(self, topic: Topic) -> dict[int, int]:
+        numbers: Iterable[int] = range(topic.partitions)
+        if topic.partitions >= _LISTED_FROM:
+            existing = set(os.listdir(names.logs_directory(self._store.path)))
+            numbers = [number for number in numbers if f"{topic.name}-{number}" in existing]
+        found = {}
+        for number in numbers:
+            epochs = read_epochs(names.partition_directory(self._store.path, topic.name, number))
+            if epochs and epochs[-1][0]:
+                found[number] = epochs[-1][0]
+        return found
+
+    def of(self, topic: Topic) -> Mapping[int, int]:
+        """The epochs of those partitions of a topic that was read whose epoch is not 0."""
+        return self._by_topic.get(topic.id, (-1, {}))[1]
+
+    def forget(self, topics: set[bytes]) -> None:
+        """Drop what is known, except of topics with these ids."""
+        for key in list(self._by_topic):
+            if key not in topics:
+                self._by_topic.pop(key, None)
+
+
+def check_epoch(log: PartitionLog, known: int) -> None:
+    """Raise `RefusedError` unless this is the current leader epoch of a partition; -1: the client does not know any.
+
+    A client that knows an older one asks for the metadata, and then whether its position still exists."""
+    if known == NO_EPOCH:
+        return
+    current = log.leader_epochs[-1][0]
+    if known < current:
+        raise RefusedError(errors.FENCED_LEADER_EPOCH, f"the leader epoch of {log} is {current}, and no longer {known}")
+    if known > current:
+        raise RefusedError(errors.UNKNOWN_LEADER_EPOCH, f"the leader epoch of {log} is {current}, and not {known} yet")
+
+
+def epoch_at(epochs: Sequence[tuple[int, int]], offset: int) -> int:
+    """The leader epoch in which the record at an offset was appended."""
+    return max((epoch for epoch, start in epochs if start <= offset), default=epochs[0][0])
+
+
+def end_of_epoch(log: PartitionLog, epoch: int) -> tuple[int, int]:
+    """The largest leader epoch up to this one, and the offset where it ends; -1, -1 if there is none, or not yet.
+
+    Source of the rules: Kafka's LeaderEpochFileCache.endOffsetFor."""
+    epochs = log.leader_epochs
+    if epoch == epochs[-1][0]:
+        return epoch, log.end_offset
+    later = [(each, start) for each, start in epochs if each > epoch]
+    if epoch < 0 or not later:
+        return NO_EPOCH, -1
+    earlier = [each for each, _ in epochs if each <= epoch]
+    return (earlier[-1] if earlier else epoch), later[0][1]
