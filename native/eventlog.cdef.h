@@ -241,6 +241,7 @@ int el_group_begin_persist(el_group *group, int64_t interval_ms);
 int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
+int32_t el_slot_leader_epoch(const el_group *group, uint32_t slot);
 void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
                    int64_t *decided_by);
 void el_slot_await(el_group *group, uint32_t slot, int64_t offset, el_awaited *awaited);
@@ -251,6 +252,7 @@ typedef struct el_ack {
     ...;
 } el_ack;
 int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
+int el_ack_commit_with_epoch(el_ack *ack, int64_t offset, int32_t leader_epoch);
 int el_ack_commit_all(el_ack **acks, const int64_t *offsets, int count, int *failed);
 int el_ack_take(el_ack *ack, int64_t former_owner);
 int el_ack_release(el_ack *ack);

@@ -34,9 +34,11 @@ from eventlog.nesting import Nested
 _MAP_BYTES = 2**30  # address space, not disk; doubled until the file fills a quarter of it, and again when it fills half
 _DATABASES = (b"topics", b"deleted", b"groups", b"offsets", b"history")
 CHANGES = b"changes"  # which earlier versions have not made: it is there where a catalog may be written
-PRODUCER_IDS = b"producer_ids"  # likewise, and the next one
+PRODUCER_IDS = b"producer_ids"  # likewise, and the next ones
 TRANSACTIONS = b"transactions"
-_LATER = (CHANGES, PRODUCER_IDS, TRANSACTIONS)
+CLASSIC = b"classic"
+COMMIT_DETAILS = b"commit_details"
+_LATER = (CHANGES, PRODUCER_IDS, TRANSACTIONS, CLASSIC, COMMIT_DETAILS)
 _DATABASES_MAX = 16
 _READERS_MAX = 1024
 _DATA_FILE = "data.mdb"
@@ -171,6 +173,10 @@ class CatalogEnvironment:
     def database(self, name: bytes) -> Any:
         """The handle of a named database, for a transaction on several of them."""
         return self._opened().databases[name]
+
+    def has_database(self, name: bytes) -> bool:
+        """Is there such a database? Not in a catalog that an earlier version has written, and that is read only here."""
+        return name in self._opened().databases
 
     @overload
     def transaction(self, database: bytes, *, write: bool = False) -> Nested[lmdb.Transaction]: ...

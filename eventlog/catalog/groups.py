@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from eventlog.catalog import history, offsets
+from eventlog.catalog import classic, commit_details, history, offsets
 from eventlog.catalog.changes import note_change
+from eventlog.catalog.classic import ClassicState
+from eventlog.catalog.commit_details import CommitDetails
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.offsets import StoredOffset
@@ -72,7 +74,8 @@ class GroupState(NamedTuple):
 
     `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use,
     `reset_by` the number of the last transaction that reset any of them (0: none has). `emptied_ms` is when its last member
-    left or was expelled, in ms since the epoch; 0 if it has never had any."""
+    left or was expelled, in ms since the epoch; 0 if it has never had any. `classic` are the members of remote clients that use
+    Kafka's classic protocol, None if the group is not theirs: then it has no `members`."""
 
     name: str
     incarnation: int
@@ -84,6 +87,12 @@ class GroupState(NamedTuple):
     emptied_ms: int = 0
     members: Mapping[int, Member] = MappingProxyType({})
     assignment: Mapping[int, tuple[TopicPartition, ...]] = MappingProxyType({})
+    classic: ClassicState | None = None
+
+    @property
+    def has_classic_members(self) -> bool:
+        """Had the group members of remote clients when its last generation was stored?"""
+        return self.classic is not None and bool(self.classic.members)
 
 
 def _fields(member: Member) -> dict[str, object]:
@@ -148,17 +157,22 @@ class GroupChange:
         self.number = int(transaction.id())
         content = transaction.get(name.encode(), db=environment.database(_DATABASE))
         self.state = None if content is None else _decode(name, bytes(content))
+        if self.state is not None:
+            self.state = self.state._replace(classic=classic.find(transaction, environment, name))
 
     def store(self, state: GroupState) -> None:
         """Replace the group's entry, or make it."""
         if self.state is None:
             note_change(self._transaction, self._environment)
+        if state.classic != (None if self.state is None else self.state.classic):
+            classic.store(self._transaction, self._environment, self.name, state.classic)
         self._transaction.put(self.name.encode(), _encode(state), db=self._environment.database(_DATABASE))
         self.state = state
 
     def delete(self) -> None:
         """Remove the group with its offsets."""
         self._transaction.delete(self.name.encode(), db=self._environment.database(_DATABASE))
+        classic.store(self._transaction, self._environment, self.name, None)
         offsets.delete_all(self._transaction, self._environment, self.name)
         history.delete_all(self._transaction, self._environment, self.name)
         note_change(self._transaction, self._environment)
@@ -188,6 +202,14 @@ class GroupChange:
     def store_offset(self, partition: TopicPartition, stored: StoredOffset) -> None:
         """Replace one committed offset."""
         offsets.store(self._transaction, self._environment, self.name, partition, stored)
+
+    def details(self, partition: TopicPartition) -> CommitDetails | None:
+        """What a remote client has stored with the committed offset of a partition."""
+        return commit_details.find(self._transaction, self._environment, offsets.key_of(self.name, partition))
+
+    def store_details(self, partition: TopicPartition, details: CommitDetails) -> None:
+        """Store what a remote client says of the committed offset of a partition."""
+        commit_details.store(self._transaction, self._environment, offsets.key_of(self.name, partition), details)
 
 
 def _names(transaction: lmdb.Transaction) -> list[str]:
@@ -224,6 +246,10 @@ class GroupCatalog:
         return self._environment.transaction(
             _DATABASE, lambda transaction: GroupChange(self._environment, transaction, name, is_alone=True), write=True
         )
+
+    def change_any(self) -> Nested[list[str]]:
+        """All names; nobody else changes anything until the block is left."""
+        return self._environment.transaction(_DATABASE, _names, write=True)
 
     def find(self, name: str) -> GroupState | None:
         """A group by its name."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import lmdb
 
+from eventlog.catalog import commit_details
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.errors import EventLogError
@@ -44,7 +45,8 @@ def _prefix(group: str) -> bytes:
     return group.encode() + b"\0"
 
 
-def _key(group: str, partition: TopicPartition) -> bytes:
+def key_of(group: str, partition: TopicPartition) -> bytes:
+    """The key of a partition of a group."""
     return _prefix(group) + partition.topic.encode() + b"\0" + _PARTITION.pack(partition.partition)
 
 
@@ -83,11 +85,13 @@ def store(
     stored: StoredOffset,
 ) -> None:
     """Replace the offset of one partition."""
-    key = _key(group, partition)
+    key = key_of(group, partition)
     transaction.put(key, with_checksum(key, _VALUE.pack(*stored)), db=environment.database(DATABASE))
 
 
 def delete_all(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str) -> None:
     """Remove all offsets of a group."""
     for partition in find_all(transaction, environment, group):
-        transaction.delete(_key(group, partition), db=environment.database(DATABASE))
+        key = key_of(group, partition)
+        transaction.delete(key, db=environment.database(DATABASE))
+        commit_details.delete(transaction, environment, key)

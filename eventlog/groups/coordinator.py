@@ -94,6 +94,12 @@ class Coordinator:
         self, group: GroupTable, change: GroupChange, request: JoinRequest, origin: Origin
     ) -> tuple[Member, GroupState]:
         state = group.state_in(change)
+        if self.has_live_classic_members(state):
+            raise InvalidArgumentError(
+                f"group {group.name!r} has members that are remote clients of Kafka's classic protocol: use another group, or "
+                "the protocol 'consumer' in these clients"
+            )
+        state = state._replace(classic=None)
         others = [other for other in state.members.values() if not self.is_gone(group, other)]
         former = _former(request, others)
         state = _with_assignor(state, request, others, former)
@@ -167,7 +173,11 @@ class Coordinator:
 
     def has_members(self, group: GroupTable, state: GroupState) -> bool:
         """Does the group have a member, or are partitions reserved for an absent static member?"""
-        return any(not self.is_gone(group, member) for member in state.members.values())
+        return self.has_live_classic_members(state) or any(not self.is_gone(group, each) for each in state.members.values())
+
+    def has_live_classic_members(self, state: GroupState) -> bool:
+        """Has the group members of remote clients that use the classic protocol, and a running server for them?"""
+        return state.has_classic_members and state.classic is not None and self.presence.is_alive(state.classic.term)
 
     def is_gone(self, group: GroupTable, member: Member) -> bool:
         """Should others get the member's partitions? True if it died, hangs, or is a static member that is absent too long."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from eventlog.catalog.groups import GroupState
 from eventlog.errors import EventLogError
@@ -55,6 +56,13 @@ def remove_file(store: Store, name: str) -> None:
     with store.catalog.groups.change(name) as change:
         if change.state is None:
             names.acks_file(store.path, name).unlink(missing_ok=True)
+
+
+def remove_unused_file(store: Store, file: Path) -> None:
+    """Remove a mapped file, unless there is a group that it belongs to."""
+    with store.catalog.groups.change_any() as names_now:
+        if file not in {names.acks_file(store.path, name) for name in names_now}:
+            file.unlink(missing_ok=True)
 
 
 def delete_if_unused(store: Store, coordinator: Coordinator, group: GroupTable) -> None:

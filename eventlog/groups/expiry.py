@@ -5,7 +5,8 @@ from __future__ import annotations
 from eventlog.catalog.groups import GroupState
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError
-from eventlog.groups.deletion import delete_group, remove_file
+from eventlog.groups.coordinator import Coordinator
+from eventlog.groups.deletion import delete_group, remove_unused_file
 from eventlog.groups.registry import Groups
 from eventlog.groups.snapshot import is_reset_unfinished
 from eventlog.groups.table import GroupTable
@@ -30,7 +31,8 @@ def unused_groups(groups: Groups, older_than_ms: int) -> list[str]:
     """The names of the groups that `expire_groups` would delete."""
     before_ms = now_ms() - older_than_ms
     tables = _tables_to_check(groups, before_ms)
-    return [each.name for each in tables if _is_unused(each, groups.store.catalog.groups.find(each.name), before_ms)]
+    found = [(each, groups.store.catalog.groups.find(each.name)) for each in tables]
+    return [each.name for each, state in found if _is_unused(groups.coordinator, each, state, before_ms)]
 
 
 def _tables_to_check(groups: Groups, before_ms: int) -> list[GroupTable]:
@@ -48,9 +50,16 @@ def _needs_check(groups: Groups, name: str, before_ms: int) -> bool:
         return True
     if state.members:
         return not groups.coordinator.is_in_use(state)
+    if groups.coordinator.has_live_classic_members(state):
+        return False
     # If the offset in the mapped file differs from this one, it was committed later.
     committed_ms = (stored.committed_ms for stored in offsets.values() if stored.offset != NOTHING_COMMITTED)
-    return max([state.created_ms, state.emptied_ms, *committed_ms]) < before_ms
+    return max([_used_ms(state), *committed_ms]) < before_ms
+
+
+def _used_ms(state: GroupState) -> int:
+    """When a group without live members was last used, apart from its commits."""
+    return max(state.created_ms, state.emptied_ms, state.classic.stored_ms if state.classic is not None else 0)
 
 
 def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
@@ -62,16 +71,17 @@ def _expire(groups: Groups, table: GroupTable, before_ms: int) -> bool:
     if state.members and not groups.coordinator.has_members(table, state):
         groups.coordinator.expel_the_gone(table)  # the group counts as empty from now on
         return False
-    if not _is_unused(table, state, before_ms):
+    coordinator = groups.coordinator  # before a transaction: its first access takes a lock
+    if not _is_unused(coordinator, table, state, before_ms):
         return False
-    return delete_group(groups.store, table, lambda state: _is_unused(table, state, before_ms))
+    return delete_group(groups.store, table, lambda state: _is_unused(coordinator, table, state, before_ms))
 
 
-def _is_unused(table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
-    if state is None or state.members:
+def _is_unused(coordinator: Coordinator, table: GroupTable, state: GroupState | None, before_ms: int) -> bool:
+    if state is None or state.members or coordinator.has_live_classic_members(state):
         return False
     committed = (slot for slot in range(state.slots) if table.acks.committed(slot) != NOTHING_COMMITTED)
-    return max([state.created_ms, state.emptied_ms, *map(table.acks.committed_ms, committed)]) < before_ms
+    return max([_used_ms(state), *map(table.acks.committed_ms, committed)]) < before_ms
 
 
 def _remove_leftovers(groups: Groups) -> None:
@@ -79,4 +89,4 @@ def _remove_leftovers(groups: Groups) -> None:
     path = groups.store.path
     files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
     for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:
-        remove_file(groups.store, file.stem)
+        remove_unused_file(groups.store, file)

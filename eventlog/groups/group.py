@@ -8,6 +8,7 @@ from typing import NamedTuple
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.errors import GroupNotFoundError, InvalidArgumentError, InvalidTypeError, translates_os_errors
+from eventlog.groups.classic import check_no_classic_members
 from eventlog.groups.deletion import delete_group
 from eventlog.groups.fencing import set_offsets
 from eventlog.groups.progress import Progress, progress_of
@@ -22,7 +23,8 @@ from eventlog.storage.partition.snapshot import Ends
 
 class GroupMember(NamedTuple):
     """A live member of a group. `partitions` are those it owns now, `assigned` those it will own once others have released
-    them; `joined_ms` is in milliseconds since the epoch."""
+    them; `joined_ms` is in milliseconds since the epoch. For a member of a remote client, `client_id` is the name that it gives
+    itself, `host` the host that it connects from, and `process_id` the server."""
 
     member_id: str
     instance_id: str | None
@@ -32,6 +34,7 @@ class GroupMember(NamedTuple):
     partitions: tuple[TopicPartition, ...]
     joined_ms: int
     assigned: tuple[TopicPartition, ...] = ()
+    client_id: str | None = None
 
 
 class GroupDescription(NamedTuple):
@@ -60,6 +63,7 @@ def _describe(group: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) ->
         GroupMember(
             member.member_id, member.instance_id, member.process_id, member.host, member.topics,
             tuple(owned.get(member.epoch, ())), member.joined_ms, group.state.assignment.get(member.epoch, ()),
+            member.client_id,
         )
         for member in group.alive
     )  # fmt: skip
@@ -98,6 +102,12 @@ class Group:
         table = self._groups.find(self.name)
         if table is None:
             raise GroupNotFoundError(f"there is no consumer group {self.name!r}")
+        return table
+
+    def _table_to_set(self) -> GroupTable:
+        """To set committed offsets, of which remote members would not hear."""
+        table = self._table()
+        check_no_classic_members(self._groups.coordinator, table.state(), "reset")
         return table
 
     def _snapshot(self) -> GroupSnapshot:
@@ -146,11 +156,12 @@ class Group:
         return [OffsetChange(partition, committed.get(partition), checked[partition]) for partition in sorted(checked)]
 
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Set committed offsets, forward or back, durably. A running group is fenced, and continues from there.
+        """Set committed offsets, forward or back, durably. A running group is fenced, and continues from there; one of
+        remote members has to be stopped first.
 
         Each offset must be in its partition. Nothing else ever moves a committed offset back. Raises `OffsetOutOfRangeError`,
         `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`, and then nothing was changed."""
-        set_offsets(self._groups, self._table(), self._checked(offsets), "reset")
+        set_offsets(self._groups, self._table_to_set(), self._checked(offsets), "reset")
 
     def undo_reset(self) -> dict[TopicPartition, int | None]:
         """Restore the committed offsets from before the last reset, import or deletion of offsets; returns the restored
@@ -159,7 +170,7 @@ class Group:
         A running group is fenced as by a reset. A second undo undoes the first. Topics that were deleted since are left out,
         even if a topic of the same name was created. Raises `InvalidArgumentError` if the history contains no reset to undo."""
         offsets = self.plan_undo()
-        set_offsets(self._groups, self._table(), offsets, "undo")
+        set_offsets(self._groups, self._table_to_set(), offsets, "undo")
         return offsets
 
     def plan_undo(self) -> dict[TopicPartition, int | None]:
@@ -209,6 +220,7 @@ class Group:
         coordinator = self._groups.coordinator
 
         def may_go(state: GroupState) -> bool:
+            check_no_classic_members(coordinator, state, "delete")
             alive = [each for each in state.members.values() if not coordinator.is_gone(table, each)]
             if alive:
                 raise InvalidArgumentError(f"group {self.name!r} {self._reason_to_stay(alive)}")

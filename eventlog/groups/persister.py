@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from eventlog.catalog.commit_details import CommitDetails
+from eventlog.catalog.groups import GroupChange
 from eventlog.catalog.history import OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
@@ -36,10 +38,14 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
         for partition, log in logs.items():
             slot = slots[partition]
             # Both are read inside the transaction. Transactions are serialised, so a later one never stores an earlier offset.
-            offset = min(group.acks.committed(slot), log.durable_offset)
+            committed, leader_epoch = group.acks.committed(slot), group.acks.leader_epoch(slot)
+            # A remote client may commit an offset that the log does not have.
+            offset = committed if committed > log.end_offset else min(committed, log.durable_offset)
             before = former.get(partition, StoredOffset(NOTHING_COMMITTED, -1, slot))
             stored[slot] = before._replace(offset=offset, committed_ms=group.acks.committed_ms(slot))
             change.store_offset(partition, stored[slot])
+            if leader_epoch >= 0 and offset == committed:
+                _store_leader_epoch(change, partition, offset, leader_epoch)
             owner = state.members.get(group.acks.owner(slot))
             if offset != before.offset:
                 member_id = owner.member_id if owner is not None else None
@@ -49,6 +55,13 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
         group.acks.ack(slot, NOBODY).set_persisted(after.offset, after.decided_by)
     if failure is not None:
         raise failure
+
+
+def _store_leader_epoch(change: GroupChange, partition: TopicPartition, offset: int, leader_epoch: int) -> None:
+    found = change.details(partition)
+    if found is None or found.offset != offset:
+        found = CommitDetails(offset)
+    change.store_details(partition, found._replace(leader_epoch=leader_epoch))
 
 
 def _open_partitions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventlog.catalog.offsets import TOPIC_DELETED_MS
+from eventlog.groups.classic import topics_in_use
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import existing
 from eventlog.records.record import TopicPartition
@@ -33,7 +34,7 @@ def _committed(groups: Groups, name: str, topic: str) -> dict[int, int | None]:
         state = existing(found.state, name)
         count = found.partition_counts({topic}).get(topic, 0)
         offsets = found.offsets()
-        is_subscribed = any(
+        is_subscribed = topic in topics_in_use(groups.coordinator, state) or any(
             topic in member.topics and not groups.coordinator.is_gone(table, member) for member in state.members.values()
         )
     held: dict[int, int | None] = {}
@@ -51,4 +52,6 @@ def _has_read(groups: Groups, name: str, topic: str) -> bool:
     """Is the group involved with the topic? If not, its file is not opened."""
     with groups.store.catalog.groups.read(name) as group:
         members = group.state.members.values() if group.state is not None else ()
+        if group.state is not None and topic in topics_in_use(groups.coordinator, group.state):
+            return True
         return any(topic in member.topics for member in members) or any(each.topic == topic for each in group.offsets())

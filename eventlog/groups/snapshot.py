@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.catalog.offsets import StoredOffset
+from eventlog.groups.classic import assignment_by_member, shown_members
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets
@@ -109,9 +110,28 @@ def _snapshot_of(groups: Groups, group: GroupChange) -> GroupSnapshot | None:
     state = group.state
     if state is None:
         return None
+    if groups.coordinator.has_live_classic_members(state):
+        return _snapshot_of_classic(groups, group, state)
     alive = groups.coordinator.alive(state)
     counts = group.partition_counts({topic for member in alive for topic in member.topics})
     return GroupSnapshot(state, _offsets(groups.store, state, group.offsets()), alive, counts)
+
+
+def _snapshot_of_classic(groups: Groups, group: GroupChange, state: GroupState) -> GroupSnapshot:
+    assert state.classic is not None
+    members, owners = shown_members(state)
+    offsets = _offsets(groups.store, state, group.offsets())
+    shown = state._replace(
+        generation=state.classic.generation,
+        assignor=state.classic.protocol,
+        members=members,
+        assignment=assignment_by_member(owners),
+    )
+    counts = group.partition_counts({topic for member in members.values() for topic in member.topics})
+    nothing = OffsetSnapshot(NOTHING_COMMITTED, -1, NOBODY, NOTHING_COMMITTED)
+    owned = {key: offsets.get(key, nothing)._replace(owner=number) for key, number in owners.items()}
+    free = {key: each._replace(owner=NOBODY) for key, each in offsets.items()}
+    return GroupSnapshot(shown, {**free, **owned}, tuple(members.values()), counts)
 
 
 def _offsets(

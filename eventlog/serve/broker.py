@@ -15,6 +15,7 @@ from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
 from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroups, ConsumerGroupSettings
+from eventlog.serve.coordinator.registry import GroupCoordinator, GroupSettings
 from eventlog.serve.epochs import LeaderEpochs
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.nodes import Node, Nodes, node_of_key
@@ -35,7 +36,8 @@ class Settings(NamedTuple):
     """How to create a topic that a client names and that does not exist, and the number of partitions of a topic whose creator
     leaves it to the server. With `accept_replication` a client may ask for several replicas of each partition; there is one.
     Without files for TLS, connections are not encrypted. `number` is the one by which clients know the server, if no other
-    server of the store has it. `consumer_groups` are the timeouts of members of the consumer protocol."""
+    server of the store has it. `consumer_groups` are the timeouts of members of the consumer protocol, `groups` the limits of
+    classic groups."""
 
     auto_create_topics: bool = True
     partitions: int = 1
@@ -43,6 +45,7 @@ class Settings(NamedTuple):
     tls: TlsFiles | None = None
     number: int = 1
     consumer_groups: ConsumerGroupSettings = ConsumerGroupSettings()
+    groups: GroupSettings = GroupSettings()
 
 
 class Client:
@@ -113,6 +116,7 @@ class Broker:
         self.epochs = LeaderEpochs(log.store)
         self.appends = Appends(self.partitions)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
+        self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread)
         self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 

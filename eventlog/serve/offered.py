@@ -33,6 +33,8 @@ CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
 DESCRIBE_TOPIC_PARTITIONS, DESCRIBE_LOG_DIRS, ALTER_REPLICA_LOG_DIRS, DESCRIBE_QUORUM = 75, 35, 34, 55
 ELECT_LEADERS, ALTER_PARTITION_REASSIGNMENTS, LIST_PARTITION_REASSIGNMENTS = 43, 45, 46
 DESCRIBE_ACLS, CREATE_ACLS, DELETE_ACLS, DESCRIBE_CLIENT_QUOTAS = 29, 30, 31, 48
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = 8, 9, 10, 11, 12, 13, 14
+OFFSET_DELETE = 47
 INIT_PRODUCER_ID = 22
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
@@ -47,6 +49,15 @@ _TABLE = [
     # Groups of the consumer protocol
     (CONSUMER_GROUP_HEARTBEAT, "ConsumerGroupHeartbeat", 0, 1, 0),
     (CONSUMER_GROUP_DESCRIBE, "ConsumerGroupDescribe", 0, 1, 0),
+    # Groups of the classic protocol, and commits
+    (OFFSET_COMMIT, "OffsetCommit", 2, 9, 2),
+    (OFFSET_FETCH, "OffsetFetch", 1, 9, 1),
+    (FIND_COORDINATOR, "FindCoordinator", 0, 6, 0),
+    (JOIN_GROUP, "JoinGroup", 0, 9, 0),
+    (HEARTBEAT, "Heartbeat", 0, 4, 0),
+    (LEAVE_GROUP, "LeaveGroup", 0, 5, 0),
+    (SYNC_GROUP, "SyncGroup", 0, 5, 0),
+    (OFFSET_DELETE, "OffsetDelete", 0, 0, 0),
     # Administration
     (CREATE_TOPICS, "CreateTopics", 2, 7, 2),
     (DELETE_TOPICS, "DeleteTopics", 1, 6, 1),

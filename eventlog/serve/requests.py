@@ -27,8 +27,16 @@ from eventlog.serve.admin.topic_partitions import answer_describe_topic_partitio
 from eventlog.serve.admin.topics import answer_create_topics, answer_delete_topics
 from eventlog.serve.api_versions import answer_api_versions, refuse_version
 from eventlog.serve.broker import Broker, Client
+from eventlog.serve.coordinator.commits import answer_offset_commit, answer_offset_delete, answer_offset_fetch
 from eventlog.serve.coordinator.consumer_group_describe import answer_consumer_group_describe
 from eventlog.serve.coordinator.consumer_groups import answer_consumer_group_heartbeat
+from eventlog.serve.coordinator.finding import answer_find_coordinator
+from eventlog.serve.coordinator.membership import (
+    answer_heartbeat,
+    answer_join_group,
+    answer_leave_group,
+    answer_sync_group,
+)
 from eventlog.serve.coordinator.transactions import answer_init_producer_id
 from eventlog.serve.fetch import answer_fetch
 from eventlog.serve.metadata import answer_metadata
@@ -50,6 +58,14 @@ HANDLERS: dict[int, Handler] = {
     offered.API_VERSIONS: answer_api_versions,
     offered.CONSUMER_GROUP_HEARTBEAT: answer_consumer_group_heartbeat,
     offered.CONSUMER_GROUP_DESCRIBE: answer_consumer_group_describe,
+    offered.OFFSET_COMMIT: answer_offset_commit,
+    offered.OFFSET_FETCH: answer_offset_fetch,
+    offered.FIND_COORDINATOR: answer_find_coordinator,
+    offered.JOIN_GROUP: answer_join_group,
+    offered.HEARTBEAT: answer_heartbeat,
+    offered.LEAVE_GROUP: answer_leave_group,
+    offered.SYNC_GROUP: answer_sync_group,
+    offered.OFFSET_DELETE: answer_offset_delete,
     offered.CREATE_TOPICS: answer_create_topics,
     offered.DELETE_TOPICS: answer_delete_topics,
     offered.DELETE_RECORDS: answer_delete_records,

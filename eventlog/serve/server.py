@@ -142,6 +142,7 @@ class Server:
             self._watching.cancel()
         for connection in list(self._connections):
             connection.stop()
+        await self._broker.coordinator.stop()
         await _in_thread(self._broker.hub.stop)  # fetches that wait for records are answered without them
         deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
         while self._connections and asyncio.get_running_loop().time() < deadline:

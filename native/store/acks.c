@@ -181,6 +181,10 @@ int64_t el_slot_persisted(const el_group *group, uint32_t slot) {
     return atomic_load_explicit(&group->slots[slot].persisted, memory_order_acquire);
 }
 
+int32_t el_slot_leader_epoch(const el_group *group, uint32_t slot) {
+    return atomic_load_explicit(&group->slots[slot].leader_epoch, memory_order_acquire) - 1;
+}
+
 void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
                    int64_t *decided_by) {
     for (uint32_t slot = 0; slot < slots; slot++) {
@@ -211,6 +215,7 @@ static void store_committed(el_ack_slot *slot, int64_t offset) {
     EL_ASSERT(el_mutex_is_own(&slot->lock.mutex));
     atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
     EL_FAULT_POINT("commit.timed");
+    atomic_store_explicit(&slot->leader_epoch, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->committed, offset, memory_order_release);
     EL_FAULT_POINT("commit.stored");
 }
@@ -276,6 +281,22 @@ int el_ack_commit(el_ack *ack, int64_t offset, int may_wait) {
         advance(slot_of(ack), offset);
     unlock(ack);
     EL_FAULT_POINT("commit.unlocked");
+    if (status == EL_DONE)
+        el_watch_ring(&slot_of(ack)->watch, ack->signals);
+    return status;
+}
+
+int el_ack_commit_with_epoch(el_ack *ack, int64_t offset, int32_t leader_epoch) {
+    int status = lock_within(ack, 0);
+    if (status != EL_DONE)
+        return status;
+    status = refusal(ack);
+    if (status == EL_DONE) {
+        advance(slot_of(ack), offset);
+        if (el_slot_committed(ack->group, ack->slot) == offset)
+            atomic_store_explicit(&slot_of(ack)->leader_epoch, leader_epoch + 1, memory_order_release);
+    }
+    unlock(ack);
     if (status == EL_DONE)
         el_watch_ring(&slot_of(ack)->watch, ack->signals);
     return status;

@@ -10,7 +10,7 @@
  *                 +64  committed   the offset that the group goes on from, -1: none; everything before it is acknowledged
  *                 +72  owner       the epoch of the member that may commit; 0: the partition has no owner
  *                 +80  persisted   the committed offset as the catalog has it
- *                 +88  committed_ms, watch, holder
+ *                 +88  committed_ms, watch, holder, leader_epoch
  *                 +112 decided_by   the number of the catalog transaction whose reset was applied here last; negative: it is being
  *                                   applied, and a thread that takes the mutex after its holder died completes it
  *                 +120 reset_offset the committed offset by that reset
@@ -60,7 +60,7 @@ typedef struct el_ack_slot {
     _Atomic int64_t committed_ms; /* wall clock */
     el_watch watch;
     _Atomic int32_t holder; /* process id, for error messages */
-    uint8_t pad[4];
+    _Atomic int32_t leader_epoch; /* of the record before committed, plus 1; 0: unknown, as with a consumer of this library */
     _Atomic int64_t decided_by;
     _Atomic int64_t reset_offset;
 } el_ack_slot;
@@ -145,6 +145,8 @@ int64_t el_slot_committed(const el_group *group, uint32_t slot);
 int64_t el_slot_committed_ms(const el_group *group, uint32_t slot);
 int64_t el_slot_owner(const el_group *group, uint32_t slot);
 int64_t el_slot_persisted(const el_group *group, uint32_t slot);
+/* The leader epoch that came with the committed offset; -1: none did. */
+int32_t el_slot_leader_epoch(const el_group *group, uint32_t slot);
 /* Copy the committed offsets, when they were committed, the owners and the last resets of the first `slots` slots, to arrays of that
  * length. */
 void el_slots_copy(const el_group *group, uint32_t slots, int64_t *committed, int64_t *committed_ms, int64_t *owners,
@@ -169,6 +171,9 @@ typedef struct el_ack {
 /* Acknowledge everything before `offset`; a smaller offset than the committed one changes nothing. EL_DONE, EL_STALE_MEMBER,
  * EL_CLOSED, or EL_LOCK_TIMEOUT: without may_wait at once if another thread holds the mutex. */
 int el_ack_commit(el_ack *ack, int64_t offset, int may_wait);
+
+/* The same without waiting, with the leader epoch of the record before `offset`, -1 if it is unknown. */
+int el_ack_commit_with_epoch(el_ack *ack, int64_t offset, int32_t leader_epoch);
 
 /* The same for several slots, given in ascending order: for all of them, or for none unless EL_DONE is returned. *failed is then the
  * one that kept it from being done. */

@@ -72,6 +72,10 @@ static void test_only_the_owner_commits_and_never_back(void) {
     CHECK(el_ack_commit(&one, 5, 1) == EL_DONE && el_slot_committed(group, 0) == 5);
     CHECK(el_ack_commit(&one, 3, 1) == EL_DONE && el_slot_committed(group, 0) == 5);
     CHECK(el_ack_commit(&two, 9, 1) == EL_STALE_MEMBER && el_slot_committed(group, 0) == 5);
+    CHECK(el_slot_leader_epoch(group, 0) == -1 && el_ack_commit_with_epoch(&two, 5, 3) == EL_STALE_MEMBER);
+    CHECK(el_ack_commit_with_epoch(&one, 5, 3) == EL_DONE && el_slot_leader_epoch(group, 0) == 3);
+    CHECK(el_ack_commit_with_epoch(&one, 4, 2) == EL_DONE && el_slot_leader_epoch(group, 0) == 3);
+    CHECK(el_slot_committed(group, 0) == 5);
     CHECK(el_ack_take(&two, 100) == EL_DONE); /* one is known to be gone */
     CHECK(el_ack_commit(&one, 9, 1) == EL_STALE_MEMBER && el_slot_committed(group, 0) == 5);
     CHECK(el_ack_release(&one) == EL_DONE && el_slot_owner(group, 0) == 200); /* not its own to give up */

@@ -237,6 +237,10 @@ class SlotTable(SharedFile):
         """When the committed offset was committed, in milliseconds since the epoch."""
         return int(lib.el_slot_committed_ms(self.group, slot))
 
+    def leader_epoch(self, slot: int) -> int:
+        """The leader epoch that came with the committed offset; -1 if none did."""
+        return int(lib.el_slot_leader_epoch(self.group, slot))
+
     def owner(self, slot: int) -> int:
         """The epoch of the member that owns the slot, or `NOBODY`."""
         return int(lib.el_slot_owner(self.group, slot))
@@ -294,6 +298,15 @@ class OffsetSlot(BaseOffsetSlot):
     def is_owned(self) -> bool:
         """Does this member own the slot?"""
         return self.table.owner(self.slot) == int(self.native.member_epoch)
+
+    def commit_with_epoch(self, offset: int, leader_epoch: int) -> bool:
+        """Acknowledge everything before `offset`, with the leader epoch of the record before it (-1: unknown). Does not wait:
+        False if another thread is changing the slot. Raises `StaleMemberError`, `StoreClosedError`."""
+        status = lib.el_ack_commit_with_epoch(self.native, offset, leader_epoch)
+        if status == lib.EL_LOCK_TIMEOUT:
+            return False
+        self.check(status)
+        return True
 
     def take(self, former_owner: int) -> bool:
         """Become the owner if there is no owner, or if it is `former_owner`, a member that is known to be gone."""

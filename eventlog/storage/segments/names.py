@@ -3,7 +3,8 @@
     <store>/store.json                      format version
     <store>/logs/<topic>-<partition>/       segments; logs/ contains nothing else
     <store>/shared/<topic>-<partition>.head the mapped head
-    <store>/shared/<group>.acks             the mapped committed offsets of a consumer group
+    <store>/shared/<group>.acks             the mapped committed offsets of a consumer group; a name that Kafka allows, but that
+                                            cannot name a file, is replaced by ~ and a hash
     <store>/shared/users                    where the store is used from
     <store>/shared/signals                  the bells of waiting threads
     <store>/shared/members                  a lock for each live member of any group
@@ -43,6 +44,7 @@ _NAME_BYTES_MAX = 255
 _DIGEST_CHARACTERS = 32
 
 _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})")
+_FILE_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SWAP = re.compile(r"([0-9]{20})\.compaction")
 _SEGMENT = re.compile(r"([0-9]{20})\.log")
 
@@ -87,7 +89,8 @@ def head_file(store: Path, topic: str, partition: int) -> Path:
 
 def acks_file(store: Path, group: str) -> Path:
     """The mapped committed offsets of a consumer group."""
-    return shared_directory(store) / f"{group}{ACKS_SUFFIX}"
+    name = group if _FILE_NAME.fullmatch(group) else f"~{hashlib.sha256(group.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"
+    return shared_directory(store) / f"{name}{ACKS_SUFFIX}"
 
 
 def users_file(store: Path) -> Path:

@@ -1,0 +1,133 @@
+"""Commits of remote clients: unlike those of consumers of this library they may go back, and come with details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from eventlog.catalog.commit_details import CommitDetails
+from eventlog.errors import InvalidArgumentError, StaleMemberError
+from eventlog.groups.classic import Term
+from eventlog.groups.fencing import set_offsets
+from eventlog.groups.persister import persist
+from eventlog.groups.registry import Groups
+from eventlog.groups.table import GroupTable
+from eventlog.records.record import TopicPartition
+from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, OffsetSlot
+
+
+class RemoteCommit(NamedTuple):
+    """A committed offset, the leader epoch of the record before it (-1: unknown), and a text of the client's own."""
+
+    offset: int
+    leader_epoch: int = -1
+    metadata: str = ""
+
+
+def commit_at_once(term: Term, partition: TopicPartition, commit: RemoteCommit) -> bool:
+    """Commit as the coordinator of a group, without waiting for anything. False if it has to be done by `commit_in_term`, and
+    then nothing was committed."""
+    slot = term.find_slot(partition)
+    if slot is None or commit.metadata or term.table.acks.committed(slot.slot) >= commit.offset or not slot.is_owned:
+        return False
+    return slot.commit_with_epoch(commit.offset, commit.leader_epoch)
+
+
+def commit_in_term(groups: Groups, term: Term, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+    """Commit as the coordinator of a group. Raises `StaleMemberError` if it no longer is, and `LockTimeoutError`."""
+    term.table.make_slots(commits)
+    for partition in commits:
+        term.slot(partition)
+    _set_back(groups, term.table, commits)
+    for partition, commit in commits.items():
+        _commit(term.slot(partition), commit)
+
+
+def commit_from_outside(groups: Groups, name: str, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+    """Commit for a group without being one of its members; it is created if it does not exist. An offset that goes back is
+    a reset, which can be undone. Raises `InvalidArgumentError` while the group has live members."""
+    table = groups.open(name)
+    if groups.coordinator.has_members(table, table.state()):
+        raise InvalidArgumentError(f"group {name!r} has members, which alone may commit")
+    table.make_slots(commits)
+    for partition in commits:
+        slot = table.ack(partition, NOBODY)
+        if not slot.take(table.acks.owner(slot.slot)):  # of a member that is gone
+            raise StaleMemberError(f"a member has just joined group {name!r}")
+    _set_back(groups, table, commits, "reset")
+    for partition, commit in commits.items():
+        _commit(table.ack(partition, NOBODY), commit)
+
+
+def commit_decided(groups: Groups, name: str, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+    """Commit what was decided before, such as the offsets of a committed transaction, whoever owns the partitions now. On
+    return it is in the catalog, as far as the log itself is on disk. This may be repeated. Raises `LockTimeoutError`."""
+    table = groups.open(name)
+    table.make_slots(commits)
+    _set_back(groups, table, commits)
+    for partition, commit in commits.items():
+        while True:
+            try:
+                _commit(table.ack(partition, table.acks.owner(table.slot(partition))), commit)
+                break
+            except StaleMemberError:
+                groups.store.check_usable()
+                if table.acks.is_deleted:
+                    raise
+    persist(groups.store, table, flush=groups.store.options.fsync != "never")
+
+
+def _commit(slot: OffsetSlot, commit: RemoteCommit) -> None:
+    while not slot.commit_with_epoch(commit.offset, commit.leader_epoch):
+        slot.settle()
+
+
+def _set_back(
+    groups: Groups, table: GroupTable, commits: Mapping[TopicPartition, RemoteCommit], kind: str = "commit"
+) -> None:
+    """Store the details of commits, and commit those that go back."""
+    back: dict[TopicPartition, int | None] = {}
+    for partition, commit in commits.items():
+        committed = table.acks.committed(table.slot(partition))
+        if committed != NOTHING_COMMITTED and commit.offset < committed:
+            back[partition] = commit.offset
+    with groups.store.catalog.groups.read(table.name) as found:
+        details = {partition: found.details(partition) for partition in commits}
+    changed = {
+        partition: CommitDetails(commit.offset, commit.leader_epoch, commit.metadata)
+        for partition, commit in commits.items()
+        if commit.metadata or partition in back or _is_outdated(details[partition], commit)
+    }
+    if changed:
+        with groups.store.catalog.groups.change(table.name) as change:
+            for partition, detail in changed.items():
+                change.store_details(partition, detail)
+    if back:
+        owners = {partition: table.acks.owner(table.slot(partition)) for partition in back}
+        set_offsets(groups, table, back, kind)
+        for partition, owner in owners.items():
+            table.ack(partition, owner).take(NOBODY)
+
+
+def _is_outdated(details: CommitDetails | None, commit: RemoteCommit) -> bool:
+    return details is not None and details.offset == commit.offset and details.metadata != commit.metadata
+
+
+def fetch_commits(groups: Groups, name: str) -> dict[TopicPartition, RemoteCommit]:
+    """Everything that a group has committed; nothing if there is no such group."""
+    table = groups.find(name)
+    if table is None:
+        return {}
+    table.state()
+    found = {}
+    with groups.store.catalog.groups.read(name) as change:
+        for partition, slot in table.slots().items():
+            offset = table.acks.committed(slot)
+            if offset != NOTHING_COMMITTED:
+                details = change.details(partition)
+                metadata, leader_epoch = "", table.acks.leader_epoch(slot)
+                if details is not None and details.offset == offset:
+                    metadata = details.metadata
+                    leader_epoch = details.leader_epoch if leader_epoch < 0 else leader_epoch
+                found[partition] = RemoteCommit(offset, leader_epoch, metadata)
+    return found

@@ -1,0 +1,226 @@
+"""OffsetCommit, OffsetFetch and OffsetDelete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from eventlog.errors import EventLogError, InvalidArgumentError, StaleMemberError
+from eventlog.groups.classic import topics_in_use
+from eventlog.groups.fencing import set_offsets
+from eventlog.groups.remote_commits import (
+    RemoteCommit,
+    commit_at_once,
+    commit_from_outside,
+    commit_in_term,
+    fetch_commits,
+)
+from eventlog.records.record import TopicPartition
+from eventlog.serve import errors
+from eventlog.serve.broker import Broker, Client
+from eventlog.serve.coordinator.classic import ClassicGroup, State
+from eventlog.serve.coordinator.names import check_group_id
+from eventlog.serve.coordinator.registry import Coordinated
+from eventlog.serve.errors import RefusedError, code_of
+from eventlog.serve.protocol.messages import kind
+
+_METADATA_BYTES_MAX = 4096  # Kafka's offset.metadata.max.bytes
+_NO_GENERATION = -1
+_NOTHING = RemoteCommit(-1)
+_FETCH_WITH_GROUPS = 8
+
+
+# --- OffsetCommit ----------------------------------------------------------------------------------------
+
+
+async def answer_offset_commit(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """Commit offsets, for a member of the current generation, or while the group has no members."""
+    await broker.topics.refresh()
+    commits: dict[TopicPartition, RemoteCommit] = {}
+    topics, accepted = [], []
+    for topic in request.topics:
+        entries = []
+        for each in topic.partitions:
+            entry = kind("OffsetCommitResponse", "OffsetCommitResponsePartition")(partition_index=each.partition_index)
+            try:
+                commits[_partition(broker, topic.name, each.partition_index)] = _commit(each)
+                accepted.append(entry)
+            except RefusedError as error:
+                entry.error_code = error.code
+            entries.append(entry)
+        topics.append(kind("OffsetCommitResponse", "OffsetCommitResponseTopic")(name=topic.name, partitions=entries))
+    try:
+        await _store(broker, request, commits)
+    except (EventLogError, RefusedError) as error:
+        for entry in accepted:
+            entry.error_code = code_of(error)
+    return kind("OffsetCommitResponse")(topics=topics)
+
+
+def _partition(broker: Broker, name: str, number: int) -> TopicPartition:
+    topic = broker.topic(name, b"", by_id=False)
+    if not 0 <= number < topic.partitions:
+        raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{name!r} has no partition {number}")
+    return TopicPartition(name, number)
+
+
+def _commit(entry: Any) -> RemoteCommit:
+    metadata = entry.committed_metadata or ""
+    if len(metadata.encode()) > _METADATA_BYTES_MAX:
+        raise RefusedError(errors.OFFSET_METADATA_TOO_LARGE, f"the metadata has more than {_METADATA_BYTES_MAX} bytes")
+    if entry.committed_offset < 0:
+        raise RefusedError(errors.INVALID_REQUEST, f"{entry.committed_offset} is not an offset")
+    return RemoteCommit(entry.committed_offset, max(-1, entry.committed_leader_epoch), metadata)
+
+
+async def _store(broker: Broker, request: Any, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+    check_group_id(request.group_id)
+    if not commits:
+        return
+    generation = request.generation_id_or_member_epoch
+    found = await broker.coordinator.find(request.group_id)
+    if found is None or found.group.state is State.EMPTY:
+        if generation != _NO_GENERATION or request.member_id:
+            raise RefusedError(errors.UNKNOWN_MEMBER_ID, f"group {request.group_id!r} has no members")
+        await _store_from_outside(broker, request.group_id, found, commits)
+        return
+    check_may_commit(found.group, request.member_id, request.group_instance_id, generation)
+    left = commits
+    if not found.writing.locked():
+        left = {each: commit for each, commit in commits.items() if not commit_at_once(found.term, each, commit)}
+    if left:
+        await broker.coordinator.run_alone(found, lambda: commit_in_term(broker.coordinator.groups, found.term, left))
+
+
+def check_may_commit(
+    group: ClassicGroup, member_id: str, instance_id: str | None, generation: int, *, is_transactional: bool = False
+) -> None:
+    """Raise `RefusedError` unless this member may commit offsets of its group. A transactional producer of an older version
+    does not say which member it is."""
+    if is_transactional and generation == _NO_GENERATION and not member_id and instance_id is None:
+        return
+    member = group.current_member(member_id, instance_id, generation)
+    if group.state is State.COMPLETING and not is_transactional:
+        raise RefusedError(errors.REBALANCE_IN_PROGRESS, "the members are joining again")
+    group.seen(member)
+
+
+async def _store_from_outside(
+    broker: Broker, group_id: str, found: Coordinated | None, commits: Mapping[TopicPartition, RemoteCommit]
+) -> None:
+    groups = broker.coordinator.groups
+    if found is not None:  # a client is about to join
+        await broker.coordinator.run_alone(found, lambda: commit_in_term(groups, found.term, commits))
+        return
+    try:
+        await broker.in_thread(lambda: commit_from_outside(groups, group_id, commits))
+    except (InvalidArgumentError, StaleMemberError) as error:
+        raise RefusedError(errors.UNKNOWN_MEMBER_ID, str(error)) from None
+
+
+# --- OffsetFetch -----------------------------------------------------------------------------------------
+
+
+async def answer_offset_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """The committed offsets of one group, or from version 8 on of several; -1 where nothing was committed."""
+    response = kind("OffsetFetchResponse")
+    if version >= _FETCH_WITH_GROUPS:
+        entry = kind("OffsetFetchResponse", "OffsetFetchResponseGroup")
+        names = ("OffsetFetchResponseTopics", "OffsetFetchResponsePartitions")
+        groups = []
+        for each in request.groups:
+            code, topics = await _fetch(broker, each.group_id, each.topics, names)
+            groups.append(entry(group_id=each.group_id, topics=topics, error_code=code))
+        return response(groups=groups)
+    names = ("OffsetFetchResponseTopic", "OffsetFetchResponsePartition")
+    code, topics = await _fetch(broker, request.group_id, request.topics, names)
+    return response(topics=topics, error_code=code)
+
+
+async def _fetch(broker: Broker, group_id: str, wanted: Any, names: tuple[str, str]) -> tuple[int, list[Any]]:
+    """The error code, and the entries for the topics; `wanted` is None for all that the group has committed."""
+    topic_entry, partition_entry = (kind("OffsetFetchResponse", name) for name in names)
+    try:
+        check_group_id(group_id)
+        commits = await broker.in_thread(lambda: fetch_commits(broker.coordinator.groups, group_id))
+    except (EventLogError, RefusedError) as error:
+        code, commits = code_of(error), {}
+    else:
+        code = errors.NONE
+    by_topic = _by_topic(commits) if wanted is None else [(each.name, each.partition_indexes) for each in wanted]
+    topics = []
+    for name, partitions in by_topic:
+        entries = []
+        for number in partitions:
+            commit = commits.get(TopicPartition(name, number), _NOTHING)
+            entries.append(
+                partition_entry(
+                    partition_index=number,
+                    committed_offset=commit.offset,
+                    committed_leader_epoch=commit.leader_epoch,
+                    metadata=commit.metadata,
+                    error_code=code,
+                )
+            )
+        topics.append(topic_entry(name=name, partitions=entries))
+    return code, topics
+
+
+def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
+    found: dict[str, list[int]] = {}
+    for topic, partition in sorted(partitions):
+        found.setdefault(topic, []).append(partition)
+    return list(found.items())
+
+
+# --- OffsetDelete ----------------------------------------------------------------------------------------
+
+
+async def answer_offset_delete(broker: Broker, client: Client, version: int, request: Any) -> Any:
+    """Delete committed offsets of topics that no member subscribes to."""
+    response = kind("OffsetDeleteResponse")()
+    entry = kind("OffsetDeleteResponse", "OffsetDeleteResponsePartition")
+    await broker.topics.refresh()
+    try:
+        check_group_id(request.group_id)
+        await broker.coordinator.find(request.group_id)
+        in_use = await broker.in_thread(lambda: _topics_in_use(broker, request.group_id))
+        wanted: dict[TopicPartition, int | None] = {}
+        topics = []
+        for topic in request.topics:
+            entries = [entry(partition_index=each.partition_index) for each in topic.partitions]
+            for each in entries:
+                try:
+                    partition = _partition(broker, topic.name, each.partition_index)
+                    if topic.name in in_use:
+                        raise RefusedError(errors.GROUP_SUBSCRIBED_TO_TOPIC, f"members subscribe to {topic.name!r}")
+                    wanted[partition] = None
+                except RefusedError as error:
+                    each.error_code = error.code
+            topics.append(kind("OffsetDeleteResponse", "OffsetDeleteResponseTopic")(name=topic.name, partitions=entries))
+        await broker.in_thread(lambda: _delete(broker, request.group_id, wanted))
+        response.topics = topics
+    except (EventLogError, RefusedError) as error:
+        response.error_code = code_of(error)
+    return response
+
+
+def _topics_in_use(broker: Broker, group_id: str) -> set[str]:
+    groups = broker.coordinator.groups
+    table = groups.find(group_id)
+    if table is None:
+        raise RefusedError(errors.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
+    state = table.state()
+    native = [member for member in state.members.values() if not groups.coordinator.is_gone(table, member)]
+    remote = topics_in_use(groups.coordinator, state)
+    if groups.coordinator.has_live_classic_members(state) and not remote:
+        raise RefusedError(errors.NON_EMPTY_GROUP, f"the members of group {group_id!r} are not consumers")
+    return remote | {topic for member in native for topic in member.topics}
+
+
+def _delete(broker: Broker, group_id: str, wanted: dict[TopicPartition, int | None]) -> None:
+    table = broker.coordinator.groups.find(group_id)
+    committed = {} if table is None else table.all_committed()
+    offsets = {partition: None for partition in wanted if partition in committed}
+    if table is not None and offsets:
+        set_offsets(broker.coordinator.groups, table, offsets, "delete")
