@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from eventlog.serve import errors
 from eventlog.serve.catalog import Topic
 from eventlog.serve.errors import RefusedError
-from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.epochs import read_epochs
 from eventlog.store.store import Store
@@ -63,33 +63,40 @@ class LeaderEpochs:
                 self._by_topic.pop(key, None)
 
 
-def check_epoch(log: PartitionLog, known: int) -> None:
+LeaderEpochList = Sequence[tuple[int, int]]
+"""The leader epochs of a partition in order, each with its first offset; at least one."""
+
+
+def epochs_in(store: Path, topic: str, partition: int) -> LeaderEpochList:
+    """The leader epochs of a partition that is not open."""
+    return read_epochs(names.partition_directory(store, topic, partition)) or [(0, 0)]
+
+
+def check_epoch(epochs: LeaderEpochList, known: int) -> None:
     """Raise `RefusedError` unless this is the current leader epoch of a partition; -1: the client does not know any.
 
     A client that knows an older one asks for the metadata, and then whether its position still exists."""
-    if known == NO_EPOCH:
+    current = epochs[-1][0]
+    if known in (NO_EPOCH, current):
         return
-    current = log.leader_epochs[-1][0]
     if known < current:
-        raise RefusedError(errors.FENCED_LEADER_EPOCH, f"the leader epoch of {log} is {current}, and no longer {known}")
-    if known > current:
-        raise RefusedError(errors.UNKNOWN_LEADER_EPOCH, f"the leader epoch of {log} is {current}, and not {known} yet")
+        raise RefusedError(errors.FENCED_LEADER_EPOCH, f"the leader epoch is {current}, and no longer {known}")
+    raise RefusedError(errors.UNKNOWN_LEADER_EPOCH, f"the leader epoch is {current}, and not {known} yet")
 
 
-def epoch_at(epochs: Sequence[tuple[int, int]], offset: int) -> int:
+def epoch_at(epochs: LeaderEpochList, offset: int) -> int:
     """The leader epoch in which the record at an offset was appended."""
     return max((epoch for epoch, start in epochs if start <= offset), default=epochs[0][0])
 
 
-def end_of_epoch(log: PartitionLog, epoch: int) -> tuple[int, int]:
-    """The largest leader epoch up to this one, and the offset where it ends; -1, -1 if there is none, or not yet.
+def end_of_epoch(epochs: LeaderEpochList, epoch: int, end_offset: int) -> tuple[int, int]:
+    """The largest leader epoch up to this one, and the offset where it ends; -1, -1 if this one has not begun.
 
     Source of the rules: Kafka's LeaderEpochFileCache.endOffsetFor."""
-    epochs = log.leader_epochs
     if epoch == epochs[-1][0]:
-        return epoch, log.end_offset
-    later = [(each, start) for each, start in epochs if each > epoch]
+        return epoch, end_offset
+    later = [start for each, start in epochs if each > epoch]
     if epoch < 0 or not later:
         return NO_EPOCH, -1
     earlier = [each for each, _ in epochs if each <= epoch]
-    return (earlier[-1] if earlier else epoch), later[0][1]
+    return (earlier[-1] if earlier else epoch), later[0]

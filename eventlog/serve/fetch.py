@@ -8,6 +8,7 @@ from typing import Any
 from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Turn
+from eventlog.serve.epochs import NO_EPOCH, check_epoch
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.serve.reading import empty_batch, read_batches
@@ -60,6 +61,8 @@ class _Partition:
         log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
         if log is None or log.end_offset != self.wanted.fetch_offset:
             return False
+        if self.wanted.current_leader_epoch not in (NO_EPOCH, log.leader_epochs[-1][0]):
+            return False
         self.log = log
         self._tell_bounds(log)
         return True
@@ -78,9 +81,10 @@ class _Partition:
         try:
             log = self.log = broker.partitions.open(self.topic, self.wanted.partition)
             end = self._tell_bounds(log)
+            check_epoch(log.leader_epochs, self.wanted.current_leader_epoch)
             log.check_offset(self.wanted.fetch_offset)
             found = read_batches(log, self.wanted.fetch_offset, end, bytes_max, at_least_one=at_least_one)
-        except (EventLogError, OSError) as error:
+        except (EventLogError, OSError, RefusedError) as error:
             entry.error_code = code_of(error)
             return 0
         offset = self.wanted.fetch_offset

@@ -26,7 +26,7 @@ class Api(NamedTuple):
         return self.key != API_VERSIONS and messages.is_flexible(f"{self.name}Response", version)
 
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, OFFSET_FOR_LEADER_EPOCH = 0, 1, 2, 3, 18, 23
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, CREATE_PARTITIONS, DESCRIBE_CLUSTER = 19, 20, 21, 37, 60
 DESCRIBE_CONFIGS, ALTER_CONFIGS, INCREMENTAL_ALTER_CONFIGS, LIST_CONFIG_RESOURCES = 32, 33, 44, 74
 CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_DESCRIBE = 68, 69
@@ -43,7 +43,8 @@ _TABLE = [
     # Records, and what clients ask first
     (PRODUCE, "Produce", 3, 13, 0),
     (FETCH, "Fetch", 4, 17, 4),
-    (LIST_OFFSETS, "ListOffsets", 1, 6, 1),
+    (LIST_OFFSETS, "ListOffsets", 1, 10, 1),
+    (OFFSET_FOR_LEADER_EPOCH, "OffsetForLeaderEpoch", 2, 4, 2),
     (METADATA, "Metadata", 0, 13, 0),
     (API_VERSIONS, "ApiVersions", 0, 4, 0),
     # Groups of the consumer protocol

@@ -41,7 +41,7 @@ from eventlog.serve.coordinator.transactions import answer_init_producer_id
 from eventlog.serve.fetch import answer_fetch
 from eventlog.serve.metadata import answer_metadata
 from eventlog.serve.offered import APIS, is_flexible
-from eventlog.serve.offsets import answer_list_offsets
+from eventlog.serve.offsets import answer_list_offsets, answer_offset_for_leader_epoch
 from eventlog.serve.produce import answer_produce
 from eventlog.serve.protocol.frames import RequestHeader, answer_pieces, read_header
 from eventlog.serve.protocol.messages import MalformedMessageError, codec
@@ -54,6 +54,7 @@ HANDLERS: dict[int, Handler] = {
     offered.PRODUCE: answer_produce,
     offered.FETCH: answer_fetch,
     offered.LIST_OFFSETS: answer_list_offsets,
+    offered.OFFSET_FOR_LEADER_EPOCH: answer_offset_for_leader_epoch,
     offered.METADATA: answer_metadata,
     offered.API_VERSIONS: answer_api_versions,
     offered.CONSUMER_GROUP_HEARTBEAT: answer_consumer_group_heartbeat,

@@ -23,17 +23,20 @@ from eventlog.errors import (
 )
 from eventlog.holding import Holding
 from eventlog.options import check_bool, check_timeout
+from eventlog.records.record import Record
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.open_partition import OpenPartition
 from eventlog.storage.partition.produced import accepted
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
 from eventlog.storage.partition.slices import Slice
-from eventlog.storage.partition.timestamps import offset_for_time
+from eventlog.storage.partition.timestamps import largest_timestamp_before, record_for_time
 from eventlog.storage.segments.epochs import read_epochs
 from eventlog.storage.segments.lock import segments_locked
 from eventlog.storage.segments.swap import finish_swaps
 from eventlog.waiting import WaitSet, wait_for_any
+
+_CHUNK_RECORDS = 500
 
 
 class Appended(NamedTuple):
@@ -191,9 +194,30 @@ class PartitionLog(OpenPartition):
 
     def offset_for_time(self, timestamp: int) -> int | None:
         """The offset of the first record with this timestamp (milliseconds since the epoch) or a later one, or None."""
+        found = self.record_for_time(timestamp)
+        return None if found is None else found.offset
+
+    def record_for_time(self, timestamp: int) -> Record | None:
+        """The first record with this timestamp (milliseconds since the epoch) or a later one, or None."""
         check_int("timestamp", timestamp, 0)
         end_offset = self.end_offset
-        return offset_for_time(self.directory, self.segments, self.readers.new(), timestamp, self.start_offset, end_offset)
+        return record_for_time(self.directory, self.segments, self.readers.new(), timestamp, self.start_offset, end_offset)
+
+    def latest_record(self) -> Record | None:
+        """The record with the largest timestamp, of several the first one; None if no record has a timestamp."""
+        active = self.active_segment()
+        start = self.start_offset
+        if start >= active.end_offset:
+            return None
+        sealed = largest_timestamp_before(self.directory, self.segments.bases(), start, active.base_offset)
+        largest = max(active.max_timestamp, sealed)
+        found = self.record_for_time(largest) if largest >= 0 else None
+        if found is None and largest >= 0:  # it was that of a record that has been deleted
+            with closing(self.reader(start)) as reader:
+                while records := reader.records(_CHUNK_RECORDS, active.end_offset):
+                    latest = max(records, key=lambda record: record.timestamp)
+                    found = latest if found is None or latest.timestamp > found.timestamp else found
+        return found
 
     def bytes_from(self, offset: int) -> int:
         """The number of bytes of batches from the batch with this offset to the end. Raises `OffsetOutOfRangeError`."""

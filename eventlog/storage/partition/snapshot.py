@@ -12,7 +12,7 @@ from eventlog.storage.mapped.foreign_heads import PartitionOffsets, trusted_head
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.segment_list import SegmentList
-from eventlog.storage.partition.timestamps import offset_for_time
+from eventlog.storage.partition.timestamps import record_for_time
 from eventlog.storage.segments import names
 
 _BLOCK_BYTES = 8192  # a record and its neighbours; a larger batch is still read whole
@@ -64,7 +64,8 @@ class PartitionSnapshot:
     def offset_for_time(self, timestamp: int, start_offset: int, end_offset: int) -> int | None:
         """The first offset whose record has this timestamp or a later one, or None. Raises `CorruptLogError`."""
         with closing(self._reader()) as reader:
-            return offset_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
+            found = record_for_time(self._directory, self._segments, reader, timestamp, start_offset, end_offset)
+            return None if found is None else found.offset
 
 
 class Ends:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from eventlog.errors import CorruptLogError
+from eventlog.records.record import Record
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.segments import index, names
-from eventlog.storage.segments.headers import behind
+from eventlog.storage.segments.headers import behind, largest_timestamp
 from eventlog.storage.segments.index import TimeIndexEntry
 from eventlog.storage.segments.inspection import end_of_named_batch, names_its_batch
 
 _CHUNK_RECORDS = 500
 
 
-def offset_for_time(
+def record_for_time(
     directory: Path, segments: SegmentList, reader: LogReader, timestamp: int, start: int, end: int
-) -> int | None:
-    """The first offset in [start, end) whose record has a timestamp at or after `timestamp`, or None."""
+) -> Record | None:
+    """The first record with an offset in [start, end) that has a timestamp at or after `timestamp`, or None."""
     if start >= end:
         return None
     bases = segments.bases()
@@ -30,8 +32,27 @@ def offset_for_time(
     while records := reader.records(_CHUNK_RECORDS, end):
         for record in records:
             if record.timestamp >= timestamp:
-                return record.offset
+                return record
     return None
+
+
+def largest_timestamp_before(directory: Path, bases: list[int], start: int, stop: int) -> int:
+    """The largest timestamp in the sealed segments that have records from `start` on, before the segment at `stop`; it may be
+    that of a record before `start`. -1: there is none. Raises `CorruptLogError`."""
+    sealed = [base for base in bases if base < stop]
+    kept = [base for base, following in pairwise([*sealed, stop]) if following > start]
+    return max((_largest_in(names.segment_file(directory, base), base) for base in kept), default=-1)
+
+
+def _largest_in(path: Path, base: int) -> int:
+    try:
+        last = index.last_time_entry(path.with_suffix(names.TIME_INDEX_SUFFIX), base)
+        position = end_of_named_batch(path, last) if last is not None else None
+        if last is None or position is None:
+            return largest_timestamp(path)
+        return max(last.timestamp, behind(path, position).largest_timestamp)  # the index may have lost entries
+    except FileNotFoundError:  # retention has just deleted the segment
+        return -1
 
 
 def _begin_at(directory: Path, segments: SegmentList, timestamp: int) -> int:
