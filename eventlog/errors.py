@@ -233,6 +233,26 @@ class LockTimeoutError(EventLogError):
     """Another process held a partition's mutex for too long; it may be stopped. The message names it."""
 
 
+class ProducerFencedError(EventLogError):
+    """A producer's epoch is over, because a newer instance of the producer has taken over. Nothing was appended."""
+
+
+class OutOfOrderSequenceError(EventLogError):
+    """An idempotent producer skipped sequence numbers: a batch before this one was lost. Nothing was appended."""
+
+
+class DuplicateSequenceError(EventLogError):
+    """A batch of an idempotent producer was appended before, so long ago that its offset is no longer known."""
+
+
+class TransactionStateError(EventLogError):
+    """A producer appended a batch outside of the transaction that it has open in the partition. Nothing was appended."""
+
+
+class CoordinatorFencedError(EventLogError):
+    """A transaction was to be ended by a coordinator that another one has replaced. Nothing was appended."""
+
+
 class BackupError(EventLogError):
     """A backup cannot be taken or restored there, or the directory is not a backup, or an incomplete or damaged one."""
 

@@ -43,6 +43,7 @@ def _builder(
         #include "store/gate.h"
         #include "store/head.h"
         #include "store/index.h"
+        #include "store/producers.h"
         #include "store/reader.h"
         #include "store/signals.h"
         #include "store/slice.h"

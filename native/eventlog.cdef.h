@@ -116,6 +116,15 @@ int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions)
 #define EL_STALE_MEMBER ...
 #define EL_CLOSED ...
 #define EL_CONFLICT ...
+#define EL_PRODUCERS_BEHIND ...
+#define EL_DUPLICATE_SEQUENCE ...
+#define EL_OUT_OF_ORDER ...
+#define EL_PRODUCER_FENCED ...
+#define EL_IN_TRANSACTION ...
+#define EL_COORDINATOR_FENCED ...
+#define EL_NO_TRANSACTION ...
+#define EL_UNIT_OF_PRODUCERS ...
+#define EL_ABORTED_INDEX_NEEDED ...
 
 /* store/signals.h */
 #define EL_SIGNALS_BYTES ...
@@ -146,7 +155,8 @@ void el_bell_ring(el_signals *signals, uint32_t bell);
 typedef struct el_tail {
     int64_t end_offset; int64_t segment_base; int64_t position; int64_t index_bytes; int64_t time_index_bytes;
     int64_t bytes_since_index; int64_t max_timestamp; int64_t max_timestamp_offset; int64_t indexed_timestamp;
-    int64_t first_timestamp;
+    int64_t first_timestamp; int64_t first_unstable; int64_t producers_offset; int64_t marker_end; int64_t aborted_index_bytes;
+    int64_t aborts;
     ...;
 } el_tail;
 typedef struct el_limits {
@@ -165,6 +175,10 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
+int64_t el_head_stable_offset(const el_head *head);
+int64_t el_head_aborts(const el_head *head);
+int64_t el_head_marker_end(const el_head *head);
+int64_t el_head_producers_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
 int el_head_may_have_gaps(const el_head *head);
@@ -265,18 +279,48 @@ int el_index_floor(int fd, size_t entry_bytes, size_t key_bytes, int64_t key, in
 void el_index_rebuild(const uint8_t *batches, size_t length, int64_t interval_bytes, el_tail *tail, uint8_t *index,
                       uint8_t *time_index);
 
+/* store/producers.h */
+#define EL_PRODUCERS_CAPACITY_MIN ...
+#define EL_PRODUCERS_CAPACITY_MAX ...
+#define EL_PRODUCER_BATCHES ...
+#define EL_CODEC_NO_ROOM ...
+typedef struct el_producer_batch { int64_t last_offset; int64_t timestamp; int32_t last_sequence; int32_t offset_delta; } el_producer_batch;
+typedef struct el_producer {
+    int64_t id; int64_t transaction_start; int64_t last_ms; int32_t coordinator_epoch; int16_t epoch; uint16_t batch_count;
+    el_producer_batch batches[...];
+} el_producer;
+typedef struct el_producers { uint32_t capacity; uint32_t count; uint32_t open_transactions; int64_t end_offset; ...; } el_producers;
+typedef struct el_sequencing { int32_t is_duplicate; int32_t expected_sequence; int16_t epoch; } el_sequencing;
+typedef struct el_aborted_entry {
+    int64_t producer_id; int64_t first_offset; int64_t last_offset; int64_t stable_offset;
+} el_aborted_entry;
+size_t el_producers_bytes(uint32_t capacity);
+void el_producers_begin(el_producers *table, uint32_t capacity, int64_t end_offset);
+int el_producers_has_room(const el_producers *table);
+int64_t el_producers_first_open(const el_producers *table, uint32_t except_slot);
+int el_producers_replay(el_producers *table, const uint8_t *data, size_t length, int64_t written_ms, el_aborted_entry *aborted,
+                        size_t capacity, size_t *count, size_t *consumed);
+void el_producers_copy(el_producers *to, const el_producers *from, int64_t expired_before);
+void el_producers_put(el_producers *table, const el_producer *producer);
+const el_producer *el_producers_slot(const el_producers *table, uint32_t slot);
+
 /* store/appender.h */
 typedef struct el_encoding {
     uint32_t settings_version; int16_t attributes; int16_t compresses; int16_t needs_keys; int64_t batch_bytes_max;
 } el_encoding;
 typedef struct el_appender {
-    int64_t segment_base; int log_fd; el_encoding encoding; int is_retired; int64_t unsure_end; int error_number; int32_t holder; ...;
+    int64_t segment_base; int log_fd; int aborted_index_fd; int64_t producer_expiry_ms; el_encoding encoding; int is_retired; int64_t unsure_end; int error_number; int32_t holder; ...;
 } el_appender;
 el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_timeout_ms, int flush_always);
 void el_appender_free(el_appender *appender);
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
-int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
-int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
+int64_t el_append_produced(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
+                           el_sequencing *sequencing);
+int64_t el_append_marker(el_appender *appender, int64_t producer_id, int16_t epoch, int32_t coordinator_epoch, int is_commit);
+int el_appender_use_producers(el_appender *appender, int fd);
+int el_producers_install(el_appender *appender, const el_producers *built);
+int el_producers_read(el_appender *appender, el_producers *copy, size_t bytes_max, size_t *bytes);
+int el_appender_take_aborted_index(el_appender *appender, int64_t segment_base, int *file);
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 void el_appender_release(el_appender *appender, int64_t timeout_ms);

@@ -199,7 +199,8 @@ def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[
             text = f"{path} is partition {parsed[1]} of a topic that has {counts[parsed[0]]}: it is never read"
             yield Finding(WARNING, "logs", text)
     in_use = [*counts.items(), *deleted.items()]
-    known = {names.head_file(store, topic, number).name for topic, count in in_use for number in range(count)}
+    named = (names.head_file, names.producers_file)
+    known = {name(store, topic, number).name for topic, count in in_use for number in range(count) for name in named}
     known |= {names.acks_file(store, group).name for group in groups.names()}
     known |= {file(store).name for file in names.SHARED_FILES}
     for path in shared:

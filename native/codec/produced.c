@@ -16,7 +16,7 @@ static int verify_header(const el_batch *batch, const el_produced_rules *rules) 
         return EL_PRODUCED_BAD_ATTRIBUTES;
     if (batch->attributes & EL_ATTRIBUTE_CONTROL)
         return EL_PRODUCED_CONTROL;
-    if (batch->attributes & EL_ATTRIBUTE_TRANSACTIONAL)
+    if (batch->attributes & EL_ATTRIBUTE_TRANSACTIONAL && batch->producer_id < 0)
         return EL_PRODUCED_TRANSACTIONAL;
     if (batch->attributes & EL_ATTRIBUTE_LOG_APPEND_TIME && !rules->has_append_time)
         return EL_PRODUCED_BAD_TIMESTAMP_TYPE;

@@ -12,7 +12,7 @@ static int marker_type(const uint8_t *section, size_t length) {
     return type == EL_TRANSACTION_ABORT || type == EL_TRANSACTION_COMMIT ? type : -1;
 }
 
-static int step_kind(const el_batch *batch, const uint8_t *data) {
+int el_transaction_step_kind(const el_batch *batch, const uint8_t *data) {
     if ((batch->attributes & EL_ATTRIBUTE_TRANSACTIONAL) == 0)
         return -1;
     if ((batch->attributes & EL_ATTRIBUTE_CONTROL) == 0)
@@ -29,7 +29,7 @@ int el_transaction_steps(const uint8_t *data, size_t length, el_transaction_step
         int status = el_batch_parse(at, length - *consumed, &batch);
         if (status != EL_CODEC_OK)
             return status;
-        int kind = step_kind(&batch, at);
+        int kind = el_transaction_step_kind(&batch, at);
         if (kind >= 0)
             steps[(*count)++] = (el_transaction_step){batch.producer_id, batch.base_offset, kind};
         *consumed += (size_t)batch.size_bytes;

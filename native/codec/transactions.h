@@ -12,7 +12,7 @@
 
 #include "batch.h"
 
-enum el_transaction_step_kind {
+enum {
     EL_TRANSACTION_ABORT = 0, /* as in the marker's key */
     EL_TRANSACTION_COMMIT = 1,
     EL_TRANSACTION_DATA = 2,
@@ -24,6 +24,9 @@ typedef struct el_transaction_step {
     int64_t offset;
     int64_t kind;
 } el_transaction_step;
+
+/* What a whole batch is, EL_TRANSACTION_ABORT, _COMMIT or _DATA; -1 if it does not belong to a transaction. */
+int el_transaction_step_kind(const el_batch *batch, const uint8_t *data);
 
 /* List those batches at `data` that belong to transactions. Ends at `length`, after `capacity` steps, or at bytes that are not a whole
  * batch, as the el_codec_status says. *consumed is how many bytes of whole batches were examined. */

@@ -214,7 +214,7 @@ static int read_timeout(PyObject *object, double *seconds) {
 /* Does the log certainly end in a record? Compaction may have left a gap at the end, and a broker a marker. */
 static int ends_in_record(const el_appender *appender, int durable) {
     int64_t end = durable ? el_head_durable_offset(appender->head) : el_head_end_offset(appender->head);
-    return end > appender->unsure_end && !el_head_may_have_gaps(appender->head);
+    return end > appender->unsure_end && end > el_head_marker_end(appender->head) && !el_head_may_have_gaps(appender->head);
 }
 
 /* Check, and sleep at most once; 1 if a record is certainly there afterwards. */

@@ -14,8 +14,11 @@
 
 #include "../codec/assertions.h"
 #include "../codec/batch.h"
+#include "../codec/big_endian.h"
+#include "../codec/transactions.h"
 #include "clock.h"
 #include "fault.h"
+#include "file.h"
 #include "file_system.h"
 #include "index.h"
 #include "mutex.h"
@@ -41,7 +44,8 @@ el_appender *el_appender_new(el_head *head, el_signals *signals, int64_t lock_ti
     appender->head = head;
     appender->signals = signals;
     appender->segment_base = -1;
-    appender->log_fd = appender->index_fd = appender->time_index_fd = -1;
+    appender->log_fd = appender->index_fd = appender->time_index_fd = appender->aborted_index_fd = -1;
+    appender->producer_expiry_ms = INT64_MAX;
     appender->process_id = getpid();
     appender->can_map = 1;
     appender->flush_always = flush_always;
@@ -62,12 +66,15 @@ static void close_segment(el_appender *appender) {
         close(appender->log_fd);
         close(appender->index_fd);
         close(appender->time_index_fd);
+        el_file_close(&appender->aborted_index_fd);
     }
     appender->segment_base = -1;
 }
 
 void el_appender_free(el_appender *appender) {
     close_segment(appender);
+    if (appender->producers != NULL)
+        munmap(appender->producers, appender->producers_bytes);
     free(appender);
 }
 
@@ -137,9 +144,22 @@ int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, 
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files) {
     EL_ASSERT(has_flush_mutex(appender));
     int status = el_appender_attach(appender, segment_base, files[0], files[1], files[2]);
-    if (status == EL_DONE)
+    if (status == EL_DONE) {
         files[0] = files[1] = files[2] = -1;
+        appender->aborted_index_fd = el_file_take(&files[3]);
+    }
     return status;
+}
+
+int el_appender_take_aborted_index(el_appender *appender, int64_t segment_base, int *file) {
+    EL_ASSERT(has_flush_mutex(appender));
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    if (appender->segment_base == segment_base && appender->aborted_index_fd < 0)
+        appender->aborted_index_fd = el_file_take(file);
+    el_head_unlock_append(appender->head);
+    return EL_DONE;
 }
 
 int64_t el_now_ms(void) {
@@ -174,6 +194,14 @@ static int synced(int fd, int (*sync)(int)) {
 static int discard_unpublished(el_appender *appender) {
     el_head *head = appender->head;
     EL_ASSERT(has_append_mutex(appender) && appender->segment_base == head->tail.segment_base);
+    if (atomic_load(&head->aborting)) {
+        if (appender->aborted_index_fd < 0)
+            return EL_ABORTED_INDEX_NEEDED;
+        if (truncate_to(appender->aborted_index_fd, head->tail.aborted_index_bytes) != 0)
+            return poison(appender, errno);
+        EL_FAULT_POINT("discard.aborted");
+        atomic_store(&head->aborting, 0);
+    }
     if (truncate_to(appender->log_fd, head->tail.position) != 0)
         return poison(appender, errno);
     EL_FAULT_POINT("discard.log");
@@ -417,9 +445,120 @@ static int check_end(const el_head *head, int64_t *end_offset) {
     return EL_CONFLICT;
 }
 
-/* With the append mutex held. */
+/* What an append changes in the table of producers: an entry, by the one batch of the unit. */
+typedef struct transition {
+    el_batch batch;
+    int kind; /* EL_TRANSACTION_DATA, which does not mean that there is a transaction, or what a marker does */
+    int32_t coordinator_epoch;
+    uint32_t slot;
+    el_producer producer; /* as it will be */
+    int64_t transaction_start; /* that a marker ends */
+    el_sequencing *sequencing;
+} transition;
+
+/* Can the table be used as it is? */
+static int check_table(const el_appender *appender) {
+    el_producers *table = appender->producers;
+    int64_t published = appender->head->tail.producers_offset;
+    if (table == NULL || !atomic_load(&table->is_ready) || el_producers_bytes(table->capacity) > appender->producers_bytes)
+        return EL_PRODUCERS_BEHIND;
+    el_producers_settle(table, published);
+    return table->end_offset < published ? EL_PRODUCERS_BEHIND : EL_DONE;
+}
+
+static int begin_records(el_appender *appender, transition *transition, int64_t now_ms, int64_t *first_offset) {
+    const el_producers *table = appender->producers;
+    el_producer *producer = &transition->producer;
+    int is_expired = producer->id >= 0 && producer->transaction_start < 0 && now_ms - producer->last_ms > appender->producer_expiry_ms;
+    if (producer->id < 0 && !el_producers_has_room(table))
+        return EL_PRODUCERS_BEHIND;
+    if (is_expired || producer->id < 0)
+        *producer = (el_producer){.id = -1, .transaction_start = -1, .coordinator_epoch = -1, .epoch = -1};
+    int status = el_producer_check(producer, &transition->batch, transition->sequencing, first_offset);
+    producer->id = transition->batch.producer_id;
+    return status;
+}
+
+static int begin_marker(transition *transition) {
+    const el_producer *producer = &transition->producer;
+    transition->transaction_start = producer->transaction_start;
+    if (producer->id < 0 || producer->transaction_start < 0)
+        return EL_NO_TRANSACTION;
+    if (transition->batch.producer_epoch < producer->epoch)
+        return EL_PRODUCER_FENCED;
+    return transition->coordinator_epoch < producer->coordinator_epoch ? EL_COORDINATOR_FENCED : EL_DONE;
+}
+
+/* May the batch be appended? Finds its producer. */
+static int begin_transition(el_appender *appender, transition *transition, int64_t *first_offset) {
+    int status = check_table(appender);
+    if (status != EL_DONE)
+        return status;
+    transition->slot = el_producers_find(appender->producers, transition->batch.producer_id);
+    transition->producer = appender->producers->slots[transition->slot];
+    transition->sequencing->epoch = transition->producer.epoch;
+    return transition->kind == EL_TRANSACTION_DATA ? begin_records(appender, transition, el_now_ms(), first_offset) : begin_marker(transition);
+}
+
+/* The earliest open transaction once the batch is published at this offset. */
+static int64_t next_unstable(const el_appender *appender, const transition *transition, int64_t offset) {
+    const el_producers *table = appender->producers;
+    int64_t first_unstable = appender->head->tail.first_unstable;
+    if (transition->kind == EL_TRANSACTION_DATA)
+        return first_unstable < 0 && transition->producer.transaction_start == offset ? offset : first_unstable;
+    if (table->open_transactions == 1)
+        return -1;
+    return transition->transaction_start == first_unstable ? el_producers_first_open(table, transition->slot) : first_unstable;
+}
+
+/* Unlike another index, this one has to be complete: without the entry, readers would take the records for committed ones. */
+static int write_aborted_entry(el_appender *appender, const transition *transition, el_tail *next) {
+    uint8_t bytes[EL_ABORTED_ENTRY_BYTES];
+    int64_t marker = next->end_offset - 1, stable = next->first_unstable < 0 ? next->end_offset : next->first_unstable;
+    el_aborted_entry entry = {transition->batch.producer_id, transition->transaction_start, marker, stable};
+    el_aborted_entry_write(bytes, &entry);
+    atomic_store(&appender->head->aborting, 1);
+    EL_FAULT_POINT("aborted.begun");
+    int error_number = write_fully(appender->aborted_index_fd, bytes, sizeof bytes, next->aborted_index_bytes);
+    EL_FAULT_POINT("aborted.written");
+    if (error_number != 0 && !has_no_room(error_number))
+        return poison(appender, error_number);
+    if (error_number != 0) {
+        int status = discard_unpublished(appender);
+        return status == EL_DONE ? fail_for_room(appender, error_number) : status;
+    }
+    next->aborted_index_bytes += EL_ABORTED_ENTRY_BYTES;
+    next->aborts++;
+    return EL_DONE;
+}
+
+/* The batch is about to be published: complete the tail, and prepare the table. */
+static int note_transition(el_appender *appender, transition *transition, int64_t offset, el_tail *next) {
+    int is_marker = transition->kind != EL_TRANSACTION_DATA;
+    int64_t now_ms = el_now_ms();
+    if (is_marker)
+        el_producer_end(&transition->producer, transition->batch.producer_epoch, transition->coordinator_epoch, now_ms);
+    else
+        el_producer_note(&transition->producer, &transition->batch, offset, now_ms);
+    next->first_unstable = next_unstable(appender, transition, offset);
+    next->producers_offset = next->end_offset;
+    if (is_marker)
+        next->marker_end = next->end_offset;
+    int status = transition->kind == EL_TRANSACTION_ABORT ? write_aborted_entry(appender, transition, next) : EL_DONE;
+    if (status == EL_DONE)
+        el_producers_prepare(appender->producers, transition->slot, &transition->producer, next->end_offset);
+    return status;
+}
+
+static void finish_transition(el_appender *appender) {
+    el_producers_commit(appender->producers);
+    atomic_store(&appender->head->aborting, 0);
+    EL_FAULT_POINT("aborted.finished");
+}
+
+/* With the append mutex held. `transition` is NULL if no batch has a producer's id. */
 static int append_locked(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
-                         int64_t *end_offset, int64_t *first_offset) {
+                         int64_t *end_offset, transition *transition, int64_t *first_offset) {
     el_head *head = appender->head;
     EL_ASSERT(has_append_mutex(appender) && !atomic_load(&head->next_is_complete));
     int status = check_may_append(appender, settings_version);
@@ -429,8 +568,12 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
         return EL_LOCK_TIMEOUT;
     if (status == EL_DONE && atomic_load_explicit(&head->writing, memory_order_relaxed))
         status = discard_unpublished(appender);
+    if (status == EL_DONE && transition != NULL)
+        status = begin_transition(appender, transition, first_offset);
     if (status == EL_DONE)
         status = check_room(appender, batches, length);
+    if (status == EL_DONE && transition != NULL && transition->kind == EL_TRANSACTION_ABORT && appender->aborted_index_fd < 0)
+        status = EL_ABORTED_INDEX_NEEDED;
     if (status == EL_DONE)
         status = reserve(appender, head->tail.position + (int64_t)length);
     if (status != EL_DONE)
@@ -446,20 +589,27 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
     if (status == EL_DONE)
         status = write_batches(appender, batches, length);
     EL_FAULT_POINT("append.written");
-    if (status == EL_DONE)
-        el_head_publish(head, &next);
-    return status;
+    if (status == EL_DONE && transition != NULL)
+        status = note_transition(appender, transition, *first_offset, &next);
+    if (status != EL_DONE)
+        return status;
+    el_head_publish(head, &next);
+    if (transition != NULL)
+        finish_transition(appender);
+    return EL_DONE;
 }
 
 static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
-                              int64_t *end_offset) {
+                              int64_t *end_offset, transition *transition) {
     int64_t first_offset = -1;
     int status = lock_append_within(appender, may_wait ? appender->lock_timeout_ms : 0);
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("append.locked");
-    status = append_locked(appender, batches, length, settings_version, may_wait, end_offset, &first_offset);
+    status = append_locked(appender, batches, length, settings_version, may_wait, end_offset, transition, &first_offset);
     el_head_unlock_append(appender->head);
+    if (status == EL_DUPLICATE)
+        return first_offset;
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("append.unlocked");
@@ -468,15 +618,125 @@ static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t le
 }
 
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
-    return append_batches(appender, batches, length, settings_version, 1, NULL);
-}
-
-int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version) {
-    return append_batches(appender, batches, length, settings_version, 0, NULL);
+    return append_batches(appender, batches, length, settings_version, 1, NULL, NULL);
 }
 
 int64_t el_append_unit_if(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int64_t *end_offset) {
-    return append_batches(appender, batches, length, settings_version, 1, end_offset);
+    return append_batches(appender, batches, length, settings_version, 1, end_offset, NULL);
+}
+
+static int has_producer(const uint8_t *batches, size_t length) {
+    el_batch batch;
+    for (size_t at = 0; at < length && el_batch_parse(batches + at, length - at, &batch) == EL_CODEC_OK; at += (size_t)batch.size_bytes)
+        if (batch.producer_id >= 0)
+            return 1;
+    return 0;
+}
+
+int64_t el_append_produced(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
+                           el_sequencing *sequencing) {
+    transition transition = {.kind = EL_TRANSACTION_DATA, .sequencing = sequencing};
+    *sequencing = (el_sequencing){0};
+    if (!has_producer(batches, length))
+        return append_batches(appender, batches, length, settings_version, may_wait, NULL, NULL);
+    if (el_batch_parse(batches, length, &transition.batch) != EL_CODEC_OK || (size_t)transition.batch.size_bytes != length)
+        return EL_UNIT_OF_PRODUCERS;
+    return append_batches(appender, batches, length, settings_version, may_wait, NULL, &transition);
+}
+
+/* Write the control batch that ends a transaction. Its record has the key i16 version, i16 type, and the value i16 version, i32 epoch of
+ * the coordinator. */
+static size_t write_marker(uint8_t *data, size_t capacity, transition *transition, int64_t producer_id, int16_t epoch) {
+    uint8_t key[4], value[6];
+    el_batch_writer writer;
+    el_store_16(key, 0);
+    el_store_16(key + 2, (uint16_t)transition->kind);
+    el_store_16(value, 0);
+    el_store_32(value + 2, (uint32_t)transition->coordinator_epoch);
+    el_batch_begin(&writer, data, capacity);
+    el_batch_add(&writer, el_now_ms(), key, sizeof key, value, sizeof value, NULL, 0, 0);
+    size_t length = el_batch_finish(&writer, EL_ATTRIBUTE_TRANSACTIONAL | EL_ATTRIBUTE_CONTROL);
+    el_batch_parse(data, length, &transition->batch);
+    transition->batch.producer_id = producer_id;
+    transition->batch.producer_epoch = epoch;
+    el_batch_seal(data, &transition->batch);
+    return length;
+}
+
+int64_t el_append_marker(el_appender *appender, int64_t producer_id, int16_t epoch, int32_t coordinator_epoch, int is_commit) {
+    uint8_t data[EL_BATCH_HEADER_BYTES + 64];
+    el_sequencing sequencing;
+    transition transition = {.kind = is_commit ? EL_TRANSACTION_COMMIT : EL_TRANSACTION_ABORT, .sequencing = &sequencing,
+                             .coordinator_epoch = coordinator_epoch};
+    size_t length = write_marker(data, sizeof data, &transition, producer_id, epoch);
+    uint32_t settings_version = el_head_settings_version(appender->head); /* a marker is the same under all settings */
+    return append_batches(appender, data, length, settings_version, 1, NULL, &transition);
+}
+
+int el_appender_use_producers(el_appender *appender, int fd) {
+    struct stat file;
+    if (fstat(fd, &file) != 0 || file.st_size < (off_t)sizeof(el_producers))
+        return fail(appender, EL_IO_ERROR, ENODATA);
+    size_t bytes = (size_t)file.st_size;
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        return EL_NO_MEMORY;
+    int status = lock_append(appender);
+    if (status == EL_DONE) {
+        void *former = appender->producers;
+        size_t former_bytes = appender->producers_bytes;
+        appender->producers = mapped;
+        appender->producers_bytes = bytes;
+        el_head_unlock_append(appender->head);
+        mapped = former;
+        bytes = former_bytes;
+    }
+    if (mapped != NULL)
+        munmap(mapped, bytes);
+    return status;
+}
+
+static int install_locked(el_appender *appender, const el_producers *built) {
+    el_producers *table = appender->producers;
+    size_t bytes = el_producers_bytes(built->capacity);
+    if (table == NULL || bytes > appender->producers_bytes || built->end_offset < appender->head->tail.producers_offset)
+        return EL_PRODUCERS_BEHIND;
+    if (check_table(appender) == EL_DONE && el_producers_has_room(table))
+        return EL_DONE; /* another thread was faster */
+    atomic_store(&table->is_ready, 0);
+    EL_FAULT_POINT("producers.unready");
+    memcpy((uint8_t *)table + offsetof(el_producers, capacity), (const uint8_t *)built + offsetof(el_producers, capacity),
+           bytes - offsetof(el_producers, capacity));
+    table->magic = EL_PRODUCERS_MAGIC;
+    EL_FAULT_POINT("producers.copied");
+    atomic_store(&table->is_ready, 1);
+    EL_FAULT_POINT("producers.ready");
+    return EL_DONE;
+}
+
+int el_producers_install(el_appender *appender, const el_producers *built) {
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = install_locked(appender, built);
+    el_head_unlock_append(appender->head);
+    return status;
+}
+
+int el_producers_read(el_appender *appender, el_producers *copy, size_t bytes_max, size_t *bytes) {
+    int status = lock_append(appender);
+    if (status != EL_DONE)
+        return status;
+    status = check_table(appender);
+    if (status == EL_DONE) {
+        *bytes = el_producers_bytes(appender->producers->capacity);
+        if (*bytes > bytes_max)
+            status = EL_NO_MEMORY;
+        else
+            memcpy(copy, appender->producers, *bytes);
+    }
+    el_head_unlock_append(appender->head);
+    return status;
 }
 
 int64_t el_appender_position(const el_appender *appender) {
@@ -540,7 +800,7 @@ int64_t el_append_record(el_appender *appender, const el_encoding *encoding, el_
     size_t length = el_batch_finish(&writer, encoding->attributes);
     int64_t offset = (int64_t)length > encoding->batch_bytes_max
                          ? EL_RECORD_TOO_LARGE
-                         : append_batches(appender, data, length, encoding->settings_version, may_wait, NULL);
+                         : append_batches(appender, data, length, encoding->settings_version, may_wait, NULL, NULL);
     if (data != on_stack)
         free(data);
     return offset;
@@ -654,7 +914,7 @@ int el_roll_begin(el_appender *appender, el_tail *sealed) {
         return status;
     EL_FAULT_POINT("roll.trimmed");
     if (synced(appender->log_fd, fsync) != 0 || synced(appender->index_fd, fsync) != 0 ||
-        synced(appender->time_index_fd, fsync) != 0)
+        synced(appender->time_index_fd, fsync) != 0 || (appender->aborted_index_fd >= 0 && synced(appender->aborted_index_fd, fsync) != 0))
         return poison(appender, errno);
     EL_FAULT_POINT("roll.synced");
     el_head_store_durable(head, appender->signals, sealed->segment_base, sealed->position, sealed->end_offset);
@@ -676,6 +936,10 @@ int el_roll_finish(el_appender *appender, int64_t segment_base) {
         .max_timestamp_offset = -1,
         .indexed_timestamp = -1,
         .first_timestamp = -1,
+        .first_unstable = head->tail.first_unstable,
+        .producers_offset = head->tail.producers_offset,
+        .marker_end = head->tail.marker_end,
+        .aborts = head->tail.aborts,
     };
     head->allocated = 0; /* before the new tail: it must not be larger than the new file if this process is killed */
     EL_FAULT_POINT("roll.unallocated");

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "head.h"
+#include "producers.h"
 
 /* How records are encoded under one version of a topic's settings. It is used and replaced as a whole: a mixture of two versions would
  * be appended under the number of the later one. */
@@ -35,6 +36,10 @@ typedef struct el_appender {
     int log_fd;
     int index_fd;
     int time_index_fd;
+    int aborted_index_fd;    /* -1: it was not there when the segment was opened */
+    el_producers *producers; /* mapped, or NULL */
+    size_t producers_bytes;
+    int64_t producer_expiry_ms; /* a producer that has appended nothing for so long is not known any more */
     int process_id;
     _Atomic int is_retired;
     int can_map; /* 0 if preallocated blocks are not overwritten in place: a map would end in SIGBUS on a full disk */
@@ -56,7 +61,8 @@ void el_appender_free(el_appender *appender);
  * the appender. */
 int el_appender_attach(el_appender *appender, int64_t segment_base, int log_fd, int index_fd, int time_index_fd);
 
-/* The same for three cells as in file.h, which are empty once the appender owns their descriptors. */
+/* The same for cells as in file.h, which are empty once the appender owns their descriptors: log, index, time index, and the index
+ * of aborted transactions, which may be missing. */
 int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 
 /* Append a unit: `length` bytes of whole batches, to be visible all at once. Their base offsets are filled in. Returns the
@@ -64,9 +70,29 @@ int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
  * version under which they were encoded. */
 int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
 
-/* The same, but the answer is EL_LOCK_TIMEOUT where something has to be waited for: somebody else has the mutex, or the segment has to grow
- * or to be cut. */
-int64_t el_append_unit_at_once(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version);
+/* The same for batches that may have a producer's id, which is checked: such a batch is a unit of its own. If it was appended before,
+ * nothing is appended, and the answer is the offset that it had then. Without may_wait, the answer is EL_LOCK_TIMEOUT where something has
+ * to be waited for: somebody else has the mutex, or the segment has to grow or to be cut. */
+int64_t el_append_produced(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
+                           el_sequencing *sequencing);
+
+/* End the open transaction of a producer by a marker. Returns its offset, EL_NO_TRANSACTION if none is open here, or another status. */
+int64_t el_append_marker(el_appender *appender, int64_t producer_id, int16_t epoch, int32_t coordinator_epoch, int is_commit);
+
+/* Map the file behind `fd`, a table of producers, and use it from now on. EL_DONE, EL_LOCK_TIMEOUT or EL_NO_MEMORY. */
+int el_appender_use_producers(el_appender *appender, int fd);
+
+/* Put a table that was built from the log into the mapped file. EL_PRODUCERS_BEHIND if the log has more of them by now, or the
+ * file is too short. */
+int el_producers_install(el_appender *appender, const el_producers *built);
+
+/* Copy the mapped table into memory of `bytes_max`. EL_PRODUCERS_BEHIND if it does not have all producers of the log; EL_NO_MEMORY if it
+ * needs more, which *bytes then says. */
+int el_producers_read(el_appender *appender, el_producers *copy, size_t bytes_max, size_t *bytes);
+
+/* Use this index of aborted transactions for the active segment; the cell is empty once the appender owns the descriptor. With the flush
+ * mutex held. */
+int el_appender_take_aborted_index(el_appender *appender, int64_t segment_base, int *file);
 
 /* The same, but only if *end_offset is the log's end offset; otherwise the answer is EL_CONFLICT, and *end_offset the real one. NULL: in
  * any case. */

@@ -11,6 +11,10 @@
 #include "fault.h"
 #include "mutex.h"
 
+/* The checkpoint is as it was in the layout before: what was durable is still known after an upgrade. */
+#define CHECKPOINT_LAYOUT_MIN 6
+#define CHECKPOINT_SEED 6
+
 el_head *el_head_map(int fd) {
     void *page = mmap(NULL, EL_HEAD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return page == MAP_FAILED ? NULL : page;
@@ -21,8 +25,7 @@ void el_head_unmap(el_head *head) {
 }
 
 static int is_same_file(const el_head *head, uint64_t device, uint64_t inode) {
-    return head->magic == EL_HEAD_MAGIC && head->layout == EL_HEAD_LAYOUT && head->device == device &&
-           head->inode == inode;
+    return head->magic == EL_HEAD_MAGIC && head->device == device && head->inode == inode;
 }
 
 /* Without the watches: any content of theirs is as good as zeros, and a thread that is late with its wake-up may still change them. */
@@ -39,7 +42,7 @@ static int is_as_sealed(const el_head *head) {
 }
 
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode) {
-    return is_same_file(head, device, inode) && memcmp(head->boot_id, boot_id, 16) == 0 &&
+    return head->layout == EL_HEAD_LAYOUT && is_same_file(head, device, inode) && memcmp(head->boot_id, boot_id, 16) == 0 &&
            atomic_load(&head->is_ready) == 1 && atomic_load(&head->poison) == 0 && is_as_sealed(head);
 }
 
@@ -67,12 +70,13 @@ int el_head_peek(const el_head *head, el_tail *tail) {
 
 static uint32_t checkpoint_checksum(const el_checkpoint *checkpoint) {
     /* The seed keeps a page of zeros from passing as a checkpoint. */
-    return el_crc32c(EL_HEAD_LAYOUT, checkpoint, offsetof(el_checkpoint, checksum)) ^ UINT32_C(0x656c6f67);
+    return el_crc32c(CHECKPOINT_SEED, checkpoint, offsetof(el_checkpoint, checksum)) ^ UINT32_C(0x656c6f67);
 }
 
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint) {
     *checkpoint = head->checkpoint;
-    return is_same_file(head, device, inode) && checkpoint->checksum == checkpoint_checksum(checkpoint);
+    int is_known = head->layout == EL_HEAD_LAYOUT || head->layout == CHECKPOINT_LAYOUT_MIN;
+    return is_known && is_same_file(head, device, inode) && checkpoint->checksum == checkpoint_checksum(checkpoint);
 }
 
 static void store_durable(el_head *head, int64_t segment_base, int64_t position, int64_t offset) {
@@ -83,6 +87,14 @@ static void store_durable(el_head *head, int64_t segment_base, int64_t position,
     EL_FAULT_POINT("durable.checkpoint");
     atomic_store_explicit(&head->durable_offset, offset, memory_order_release);
     EL_FAULT_POINT("durable.stored");
+}
+
+/* Publish what readers see of the tail. */
+static inline void publish_offsets(el_head *head) {
+    atomic_store_explicit(&head->first_unstable, head->tail.first_unstable, memory_order_relaxed);
+    atomic_store_explicit(&head->aborts, head->tail.aborts, memory_order_relaxed);
+    EL_FAULT_POINT("publish.unstable");
+    atomic_store_explicit(&head->end_offset, head->tail.end_offset, memory_order_release);
 }
 
 void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode, const el_tail *tail,
@@ -106,7 +118,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     el_mutex_initialise(&head->flush.mutex, PTHREAD_MUTEX_ERRORCHECK);
     atomic_store(&head->may_have_gaps, may_have_gaps != 0);
     atomic_store(&head->start_offset, start_offset);
-    atomic_store(&head->end_offset, tail->end_offset);
+    publish_offsets(head);
     if (keep_checkpoint)
         atomic_store(&head->durable_offset, tail->end_offset);
     else
@@ -126,6 +138,24 @@ int64_t el_head_durable_offset(const el_head *head) {
 
 int64_t el_head_start_offset(const el_head *head) {
     return atomic_load_explicit(&head->start_offset, memory_order_acquire);
+}
+
+int64_t el_head_stable_offset(const el_head *head) {
+    int64_t end = el_head_end_offset(head); /* first: what is read afterwards is of this end offset or of a later one */
+    int64_t first_unstable = atomic_load_explicit(&head->first_unstable, memory_order_acquire);
+    return first_unstable >= 0 && first_unstable < end ? first_unstable : end;
+}
+
+int64_t el_head_aborts(const el_head *head) {
+    return atomic_load_explicit(&head->aborts, memory_order_acquire);
+}
+
+int64_t el_head_marker_end(const el_head *head) {
+    return __atomic_load_n(&head->tail.marker_end, __ATOMIC_ACQUIRE);
+}
+
+int64_t el_head_producers_offset(const el_head *head) {
+    return __atomic_load_n(&head->tail.producers_offset, __ATOMIC_ACQUIRE);
 }
 
 uint32_t el_head_segments_version(const el_head *head) {
@@ -157,7 +187,7 @@ static void store_tail(el_tail *target, const el_tail *tail) {
 static int follows_tail(const el_head *head, const el_tail *next) {
     const el_tail *tail = &head->tail;
     int is_larger = next->position >= tail->position && next->index_bytes >= tail->index_bytes &&
-                    next->time_index_bytes >= tail->time_index_bytes;
+                    next->time_index_bytes >= tail->time_index_bytes && next->aborted_index_bytes >= tail->aborted_index_bytes;
     return next->end_offset >= tail->end_offset && next->segment_base <= next->end_offset &&
            (next->segment_base == tail->segment_base ? is_larger : next->segment_base > tail->segment_base);
 }
@@ -175,7 +205,7 @@ static void complete_publication(el_head *head, el_signals *signals) {
     EL_FAULT_POINT("complete.begun");
     store_tail(&head->tail, &head->next);
     EL_FAULT_POINT("complete.tail");
-    atomic_store_explicit(&head->end_offset, head->tail.end_offset, memory_order_release);
+    publish_offsets(head);
     EL_FAULT_POINT("complete.end");
     atomic_store(&head->writing, 0);
     EL_FAULT_POINT("complete.written");
@@ -241,7 +271,7 @@ void el_head_publish(el_head *head, const el_tail *next) {
     EL_FAULT_POINT("publish.torn_tail");
     store_tail(&head->tail, next);
     EL_FAULT_POINT("publish.tail");
-    atomic_store_explicit(&head->end_offset, next->end_offset, memory_order_release);
+    publish_offsets(head);
     EL_FAULT_POINT("publish.end");
     atomic_store_explicit(&head->writing, 0, memory_order_release);
     EL_FAULT_POINT("publish.written");

@@ -25,6 +25,10 @@
  *   ------------------------  ----------------------  -------------------------------------------------------------------------
  *   end_offset, release:      acquire: readers,       a reader that knows of an offset finds all bytes before it in the file, and
  *     publish, complete         waiters                 in segments_version the list of segments that holds them
+ *   first_unstable, aborts,   acquire, after the    a reader that knows an end offset knows of every transaction that is open
+ *     relaxed: publish,         end offset: readers   before it, and the number of those aborted. Both are stored once `next`
+ *     complete, before                                is complete, so that no marker can get lost on which a reader has relied
+ *     end_offset
  *   durable_offset, release:  acquire: readers,       everything before it is on disk: the sync has returned
  *     store_durable             waiters, el_flush
  *   start_offset, seq_cst:    acquire: readers        a reader that finds a segment's file gone also finds the new start
@@ -65,7 +69,7 @@
 
 #define EL_HEAD_BYTES 4096
 #define EL_HEAD_MAGIC UINT64_C(0x3144414548564c45) /* "ELVHEAD1" in memory order */
-#define EL_HEAD_LAYOUT 6
+#define EL_HEAD_LAYOUT 7
 
 /* What an append continues from. All of it changes together or not at all. */
 typedef struct el_tail {
@@ -79,6 +83,11 @@ typedef struct el_tail {
     int64_t max_timestamp_offset; /* last offset of the batch that holds it */
     int64_t indexed_timestamp;    /* the last entry in the time index, -1: none */
     int64_t first_timestamp;      /* of the segment's first batch, -1: none; the roll by time counts from it */
+    int64_t first_unstable;       /* where the earliest open transaction began, -1: none is open */
+    int64_t producers_offset;     /* behind the last batch with a producer's id, -1: none was appended */
+    int64_t marker_end;           /* behind the last marker that ended a transaction, -1: none */
+    int64_t aborted_index_bytes;  /* of the active segment's .txnindex */
+    int64_t aborts;               /* counts aborted transactions: readers list them again */
 } el_tail;
 
 typedef struct el_limits {
@@ -114,7 +123,8 @@ typedef struct el_head {
     _Atomic uint32_t may_have_gaps;    /* compaction or repair has taken records out, or may do so: offsets may have gaps */
     _Atomic uint32_t settings_version; /* counts changes of the topic's settings: appenders load them again */
     _Atomic int64_t settings_number;   /* the catalog transaction that decided the settings; 0: not known */
-    uint8_t pad_published[16];
+    _Atomic int64_t first_unstable;    /* of the tail: stored before the end offset */
+    _Atomic int64_t aborts;
 
     el_watch watch;
     el_group_commit group;
@@ -136,12 +146,12 @@ typedef struct el_head {
     _Atomic uint32_t writing;
     _Atomic uint32_t next_is_complete;
     _Atomic uint32_t sealing;
-    uint32_t pad_state;
+    _Atomic uint32_t aborting; /* an entry may be in the .txnindex whose marker is not published */
 
     el_tail tail;
-    uint8_t pad_tail[48];
+    uint8_t pad_tail[8];
     el_tail next;
-    uint8_t pad_next[48];
+    uint8_t pad_next[8];
     el_checkpoint checkpoint;
     _Atomic uint32_t seal; /* 0: the partition is in use, or its last user was killed */
 } el_head;
@@ -191,6 +201,14 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
 int64_t el_head_end_offset(const el_head *head);
 int64_t el_head_durable_offset(const el_head *head);
 int64_t el_head_start_offset(const el_head *head);
+/* The last stable offset: all transactions with records before it have ended. */
+int64_t el_head_stable_offset(const el_head *head);
+/* How many transactions were aborted; read it after the offset up to which that has to be known. */
+int64_t el_head_aborts(const el_head *head);
+/* The offset behind the last marker; it may already be behind an end offset that was read before. */
+int64_t el_head_marker_end(const el_head *head);
+/* The offset behind the last batch with a producer's id; -1: none. */
+int64_t el_head_producers_offset(const el_head *head);
 uint32_t el_head_segments_version(const el_head *head);
 uint32_t el_head_poison(const el_head *head);
 int el_head_may_have_gaps(const el_head *head);

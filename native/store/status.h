@@ -23,6 +23,16 @@ enum el_status {
     EL_FILE_TOO_LARGE = -16,   /* for this process alone: RLIMIT_FSIZE */
     EL_CLOSED = -17,           /* this process is letting go of what would be written to */
     EL_CONFLICT = -18,         /* the log does not end where the caller expected it to */
+    EL_PRODUCERS_BEHIND = -19, /* the table of the partition's producers has to be opened, grown, or built from the log */
+    EL_DUPLICATE = -20,        /* the batch was appended before */
+    EL_DUPLICATE_SEQUENCE = -21, /* probably so, but where is no longer known */
+    EL_OUT_OF_ORDER = -22,     /* the sequence number is not the producer's next one */
+    EL_PRODUCER_FENCED = -23,  /* a newer instance of the producer has taken over: the epoch is over */
+    EL_IN_TRANSACTION = -24,   /* a batch outside of the producer's open transaction */
+    EL_COORDINATOR_FENCED = -25, /* a marker of a transaction coordinator that another one has replaced */
+    EL_NO_TRANSACTION = -26,   /* the producer has none open here */
+    EL_UNIT_OF_PRODUCERS = -27, /* a batch with a producer's id is to be appended alone */
+    EL_ABORTED_INDEX_NEEDED = -28, /* the file of the active segment has to be opened */
 };
 
 #endif

@@ -39,7 +39,8 @@ static log_in_memory new_log(el_signals *signals) {
     log.head = el_head_map(fd);
     CHECK(log.head != NULL);
     close(fd);
-    el_tail tail = {.max_timestamp = -1, .max_timestamp_offset = -1, .indexed_timestamp = -1, .first_timestamp = -1};
+    el_tail tail = {.max_timestamp = -1, .max_timestamp_offset = -1, .indexed_timestamp = -1, .first_timestamp = -1,
+                    .first_unstable = -1, .producers_offset = -1, .marker_end = -1};
     el_limits limits = {.segment_bytes = SEGMENT_BYTES, .segment_ms = INT64_MAX, .index_interval_bytes = 4096};
     el_head_initialise(log.head, (const uint8_t *)"this very boot 1", 1, 2, &tail, &limits, 0, 0, 0, 0);
     return log;

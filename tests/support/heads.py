@@ -28,7 +28,8 @@ class Tail(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in (
             "end_offset", "segment_base", "position", "index_bytes", "time_index_bytes", "bytes_since_index",
-            "max_timestamp", "max_timestamp_offset", "indexed_timestamp", "first_timestamp",
+            "max_timestamp", "max_timestamp_offset", "indexed_timestamp", "first_timestamp", "first_unstable",
+            "producers_offset", "marker_end", "aborted_index_bytes", "aborts",
         )
     ]  # fmt: skip
 
@@ -56,7 +57,7 @@ class _Head(ctypes.Structure):
         ("sealing", ctypes.c_uint32),
         ("pad_state", ctypes.c_uint32),
         ("tail", Tail),
-        ("pad_tail", ctypes.c_uint8 * 48),
+        ("pad_tail", ctypes.c_uint8 * 8),
         ("next", Tail),
     ]
 

@@ -15,7 +15,7 @@ from tests.support.stores import open_partition
 
 def test_a_batch_is_appended_as_it_would_be_otherwise(partition: Partition) -> None:
     assert partition.log.append(batch([b"a"])).next_offset == 1  # the segment is open from then on
-    assert partition.log.append_at_once(batch([b"b", b"c"])) == (1, 3, None)
+    assert partition.log.append_at_once(batch([b"b", b"c"])) == (1, 3, None, False)
     assert [record.value for record in partition.read(0)] == [b"a", b"b", b"c"]
 
 

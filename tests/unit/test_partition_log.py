@@ -79,7 +79,7 @@ def test_a_batch_comes_back_byte_for_byte_with_its_offset_and_as_records(partiti
     ]
     batch = made_batches.batch(records, producer_id=7, producer_epoch=3, base_sequence=12)
     partition.append(b"before")
-    assert partition.log.append(batch) == (1, 5, None)
+    assert partition.log.append(batch) == (1, 5, None, False)
     found = partition.log.slice(1, LARGE)
     assert found.read() == placed(batch, 1) and (found.first_offset, found.next_offset) == (1, 5)
     read = partition.read(1)
@@ -195,7 +195,7 @@ def with_delta_1(section: bytes) -> bytes:
         (made_batches.batch(TWO, attributes=0x40), "0x40 is not known"),
         (made_batches.batch(TWO, attributes=-0x8000), "0x8000 is not known"),
         (made_batches.batch(TWO, attributes=0x20), "control batch"),
-        (made_batches.batch(TWO, attributes=0x10, producer_id=1, producer_epoch=0, base_sequence=0), "transaction"),
+        (made_batches.batch(TWO, attributes=0x10), "transaction"),
         (made_batches.batch(TWO, attributes=0x08), "LogAppendTime"),
         (made_batches.batch(TWO, producer_id=5, producer_epoch=0), "producer is 5, epoch 0, sequence -1"),
         (made_batches.batch(TWO, producer_id=5, base_sequence=0), "producer is 5, epoch -1, sequence 0"),

@@ -19,7 +19,7 @@ from eventlog.storage.segments.continuity import check_segments
 from eventlog.storage.segments.damage import damaged
 
 _BLOCK_BYTES = 2**20
-_SUFFIXES = (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.LOG_SUFFIX)
+_SUFFIXES = (names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX, names.ABORTED_INDEX_SUFFIX, names.LOG_SUFFIX)
 # Another file system, one without links, too many links, or a file of another user if the kernel protects hard links.
 _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES})
 
@@ -49,6 +49,7 @@ def copy_partition(log: PartitionLog, destination: Path, *, link: bool) -> Copie
     copied: list[CopiedFile] = []
     linked: list[str] = []
     files.make_directory(destination)
+    log.save_producers()
     with log.locked():
         active = log.active_segment()
         start_offset = log.start_offset
@@ -73,13 +74,13 @@ def _sources(directory: Path, active: ActiveSegment) -> Iterator[tuple[Path, int
             path = names.segment_file(directory, base, suffix)
             if suffix == names.LOG_SUFFIX or files.is_there(path):
                 yield path, None
-    lengths = (active.index_bytes, active.time_index_bytes, active.log_bytes)
+    lengths = (active.index_bytes, active.time_index_bytes, active.aborted_index_bytes, active.log_bytes)
     for suffix, length in zip(_SUFFIXES, lengths, strict=True):
         path = names.segment_file(directory, active.base_offset, suffix)
         if suffix == names.LOG_SUFFIX or files.is_there(path):
             yield path, length
     for name in sorted(os.listdir(directory)):
-        if name.endswith(names.CHECKPOINT_SUFFIX):
+        if name.endswith((names.CHECKPOINT_SUFFIX, names.SNAPSHOT_SUFFIX)):
             yield directory / name, files.size_of(directory / name)
 
 

@@ -11,6 +11,7 @@ from eventlog.errors import StoreClosedError
 from eventlog.storage.mapped.file import SharedFile
 from eventlog.storage.mapped.head_checks import agrees_with_files, has_its_segments
 from eventlog.storage.mapped.poison import DAMAGED
+from eventlog.storage.mapped.producer_page import forget_table
 from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.recovery import Checkpoint, Recovered, RecoveryReport
@@ -22,25 +23,30 @@ class SharedHead(SharedFile):
     """The mapped head of one partition. `pointer` is the native `el_head`."""
 
     def __init__(
-        self, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool,
-        lock_timeout_ms: int,
+        self, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, producers: Path, *,
+        may_have_gaps: bool, lock_timeout_ms: int,
     ) -> None:  # fmt: skip
         super().__init__(path, claim, lock_timeout_ms=lock_timeout_ms)
         self._directory = directory
         self._limits = limits
         self._recover = recover
+        self._producers = producers
         self._may_have_gaps = may_have_gaps
         self._report = RecoveryReport("trusted")
 
     @classmethod
     def open(
-        cls, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, *, may_have_gaps: bool,
-        lock_timeout_ms: int,
+        cls, path: Path, claim: Claim, directory: Path, limits: Any, recover: Recover, producers: Path, *,
+        may_have_gaps: bool, lock_timeout_ms: int,
     ) -> tuple[SharedHead, RecoveryReport]:  # fmt: skip
         """Map the head; as the first process, initialise it with what `recover` finds.
 
-        `recover` gets the last durable position that an earlier boot recorded, or None."""
-        head = cls(path, claim, directory, limits, recover, may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms)
+        `recover` gets the last durable position that an earlier boot recorded, or None. `producers` is the file of the
+        partition's producers."""
+        head = cls(
+            path, claim, directory, limits, recover, producers,
+            may_have_gaps=may_have_gaps, lock_timeout_ms=lock_timeout_ms,
+        )  # fmt: skip
         head.join()
         return head, head._report
 
@@ -52,7 +58,12 @@ class SharedHead(SharedFile):
 
     _unmap = staticmethod(lib.el_head_unmap)
 
+    def _take_over(self) -> None:
+        if lib.el_head_producers_offset(self.pointer) >= 0:
+            forget_table(self._producers)
+
     def _initialise(self) -> None:
+        forget_table(self._producers)
         recovered = self._recover(self.checkpoint())
         self._limits.leader_epoch = recovered.leader_epoch
         lib.el_head_initialise(

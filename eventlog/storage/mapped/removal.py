@@ -30,6 +30,7 @@ def remove_partition(store: Path, signals: Signals, topic: str, partition: int, 
         _poison(file[0], signals)
         files.delete_directory(_out_of_the_way(store, topic, partition))
         head_file.unlink(missing_ok=True)
+        names.producers_file(store, topic, partition).unlink(missing_ok=True)
         files.sync_directory(head_file.parent)
     finally:
         lib.el_file_unlock(file)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
-from eventlog.access import open_file_into
+from eventlog.access import new_file, open_existing_into, open_file_into
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
@@ -27,25 +28,31 @@ from eventlog.holding import Holding
 from eventlog.storage.mapped.head import SharedHead
 from eventlog.storage.mapped.mutexes import held
 from eventlog.storage.mapped.poison import DELETED
+from eventlog.storage.mapped.producer_page import EXPIRY_MS, ProducerPage
 from eventlog.storage.segments import files, names
+from eventlog.storage.segments.producer_table import ProducerState
 from eventlog.waiting import Signals
 
 _CLOSE_MS = 1000
 _SUFFIXES = (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX)
+_FILES = len(_SUFFIXES) + 1  # and the index of aborted transactions, which is created once there is one
 
 
 def _opened_segment(directory: Path, base_offset: int) -> Holding[Any]:
-    """The .log, .index and .timeindex of a segment, as three cells for `el_appender_take`; missing files are created.
+    """The files of a segment, as cells for `el_appender_take`. Missing ones are created, except for the .txnindex.
 
     The end of the block closes them, unless the native appender has taken them by then."""
-    opened = ffi.new("int[]", [-1] * len(_SUFFIXES))
+    opened = ffi.new("int[]", [-1] * _FILES)
 
     def open_all() -> Any:
         for number, suffix in enumerate(_SUFFIXES):
             open_file_into(opened + number, names.segment_file(directory, base_offset, suffix))
+        with suppress(FileNotFoundError):
+            aborted_index = names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX)
+            open_existing_into(opened + len(_SUFFIXES), aborted_index, os.O_RDWR)
         return opened
 
-    return Holding(open_all, functools.partial(lib.el_files_close, opened, len(_SUFFIXES)))
+    return Holding(open_all, functools.partial(lib.el_files_close, opened, _FILES))
 
 
 class Appender:
@@ -56,6 +63,7 @@ class Appender:
         directory: Path,
         head: SharedHead,
         signals: Signals,
+        producers: ProducerPage,
         *,
         lock_timeout_ms: int,
         flush_always: bool,
@@ -65,11 +73,13 @@ class Appender:
         # A reference of its own: the head drops its map when it is closed, and a thread may still have to release a mutex.
         self._mapped = head.pointer
         self._signals = signals.pointer
+        self._producers = producers
         self._damage = damage
         self._lock_timeout_ms = lock_timeout_ms
         pointer = lib.el_appender_new(self._mapped, signals.pointer, lock_timeout_ms, flush_always)
         if pointer == ffi.NULL:
             raise EventLogError("memory ran out while a partition was opened")
+        pointer.producer_expiry_ms = EXPIRY_MS
 
         def free(pointer: Any, _keeps_alive: Any = (self._mapped, signals)) -> None:
             lib.el_appender_free(pointer)
@@ -92,8 +102,45 @@ class Appender:
             self._attach()
         elif status == lib.EL_ROLL_NEEDED:
             self._roll()
+        elif status == lib.EL_PRODUCERS_BEHIND:
+            self._prepare_producers()
+        elif status == lib.EL_ABORTED_INDEX_NEEDED:
+            with self._flush_mutex():
+                self._open_aborted_index(self._open_pointer())
         else:
             raise self._error(status)
+
+    def _prepare_producers(self) -> None:
+        pointer = self._open_pointer()
+        with os_errors_as(f"the producers of {self._directory} cannot be read"):
+            while not self._producers.prepare(pointer, self.tail()):
+                self._check_not_retired(pointer)
+
+    def _open_aborted_index(self, pointer: Any) -> None:
+        base = pointer.segment_base
+        if base < 0:
+            return  # the append attaches first
+        file = new_file()
+        with os_errors_as(f"the index of aborted transactions in {self._directory} cannot be opened"):
+            path = names.segment_file(self._directory, base, names.ABORTED_INDEX_SUFFIX)
+            is_new = not files.is_there(path)
+            open_file_into(file, path)
+            if is_new:
+                files.sync_directory(self._directory)
+            self._check(lib.el_appender_take_aborted_index(pointer, base, file))
+
+    def producers(self) -> list[ProducerState]:
+        """The producers that the partition knows."""
+        tail = self.tail()
+        if tail.producers_offset < 0:
+            return []
+        return sorted(self._producers.table(self._open_pointer(), tail).producers())
+
+    def save_producers(self) -> None:
+        """Write a snapshot of the producers, if there are any."""
+        tail = self.tail()
+        if self._poison == 0 and tail.producers_offset >= 0:
+            self._producers.write_snapshot(self._open_pointer(), tail, tail.end_offset)
 
     def check_writable(self) -> None:
         """Raise what every append would raise if the partition is damaged or deleted, or if a write has failed."""
@@ -112,8 +159,11 @@ class Appender:
         pointer = self._open_pointer()
         with self._flush_mutex():
             self._attach_locked(pointer)
-        if pointer.segment_base >= 0:
-            self._check(lib.el_trim(pointer))
+        if pointer.segment_base < 0:
+            return
+        while (status := lib.el_trim(pointer)) == lib.EL_ABORTED_INDEX_NEEDED:
+            self.resolve(status)
+        self._check(status)
 
     def release(self) -> None:
         """Close the files of a segment that no longer takes appends."""
@@ -191,8 +241,12 @@ class Appender:
     def _roll_locked(self, pointer: Any) -> None:
         """Seal the segment, sync it, and only then let its successor take records."""
         sealed = ffi.new("el_tail *")
-        self._check(lib.el_roll_begin(pointer, sealed))
+        while (status := lib.el_roll_begin(pointer, sealed)) == lib.EL_ABORTED_INDEX_NEEDED:
+            self._open_aborted_index(pointer)
+        self._check(status)
         successor = sealed.end_offset
+        if sealed.producers_offset >= 0:
+            self._producers.write_snapshot(pointer, sealed, successor)
         with (
             os_errors_as(f"no new segment can be created in {self._directory}"),
             files.opened_directory(self._directory) as directory,

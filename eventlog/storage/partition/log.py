@@ -6,11 +6,12 @@ copies, retention, compaction.
 
 from __future__ import annotations
 
+import functools
 import time
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from eventlog._native import lib
+from eventlog._native import ffi, lib
 from eventlog.errors import (
     CorruptLogError,
     InvalidArgumentError,
@@ -26,26 +27,32 @@ from eventlog.options import check_bool, check_timeout
 from eventlog.records.record import Record
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.open_partition import OpenPartition
-from eventlog.storage.partition.produced import accepted
+from eventlog.storage.partition.produced import Unit, accepted
+from eventlog.storage.partition.producer_checks import check_marker, check_producer
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
 from eventlog.storage.partition.slices import Slice
 from eventlog.storage.partition.timestamps import largest_timestamp_before, record_for_time
+from eventlog.storage.segments.aborted_index import read_aborted
 from eventlog.storage.segments.epochs import read_epochs
 from eventlog.storage.segments.lock import segments_locked
+from eventlog.storage.segments.producer_table import Aborted, ProducerState
 from eventlog.storage.segments.swap import finish_swaps
 from eventlog.waiting import WaitSet, wait_for_any
 
 _CHUNK_RECORDS = 500
+_new_sequencing = functools.partial(ffi.new, "el_sequencing *")
 
 
 class Appended(NamedTuple):
     """Batches that were appended: the offset of their first record, and the offset after their last. `append_time_ms` is the
-    timestamp of all of them, in milliseconds since the epoch, if the topic uses the append time; else None."""
+    timestamp of all of them, in milliseconds since the epoch, if the topic uses the append time; else None. `is_duplicate`:
+    the producer sent them again, and these are the offsets that they got the first time; nothing was appended."""
 
     first_offset: int
     next_offset: int
     append_time_ms: int | None
+    is_duplicate: bool = False
 
 
 class ActiveSegment(NamedTuple):
@@ -58,6 +65,7 @@ class ActiveSegment(NamedTuple):
     index_bytes: int
     time_index_bytes: int
     max_timestamp: int
+    aborted_index_bytes: int
 
 
 @translates_os_errors()
@@ -71,9 +79,12 @@ class PartitionLog(OpenPartition):
 
         They are checked first, record by record, and become visible together. They get base offsets and the leader epoch. If
         the topic's message.timestamp.type is LogAppendTime, they also get the time; if its compression.type is a codec, or
-        uncompressed, they get that codec. Everything else is unchanged, including the producer's id, epoch and sequence. With
-        fsync="always" they are on disk on return. Raises `InvalidBatchError`, and what `Partition.append_many` raises; then
-        nothing was appended, unless it was the flush that failed."""
+        uncompressed, they get that codec. Everything else is unchanged.
+
+        A batch with a producer's id is appended alone, and only if it is the producer's next one; one that was appended before
+        is not appended again. With fsync="always" they are on disk on return. Raises `InvalidBatchError`,
+        `ProducerFencedError`, `OutOfOrderSequenceError`, `DuplicateSequenceError`, `TransactionStateError`, and what
+        `Partition.append_many` raises; then nothing was appended, unless it was the flush that failed."""
         appended = self.append_unflushed(batches)
         self.flush_if_always(appended.next_offset)
         return appended
@@ -89,12 +100,11 @@ class PartitionLog(OpenPartition):
                 if self.settings is settings:
                     raise
                 continue  # the settings that refused them are out of date
-            offset = int(lib.el_append_unit(self.native, unit.data, unit.size_bytes, settings.version))
-            if offset >= 0:
-                break
-            if offset != lib.EL_SETTINGS_CHANGED:
-                self.resolve(offset)
-        return Appended(offset, offset + unit.record_count, unit.append_time_ms)
+            appended = self._append_unit(unit, settings.version, may_wait=True)
+            if isinstance(appended, Appended):
+                return appended
+            if appended != lib.EL_SETTINGS_CHANGED:
+                self.resolve(appended)
 
     def append_at_once(self, batches: Any) -> Appended | None:
         """Like `append` if that need not wait for another process or the disk; otherwise append nothing and return None.
@@ -103,9 +113,61 @@ class PartitionLog(OpenPartition):
         settings = self._settings
         if self.flush_always or lib.el_head_settings_version(self.head) != settings.version:
             return None
-        unit = accepted(batches, settings)
-        offset = int(lib.el_append_unit_at_once(self.native, unit.data, unit.size_bytes, settings.version))
-        return Appended(offset, offset + unit.record_count, unit.append_time_ms) if offset >= 0 else None
+        appended = self._append_unit(accepted(batches, settings), settings.version, may_wait=False)
+        return appended if isinstance(appended, Appended) else None
+
+    def _append_unit(self, unit: Unit, settings_version: int, *, may_wait: bool) -> Appended | int:
+        """What was appended, or the status that says why nothing was. Raises what depends on the producer."""
+        sequencing = _new_sequencing()
+        data, size_bytes = unit.data, unit.size_bytes
+        offset = int(lib.el_append_produced(self.native, data, size_bytes, settings_version, may_wait, sequencing))
+        if offset < 0:
+            check_producer(offset, data, size_bytes, sequencing)
+            return offset
+        is_duplicate = bool(sequencing.is_duplicate)
+        return Appended(offset, offset + unit.record_count, None if is_duplicate else unit.append_time_ms, is_duplicate)
+
+    def append_marker(self, producer_id: int, epoch: int, coordinator_epoch: int, *, commit: bool) -> int | None:
+        """End the transaction that a producer has open here, and return the offset of the marker that says so.
+
+        None: the producer has no open transaction in this partition, because it never had, or because it was ended before. An
+        `epoch` above the producer's fences the instance that began the transaction. Raises `ProducerFencedError` for a lower
+        one, `CoordinatorFencedError` if a later coordinator has ended a transaction of the producer, and what `append`
+        raises."""
+        check_int("producer_id", producer_id, 0)
+        while True:
+            offset = int(lib.el_append_marker(self.native, producer_id, epoch, coordinator_epoch, commit))
+            if offset == lib.EL_NO_TRANSACTION:
+                return None
+            if offset >= 0:
+                self.flush_if_always(offset + 1)
+                return offset
+            check_marker(offset, producer_id, epoch, coordinator_epoch)
+            if offset != lib.EL_SETTINGS_CHANGED:
+                self.resolve(offset)
+
+    def producers(self) -> list[ProducerState]:
+        """The producers with an id that have appended here, sorted by it. Raises `LockTimeoutError`."""
+        self.check_open()
+        return self._appender.producers()
+
+    def save_producers(self) -> None:
+        """Write a snapshot of the producers, as a copy of the partition needs one. Raises `LockTimeoutError`."""
+        self.check_open()
+        self._appender.save_producers()
+
+    def aborted(self, from_offset: int, to_offset: int) -> list[Aborted]:
+        """The aborted transactions that have records between two offsets, sorted by their first offsets."""
+        end_offset = self.end_offset  # before the list of segments: it contains all that end before it
+        found: list[Aborted] = []
+        if lib.el_head_aborts(self.head) == 0:
+            return found
+        for base in self.segments.bases():
+            following = self.segments.after(base)
+            if following is None or following > from_offset:
+                found += read_aborted(self.directory, base, end_offset)
+        overlapping = (each for each in found if each.last_offset >= from_offset and each.first_offset < to_offset)
+        return sorted(overlapping, key=lambda each: each.first_offset)
 
     def resolve(self, status: int) -> None:
         """Handle a status of the native appender, so that the call can be repeated, or raise the error that it means."""
@@ -130,7 +192,8 @@ class PartitionLog(OpenPartition):
         self.check_open()
         tail = self._appender.tail()
         lengths = int(tail.position), int(tail.index_bytes), int(tail.time_index_bytes)
-        return ActiveSegment(int(tail.segment_base), int(tail.end_offset), *lengths, int(tail.max_timestamp))
+        others = int(tail.max_timestamp), int(tail.aborted_index_bytes)
+        return ActiveSegment(int(tail.segment_base), int(tail.end_offset), *lengths, *others)
 
     # --- looking after segments --------------------------------------------------------------------------
 
@@ -273,7 +336,7 @@ class PartitionLog(OpenPartition):
         if offset >= end:
             return end
         may_have_gaps = lib.el_head_may_have_gaps(head)
-        if end > native.unsure_end and not may_have_gaps:
+        if end > native.unsure_end and end > lib.el_head_marker_end(head) and not may_have_gaps:
             return None
         try:
             behind_last = self.records_end(offset, end)

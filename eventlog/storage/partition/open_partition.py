@@ -27,6 +27,7 @@ from eventlog.options import TopicConfig
 from eventlog.storage.mapped.head import SharedHead
 from eventlog.storage.mapped.limits import change_settings, is_behind, native_limits
 from eventlog.storage.mapped.poison import DAMAGED, DELETED
+from eventlog.storage.mapped.producer_page import ProducerPage
 from eventlog.storage.partition.appender import Appender
 from eventlog.storage.partition.readers import ReaderPool
 from eventlog.storage.partition.segment_list import SegmentList
@@ -35,6 +36,7 @@ from eventlog.storage.partition.slices import Slicer
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.indexing import rebuild_lying_indexes
+from eventlog.storage.segments.producer_snapshots import recover_producers, snapshot_offsets
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.waiting import Signals
 
@@ -84,22 +86,27 @@ class OpenPartition:
         limits = native_limits(settings)
         removed = names.removed_directory(store, self.topic, self.partition)
 
+        producers = names.producers_file(store, self.topic, self.partition)
+
         def first(checkpoint: Checkpoint | None) -> Any:
-            return recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
+            recovered = recover(self.directory, removed, checkpoint, limits.index_interval_bytes)
+            if files.is_there(producers) or snapshot_offsets(self.directory):
+                recover_producers(self.directory, recovered.tail, change=recovered.report.damage is None)
+            return recovered
 
         self._head, recovery = SharedHead.open(
-            names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first,
+            names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first, producers,
             may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
         )  # fmt: skip
         self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
         try:
-            self._use_head(removed, limits)
+            self._use_head(removed, limits, producers)
         except BaseException:
             self._native = None
             self._head.close()
             raise
 
-    def _use_head(self, removed: Path, limits: Any) -> None:
+    def _use_head(self, removed: Path, limits: Any, producers: Path) -> None:
         if self._head.poison == DELETED:
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:
@@ -112,6 +119,7 @@ class OpenPartition:
             self.directory,
             self._head,
             self.signals,
+            ProducerPage(producers, self.directory),
             lock_timeout_ms=self.lock_timeout_ms,
             flush_always=self.flush_always,
             damage=self.recovery.damage,
@@ -179,6 +187,11 @@ class OpenPartition:
     def end_offset(self) -> int:
         """The offset that the next record will get."""
         return int(lib.el_head_end_offset(self.head))
+
+    @property
+    def stable_offset(self) -> int:
+        """The last stable offset: every transaction that has records before it has been committed or aborted."""
+        return int(lib.el_head_stable_offset(self.head))
 
     @property
     def durable_offset(self) -> int:
@@ -300,6 +313,7 @@ class OpenPartition:
         try:
             if self._head.try_exclusive():
                 self._appender.trim()
+                self._appender.save_producers()
         except (EventLogError, OSError):
             self._appender.close()
             raise

@@ -33,7 +33,7 @@ _BATCH_REASONS = {
     lib.EL_PRODUCED_BAD_COUNT: "it has {count} records for {offsets} offsets",
     lib.EL_PRODUCED_BAD_ATTRIBUTES: "its attributes are {attributes:#x}, of which {unknown:#x} is not known",
     lib.EL_PRODUCED_CONTROL: "it is a control batch, which only a transaction coordinator writes",
-    lib.EL_PRODUCED_TRANSACTIONAL: "it belongs to a transaction, and there is none that could be committed here",
+    lib.EL_PRODUCED_TRANSACTIONAL: "it belongs to a transaction, but has no producer",
     lib.EL_PRODUCED_BAD_TIMESTAMP_TYPE: "its timestamp type is LogAppendTime, which only the topic's settings decide on",
     lib.EL_PRODUCED_BAD_PRODUCER: "its producer is {producer}, epoch {epoch}, sequence {sequence}, of which one is negative",
     lib.EL_PRODUCED_EXCESS: "there are more bytes in it than its {count} records take",

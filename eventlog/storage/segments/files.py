@@ -124,7 +124,7 @@ def segment_bases(directory: Path) -> list[int]:
 
 def delete_segment(directory: Path, base_offset: int) -> None:
     """Delete those files of a sealed segment that exist."""
-    for suffix in (*names.BROKER_SUFFIXES, *names.SEGMENT_SUFFIXES):
+    for suffix in (*names.TRANSACTION_SUFFIXES, *names.SEGMENT_SUFFIXES):
         names.segment_file(directory, base_offset, suffix).unlink(missing_ok=True)
 
 

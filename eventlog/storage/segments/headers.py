@@ -18,6 +18,7 @@ def new_tail(base_offset: int) -> Any:
     tail = ffi.new("el_tail *")
     tail.end_offset = tail.segment_base = base_offset
     tail.max_timestamp = tail.max_timestamp_offset = tail.indexed_timestamp = tail.first_timestamp = -1
+    tail.first_unstable = tail.producers_offset = tail.marker_end = -1
     return tail
 
 

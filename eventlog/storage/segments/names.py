@@ -3,6 +3,7 @@
     <store>/store.json                      format version
     <store>/logs/<topic>-<partition>/       segments; logs/ contains nothing else
     <store>/shared/<topic>-<partition>.head the mapped head
+    <store>/shared/<topic>-<partition>.producers  the mapped table of its producers
     <store>/shared/<group>.acks             the mapped committed offsets of a consumer group; a name that Kafka allows, but that
                                             cannot name a file, is replaced by ~ and a hash
     <store>/shared/users                    where the store is used from
@@ -33,7 +34,9 @@ SWAP_SUFFIX = ".compaction"
 DELETED_SUFFIX = ".deleted"
 
 SEGMENT_SUFFIXES = (TIME_INDEX_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX)  # the .log last: a segment is deleted once it is gone
-BROKER_SUFFIXES = (".txnindex", ".snapshot")  # a broker's files beside a segment, which are not read here
+ABORTED_INDEX_SUFFIX = ".txnindex"
+SNAPSHOT_SUFFIX = ".snapshot"
+TRANSACTION_SUFFIXES = (ABORTED_INDEX_SUFFIX, SNAPSHOT_SUFFIX)  # beside the segments of partitions with producers
 CHECKPOINT_SUFFIX = "-checkpoint"
 ACKS_SUFFIX = ".acks"
 CATALOG_FILE = "data.mdb"
@@ -47,6 +50,7 @@ _PARTITION_DIRECTORY = re.compile(r"([a-zA-Z0-9._-]{1,249})-(0|[1-9][0-9]{0,5})"
 _FILE_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SWAP = re.compile(r"([0-9]{20})\.compaction")
 _SEGMENT = re.compile(r"([0-9]{20})\.log")
+_SNAPSHOT = re.compile(r"([0-9]{20})\.snapshot")
 
 
 def format_file(store: Path) -> Path:
@@ -85,6 +89,11 @@ def partition_directory(store: Path, topic: str, partition: int) -> Path:
 def head_file(store: Path, topic: str, partition: int) -> Path:
     """The mapped head of a partition."""
     return shared_directory(store) / _fitting(f"{topic}-{partition}", ".head")
+
+
+def producers_file(store: Path, topic: str, partition: int) -> Path:
+    """The mapped table of a partition's producers."""
+    return shared_directory(store) / _fitting(f"{topic}-{partition}", ".producers")
 
 
 def acks_file(store: Path, group: str) -> Path:
@@ -182,4 +191,10 @@ def segment_name(base_offset: int, suffix: str = LOG_SUFFIX) -> str:
 def parse_segment(name: str) -> int | None:
     """The base offset of a .log file name, or None for another name."""
     match = _SEGMENT.fullmatch(name)
+    return int(match[1]) if match and int(match[1]) <= OFFSET_MAX else None
+
+
+def parse_snapshot(name: str) -> int | None:
+    """The offset of a snapshot's name, or None for another name."""
+    match = _SNAPSHOT.fullmatch(name)
     return int(match[1]) if match and int(match[1]) <= OFFSET_MAX else None

@@ -1,0 +1,45 @@
+"""The aborted transactions of a segment: its .txnindex, which has an entry for each marker in the segment that aborts one.
+
+Source of the format: Kafka's AbortedTxn (version 0): i16 version, i64 producer id, i64 first offset, i64 last offset (the
+marker's), i64 last stable offset; big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from eventlog.storage.segments import files, names
+from eventlog.storage.segments.producer_table import Aborted
+
+_VERSION = 0
+ENTRY = struct.Struct(">hqqqq")
+
+
+def read_aborted(directory: Path, base_offset: int, end_offset: int) -> list[Aborted]:
+    """The transactions that were aborted in a segment before `end_offset`, in the order of their markers."""
+    try:
+        data = names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX).read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for version, *fields in ENTRY.iter_unpack(data[: len(data) - len(data) % ENTRY.size]):
+        aborted = Aborted(*fields)
+        # Behind the last entry there may be one whose marker was never published.
+        if version == _VERSION and aborted.last_offset < end_offset:
+            found.append(aborted)
+    return found
+
+
+def write_aborted(directory: Path, base_offset: int, aborted: Iterable[Aborted]) -> int:
+    """Make the index of a segment contain exactly these; returns its size in bytes."""
+    path = names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX)
+    data = b"".join(ENTRY.pack(_VERSION, *each) for each in aborted)
+    try:
+        is_right = path.read_bytes() == data
+    except FileNotFoundError:
+        is_right = not data
+    if not is_right:
+        files.replace_file(path, [data])
+    return len(data)
