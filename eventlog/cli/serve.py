@@ -7,12 +7,16 @@ import os
 import re
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from eventlog.cli import output
 from eventlog.cli.store import open_store, store_directory
 from eventlog.options import FSYNC_POLICIES
+
+if TYPE_CHECKING:
+    from eventlog.serve.broker import Settings
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _PORT_MAX = 65_535
@@ -42,6 +46,9 @@ def address_type(text: str) -> tuple[str, int]:
 @click.option(
     "--partitions", metavar="N", type=click.IntRange(1, 100_000), default=1, help="Partitions of a topic that a client names."
 )
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(1, 64), default=1, help="Serve with N processes, at N ports from this one on."
+)
 @click.option("--no-auto-create", is_flag=True, help="Do not create a topic when a client names it.")
 @click.option(
     "--accept-replication", is_flag=True, help="Create topics that are asked for with several replicas; they have one."
@@ -68,6 +75,7 @@ def serve(
     listen: tuple[str, int],
     advertise: tuple[str, int] | None,
     partitions: int,
+    workers: int,
     no_auto_create: bool,
     accept_replication: bool,
     fsync: str,
@@ -89,6 +97,7 @@ def serve(
     Example:
       eventlog serve
       eventlog serve --listen 127.0.0.1:0 --partitions 4
+      eventlog serve --workers 4
       eventlog serve --check
     """
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
@@ -96,14 +105,12 @@ def serve(
     if check:
         _check(listen, is_encrypted=tls_cert is not None, as_json=as_json)
         return
+    _check_workers(workers, [listen, *([advertise] if advertise else [])], stop_when_idle)
     store = store_directory()
     signal.signal(signal.SIGTERM, _end)  # process 1 of a container would ignore it until the server has its own handler
-    import asyncio
-
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
     from eventlog.serve.security.tls import TlsFiles, new_context
-    from eventlog.serve.server import run
 
     tls = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     if tls is not None:
@@ -112,16 +119,54 @@ def serve(
         check_local(listen[0])
     _raise_file_limit()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = Settings(not no_auto_create, partitions, accept_replication, tls)
+    _serve(store, settings, listen, advertise, workers, fsync, stop_when_idle, as_json=as_json)
 
-    def ready(address: tuple[str, int]) -> None:
-        _tell_ready(store, address, f"fsync {fsync}{', TLS' if tls else ''}", as_json=as_json)
 
-    with open_store(create=True, fsync=fsync) as log:
-        log.start_maintenance()
-        settings = Settings(not no_auto_create, partitions, accept_replication, tls)
-        asyncio.run(run(log, listen, ready, settings=settings, advertised=advertise, idle_seconds_max=stop_when_idle))
-    if not as_json:
+def _serve(
+    store: str,
+    settings: Settings,
+    listen: tuple[str, int],
+    advertise: tuple[str, int] | None,
+    workers: int,
+    fsync: str,
+    stop_when_idle: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    import asyncio
+
+    from eventlog.serve.server import run
+    from eventlog.serve.workers import Worker, start_workers
+
+    def ready(addresses: list[tuple[str, int]]) -> None:
+        _tell_ready(store, addresses, f"fsync {fsync}{', TLS' if settings.tls else ''}", as_json=as_json)
+
+    worker = start_workers(workers, ready) if workers > 1 else Worker(0, None, None, lambda address: ready([address]))
+    if worker is not None:
+        settings = settings._replace(number=worker.number + 1)
+        with open_store(create=True, fsync=fsync) as log:
+            log.start_maintenance()
+            serving = run(
+                log, worker.address or _nth(listen, worker.number), worker.ready, settings=settings,
+                advertised=None if advertise is None else _nth(advertise, worker.number),
+                idle_seconds_max=stop_when_idle, parent=worker.parent,
+            )  # fmt: skip
+            asyncio.run(serving)
+    if not as_json and (worker is None or worker.parent is None):
         output.write_line("stopped")
+
+
+def _check_workers(workers: int, addresses: list[tuple[str, int]], stop_when_idle: float | None) -> None:
+    if workers > 1 and stop_when_idle is not None:
+        raise click.UsageError("--stop-when-idle is for a single process, and --workers for several")
+    if max(port for _, port in addresses) + workers - 1 > _PORT_MAX:
+        raise click.UsageError(f"{workers} workers have no ports up to {_PORT_MAX} there")
+
+
+def _nth(address: tuple[str, int], number: int) -> tuple[str, int]:
+    """The address of the worker with this number, counted from 0."""
+    return address[0], address[1] + number if address[1] else 0
 
 
 def _raise_file_limit() -> None:
@@ -141,20 +186,22 @@ def _address_text(address: tuple[str, int]) -> str:
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
-def _tell_ready(store: str, address: tuple[str, int], settings: str, *, as_json: bool) -> None:
+def _tell_ready(store: str, addresses: list[tuple[str, int]], settings: str, *, as_json: bool) -> None:
     """Say that clients can connect: on standard output, and to systemd if it has started the program."""
     from eventlog import __version__
     from eventlog.serve.readiness import tell_ready
 
+    bootstrap = ",".join(map(_address_text, addresses))
     if as_json:
         output.write_json({
-            "store": store, "host": address[0], "port": address[1], "process": os.getpid(), "version": __version__,
+            "store": store, "host": addresses[0][0], "port": addresses[0][1], "bootstrap": bootstrap, "process": os.getpid(),
+            "version": __version__,
         })  # fmt: skip
     else:
-        output.write_line(f"serving {store} at {_address_text(address)}")
+        output.write_line(f"serving {store} at {bootstrap}")
         output.write_line(f"version {__version__}, process {os.getpid()}, {settings}; Ctrl-C or SIGTERM stops it")
     output.flush()
-    tell_ready(f"serving {store} at {_address_text(address)}")
+    tell_ready(f"serving {store} at {bootstrap}")
 
 
 def _check(address: tuple[str, int], *, is_encrypted: bool, as_json: bool) -> None:

@@ -174,13 +174,18 @@ async def run(
     settings: Settings,
     advertised: tuple[str, int] | None = None,
     idle_seconds_max: float | None = None,
+    parent: int | None = None,
 ) -> None:
-    """Serve a store until SIGINT or SIGTERM, or until no client has been connected for `idle_seconds_max`. `ready` gets the
-    address once clients can connect. Raises `OSError`, and `StoreReplacedError` if the store's directory is deleted."""
+    """Serve a store until SIGINT or SIGTERM, until no client has been connected for `idle_seconds_max`, or until the descriptor
+    `parent` can be read. `ready` gets the address once clients can connect.
+
+    Raises `OSError`, and `StoreReplacedError` if the store's directory is deleted."""
     loop = asyncio.get_running_loop()
     is_stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, is_stopped.set)
+    if parent is not None:
+        loop.add_reader(parent, lambda: is_stopped.set() if loop.remove_reader(parent) else None)
     server = Server(store, settings=settings, advertised=advertised)
     await serve_until(is_stopped, server, store, listen, ready, idle_seconds_max=idle_seconds_max)
 

@@ -1,0 +1,124 @@
+"""`eventlog serve --workers N`: several processes, one of which may die at any time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from tests.cli.command_line import CommandLine
+from tests.serve.batches import batch
+from tests.serve.client import SECONDS_MAX, RawClient
+
+Address = tuple[str, int]
+
+
+def start(cli: CommandLine, *options: str) -> tuple[subprocess.Popen[bytes], list[Address]]:
+    """The program, and the addresses of its workers."""
+    process = cli.start("serve", "--json", *options)
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    addresses = [each.rsplit(":", 1) for each in told["bootstrap"].split(",")]
+    return process, [(host, int(port)) for host, port in addresses]
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def wait_for_brokers(client: RawClient, addresses: list[Address]) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while sorted((broker.host, broker.port) for broker in client.metadata().brokers) != sorted(addresses):
+        assert time.monotonic() < deadline
+
+
+def wait_until_nobody_listens(address: Address) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        try:
+            socket.create_connection(address).close()
+        except OSError:
+            return
+        assert time.monotonic() < deadline
+
+
+def test_a_killed_worker_is_started_again_where_it_was(cli: CommandLine) -> None:
+    process, addresses = start(cli, "--listen", "127.0.0.1:0", "--workers", "3", "--partitions", "3")
+    assert len(set(addresses)) == 3
+    with RawClient(addresses[0]) as client:
+        wait_for_brokers(client, addresses)
+        leaders = {partition.leader_id for partition in client.metadata("orders").topics[0].partitions}
+        assert leaders == {1, 2, 3}
+        assert client.produce("orders", batch([b"a"])).base_offset == 0
+    workers = workers_of(process)
+    os.kill(workers[1], signal.SIGKILL)
+    with RawClient(addresses[2]) as client:
+        wait_for_brokers(client, addresses)
+        deadline = time.monotonic() + SECONDS_MAX
+        while workers[1] in workers_of(process) or len(workers_of(process)) < 3:
+            assert time.monotonic() < deadline
+        wait_for_brokers(client, addresses)
+    with RawClient(addresses[1]) as client:
+        assert client.produce("orders", batch([b"b"])).base_offset == 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert process.stderr is not None
+    assert b"worker 2 was killed by signal 9" in process.stderr.read()
+    with eventlog.open(cli.store) as log:
+        assert log.partition("orders", 0).end_offset == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_workers_end_with_their_parent(cli: CommandLine, number: signal.Signals) -> None:
+    process, addresses = start(cli, "--listen", "127.0.0.1:0", "--workers", "2")
+    process.send_signal(number)
+    assert process.wait(30) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    for address in addresses:
+        wait_until_nobody_listens(address)
+
+
+def consecutive_ports() -> int:
+    """The first of two ports that nobody listens on."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def test_the_ports_are_the_one_given_and_those_after_it(cli: CommandLine) -> None:
+    port = consecutive_ports()
+    _, addresses = start(
+        cli, "--listen", f"127.0.0.1:{port}", "--workers", "2", "--advertise", "broker.example:1000"
+    )
+    assert addresses == [("127.0.0.1", port), ("127.0.0.1", port + 1)]
+    with RawClient(addresses[1]) as client:
+        wait_for_brokers(client, [("broker.example", 1000), ("broker.example", 1001)])
+
+
+def test_a_worker_that_cannot_listen_ends_all(cli: CommandLine) -> None:
+    port = consecutive_ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port + 1))
+        taken.listen()
+        process = cli.start("serve", "--listen", f"127.0.0.1:{port}", "--workers", "2")
+        printed, complaint = process.communicate(timeout=30)
+    assert (process.returncode, printed) == (1, b"")
+    assert b"in use" in complaint
+    wait_until_nobody_listens(("127.0.0.1", port))
+
+
+def test_workers_need_as_many_ports(cli: CommandLine) -> None:
+    assert "no ports" in cli.error("serve", "--listen", "127.0.0.1:65535", "--workers", "2", status=2)
+    assert "single process" in cli.error("serve", "--workers", "2", "--stop-when-idle", "1", status=2)
