@@ -149,6 +149,8 @@ class Membership:
         """Is there no owner, or none that could give the partition up? An absent static member never will. An owner that this
         state does not know may have joined since. So the catalog is read again: it knows every member that has ever owned
         anything, unless that member is gone."""
+        if owner == self.member.epoch:
+            return True  # taken by another process that has acted for this remote member
         if owner in state.members:
             return not self._groups.coordinator.is_here(state.members[owner])
         return owner == NOBODY or owner not in self.group.state().members

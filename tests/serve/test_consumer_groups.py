@@ -50,6 +50,7 @@ def test_a_member_gets_everything_and_leaves(client: RawClient, version: int, wi
     assert (answer.error_code, answer.heartbeat_interval_ms, member.owned) == (0, 5000, ALL)
     assert member.epoch > 0
     assert member.id
+    member.beat(version=version)  # the group is new in the catalog
     assert member.beat(version=version).assignment is None
     assert [each.member_id for each in wide.group("readers").describe().members] == [member.id]
     assert member.leave().error_code == 0
@@ -65,7 +66,6 @@ def test_partitions_are_given_up_before_another_member_gets_them(a: RemoteConsum
     epoch = a.epoch
     assert a.beat().error_code == 0
     assert (len(a.assigned), a.epoch) == (2, epoch), "it stays at its epoch until it has given them up"
-    assert a.beat().assignment is None
     b.beat()
     assert b.assigned == set()
     a.report()

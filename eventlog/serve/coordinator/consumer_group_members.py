@@ -54,7 +54,6 @@ class ConsumerGroupMember:
         self._withheld: set[TopicPartition] = set()  # lost by a reset, until the member has noticed
         self._revoking_since: float | None = None
         self._is_waiting = False
-        self._is_new = True  # to this server: what it was told last is not certain
 
     @classmethod
     def joined(cls, groups: Groups, group: str, heartbeat: Heartbeat, origin: Origin, session_ms: int) -> ConsumerGroupMember:
@@ -128,8 +127,9 @@ class ConsumerGroupMember:
         if heartbeat.epoch != self.epoch and not (is_repeated and (heartbeat.owned or frozenset()) <= self.assigned):
             raise fenced(heartbeat.epoch, self.epoch)
 
-    def reconcile(self, heartbeat: Heartbeat) -> bool:
-        """Do what the state of the group requires; returns whether the member has to be told what is assigned to it.
+    def reconcile(self, heartbeat: Heartbeat) -> None:
+        """Do what the state of the group requires. Then the member has to be told what is assigned to it, even if `assigned` is
+        what it was before: another server may have told it something else meanwhile.
 
         First the member gives up what is assigned to others. Only when it says that it has, it gets what is free, and the epoch
         of the group. Raises `RefusedError` if it is no longer a member, or takes too long to give partitions up; and
@@ -152,10 +152,8 @@ class ConsumerGroupMember:
             self._tell_epoch(membership.state.generation)
         else:
             self._check_revocation()
-        assigned = (target & membership.owned.keys()) - self._withheld
-        has_news = self._is_new or assigned != self.assigned
-        self.assigned, self._is_waiting, self._is_new = assigned, assigned != target, False
-        return has_news
+        self.assigned = (target & membership.owned.keys()) - self._withheld
+        self._is_waiting = self.assigned != target
 
     def _subscribe(self, heartbeat: Heartbeat) -> None:
         remote = self.remote._replace(**heartbeat.stated)

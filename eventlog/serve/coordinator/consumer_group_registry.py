@@ -33,7 +33,7 @@ class ConsumerGroupSettings(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a member is told; `has_news` if what is assigned to it has changed, or may have."""
+    """A member, and whether there may be news for it."""
 
     member: ConsumerGroupMember
     has_news: bool
@@ -92,11 +92,12 @@ class ConsumerGroups:
             known.membership.abandon()
         members[heartbeat.member_id] = member
         try:
-            return Reply(member, member.reconcile(heartbeat))
+            member.reconcile(heartbeat)
         except (RefusedError, StaleMemberError, GroupNotFoundError) as error:
             if not isinstance(error, RefusedError) or error.code != errors.INVALID_REGULAR_EXPRESSION:
                 self._forget(group, heartbeat.member_id)
             raise
+        return Reply(member, True)
 
     def _leave(self, group: str, heartbeat: Heartbeat, is_final: bool) -> None:
         member = ConsumerGroupMember.found(self._groups, group, heartbeat)
