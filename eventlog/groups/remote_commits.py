@@ -27,8 +27,12 @@ class RemoteCommit(NamedTuple):
 def commit_at_once(term: Term, partition: TopicPartition, commit: RemoteCommit) -> bool:
     """Commit as the coordinator of a group, without waiting for anything. False if it has to be done by `commit_in_term`, and
     then nothing was committed."""
-    slot = term.find_slot(partition)
-    if slot is None or commit.metadata or term.table.acks.committed(slot.slot) >= commit.offset or not slot.is_owned:
+    return commit_slot_at_once(term.find_slot(partition), commit)
+
+
+def commit_slot_at_once(slot: OffsetSlot | None, commit: RemoteCommit) -> bool:
+    """Commit to a slot that its member owns, without waiting for anything. False if that cannot be; nothing was committed."""
+    if slot is None or commit.metadata or slot.table.committed(slot.slot) >= commit.offset or not slot.is_owned:
         return False
     return slot.commit_with_epoch(commit.offset, commit.leader_epoch)
 
@@ -57,6 +61,19 @@ def commit_from_outside(groups: Groups, name: str, commits: Mapping[TopicPartiti
     _set_back(groups, table, commits, "reset")
     for partition, commit in commits.items():
         _commit(table.ack(partition, NOBODY), commit)
+
+
+def commit_as_member(groups: Groups, table: GroupTable, epoch: int, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+    """Commit as the member with this epoch, what it owns or nobody does. Raises `StaleMemberError` if another member owns a
+    partition, and then usually nothing was committed; and `LockTimeoutError`."""
+    table.make_slots(commits)
+    owners = {partition: table.acks.owner(table.slot(partition)) for partition in commits}
+    taken = sorted(partition for partition, owner in owners.items() if owner not in (epoch, NOBODY))
+    if taken:
+        raise StaleMemberError(f"another member of group {table.name!r} owns {taken[0]}")
+    _set_back(groups, table, commits)
+    for partition, commit in commits.items():
+        _commit(table.ack(partition, owners[partition]), commit)
 
 
 def commit_decided(groups: Groups, name: str, commits: Mapping[TopicPartition, RemoteCommit]) -> None:

@@ -74,3 +74,28 @@ class RemoteConsumer:
         answer = self.beat(epoch=epoch)
         self.assigned, self.owned, self.epoch = set(), set(), 0
         return answer
+
+    def commit(self, offset: int, partition: tuple[str, int] = ("events", 0), *, version: int = 9, **fields: Any) -> int:
+        """Commit one offset; returns the error code."""
+        entry = kind("OffsetCommitRequest", "OffsetCommitRequestPartition")
+        topic = kind("OffsetCommitRequest", "OffsetCommitRequestTopic")
+        wanted = [entry(partition_index=partition[1], committed_offset=offset, committed_metadata=fields.pop("metadata", ""))]
+        epoch = fields.pop("epoch", self.epoch)
+        answer = self.client.ask(
+            "OffsetCommit",
+            version,
+            group_id=self.group,
+            member_id=self.id,
+            generation_id_or_member_epoch=epoch,
+            group_instance_id=self.instance_id,
+            topics=[topic(name=partition[0], partitions=wanted)],
+        )
+        return int(answer.topics[0].partitions[0].error_code)
+
+    def fetch_committed(self, partition: tuple[str, int] = ("events", 0), **fields: Any) -> tuple[int, int]:
+        """The committed offset of a partition, and the error code."""
+        topic = kind("OffsetFetchRequest", "OffsetFetchRequestTopics")(name=partition[0], partition_indexes=[partition[1]])
+        group = {"group_id": self.group, "member_id": self.id, "member_epoch": self.epoch, "topics": [topic], **fields}
+        answer = self.client.ask("OffsetFetch", 9, groups=[kind("OffsetFetchRequest", "OffsetFetchRequestGroup")(**group)])
+        (found,) = answer.groups
+        return found.topics[0].partitions[0].committed_offset, found.error_code

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import EventLog, InvalidArgumentError
+from eventlog import EventLog, InvalidArgumentError, TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.broker import Settings
 from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroupSettings
 from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer, running_server
 from tests.serve.consumer_group import RemoteConsumer
+from tests.serve.group_client import GroupMember
 
 PARTITIONS = 4
 ALL = {("events", number) for number in range(PARTITIONS)}
@@ -279,6 +280,62 @@ def test_members_vote_for_an_assignor(a: RemoteConsumer, b: RemoteConsumer, wide
     b.join(server_assignor="uniform")
     a.beat(server_assignor="uniform")
     assert wide.group("readers").describe().assignor == "cooperative-sticky"
+
+
+def test_commits_are_those_of_the_group(a: RemoteConsumer, wide: EventLog) -> None:
+    wide.partition("events", 0).append_many([b"x"] * 9)
+    a.join()
+    receipt = wide.producer().send("events", b"y", partition=1)
+    assert a.commit(5) == 0
+    assert a.commit(3) == 0, "Kafka's clients may go back"
+    assert a.commit(3, metadata="note") == 0
+    assert a.commit(1, ("events", 1)) == 0
+    assert receipt.wait_acked("readers", 0)
+    assert a.beat().error_code == 0
+    assert a.assigned == ALL
+    assert wide.group("readers").committed() == {TopicPartition("events", 0): 3, TopicPartition("events", 1): 1}
+    assert a.fetch_committed() == (3, 0)
+    a.leave()
+    with wide.consumer("events", group="readers") as consumer:
+        assert len(consumer.poll(0)) == 6
+        consumer.commit()
+    assert a.fetch_committed(member_id=None, member_epoch=-1) == (9, 0)
+
+
+def test_only_members_commit_and_only_what_they_own(a: RemoteConsumer, b: RemoteConsumer, wide: EventLog) -> None:
+    for number in range(PARTITIONS):
+        wide.partition("events", number).append(b"x")
+    a.join()
+    assert b.commit(1, epoch=1) == errors.UNKNOWN_MEMBER_ID
+    assert b.commit(1, epoch=-1) == errors.UNKNOWN_MEMBER_ID, "the group has members"
+    assert b.fetch_committed(member_epoch=1)[1] == errors.UNKNOWN_MEMBER_ID
+    b.join()
+    a.beat()
+    a.report()
+    b.beat()
+    (first, *_) = sorted(b.assigned)
+    assert a.commit(1, first) == errors.STALE_MEMBER_EPOCH
+    assert a.commit(1, first, epoch=a.epoch + 9) == errors.STALE_MEMBER_EPOCH
+    assert a.fetch_committed(member_epoch=a.epoch + 9)[1] == errors.STALE_MEMBER_EPOCH
+    assert a.commit(1, min(a.owned), version=8) == errors.UNSUPPORTED_VERSION
+    assert b.commit(1, first) == 0
+    for member in (a, b):
+        member.leave()
+        assert member.commit(1, epoch=5) == errors.UNKNOWN_MEMBER_ID
+    assert a.commit(1, epoch=-1) == 0, "nobody is a member"
+
+
+def test_a_classic_group_and_a_consumer_group_exclude_each_other(a: RemoteConsumer, client: RawClient) -> None:
+    a.join()
+    classic = GroupMember(client, a.group)
+    assert classic.join() == errors.INCONSISTENT_GROUP_PROTOCOL
+    a.leave()
+    classic.work_alone()
+    assert a.join().error_code == errors.INCONSISTENT_GROUP_PROTOCOL
+    assert [each.error_code for each in describe(client, a.group)] == [errors.GROUP_ID_NOT_FOUND]
+    assert classic.leave() == 0
+    a.join()
+    assert a.owned == ALL
 
 
 def describe(client: RawClient, *groups: str, version: int = 1) -> list[Any]:

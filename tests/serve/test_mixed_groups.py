@@ -143,10 +143,12 @@ def clients(log: EventLog) -> Iterator[list[RawClient]]:
         yield [stack.enter_context(RawClient(stack.enter_context(server).address)) for server in servers]
 
 
-@pytest.mark.parametrize("_round", range(3))
-def test_no_partition_is_owned_by_two_and_in_the_end_each_is_owned(log: EventLog, clients: list[RawClient], _round: int) -> None:
+@pytest.mark.parametrize("attempt", range(3))
+def test_no_partition_is_owned_by_two_and_in_the_end_each_is_owned(
+    log: EventLog, clients: list[RawClient], attempt: int
+) -> None:
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    print(f"seed {seed} of attempt {attempt}")
     log.alter_topic("events", partitions=TOPICS["events"])
     for name in ("orders", "late"):
         log.create_topic(name, partitions=TOPICS[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from eventlog.errors import EventLogError, InvalidArgumentError, StaleMemberError
@@ -13,12 +14,14 @@ from eventlog.groups.remote_commits import (
     commit_at_once,
     commit_from_outside,
     commit_in_term,
+    commit_slot_at_once,
     fetch_commits,
 )
 from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.classic import ClassicGroup, State
+from eventlog.serve.coordinator.consumer_group_commits import check_member, commit_for
 from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.coordinator.registry import Coordinated
 from eventlog.serve.errors import RefusedError, code_of
@@ -28,6 +31,7 @@ _METADATA_BYTES_MAX = 4096  # Kafka's offset.metadata.max.bytes
 _NO_GENERATION = -1
 _NOTHING = RemoteCommit(-1)
 _FETCH_WITH_GROUPS = 8
+_WITH_MEMBER_EPOCHS = 9
 
 
 # --- OffsetCommit ----------------------------------------------------------------------------------------
@@ -50,7 +54,7 @@ async def answer_offset_commit(broker: Broker, client: Client, version: int, req
             entries.append(entry)
         topics.append(kind("OffsetCommitResponse", "OffsetCommitResponseTopic")(name=topic.name, partitions=entries))
     try:
-        await _store(broker, request, commits)
+        await _store(broker, version, request, commits)
     except (EventLogError, RefusedError) as error:
         for entry in accepted:
             entry.error_code = code_of(error)
@@ -73,15 +77,16 @@ def _commit(entry: Any) -> RemoteCommit:
     return RemoteCommit(entry.committed_offset, max(-1, entry.committed_leader_epoch), metadata)
 
 
-async def _store(broker: Broker, request: Any, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+async def _store(broker: Broker, version: int, request: Any, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
     check_group_id(request.group_id)
     if not commits:
         return
     generation = request.generation_id_or_member_epoch
     found = await broker.coordinator.find(request.group_id)
     if found is None or found.group.state is State.EMPTY:
-        if generation != _NO_GENERATION or request.member_id:
-            raise RefusedError(errors.UNKNOWN_MEMBER_ID, f"group {request.group_id!r} has no members")
+        if generation != _NO_GENERATION:
+            await _store_for_member(broker, version, request, commits)
+            return
         await _store_from_outside(broker, request.group_id, found, commits)
         return
     check_may_commit(found.group, request.member_id, request.group_instance_id, generation)
@@ -90,6 +95,20 @@ async def _store(broker: Broker, request: Any, commits: Mapping[TopicPartition, 
         left = {each: commit for each, commit in commits.items() if not commit_at_once(found.term, each, commit)}
     if left:
         await broker.coordinator.run_alone(found, lambda: commit_in_term(broker.coordinator.groups, found.term, left))
+
+
+async def _store_for_member(
+    broker: Broker, version: int, request: Any, commits: Mapping[TopicPartition, RemoteCommit]
+) -> None:
+    """Commit for a member of the consumer protocol; immediately, if nothing has to be waited for."""
+    group, member_id, epoch = request.group_id, request.member_id, request.generation_id_or_member_epoch
+    member = broker.consumer_groups.member_at(group, member_id, epoch) if version >= _WITH_MEMBER_EPOCHS else None
+    left = commits
+    if member is not None:
+        with suppress(StaleMemberError):  # the partition was just given to another member: the rest says so
+            left = {each: commit for each, commit in commits.items() if not commit_slot_at_once(member.slot(each), commit)}
+    if left:
+        await broker.in_thread(lambda: commit_for(broker.coordinator.groups, group, member_id, epoch, version, left))
 
 
 def check_may_commit(
@@ -129,7 +148,7 @@ async def answer_offset_fetch(broker: Broker, client: Client, version: int, requ
         names = ("OffsetFetchResponseTopics", "OffsetFetchResponsePartitions")
         groups = []
         for each in request.groups:
-            code, topics = await _fetch(broker, each.group_id, each.topics, names)
+            code, topics = await _fetch(broker, each.group_id, each.topics, names, each.member_id, each.member_epoch)
             groups.append(entry(group_id=each.group_id, topics=topics, error_code=code))
         return response(groups=groups)
     names = ("OffsetFetchResponseTopic", "OffsetFetchResponsePartition")
@@ -137,11 +156,21 @@ async def answer_offset_fetch(broker: Broker, client: Client, version: int, requ
     return response(topics=topics, error_code=code)
 
 
-async def _fetch(broker: Broker, group_id: str, wanted: Any, names: tuple[str, str]) -> tuple[int, list[Any]]:
-    """The error code, and the entries for the topics; `wanted` is None for all that the group has committed."""
+async def _fetch(
+    broker: Broker,
+    group_id: str,
+    wanted: Any,
+    names: tuple[str, str],
+    member_id: str | None = None,
+    member_epoch: int = _NO_GENERATION,
+) -> tuple[int, list[Any]]:
+    """The error code, and the entries for the topics; `wanted` is None for all that the group has committed. A member of the
+    consumer protocol names its id and epoch."""
     topic_entry, partition_entry = (kind("OffsetFetchResponse", name) for name in names)
     try:
         check_group_id(group_id)
+        if member_id is not None and member_epoch >= 0 and await broker.coordinator.find(group_id) is None:
+            await broker.in_thread(lambda: check_member(broker.coordinator.groups, group_id, member_id, member_epoch))
         commits = await broker.in_thread(lambda: fetch_commits(broker.coordinator.groups, group_id))
     except (EventLogError, RefusedError) as error:
         code, commits = code_of(error), {}

@@ -34,8 +34,8 @@ async def answer_consumer_group_describe(broker: Broker, client: Client, version
 
 async def _describe(broker: Broker, group_id: str) -> Any:
     group = await broker.in_thread(lambda: take_snapshot(broker.log.open_groups, group_id))
-    if group is None:
-        raise RefusedError(errors.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r}")
+    if group is None or group.state.classic is not None:
+        raise RefusedError(errors.GROUP_ID_NOT_FOUND, f"there is no group {group_id!r} of the consumer protocol")
     owned: dict[int, list[TopicPartition]] = {}
     for partition, slot in group.offsets.items():
         owned.setdefault(slot.owner, []).append(partition)

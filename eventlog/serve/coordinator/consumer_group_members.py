@@ -22,7 +22,7 @@ from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
-from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
+from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED, OffsetSlot
 
 _ASSIGNOR = "cooperative-sticky"  # unless a member prefers another
 _RETRY_MS = 500  # until a member asks again for partitions that others have still to give up
@@ -99,6 +99,10 @@ class ConsumerGroupMember:
         """What the member said of itself last."""
         assert self.membership.member.remote is not None
         return self.membership.member.remote
+
+    def slot(self, partition: TopicPartition) -> OffsetSlot | None:
+        """The slot of a partition that the member owns, by what this server knows."""
+        return self.membership.owned.get(partition)
 
     def is_settled(self, heartbeat: Heartbeat) -> bool:
         """Is there nothing to do for this heartbeat except showing that the member is alive?"""

@@ -76,6 +76,11 @@ class ConsumerGroups:
         member = self._members.get(group, {}).get(member_id)
         return None if member is None else member.epoch
 
+    def member_at(self, group: str, member_id: str, epoch: int) -> ConsumerGroupMember | None:
+        """The member, if this server has told it this epoch last."""
+        member = self._members.get(group, {}).get(member_id)
+        return member if member is not None and member.epoch == epoch and self._is_current(member) else None
+
     # --- in a thread, while nothing else here concerns the group -----------------------------------------
 
     def _answer(self, group: str, heartbeat: Heartbeat, origin: Origin) -> Reply:

@@ -14,11 +14,11 @@ from typing import Any
 
 from eventlog.errors import EventLogError, GroupNotFoundError, InvalidArgumentError, StaleMemberError
 from eventlog.groups.coordinator import GroupFullError, InstanceInUseError, Origin
-from eventlog.options import check_group_name
 from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.consumer_group_members import Heartbeat
+from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.protocol.messages import kind
 
@@ -61,10 +61,7 @@ def _check(version: int, request: Any) -> None:
         _refuse_if(not is_subscribed, "the first heartbeat lacks the topics")
     _refuse_if(epoch == _LEAVE_FOR_NOW and request.instance_id is None, "only a member with an instance id leaves for now")
     _refuse_if(epoch < _LEAVE_FOR_NOW, f"{epoch} is not the epoch of a member")
-    try:
-        check_group_name(request.group_id)
-    except EventLogError as error:
-        raise RefusedError(errors.INVALID_GROUP_ID, str(error)) from None
+    check_group_id(request.group_id)
     if request.server_assignor is not None and request.server_assignor not in ASSIGNORS:
         reason = f"{request.server_assignor!r} is not one of the assignors {', '.join(ASSIGNORS)}"
         raise RefusedError(errors.UNSUPPORTED_ASSIGNOR, reason)
