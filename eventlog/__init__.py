@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from eventlog.storage.segments.recovery import RecoveryReport
     from eventlog.views.activity import Activity, GroupActivity, TopicActivity
     from eventlog.views.metrics import Metric, Metrics, Sample
+    from eventlog.views.servers import ApiActivity, ServerActivity
     from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
 
 # Imported when they are used first: the help of a command needs none of them, and few programs need all.
@@ -94,6 +95,7 @@ _MODULES = {
     "storage.segments.recovery": ("RecoveryReport",),
     "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
     "views.metrics": ("Metric", "Metrics", "Sample"),
+    "views.servers": ("ApiActivity", "ServerActivity"),
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
 }
 _LATER = {name: module for module, names in _MODULES.items() for name in names}
@@ -103,6 +105,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Ack",
     "Activity",
+    "ApiActivity",
     "BackupError",
     "BackupReport",
     "BytesColumn",
@@ -157,6 +160,7 @@ __all__ = [
     "RepairPlan",
     "RestoreReport",
     "Sample",
+    "ServerActivity",
     "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",

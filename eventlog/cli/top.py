@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from eventlog import Activity, EventLog, GroupActivity, TopicActivity
+    from eventlog import Activity, ApiActivity, EventLog, GroupActivity, ServerActivity, TopicActivity
 
 _TOPIC_HEADERS = ("TOPIC", "PARTITIONS", "RECORDS", "SIZE", "RECORDS/S", "BYTES/S")
 _GROUP_HEADERS = ("GROUP", "MEMBERS", "LAG", "RECORDS/S", "CATCH UP")
+_SERVER_HEADERS = ("SERVER", "CONNECTIONS", "REQUESTS/S", "IN/S", "OUT/S", "ERRORS/S", "THROTTLED", "REFUSED")
+_API_HEADERS = ("REQUEST", "SERVER", "REQUESTS/S", "IN/S", "OUT/S", "MEDIAN", "P99")
 _RESIZE_CHECK_SECONDS = 0.2
 _FRAME_LINES = 6  # a title, a footer, two headers, two empty lines
+_SERVER_FRAME_LINES = 4  # the same of the servers and their requests
+_SERVERS_HEIGHT_MIN = 20  # a lower screen shows topics and groups only
 _NO_SCREEN = ("", "dumb", "unknown")  # terminals that cannot move their cursor
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -121,13 +126,28 @@ def _activity_object(activity: Activity) -> dict[str, Any]:
             }
             for group in sorted(activity.groups, key=_by_lag)
         ],
+        "servers": [_server_object(server) for server in activity.servers],
     }
+
+
+def _server_object(server: ServerActivity) -> dict[str, Any]:
+    values = {name: value for name, value in server._asdict().items() if name not in ("number", "apis")}
+    return {"server": server.number, **values, "apis": [_api_object(api) for api in server.apis]}
+
+
+def _api_object(api: ApiActivity) -> dict[str, Any]:
+    return {"api": api.name, **{name: value for name, value in api._asdict().items() if name != "name"}}
 
 
 def _print(activity: Activity) -> None:
     output.write_table(_TOPIC_HEADERS, _topic_rows(activity))
     output.write_line("")
     output.write_table(_GROUP_HEADERS, _group_rows(activity))
+    if activity.servers:
+        output.write_line("")
+        output.write_table(_SERVER_HEADERS, _server_rows(activity))
+        output.write_line("")
+        output.write_table(_API_HEADERS, _api_rows(activity))
 
 
 def _topic_rows(activity: Activity) -> list[tuple[object, ...]]:
@@ -155,6 +175,46 @@ def _group_rows(activity: Activity) -> list[tuple[object, ...]]:
         )
         for group in sorted(activity.groups, key=_by_lag)
     ]
+
+
+def _server_rows(activity: Activity) -> list[tuple[object, ...]]:
+    return [
+        (
+            f"{server.number} (process {server.process_id})",
+            server.connections,
+            output.count_text(server.requests_per_second),
+            output.bytes_text(server.bytes_in_per_second),
+            output.bytes_text(server.bytes_out_per_second),
+            output.count_text(server.errors_per_second),
+            output.count_text(server.throttled),
+            output.count_text(server.refused),
+        )
+        for server in activity.servers
+    ]
+
+
+def _api_rows(activity: Activity) -> list[tuple[object, ...]]:
+    """The requests that the servers get, the most frequent ones first."""
+    found = [(server.number, api) for server in activity.servers for api in server.apis]
+    found.sort(key=lambda each: (-(each[1].requests_per_second or 0), -each[1].requests, each[0], each[1].name))
+    return [
+        (
+            api.name,
+            number,
+            output.count_text(api.requests_per_second),
+            output.bytes_text(api.bytes_in_per_second),
+            output.bytes_text(api.bytes_out_per_second),
+            _latency_text(api.median_seconds),
+            _latency_text(api.slow_seconds),
+        )
+        for number, api in found
+    ]
+
+
+def _latency_text(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return f"{1e6 * seconds:.0f} us" if seconds < 1e-3 else f"{1e3 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.0f} s"
 
 
 # --- the screen ------------------------------------------------------------------------------------------------
@@ -201,16 +261,29 @@ def _screen(activity: Activity, width: int, height: int) -> RenderableType:
     from rich.text import Text
 
     topics, groups = _topic_rows(activity), _group_rows(activity)
+    servers = _server_tables(activity, height) if activity.servers and height >= _SERVERS_HEIGHT_MIN else []
+    height -= sum(_SERVER_FRAME_LINES // 2 + min(len(rows), lines) for _, rows, lines in servers)
     topic_lines, group_lines = _share(max(2, height - _FRAME_LINES), len(topics), len(groups))
     title = f"eventlog top  {output.time_text(activity.time_ms)}  {len(topics)} topics  {len(groups)} groups"
+    server_tables: Iterator[RenderableType] = chain.from_iterable(("", _table(*table)) for table in servers)
     return Group(
         Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
         "",
         _table(_TOPIC_HEADERS, topics, topic_lines),
         "",
         _table(_GROUP_HEADERS, groups, group_lines),
+        *server_tables,
         Text("q quits", style="dim", no_wrap=True),
     )
+
+
+def _server_tables(activity: Activity, height: int) -> list[tuple[Sequence[str], list[tuple[object, ...]], int]]:
+    """The servers and their requests, each with the lines that it gets: together half of the screen at most."""
+    lines = height // 2 - _SERVER_FRAME_LINES
+    return [
+        (_SERVER_HEADERS, _server_rows(activity), lines // 3),
+        (_API_HEADERS, _api_rows(activity), lines - lines // 3),
+    ]
 
 
 def _share(lines: int, topics: int, groups: int) -> tuple[int, int]:

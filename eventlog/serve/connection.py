@@ -68,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_done = False  # its task has ended
         self._progress: tuple[int, int] = (0, 0)
         self._progress_at = 0.0
+        self.has_failed = False  # it was closed because of what the client sent
         self.peer = "?"
         self.local_address: tuple[str, int] = ("", 0)
 
@@ -143,8 +144,10 @@ class Connection(asyncio.BufferedProtocol):
                 if answered % _TURN_REQUESTS == 0:
                     await asyncio.sleep(0)
         except (MalformedMessageError, DisconnectError) as error:
+            self.has_failed = True
             log.warning("%s: closed: %s", self.peer, error)
         except Exception as error:  # a bug in this server: the client only sees the connection end
+            self.has_failed = True
             shows_where = log.isEnabledFor(logging.DEBUG)
             log.error("%s: closed: unexpected %s: %s", self.peer, type(error).__name__, error, exc_info=shows_where)
         finally:

@@ -5,6 +5,7 @@ Source of the codes: clients/src/main/java/org/apache/kafka/common/protocol/Erro
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 from typing import Any
 
@@ -127,8 +128,23 @@ class DisconnectError(Exception):
     """A client has to be disconnected, because its request cannot be answered."""
 
 
+told: Counter[int] = Counter()
+"""How often this process has told clients each code."""
+
+
 def code_of(error: Exception) -> int:
-    """Kafka's code for an error."""
+    """Kafka's code for an error, which is going to be told to a client."""
+    code = _code_of(error)
+    told[code] += 1
+    return code
+
+
+def name_of(code: int) -> str:
+    """Kafka's name of a code."""
+    return next((name for name, value in globals().items() if name.isupper() and value == code), str(code))
+
+
+def _code_of(error: Exception) -> int:
     if isinstance(error, RefusedError):
         return error.code
     if isinstance(error, InvalidBatchError):

@@ -13,6 +13,7 @@ class RequestMemory:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
+        self.refusals = 0  # how often a connection had to wait
         self._taken: dict[Hashable, int] = {}  # in the order of their first request for memory
         self._refused: dict[Hashable, Callable[[], None]] = {}
 
@@ -26,6 +27,7 @@ class RequestMemory:
         before = self._taken.get(connection, 0)
         is_first = not self._taken or next(iter(self._taken)) == connection
         if not is_first and size > before and self.taken_bytes - before + size > self._bytes_max:
+            self.refusals += connection not in self._refused
             self._refused[connection] = then
             return False
         self._taken[connection] = size

@@ -7,15 +7,20 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from time import perf_counter_ns
 from typing import Any
 
 from eventlog.api import EventLog
+from eventlog.errors import EventLogError
+from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Settings
 from eventlog.serve.connection import Connection, Limits
 from eventlog.serve.memory import RequestMemory
+from eventlog.serve.offered import APIS
 from eventlog.serve.requests import answer_frame
 from eventlog.serve.security.newcomers import Newcomers
 from eventlog.serve.security.tls import CHUNK_BYTES, TlsLayer, new_context
+from eventlog.storage.mapped.server_counters import CountersWriter
 
 _BACKLOG = 512
 _WATCH_SECONDS = 1.0
@@ -52,6 +57,14 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._watching: asyncio.Task[None] | None = None
         self._last_closed_at = 0.0
+        self._told_before = errors.told.copy()  # by other servers of this process
+        try:
+            self._counters = CountersWriter(store.store.path, self._broker.node_id)
+        except BaseException:
+            self._broker.close()
+            raise
+        for api in APIS.values():
+            self._counters.name_api(api.key, api.name)
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen, and return the address; with port 0 the system chooses the port. Raises `OSError`."""
@@ -61,6 +74,7 @@ class Server:
         self._last_closed_at = loop.time()
         bound = self._listener.sockets[0].getsockname()[:2]
         self._broker.servers.announce(*(self._advertised or bound))
+        self.write_counters()
         return bound[0], bound[1]
 
     def _new_connection(self) -> asyncio.BufferedProtocol:
@@ -89,6 +103,8 @@ class Server:
         self._connections.pop(connection, None)
         self._admitted.discard(connection)
         self._newcomers.discard(connection)
+        if connection.has_failed:
+            self._counters.failed()
         self._last_closed_at = asyncio.get_running_loop().time()
 
     def _opened(self, connection: Connection) -> bool:
@@ -102,7 +118,9 @@ class Server:
     def _admit(self, connection: Connection) -> bool:
         if len(self._admitted) >= self._limits.connections_max:
             log.warning("a connection was refused: there are %d", len(self._admitted))
+            self._counters.refused()
             return False
+        self._counters.opened()
         self._admitted.add(connection)
         return True
 
@@ -118,7 +136,11 @@ class Server:
             advertised = self._advertised or connection.local_address
             address = connection.peer.rpartition(":")[0]
             client = self._connections[connection] = Client(*advertised, connection.when_sent, connection.is_ended, address)
-        return await answer_frame(self._broker, client, frame)
+        start, size = perf_counter_ns(), len(frame)
+        key = frame[1] if size > 1 else 0  # if it is a larger one, the request is malformed
+        pieces = await answer_frame(self._broker, client, frame)
+        self._counters.answered(key, perf_counter_ns() - start, size, 0 if pieces is None else sum(map(len, pieces)))
+        return pieces
 
     def check(self) -> None:
         """Raise `StoreReplacedError` if the store's directory, or the file that lists its servers, has been deleted."""
@@ -132,10 +154,22 @@ class Server:
             for connection in list(self._connections):
                 connection.check_progress(loop.time())
             self._newcomers.check(loop.time())
+            self.write_counters()
+
+    def write_counters(self) -> None:
+        """Let other processes see what was counted; called once a second."""
+        for code, count in list(errors.told.items()):  # threads count, too
+            if count > self._told_before[code]:
+                self._counters.note_errors(errors.name_of(code), count - self._told_before[code])
+        self._counters.note_throttled(self._memory.refusals)
+        with suppress(EventLogError):  # nobody sees them while the disk is full
+            self._counters.write(len(self._connections))
 
     async def stop(self) -> None:
         """Accept no more requests, finish the answers in progress, and close. The store stays open."""
         self._broker.servers.withdraw()
+        with suppress(EventLogError):
+            self._counters.close()
         if self._listener is not None:
             self._listener.close()
         if self._watching is not None:

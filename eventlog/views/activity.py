@@ -12,7 +12,9 @@ from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
+from eventlog.storage.mapped.server_counters import ServerCounters, read_counters
 from eventlog.views.groups import GroupSummary, read_all_offsets, summarize_groups
+from eventlog.views.servers import ServerActivity, server_activity
 
 
 class TopicActivity(NamedTuple):
@@ -48,17 +50,25 @@ class Sample(NamedTuple):
     offsets: Mapping[str, Sequence[PartitionOffsets]]
     sizes: Mapping[str, Sequence[PartitionSize]]
     groups: Mapping[str, GroupSummary]
+    servers: Mapping[int, ServerCounters]
 
 
 class Activity:
-    """All topics and consumer groups at one moment, each sorted by name. `time_ms` is that moment (ms since the epoch)."""
+    """All topics, consumer groups and running servers at one moment, sorted by name or number. `time_ms` is that moment (ms
+    since the epoch)."""
 
     def __init__(
-        self, time_ms: int, topics: tuple[TopicActivity, ...], groups: tuple[GroupActivity, ...], sample: Sample
+        self,
+        time_ms: int,
+        topics: tuple[TopicActivity, ...],
+        groups: tuple[GroupActivity, ...],
+        servers: tuple[ServerActivity, ...],
+        sample: Sample,
     ) -> None:
         self.time_ms = time_ms
         self.topics = topics
         self.groups = groups
+        self.servers = servers
         self.sample = sample
 
     def __repr__(self) -> str:
@@ -75,6 +85,7 @@ def measure_activity(log: Log, groups: Groups, earlier: Activity | None) -> Acti
         now_ms(),
         tuple(_topic_activity(name, sample, before) for name in sample.offsets),
         tuple(_group_activity(name, sample, before) for name in sample.groups),
+        tuple(_server_activity(number, sample, before) for number in sample.servers),
         sample,
     )
 
@@ -89,7 +100,8 @@ def _take_sample(log: Log, groups: Groups) -> Sample:
             sizes[name] = log.sizes(name)
         except TopicNotFoundError:
             del offsets[name]  # deleted meanwhile
-    return Sample(seconds, offsets, sizes, {group.description.name: group for group in summarize_groups(groups, offsets)})
+    summaries = {group.description.name: group for group in summarize_groups(groups, offsets)}
+    return Sample(seconds, offsets, sizes, summaries, {server.number: server for server in read_counters(log.store.path)})
 
 
 def _topic_activity(name: str, sample: Sample, before: Sample | None) -> TopicActivity:
@@ -136,6 +148,12 @@ def _group_activity(name: str, sample: Sample, before: Sample | None) -> GroupAc
     if lag == 0:
         seconds_to_catch_up = 0.0
     return GroupActivity(name, len(group.description.members), lag, rate, seconds_to_catch_up)
+
+
+def _server_activity(number: int, sample: Sample, before: Sample | None) -> ServerActivity:
+    seconds = None if before is None else max(sample.monotonic_seconds - before.monotonic_seconds, 1e-3)
+    then = None if before is None else before.servers.get(number)
+    return server_activity(sample.servers[number], then, seconds)
 
 
 def _acknowledged(then: Mapping[TopicPartition, int], now: Mapping[TopicPartition, int]) -> int:

@@ -14,8 +14,10 @@ from eventlog.errors import TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
+from eventlog.storage.mapped.server_counters import ServerCounters, read_counters
 from eventlog.storage.segments import files, names
 from eventlog.views.groups import read_all_offsets, summarize_groups
+from eventlog.views.servers import bucket_seconds
 
 
 class Sample(NamedTuple):
@@ -84,6 +86,17 @@ _METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
     ("eventlog_group_generation", "gauge", "Generation of the consumer group; grows when partitions change hands."),
     ("eventlog_group_committed_offset", "gauge", "Offset before which the group has acknowledged every record."),
     ("eventlog_group_lag_records", "gauge", "Records behind the committed offset of the group."),
+    ("eventlog_server_connections", "gauge", "Connections of clients to the server."),
+    ("eventlog_server_accepted_connections_total", "counter", "Connections that the server accepted."),
+    ("eventlog_server_refused_connections_total", "counter", "Connections refused because there were too many."),
+    ("eventlog_server_failed_connections_total", "counter", "Connections that the server closed because of what clients sent."),
+    ("eventlog_server_throttled_requests_total", "counter", "Requests that had to wait because memory was used up."),
+    ("eventlog_server_errors_total", "counter", "Errors that the server told clients, by Kafka's names."),
+    ("eventlog_server_requests_total", "counter", "Requests that the server answered."),
+    ("eventlog_server_request_bytes_total", "counter", "Bytes of requests."),
+    ("eventlog_server_response_bytes_total", "counter", "Bytes of answers."),
+    ("eventlog_server_request_seconds_total", "counter", "Time that answering took, with the time that requests wait."),
+    ("eventlog_server_request_seconds_bucket", "counter", "Requests that took no longer than le seconds."),
     ("eventlog_catalog_size_bytes", "gauge", "Bytes of the catalog of topics, groups and offsets."),
     ("eventlog_disk_free_bytes", "gauge", "Bytes that may still be written to the file system of the store."),
     ("eventlog_disk_size_bytes", "gauge", "Bytes of the file system of the store."),
@@ -127,6 +140,8 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
             samples.add("group_committed_offset", offset, _labels(group.name, partition))
         for partition, lag in summary.lag.items():
             samples.add("group_lag_records", lag, _labels(group.name, partition))
+    for server in read_counters(log.store.path):
+        _add_server(samples, server)
     _add_disk(samples, log)
     samples.add("process_open_partitions", open_partitions, {})
     samples.add("process_open_clients", open_clients, {})
@@ -139,6 +154,28 @@ def _add_sizes(samples: _Samples, log: Log, topic: str) -> None:
             labels = {"topic": topic, "partition": str(number)}
             samples.add("partition_size_bytes", size.size_bytes, labels)
             samples.add("partition_segments", size.segments, labels)
+
+
+def _add_server(samples: _Samples, server: ServerCounters) -> None:
+    number = {"server": str(server.number)}
+    samples.add("server_connections", server.connections, number)
+    samples.add("server_accepted_connections_total", server.accepted, number)
+    samples.add("server_refused_connections_total", server.refused, number)
+    samples.add("server_failed_connections_total", server.failed, number)
+    samples.add("server_throttled_requests_total", server.throttled, number)
+    for name, count in sorted(server.errors.items()):
+        samples.add("server_errors_total", count, {**number, "error": name})
+    for name, api in sorted(server.apis.items()):
+        labels = {**number, "api": name}
+        samples.add("server_requests_total", api.requests, labels)
+        samples.add("server_request_bytes_total", api.bytes_in, labels)
+        samples.add("server_response_bytes_total", api.bytes_out, labels)
+        samples.add("server_request_seconds_total", api.seconds, labels)
+        count = 0
+        for bucket, more in enumerate(api.latencies[:-1]):
+            count += more
+            samples.add("server_request_seconds_bucket", count, {**labels, "le": str(bucket_seconds(bucket))})
+        samples.add("server_request_seconds_bucket", api.requests, {**labels, "le": "+Inf"})
 
 
 def _labels(group: str, partition: TopicPartition) -> dict[str, str]:

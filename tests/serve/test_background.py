@@ -78,6 +78,8 @@ def test_a_request_that_waits_is_answered_when_the_server_stops(log: EventLog) -
     log.create_topic("orders")
     with log.serve(port=0) as server, RawClient((server.host, server.port)) as client:
         asked = client.send_fetch("orders", 0, max_wait_ms=60_000)
+        with RawClient((server.host, server.port)) as second:
+            second.metadata()  # when this has been answered, the fetch waits
         server.stop()
         assert client.receive(*asked) is not None
         assert client.receive_frame() is None

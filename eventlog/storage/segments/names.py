@@ -152,7 +152,14 @@ def servers_file(store: Path) -> Path:
     return shared_directory(store) / "servers"
 
 
-SHARED_FILES = (users_file, signals_file, members_file, catalog_gate_file, maintenance_file, servers_file)
+def server_counters_file(store: Path) -> Path:
+    """The file in which the store's servers show what they count."""
+    return shared_directory(store) / "server-counters"
+
+
+SHARED_FILES = (
+    users_file, signals_file, members_file, catalog_gate_file, maintenance_file, servers_file, server_counters_file,
+)  # fmt: skip
 """The files in shared/ other than those of partitions and groups."""
 
 
