@@ -11,7 +11,6 @@ from typing import NamedTuple
 from eventlog.records.attributes import COMPRESSION, CONTROL, TRANSACTIONAL
 from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
-from eventlog.serve.producers import Sent
 
 _header = struct.Struct(">qiibIhiqqqhii")
 _BATCH_LENGTH_AT = 12  # the length excludes the base offset and itself
@@ -22,7 +21,6 @@ class Batch(NamedTuple):
     """A batch that can be appended unchanged if its records are valid."""
 
     data: memoryview
-    sent: Sent
     is_compressed: bool
 
 
@@ -34,7 +32,7 @@ def read_batch(data: memoryview | None) -> Batch:
         raise RefusedError(errors.UNSUPPORTED_FOR_MESSAGE_FORMAT, "batches are of Kafka's message format 2")
     if len(data) < _header.size:
         raise RefusedError(errors.CORRUPT_MESSAGE, f"a batch has {len(data)} bytes")
-    _, length, _, _, _, attributes, _, _, _, producer_id, epoch, sequence, count = _header.unpack_from(data)
+    _, length, _, _, _, attributes, *_ = _header.unpack_from(data)
     if length + _BATCH_LENGTH_AT < len(data):
         raise RefusedError(errors.INVALID_RECORD, "there is more than one batch for a partition")
     if length + _BATCH_LENGTH_AT != len(data):
@@ -43,4 +41,4 @@ def read_batch(data: memoryview | None) -> Batch:
         raise RefusedError(errors.INVALID_RECORD, "a producer sends no control records")
     if attributes & TRANSACTIONAL:
         raise RefusedError(errors.INVALID_TXN_STATE, "this server has no transactions")
-    return Batch(data, Sent(producer_id, epoch, sequence, count), bool(attributes & COMPRESSION))
+    return Batch(data, bool(attributes & COMPRESSION))

@@ -12,15 +12,19 @@ from typing import Any
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
+    DuplicateSequenceError,
     EventLogError,
     InvalidArgumentError,
     InvalidBatchError,
     LockTimeoutError,
     OffsetOutOfRangeError,
+    OutOfOrderSequenceError,
     PoisonedError,
+    ProducerFencedError,
     RecordTooLargeError,
     TopicExistsError,
     TopicNotFoundError,
+    TransactionStateError,
     UnsupportedCodecError,
 )
 
@@ -105,6 +109,10 @@ INVALID_REGULAR_EXPRESSION = 128
 _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
     (OffsetOutOfRangeError, OFFSET_OUT_OF_RANGE),
     (RecordTooLargeError, MESSAGE_TOO_LARGE),
+    (OutOfOrderSequenceError, OUT_OF_ORDER_SEQUENCE_NUMBER),
+    (DuplicateSequenceError, DUPLICATE_SEQUENCE_NUMBER),
+    (ProducerFencedError, INVALID_PRODUCER_EPOCH),
+    (TransactionStateError, INVALID_TXN_STATE),
     (TopicExistsError, TOPIC_ALREADY_EXISTS),
     (TopicNotFoundError, UNKNOWN_TOPIC_OR_PARTITION),
     (UnsupportedCodecError, UNSUPPORTED_COMPRESSION_TYPE),

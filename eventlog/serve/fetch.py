@@ -19,6 +19,7 @@ _WITH_IDS = 13
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of records; a client that wants more asks again
 _SMALL_ANSWER_BYTES_MAX = 64 * 1024  # no more than each connection has as its buffer for requests
 _WAIT_MS_MAX = 24 * 3600 * 1000
+_READ_COMMITTED = 1
 
 
 async def answer_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
@@ -43,14 +44,20 @@ async def answer_fetch(broker: Broker, client: Client, version: int, request: An
             deadline = 0.0  # the server stops: answer with the records that exist now
 
 
+def _aborted_transaction(**fields: int) -> Any:
+    return kind("FetchResponse", "AbortedTransaction")(**fields)
+
+
 class _Partition:
     """A partition in a request, and its entry in the answer."""
 
-    def __init__(self, wanted: Any, topic: str | None, refusal: RefusedError | None) -> None:
+    def __init__(self, wanted: Any, topic: str | None, refusal: RefusedError | None, *, is_committed: bool) -> None:
         self.wanted = wanted
+        self._is_committed = is_committed  # only records of transactions that have ended
         self.topic = topic
         self.log: PartitionLog | None = None
         self.next_offset = wanted.fetch_offset
+        self._unstable_end: int | None = None  # the end of the log, if the client may not read up to there
         self.is_full = False  # it has more records than the answer may contain
         self.entry = kind("FetchResponse", "PartitionData")(partition_index=wanted.partition, high_watermark=-1, records=b"")
         if refusal is not None:
@@ -68,10 +75,20 @@ class _Partition:
         return True
 
     def _tell_bounds(self, log: PartitionLog) -> int:
+        """Fill in where the log starts and ends; returns the offset up to which the client may read."""
         entry = self.entry
         entry.log_start_offset = log.start_offset
-        entry.high_watermark = entry.last_stable_offset = end = log.end_offset
-        return end
+        end = log.end_offset
+        stable = log.stable_offset  # read last: if it is before this end, only an append behind this end can change that
+        entry.high_watermark, entry.last_stable_offset = max(end, stable), stable
+        stop = stable if self._is_committed else end
+        self._unstable_end = end if stop < end else None
+        return stop
+
+    @property
+    def awaited_offset(self) -> int:
+        """With a record or a marker at this offset, there may be more to read."""
+        return self.next_offset if self._unstable_end is None else self._unstable_end
 
     def read(self, broker: Broker, bytes_max: int, *, at_least_one: bool) -> int:
         """Read, in a thread, and return the number of bytes; a failure is recorded in the entry."""
@@ -92,6 +109,11 @@ class _Partition:
         if not found.data and self.next_offset > offset:
             entry.records = empty_batch(offset, self.next_offset)
         self.is_full = self.next_offset < end
+        if self._is_committed:
+            entry.aborted_transactions = [
+                _aborted_transaction(producer_id=each.producer_id, first_offset=each.first_offset)
+                for each in log.aborted(offset, self.next_offset)
+            ]
         return len(entry.records)
 
 
@@ -101,13 +123,15 @@ class _Fetch:
         self._request = request
         self._bytes = 0
         self._topics: list[tuple[Any, list[_Partition]]] = []
+        is_committed = request.isolation_level == _READ_COMMITTED
         for wanted in request.topics:
             name, refusal = None, None
             try:
                 name = broker.topic(wanted.topic, wanted.topic_id, by_id=version >= _WITH_IDS).name
             except RefusedError as error:
                 refusal = error
-            self._topics.append((wanted, [_Partition(each, name, refusal) for each in wanted.partitions]))
+            partitions = [_Partition(each, name, refusal, is_committed=is_committed) for each in wanted.partitions]
+            self._topics.append((wanted, partitions))
         self._partitions = [partition for _, partitions in self._topics for partition in partitions]
 
     async def read(self, turn: Turn) -> None:
@@ -146,7 +170,7 @@ class _Fetch:
         wait_set = WaitSet()
         for partition in self._waiting:
             assert partition.log is not None
-            wait_set.add_record(partition.log.head, partition.next_offset, durable=False)
+            wait_set.add_record(partition.log.head, partition.awaited_offset, durable=False)
         try:
             await self._broker.hub.wait(wait_set, max(0.0, seconds))
         except StoreClosedError:

@@ -17,6 +17,7 @@ from eventlog.storage.mapped.foreign_heads import read_partition_offsets
 
 _LATEST, _EARLIEST, _LARGEST_TIME, _EARLIEST_LOCAL, _LATEST_TIERED = -1, -2, -3, -4, -5
 _FIRST_VERSIONS = {_LATEST: 1, _EARLIEST: 1, _LARGEST_TIME: 7, _EARLIEST_LOCAL: 8, _LATEST_TIERED: 9}
+_READ_COMMITTED = 1
 _PARTITIONS_IN_THREAD = 200  # before other requests get the thread
 
 
@@ -35,6 +36,8 @@ async def answer_list_offsets(broker: Broker, client: Client, version: int, requ
         entry = kind(message, inside)(partition_index=wanted.partition_index)
         with noted_in(entry):
             found = _find(broker, topic.name, wanted, version)
+            if request.isolation_level == _READ_COMMITTED and wanted.timestamp not in (_EARLIEST, _EARLIEST_LOCAL):
+                found = _within_stable(broker, topic.name, wanted, found)
             entry.offset, entry.timestamp, entry.leader_epoch = found
         return entry
 
@@ -97,6 +100,14 @@ def _find(broker: Broker, topic: str, wanted: Any, version: int) -> _Found:
     log = broker.partitions.open(topic, number)
     found = log.latest_record() if timestamp == _LARGEST_TIME else log.record_for_time(timestamp)
     return _Found() if found is None else _Found(found.offset, found.timestamp, epoch_at(log.leader_epochs, found.offset))
+
+
+def _within_stable(broker: Broker, topic: str, wanted: Any, found: _Found) -> _Found:
+    """What a client may know that reads only records of transactions that have ended."""
+    stable_offset = broker.partitions.open(topic, wanted.partition_index).stable_offset
+    if found.offset < stable_offset:
+        return found
+    return found._replace(offset=min(found.offset, stable_offset)) if wanted.timestamp == _LATEST else _Found()
 
 
 async def answer_offset_for_leader_epoch(broker: Broker, client: Client, version: int, request: Any) -> Any:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 import eventlog
 from eventlog import Partition
 from eventlog.serve import errors
-from eventlog.serve.errors import RefusedError
-from eventlog.serve.producers import PartitionProducers, Sent
 from tests.serve.batches import batch
 from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer, running_server
@@ -68,40 +64,19 @@ def test_a_transactional_producer_is_told_that_there_are_no_transactions(client:
     assert (answer.error_code, answer.producer_id) == (errors.UNSUPPORTED_VERSION, -1)
 
 
-def sent(sequence: int, count: int = 1, *, epoch: int = 0) -> Sent:
-    return Sent(7, epoch, sequence, count)
+def test_a_batch_is_known_again_by_another_server_and_by_an_embedded_writer(store: Path) -> None:
+    sent = [batch([b"a"], producer=(7, 0, number)) for number in range(3)]
+    for number in range(3):
+        with eventlog.open(store) as log, running_server(log) as server, RawClient(server.address) as client:
+            assert client.produce("events", sent[number]).base_offset == number
+            assert client.produce("events", sent[number]).base_offset == number
+    with eventlog.open(store) as log:
+        assert log.partition("events", 0).log.append(sent[2]).is_duplicate
+        assert log.partition("events", 0).end_offset == 3
 
 
-def test_a_producer_that_is_not_known_goes_on_with_any_number() -> None:
-    producers = PartitionProducers()
-    assert producers.find_appended(sent(1234)) is None
-
-
-def test_behind_the_last_sequence_number_comes_the_first() -> None:
-    producers = PartitionProducers()
-    producers.remember(sent(2**31 - 2, 2), 10)
-    assert producers.find_appended(sent(0)) is None
-    with pytest.raises(RefusedError):
-        producers.find_appended(sent(1))
-
-
-def test_the_last_five_batches_are_known_again() -> None:
-    producers = PartitionProducers()
-    for number in range(7):
-        producers.remember(sent(number), 10 + number)
-    assert [producers.find_appended(sent(number)) for number in range(2, 7)] == [12, 13, 14, 15, 16]
-    with pytest.raises(RefusedError) as refused:
-        producers.find_appended(sent(1))
-    assert refused.value.code == errors.OUT_OF_ORDER_SEQUENCE_NUMBER
-
-
-def test_a_new_epoch_begins_at_zero_and_ends_the_old_one() -> None:
-    producers = PartitionProducers()
-    producers.remember(sent(41), 10)
-    with pytest.raises(RefusedError):
-        producers.find_appended(sent(42, epoch=1))
-    assert producers.find_appended(sent(0, epoch=1)) is None
-    producers.remember(sent(0, epoch=1), 11)
-    with pytest.raises(RefusedError) as refused:
-        producers.find_appended(sent(42))
-    assert refused.value.code == errors.INVALID_PRODUCER_EPOCH
+def test_a_producer_whose_epoch_is_over_is_refused(client: RawClient, partition: Partition) -> None:
+    client.produce("events", batch([b"a"], producer=(7, 1, 0)))
+    answer = client.produce("events", batch([b"b"], producer=(7, 0, 0)))
+    assert answer.error_code == errors.INVALID_PRODUCER_EPOCH
+    assert partition.end_offset == 1
