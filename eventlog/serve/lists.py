@@ -53,6 +53,8 @@ def encoded_partitions(
 @lru_cache(maxsize=256)
 def _described(message: str, inside: str, version: int, leader: int) -> bytes:
     partition = kind(message, inside)(leader_id=leader, leader_epoch=0, replica_nodes=[leader], isr_nodes=[leader])
+    if "last_known_elr" in partition.field_names:  # Java's clients do not expect null
+        partition.eligible_leader_replicas = partition.last_known_elr = ()
     pieces: list[Any] = []
     encoder_of(message, inside, version)(partition, pieces)
     return b"".join(pieces)

@@ -1,12 +1,20 @@
-"""Kafka for the tests that need it: skipped with the reason where it cannot be had."""
+"""Kafka for the tests that need it, skipped with the reason where it cannot be had; and a server for Kafka's clients."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import eventlog
+from eventlog import EventLog
+from tests.cli.command_line import CommandLine
 from tests.interop import apache_kafka
+
+_STOP_SECONDS_MAX = 30
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +36,26 @@ def broker(kafka: None, tmp_path_factory: pytest.TempPathFactory) -> apache_kafk
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
+
+
+@pytest.fixture
+def bootstrap(store: Path) -> Iterator[str]:
+    """The address of a server of the store, which is a program of its own."""
+    command_line = CommandLine(store)
+    process = command_line.start("serve", "--listen", "127.0.0.1:0", "--json")
+    assert process.stdout is not None and process.stderr is not None
+    told = json.loads(process.stdout.readline())
+    yield f"{told['host']}:{told['port']}"
+    process.terminate()
+    try:
+        _, complaint = process.communicate(timeout=_STOP_SECONDS_MAX)
+        assert (process.returncode, complaint) == (0, b"")
+    except subprocess.TimeoutExpired:
+        command_line.kill_all()
+        raise
+
+
+@pytest.fixture
+def log(store: Path, bootstrap: str) -> Iterator[EventLog]:
+    with eventlog.open(store) as log:
+        yield log

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-import eventlog
 from eventlog import EventLog
-from tests.cli.command_line import CommandLine
 from tests.interop import apache_kafka
 
 pytestmark = pytest.mark.clients
 
 CODECS = ["gzip", "snappy", "lz4", "zstd"]
 SECONDS_MAX = 30
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def bootstrap(store: Path) -> Iterator[str]:
-    """The address of a server of the store, which is a program of its own."""
-    command_line = CommandLine(store)
-    process = command_line.start("serve", "--listen", "127.0.0.1:0", "--json")
-    assert process.stdout is not None and process.stderr is not None
-    told = json.loads(process.stdout.readline())
-    yield f"{told['host']}:{told['port']}"
-    process.terminate()
-    try:
-        _, complaint = process.communicate(timeout=SECONDS_MAX)
-        assert (process.returncode, complaint) == (0, b"")
-    except subprocess.TimeoutExpired:
-        command_line.kill_all()
-        raise
-
-
-@pytest.fixture
-def log(store: Path, bootstrap: str) -> Iterator[EventLog]:
-    with eventlog.open(store) as log:
-        yield log
 
 
 def kafka_python_values(bootstrap: str, topic: str, count: int) -> list[bytes]:

@@ -249,3 +249,12 @@ def test_the_creator_of_a_topic_is_told_its_settings(client: RawClient) -> None:
         name="others", num_partitions=1, replication_factor=1, configs=[config, config]
     )
     assert client.ask("CreateTopics", 7, topics=[twice]).topics[0].error_code == errors.INVALID_CONFIG
+
+
+def test_deleting_settings_of_a_broker_changes_nothing_and_succeeds(client: RawClient) -> None:
+    """As tools do when they have moved partitions: they take back limits that they may have set."""
+    for name in ("1", ""):
+        limits = ("leader.replication.throttled.rate", DELETE, None), ("follower.replication.throttled.rate", DELETE, None)
+        assert change(client, *limits, type_=BROKER, name=name).error_code == errors.NONE
+        assert change(client, ("log.cleaner.threads", SET, "2"), type_=BROKER, name=name).error_code == errors.INVALID_REQUEST
+    assert change(client, ("log.cleaner.threads", DELETE, None), type_=BROKER, name="2").error_code == errors.INVALID_REQUEST

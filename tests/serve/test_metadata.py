@@ -176,6 +176,7 @@ def test_all_topics_are_described_with_ids_leaders_and_epochs(client: RawClient,
     partition = found.partitions[0]
     assert (found.name, found.topic_id) == ("events", client.metadata("events", version=12).topics[0].topic_id)
     assert (partition.leader_id, partition.leader_epoch, list(partition.replica_nodes)) == (1, 0, [1])
+    assert (partition.eligible_leader_replicas, partition.last_known_elr) == ([], [])
     entry = kind("DescribeTopicPartitionsRequest", "TopicRequest")
     wrong = client.ask("DescribeTopicPartitions", 0, topics=[entry(name="missing"), entry(name="a/b")])
     assert [(each.name, each.error_code) for each in wrong.topics] == [

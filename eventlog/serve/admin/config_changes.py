@@ -49,8 +49,12 @@ async def _altered(
         with noted_in(response):
             if counts[key] > 1:
                 raise RefusedError(errors.INVALID_REQUEST, f"the request has the resource {key[1]!r} more than once")
-            _check_resource(broker, client, resource)
-            await _alter(broker, key[1], partial(change, resource.configs), validate_only=request.validate_only)
+            _check_names(resource)
+            if key[0] == BROKER:
+                _refuse_broker_settings(broker, client, resource)
+            else:
+                _check_topic(broker, resource)
+                await _alter(broker, key[1], partial(change, resource.configs), validate_only=request.validate_only)
         responses.append(response)
     return kind(name)(responses=responses)
 
@@ -66,15 +70,23 @@ async def _alter(broker: Broker, topic: str, change: _Change, *, validate_only: 
         raise RefusedError(errors.INVALID_CONFIG, str(error)) from None
 
 
-def _check_resource(broker: Broker, client: Client, resource: Any) -> None:
+def _check_names(resource: Any) -> None:
     names = Counter(config.name for config in resource.configs)
     for name, count in names.items():
         if count > 1:
             raise RefusedError(errors.INVALID_REQUEST, f"the setting {name!r} is given more than once")
-    if resource.resource_type == BROKER:
-        if resource.resource_name:
-            node_named(broker, client, resource.resource_name)
+
+
+def _refuse_broker_settings(broker: Broker, client: Client, resource: Any) -> None:
+    """Raise `RefusedError` unless settings are only to be deleted, as tools do that have moved partitions: no client has set
+    any."""
+    if resource.resource_name:
+        node_named(broker, client, resource.resource_name)
+    if not all(getattr(config, "config_operation", _SET) == _DELETE for config in resource.configs):
         raise RefusedError(errors.INVALID_REQUEST, "the settings of a broker cannot be changed: start the server with others")
+
+
+def _check_topic(broker: Broker, resource: Any) -> None:
     if resource.resource_type != TOPIC:
         raise RefusedError(errors.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings to change")
     existing_topic(broker, resource.resource_name)
