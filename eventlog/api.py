@@ -25,6 +25,7 @@ from eventlog.maintenance.deletion import delete_topic, finish_deletion
 from eventlog.options import (
     GROUP_RETENTION_MS,
     StoreOptions,
+    check_any_group_name,
     check_bool,
     check_fsync,
     check_group_name,
@@ -261,7 +262,7 @@ class EventLog(Log):
     def group(self, name: str) -> Group:
         """A consumer group. Raises `GroupNotFoundError`."""
         self.store.check_open()
-        return Group(self.open_groups, check_group_name(name))
+        return Group(self.open_groups, check_any_group_name(name))
 
     def backup(self, destination: str | os.PathLike[str], *, link: bool = True) -> BackupReport:
         """Copy the store, as it is at one moment, to a new or empty directory while others append, consume and commit.

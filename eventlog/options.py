@@ -13,6 +13,7 @@ FSYNC_POLICIES = ("always", "interval", "never")
 GROUP_RETENTION_MS = 604_800_000  # a week, as Kafka's offsets.retention.minutes
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_GROUP_NAME_BYTES_MAX = 249
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _INT32_MAX = 2**31 - 1
 _SECONDS_END = 2**53  # what a clock's float tells apart from a second more
@@ -237,6 +238,20 @@ def check_topic_name(name: object) -> str:
 def check_group_name(name: object) -> str:
     """A group's name; the rule is that of topics, because files are named by it. Kafka accepts more."""
     return _check_name("group", name)
+
+
+def check_any_group_name(name: object) -> str:
+    """The name of a group that may be one of remote clients: free text, as in Kafka."""
+    if not isinstance(name, str):
+        raise InvalidTypeError(f"a group name must be a str, not {type(name).__name__}")
+    if not is_possible_group_name(name):
+        raise InvalidArgumentError(f"group name {name!r} is not valid: 1 to {_GROUP_NAME_BYTES_MAX} bytes, without a zero byte")
+    return name
+
+
+def is_possible_group_name(name: str) -> bool:
+    """Can the catalog have a group of this name? With the longest topic it has to fit into a key."""
+    return 0 < len(name.encode(errors="surrogatepass")) <= _GROUP_NAME_BYTES_MAX and "\0" not in name
 
 
 def check_instance_id(instance_id: object) -> str:

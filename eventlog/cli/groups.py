@@ -95,8 +95,13 @@ def describe_group(group: str, as_json: bool) -> None:
 def _shown(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["topic"], row["partition"], row["committed"], row["end"], row["lag"], output.bytes_text(row["lag_bytes"]),
-        output.seconds_text(row["lag_seconds"]), output.seconds_text(row["catch_up_seconds"]), row["member"],
+        output.seconds_text(row["lag_seconds"]), output.seconds_text(row["catch_up_seconds"]), _member_text(row),
     )  # fmt: skip
+
+
+def _member_text(row: dict[str, Any]) -> str | None:
+    """A member's id; for one of a remote client also how the client calls itself, and its host."""
+    return row["member"] if row["client"] is None else f"{row['member']} ({row['client']}, {row['host']})"
 
 
 def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
@@ -130,6 +135,7 @@ def _member_fields(member: GroupMember | None) -> dict[str, Any]:
         "member": member.member_id if member is not None else None,
         "process": member.process_id if member is not None else None,
         "host": member.host if member is not None else None,
+        "client": member.client_id if member is not None else None,
     }
 
 

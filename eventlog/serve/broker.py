@@ -116,7 +116,7 @@ class Broker:
         self.epochs = LeaderEpochs(log.store)
         self.appends = Appends(self.partitions)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
-        self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread)
+        self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread, self.is_coordinator)
         self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 
@@ -162,6 +162,10 @@ class Broker:
         if found is None:
             raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
         return found
+
+    def is_coordinator(self, key: str) -> bool:
+        """Is this server the one that coordinates the group or transaction of this name? Reads a file."""
+        return node_of_key(self.servers.live("", 0), key).id == self.servers.own_id
 
     def close(self) -> None:
         """Wake all waiting requests a last time, and wait for the threads to finish."""

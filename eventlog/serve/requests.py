@@ -31,6 +31,7 @@ from eventlog.serve.coordinator.commits import answer_offset_commit, answer_offs
 from eventlog.serve.coordinator.consumer_group_describe import answer_consumer_group_describe
 from eventlog.serve.coordinator.consumer_groups import answer_consumer_group_heartbeat
 from eventlog.serve.coordinator.finding import answer_find_coordinator
+from eventlog.serve.coordinator.listing import answer_delete_groups, answer_describe_groups, answer_list_groups
 from eventlog.serve.coordinator.membership import (
     answer_heartbeat,
     answer_join_group,
@@ -67,6 +68,9 @@ HANDLERS: dict[int, Handler] = {
     offered.LEAVE_GROUP: answer_leave_group,
     offered.SYNC_GROUP: answer_sync_group,
     offered.OFFSET_DELETE: answer_offset_delete,
+    offered.DESCRIBE_GROUPS: answer_describe_groups,
+    offered.LIST_GROUPS: answer_list_groups,
+    offered.DELETE_GROUPS: answer_delete_groups,
     offered.CREATE_TOPICS: answer_create_topics,
     offered.DELETE_TOPICS: answer_delete_topics,
     offered.DELETE_RECORDS: answer_delete_records,

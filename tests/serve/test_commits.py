@@ -196,6 +196,7 @@ def test_groups_have_names_that_no_file_could_have(client: RawClient, log: Event
         assert commit(client, name, number) == errors.NONE
     assert sorted(log.groups()) == sorted(names)
     assert [committed(client, name).committed_offset for name in names] == list(range(5))
+    assert log.group("my group").committed() == {EVENTS: 0}
 
 
 @pytest.mark.parametrize("version", range(7))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from eventlog.catalog.classic import ClassicState
@@ -21,11 +22,13 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class GroupSettings(NamedTuple):
-    """Limits for the members of classic groups; the defaults of the session timeout are those of Kafka's brokers."""
+    """Limits for the members of classic groups; the defaults of the session timeout are those of Kafka's brokers. Every
+    `watch_seconds` a server checks which groups another one is to coordinate."""
 
     session_timeout_ms_min: int = 6_000
     session_timeout_ms_max: int = 1_800_000
     members_max: int = 1_024
+    watch_seconds: float = 1.0
 
 
 class Coordinated(NamedTuple):
@@ -39,10 +42,15 @@ class Coordinated(NamedTuple):
 class GroupCoordinator:
     """Everything runs on the event loop, except what is given to `in_thread`."""
 
-    def __init__(self, groups: Groups, settings: GroupSettings, in_thread: InThread) -> None:
+    def __init__(
+        self, groups: Groups, settings: GroupSettings, in_thread: InThread, is_mine: Callable[[str], bool]
+    ) -> None:
+        """`is_mine` returns, in a thread, whether this server is the one that clients find as a group's coordinator."""
         self.groups = groups
         self.settings = settings
         self._in_thread = in_thread
+        self._is_mine = is_mine
+        self._watching: asyncio.Task[None] | None = None
         self._coordinated: dict[str, Coordinated] = {}
         self._loading: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,13 +95,18 @@ class GroupCoordinator:
                 return found
             self._check_running()
             try:
-                term, stored = await self._in_thread(lambda: begin_term(self.groups, name))
+                term, stored = await self._in_thread(lambda: self._begin_term(name))
             except InvalidArgumentError as error:
                 raise RefusedError(errors.INCONSISTENT_GROUP_PROTOCOL, str(error)) from None
             except StaleMemberError as error:
                 raise RefusedError(errors.NOT_COORDINATOR, str(error)) from None
             self._check_running()
             return self._coordinate(name, term, stored)
+
+    def _begin_term(self, name: str) -> tuple[Term, ClassicState]:
+        if not self._is_mine(name):
+            raise RefusedError(errors.NOT_COORDINATOR, f"another server coordinates group {name!r}")
+        return begin_term(self.groups, name)
 
     def _coordinate(self, name: str, term: Term, stored: ClassicState) -> Coordinated:
         writing = asyncio.Lock()
@@ -106,6 +119,8 @@ class GroupCoordinator:
             name, stored, self.settings.members_max, store, lambda: self._release(name), lambda: self._forget(name)
         )
         found = self._coordinated[name] = Coordinated(group, term, writing)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
         return found
 
     def _check_running(self) -> None:
@@ -156,6 +171,17 @@ class GroupCoordinator:
     async def _withdraw(self, term: Term) -> None:
         await self._in_thread(lambda: self.groups.coordinator.presence.withdraw(term.number))
 
+    async def _watch(self) -> None:
+        """Hand groups over that clients look for at another server, which has just come or come back."""
+        while True:
+            await asyncio.sleep(self.settings.watch_seconds)
+            with suppress(EventLogError, OSError, RefusedError):
+                for name in await self._in_thread(self._find_moved):
+                    await self.hand_over(name)
+
+    def _find_moved(self) -> list[str]:
+        return [name for name in list(self._coordinated) if not self._is_mine(name)]
+
     async def hand_over(self, name: str) -> None:
         """Let another server coordinate a group: its members look for it there, and continue."""
         async with self._lock(name):
@@ -180,6 +206,8 @@ class GroupCoordinator:
     async def stop(self) -> None:
         """Answer all clients that wait. The next server to be asked for these groups continues with their members."""
         self._is_stopped = True
+        if self._watching is not None:
+            self._watching.cancel()
         for name in list(self._coordinated):
             self._begin(self.hand_over(name))
         await asyncio.gather(*self._tasks, return_exceptions=True)
