@@ -60,6 +60,14 @@ def address_type(text: str) -> tuple[str, int]:
     show_default=True,
     help="When what clients send is put on disk.",
 )
+@click.option(
+    "--consumer-session-timeout",
+    metavar="MS",
+    type=click.IntRange(1, 3_600_000),
+    default=45_000,
+    show_default=True,
+    help="How long a member of a group of the consumer protocol may be silent.",
+)
 @click.option("--tls-cert", metavar="FILE", help="Encrypt connections: the server's certificate, in PEM.")
 @click.option("--tls-key", metavar="FILE", help="The private key of the certificate, in PEM.")
 @click.option(
@@ -79,6 +87,7 @@ def serve(
     no_auto_create: bool,
     accept_replication: bool,
     fsync: str,
+    consumer_session_timeout: int,
     tls_cert: str | None,
     tls_key: str | None,
     tls_client_ca: str | None,
@@ -110,6 +119,7 @@ def serve(
     signal.signal(signal.SIGTERM, _end)  # process 1 of a container would ignore it until the server has its own handler
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
+    from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroupSettings
     from eventlog.serve.security.tls import TlsFiles, new_context
 
     tls = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
@@ -119,7 +129,8 @@ def serve(
         check_local(listen[0])
     _raise_file_limit()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = Settings(not no_auto_create, partitions, accept_replication, tls)
+    timeouts = ConsumerGroupSettings.of_session(consumer_session_timeout)
+    settings = Settings(not no_auto_create, partitions, accept_replication, tls, consumer_groups=timeouts)
     _serve(store, settings, listen, advertise, workers, fsync, stop_when_idle, as_json=as_json)
 
 

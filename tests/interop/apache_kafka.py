@@ -35,13 +35,14 @@ def fetch() -> str | None:
     return None if done.returncode == 0 else f"Maven could not fetch Apache Kafka: {done.stdout[-500:]}{done.stderr[-500:]}"
 
 
-def _java(main: str, *arguments: str) -> list[str]:
+def command(main: str, *arguments: str) -> list[str]:
+    """The command that runs one of Kafka's programs."""
     return ["java", "-Xmx512m", "-cp", f"{JARS}/*", main, *arguments]
 
 
 def run(main: str, *arguments: str, may_fail: bool = False) -> str:
     """Run one of Kafka's programs to its end and return what it printed."""
-    done = subprocess.run(_java(main, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    done = subprocess.run(command(main, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert may_fail or done.returncode == 0, done.stdout
     return done.stdout
 
@@ -83,7 +84,7 @@ group.initial.rebalance.delay.ms=0
         """Start it, wait until it answers, and stop it cleanly at the end."""
         with open(self._output, "ab") as output:
             process = subprocess.Popen(
-                _java("kafka.Kafka", str(self._configuration)), stdout=output, stderr=output, cwd=self._output.parent
+                command("kafka.Kafka", str(self._configuration)), stdout=output, stderr=output, cwd=self._output.parent
             )
         try:
             admin = self._wait_until_ready(process)

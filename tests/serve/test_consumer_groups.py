@@ -98,6 +98,7 @@ def test_embedded_consumers_share_the_group(a: RemoteConsumer, wide: EventLog) -
         consumer.poll(0)
         assert {*consumer.assignment()} | a.owned == ALL
         assert len(a.owned) == 2
+        assert a.beat().heartbeat_interval_ms == 1000, "embedded consumers do not wait for long"
     a.beat()
     assert a.assigned == ALL
 

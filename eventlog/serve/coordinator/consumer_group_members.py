@@ -26,6 +26,7 @@ from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED, OffsetSlot
 
 _ASSIGNOR = "cooperative-sticky"  # unless a member prefers another
 _RETRY_MS = 500  # until a member asks again for partitions that others have still to give up
+_MIXED_MS = 1000  # between the heartbeats of a member that shares its group with embedded consumers, which never wait for long
 
 
 class Heartbeat(NamedTuple):
@@ -54,6 +55,7 @@ class ConsumerGroupMember:
         self._withheld: set[TopicPartition] = set()  # lost by a reset, until the member has noticed
         self._revoking_since: float | None = None
         self._is_waiting = False
+        self._is_mixed = False
 
     @classmethod
     def joined(cls, groups: Groups, group: str, heartbeat: Heartbeat, origin: Origin, session_ms: int) -> ConsumerGroupMember:
@@ -121,8 +123,11 @@ class ConsumerGroupMember:
         self.membership.seen()
 
     def next_ms(self, interval_ms: int) -> int:
-        """When the next heartbeat is due: soon, if partitions that the member waits for may become free."""
-        return min(interval_ms, _RETRY_MS) if self._is_waiting else interval_ms
+        """When the next heartbeat is due: soon, if partitions that the member waits for may become free, or if others may wait
+        for those that it has."""
+        if self._is_waiting:
+            return min(interval_ms, _RETRY_MS)
+        return min(interval_ms, _MIXED_MS) if self._is_mixed else interval_ms
 
     def check_epoch(self, heartbeat: Heartbeat) -> None:
         """Raise `RefusedError` unless this is the epoch that the member was told; or the one before, if it seems not to have
@@ -158,6 +163,7 @@ class ConsumerGroupMember:
             self._check_revocation()
         self.assigned = (target & membership.owned.keys()) - self._withheld
         self._is_waiting = self.assigned != target
+        self._is_mixed = any(member.remote is None for member in membership.state.members.values())
 
     def _subscribe(self, heartbeat: Heartbeat) -> None:
         remote = self.remote._replace(**heartbeat.stated)

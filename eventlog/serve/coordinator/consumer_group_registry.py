@@ -31,6 +31,11 @@ class ConsumerGroupSettings(NamedTuple):
     session_timeout_ms: int = 45_000
     heartbeat_interval_ms: int = 5_000
 
+    @classmethod
+    def of_session(cls, session_timeout_ms: int) -> ConsumerGroupSettings:
+        """The settings for a session timeout: a member may miss two of three heartbeats."""
+        return cls(session_timeout_ms, max(1, min(5_000, session_timeout_ms // 3)))
+
 
 class Reply(NamedTuple):
     """A member, and whether there may be news for it."""
