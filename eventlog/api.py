@@ -224,6 +224,7 @@ class EventLog(Log):
         max_poll_interval_ms: int = 300_000,
         session_timeout_ms: int = 45_000,
         durable: bool = False,
+        isolation: str = "read_committed",
         listener: RebalanceListener | None = None,
     ) -> Consumer:
         """A consumer of a topic, of several, or of all that match a compiled pattern; for one thread at a time.
@@ -234,8 +235,9 @@ class EventLog(Log):
         `docs/guarantees.md` for what counts as finished. `assignor` is "range", "round-robin" or
         "cooperative-sticky", the same for all members. A member that does not poll for `max_poll_interval_ms` loses its
         partitions. A member with an `instance_id` is static: it keeps them for `session_timeout_ms` after its process is gone,
-        and gets them back when it returns. With `durable`, only records that are on disk are read. Raises
-        `InvalidArgumentError`, `InvalidTypeError`."""
+        and gets them back when it returns. With `durable`, only records that are on disk are read. With the `isolation`
+        "read_committed", records of a transaction are read once it is committed, in the order of their offsets; with
+        "read_uncommitted" at once, and even if it is aborted. Raises `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
         options = ConsumerOptions(
             group=group,
@@ -247,6 +249,7 @@ class EventLog(Log):
             max_poll_interval_ms=max_poll_interval_ms,
             session_timeout_ms=session_timeout_ms,
             durable=durable,
+            isolation=isolation,
             listener=listener,
         )
         options.check()

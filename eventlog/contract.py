@@ -109,6 +109,7 @@ class Log(_Closable, Protocol):
         max_poll_interval_ms: int = 300_000,
         session_timeout_ms: int = 45_000,
         durable: bool = False,
+        isolation: str = "read_committed",
         listener: RebalanceListener | None = None,
     ) -> Consumer:
         """A consumer of a topic, of several, or of all that match a compiled pattern; for one thread at a time.
@@ -117,7 +118,8 @@ class Log(_Closable, Protocol):
         begins by `auto_offset_reset`: "earliest", "latest" or "error". A member that does not poll for `max_poll_interval_ms`
         loses its partitions. One that dies is noticed at once where its process can be seen, and over a network after
         `session_timeout_ms`; with an `instance_id` it keeps its partitions that long everywhere. With `durable` only records
-        that are durable are read. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+        that are durable are read. `isolation` "read_committed" leaves out what belongs to a transaction that was aborted, and
+        waits for its end; "read_uncommitted" does not. Raises `InvalidArgumentError`, `InvalidTypeError`."""
 
     def groups(self) -> list[str]:
         """The names of all consumer groups, sorted."""

@@ -349,7 +349,7 @@ void el_needle_prepare(el_needle *needle, const uint8_t *bytes, const uint8_t *m
 typedef struct el_segment { int64_t base_offset; int64_t end_offset; uint32_t list_version; int fd; int index_fd; ...; } el_segment;
 typedef struct el_reader {
     el_segment segment;
-    int64_t next_offset; int64_t following_base; int allow_gaps; int is_busy; el_batch batch; int codec_status; int error_number; int64_t error_position;
+    int64_t next_offset; int64_t following_base; el_aborted_list aborted; int allow_gaps; int is_busy; el_batch batch; int codec_status; int error_number; int64_t error_position;
     ...;
 } el_reader;
 int el_segment_holds(const el_segment *segment, int64_t offset, uint32_t list_version);

@@ -26,7 +26,8 @@ _log = logging.getLogger("eventlog")
 class AssignedPartition:
     """`position` is the offset of the next record to hand out, None until it is known; records that were read ahead of it are
     not handed out yet. The records before `finished` were handed out, and the caller has asked for more since; it is None if no
-    such records are known. `slot` is None without a group. `reset` is the consumer's auto_offset_reset."""
+    such records are known. `slot` is None without a group. `reset` is the consumer's auto_offset_reset. With `committed`, only
+    records of transactions that were committed are read, and those that belong to none."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class AssignedPartition:
         *,
         reset: str,
         durable: bool,
+        committed: bool,
     ) -> None:
         self.topic_partition = topic_partition
         self.slot = slot
@@ -50,6 +52,7 @@ class AssignedPartition:
         self._partition: Partition | None = None
         self._reset = reset
         self._durable = durable
+        self._committed = committed
         self._reader: LogReader | None = None
         self._ahead: int | None = None  # the next offset to read; None if nothing was read ahead of the position
         self._last_read: int | None = None  # the offset of the last record that was read; a gap may follow it
@@ -88,11 +91,16 @@ class AssignedPartition:
         """Move the position to the first record or to the end.
 
         A group that begins at the end commits that offset: otherwise a member that takes over would begin later."""
-        position = self.position = self.partition.start_offset if self._reset == "earliest" else self.partition.end_offset
+        position = self.position = self.partition.start_offset if self._reset == "earliest" else self.end_offset
         if self._reset == "latest" and self.slot is not None:
             with suppress(StaleMemberError):  # not a member, and a member owns the partition
                 self.slot.commit(position)
         return position
+
+    @property
+    def end_offset(self) -> int:
+        """The offset behind the last record that may be read, whether it is on disk or not."""
+        return self.partition.stable_offset if self._committed else self.partition.end_offset
 
     def check_within(self, offset: int) -> None:
         """Raise `OffsetOutOfRangeError` unless reading can continue at this offset."""
@@ -121,7 +129,9 @@ class AssignedPartition:
         if self.is_gone:
             raise TopicNotFoundError(f"topic {self.topic_partition.topic!r} was deleted: assign other partitions")
         partition = self._partition if self._partition is not None else self.open()
-        stop = partition.durable_offset if self._durable else partition.end_offset
+        stop = partition.stable_offset if self._committed else partition.end_offset
+        if self._durable:
+            stop = min(stop, partition.durable_offset)
         if self._reader is not None:
             self._reader.check_idle()
         if self._reader is not None and self._reader.next_offset != self.fetched:
@@ -164,7 +174,7 @@ class AssignedPartition:
     def _before_damage(self, records_max: int, stop: int) -> list[Record]:
         """Read the records before the damage one by one: the error that reported it lost the ones that were read until then."""
         self.close()
-        reader = self.partition.log.reader(self.fetched)
+        reader = self.partition.log.reader(self.fetched, committed=self._committed)
         records = reader.records(1, stop)
         with suppress(CorruptLogError):
             while len(records) < records_max and (more := reader.records(1, stop)):
@@ -189,7 +199,7 @@ class AssignedPartition:
             self._ahead = self._last_read = None
         self.close()
         if position < stop:
-            self._reader = self.partition.log.reader(position)
+            self._reader = self.partition.log.reader(position, committed=self._committed)
         return self._reader
 
     def rewind(self, unread: Iterable[Record] = ()) -> None:
@@ -208,7 +218,8 @@ class AssignedPartition:
     def await_records(self, wait_set: WaitSet) -> None:
         """Let the set wait for records behind those that were read."""
         partition = self._partition if self._partition is not None else self.open()
-        partition.log.await_record(wait_set, self.fetched, durable=self._durable)
+        await_record = partition.log.await_committed if self._committed else partition.log.await_record
+        await_record(wait_set, self.fetched, durable=self._durable)
 
     def close(self) -> None:
         """Close the segment that is being read."""

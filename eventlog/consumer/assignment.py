@@ -32,8 +32,9 @@ class Assignment:
         """Add a partition, to be read from this position on and committed to this slot."""
         options = self._options
         partition = AssignedPartition(
-            name, self._store.partitions.open, slot, position, reset=options.auto_offset_reset, durable=options.durable
-        )
+            name, self._store.partitions.open, slot, position, reset=options.auto_offset_reset, durable=options.durable,
+            committed=options.is_committed,
+        )  # fmt: skip
         with suppress(EventLogError):  # reading it raises the error, and the other partitions continue
             partition.open()
         self._replace({**self.partitions, name: partition})

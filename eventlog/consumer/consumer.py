@@ -146,7 +146,7 @@ class Consumer:
         """Continue after the last record of these partitions, or of all assigned ones."""
         with self._use.alone:
             for each in self._assignment.select(partitions):
-                self._handout.seek(each, each.partition.end_offset)
+                self._handout.seek(each, each.end_offset)
 
     def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
         """Continue at the first record with this timestamp (milliseconds since the epoch) or a later one, or after the last
@@ -154,7 +154,7 @@ class Consumer:
         with self._use.alone:
             for each in self._assignment.select(partitions):
                 found = each.partition.offset_for_time(timestamp)
-                self._handout.seek(each, each.partition.end_offset if found is None else found)
+                self._handout.seek(each, each.end_offset if found is None else found)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Hand out no records of these partitions until `resume`."""

@@ -101,7 +101,7 @@ class GroupMember(PartitionSource):
 
     def _take(self, membership: Membership) -> None:
         assignment = self.context.assignment
-        start = GroupStart(self.context.log.store, membership.group, self.context.options.auto_offset_reset)
+        start = GroupStart(self.context.log.store, membership.group, self.context.options)
         membership.take(start.first_offset)
         new = sorted(membership.owned.keys() - assignment.partitions.keys())
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from eventlog.consumer.options import ConsumerOptions
 from eventlog.errors import EventLogError
 from eventlog.groups.table import GroupTable
 from eventlog.records.record import TopicPartition
@@ -14,10 +15,11 @@ from eventlog.store.store import Store
 class GroupStart:
     """Finds the offsets for one group, by the consumer's auto_offset_reset."""
 
-    def __init__(self, store: Store, table: GroupTable, reset: str) -> None:
+    def __init__(self, store: Store, table: GroupTable, options: ConsumerOptions) -> None:
         self._store = store
         self._table = table
-        self._reset = reset
+        self._reset = options.auto_offset_reset
+        self._is_committed = options.is_committed
 
     def first_offset(self, partition: TopicPartition) -> int:
         """The offset at which the group begins in a partition that it has never read, or `NOTHING_COMMITTED`."""
@@ -25,6 +27,8 @@ class GroupStart:
             with suppress(EventLogError, OSError):  # reading the partition raises the error
                 bounds = self._store.partitions.offsets(*partition)
                 is_at_end = self._reset == "latest" and not self._is_newer_than_group(partition)
+                if is_at_end and self._is_committed:
+                    return self._store.partitions.open(*partition).stable_offset
                 return bounds.end_offset if is_at_end else bounds.start_offset
         return NOTHING_COMMITTED
 

@@ -11,6 +11,7 @@ from eventlog.groups.assignors import ASSIGNORS
 from eventlog.options import check_bool, check_group_name, check_instance_id, check_milliseconds
 
 RESETS = ("earliest", "latest", "error")
+ISOLATIONS = ("read_committed", "read_uncommitted")
 
 
 class ConsumerOptions(NamedTuple):
@@ -25,6 +26,7 @@ class ConsumerOptions(NamedTuple):
     max_poll_interval_ms: int
     session_timeout_ms: int
     durable: bool
+    isolation: str
     listener: RebalanceListener | None
 
     def check(self) -> None:
@@ -38,11 +40,17 @@ class ConsumerOptions(NamedTuple):
         for name in ("auto_commit", "durable"):
             check_bool(name, getattr(self, name))
         _check_choice("auto_offset_reset", self.auto_offset_reset, RESETS)
+        _check_choice("isolation", self.isolation, ISOLATIONS)
         _check_choice("assignor", self.assignor, tuple(ASSIGNORS))
         if self.listener is not None and not isinstance(self.listener, RebalanceListener):
             raise InvalidTypeError(f"listener must be a RebalanceListener, not {type(self.listener).__name__}")
         if self.group is None and (self.auto_commit or self.instance_id is not None):
             raise InvalidArgumentError("auto_commit and instance_id need a consumer group: name it with group=")
+
+    @property
+    def is_committed(self) -> bool:
+        """Are only records of committed transactions read?"""
+        return self.isolation == "read_committed"
 
     @property
     def auto_commit_s(self) -> float | None:

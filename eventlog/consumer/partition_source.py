@@ -93,7 +93,7 @@ class AssignedByCaller(PartitionSource):
         self.catalog_version = -1
 
     def _add_for_group(self, names: list[TopicPartition], table: GroupTable) -> None:
-        start = GroupStart(self.context.log.store, table, self.context.options.auto_offset_reset)
+        start = GroupStart(self.context.log.store, table, self.context.options)
         table.begin(names, start.first_offset)
         for name in names:
             self.context.assignment.add(name, table.ack(name, NOBODY), start.position(name))

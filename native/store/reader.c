@@ -235,7 +235,8 @@ static int check_first(el_reader *reader, el_batch *batch) {
 }
 
 static int is_wanted(const el_reader *reader, const el_batch *batch) {
-    return last_offset(batch) >= reader->next_offset && (batch->attributes & EL_ATTRIBUTE_CONTROL) == 0;
+    return last_offset(batch) >= reader->next_offset && (batch->attributes & EL_ATTRIBUTE_CONTROL) == 0 &&
+           (reader->aborted.count == 0 || !el_is_aborted(&reader->aborted, batch));
 }
 
 /* Check all further batches that are whole in the buffer, so that many can be decoded in a row. */

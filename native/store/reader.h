@@ -17,6 +17,7 @@
 
 #include "../codec/batch.h"
 #include "../codec/search.h"
+#include "../codec/transactions.h"
 
 enum el_read_status {
     EL_READ_READY = 0,      /* checked, uncompressed batches are at the cursor */
@@ -58,6 +59,7 @@ typedef struct el_reader {
     int64_t next_offset; /* records before it are skipped */
     int64_t settled_offset; /* bytes that were read ahead are final only below this offset */
     int64_t following_base; /* the base offset that the batch behind the checked ones must have: no checksum covers it */
+    el_aborted_list aborted; /* records of these transactions are skipped; the caller holds the list */
     int allow_gaps;         /* set for compacted topics: it may be larger */
     int is_busy;            /* the bytes in the buffer are in use: they may not be overwritten */
     /* The records that are being decoded: in the buffer, or a decompressed section that the caller holds. */

@@ -17,9 +17,9 @@ from eventlog.options import TopicConfig
 from eventlog.records.attributes import COMPRESSION
 from eventlog.records.compression import compress, decompress
 from eventlog.storage.cleaning.retention import Segment
-from eventlog.storage.cleaning.transactions import AbortedList
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.aborted_index import AbortedList
 from eventlog.storage.segments.batches import HEADER_BYTES, parse_native, walk
 from eventlog.storage.segments.damage import damaged, wrong_batch
 from eventlog.storage.segments.headers import IndexBuilder, check_end, new_tail

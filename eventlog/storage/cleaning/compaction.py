@@ -18,9 +18,10 @@ from eventlog.errors import DiskFullError
 from eventlog.options import TopicConfig
 from eventlog.storage.cleaning.cleaner import Cleaner
 from eventlog.storage.cleaning.retention import Segment, latest_ms, list_segments, time_written
-from eventlog.storage.cleaning.transactions import AbortedList, OpenTransaction, find_transactions
+from eventlog.storage.cleaning.transactions import OpenTransaction, find_transactions
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
+from eventlog.storage.segments.aborted_index import AbortedList
 from eventlog.storage.segments.checkpoints import read_checkpoint, write_checkpoint
 from eventlog.storage.segments.headers import first_timestamp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage.cleaning.retention import Segment
@@ -31,14 +31,6 @@ class Transactions(NamedTuple):
     def stable_offset(self) -> int:
         """Every transaction that began before this offset has ended."""
         return sys.maxsize if self.first_open is None else self.first_open.offset
-
-
-class AbortedList:
-    """Aborted transactions for native code. `native` is the `el_aborted_list`."""
-
-    def __init__(self, aborted: Sequence[tuple[int, int, int]]) -> None:
-        self._entries = ffi.new("el_aborted[]", sorted(aborted, key=lambda each: (each[0], each[2])))
-        self.native: Any = ffi.new("el_aborted_list *", (self._entries, len(aborted)))
 
 
 def find_transactions(segments: Sequence[Segment]) -> Transactions:

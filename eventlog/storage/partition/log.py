@@ -25,6 +25,7 @@ from eventlog.errors import (
 from eventlog.holding import Holding
 from eventlog.options import check_bool, check_timeout
 from eventlog.records.record import Record
+from eventlog.storage.partition.committed import AbortedRecords
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.open_partition import OpenPartition
 from eventlog.storage.partition.produced import Unit, accepted
@@ -248,10 +249,14 @@ class PartitionLog(OpenPartition):
         self.check_offset(offset)
         return self._slicer.find(offset, end if stop is None else min(end, stop), bytes_max, at_least_one=at_least_one)
 
-    def reader(self, offset: int) -> LogReader:
-        """A new reader, for the caller alone, that reads on from `offset`, which must be the offset of a record."""
+    def reader(self, offset: int, *, committed: bool = False) -> LogReader:
+        """A new reader, for the caller alone, that reads on from `offset`, which must be the offset of a record.
+
+        With `committed`, its `records` leaves out those of aborted transactions; it must not read past `stable_offset`."""
         self.check_open()
         reader = self.readers.new(LARGE_BLOCK_BYTES)
+        if committed:
+            reader.skip_aborted(AbortedRecords(self))
         reader.seek(offset)
         return reader
 
@@ -327,6 +332,11 @@ class PartitionLog(OpenPartition):
     def await_record(self, wait_set: WaitSet, offset: int, *, durable: bool) -> None:
         """Add to the set a wait for a record at `offset`; with `durable`, for one that is on disk."""
         wait_set.add_record(self.head, offset, durable=durable)
+
+    def await_committed(self, wait_set: WaitSet, offset: int, *, durable: bool) -> None:
+        """Like `await_record`, for a record before the last stable offset: it may come with any append that follows."""
+        end_offset = self.end_offset  # read first: a marker that is appended from now on lies behind it
+        self.await_record(wait_set, end_offset if self.stable_offset <= offset < end_offset else offset, durable=durable)
 
     def nothing_up_to(self, offset: int, *, durable: bool) -> int | None:
         """The end of the log if there is no record from `offset` on; None if there is one, or if `read` should report an

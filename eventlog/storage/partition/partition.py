@@ -62,6 +62,12 @@ class Partition(BasePartition):
         return int(lib.el_head_end_offset(self.log.head))
 
     @property
+    def stable_offset(self) -> int:
+        """Every transaction that has records before this offset has been committed or aborted. Without transactions it is the
+        end offset."""
+        return int(lib.el_head_stable_offset(self.log.head))
+
+    @property
     def durable_offset(self) -> int:
         """Every record before this offset is on disk and survives a power cut."""
         return int(lib.el_head_durable_offset(self.log.head))

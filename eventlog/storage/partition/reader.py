@@ -24,6 +24,7 @@ from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.partition.columns import take_columns
+from eventlog.storage.partition.committed import AbortedRecords
 from eventlog.storage.partition.search import Query
 from eventlog.storage.partition.segment_list import SegmentList
 from eventlog.storage.segments import files, names
@@ -48,6 +49,7 @@ class LogReader(BaseReader):
         self._topic = topic
         self._partition = partition
         self._decompressed: Any = None
+        self._aborted: AbortedRecords | None = None
         self._native: Any = new_native_reader(block_bytes)
         self._open_segment = ffi.addressof(self._native, "segment")
         address = int(ffi.cast("uintptr_t", self._native))
@@ -55,6 +57,10 @@ class LogReader(BaseReader):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._directory}>"
+
+    def skip_aborted(self, aborted: AbortedRecords) -> None:
+        """Let `records` pass over the records of aborted transactions."""
+        self._aborted = aborted
 
     def close(self) -> None:
         """Close the segment that is being read."""
@@ -140,6 +146,8 @@ class LogReader(BaseReader):
 
     def records(self, count_max: int, stop: int) -> list[Record]:
         """Up to `count_max` records below `stop`; [] only when `stop` is reached."""
+        if self._aborted is not None:
+            self._aborted.tell(self._native, self.next_offset)
         records: list[Record] = []
         while len(records) < count_max and self._load(stop):
             self._took(self.take(records, count_max - len(records), stop))

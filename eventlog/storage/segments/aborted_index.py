@@ -7,9 +7,11 @@ marker's), i64 last stable offset; big-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from eventlog._native import ffi
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.producer_table import Aborted
 
@@ -43,3 +45,12 @@ def write_aborted(directory: Path, base_offset: int, aborted: Iterable[Aborted])
     if not is_right:
         files.replace_file(path, [data])
     return len(data)
+
+
+class AbortedList:
+    """Aborted transactions, each with its producer and its first and last offset, for native code: `native` is the
+    `el_aborted_list`."""
+
+    def __init__(self, aborted: Sequence[tuple[int, int, int]]) -> None:
+        self._entries = ffi.new("el_aborted[]", sorted(aborted, key=lambda each: (each[0], each[2])))
+        self.native: Any = ffi.new("el_aborted_list *", (self._entries, len(aborted)))
