@@ -41,12 +41,8 @@ class LeaderEpochs:
             self._by_topic[topic.id] = version, self._read(topic)
 
     def _read(self, topic: Topic) -> dict[int, int]:
-        numbers: Iterable[int] = range(topic.partitions)
-        if topic.partitions >= _LISTED_FROM:
-            existing = set(os.listdir(names.logs_directory(self._store.path)))
-            numbers = [number for number in numbers if f"{topic.name}-{number}" in existing]
         found = {}
-        for number in numbers:
+        for number in created_partitions(self._store.path, topic):
             epochs = read_epochs(names.partition_directory(self._store.path, topic.name, number))
             if epochs and epochs[-1][0]:
                 found[number] = epochs[-1][0]
@@ -61,6 +57,15 @@ class LeaderEpochs:
         for key in list(self._by_topic):
             if key not in topics:
                 self._by_topic.pop(key, None)
+
+
+def created_partitions(store: Path, topic: Topic) -> Iterable[int]:
+    """The partitions of a topic that may have a directory; the others were never used."""
+    numbers = range(topic.partitions)
+    if len(numbers) < _LISTED_FROM:
+        return numbers
+    existing = set(os.listdir(names.logs_directory(store)))
+    return [number for number in numbers if f"{topic.name}-{number}" in existing]
 
 
 LeaderEpochList = Sequence[tuple[int, int]]

@@ -121,7 +121,15 @@ def test_resources_that_there_are_not_have_no_settings(client: RawClient, type_:
     assert change(client, ("retention.ms", SET, "1"), type_=type_, name=name).error_code in (code, errors.INVALID_REQUEST)
 
 
-@pytest.mark.parametrize(("type_", "name"), [(BROKER, ""), (LOGGER, "1"), (GROUP, "g"), (CLIENT_METRICS, "m")])
+def test_the_timeouts_of_groups_are_told(client: RawClient) -> None:
+    found = settings_of(client, "billing", GROUP)
+    assert {name: (each.value, each.read_only) for name, each in found.items()} == {
+        "consumer.heartbeat.interval.ms": ("5000", True), "consumer.session.timeout.ms": ("45000", True),
+    }  # fmt: skip
+    assert change(client, ("consumer.session.timeout.ms", SET, "1"), type_=GROUP, name="g").error_code == errors.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(("type_", "name"), [(BROKER, ""), (LOGGER, "1"), (CLIENT_METRICS, "m")])
 def test_what_cannot_be_set_is_empty(client: RawClient, type_: int, name: str) -> None:
     found = describe(client, type_, name)
     assert (found.error_code, list(found.configs)) == (errors.NONE, [])

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+import eventlog
 from eventlog import EventLog, Partition
 from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
 from tests.serve.client import RawClient
+from tests.serve.conftest import RunningServer, running_server
 
 
 @pytest.mark.parametrize("version", range(3))
@@ -134,3 +136,27 @@ def test_there_are_no_quotas(client: RawClient, version: int) -> None:
     component = kind("DescribeClientQuotasRequest", "ComponentData")(entity_type="user", match_type=2, match=None)
     answer = client.ask("DescribeClientQuotas", version, components=[component])
     assert (answer.error_code, answer.entries) == (errors.NONE, [])
+
+
+def test_several_servers_are_several_brokers(server: RunningServer, client: RawClient, log: EventLog, store: Path) -> None:
+    log.create_topic("orders", 5)
+    log.partition("orders", 3).append(b"x" * 1000)
+    with eventlog.open(store) as another, running_server(another) as other, RawClient(other.address) as other_client:
+        both = (client, other_client)
+        assert [[each.broker_id for each in each.ask("DescribeCluster", 2).brokers] for each in both] == [[1, 2]] * 2
+        told = [each.ask("DescribeLogDirs", 4, topics=None).results[0].topics for each in both]
+        partitions = [(topic.name, each.partition_index) for topics in told for topic in topics for each in topic.partitions]
+        assert sorted(partitions) == [("events", 0), *(("orders", number) for number in range(5))]
+        leaders = {each.partition_index: each.leader_id for each in client.metadata("orders").topics[0].partitions}
+        found = other_client.metadata("orders").topics[0].partitions
+        assert {each.partition_index: each.leader_id for each in found} == leaders
+        assert set(leaders.values()) == {1, 2}
+        found = client.ask("DescribeTopicPartitions", 0).topics[1].partitions
+        assert {each.partition_index: each.leader_id for each in found} == leaders
+        name = "AlterPartitionReassignmentsRequest"
+        moves = [kind(name, "ReassignablePartition")(partition_index=0, replicas=[number]) for number in (1, 2)]
+        topics = [kind(name, "ReassignableTopic")(name="orders", partitions=moves)]
+        moved = client.ask("AlterPartitionReassignments", 1, topics=topics).responses[0].partitions
+        codes = [each.error_code for each in moved]
+        assert codes[leaders[0] - 1] == errors.NONE
+        assert codes[2 - leaders[0]] == errors.INVALID_REPLICA_ASSIGNMENT

@@ -15,6 +15,8 @@ from eventlog.serve.nodes import Node
 _KAFKA = "4.1"
 _REQUEST_BYTES_MAX = 100 * 1024 * 1024
 _MINUTE_MS = 60_000
+_HEARTBEAT = "How often a member of the consumer protocol sends a heartbeat, in milliseconds."
+_SESSION = "How long a member of the consumer protocol may be silent, in milliseconds."
 
 
 class BrokerSetting(NamedTuple):
@@ -29,8 +31,17 @@ class BrokerSetting(NamedTuple):
 
 def broker_settings(broker: Broker, client: Client, node: Node) -> list[BrokerSetting]:
     """All settings of a server."""
-    found = [*_of_server(broker, client, node), *_constant(), *_topic_defaults()]
+    found = [*_of_server(broker, client, node), *_constant(broker), *_topic_defaults()]
     return sorted(found, key=lambda setting: setting.name)
+
+
+def group_settings(broker: Broker) -> list[BrokerSetting]:
+    """The settings of a group of the consumer protocol, which are the same for all groups."""
+    settings = broker.settings.consumer_groups
+    return [
+        BrokerSetting("consumer.heartbeat.interval.ms", INT, str(settings.heartbeat_interval_ms), False, _HEARTBEAT),
+        BrokerSetting("consumer.session.timeout.ms", INT, str(settings.session_timeout_ms), False, _SESSION),
+    ]
 
 
 def _of_server(broker: Broker, client: Client, node: Node) -> list[BrokerSetting]:
@@ -54,11 +65,17 @@ def _of_server(broker: Broker, client: Client, node: Node) -> list[BrokerSetting
     return [BrokerSetting(name, type_, value, True, text) for name, type_, value, text in table]
 
 
-def _constant() -> list[BrokerSetting]:
+def _constant(broker: Broker) -> list[BrokerSetting]:
+    classic, consumer = broker.settings.groups, broker.settings.consumer_groups
     table = [
         ("broker.rack", STRING, "", "The rack of the server."),
         ("default.replication.factor", INT, "1", "How many replicas a partition has."),
         ("delete.topic.enable", BOOLEAN, "true", "Whether clients can delete topics."),
+        ("group.consumer.heartbeat.interval.ms", INT, str(consumer.heartbeat_interval_ms), _HEARTBEAT),
+        ("group.consumer.session.timeout.ms", INT, str(consumer.session_timeout_ms), _SESSION),
+        ("group.max.session.timeout.ms", INT, str(classic.session_timeout_ms_max), "The longest session of a classic group."),
+        ("group.max.size", INT, str(classic.members_max), "How many members a classic group may have."),
+        ("group.min.session.timeout.ms", INT, str(classic.session_timeout_ms_min), "The shortest session of a classic group."),
         ("inter.broker.protocol.version", STRING, _KAFKA, "The version of Kafka that the server behaves as."),
         ("log.cleaner.enable", BOOLEAN, "true", "Whether topics are compacted."),
         ("log.retention.check.interval.ms", LONG, str(_MINUTE_MS), "How often old segments are looked for."),

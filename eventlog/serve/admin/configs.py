@@ -7,7 +7,7 @@ from typing import Any
 from eventlog.errors import EventLogError
 from eventlog.options import TopicConfig, check_topic_name
 from eventlog.serve import errors
-from eventlog.serve.admin.broker_settings import broker_settings
+from eventlog.serve.admin.broker_settings import BrokerSetting, broker_settings, group_settings
 from eventlog.serve.admin.topic_settings import DESCRIPTIONS, documentation
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.errors import RefusedError, noted_in
@@ -44,14 +44,14 @@ async def _settings(broker: Broker, client: Client, wanted: Any, request: Any) -
     if wanted.resource_type == BROKER:
         if not name:  # what a client has set for all brokers
             return []
-        return _broker_settings(broker, client, node_named(broker, client, name), request)
+        return _read_only(broker_settings(broker, client, node_named(broker, client, name)), request)
     if wanted.resource_type == LOGGER:
         node_named(broker, client, name)
         return []
     if wanted.resource_type in (CLIENT_METRICS, GROUP):
         if not name:
             raise RefusedError(errors.INVALID_REQUEST, "the name of the resource is empty")
-        return []
+        return _read_only(group_settings(broker), request) if wanted.resource_type == GROUP else []
     raise RefusedError(errors.INVALID_REQUEST, f"there are no resources of type {wanted.resource_type}")
 
 
@@ -89,9 +89,9 @@ def _topic_setting(name: str, value: Any, settings: TopicConfig, request: Any) -
     )  # fmt: skip
 
 
-def _broker_settings(broker: Broker, client: Client, node: Node, request: Any) -> list[Any]:
+def _read_only(settings: list[BrokerSetting], request: Any) -> list[Any]:
     found = []
-    for setting in broker_settings(broker, client, node):
+    for setting in settings:
         source = _OF_BROKER if setting.is_given else _DEFAULT
         entry = _setting(
             request, [(setting.name, setting.value, source)], name=setting.name, value=setting.value, config_source=source,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from eventlog.serve import errors
 from eventlog.serve.admin.replicas import check_partition
 from eventlog.serve.broker import Broker, Client
+from eventlog.serve.catalog import Topic
+from eventlog.serve.epochs import created_partitions
 from eventlog.serve.errors import RefusedError, noted_in
 from eventlog.serve.lists import encoded_items
+from eventlog.serve.nodes import Node, leader_of
 from eventlog.serve.protocol.encoding import Encoded
 from eventlog.serve.protocol.messages import kind
 from eventlog.serve.turns import in_turns
@@ -19,19 +23,14 @@ _PARTITIONS_IN_THREAD = 500  # whose sizes are read before other requests get th
 
 
 async def answer_describe_log_dirs(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """The sizes of the partitions, of all or of those that the request names and that exist; and the room on the disk."""
+    """The sizes of the partitions that this server leads, of all or of those that a request names; and the room on the disk."""
     await broker.topics.refresh()
     name = "DescribeLogDirsResponse"
-    wanted = {topic.name: set(range(topic.partitions)) for topic in broker.topics.by_name.values()}
-    if request.topics is not None:
-        named: dict[str, set[int]] = {}
-        for topic in request.topics:
-            named.setdefault(topic.topic, set()).update(wanted.get(topic.topic, set()) & set(topic.partitions))
-        wanted = {topic: numbers for topic, numbers in named.items() if numbers}
-    topics = [
-        kind(name, "DescribeLogDirsTopic")(name=topic, partitions=await _sizes(broker, version, topic, sorted(numbers)))
-        for topic, numbers in wanted.items()
-    ]
+    nodes, topics = broker.nodes(client), list[Any]()
+    async for topic, numbers in in_turns(_wanted(broker, request)):
+        partitions = await _sizes(broker, version, topic, numbers, nodes)
+        if len(partitions):
+            topics.append(kind(name, "DescribeLogDirsTopic")(name=topic.name, partitions=partitions))
     room = await broker.in_thread(lambda: os.statvfs(broker.log.store.path))
     result = kind(name, "DescribeLogDirsResult")(
         log_dir=broker.log_dir, topics=topics, total_bytes=room.f_blocks * room.f_frsize,
@@ -40,20 +39,40 @@ async def answer_describe_log_dirs(broker: Broker, client: Client, version: int,
     return kind(name)(results=[result])
 
 
-async def _sizes(broker: Broker, version: int, topic: str, numbers: list[int]) -> Encoded:
+def _wanted(broker: Broker, request: Any) -> list[tuple[Topic, Sequence[int]]]:
+    """The topics and numbers of partitions that a request means, as far as they exist."""
+    known = broker.topics.by_name
+    if request.topics is None:
+        return [(topic, range(topic.partitions)) for topic in known.values()]
+    named: dict[str, set[int]] = {}
+    for each in request.topics:
+        if each.topic in known:
+            named.setdefault(each.topic, set()).update(each.partitions)
+    return [
+        (known[name], sorted(number for number in numbers if 0 <= number < known[name].partitions))
+        for name, numbers in named.items()
+    ]
+
+
+async def _sizes(broker: Broker, version: int, topic: Topic, numbers: Sequence[int], nodes: list[Node]) -> Encoded:
+    """The sizes of partitions as bytes, some at a time: of each one that this server leads, so that none is told twice."""
     message, inside = "DescribeLogDirsResponse", "DescribeLogDirsPartition"
     path, entry = broker.log.store.path, kind(message, inside)
+    created = set(await broker.in_thread(lambda: created_partitions(path, topic)))
 
-    def read(some: list[int]) -> Encoded:
-        sizes = (read_partition_size(path, topic, number).size_bytes for number in some)
-        items = (entry(partition_index=each, partition_size=size) for each, size in zip(some, sizes, strict=True))
+    def read(some: Sequence[int]) -> Encoded:
+        own = [number for number in some if leader_of(nodes, topic.name, number).id == broker.node_id]
+        sizes = [read_partition_size(path, topic.name, number).size_bytes if number in created else 0 for number in own]
+        items = (entry(partition_index=number, partition_size=size) for number, size in zip(own, sizes, strict=True))
         return encoded_items(message, inside, version, items)
 
-    pieces: list[Any] = []
+    pieces, count = list[Any](), 0
     for start in range(0, len(numbers), _PARTITIONS_IN_THREAD):
         some = numbers[start : start + _PARTITIONS_IN_THREAD]
-        pieces += (await broker.in_thread(lambda some=some: read(some))).pieces  # type: ignore[misc]
-    return Encoded(len(numbers), pieces)
+        encoded = await broker.in_thread(lambda some=some: read(some))  # type: ignore[misc]
+        pieces += encoded.pieces
+        count += len(encoded)
+    return Encoded(count, pieces)
 
 
 async def answer_alter_replica_log_dirs(broker: Broker, client: Client, version: int, request: Any) -> Any:
