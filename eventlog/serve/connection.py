@@ -163,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent += pieces
-        self._unsent_bytes += sum(map(len, pieces))
+        self._unsent_bytes += len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if self._unsent_bytes > _JOINED_BYTES_MAX:
             self._flush()
 
@@ -179,8 +179,10 @@ class Connection(asyncio.BufferedProtocol):
     async def _next(self) -> memoryview | None:
         """The next frame, once the client has read its answers; None when it sends no more, or the server stops."""
         while not self._is_stopping:
-            await self._may_write.wait()
-            self._call_when_sent()
+            if not self._may_write.is_set():
+                await self._may_write.wait()
+            if self._when_sent:
+                self._call_when_sent()
             frame = self._frames.next()
             if frame is not None:
                 return frame

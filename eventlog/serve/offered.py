@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from eventlog.serve.protocol import messages
@@ -90,6 +91,7 @@ _TABLE = [
 APIS = {key: Api(key, name, range(first, last + 1), announced) for key, name, first, last, announced in _TABLE}
 
 
+@lru_cache(maxsize=1000)  # bounded: clients choose both numbers
 def is_flexible(api_key: int, version: int) -> bool:
     """Does the header of such a request have tagged fields? False if the API or the version is not served."""
     return api_key in APIS and APIS[api_key].is_flexible(version)

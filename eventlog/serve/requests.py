@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog.serve import offered
 from eventlog.serve.admin.access import (
@@ -95,25 +95,46 @@ HANDLERS: dict[int, Handler] = {
 }
 
 
+class _Served(NamedTuple):
+    """A version of an API: how its requests are decoded, answered, and their answers encoded."""
+
+    decode: Callable[[memoryview], tuple[Any, int]]
+    handler: Handler
+    encode: Callable[[Any, list[Any]], None]
+    answers_with_tags: bool
+
+
+_served: dict[tuple[int, int], _Served] = {}  # by API key and version, once they have been used
+
+
 async def answer_frame(broker: Broker, client: Client, frame: memoryview) -> list[Any] | None:
     """The pieces of the answer to a request. Raises `MalformedMessageError`, also for an API or version that is not served."""
     header = read_header(frame, is_flexible)
-    api = APIS.get(header.api_key)
-    if api is None:
-        raise MalformedMessageError(f"API {header.api_key} is not served")
-    if header.version not in api.versions:
-        if header.api_key != offered.API_VERSIONS:
-            raise MalformedMessageError(f"version {header.version} of {api.name} is not served")
-        return _encoded(header, "ApiVersionsResponse", 0, False, refuse_version())
-    request, _ = codec(f"{api.name}Request", header.version).decode(frame[header.body_at :])
+    key, version = header.api_key, header.version
+    served = _served.get((key, version)) or _find(key, version)
+    if served is None:
+        return _encoded(header, codec("ApiVersionsResponse", 0).encode, False, refuse_version())
+    request, _ = served.decode(frame[header.body_at :])
     client.client_id = header.client_id or ""
-    response = await HANDLERS[header.api_key](broker, client, header.version, request)
-    if response is None:
+    response = await served.handler(broker, client, version, request)
+    return None if response is None else _encoded(header, served.encode, served.answers_with_tags, response)
+
+
+def _find(key: int, version: int) -> _Served | None:
+    """None for a version of ApiVersions that is too new."""
+    api = APIS.get(key)
+    if api is None:
+        raise MalformedMessageError(f"API {key} is not served")
+    if version not in api.versions:
+        if key != offered.API_VERSIONS:
+            raise MalformedMessageError(f"version {version} of {api.name} is not served")
         return None
-    return _encoded(header, f"{api.name}Response", header.version, api.answers_with_tags(header.version), response)
+    decode, encode = codec(f"{api.name}Request", version).decode, codec(f"{api.name}Response", version).encode
+    found = _served[key, version] = _Served(decode, HANDLERS[key], encode, api.answers_with_tags(version))
+    return found
 
 
-def _encoded(header: RequestHeader, name: str, version: int, has_tags: bool, response: Any) -> list[Any]:
+def _encoded(header: RequestHeader, encode: Callable[[Any, list[Any]], None], has_tags: bool, response: Any) -> list[Any]:
     pieces: list[Any] = []
-    codec(name, version).encode(response, pieces)
+    encode(response, pieces)
     return answer_pieces(header.correlation_id, has_tags, pieces)

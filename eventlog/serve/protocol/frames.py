@@ -13,6 +13,7 @@ from eventlog.serve.protocol.messages import MalformedMessageError
 from eventlog.serve.protocol.varints import skip_tags
 
 BUFFER_BYTES = 64 * 1024  # a larger buffer is given back once its request is answered
+_JOINED_BYTES_MAX = 1024
 _REQUEST_BYTES_MIN = 8  # without a client id, which the oldest versions of one API omit
 
 _length = struct.Struct(">i")
@@ -51,10 +52,11 @@ def read_header(frame: memoryview, is_flexible: Callable[[int, int], bool]) -> R
 
 
 def answer_pieces(correlation_id: int, has_tags: bool, body: list[Any]) -> list[Any]:
-    """The pieces of an answer's frame."""
+    """The pieces of an answer's frame; a single one if it is small."""
     size = sum(map(len, body)) + _length.size + has_tags
     start = _answer.pack(size, correlation_id)
-    return [start + b"\0" if has_tags else start, *body]
+    pieces = [start + b"\0" if has_tags else start, *body]
+    return [b"".join(pieces)] if size <= _JOINED_BYTES_MAX else pieces
 
 
 class FrameReader:
@@ -91,10 +93,10 @@ class FrameReader:
         """The next frame without its length; None if it is not complete. Raises `MalformedMessageError`."""
         there = self._end - self._start
         size = self._size() if there >= _length.size else 0
-        if there >= _length.size and there >= _length.size + size:
-            frame = self._buffer[self._start + _length.size : self._start + _length.size + size]
-            self._start += _length.size + size
-            return frame
+        if there >= _length.size + size > _length.size:
+            begin = self._start + _length.size
+            self._start = end = begin + size
+            return self._buffer[begin:end]
         self._make_room(_length.size + size)
         return None
 

@@ -45,6 +45,7 @@ def message(name: str) -> Struct:
     return parse_message(_specs()[name])
 
 
+@cache
 def kind(name: str, inside: str | None = None) -> Any:
     """The class of a message's objects, or of a structure inside the message. Keyword arguments are fields."""
     found = message(name)

@@ -20,7 +20,7 @@ class Message:
 
     def __init__(self, **fields: Any) -> None:
         assert fields.keys() <= self.field_names, f"{type(self).__name__} has no {fields.keys() - self.field_names}"
-        vars(self).update(fields)
+        self.__dict__.update(fields)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
