@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from eventlog.groups.progress import Progress
     from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
     from eventlog.producer.acks import Ack
+    from eventlog.producer.idempotent import NamedProducer
     from eventlog.producer.producer import Producer
     from eventlog.producer.receipt import Receipt
     from eventlog.records.columns import BytesColumn, Columns
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from eventlog.storage.partition.partition import Partition
     from eventlog.storage.segments.inspection import Problem, VerifyReport
     from eventlog.storage.segments.recovery import RecoveryReport
+    from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity, GroupActivity, TopicActivity
     from eventlog.views.metrics import Metric, Metrics, Sample
     from eventlog.views.servers import ApiActivity, ServerActivity
@@ -84,6 +86,7 @@ _MODULES = {
     "admin.verification": ("verify_backup",),
     "maintenance.report": ("HeldBack", "MaintenanceReport", "PartitionMaintenance"),
     "producer.acks": ("Ack",),
+    "producer.idempotent": ("NamedProducer",),
     "producer.producer": ("Producer",),
     "producer.receipt": ("Receipt",),
     "records.columns": ("BytesColumn", "Columns"),
@@ -93,6 +96,7 @@ _MODULES = {
     "storage.segments.inspection": ("Problem", "VerifyReport"),
     "storage.partition.partition": ("Partition",),
     "storage.segments.recovery": ("RecoveryReport",),
+    "transactions.description": ("TransactionDescription",),
     "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
     "views.metrics": ("Metric", "Metrics", "Sample"),
     "views.servers": ("ApiActivity", "ServerActivity"),
@@ -136,6 +140,7 @@ __all__ = [
     "MaintenanceReport",
     "Metric",
     "Metrics",
+    "NamedProducer",
     "NoCommittedOffsetError",
     "OffsetChange",
     "OffsetOutOfRangeError",
@@ -173,6 +178,7 @@ __all__ = [
     "TopicNotFoundError",
     "TopicOverview",
     "TopicPartition",
+    "TransactionDescription",
     "TransactionStateError",
     "UnsupportedCodecError",
     "UnsupportedFormatError",

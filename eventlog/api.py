@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from eventlog.admin.repair import RepairPlan
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
+    from eventlog.producer.idempotent import NamedProducer
     from eventlog.serve.background import BackgroundServer
+    from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
@@ -91,6 +93,7 @@ class EventLog(Log):
             self.open_transactions = Transactions(self.open_groups)
             self._clients = _Clients()
             self.store.close_first(self.open_groups)
+            self.store.close_first(self.open_transactions)
             self.store.close_first(self._clients)
         except BaseException:
             if "store" in vars(self):  # otherwise nothing is open
@@ -184,9 +187,31 @@ class EventLog(Log):
         self._clients.servers.add(server)
         return server
 
+    @overload
     def producer(
         self,
         *,
+        name: str,
+        compression: str | None = None,
+        linger_ms: int = 0,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> NamedProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
+        compression: str | None = None,
+        linger_ms: int = 0,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> Producer: ...
+
+    def producer(
+        self,
+        *,
+        name: str | None = None,
         compression: str | None = None,
         linger_ms: int = 0,
         batch_bytes: int = 16_384,
@@ -198,18 +223,25 @@ class EventLog(Log):
         together: a third of the bytes for small records, faster sends and reads, and far more throughput with fsync="always" or
         compression. But a record is in the log only once its receipt is resolved. `compression` is "gzip", "snappy", "lz4" or
         "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one partition,
-        unless `auto_create_topics` is False. Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
+        unless `auto_create_topics` is False.
+
+        With a `name`, records are numbered, so that `NamedProducer.send_once` recognises what was appended before a crash.
+        Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
         self.store.check_open()
-        producer = Producer(
-            self,
-            self.open_groups,
-            compression=compression,
-            linger_ms=linger_ms,
-            batch_bytes=batch_bytes,
-            auto_create_topics=auto_create_topics,
-        )
+        options: dict[str, Any] = {
+            "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
+        }  # fmt: skip
+        producer = self._make_producer(name, linger_ms, options)
         self._clients.open.add(producer)
         return producer
+
+    def _make_producer(self, name: str | None, linger_ms: int, options: dict[str, Any]) -> Producer:
+        groups = self.open_groups
+        if name is not None:
+            from eventlog.producer.idempotent import NamedProducer
+
+            return NamedProducer(self, groups, self.open_transactions.producer_ids, name, linger_ms=linger_ms, **options)
+        return Producer(self, groups, linger_ms=linger_ms, **options)
 
     def consumer(
         self,
@@ -327,6 +359,19 @@ class EventLog(Log):
         """`Group.describe` of every consumer group, sorted by name; cheaper than one call for each group."""
         self.store.check_open()
         return describe_all(self.open_groups)
+
+    def transactions(self) -> list[TransactionDescription]:
+        """The transactional producers that have used this store, sorted by their transactional ids, with their transactions."""
+        from eventlog.transactions.description import described
+
+        self.store.check_open()
+        return [described(state) for state in self.store.catalog.transactions.all()]
+
+    def abort_transaction(self, transactional_id: str) -> bool:
+        """Abort the open transaction of a producer, which can then only begin anew; one of which it is decided how it ends is
+        completed that way. Returns whether one was open. Raises `LockTimeoutError`."""
+        self.store.check_open()
+        return self.open_transactions.coordinator.abort(transactional_id)
 
     def create_group(self, name: str) -> Group:
         """A consumer group, created if it does not exist, for example to set its offsets before its first member joins."""

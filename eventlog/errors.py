@@ -234,7 +234,8 @@ class LockTimeoutError(EventLogError):
 
 
 class ProducerFencedError(EventLogError):
-    """A producer's epoch is over, because a newer instance of the producer has taken over. Nothing was appended."""
+    """A producer's epoch is over: another one uses its transactional id now, or its transaction took longer than its timeout
+    and was aborted. Nothing of that transaction becomes visible. Close this producer, and create another one to go on."""
 
 
 class OutOfOrderSequenceError(EventLogError):
@@ -246,7 +247,8 @@ class DuplicateSequenceError(EventLogError):
 
 
 class TransactionStateError(EventLogError):
-    """A producer appended a batch outside of the transaction that it has open in the partition. Nothing was appended."""
+    """A transaction was used in a wrong way: begun twice, ended without having begun, or a record was sent outside of the one
+    that is open. Nothing was changed."""
 
 
 class CoordinatorFencedError(EventLogError):

@@ -6,6 +6,7 @@ from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.producer_ids import ProducerIdCatalog
 from eventlog.catalog.topics import TopicCatalog
+from eventlog.catalog.transactions import TransactionCatalog
 
 
 class Catalog:
@@ -15,6 +16,7 @@ class Catalog:
         self.environment = environment
         self.topics = TopicCatalog(environment)
         self.groups = GroupCatalog(environment)
+        self.transactions = TransactionCatalog(environment)
         self.producer_ids = ProducerIdCatalog(environment)
 
     def close(self) -> None:

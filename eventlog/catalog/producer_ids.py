@@ -2,6 +2,9 @@
 
     key     "next"
     value   u64 the first id that nobody has   (big-endian)
+
+    key     "name" 0x00 and a name
+    value   u64 the id of the producer with this name   (big-endian)
 """
 
 from __future__ import annotations
@@ -36,6 +39,16 @@ class ProducerIdCatalog:
             _store_next(transaction, first + _IDS_A_BLOCK)
         return range(first, first + _IDS_A_BLOCK)
 
+    def of_name(self, name: str, new_id: int) -> int:
+        """The id of the producer with this name: always the same, which is `new_id` if it has none yet."""
+        key = b"name\0" + name.encode()
+        with self._environment.transaction(PRODUCER_IDS, write=True) as transaction:
+            value = transaction.get(key)
+            if value is None:
+                transaction.put(key, with_checksum(key, _NUMBER.pack(new_id)))
+                return new_id
+            return _number(key, bytes(value))
+
     def skip(self) -> None:
         """Leave out, durably, more ids than any store has given out since it was backed up."""
         with self._environment.transaction(PRODUCER_IDS, write=True) as transaction:
@@ -44,11 +57,13 @@ class ProducerIdCatalog:
 
 def _next(transaction: lmdb.Transaction) -> int:
     value = transaction.get(_KEY)
-    if value is None:
-        return 0
-    content = checked(_KEY, bytes(value))
+    return 0 if value is None else _number(_KEY, bytes(value))
+
+
+def _number(key: bytes, value: bytes) -> int:
+    content = checked(key, value)
     if len(content) != _NUMBER.size:
-        raise EventLogError("the catalog's number of the next producer id is damaged; restore it from a backup")
+        raise EventLogError(f"the catalog's producer id under {key!r} is damaged; restore it from a backup")
     return int(_NUMBER.unpack(content)[0])
 
 

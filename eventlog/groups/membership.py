@@ -144,6 +144,8 @@ class Membership:
             owner = self.group.acks.owner(ack.slot)
             if self._may_be_taken_from(owner, state) and ack.take(owner):
                 self.owned[partition] = ack
+        if wanted:
+            self._groups.before_reading(self.group.name)
 
     def _may_be_taken_from(self, owner: int, state: GroupState) -> bool:
         """Is there no owner, or none that could give the partition up? An absent static member never will. An owner that this

@@ -21,10 +21,13 @@ from eventlog.store.store import Store
 
 
 class Groups:
-    """Opens groups. Safe for several threads."""
+    """Opens groups. Safe for several threads.
+
+    `before_reading` is called with a group's name when a member has taken partitions, before it asks for their offsets."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.before_reading: Callable[[str], None] = lambda group: None
         self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
         self._presence: ProcessPresence | None = None

@@ -17,6 +17,7 @@ from eventlog.errors import (
 from eventlog.groups.registry import Groups
 from eventlog.options import TopicConfig
 from eventlog.producer.exclusion import Exclusion
+from eventlog.producer.sequences import Sequences
 from eventlog.records.batch import Headers
 from eventlog.records.compression import check_codec
 from eventlog.records.record import TopicPartition
@@ -34,6 +35,7 @@ _REFUSALS = (RecordTooLargeError, InvalidArgumentError, UnsupportedCodecError)
 class PartitionSender(BasePartitionSender):
     """A producer's view of one partition. `last_offset` is approximately the last offset that the producer knows to be its own.
 
+    With `sequences`, batches carry the id of their producer, and the log appends each of them once.
     `note_appended` is called with (sender, first offset, count) for records that had waited, perhaps more than once;
     `note_loss` with the error for records that had waited and are refused."""
 
@@ -47,6 +49,7 @@ class PartitionSender(BasePartitionSender):
         batch_bytes: int,
         note_appended: Callable[[PartitionSender, int, int], None],
         note_loss: Callable[[EventLogError], None],
+        sequences: Sequences | None = None,
     ) -> None:
         super().__init__(log.writer)
         self.groups = groups
@@ -57,6 +60,7 @@ class PartitionSender(BasePartitionSender):
         self._wanted_batch_bytes = batch_bytes
         self._note_appended = note_appended
         self._note_loss = note_loss
+        self._sequences = sequences
         self._batch = Gathered()
         self._lock = self._new_lock()
         self._is_ended = False
@@ -85,6 +89,22 @@ class PartitionSender(BasePartitionSender):
         offset = batch.first_offset
         assert offset is not None
         self.log.log.flush_if_always(offset + 1)
+        return batch
+
+    def append_once(
+        self, sequence: int, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None
+    ) -> Gathered:
+        """Append a record with this sequence number, unless it was appended before. Raises `OutOfOrderSequenceError`,
+        `DuplicateSequenceError`, and what `Partition.append` raises."""
+        assert self._sequences is not None
+        size = self.log.writer.check_record(value, key, headers, timestamp)
+        batch = Gathered()
+        batch.add(value, key, _as_they_stand(headers), timestamp, size)
+        with self._lock.held():
+            self._append_waiting()
+            self._sequences.append_at(sequence, self.topic_partition, self.log.writer, batch, self._compression)
+            self._leave_part(batch)
+        self.log.log.flush_if_always(self.last_offset + 1)
         return batch
 
     # --- batches -------------------------------------------------------------------------------------------
@@ -154,6 +174,15 @@ class PartitionSender(BasePartitionSender):
             self._is_ended = True
             self._append_waiting()
 
+    def discard(self, why: EventLogError) -> None:
+        """Drop the waiting records: their receipts raise `why`."""
+        with self._lock.held():
+            while (part := _first_waiting(self._batch)) is not None:
+                self._batch.is_open = False
+                part.loss = why
+                self._leave_part(part)
+            self._leave_done()
+
     def check_not_inside(self) -> None:
         """Raise `ConcurrentUseError` if this thread already holds the lock: it would wait for itself forever."""
         self._lock.held()
@@ -219,7 +248,9 @@ class PartitionSender(BasePartitionSender):
         part.loss = error  # never raised itself: its traceback would refer to all callers
 
     def _append_part(self, part: Gathered) -> None:
-        if self._compression is not None or not part.append(self.log.writer):
+        if self._sequences is not None:
+            self._sequences.append(self.topic_partition, self.log.writer, part, self._compression)
+        elif self._compression is not None or not part.append(self.log.writer):
             self.log.writer.append_placed(
                 part.values, part.keys, part.headers, part.timestamps,
                 compression=self._compression, address=part.address,

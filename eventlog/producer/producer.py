@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
-from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, PartitionChoice, ffi, send_at_once
+from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, Gathered, PartitionChoice, ffi, send_at_once
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -32,6 +32,7 @@ from eventlog.producer.exclusion import Exclusion
 from eventlog.producer.linger import Lingerer
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.receipt import AppendedReceipt, BatchReceipt, Receipt
+from eventlog.producer.sequences import Sequences
 from eventlog.records.batch import Headers
 from eventlog.records.compression import codec_number
 from eventlog.records.partitioning import partition_for_key
@@ -88,6 +89,7 @@ class Producer(BaseProducer):
         linger_ms: int,
         batch_bytes: int,
         auto_create_topics: bool,
+        sequences: Sequences | None = None,
     ) -> None:
         self._log = log
         self._groups = groups
@@ -107,7 +109,9 @@ class Producer(BaseProducer):
         self._losses: deque[BaseException] = deque()  # the errors of records that waited and were lost
         self._notifier: AckNotifier | None = None
         self._lingerer = Lingerer(self._senders, linger_ms / 1000, self._note_loss) if linger_ms else None
-        if self._lingerer is not None or compression is None:
+        self._sequences = sequences
+        self._gathers = self._lingerer is not None or sequences is not None
+        if sequences is None and (self._lingerer is not None or compression is None):
             receipt_type = AppendedReceipt if self._lingerer is None else BatchReceipt
             super().__init__(int(ffi.cast("uintptr_t", self._signals_pointer)), self._topics, receipt_type)
         _left_to_parents.add(weakref.WeakMethod(self._leave_to_parent, _left_to_parents.discard))
@@ -149,17 +153,25 @@ class Producer(BaseProducer):
         elif key is not None:
             sender = known.senders[partition_for_key(key, len(known.senders))]
         else:
-            sender = known.sticky(value, lingers=self._lingerer is not None)
-        if self._lingerer is not None:
+            sender = known.sticky(value, lingers=self._gathers)
+        if self._gathers:
             batch, index = sender.gather(value, key, headers, timestamp)
-            self._lingerer.note()
-            sender.admit(batch)  # records that follow, which are added without a note
+            self._see_to(sender, batch)
             return BatchReceipt(sender, batch, index, timestamp)
         batch = sender.append_now(value, key, headers, timestamp)
         assert batch.first_offset is not None
         sender.last_offset = batch.first_offset
         self._note(sender, batch.first_offset)
         return BatchReceipt(sender, batch, 0, timestamp)
+
+    def _see_to(self, sender: PartitionSender, batch: Gathered) -> None:
+        """A record waits in this batch: see to it that it is appended."""
+        if self._lingerer is None:
+            sender.append_waiting()
+            return
+        self._lingerer.note()
+        if self._sequences is None:
+            sender.admit(batch)  # records that follow, which are added without a note
 
     def _note_loss(self, error: EventLogError) -> None:
         self._losses.append(error)
@@ -211,12 +223,12 @@ class Producer(BaseProducer):
                 batch_bytes=self._batch_bytes,
                 note_appended=self._note,
                 note_loss=self._note_loss,
+                sequences=self._sequences,
             )
             for number in range(len(known), partitions)
         ]
         if added:
-            lingers = self._lingerer is not None
-            self._topics[topic] = _TopicSenders.of((*known, *added), self._batch_bytes, lingers=lingers)
+            self._topics[topic] = _TopicSenders.of((*known, *added), self._batch_bytes, lingers=self._gathers)
 
     def _look_at_catalog(self) -> None:
         """Apply changes to topics that were altered or deleted."""

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib, pack_lists
 from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, RecordTooLargeError
+from eventlog.records.attributes import TRANSACTIONAL
 from eventlog.records.compression import NO_CODEC, compress
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+class BatchOrigin(NamedTuple):
+    """The producer of a batch, the sequence number of its first record, and whether it belongs to a transaction."""
+
+    producer_id: int
+    epoch: int
+    sequence: int
+    is_transactional: bool
 
 
 def _as_list(name: str, items: Sequence[Any]) -> list[Any]:
@@ -123,3 +133,16 @@ def encoded(
         yield pack
     finally:
         lib.el_pack_free(pack)
+
+
+def with_origin(pack: Any, origin: BatchOrigin) -> bytes:
+    """The one batch of an `el_pack`, as a batch of this producer. Raises `RecordTooLargeError` if there are several."""
+    batch = ffi.new("el_batch *")
+    lib.el_batch_parse(pack.data, pack.length, batch)
+    if batch.size_bytes != pack.length:
+        raise RecordTooLargeError("the records do not fit into one batch of max.message.bytes")
+    batch.producer_id, batch.producer_epoch, batch.base_sequence = origin[:3]
+    if origin.is_transactional:
+        batch.attributes |= TRANSACTIONAL
+    lib.el_batch_seal(pack.data, batch)
+    return bytes(ffi.buffer(pack.data, pack.length))

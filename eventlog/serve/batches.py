@@ -22,6 +22,9 @@ class Batch(NamedTuple):
 
     data: memoryview
     is_compressed: bool
+    is_transactional: bool
+    producer_id: int
+    epoch: int
 
 
 def read_batch(data: memoryview | None) -> Batch:
@@ -32,13 +35,11 @@ def read_batch(data: memoryview | None) -> Batch:
         raise RefusedError(errors.UNSUPPORTED_FOR_MESSAGE_FORMAT, "batches are of Kafka's message format 2")
     if len(data) < _header.size:
         raise RefusedError(errors.CORRUPT_MESSAGE, f"a batch has {len(data)} bytes")
-    _, length, _, _, _, attributes, *_ = _header.unpack_from(data)
+    _, length, _, _, _, attributes, _, _, _, producer_id, epoch, _, _ = _header.unpack_from(data)
     if length + _BATCH_LENGTH_AT < len(data):
         raise RefusedError(errors.INVALID_RECORD, "there is more than one batch for a partition")
     if length + _BATCH_LENGTH_AT != len(data):
         raise RefusedError(errors.CORRUPT_MESSAGE, "a batch ends before it is complete")
     if attributes & CONTROL:
         raise RefusedError(errors.INVALID_RECORD, "a producer sends no control records")
-    if attributes & TRANSACTIONAL:
-        raise RefusedError(errors.INVALID_TXN_STATE, "this server has no transactions")
-    return Batch(data, bool(attributes & COMPRESSION))
+    return Batch(data, bool(attributes & COMPRESSION), bool(attributes & TRANSACTIONAL), producer_id, epoch)

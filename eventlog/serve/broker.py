@@ -104,6 +104,7 @@ class Broker:
     def __init__(self, log: EventLog, settings: Settings) -> None:
         self.log = log
         self.settings = settings
+        log.open_transactions.attend()
         self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
         self.servers = Nodes(log.store.path, settings.number)

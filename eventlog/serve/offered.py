@@ -36,7 +36,9 @@ ELECT_LEADERS, ALTER_PARTITION_REASSIGNMENTS, LIST_PARTITION_REASSIGNMENTS = 43,
 DESCRIBE_ACLS, CREATE_ACLS, DELETE_ACLS, DESCRIBE_CLIENT_QUOTAS = 29, 30, 31, 48
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, LEAVE_GROUP, SYNC_GROUP = 8, 9, 10, 11, 12, 13, 14
 DESCRIBE_GROUPS, LIST_GROUPS, DELETE_GROUPS, OFFSET_DELETE = 15, 16, 42, 47
-INIT_PRODUCER_ID = 22
+OFFSET_DELETE = 47
+INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = 22, 24, 25, 26, 28
+DESCRIBE_PRODUCERS, DESCRIBE_TRANSACTIONS, LIST_TRANSACTIONS = 61, 65, 66
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
 # they do not serve.
@@ -84,8 +86,15 @@ _TABLE = [
     (CREATE_ACLS, "CreateAcls", 1, 3, 1),
     (DELETE_ACLS, "DeleteAcls", 1, 3, 1),
     (DESCRIBE_CLIENT_QUOTAS, "DescribeClientQuotas", 0, 1, 0),
-    # Producers
+    # Producers and transactions
     (INIT_PRODUCER_ID, "InitProducerId", 0, 5, 0),
+    (ADD_PARTITIONS_TO_TXN, "AddPartitionsToTxn", 0, 3, 0),
+    (ADD_OFFSETS_TO_TXN, "AddOffsetsToTxn", 0, 4, 0),
+    (END_TXN, "EndTxn", 0, 4, 0),
+    (TXN_OFFSET_COMMIT, "TxnOffsetCommit", 0, 4, 0),
+    (DESCRIBE_PRODUCERS, "DescribeProducers", 0, 0, 0),
+    (DESCRIBE_TRANSACTIONS, "DescribeTransactions", 0, 0, 0),
+    (LIST_TRANSACTIONS, "ListTransactions", 0, 1, 0),
 ]
 
 APIS = {key: Api(key, name, range(first, last + 1), announced) for key, name, first, last, announced in _TABLE}

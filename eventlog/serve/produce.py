@@ -9,12 +9,15 @@ from functools import partial
 from typing import Any
 
 from eventlog.errors import EventLogError, InvalidBatchError
+from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.appends import Appended
 from eventlog.serve.batches import Batch, read_batch
 from eventlog.serve.broker import Broker, Client
+from eventlog.serve.coordinator.transactional_appends import append_in_transaction
 from eventlog.serve.errors import DisconnectError, RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
+from eventlog.transactions.coordinator import Identity
 
 _WITH_IDS = 13
 _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
@@ -25,7 +28,7 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
     disconnected, as with Kafka: nothing else can report the error."""
     await broker.topics.refresh()
     by_topic = [
-        [_Append(broker, version, request.acks, data, partition) for partition in data.partition_data]
+        [_Append(broker, version, request, data, partition) for partition in data.partition_data]
         for data in request.topic_data
     ]
     appends = [append for partitions in by_topic for append in partitions]
@@ -65,15 +68,17 @@ def _append_all(appends: list[_Append]) -> None:
 class _Append:
     """A request's batch for one partition, and its entry in the answer."""
 
-    def __init__(self, broker: Broker, version: int, acks: int, data: Any, partition: Any) -> None:
+    def __init__(self, broker: Broker, version: int, request: Any, data: Any, partition: Any) -> None:
+        self._broker = broker
         self._appends = broker.appends
+        self._transactional_id: str | None = request.transactional_id
         self.partition: int = partition.index
         self.topic = ""
         self._batch: Batch | None = None  # None: nothing has to be appended
         self.entry = kind("ProduceResponse", "PartitionProduceResponse")(index=partition.index, base_offset=-1)
         try:
-            if acks not in (_ALL_REPLICAS, _NONE, _LEADER):
-                raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {acks}, and not -1, 0 or 1")
+            if request.acks not in (_ALL_REPLICAS, _NONE, _LEADER):
+                raise RefusedError(errors.INVALID_REQUIRED_ACKS, f"acks is {request.acks}, and not -1, 0 or 1")
             topic = broker.topic(data.name, data.topic_id, by_id=version >= _WITH_IDS)
             if not 0 <= partition.index < topic.partitions:
                 raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{topic.name!r} has no partition {partition.index}")
@@ -91,6 +96,8 @@ class _Append:
         """Append on the event loop. False if that would have to wait; then nothing was appended."""
         if self._batch is None:
             return True
+        if self._batch.is_transactional:
+            return False  # the catalog is asked
         try:
             appended = self._appends.append_at_once(self.topic, self.partition, self._batch)
         except (EventLogError, RefusedError) as error:
@@ -104,9 +111,20 @@ class _Append:
         """Append in a thread."""
         if self._batch is not None:
             try:
-                self._tell(self._appends.append(self.topic, self.partition, self._batch))
+                self._tell(self._append(self._batch))
             except (EventLogError, RefusedError) as error:
                 self._refuse(error)
+
+    def _append(self, batch: Batch) -> Appended:
+        append = partial(self._appends.append, self.topic, self.partition, batch)
+        if not batch.is_transactional:
+            return append()
+        if self._transactional_id is None:
+            what = "the batch belongs to a transaction, and the request names no transactional id"
+            raise RefusedError(errors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, what)
+        producer = Identity(self._transactional_id, batch.producer_id, batch.epoch)
+        where = TopicPartition(self.topic, self.partition)
+        return append_in_transaction(self._broker.log, producer, where, append)
 
     def _tell(self, appended: Appended) -> None:
         self.entry.base_offset, self.entry.log_start_offset = appended.offset, appended.log_start_offset

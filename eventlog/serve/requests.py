@@ -38,7 +38,18 @@ from eventlog.serve.coordinator.membership import (
     answer_leave_group,
     answer_sync_group,
 )
-from eventlog.serve.coordinator.transactions import answer_init_producer_id
+from eventlog.serve.coordinator.open_transactions import (
+    answer_describe_producers,
+    answer_describe_transactions,
+    answer_list_transactions,
+)
+from eventlog.serve.coordinator.transactions import (
+    answer_add_offsets,
+    answer_add_partitions,
+    answer_end_txn,
+    answer_init_producer_id,
+    answer_txn_offset_commit,
+)
 from eventlog.serve.fetch import answer_fetch
 from eventlog.serve.metadata import answer_metadata
 from eventlog.serve.offered import APIS, is_flexible
@@ -92,6 +103,13 @@ HANDLERS: dict[int, Handler] = {
     offered.DELETE_ACLS: answer_delete_acls,
     offered.DESCRIBE_CLIENT_QUOTAS: answer_describe_client_quotas,
     offered.INIT_PRODUCER_ID: answer_init_producer_id,
+    offered.ADD_PARTITIONS_TO_TXN: answer_add_partitions,
+    offered.ADD_OFFSETS_TO_TXN: answer_add_offsets,
+    offered.END_TXN: answer_end_txn,
+    offered.TXN_OFFSET_COMMIT: answer_txn_offset_commit,
+    offered.DESCRIBE_PRODUCERS: answer_describe_producers,
+    offered.DESCRIBE_TRANSACTIONS: answer_describe_transactions,
+    offered.LIST_TRANSACTIONS: answer_list_transactions,
 }
 
 

@@ -23,3 +23,7 @@ class ProducerIds:
             number = next(block)
             self._left = block
         return number
+
+    def of_name(self, name: str) -> int:
+        """The id of the producer with this name, in this process and any later one. Raises `EventLogError`."""
+        return self._catalog.of_name(name, self.new())

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 from eventlog.groups.registry import Groups
+from eventlog.store.closing import Step
+from eventlog.store.store import Store
+from eventlog.transactions.attendant import Attendant
+from eventlog.transactions.coordinator import TransactionCoordinator
 from eventlog.transactions.producer_ids import ProducerIds
 
 
@@ -12,3 +19,49 @@ class Transactions:
     def __init__(self, groups: Groups) -> None:
         self.groups = groups
         self.producer_ids = ProducerIds(groups.store.catalog.producer_ids)
+        self.coordinator = TransactionCoordinator(groups, self.producer_ids)
+        self._attendant: Attendant | None = None
+        groups.before_reading = _finish_offsets(weakref.ref(self.coordinator))
+
+    def attend(self) -> None:
+        """Let a thread of this process end the transactions that nobody else ends, until the store is closed."""
+        if self._attendant is None:
+            attendant = Attendant(_in_use(weakref.ref(self)))
+            weakref.finalize(self, attendant.end).atexit = False
+            attendant.start()
+            self._attendant = attendant
+
+    def check_not_replaced(self) -> None:
+        """Nothing to check: no file stays open."""
+
+    def check_may_close(self) -> None:
+        """Nothing holds a lock for long."""
+
+    def closing_steps(self) -> list[Step]:
+        """The steps that end the use of transactions."""
+        return [self._stop]
+
+    def _stop(self) -> None:
+        if self._attendant is not None:
+            self._attendant.stop()
+
+
+def _in_use(transactions: weakref.ref[Transactions]) -> Callable[[], tuple[Store, TransactionCoordinator] | None]:
+    """What the attendant looks after; None once the store is no longer referenced, though it was not closed."""
+
+    def in_use() -> tuple[Store, TransactionCoordinator] | None:
+        found = transactions()
+        return None if found is None else (found.groups.store, found.coordinator)
+
+    return in_use
+
+
+def _finish_offsets(coordinator: weakref.ref[TransactionCoordinator]) -> Callable[[str], None]:
+    """What groups call, without a reference from them back to the transactions."""
+
+    def finish(group: str) -> None:
+        found = coordinator()
+        if found is not None:
+            found.finish_offsets(group)
+
+    return finish

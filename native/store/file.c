@@ -33,6 +33,8 @@ void el_file_unlock(int *file) {
     int descriptor = el_file_take(file);
     if (descriptor < 0)
         return;
+    struct flock bytes = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
     flock(descriptor, LOCK_UN);
+    fcntl(descriptor, F_OFD_SETLK, &bytes);
     close(descriptor);
 }

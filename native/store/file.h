@@ -21,7 +21,8 @@ int el_file_take(int *file);
 void el_file_close(int *file);
 void el_files_close(int *files, size_t count);
 
-/* The same, but release its flock(2) first: a child that has just been forked has a copy of the descriptor, and would keep the lock. */
+/* The same, but release its flock(2) and its locks on bytes first: a child that has just been forked has a copy of the descriptor, and would
+ * keep them. */
 void el_file_unlock(int *file);
 
 #endif

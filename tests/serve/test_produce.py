@@ -78,7 +78,7 @@ def test_a_request_may_have_several_topics_and_partitions(client: RawClient, log
         (with_wrong_checksum(batch([b"a"])), errors.CORRUPT_MESSAGE),
         (batch([b"a"]) + batch([b"b"]), errors.INVALID_RECORD),
         (batch([b"a"], attributes=CONTROL), errors.INVALID_RECORD),
-        (batch([b"a"], attributes=TRANSACTIONAL), errors.INVALID_TXN_STATE),
+        (batch([b"a"], attributes=TRANSACTIONAL), errors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
         (batch([]), errors.INVALID_RECORD),
         (batch([b"x" * 2**20]), errors.MESSAGE_TOO_LARGE),
     ],

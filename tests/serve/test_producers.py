@@ -59,11 +59,6 @@ def test_each_producer_gets_an_id_of_its_own(client: RawClient) -> None:
     assert min(identifiers) >= 0
 
 
-def test_a_transactional_producer_is_told_that_there_are_no_transactions(client: RawClient) -> None:
-    answer = client.ask("InitProducerId", 4, transactional_id="t", transaction_timeout_ms=1000)
-    assert (answer.error_code, answer.producer_id) == (errors.UNSUPPORTED_VERSION, -1)
-
-
 def test_a_batch_is_known_again_by_another_server_and_by_an_embedded_writer(store: Path) -> None:
     sent = [batch([b"a"], producer=(7, 0, number)) for number in range(3)]
     for number in range(3):

@@ -35,8 +35,8 @@ LAYERS = {
     "log": {"store", "storage", "catalog", "records"},
     "maintenance": {"transactions", "groups", "store", "storage", "catalog", "records"},
     "admin": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
-    "producer": {"transactions", "groups", "log", "store", "storage", "records", "_native"},
-    "consumer": {"groups", "log", "store", "storage", "records"},
+    "producer": {"transactions", "groups", "log", "store", "storage", "catalog", "records", "_native"},
+    "consumer": {"groups", "log", "store", "storage", "catalog", "records"},
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
     "api": {
         "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store", "catalog", "records",

@@ -52,6 +52,7 @@ class ParsedBatch(NamedTuple):
     attributes: int
     max_timestamp: int
     records: list[ParsedRecord]
+    producer_id: int = -1
 
 
 class _Cursor:
@@ -110,7 +111,7 @@ def parse_batch(data: bytes, position: int) -> ParsedBatch:
     if attributes & 0x08:
         records = [record._replace(timestamp=max_timestamp) for record in records]
     return ParsedBatch(
-        position, size, base_offset, base_offset + last_delta, leader_epoch, attributes, max_timestamp, records
+        position, size, base_offset, base_offset + last_delta, leader_epoch, attributes, max_timestamp, records, fields[9]
     )
 
 

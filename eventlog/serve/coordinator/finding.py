@@ -10,9 +10,9 @@ from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError
 from eventlog.serve.protocol.messages import kind
 
-_GROUP = 0
+_GROUP, _TRANSACTION = 0, 1
 _WITH_KEYS = 4
-_KEY_TYPES = {_GROUP}
+_KEY_TYPES = {_GROUP, _TRANSACTION}
 _NOWHERE = -1
 
 

@@ -6,6 +6,7 @@ Source: the README of Kafka's message specifications (clients/src/main/resources
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 _VERSION_MAX = 2**15 - 1
@@ -68,11 +69,21 @@ def parse_versions(text: str | None) -> range:
 
 def parse_message(spec: dict[str, Any]) -> Struct:
     """The schema that a specification describes."""
-    structs: dict[str, Struct] = {}
     versions, flexible = parse_versions(spec["validVersions"]), parse_versions(spec["flexibleVersions"])
-    for common in spec.get("commonStructs", ()):
-        structs[common["name"]] = _parse_struct(common["name"], common["fields"], versions, flexible, structs)
+    structs = _Structs(spec.get("commonStructs", ()), versions, flexible)
     return _parse_struct(spec["name"], spec["fields"], versions, flexible, structs)
+
+
+class _Structs(dict[str, Struct]):
+    """The structures of a message. Those that several others contain are parsed when one refers to them, in any order."""
+
+    def __init__(self, common: Iterable[dict[str, Any]], versions: range, flexible: range) -> None:
+        self._common = {spec["name"]: spec["fields"] for spec in common}
+        self._versions, self._flexible = versions, flexible
+
+    def __missing__(self, name: str) -> Struct:
+        self[name] = found = _parse_struct(name, self._common[name], self._versions, self._flexible, self)
+        return found
 
 
 def _parse_struct(

@@ -7,7 +7,7 @@ from typing import Any
 
 from eventlog._native import BaseWriter, ffi, lib
 from eventlog.errors import ConflictError, InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
-from eventlog.records.batch import Headers, encoded
+from eventlog.records.batch import BatchOrigin, Headers, encoded, with_origin
 from eventlog.storage.partition.log import PartitionLog, check_int
 
 
@@ -73,6 +73,33 @@ class RecordWriter(BaseWriter):
         placed = ffi.cast("el_placed *", address)
         while self._append_unit(values, keys, headers, timestamps, compression, placed) is None:
             pass
+
+    def append_as(
+        self,
+        origin: BatchOrigin,
+        values: list[bytes | None],
+        keys: list[bytes | None] | None,
+        headers: list[Headers | None] | None,
+        timestamps: list[int | None] | None,
+        *,
+        compression: str | None,
+        address: int,
+    ) -> None:
+        """Like `append_placed`, for one batch of a producer that has an id. If it was appended before, its offset is that of
+        the first time. Raises also what `PartitionLog.append` raises about producers."""
+        placed, log = ffi.cast("el_placed *", address), self._log
+        while True:
+            settings = log.settings
+            try:
+                codec = settings.codec_for(compression)
+                with encoded(values, keys, headers, timestamps, settings.encoding, codec=codec) as pack:
+                    batch = with_origin(pack, origin)
+                break
+            except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
+                if not log.is_open or log.settings is settings:
+                    raise  # otherwise the settings that refused them are out of date
+        appended = log.append_unflushed(batch)
+        placed.is_stamped, placed.first_offset = appended.append_time_ms is not None, appended.first_offset
 
     def check_record(self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None) -> int:
         """Raise what appending would raise about the record itself, but append nothing; returns the size of its batch in

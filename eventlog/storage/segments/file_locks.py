@@ -70,6 +70,21 @@ def locked_alone(path: Path, refuse: Callable[[int], None] | None = None) -> Hol
     return Holding(lock, functools.partial(lib.el_file_unlock, file))
 
 
+def locked_byte(path: Path, start: int, timeout_ms: int, doing: str) -> Holding[None]:
+    """Hold the lock on one byte of a file for the duration of a block, against other threads, too. `doing` describes the
+    holder's work, for the message. Raises `LockTimeoutError`."""
+    file = new_file()
+
+    def lock() -> None:
+        open_file_into(file, path)
+        for _ in attempts(timeout_ms):
+            with suppress(BlockingIOError):
+                return lock_byte(file[0], fcntl.F_WRLCK, start)
+        raise LockTimeoutError(f"another process or thread {doing} for more than {timeout_ms} ms")
+
+    return Holding(lock, functools.partial(lib.el_file_unlock, file))
+
+
 def _holder(descriptor: int) -> str:
     holders = lock_holders(descriptor)
     return f"process {holders[0]}" if holders else "another process"

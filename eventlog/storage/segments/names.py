@@ -10,6 +10,7 @@
     <store>/shared/signals                  the bells of waiting threads
     <store>/shared/members                  a lock for each live member of any group
     <store>/shared/maintenance              a lock for the process that does the housekeeping
+    <store>/shared/transactions             a lock for each transaction that is being ended
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
     <backup>/backup.json                    the manifest, which makes a directory a backup and not a store
@@ -157,8 +158,14 @@ def server_counters_file(store: Path) -> Path:
     return shared_directory(store) / "server-counters"
 
 
+def transactions_file(store: Path) -> Path:
+    """The file in which whoever ends a transaction holds a lock."""
+    return shared_directory(store) / "transactions"
+
+
 SHARED_FILES = (
     users_file, signals_file, members_file, catalog_gate_file, maintenance_file, servers_file, server_counters_file,
+    transactions_file,
 )  # fmt: skip
 """The files in shared/ other than those of partitions and groups."""
 

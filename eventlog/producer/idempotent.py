@@ -1,0 +1,93 @@
+"""A producer with a name: what it has appended is recognised after a crash of its process, too."""
+
+from __future__ import annotations
+
+from eventlog.errors import DuplicateSequenceError, InvalidTypeError, OutOfOrderSequenceError
+from eventlog.groups.registry import Groups
+from eventlog.log import Log
+from eventlog.options import check_number
+from eventlog.producer.producer import Producer
+from eventlog.producer.receipt import BatchReceipt, Receipt
+from eventlog.producer.sequences import Sequences
+from eventlog.records.batch import Headers
+from eventlog.records.record import TopicPartition
+from eventlog.transactions.producer_ids import ProducerIds
+
+_NAME_CHARACTERS_MAX = 200
+_SEQUENCE_MAX = 2**31 - 1
+
+
+class NamedProducer(Producer):
+    """Numbers its records in each partition, and continues where an earlier producer of the same name has stopped. Created by
+    `EventLog.producer(name=...)`. Only one may be in use at a time."""
+
+    def __init__(
+        self,
+        log: Log,
+        groups: Groups,
+        producer_ids: ProducerIds,
+        name: str,
+        *,
+        compression: str | None,
+        linger_ms: int,
+        batch_bytes: int,
+        auto_create_topics: bool,
+    ) -> None:
+        if type(name) is not str:
+            raise InvalidTypeError(f"name must be a str, not {type(name).__name__}")
+        check_number("the length of name", len(name), 1, _NAME_CHARACTERS_MAX)
+        self.name = name
+        self._producer_id = producer_ids.of_name(name)
+        super().__init__(
+            log,
+            groups,
+            compression=compression,
+            linger_ms=linger_ms,
+            batch_bytes=batch_bytes,
+            auto_create_topics=auto_create_topics,
+            sequences=Sequences(self._producer_id, 0, first_sequence=self._known_sequence),
+        )
+
+    def __repr__(self) -> str:
+        return f"<NamedProducer {self.name!r} of {self._log!r}>"
+
+    def next_sequence(self, topic: str, partition: int) -> int:
+        """The number of the next record of this producer in a partition: how many it has sent there, if it always used these
+        numbers. After 2**31 - 1 comes 0; a partition forgets a producer that has sent nothing for a day. Raises
+        `TopicNotFoundError`, `PartitionNotFoundError`."""
+        return self._known_sequence(TopicPartition(topic, partition))
+
+    def _known_sequence(self, partition: TopicPartition) -> int:
+        log = self._log.partition(*partition).log
+        last = next((each.last_sequence for each in log.producers() if each.producer_id == self._producer_id), -1)
+        return (last + 1) % (_SEQUENCE_MAX + 1)
+
+    def send_once(
+        self,
+        topic: str,
+        partition: int,
+        sequence: int,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        timestamp: int | None = None,
+    ) -> Receipt:
+        """Append one record with a number of the caller's, unless it was appended before, even by a process that crashed then.
+
+        `sequence` counts the records that this producer sends to the partition, from 0 on: such as the numbers of the rows of
+        an outbox. The receipt of a record that was there is that of the first time. Raises `OutOfOrderSequenceError` if a
+        number was left out, `DuplicateSequenceError` if the record was appended so long ago that its offset is not known any
+        more (before the last five batches), and what `send` raises."""
+        check_number("sequence", sequence, 0, _SEQUENCE_MAX)
+        if self._why_unusable is not None:
+            self._refuse()
+        known = self._topics.get(topic) or self._open_topic(topic)
+        sender = self._sender_of(topic, known, partition)
+        try:
+            return BatchReceipt(sender, sender.append_once(sequence, value, key, headers, timestamp), 0, timestamp)
+        except OutOfOrderSequenceError:
+            if sequence >= self.next_sequence(topic, partition):
+                raise
+        raise DuplicateSequenceError(
+            f"{self!r} has sent record {sequence} to {sender.topic_partition} before; its offset is not known any more"
+        )
