@@ -14,6 +14,7 @@ GROUP_RETENTION_MS = 604_800_000  # a week, as Kafka's offsets.retention.minutes
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _GROUP_NAME_BYTES_MAX = 249
+_TEXT_LENGTH_MAX = 32_767  # of a setting, as in Kafka's protocol
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _INT32_MAX = 2**31 - 1
 _SECONDS_END = 2**53  # what a clock's float tells apart from a second more
@@ -188,10 +189,18 @@ def _unknown(name: str) -> InvalidArgumentError:
     return InvalidArgumentError(f"unknown topic setting {name!r}; the settings are {', '.join(_EFFECTIVE)}")
 
 
+def check_setting_length(name: str, value: str) -> None:
+    """Raise `InvalidArgumentError` if no setting is as long as this value."""
+    if len(value) > _TEXT_LENGTH_MAX:
+        raise InvalidArgumentError(f"{name} has {len(value)} characters, and a setting has at most {_TEXT_LENGTH_MAX}")
+
+
 def _parse_setting(name: str, value: object) -> Setting:
     setting = _SETTINGS.get(name)
     if setting is None:
         raise _unknown(name)
+    if isinstance(value, str):
+        check_setting_length(name, value)
     if isinstance(setting, _Fraction):
         return _parse_fraction(name, value, setting)
     if isinstance(setting, _Choice):

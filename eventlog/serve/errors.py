@@ -107,6 +107,8 @@ MISMATCHED_ENDPOINT_TYPE = 114
 UNSUPPORTED_ENDPOINT_TYPE = 115
 INVALID_REGULAR_EXPRESSION = 128
 
+_MESSAGE_LENGTH_MAX = 1000  # errors quote what was wrong, which may be as long as a request
+
 _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
     (OffsetOutOfRangeError, OFFSET_OUT_OF_RANGE),
     (RecordTooLargeError, MESSAGE_TOO_LARGE),
@@ -178,5 +180,5 @@ class noted_in:
             return False
         self._entry.error_code = code_of(error)
         if "error_message" in self._entry.field_names:
-            self._entry.error_message = str(error)
+            self._entry.error_message = str(error)[:_MESSAGE_LENGTH_MAX]
         return True

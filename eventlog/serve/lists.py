@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from eventlog.serve.broker import Broker, Client, Turn
 from eventlog.serve.catalog import Topic
 from eventlog.serve.nodes import Node, leader_of
 from eventlog.serve.protocol.encoding import Encoded
@@ -15,6 +16,15 @@ from eventlog.serve.protocol.messages import encoder_of, kind
 
 _INDEX_AT, _EPOCH_AT = 2, 10  # in a partition's description: after its error code, and after its leader
 _INT_BYTES = 4
+ITEMS_AT_ONCE_MAX = 2_000  # in answers of which any number may be on their way
+
+
+async def wait_for_turn(broker: Broker, client: Client, items: int) -> None:
+    """Let few clients at a time get an answer with very many items: some do not read it."""
+    if items > ITEMS_AT_ONCE_MAX:
+        turn = Turn(broker.large_answers)
+        await turn.begin()
+        client.when_sent(turn.end)
 
 
 def encoded_items(message: str, inside: str, version: int, items: Iterable[Any]) -> Encoded:

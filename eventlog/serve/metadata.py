@@ -8,10 +8,10 @@ from typing import Any
 from eventlog.errors import EventLogError, TopicExistsError
 from eventlog.options import check_topic_name
 from eventlog.serve import errors, operations
-from eventlog.serve.broker import Broker, Client, Turn
+from eventlog.serve.broker import Broker, Client
 from eventlog.serve.catalog import Topic
 from eventlog.serve.errors import RefusedError, code_of
-from eventlog.serve.lists import encoded_partitions
+from eventlog.serve.lists import encoded_partitions, wait_for_turn
 from eventlog.serve.nodes import Node
 from eventlog.serve.protocol.encoding import Encoded
 from eventlog.serve.protocol.messages import encoder_of, kind
@@ -22,7 +22,6 @@ _WITH_CHOICE = 4  # from this version on, the client says whether a topic may be
 _WITH_EPOCHS = 7
 _ZERO_UUID = bytes(16)
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state"}  # of a directory that came from a broker
-_PARTITIONS_AT_ONCE_MAX = 2_000  # in answers of which any number may be on their way
 
 
 async def answer_metadata(broker: Broker, client: Client, version: int, request: Any) -> Any:
@@ -73,20 +72,12 @@ async def _create(broker: Broker, name: str) -> None:
 async def _encoded(broker: Broker, client: Client, version: int, found: list[Any], nodes: list[Node], request: Any) -> Encoded:
     """The topics and entries as bytes, since there may be very many."""
     topics = [each for each in found if isinstance(each, Topic)]
-    await _wait_for_turn(broker, client, sum(topic.partitions for topic in topics))
+    await wait_for_turn(broker, client, sum(topic.partitions for topic in topics))
     await broker.load_epochs(topics)
     encode, pieces = encoder_of("MetadataResponse", "MetadataResponseTopic", version), list[Any]()
     async for each in in_turns(found):
         encode(_described(broker, version, each, nodes, request) if isinstance(each, Topic) else each, pieces)
     return Encoded(len(found), pieces)
-
-
-async def _wait_for_turn(broker: Broker, client: Client, partitions: int) -> None:
-    """Let few clients at a time get an answer with very many partitions: some do not read it."""
-    if partitions > _PARTITIONS_AT_ONCE_MAX:
-        turn = Turn(broker.large_answers)
-        await turn.begin()
-        client.when_sent(turn.end)
 
 
 def _described(broker: Broker, version: int, topic: Topic, nodes: list[Node], request: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,9 +33,13 @@ async def answer_list_offsets(broker: Broker, client: Client, version: int, requ
     await broker.topics.refresh()
     message, inside = "ListOffsetsResponse", "ListOffsetsPartitionResponse"
 
+    counts = Counter((topic.name, wanted.partition_index) for topic in request.topics for wanted in topic.partitions)
+
     def answer(topic: Any, wanted: Any) -> Any:
         entry = kind(message, inside)(partition_index=wanted.partition_index)
         with noted_in(entry):
+            if counts[topic.name, wanted.partition_index] > 1:
+                raise RefusedError(errors.INVALID_REQUEST, "the request has the partition more than once")
             found = _find(broker, topic.name, wanted, version)
             if request.isolation_level == _READ_COMMITTED and wanted.timestamp not in (_EARLIEST, _EARLIEST_LOCAL):
                 found = _within_stable(broker, topic.name, wanted, found)

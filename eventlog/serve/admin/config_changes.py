@@ -12,7 +12,7 @@ from typing import Any
 
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
 from eventlog.log import alter_topic
-from eventlog.options import Setting, TopicConfig, parse_changes, with_changes
+from eventlog.options import Setting, TopicConfig, check_setting_length, parse_changes, with_changes
 from eventlog.serve import errors
 from eventlog.serve.admin.configs import BROKER, TOPIC, existing_topic, node_named
 from eventlog.serve.admin.topic_settings import DESCRIPTIONS, LIST
@@ -112,6 +112,7 @@ def _new_value(config: Any, given: Mapping[str, Setting]) -> str | None:
     if operation == _DELETE:
         return None
     _check_value(config)
+    check_setting_length(config.name, config.value)
     value: str = config.value
     if operation == _SET:
         return value

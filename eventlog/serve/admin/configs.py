@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from eventlog.errors import EventLogError
@@ -11,8 +12,10 @@ from eventlog.serve.admin.broker_settings import BrokerSetting, broker_settings,
 from eventlog.serve.admin.topic_settings import DESCRIPTIONS, documentation
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.errors import RefusedError, noted_in
+from eventlog.serve.lists import encoded_items, wait_for_turn
 from eventlog.serve.nodes import Node
-from eventlog.serve.protocol.messages import kind
+from eventlog.serve.protocol.encoding import Encoded
+from eventlog.serve.protocol.messages import encoder_of, kind
 from eventlog.serve.turns import in_turns
 
 TOPIC, BROKER, LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32  # types of resources
@@ -23,16 +26,24 @@ _WITH_TYPES = 1  # the version from which on a client says which types of resour
 async def answer_describe_configs(broker: Broker, client: Client, version: int, request: Any) -> Any:
     """The settings of the resources, or those that the request names."""
     await broker.topics.refresh()
-    results = []
-    async for wanted in in_turns(request.resources):
-        entry = kind("DescribeConfigsResponse", "DescribeConfigsResult")
-        result = entry(resource_type=wanted.resource_type, resource_name=wanted.resource_name, configs=[])
+    message, inside = "DescribeConfigsResponse", "DescribeConfigsResult"
+    encode, pieces = encoder_of(message, inside, version), list[Any]()
+    resources = {_identity(wanted): wanted for wanted in request.resources}  # one that is named twice is described once
+    await wait_for_turn(broker, client, len(resources) * len(DESCRIPTIONS))
+    async for wanted in in_turns(resources.values()):
+        result = kind(message, inside)(resource_type=wanted.resource_type, resource_name=wanted.resource_name, configs=[])
         with noted_in(result):
             names = set(wanted.configuration_keys or ())
             found = await _settings(broker, client, wanted, request)
             result.configs = [config for config in found if not names or config.name in names]
-        results.append(result)
-    return kind("DescribeConfigsResponse")(results=results)
+        described: list[Any] = []
+        encode(result, described)
+        pieces.append(b"".join(described))  # an object for each setting of each topic would take much more memory
+    return kind(message)(results=Encoded(len(pieces), pieces))
+
+
+def _identity(wanted: Any) -> tuple[int, str, tuple[str, ...]]:
+    return wanted.resource_type, wanted.resource_name, tuple(wanted.configuration_keys or ())
 
 
 async def _settings(broker: Broker, client: Client, wanted: Any, request: Any) -> list[Any]:
@@ -62,7 +73,6 @@ def existing_topic(broker: Broker, name: str) -> None:
     except EventLogError as error:
         raise RefusedError(errors.INVALID_TOPIC_EXCEPTION, str(error)) from None
     broker.topic(name, b"", by_id=False)
-
 
 def node_named(broker: Broker, client: Client, name: str) -> Node:
     """The server whose number is `name`. Raises `RefusedError`."""
@@ -111,14 +121,20 @@ def _setting(request: Any, synonyms: list[tuple[str, str, int]], **fields: Any) 
     return setting
 
 
-def created_settings(config: dict[str, str]) -> list[Any]:
+def created_settings(version: int, config: dict[str, str]) -> Encoded:
     """The settings of a new topic, for the answer to its creator."""
-    entry = kind("CreateTopicsResponse", "CreatableTopicConfigs")
-    settings = TopicConfig.parse(config)
-    return [
+    return _created_settings(version, tuple(sorted(config.items())))
+
+
+@lru_cache(maxsize=64)
+def _created_settings(version: int, config: tuple[tuple[str, str], ...]) -> Encoded:
+    message, inside = "CreateTopicsResponse", "CreatableTopicConfigs"
+    settings, entry = TopicConfig.parse(dict(config)), kind(message, inside)
+    entries = [
         entry(name=name, value=str(value), config_source=_OF_TOPIC if name in settings.given else _DEFAULT)
         for name, value in _in_order(settings)
     ]
+    return encoded_items(message, inside, version, entries)
 
 
 async def answer_list_config_resources(broker: Broker, client: Client, version: int, request: Any) -> Any:

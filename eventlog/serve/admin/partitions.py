@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from eventlog.errors import InvalidArgumentError
+from eventlog.errors import EventLogError, InvalidArgumentError, TopicNotFoundError
 from eventlog.options import check_partition_count
 from eventlog.serve import errors
 from eventlog.serve.admin.assignments import check_replicas
@@ -88,4 +88,9 @@ def _delete(broker: Broker, topic: str, number: int, offset: int) -> int:
         offset = partition.end_offset
     if not 0 <= offset <= partition.end_offset:
         raise RefusedError(errors.OFFSET_OUT_OF_RANGE, f"offset {offset} is not in 0 to {partition.end_offset}")
-    return partition.delete_records(max(offset, partition.start_offset))
+    try:
+        return partition.delete_records(offset) if offset > partition.start_offset else partition.start_offset
+    except EventLogError:
+        if partition.is_deleted:  # in the middle of it: the files are gone
+            raise TopicNotFoundError(f"topic {topic!r} was deleted just now") from None
+        raise

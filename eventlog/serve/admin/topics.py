@@ -10,10 +10,13 @@ from eventlog.options import TopicConfig, check_partition_count, check_topic_nam
 from eventlog.serve import errors
 from eventlog.serve.admin.assignments import check_assignments, check_replication_factor
 from eventlog.serve.admin.configs import created_settings
+from eventlog.serve.admin.topic_settings import DESCRIPTIONS
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.catalog import topic_id
 from eventlog.serve.errors import RefusedError, noted_in
-from eventlog.serve.protocol.messages import kind
+from eventlog.serve.lists import wait_for_turn
+from eventlog.serve.protocol.encoding import Encoded
+from eventlog.serve.protocol.messages import encoder_of, kind
 from eventlog.serve.turns import in_turns
 
 _DEFAULT = -1
@@ -24,26 +27,32 @@ _ZERO_UUID = bytes(16)
 async def answer_create_topics(broker: Broker, client: Client, version: int, request: Any) -> Any:
     """Create topics, or only check whether they could be created. Each partition has one replica."""
     await broker.topics.refresh()
+    message, inside = "CreateTopicsResponse", "CreatableTopicResult"
     counts = Counter(topic.name for topic in request.topics)
-    results = []
+    encode, pieces = encoder_of(message, inside, version), list[Any]()
+    await wait_for_turn(broker, client, len(request.topics) * len(DESCRIPTIONS))
     async for topic in in_turns(request.topics):
-        result = kind("CreateTopicsResponse", "CreatableTopicResult")(name=topic.name)
+        result = kind(message, inside)(name=topic.name)
         with noted_in(result):
             if counts[topic.name] > 1:
                 raise RefusedError(errors.INVALID_REQUEST, f"the request has the topic {topic.name!r} more than once")
-            await _create(broker, client, topic, result, validate_only=request.validate_only)
-        results.append(result)
-    return kind("CreateTopicsResponse")(topics=results)
+            await _create(broker, client, version, topic, result, validate_only=request.validate_only)
+        described: list[Any] = []
+        encode(result, described)
+        pieces.append(b"".join(described))  # an object for each setting of each topic would take much more memory
+    return kind(message)(topics=Encoded(len(pieces), pieces))
 
 
-async def _create(broker: Broker, client: Client, topic: Any, result: Any, *, validate_only: bool) -> None:
+async def _create(
+    broker: Broker, client: Client, version: int, topic: Any, result: Any, *, validate_only: bool
+) -> None:
     partitions, config = _checked(broker, client, topic)
     if topic.name in broker.topics.by_name:
         raise TopicExistsError(f"topic {topic.name!r} exists already")
     if not validate_only:
         made = await broker.in_thread(lambda: broker.log.create_topic(topic.name, partitions, config))
         result.topic_id = topic_id(made)
-    result.num_partitions, result.replication_factor, result.configs = partitions, 1, created_settings(config)
+    result.num_partitions, result.replication_factor, result.configs = partitions, 1, created_settings(version, config)
 
 
 def _checked(broker: Broker, client: Client, topic: Any) -> tuple[int, dict[str, str]]:
