@@ -7,13 +7,12 @@ restart, continues with it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
-from eventlog.catalog.classic import ClassicMember, ClassicState
-from eventlog.catalog.groups import GroupState, Member, RemoteMember
+from eventlog.catalog.classic import ClassicState
+from eventlog.catalog.groups import GroupState
 from eventlog.clock import now_ms
 from eventlog.errors import InvalidArgumentError, StaleMemberError
-from eventlog.groups.consumer_protocol import PROTOCOL_TYPE, assigned_partitions, subscribed_topics
+from eventlog.groups.classic_members import topics_of
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.deletion import delete_if_unused
 from eventlog.groups.registry import Groups
@@ -113,39 +112,6 @@ def find_classic(groups: Groups, name: str) -> ClassicState | None:
     return None if state is None else state.classic
 
 
-def shown_members(state: GroupState) -> tuple[dict[int, Member], dict[TopicPartition, int]]:
-    """The members of a classic group as those of other groups are shown: by a number below zero in place of an epoch. The
-    second are the partitions that the leader has assigned to each."""
-    assert state.classic is not None
-    classic = state.classic
-    members, owners = {}, {}
-    for number, each in enumerate(classic.members, 1):
-        members[-number] = Member(
-            epoch=-number,
-            seat=-1,
-            process_id=classic.process_id,
-            host=each.host,
-            topics=topics_of(classic, each),
-            lease_ms=each.session_timeout_ms,
-            absence_ms=0,
-            joined_ms=each.joined_ms,
-            instance_id=each.instance_id,
-            client_id=each.client_id,
-            remote=RemoteMember(each.member_id),
-        )
-        if classic.protocol_type == PROTOCOL_TYPE:
-            owners.update(dict.fromkeys(assigned_partitions(each.assignment), -number))
-    return members, owners
-
-
-def topics_of(classic: ClassicState, member: ClassicMember) -> tuple[str, ...]:
-    """The topics that a remote member subscribes to; none if it is not a consumer."""
-    if classic.protocol_type != PROTOCOL_TYPE:
-        return ()
-    chosen = next((metadata for name, metadata in member.protocols if name == classic.protocol), b"")
-    return subscribed_topics(chosen)
-
-
 def topics_in_use(coordinator: Coordinator, state: GroupState) -> set[str]:
     """The topics that live remote members of a group subscribe to."""
     if state.classic is None or not coordinator.has_live_classic_members(state):
@@ -162,13 +128,3 @@ def check_no_classic_members(coordinator: Coordinator, state: GroupState, action
             f"group {state.name!r} has {len(state.classic.members)} remote members, such as client {first.client_id!r} on "
             f"{first.host}: close them before you {action} it"
         )
-
-
-def assignment_by_member(owners: Mapping[TopicPartition, int]) -> dict[int, tuple[TopicPartition, ...]]:
-    """The partitions of each member."""
-    found: dict[int, list[TopicPartition]] = {}
-    for partition, number in sorted(owners.items()):
-        found.setdefault(number, []).append(partition)
-    return {number: tuple(partitions) for number, partitions in found.items()}
-
-

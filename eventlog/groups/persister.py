@@ -9,6 +9,7 @@ from eventlog.catalog.groups import GroupChange
 from eventlog.catalog.history import OffsetChange
 from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
+from eventlog.groups.classic_members import remote_owner_ids
 from eventlog.groups.table import GroupTable
 from eventlog.periodic import PeriodicThread
 from eventlog.records.record import TopicPartition
@@ -34,7 +35,7 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
         state = group.find_state_in(change)
         if state is None:
             return
-        former = change.offsets()
+        former, remote_owners = change.offsets(), remote_owner_ids(state)
         for partition, log in logs.items():
             slot = slots[partition]
             # Both are read inside the transaction. Transactions are serialised, so a later one never stores an earlier offset.
@@ -47,8 +48,8 @@ def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
             if leader_epoch >= 0 and offset == committed:
                 _store_leader_epoch(change, partition, offset, leader_epoch)
             owner = state.members.get(group.acks.owner(slot))
+            member_id = owner.member_id if owner is not None else remote_owners.get(partition)
             if offset != before.offset:
-                member_id = owner.member_id if owner is not None else None
                 changes.append(OffsetChange(partition, none_if_nothing(before.offset), offset, member_id))
         change.note("commit", changes)
     for slot, after in stored.items():

@@ -34,7 +34,10 @@ def commit_slot_at_once(slot: OffsetSlot | None, commit: RemoteCommit) -> bool:
     """Commit to a slot that its member owns, without waiting for anything. False if that cannot be; nothing was committed."""
     if slot is None or commit.metadata or slot.table.committed(slot.slot) >= commit.offset or not slot.is_owned:
         return False
-    return slot.commit_with_epoch(commit.offset, commit.leader_epoch)
+    try:
+        return slot.commit_with_epoch(commit.offset, commit.leader_epoch)
+    except StaleMemberError:
+        return False  # for commit_in_term to find out why
 
 
 def commit_in_term(groups: Groups, term: Term, commits: Mapping[TopicPartition, RemoteCommit]) -> None:

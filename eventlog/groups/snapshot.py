@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member
 from eventlog.catalog.offsets import StoredOffset
-from eventlog.groups.classic import assignment_by_member, shown_members
+from eventlog.groups.classic_members import assignment_by_member, shown_members
 from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets

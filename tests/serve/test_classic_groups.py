@@ -149,6 +149,44 @@ def test_a_group_has_a_limited_number_of_members(member: Members) -> None:
     assert third.answer.member_id == ""
 
 
+def test_a_client_that_asks_for_more_and_more_ids_gets_no_more_than_there_may_be_members(member: Members) -> None:
+    hostile, honest = member(), member()
+    for _ in range(2):
+        hostile.id = ""
+        hostile.send_join()
+        assert hostile.joined() == errors.MEMBER_ID_REQUIRED
+    assert honest.join() == errors.GROUP_MAX_SIZE_REACHED
+    assert hostile.leave() == errors.NONE  # which frees one
+    assert honest.join() == errors.NONE
+
+
+def test_only_the_leader_assigns(member: Members) -> None:
+    leader, follower = pair(member)
+    leader.send_join()
+    assert follower.join() == errors.NONE
+    assert leader.joined() == errors.NONE
+    follower.send_sync({follower.id: assignment_of(0, 1)})
+    assert leader.sync({leader.id: assignment_of(0, 1), "nobody": b"x"}).assignment == assignment_of(0, 1)
+    assert follower.synced().assignment == b""
+
+
+def test_a_request_that_is_sent_again_replaces_the_one_that_waits(member: Members) -> None:
+    leader, follower = pair(member)
+    again = member()
+    again.id, again.generation = follower.id, follower.generation
+    leader.send_join()
+    while follower.heartbeat() != errors.REBALANCE_IN_PROGRESS:
+        pass
+    assert follower.join() == errors.NONE
+    assert leader.joined() == errors.NONE
+    follower.send_sync()
+    again.generation = follower.generation
+    again.send_sync()
+    leader.sync({leader.id: assignment_of(0), follower.id: assignment_of(1)})
+    answers = sorted([follower.synced().error_code, again.synced().error_code])
+    assert answers in ([errors.NONE, errors.NONE], [errors.NONE, errors.REBALANCE_IN_PROGRESS])
+
+
 def test_only_members_of_the_current_generation_are_heard(member: Members) -> None:
     alone = member()
     assert alone.heartbeat(member_id="nobody", generation_id=1) == errors.UNKNOWN_MEMBER_ID

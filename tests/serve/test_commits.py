@@ -74,6 +74,14 @@ def test_a_members_commit_goes_back(worker: GroupMember, client: RawClient, log:
     assert (found.committed_offset, found.metadata) == (8, "")
 
 
+def test_the_history_says_which_member_has_committed(worker: GroupMember, log: EventLog) -> None:
+    for offset in (5, 3):  # the second goes back, and is stored at once, after the first
+        assert worker.commit(offset) == errors.NONE
+    assert worker.leave() == errors.NONE
+    last = log.group("billing").history()[-1]
+    assert (last.kind, last.changes[0].after) == ("commit", 3)
+
+
 def test_metadata_is_replaced_at_the_same_offset(worker: GroupMember, client: RawClient) -> None:
     for metadata in ("one", "two", ""):
         assert worker.commit(3, metadata=metadata) == errors.NONE
