@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,14 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata
 from kafka import TopicPartition as KafkaTopicPartition
 
+import eventlog
 from eventlog import EventLog, TopicPartition
+from tests.cli.command_line import CommandLine
 from tests.interop import apache_kafka
-from tests.interop.test_serve_clients import SECONDS_MAX, bootstrap, log, store
 
 pytestmark = pytest.mark.clients
 
-__all__ = ["bootstrap", "log", "store"]
-
+SECONDS_MAX = 30
 PARTITIONS = 4
 RECORDS = 200
 
@@ -191,6 +193,52 @@ def test_kafkas_own_consumers_and_group_tool(
     assert log.group("console").committed() == {}
     groups_tool("--group", "console", "--delete")
     assert log.groups() == ["verifiable"]
+
+
+def test_a_confluent_consumer_continues_when_the_server_is_killed(store: Path) -> None:
+    confluent_kafka = pytest.importorskip("confluent_kafka")
+    port = apache_kafka.free_ports()[0]
+    command_line = CommandLine(store)
+
+    def start() -> Any:
+        process = command_line.start("serve", "--listen", f"127.0.0.1:{port}", "--json")
+        assert process.stdout is not None and process.stdout.readline()
+        return process
+
+    process = start()
+    rebalances: list[str] = []
+    with eventlog.open(store) as log:
+        log.create_topic("orders")
+        options = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "billing", "auto.offset.reset": "earliest"}
+        options |= {"heartbeat.interval.ms": 100, "reconnect.backoff.max.ms": 200}
+        consumer = confluent_kafka.Consumer({**options, "enable.auto.commit": False})
+        consumer.subscribe(["orders"], on_assign=lambda *_: rebalances.append("assigned"))
+        for number in range(3):
+            log.partition("orders", 0).append(b"%d" % number)
+            while (message := consumer.poll(0.1)) is None or message.error():
+                pass
+            assert message.value() == b"%d" % number
+            consumer.commit(message, asynchronous=False)
+            generation = log.group("billing").describe().generation
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            assert log.group("billing").committed() == {TopicPartition("orders", 0): number + 1}
+            process = start()
+        assert (rebalances, generation) == (["assigned"], 1)
+        consumer.close()
+    process.terminate()
+    process.wait(SECONDS_MAX)
+
+
+def test_kafka_pythons_admin_moves_offsets(bootstrap: str, log: EventLog, sent: set[bytes]) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    partition = KafkaTopicPartition("orders", 1)
+    admin.alter_group_offsets("billing", {partition: OffsetAndMetadata(7, "moved", -1)})
+    assert log.group("billing").committed() == {TopicPartition("orders", 1): 7}
+    assert "moved" in str(admin.list_group_offsets("billing"))
+    admin.delete_group_offsets("billing", [partition])
+    assert log.group("billing").committed() == {}
+    admin.close()
 
 
 def test_kafka_pythons_admin_sees_groups(bootstrap: str, log: EventLog, sent: set[bytes]) -> None:

@@ -18,6 +18,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, StaleMemberError
 from eventlog.serve import errors
 from eventlog.serve.coordinator.members import Joining, Member, common_protocols, select_protocol
+from eventlog.serve.coordinator.sessions import Sessions, cancel
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 
@@ -64,6 +65,7 @@ class ClassicGroup:
         self._sync_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._sessions = Sessions(self._expire)
         for member in self.members.values():
             self.seen(member)
 
@@ -145,7 +147,7 @@ class ClassicGroup:
         _answer(former.joining, kind("JoinGroupResponse")(error_code=fenced, member_id=former.id))
         _answer(former.syncing, kind("SyncGroupResponse")(error_code=fenced))
         leader = self.leader
-        self._cancel_timer(former)
+        self._sessions.end(former)
         del self.members[former.id]
         member = self.members[member_id] = Member(member_id, request)
         member.assignment = former.assignment
@@ -194,7 +196,7 @@ class ClassicGroup:
         if self.state is State.COMPLETING:
             self._answer_syncs(errors.REBALANCE_IN_PROGRESS)
         self._unsynced.clear()
-        _cancel(self._sync_timer)
+        cancel(self._sync_timer)
         is_first = self.state is State.EMPTY
         self.state = State.PREPARING
         if is_first:
@@ -214,7 +216,7 @@ class ClassicGroup:
 
     def _complete_join(self) -> None:
         """Begin the next generation, with the members that have joined it."""
-        _cancel(self._join_timer)
+        cancel(self._join_timer)
         for member in list(self.members.values()):
             if member.joining is None and member.instance_id is None:
                 self._remove(member.id)
@@ -378,7 +380,7 @@ class ClassicGroup:
         member = self.members.pop(member_id, None)
         if member is None:
             return
-        self._cancel_timer(member)
+        self._sessions.end(member)
         self._unsynced.discard(member_id)
         unknown = errors.UNKNOWN_MEMBER_ID
         _answer(member.joining, kind("JoinGroupResponse")(error_code=unknown))
@@ -403,24 +405,12 @@ class ClassicGroup:
 
     def seen(self, member: Member) -> None:
         """The session of a member begins anew."""
-        member.deadline = self._loop.time() + member.session_seconds
-        if member.timer is None or member.timer.when() > member.deadline:
-            _cancel(member.timer)
-            member.timer = self._loop.call_at(member.deadline, self._check_session, member)
+        self._sessions.begin(member)
 
-    def _check_session(self, member: Member) -> None:
-        now = self._loop.time()
-        if member.is_waiting:
-            member.deadline = now + member.session_seconds
-        if now < member.deadline:
-            member.timer = self._loop.call_at(member.deadline, self._check_session, member)
-            return
+    def _expire(self, member: Member) -> None:
         log.info("group %s: member %s has sent no heartbeat for %.1f s", self.name, member.id, member.session_seconds)
         self._remove(member.id)
         self._continue_without()
-
-    def _cancel_timer(self, member: Member) -> None:
-        _cancel(member.timer)
 
     # --- its end -----------------------------------------------------------------------------------------
 
@@ -436,10 +426,10 @@ class ClassicGroup:
         """Let the clients that wait look for the coordinator again. The members stay what they are for the next coordinator."""
         self.state = State.DEAD
         for timer in (self._join_timer, self._sync_timer, *self._pending.values()):
-            _cancel(timer)
+            cancel(timer)
         self._pending.clear()
         for member in self.members.values():
-            self._cancel_timer(member)
+            self._sessions.end(member)
             _answer(member.joining, kind("JoinGroupResponse")(error_code=errors.NOT_COORDINATOR, member_id=member.id))
             _answer(member.syncing, kind("SyncGroupResponse")(error_code=errors.NOT_COORDINATOR))
 
@@ -447,8 +437,3 @@ class ClassicGroup:
 def _answer(waiting: asyncio.Future[Any] | None, response: Any) -> None:
     if waiting is not None and not waiting.done():
         waiting.set_result(response)
-
-
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
