@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from eventlog.producer.idempotent import NamedProducer
     from eventlog.producer.producer import Producer
     from eventlog.producer.receipt import Receipt
+    from eventlog.producer.transactional import TransactionalProducer
     from eventlog.records.columns import BytesColumn, Columns
     from eventlog.records.record import Record, TopicPartition
     from eventlog.storage.cleaning.compaction import Compacted
@@ -89,6 +90,7 @@ _MODULES = {
     "producer.idempotent": ("NamedProducer",),
     "producer.producer": ("Producer",),
     "producer.receipt": ("Receipt",),
+    "producer.transactional": ("TransactionalProducer",),
     "records.columns": ("BytesColumn", "Columns"),
     "records.record": ("Record", "TopicPartition"),
     "storage.cleaning.compaction": ("Compacted",),
@@ -180,6 +182,7 @@ __all__ = [
     "TopicPartition",
     "TransactionDescription",
     "TransactionStateError",
+    "TransactionalProducer",
     "UnsupportedCodecError",
     "UnsupportedFormatError",
     "VerifyReport",

@@ -17,7 +17,7 @@ from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import translates_os_errors
+from eventlog.errors import InvalidArgumentError, translates_os_errors
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
     from eventlog.producer.idempotent import NamedProducer
+    from eventlog.producer.transactional import TransactionalProducer
     from eventlog.serve.background import BackgroundServer
     from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity
@@ -191,6 +192,17 @@ class EventLog(Log):
     def producer(
         self,
         *,
+        transactional_id: str,
+        transaction_timeout_ms: int = 60_000,
+        compression: str | None = None,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> TransactionalProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
         name: str,
         compression: str | None = None,
         linger_ms: int = 0,
@@ -211,6 +223,8 @@ class EventLog(Log):
     def producer(
         self,
         *,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int = 60_000,
         name: str | None = None,
         compression: str | None = None,
         linger_ms: int = 0,
@@ -225,22 +239,32 @@ class EventLog(Log):
         "zstd", and yields to the topic's own `compression.type`. A topic that does not exist is created with one partition,
         unless `auto_create_topics` is False.
 
+        With a `transactional_id`, its records and the offsets of consumers become visible in transactions. An earlier producer
+        of the same id is fenced, and its open transaction aborted, as is one that takes longer than `transaction_timeout_ms`.
         With a `name`, records are numbered, so that `NamedProducer.send_once` recognises what was appended before a crash.
         Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
         self.store.check_open()
         options: dict[str, Any] = {
             "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
         }  # fmt: skip
-        producer = self._make_producer(name, linger_ms, options)
+        producer = self._make_producer(transactional_id, transaction_timeout_ms, name, linger_ms, options)
         self._clients.open.add(producer)
         return producer
 
-    def _make_producer(self, name: str | None, linger_ms: int, options: dict[str, Any]) -> Producer:
-        groups = self.open_groups
+    def _make_producer(
+        self, transactional_id: str | None, timeout_ms: int, name: str | None, linger_ms: int, options: dict[str, Any]
+    ) -> Producer:
+        groups, transactions = self.open_groups, self.open_transactions
+        if transactional_id is not None:
+            from eventlog.producer.transactional import TransactionalProducer
+
+            if name is not None or linger_ms:
+                raise InvalidArgumentError("a producer with a transactional_id has no name, and no linger_ms")
+            return TransactionalProducer(self, groups, transactions, transactional_id, timeout_ms=timeout_ms, **options)
         if name is not None:
             from eventlog.producer.idempotent import NamedProducer
 
-            return NamedProducer(self, groups, self.open_transactions.producer_ids, name, linger_ms=linger_ms, **options)
+            return NamedProducer(self, groups, transactions.producer_ids, name, linger_ms=linger_ms, **options)
         return Producer(self, groups, linger_ms=linger_ms, **options)
 
     def consumer(

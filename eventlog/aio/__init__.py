@@ -20,6 +20,14 @@ from __future__ import annotations
 from eventlog.aio.consumer import AsyncConsumer
 from eventlog.aio.log import AsyncEventLog, open
 from eventlog.aio.partition import AsyncPartition
-from eventlog.aio.producer import AsyncProducer, AsyncReceipt
+from eventlog.aio.producer import AsyncProducer, AsyncReceipt, AsyncTransactionalProducer
 
-__all__ = ["AsyncConsumer", "AsyncEventLog", "AsyncPartition", "AsyncProducer", "AsyncReceipt", "open"]
+__all__ = [
+    "AsyncConsumer",
+    "AsyncEventLog",
+    "AsyncPartition",
+    "AsyncProducer",
+    "AsyncReceipt",
+    "AsyncTransactionalProducer",
+    "open",
+]

@@ -45,6 +45,11 @@ class AsyncConsumer:
         finally:
             self._is_busy = False
 
+    @property
+    def in_transaction(self) -> Consumer:
+        """The consumer itself, whose positions a transaction commits. The task must not poll before that has ended."""
+        return self._consumer
+
     async def _attend(self) -> None:
         await self._worker.settled()
         if self._core.has_group_work:

@@ -8,18 +8,19 @@ import os
 from collections.abc import Mapping, Sequence
 from re import Pattern
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 from eventlog import api
 from eventlog.aio.consumer import AsyncConsumer
 from eventlog.aio.hub import Hub
 from eventlog.aio.partition import AsyncPartition
-from eventlog.aio.producer import AsyncProducer
+from eventlog.aio.producer import AsyncProducer, AsyncTransactionalProducer
 from eventlog.aio.server import AsyncServer
 from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
 from eventlog.options import check_partition_number
+from eventlog.producer.transactional import TransactionalProducer
 from eventlog.records.record import TopicPartition
 
 
@@ -73,9 +74,17 @@ class AsyncEventLog:
             open_partition()  # raises the error that says so
         return AsyncPartition(open_partition, self._hub)
 
+    @overload
+    def producer(self, *, transactional_id: str, **options: Any) -> AsyncTransactionalProducer: ...
+
+    @overload
+    def producer(self, **options: Any) -> AsyncProducer: ...
+
     def producer(self, **options: Any) -> AsyncProducer:
         """As `EventLog.producer`, with the same options."""
         producer = self.log.producer(**options)
+        if isinstance(producer, TransactionalProducer):
+            return AsyncTransactionalProducer(producer, self.log.open_groups, self._hub)
         return AsyncProducer(producer, self.log.open_groups, self._hub)
 
     def consumer(self, topics: str | Sequence[str] | Pattern[str] | None = None, **options: Any) -> AsyncConsumer:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 
+from eventlog.aio.consumer import AsyncConsumer
 from eventlog.aio.hub import Hub, Turns, Worker
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.options import check_group_name, check_timeout
 from eventlog.producer.producer import Producer, send_at_once
 from eventlog.producer.receipt import Receipt
+from eventlog.producer.transactional import TransactionalProducer
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
 from eventlog.waiting import WaitSet
@@ -124,3 +129,52 @@ class AsyncProducer:
     async def close(self) -> None:
         """As `Producer.close`."""
         await self._worker.call(self._producer.close)
+
+
+class AsyncTransactionalProducer(AsyncProducer):
+    """`eventlog.TransactionalProducer` for tasks: what begins and ends transactions is awaited."""
+
+    def __init__(self, producer: TransactionalProducer, groups: Groups, hub: Hub) -> None:
+        super().__init__(producer, groups, hub)
+        self._transactional = producer
+
+    @property
+    def position(self) -> bytes | None:
+        """As `TransactionalProducer.position`."""
+        return self._transactional.position
+
+    def set_position(self, position: bytes) -> None:
+        """As `TransactionalProducer.set_position`."""
+        self._transactional.set_position(position)
+
+    async def send_offsets(
+        self, consumer: AsyncConsumer | Mapping[TopicPartition, int], *, group: str | None = None
+    ) -> None:
+        """As `TransactionalProducer.send_offsets`."""
+        offsets = consumer.in_transaction if isinstance(consumer, AsyncConsumer) else consumer
+        await self._worker.call(lambda: self._transactional.send_offsets(offsets, group=group))
+
+    async def begin(self) -> None:
+        """As `TransactionalProducer.begin`."""
+        self._transactional.begin()
+
+    async def commit(self) -> None:
+        """As `TransactionalProducer.commit`. It is completed even if the task is cancelled meanwhile."""
+        await self._worker.call(self._transactional.commit)
+
+    async def abort(self) -> None:
+        """As `TransactionalProducer.abort`."""
+        await self._worker.call(self._transactional.abort)
+
+    @asynccontextmanager
+    async def transaction(self, *consumers: AsyncConsumer) -> AsyncIterator[AsyncTransactionalProducer]:
+        """As `TransactionalProducer.transaction`, for `async with`."""
+        block = self._transactional.transaction(*(consumer.in_transaction for consumer in consumers))
+        block.__enter__()
+        try:
+            yield self
+        except BaseException:
+            failure = sys.exc_info()
+            await self._worker.call(lambda: block.__exit__(*failure))
+            raise
+        await self._worker.call(lambda: block.__exit__(None, None, None))

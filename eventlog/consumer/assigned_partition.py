@@ -112,6 +112,11 @@ class AssignedPartition:
         self.hold_back(offset)
         self.rewind()
 
+    def go_back(self, position: int | None) -> None:
+        """Continue at the offset that the group has committed, None if it has committed nothing."""
+        self.position, self.finished, self.was_moved = position, None, False
+        self.rewind()
+
     def finish(self, offset: int | None) -> None:
         """Note that the caller has finished the records before this offset."""
         self.finished = offset

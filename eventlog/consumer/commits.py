@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from eventlog.catalog.transactions import PendingOffset
 from eventlog.consumer.assignment import Assignment
 from eventlog.consumer.group_role import GroupRole
 from eventlog.consumer.handout import Handout
@@ -52,6 +53,22 @@ class Commits:
         )
         moved.clear()
         self._committed_at = time.monotonic()
+
+    def for_transaction(self) -> tuple[str, dict[TopicPartition, PendingOffset]]:
+        """As `Consumer.offsets_for_transaction`."""
+        if self._group is None:
+            raise InvalidArgumentError("this consumer is in no group: give it one with group= to commit in a transaction")
+        if self._auto_commit_s is not None:
+            raise InvalidArgumentError("this consumer commits by itself: make it without auto_commit for transactions")
+        self._handout.count_in_hand()
+        offsets = {}
+        for each in self._assignment.moved:
+            if each.slot is not None:
+                if not each.slot.is_owned:
+                    raise StaleMemberError(f"{each.topic_partition} belongs to another member by now: poll again")
+                owner = int(each.slot.native.member_epoch)
+                offsets[each.topic_partition] = PendingOffset(each.position or 0, owner=owner)
+        return self._group, offsets
 
     def _checked(self, offsets: Mapping[TopicPartition, int]) -> list[tuple[OffsetSlot, int]]:
         if not isinstance(offsets, Mapping):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from re import Pattern
 from types import TracebackType
 
+from eventlog.catalog.transactions import PendingOffset
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.groups.registry import Groups
@@ -120,6 +121,19 @@ class Consumer:
         """The committed offset of a partition in this consumer's group, by any member; None if nothing was committed."""
         with self._use.alone:
             return self.core.commits.committed(partition)
+
+    def offsets_for_transaction(self) -> tuple[str, dict[TopicPartition, PendingOffset]]:
+        """The group, and what `commit` would commit now, for `TransactionalProducer.send_offsets`.
+
+        Raises `InvalidArgumentError` without a group or with auto_commit, `StaleMemberError`."""
+        with self._use.alone:
+            return self.core.commits.for_transaction()
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets: the records after them are handed out again. So a transaction that was aborted can
+        be repeated."""
+        with self._use.alone:
+            self.core.rewind()
 
     # --- positions -----------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from eventlog.consumer.commits import Commits
 from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
 from eventlog.consumer.group_member import GroupMember
 from eventlog.consumer.group_role import GroupRole
+from eventlog.consumer.group_start import GroupStart
 from eventlog.consumer.handout import Handout
 from eventlog.consumer.iteration import Iteration
 from eventlog.consumer.options import ConsumerOptions
@@ -78,6 +79,16 @@ class ConsumerCore:
     def topics(self) -> tuple[str, ...]:
         """The topics that the consumer subscribes to, sorted."""
         return self._source.topics
+
+    def rewind(self) -> None:
+        """As `Consumer.rewind`."""
+        if self._options.group is None:
+            raise InvalidArgumentError("this consumer is in no group, so it has committed nothing: use seek")
+        if self.role.table is not None:
+            start = GroupStart(self._store, self.role.table, self._options)
+            for name, partition in self.assignment.partitions.items():
+                position = start.position(name)
+                self.handout.go_back(partition, self.role.table.start(name) if position is None else position)
 
     # --- handing out ---------------------------------------------------------------------------------------
 

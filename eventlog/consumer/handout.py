@@ -198,6 +198,13 @@ class Handout:
         partition.seek(offset)
         self._assignment.moved.add(partition)
 
+    def go_back(self, partition: AssignedPartition, position: int | None) -> None:
+        """Continue at the offset that the group has committed; None if it has committed nothing."""
+        self.commit_in_hand = None
+        self.stop(partition)
+        partition.go_back(position)
+        self._assignment.moved.discard(partition)
+
     def stop(self, partition: AssignedPartition) -> None:
         """Forget the records of this partition that were read ahead."""
         if self._polled:

@@ -356,11 +356,16 @@ def _of(state: TransactionState | None, producer: Identity) -> TransactionState:
             f"transactional id {producer.transactional_id!r} does not belong to producer {producer.producer_id}"
         )
     if state.epoch != producer.epoch:
-        raise ProducerFencedError(
-            f"the producer of transactional id {producer.transactional_id!r} is fenced: another one uses this id now, or its "
-            "transaction took longer than its timeout and was aborted; close it, and create another one to go on"
-        )
+        raise fenced(producer.transactional_id)
     return state
+
+
+def fenced(transactional_id: str) -> ProducerFencedError:
+    """The error for a producer whose epoch is over."""
+    return ProducerFencedError(
+        f"the producer of transactional id {transactional_id!r} is fenced: another one uses this id now, or its transaction "
+        "took longer than its timeout and was aborted; close it, and create another one to go on"
+    )
 
 
 def _checked(change: TransactionChange, producer: Identity) -> TransactionState:
