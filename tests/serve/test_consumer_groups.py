@@ -16,6 +16,7 @@ from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer, running_server
 from tests.serve.consumer_group import RemoteConsumer
 from tests.serve.group_client import GroupMember
+from tests.serve.test_transactions import Producer
 
 PARTITIONS = 4
 ALL = {("events", number) for number in range(PARTITIONS)}
@@ -133,6 +134,8 @@ def test_who_is_fenced_joins_again(a: RemoteConsumer, b: RemoteConsumer) -> None
         ({"topic_partitions": None}, errors.INVALID_REQUEST),
         ({"subscribed_topic_names": None}, errors.INVALID_REQUEST),
         ({"rack_id": ""}, errors.INVALID_REQUEST),
+        ({"rack_id": "r" * 250}, errors.INVALID_REQUEST),
+        ({"subscribed_topic_names": ["t" * 200] * 2000}, errors.INVALID_REQUEST),
         ({"server_assignor": "other"}, errors.UNSUPPORTED_ASSIGNOR),
         ({"subscribed_topic_regex": "("}, errors.INVALID_REGULAR_EXPRESSION),
         ({"subscribed_topic_regex": "(?!a)b"}, errors.INVALID_REGULAR_EXPRESSION),
@@ -324,6 +327,23 @@ def test_only_members_commit_and_only_what_they_own(a: RemoteConsumer, b: Remote
         member.leave()
         assert member.commit(1, epoch=5) == errors.UNKNOWN_MEMBER_ID
     assert a.commit(1, epoch=-1) == 0, "nobody is a member"
+
+
+def test_a_transaction_commits_only_what_its_consumer_owns(a: RemoteConsumer, b: RemoteConsumer, client: RawClient) -> None:
+    a.join()
+    b.join()
+    a.beat()
+    a.report()
+    b.beat()
+    owner, other = (a, b) if ("events", 0) in a.owned else (b, a)
+    producer = Producer(client)
+    assert producer.add_offsets("readers") == 0
+    ids = {"generation_id": owner.epoch, "member_id": other.id}
+    assert producer.commit_offset("readers", 0, **ids) == errors.ILLEGAL_GENERATION
+    assert producer.commit_offset("readers", 0, **{**ids, "member_id": "nobody"}) == errors.UNKNOWN_MEMBER_ID
+    assert producer.commit_offset("readers", 0, **{**ids, "member_id": owner.id}) == 0
+    assert producer.end() == 0
+    assert owner.fetch_committed() == (0, 0)
 
 
 def test_a_classic_group_and_a_consumer_group_exclude_each_other(a: RemoteConsumer, client: RawClient) -> None:

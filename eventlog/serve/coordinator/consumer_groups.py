@@ -26,7 +26,7 @@ ASSIGNORS = {"uniform": "cooperative-sticky", "range": "range"}  # by Kafka's na
 _JOIN, _LEAVE, _LEAVE_FOR_NOW = 0, -1, -2
 _WITH_MEMBER_ID = 1  # from this version on, the member chooses its id
 _TEXT_MAX = 249
-_NAMES_MAX = 10_000
+_NAMES_LENGTH_MAX = 256 * 1024  # of all names together: each change of the group is stored with those of all members
 _UNSTATED = -1
 
 
@@ -53,7 +53,8 @@ def _check(version: int, request: Any) -> None:
     _refuse_if("" in (request.group_id, request.instance_id, request.rack_id), "a group, instance or rack id is empty")
     texts = (request.member_id, request.instance_id, request.rack_id)
     _refuse_if(any(len(text or "") > _TEXT_MAX for text in texts), f"an id has more than {_TEXT_MAX} characters")
-    _refuse_if(len(request.subscribed_topic_names or ()) > _NAMES_MAX, f"there are more than {_NAMES_MAX} topics")
+    length = sum(map(len, request.subscribed_topic_names or ()))
+    _refuse_if(length > _NAMES_LENGTH_MAX, f"the names of topics have more than {_NAMES_LENGTH_MAX} characters")
     if epoch == _JOIN:
         _refuse_if(request.rebalance_timeout_ms == _UNSTATED, "the first heartbeat lacks the rebalance timeout")
         _refuse_if(request.topic_partitions is None or len(request.topic_partitions) > 0, "who joins must own no partitions")

@@ -106,7 +106,7 @@ async def answer_txn_offset_commit(broker: Broker, client: Client, version: int,
             of_topic.append(entry)
         topics.append(kind("TxnOffsetCommitResponse", "TxnOffsetCommitResponseTopic")(name=topic.name, partitions=of_topic))
     try:
-        await _check_member(broker, request)
+        await _check_member(broker, request, list(offsets))
         add = partial(broker.log.open_transactions.coordinator.add_offsets, _producer_of(request), request.group_id, offsets)
         code = await _done(broker, add, has_fenced=False)
     except (EventLogError, RefusedError) as error:
@@ -122,7 +122,7 @@ async def answer_end_txn(broker: Broker, client: Client, version: int, request: 
     return kind("EndTxnResponse")(error_code=await _done(broker, end, has_fenced=version >= _FENCED))
 
 
-async def _check_member(broker: Broker, request: Any) -> None:
+async def _check_member(broker: Broker, request: Any, partitions: list[TopicPartition]) -> None:
     """Raise `RefusedError` if the consumer whose offsets are sent may not commit them any more (KIP-447)."""
     check_group_id(request.group_id)
     found = await broker.coordinator.find(request.group_id)
@@ -130,13 +130,13 @@ async def _check_member(broker: Broker, request: Any) -> None:
         member = request.member_id, request.group_instance_id, request.generation_id
         check_may_commit(found.group, *member, is_transactional=True)
     elif found is None and request.member_id:
-        await broker.in_thread(partial(_check_consumer, broker, request))
+        await broker.in_thread(partial(_check_consumer, broker, request, partitions))
 
 
-def _check_consumer(broker: Broker, request: Any) -> None:
+def _check_consumer(broker: Broker, request: Any, partitions: list[TopicPartition]) -> None:
     """The same for a member of the consumer protocol. Clients know no STALE_MEMBER_EPOCH here."""
     try:
-        check_member(broker.log.open_groups, request.group_id, request.member_id, request.generation_id)
+        check_member(broker.log.open_groups, request.group_id, request.member_id, request.generation_id, partitions)
     except RefusedError as error:
         is_stale = error.code == errors.STALE_MEMBER_EPOCH
         raise RefusedError(errors.ILLEGAL_GENERATION if is_stale else error.code, str(error)) from None
