@@ -118,6 +118,7 @@ bench-suites: build
 bench-smoke: build
 	$(BIN)/python -m benchmarks --short --peers files,sqlite,lmdb,rocksdb,queuelib,persist_queue,eventsourcing
 	$(BIN)/python -m pytest benchmarks/suites --benchmark-disable
+	$(BIN)/python -m benchmarks.serve --short --no-kafka
 
 # The pictures in docs/, made by running the commands.
 screenshots: build

@@ -5,6 +5,8 @@ Source of the codes: clients/src/main/java/org/apache/kafka/common/protocol/Erro
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from types import TracebackType
 from typing import Any
@@ -108,6 +110,9 @@ UNSUPPORTED_ENDPOINT_TYPE = 115
 INVALID_REGULAR_EXPRESSION = 128
 
 _MESSAGE_LENGTH_MAX = 1000  # errors quote what was wrong, which may be as long as a request
+_LOG_PAUSE_SECONDS = 10.0
+
+log = logging.getLogger("eventlog.serve")
 
 _CODES: list[tuple[type[EventLogError], int]] = [  # the first one that matches
     (OffsetOutOfRangeError, OFFSET_OUT_OF_RANGE),
@@ -147,7 +152,30 @@ def code_of(error: Exception) -> int:
     """Kafka's code for an error, which is going to be told to a client."""
     code = _code_of(error)
     told[code] += 1
+    if code == KAFKA_STORAGE_ERROR:
+        _storage_errors.write(error)
     return code
+
+
+class SparseLog:
+    """Logs an error at most every ten seconds: while a disk is full, each request of each client fails."""
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+        self._left_out = 0
+
+    def write(self, error: Exception) -> None:
+        """Log an error, unless one was logged just now."""
+        now = time.monotonic()
+        if now < self._next_at:
+            self._left_out += 1
+            return
+        left_out = f" ({self._left_out} more since the last report)" if self._left_out else ""
+        self._next_at, self._left_out = now + _LOG_PAUSE_SECONDS, 0
+        log.error("clients are told of a storage error: %s%s", error, left_out)
+
+
+_storage_errors = SparseLog()
 
 
 def name_of(code: int) -> str:

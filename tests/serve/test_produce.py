@@ -198,3 +198,10 @@ def test_what_the_system_refuses_is_an_error_after_which_clients_try_again(clien
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert codes == {errors.NONE, errors.KAFKA_STORAGE_ERROR}
     assert {client.produce("wide", batch([b"a"]), partition=number).error_code for number in range(50)} == {errors.NONE}
+
+
+def test_storage_errors_are_logged_but_not_each_one(caplog: pytest.LogCaptureFixture) -> None:
+    log = errors.SparseLog()
+    for number in range(100):
+        log.write(OSError(f"error {number}"))
+    assert [record.getMessage() for record in caplog.records] == ["clients are told of a storage error: error 0"]
