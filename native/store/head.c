@@ -109,7 +109,7 @@ void el_head_initialise(el_head *head, const uint8_t boot_id[16], uint64_t devic
     memcpy(head->boot_id, boot_id, 16);
     head->device = device;
     head->inode = inode;
-    head->tail = *tail;
+    head->tail = head->next = *tail;
     head->limits = *limits;
     head->allocated = allocated;
     EL_FAULT_POINT("initialise.tail");
@@ -174,13 +174,22 @@ uint32_t el_head_settings_version(const el_head *head) {
     return atomic_load_explicit(&head->settings_version, memory_order_acquire);
 }
 
-/* With the append mutex held. Each field is one store, and no store is seen before the one in front of it: el_head_active_segment
- * reads them without the mutex. */
-static void store_tail(el_tail *target, const el_tail *tail) {
+#define TAIL_WORDS (sizeof(el_tail) / sizeof(int64_t))
+#define PLAIN_WORDS (offsetof(el_tail, first_unstable) / sizeof(int64_t)) /* the others change with batches of producers, and a roll */
+
+static inline void store_words(el_tail *target, const el_tail *tail, size_t start, size_t stop) {
     const int64_t *from = (const int64_t *)tail;
     int64_t *to = (int64_t *)target;
-    for (size_t i = 0; i < sizeof *tail / sizeof *from; i++)
+    for (size_t i = start; i < stop; i++)
         __atomic_store_n(&to[i], from[i], __ATOMIC_RELEASE);
+}
+
+/* With the append mutex held. Each field is one store, and no store is seen before the one in front of it: el_head_active_segment
+ * reads them without the mutex. */
+static inline void store_tail(el_tail *target, const el_tail *tail, int is_plain) {
+    store_words(target, tail, 0, PLAIN_WORDS);
+    if (!is_plain)
+        store_words(target, tail, PLAIN_WORDS, TAIL_WORDS);
 }
 
 /* Does `next` follow the tail? Offsets, segments, and what a segment holds only grow. */
@@ -190,6 +199,11 @@ static int follows_tail(const el_head *head, const el_tail *next) {
                     next->time_index_bytes >= tail->time_index_bytes && next->aborted_index_bytes >= tail->aborted_index_bytes;
     return next->end_offset >= tail->end_offset && next->segment_base <= next->end_offset &&
            (next->segment_base == tail->segment_base ? is_larger : next->segment_base > tail->segment_base);
+}
+
+/* Is what plain appends do not change the same in both? */
+static int has_rest_of(const el_tail *tail, const el_tail *other) {
+    return memcmp(&tail->first_unstable, &other->first_unstable, sizeof *tail - offsetof(el_tail, first_unstable)) == 0;
 }
 
 int el_head_is_sealing(const el_head *head) {
@@ -203,7 +217,7 @@ static void complete_publication(el_head *head, el_signals *signals) {
         return;
     EL_ASSERT(el_mutex_is_own(&head->append.mutex) && head->next.end_offset >= el_head_end_offset(head));
     EL_FAULT_POINT("complete.begun");
-    store_tail(&head->tail, &head->next);
+    store_tail(&head->tail, &head->next, 0);
     EL_FAULT_POINT("complete.tail");
     publish_offsets(head);
     EL_FAULT_POINT("complete.end");
@@ -219,6 +233,8 @@ int el_head_lock_append(el_head *head, el_signals *signals, int64_t timeout_ms, 
     if (result == EOWNERDEAD) {
         EL_FAULT_POINT("inherit.append");
         complete_publication(head, signals);
+        head->next = head->tail; /* it may be half written */
+        EL_FAULT_POINT("inherit.next");
         pthread_mutex_consistent(&head->append.mutex);
     } else if (result != 0) {
         *holder = atomic_load_explicit(&head->append_holder, memory_order_relaxed);
@@ -263,13 +279,15 @@ void el_head_release_flush(el_head *head, int32_t *holder) {
 void el_head_publish(el_head *head, const el_tail *next) {
     EL_ASSERT(el_mutex_is_own(&head->append.mutex) && follows_tail(head, next));
     EL_ASSERT(head->tail.end_offset == el_head_end_offset(head));
-    store_tail(&head->next, next);
+    int is_plain = next->producers_offset == head->tail.producers_offset && next->segment_base == head->tail.segment_base;
+    EL_ASSERT(!is_plain || (has_rest_of(&head->next, next) && has_rest_of(&head->tail, next)));
+    store_tail(&head->next, next, is_plain);
     EL_FAULT_POINT("publish.next");
     atomic_store_explicit(&head->next_is_complete, 1, memory_order_release);
     EL_FAULT_POINT("publish.complete");
     __atomic_store_n(&head->tail.end_offset, next->end_offset, __ATOMIC_RELEASE); /* alone: a process may die with half a tail */
     EL_FAULT_POINT("publish.torn_tail");
-    store_tail(&head->tail, next);
+    store_tail(&head->tail, next, is_plain);
     EL_FAULT_POINT("publish.tail");
     publish_offsets(head);
     EL_FAULT_POINT("publish.end");
