@@ -18,7 +18,8 @@ from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, StaleMemberError
 from eventlog.serve import errors
 from eventlog.serve.coordinator.members import Joining, Member, common_protocols, select_protocol
-from eventlog.serve.coordinator.sessions import Sessions, cancel
+from eventlog.serve.coordinator.roster import Roster
+from eventlog.serve.coordinator.sessions import cancel
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 
@@ -53,57 +54,50 @@ class ClassicGroup:
     ) -> None:
         self.name = name
         self.generation = stored.generation
-        self.protocol_type, self.protocol, self.leader = stored.protocol_type, stored.protocol, stored.leader
+        self.protocol_type, self.protocol = stored.protocol_type, stored.protocol
         self.state = State.STABLE if stored.members else State.EMPTY
-        self.members = {each.member_id: Member.of(each) for each in stored.members}
         self._term, self._process_id = stored.term, stored.process_id
-        self._members_max = members_max
         self._store, self._emptied, self._died = store, emptied, died
-        self._pending: dict[str, asyncio.TimerHandle] = {}  # ids that were given out, and are to join
+        members = [Member.of(each) for each in stored.members]
+        self._roster = Roster(name, members, stored.leader, members_max, self._expire, self._go_on)
         self._unsynced: set[str] = set()
         self._join_timer: asyncio.TimerHandle | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._sessions = Sessions(self._expire)
-        for member in self.members.values():
-            self.seen(member)
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The members by their ids."""
+        return self._roster.members
 
     @property
     def is_idle(self) -> bool:
         """Has the group neither members nor clients that are about to join?"""
-        return not self.members and not self._pending
+        return self._roster.is_idle
 
     # --- joining -----------------------------------------------------------------------------------------
 
     async def join(self, request: Joining) -> Any:
         """Become a member, or join the next generation; returns the answer once that has begun. Raises `RefusedError`."""
         self._check_alive()
-        if not self._has_room_for(request.member_id):
-            self._remove(request.member_id)
-            raise RefusedError(errors.GROUP_MAX_SIZE_REACHED, f"a group has at most {self._members_max} members")
+        try:
+            self._roster.check_room_for(request.member_id, is_rebalancing=self.state is State.PREPARING)
+        except RefusedError:
+            self._roster.remove(request.member_id)
+            raise
         self._check_protocols(request)
         if not request.member_id:
             return await self._join_new(request)
-        if request.member_id in self._pending:
-            self._pending.pop(request.member_id).cancel()
+        if self._roster.stop_expecting(request.member_id):
             return await self._add(request, request.member_id)
         member = self.member(request.member_id, request.instance_id)
         has_changed = member.protocols != request.protocols
-        is_leader_again = self.state is State.STABLE and member.id == self.leader
+        is_leader_again = self.state is State.STABLE and member.id == self._roster.leader
         if self.state is State.PREPARING or has_changed or is_leader_again:
             member.update(request)
             return await self._rejoin(member)
         return self._joined(member)  # it has not received this answer, or it asks for its assignment again
-
-    def _has_room_for(self, member_id: str) -> bool:
-        if member_id in self._pending:
-            return True
-        member = self.members.get(member_id)
-        if self.state is State.PREPARING:  # those that join last have to go
-            joined = sum(each.joining is not None for each in self.members.values())
-            return (member is not None and member.joining is not None) or joined + len(self._pending) < self._members_max
-        return member is not None or len(self.members) + len(self._pending) < self._members_max
 
     def _check_protocols(self, request: Joining) -> None:
         if self.state is State.EMPTY:
@@ -116,24 +110,23 @@ class ClassicGroup:
     async def _join_new(self, request: Joining) -> Any:
         member_id = f"{request.instance_id or request.client_id}-{uuid.uuid4()}"
         if request.instance_id is not None:
-            former = self._static_member(request.instance_id)
+            former = self._roster.find_static(request.instance_id)
             if former is not None:
                 return await self._replace(former, member_id, request)
         elif request.may_get_id:
-            self._pending[member_id] = self._loop.call_later(request.session_timeout_ms / 1000, self._give_up, member_id)
-            refused = kind("JoinGroupResponse")(error_code=errors.MEMBER_ID_REQUIRED, member_id=member_id)
-            return refused
+            self._roster.expect(member_id, request.session_timeout_ms / 1000)
+            return kind("JoinGroupResponse")(error_code=errors.MEMBER_ID_REQUIRED, member_id=member_id)
         return await self._add(request, member_id)
 
     async def _add(self, request: Joining, member_id: str) -> Any:
-        self.members[member_id] = member = Member(member_id, request)
+        member = Member(member_id, request)
+        self._roster.add(member)
         if self.state is State.EMPTY:
             self.protocol_type = request.protocol_type
-        self.leader = self.leader if self.leader in self.members else member_id
         return await self._rejoin(member)
 
     async def _rejoin(self, member: Member) -> Any:
-        _answer(member.joining, kind("JoinGroupResponse")(error_code=errors.REBALANCE_IN_PROGRESS, member_id=member.id))
+        member.answer_join(kind("JoinGroupResponse")(error_code=errors.REBALANCE_IN_PROGRESS, member_id=member.id))
         answer = member.joining = self._loop.create_future()
         if self.state is State.PREPARING:
             self._complete_if_all_joined()
@@ -142,40 +135,27 @@ class ClassicGroup:
         return await answer
 
     async def _replace(self, former: Member, member_id: str, request: Joining) -> Any:
-        """A static member is back: the requests of the one that had its id are refused from now on."""
-        fenced = errors.FENCED_INSTANCE_ID
-        _answer(former.joining, kind("JoinGroupResponse")(error_code=fenced, member_id=former.id))
-        _answer(former.syncing, kind("SyncGroupResponse")(error_code=fenced))
-        leader = self.leader
-        self._sessions.end(former)
-        del self.members[former.id]
-        member = self.members[member_id] = Member(member_id, request)
-        member.assignment = former.assignment
-        if leader == former.id:
-            self.leader = member_id
+        """A static member is back. If nothing changes for the others, they need not join again."""
+        leader, member = self._roster.leader, Member(member_id, request)
+        self._roster.replace(former, member)
         self._unsynced.discard(former.id)
-        self.seen(member)
         if self.state is not State.STABLE or select_protocol(self.members.values()) != self.protocol:
             return await self._rejoin(member)
-        await self._store_members()
-        is_leader = self.leader == member_id
-        answer = self._joined(member)
-        if not request.may_skip:
-            answer.leader, answer.members = leader, []  # it must not think that it has to assign
-        answer.skip_assignment = request.may_skip and is_leader
-        return answer
-
-    async def _store_members(self) -> None:
         try:
             await self._store(self._stored({each.id: each.assignment for each in self.members.values()}))
         except StaleMemberError as error:
             self._lose()
             raise RefusedError(errors.NOT_COORDINATOR, str(error)) from None
+        answer = self._joined(member)
+        answer.skip_assignment = request.may_skip and self._roster.leader == member_id
+        if not request.may_skip:
+            answer.leader, answer.members = leader, []  # it must not think that it has to assign
+        return answer
 
     def _joined(self, member: Member) -> Any:
         response, entry = kind("JoinGroupResponse"), kind("JoinGroupResponse", "JoinGroupResponseMember")
         members = []
-        if member.id == self.leader:
+        if member.id == self._roster.leader:
             members = [
                 entry(member_id=each.id, group_instance_id=each.instance_id, metadata=each.metadata(self.protocol))
                 for each in self.members.values()
@@ -184,7 +164,7 @@ class ClassicGroup:
             generation_id=self.generation,
             protocol_type=self.protocol_type,
             protocol_name=self.protocol,
-            leader=self.leader,
+            leader=self._roster.leader,
             member_id=member.id,
             members=members,
         )
@@ -194,7 +174,7 @@ class ClassicGroup:
     def _rebalance(self) -> None:
         """Let all members join again."""
         if self.state is State.COMPLETING:
-            self._answer_syncs(errors.REBALANCE_IN_PROGRESS)
+            self._refuse_syncs(errors.REBALANCE_IN_PROGRESS)
         self._unsynced.clear()
         cancel(self._sync_timer)
         is_first = self.state is State.EMPTY
@@ -202,14 +182,10 @@ class ClassicGroup:
         if is_first:
             self._complete_join()  # brokers wait a little for others; here, they cause another rebalance
         elif not self._complete_if_all_joined():
-            self._join_timer = self._loop.call_later(self._rebalance_seconds, self._complete_join)
-
-    @property
-    def _rebalance_seconds(self) -> float:
-        return max((member.rebalance_seconds for member in self.members.values()), default=0.0)
+            self._join_timer = self._loop.call_later(self._roster.rebalance_seconds, self._complete_join)
 
     def _complete_if_all_joined(self) -> bool:
-        is_complete = not self._pending and all(each.joining is not None for each in self.members.values())
+        is_complete = self._roster.has_all_joined
         if is_complete:
             self._complete_join()
         return is_complete
@@ -219,28 +195,27 @@ class ClassicGroup:
         cancel(self._join_timer)
         for member in list(self.members.values()):
             if member.joining is None and member.instance_id is None:
-                self._remove(member.id)
-        joined = [member.id for member in self.members.values() if member.joining is not None]
+                self._roster.remove(member.id)
+        joined = self._roster.joined
         if self.members and not joined:  # static members, for which their partitions are kept
-            self._join_timer = self._loop.call_later(self._rebalance_seconds, self._complete_join)
+            self._join_timer = self._loop.call_later(self._roster.rebalance_seconds, self._complete_join)
             return
         self.generation += 1
         if not self.members:
             self._become_empty()
             return
-        if self.leader not in joined:
-            self.leader = joined[0]
+        if self._roster.leader not in joined:
+            self._roster.leader = joined[0]
         self.protocol = select_protocol(self.members.values())
         self.state = State.COMPLETING
         self._unsynced = set(self.members)
         for member in self.members.values():
-            answer, member.joining = member.joining, None
-            _answer(answer, self._joined(member))
+            member.answer_join(self._joined(member))
             self.seen(member)
-        self._sync_timer = self._loop.call_later(self._rebalance_seconds, self._expel_unsynced, self.generation)
+        self._sync_timer = self._loop.call_later(self._roster.rebalance_seconds, self._expel_unsynced, self.generation)
 
     def _become_empty(self) -> None:
-        self.state, self.protocol, self.leader = State.EMPTY, "", ""
+        self.state, self.protocol, self._roster.leader = State.EMPTY, "", ""
         if self.is_idle:
             self._emptied()
 
@@ -264,9 +239,9 @@ class ClassicGroup:
         if self.state is State.STABLE:
             self.seen(member)
             return self._assigned(member)
-        _answer(member.syncing, kind("SyncGroupResponse")(error_code=errors.REBALANCE_IN_PROGRESS))
+        member.answer_sync(kind("SyncGroupResponse")(error_code=errors.REBALANCE_IN_PROGRESS))
         answer = member.syncing = self._loop.create_future()
-        if member.id == self.leader:
+        if member.id == self._roster.leader:
             assignments = {each.member_id: bytes(each.assignment) for each in request.assignments}
             task = self._loop.create_task(self._assign(self.generation, assignments))
             self._tasks.add(task)
@@ -287,34 +262,32 @@ class ClassicGroup:
         if self.state is not State.COMPLETING or generation != self.generation:
             return
         if code:
-            self._answer_syncs(code)
+            self._refuse_syncs(code)
             self._rebalance()
             return
-        for member in self.members.values():
-            member.assignment = assignments.get(member.id, b"")
         self.state = State.STABLE
         for member in self.members.values():
+            member.assignment = assignments.get(member.id, b"")
             if member.syncing is not None:
-                answer, member.syncing = member.syncing, None
-                _answer(answer, self._assigned(member))
+                member.answer_sync(self._assigned(member))
                 self.seen(member)
 
     def _assigned(self, member: Member) -> Any:
         response = kind("SyncGroupResponse")
         return response(protocol_type=self.protocol_type, protocol_name=self.protocol, assignment=member.assignment)
 
-    def _answer_syncs(self, code: int) -> None:
+    def _refuse_syncs(self, code: int) -> None:
         for member in self.members.values():
             member.assignment = b""
-            answer, member.syncing = member.syncing, None
-            _answer(answer, kind("SyncGroupResponse")(error_code=code))
-            if answer is not None:
+            if member.syncing is not None:
+                member.answer_sync(kind("SyncGroupResponse")(error_code=code))
                 self.seen(member)
 
     def _stored(self, assignments: Mapping[str, bytes]) -> ClassicState:
         members = tuple(member.stored(assignments.get(member.id, b"")) for member in self.members.values())
+        leader = self._roster.leader
         return ClassicState(
-            self._term, self._process_id, self.generation, self.protocol_type, self.protocol, self.leader, now_ms(), members
+            self._term, self._process_id, self.generation, self.protocol_type, self.protocol, leader, now_ms(), members
         )
 
     def as_empty(self) -> ClassicState:
@@ -326,14 +299,7 @@ class ClassicGroup:
     def member(self, member_id: str, instance_id: str | None) -> Member:
         """A member by its ids. Raises `RefusedError`."""
         self._check_alive()
-        if instance_id is not None:
-            static = self._static_member(instance_id)
-            if static is not None and static.id != member_id:
-                raise RefusedError(errors.FENCED_INSTANCE_ID, f"another client uses the instance id {instance_id!r} now")
-        member = self.members.get(member_id)
-        if member is None or (instance_id is not None and member.instance_id != instance_id):
-            raise RefusedError(errors.UNKNOWN_MEMBER_ID, f"group {self.name!r} has no member {member_id!r}")
-        return member
+        return self._roster.find(member_id, instance_id)
 
     def current_member(self, member_id: str, instance_id: str | None, generation: int) -> Member:
         """A member of the current generation. Raises `RefusedError`."""
@@ -347,6 +313,10 @@ class ClassicGroup:
         self.seen(self.current_member(member_id, instance_id, generation))
         if self.state is State.PREPARING:
             raise RefusedError(errors.REBALANCE_IN_PROGRESS, "the members are joining again")
+
+    def seen(self, member: Member) -> None:
+        """The session of a member begins anew."""
+        self._roster.seen(member)
 
     def leave(self, identities: Iterable[tuple[str, str | None]]) -> list[int]:
         """Remove members, each by its id, or only by its instance id; returns an error code for each."""
@@ -363,54 +333,38 @@ class ClassicGroup:
         return codes
 
     def _leave(self, member_id: str, instance_id: str | None) -> bool:
+        """Returns whether a member has left, and not only a client that was to join."""
         if not member_id and instance_id is not None:
-            static = self._static_member(instance_id)
+            static = self._roster.find_static(instance_id)
             member_id = static.id if static is not None else ""
-        elif member_id in self._pending:
-            self._pending[member_id].cancel()
-            self._give_up(member_id)
+        elif self._roster.stop_expecting(member_id):
+            self._go_on()
             return False
         self._remove(self.member(member_id, instance_id).id)
         return True
-
-    def _static_member(self, instance_id: str) -> Member | None:
-        return next((member for member in self.members.values() if member.instance_id == instance_id), None)
-
-    def _remove(self, member_id: str) -> None:
-        member = self.members.pop(member_id, None)
-        if member is None:
-            return
-        self._sessions.end(member)
-        self._unsynced.discard(member_id)
-        unknown = errors.UNKNOWN_MEMBER_ID
-        _answer(member.joining, kind("JoinGroupResponse")(error_code=unknown))
-        _answer(member.syncing, kind("SyncGroupResponse")(error_code=unknown))
-        if self.leader == member_id:
-            self.leader = next(iter(self.members), "")
-
-    def _continue_without(self) -> None:
-        """Members have left or are gone: the others share their partitions."""
-        if self.state in (State.STABLE, State.COMPLETING):
-            self._rebalance()
-        elif self.state is State.PREPARING:
-            self._complete_if_all_joined()
-
-    def _give_up(self, member_id: str) -> None:
-        """A client has not joined with the id that it was given."""
-        self._pending.pop(member_id, None)
-        if self.state is State.PREPARING:
-            self._complete_if_all_joined()
-        elif self.is_idle:
-            self._emptied()
-
-    def seen(self, member: Member) -> None:
-        """The session of a member begins anew."""
-        self._sessions.begin(member)
 
     def _expire(self, member: Member) -> None:
         log.info("group %s: member %s has sent no heartbeat for %.1f s", self.name, member.id, member.session_seconds)
         self._remove(member.id)
         self._continue_without()
+
+    def _remove(self, member_id: str) -> None:
+        self._roster.remove(member_id)
+        self._unsynced.discard(member_id)
+
+    def _continue_without(self) -> None:
+        """Members have left or are gone: the others share their partitions."""
+        if self.state in (State.STABLE, State.COMPLETING):
+            self._rebalance()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Somebody who was waited for does not come."""
+        if self.state is State.PREPARING:
+            self._complete_if_all_joined()
+        elif self.is_idle:
+            self._emptied()
 
     # --- its end -----------------------------------------------------------------------------------------
 
@@ -425,15 +379,6 @@ class ClassicGroup:
     def close(self) -> None:
         """Let the clients that wait look for the coordinator again. The members stay what they are for the next coordinator."""
         self.state = State.DEAD
-        for timer in (self._join_timer, self._sync_timer, *self._pending.values()):
-            cancel(timer)
-        self._pending.clear()
-        for member in self.members.values():
-            self._sessions.end(member)
-            _answer(member.joining, kind("JoinGroupResponse")(error_code=errors.NOT_COORDINATOR, member_id=member.id))
-            _answer(member.syncing, kind("SyncGroupResponse")(error_code=errors.NOT_COORDINATOR))
-
-
-def _answer(waiting: asyncio.Future[Any] | None, response: Any) -> None:
-    if waiting is not None and not waiting.done():
-        waiting.set_result(response)
+        cancel(self._join_timer)
+        cancel(self._sync_timer)
+        self._roster.close(errors.NOT_COORDINATOR)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from eventlog.catalog.classic import ClassicMember
 from eventlog.clock import now_ms
+from eventlog.serve.protocol.messages import kind
 
 
 class Joining(NamedTuple):
@@ -68,6 +69,23 @@ class Member:
     def is_waiting(self) -> bool:
         """Does its client wait for an answer? Then it need not send heartbeats."""
         return self.joining is not None or self.syncing is not None
+
+    def answer_join(self, response: Any) -> None:
+        """Answer the client, if it waits for the next generation."""
+        waiting, self.joining = self.joining, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(response)
+
+    def answer_sync(self, response: Any) -> None:
+        """Answer the client, if it waits for its assignment."""
+        waiting, self.syncing = self.syncing, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(response)
+
+    def refuse(self, code: int) -> None:
+        """Answer whatever the client waits for with an error code."""
+        self.answer_join(kind("JoinGroupResponse")(error_code=code, member_id=self.id))
+        self.answer_sync(kind("SyncGroupResponse")(error_code=code))
 
     def metadata(self, protocol: str) -> bytes:
         """What it says of itself in this protocol."""

@@ -22,10 +22,11 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
 class GroupSettings(NamedTuple):
-    """Limits for the members of classic groups; the defaults of the session timeout are those of Kafka's brokers. Every
+    """Limits for the members of classic groups; brokers refuse sessions of less than 6 s, which tests would
+    have to wait for. Every
     `watch_seconds` a server checks which groups another one is to coordinate."""
 
-    session_timeout_ms_min: int = 6_000
+    session_timeout_ms_min: int = 1_000
     session_timeout_ms_max: int = 1_800_000
     members_max: int = 1_024
     watch_seconds: float = 1.0
