@@ -157,6 +157,14 @@ def test_what_eventlog_exports_is_documented_to_the_last_method() -> None:
     assert not missing
 
 
+def test_a_wheel_has_every_file_of_the_package() -> None:
+    """Without this, an editable installation works, and a wheel does not."""
+    declared = re.search(r"^eventlog = (\[.*\])$", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert declared is not None
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".so")]
+    assert {path.relative_to(PACKAGE).as_posix() for path in files} == set(ast.literal_eval(declared[1]))
+
+
 @pytest.mark.parametrize("path", TESTS, ids=identify)
 def test_no_test_sleeps(path: Path) -> None:
     calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
