@@ -61,7 +61,7 @@ int el_offset_map_note(el_offset_map *map, const el_batch *batch, const uint8_t 
 int el_offset_map_note_batches(el_offset_map *map, const uint8_t *data, size_t length, size_t *consumed);
 typedef struct el_compaction {
     const el_offset_map *map; int64_t now; int64_t new_horizon; int64_t earliest_horizon; int64_t next_offset; int64_t records_in;
-    int64_t records_out; int64_t batches_changed; ...;
+    int64_t records_out; int64_t batches_changed; const int64_t *last_offsets; size_t last_offset_count; ...;
 } el_compaction;
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
                        el_batch *kept);

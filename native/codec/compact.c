@@ -140,6 +140,20 @@ static survey survey_records(const el_compaction *compaction, const el_batch *ba
     return found;
 }
 
+/* Is it the last batch of a producer? Without it, the producer's next sequence number would be forgotten. */
+static int is_last_of_producer(const el_compaction *compaction, const el_batch *batch) {
+    int64_t last_offset = end_offset_of(batch) - 1;
+    size_t low = 0, high = compaction->last_offset_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compaction->last_offsets[middle] < last_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return batch->producer_id >= 0 && low < compaction->last_offset_count && compaction->last_offsets[low] == last_offset;
+}
+
 /* Note when the tombstones that stay in a batch may be removed. */
 static void note_horizon(el_compaction *compaction, const el_batch *batch, const survey *found) {
     int64_t horizon = has_horizon(batch) ? batch->base_timestamp : compaction->new_horizon;
@@ -178,9 +192,11 @@ int el_compact_records(el_compaction *compaction, const el_batch *batch, const u
             at = write_record(at, start, cursor, &record, base_shift);
     EL_ASSERT((size_t)(at - out) <= EL_COMPACT_GROWTH * length && found.kept <= batch->record_count);
     kept->record_count = found.kept;
-    if ((batch->attributes & EL_ATTRIBUTE_LOG_APPEND_TIME) == 0)
+    if ((batch->attributes & EL_ATTRIBUTE_LOG_APPEND_TIME) == 0 && found.kept > 0)
         kept->max_timestamp = found.max_timestamp;
-    kept->size_bytes = EL_BATCH_HEADER_BYTES + (at - out);
+    if (found.kept == 0)
+        kept->attributes &= ~EL_ATTRIBUTE_COMPRESSION;
+    kept->size_bytes = found.kept > 0 || is_last_of_producer(compaction, batch) ? EL_BATCH_HEADER_BYTES + (at - out) : 0;
     return 1;
 }
 
@@ -202,7 +218,7 @@ int el_compact_batches(el_compaction *compaction, const uint8_t *data, size_t le
         if (!changed || kept.size_bytes > INT32_MAX) {
             memcpy(target, at, (size_t)batch.size_bytes);
             *produced += (size_t)batch.size_bytes;
-        } else if (kept.record_count > 0) {
+        } else if (kept.size_bytes > 0) {
             el_batch_seal(target, &kept);
             *produced += (size_t)kept.size_bytes;
         }

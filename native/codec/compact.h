@@ -60,11 +60,13 @@ typedef struct el_compaction {
     int64_t records_in;
     int64_t records_out;
     int64_t batches_changed;
+    const int64_t *last_offsets; /* of the producers' last batches, which stay even if they become empty; sorted */
+    size_t last_offset_count;
 } el_compaction;
 
 /* Compact one batch, whose uncompressed section is at `records`; `out` has room for EL_COMPACT_GROWTH times its bytes. *kept is what the
- * batch becomes: its record_count is 0 if nothing stays, and its size_bytes is that of a batch with the section at `out`. Returns 1 if
- * anything changes, 0 if the batch stays as it is, -1 if it begins before the last one ended. */
+ * batch becomes: its size_bytes is that of a batch with the section at `out`, and 0 if nothing stays. Returns 1 if anything changes, 0 if
+ * the batch stays as it is, -1 if it begins before the last one ended. */
 int el_compact_records(el_compaction *compaction, const el_batch *batch, const uint8_t *records, size_t length, uint8_t *out,
                        el_batch *kept);
 

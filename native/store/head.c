@@ -143,7 +143,9 @@ int64_t el_head_start_offset(const el_head *head) {
 int64_t el_head_stable_offset(const el_head *head) {
     int64_t end = el_head_end_offset(head); /* first: what is read afterwards is of this end offset or of a later one */
     int64_t first_unstable = atomic_load_explicit(&head->first_unstable, memory_order_acquire);
-    return first_unstable >= 0 && first_unstable < end ? first_unstable : end;
+    int64_t stable = first_unstable >= 0 && first_unstable < end ? first_unstable : end;
+    int64_t start = el_head_start_offset(head); /* records of an open transaction may have been deleted */
+    return stable > start ? stable : start;
 }
 
 int64_t el_head_aborts(const el_head *head) {

@@ -255,3 +255,31 @@ def test_a_wait_for_a_record_is_not_ended_by_a_marker(log: EventLog, partition: 
     assert stores.open_partition(log).wait(0, timeout=0)
     partition.append(sent(1))
     assert stores.open_partition(log).wait(1, timeout=0)
+
+
+def test_compaction_keeps_the_last_batch_of_a_producer(store: Path) -> None:
+    with eventlog.open(store) as log:
+        log.create_topic("compacted", 1, {"cleanup.policy": "compact", "segment.ms": 2**62})
+        partition = log.partition("compacted", 0)
+        partition.log.append(sent(0, 2, value=b"superseded"))
+        partition.log.append(sent(2, value=b"superseded, too"))
+        partition.append(b"latest", key=b"key")
+        partition.log.roll()
+        log.maintain(compact_all=True)
+        assert list(partition.values()) == [b"latest"]
+    for path in partition.directory.glob("*.snapshot"):
+        path.unlink()
+    heads.simulate_reboot(stores.head_file(store, 0, "compacted"))
+    with eventlog.open(store) as log:
+        again = log.partition("compacted", 0)
+        (state,) = again.log.producers()
+        assert (state.last_sequence, state.last_offset) == (2, 2)
+        assert again.log.append(sent(2)).is_duplicate
+        assert again.log.append(sent(3)).first_offset == 4
+        assert [report.problems for report in log.verify()] == [[]]
+
+
+def test_the_last_stable_offset_is_never_before_the_start(log: EventLog, partition: PartitionLog) -> None:
+    partition.append(sent(0, 2, transactional=True))
+    stores.open_partition(log).delete_records(1)
+    assert partition.stable_offset == partition.start_offset == 1

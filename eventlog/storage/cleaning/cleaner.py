@@ -195,6 +195,9 @@ class Cleaner:
         self.native.now = now_ms
         self.native.new_horizon = min(now_ms + settings.number("delete.retention.ms"), TIME_MAX)
         self.native.earliest_horizon = TIME_MAX
+        last_offsets = sorted(each.last_offset for each in log.producers())
+        self._last_offsets = ffi.new("int64_t[]", last_offsets)
+        self.native.last_offsets, self.native.last_offset_count = self._last_offsets, len(last_offsets)
 
     @property
     def end_offset(self) -> int:
@@ -269,8 +272,10 @@ class Cleaner:
                 return int(lib.EL_CODEC_BAD_OFFSET)
             if changed == 0:
                 cleaned.add(ffi.from_buffer("uint8_t[]", whole), len(whole))
-            elif kept.record_count > 0:
-                compressed = compress(kept.attributes & COMPRESSION, bytes(ffi.buffer(out, kept.size_bytes - HEADER_BYTES)))
+            elif kept.size_bytes > 0:
+                compressed = bytes(ffi.buffer(out, kept.size_bytes - HEADER_BYTES))
+                if kept.record_count > 0:
+                    compressed = compress(kept.attributes & COMPRESSION, compressed)
                 kept.size_bytes = HEADER_BYTES + len(compressed)
                 data = ffi.new("uint8_t[]", bytes(HEADER_BYTES) + compressed)
                 lib.el_batch_seal(data, kept)

@@ -182,8 +182,7 @@ def rewrite_segment(scan: SegmentScan, interval_bytes: int, *, may_go: bool) -> 
     """Replace a segment by one with only the valid batches, and its indexes; with `may_go`, delete an empty one."""
     directory = scan.path.parent
     if not scan.batches and may_go:
-        for suffix in (names.LOG_SUFFIX, names.INDEX_SUFFIX, names.TIME_INDEX_SUFFIX):
-            scan.path.with_suffix(suffix).unlink(missing_ok=True)
+        files.delete_segment(directory, scan.base_offset)
         files.sync_directory(directory)
         return
     files.replace_file(scan.path, _right_bytes(scan))
