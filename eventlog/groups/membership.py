@@ -104,8 +104,12 @@ class Membership:
         if self.group.acks.is_deleted:
             raise GroupNotFoundError(f"group {self.group.name!r} was deleted")
         if self._state is None or self._state.generation != self.group.acks.generation:
-            self._state = self.group.state()
-            self._groups.wake_watcher()
+            known = self.group.known_state
+            if known is None or known.generation != self.group.acks.generation:
+                known = self.group.state()
+            self._state = known
+            if any(member.remote is None for member in known.members.values()):
+                self._groups.wake_watcher()  # there may be another process to watch
         return self._state
 
     def _check_not_replaced(self, state: GroupState) -> None:
@@ -130,15 +134,18 @@ class Membership:
                 del self.owned[partition]
 
     def take(
-        self, starting_offset: Callable[[TopicPartition], int], withheld: Container[TopicPartition] = frozenset()
+        self, starting_offset: Callable[[TopicPartition], int] | None, withheld: Container[TopicPartition] = frozenset()
     ) -> None:
         """Take the partitions that are assigned to this member and have no owner, except those that are `withheld`.
-        `starting_offset` returns where the group starts in a partition that it has never read; it is not stored, because a
-        membership must not keep its consumer alive."""
+        `starting_offset` returns where the group starts in a partition that it has never read, None if that is not for this
+        process to say; it is not stored, because a membership must not keep its consumer alive."""
         state = self._state_now()
         assigned = state.assignment.get(self.member.epoch, ())
         wanted = [each for each in assigned if each not in self.owned and each not in withheld]
-        self.group.begin(wanted, starting_offset)
+        if starting_offset is None:
+            self.group.make_slots(wanted)
+        else:
+            self.group.begin(wanted, starting_offset)
         for partition in wanted:
             ack = self.group.ack(partition, self.member.epoch)
             owner = self.group.acks.owner(ack.slot)

@@ -15,7 +15,8 @@ from eventlog.store.store import Store
 
 
 class GroupTable:
-    """`acks` is the mapped file, `incarnation` the number of the transaction that created the group. Safe for several threads.
+    """`acks` is the mapped file, `incarnation` the number of the transaction that created the group, `known_state` the state
+    that was read last. Safe for several threads.
 
     It belongs to one incarnation of the group: after a group of this name is deleted and created again, the catalog has slots
     that are not in this file, or that belong to another partition there."""
@@ -31,6 +32,7 @@ class GroupTable:
         self._slots = _slots_of(offsets)
         self._caught_up_with = 0  # the last reset that all slots are known to have applied
         self._starts: dict[TopicPartition, int] = {}
+        self.known_state: GroupState | None = None
         self.acks = SlotTable(
             names.acks_file(store.path, self.name),
             store.claims.of("group", self.name, self.incarnation),
@@ -48,7 +50,9 @@ class GroupTable:
         `LockTimeoutError`."""
         with self._catalog.read(self.name) as group:
             self.catch_up(group)
-            return self.state_in(group)
+            state = self.state_in(group)
+        self.known_state = state
+        return state
 
     def catch_up(self, group: GroupChange) -> None:
         """Apply the catalog's decisions to the mapped file: the process that made them may have died before it could do so.

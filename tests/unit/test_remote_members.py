@@ -12,7 +12,6 @@ from eventlog import EventLog, InvalidArgumentError
 from eventlog.catalog.groups import GroupState, Member, RemoteMember
 from eventlog.groups.coordinator import InstanceInUseError, JoinRequest, Origin
 from eventlog.groups.membership import Membership
-from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED
 from tests.support import stores
 
 GROUP = "readers"
@@ -48,7 +47,7 @@ def review(membership: Membership) -> None:
     membership.disown(found.lost)
     membership.give_up(found.revoked)
     if not found.is_expelled:
-        membership.take(lambda _: NOTHING_COMMITTED)
+        membership.take(None)
 
 
 def state(log: EventLog) -> GroupState:

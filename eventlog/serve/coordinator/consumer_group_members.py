@@ -22,7 +22,7 @@ from eventlog.groups.registry import Groups
 from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.errors import RefusedError
-from eventlog.storage.mapped.offset_slots import NOTHING_COMMITTED, OffsetSlot
+from eventlog.storage.mapped.offset_slots import OffsetSlot
 
 _ASSIGNOR = "cooperative-sticky"  # unless a member prefers another
 _RETRY_MS = 500  # until a member asks again for partitions that others have still to give up
@@ -157,7 +157,7 @@ class ConsumerGroupMember:
         target = frozenset(membership.state.assignment.get(membership.member.epoch, ()))
         if membership.owned.keys() <= target:
             self._revoking_since = None
-            membership.take(lambda _: NOTHING_COMMITTED, self._withheld)
+            membership.take(None, self._withheld)
             self._tell_epoch(membership.state.generation)
         else:
             self._check_revocation()

@@ -128,7 +128,7 @@ class ConsumerGroups:
     def topics_of(self, remote: RemoteMember, names: Iterable[str], catalog_version: int) -> tuple[str, ...]:
         """Those of the topics `names` that a member subscribes to, sorted. Raises `RefusedError` for an invalid pattern."""
         matching = self._matching_topics(remote.pattern, names, catalog_version) if remote.pattern else ()
-        return tuple(sorted({*matching, *(set(remote.names) & set(names))}))
+        return tuple(sorted({*matching, *set(remote.names).intersection(names)}))
 
     def _matching_topics(self, text: str, names: Iterable[str], catalog_version: int) -> tuple[str, ...]:
         found = self._matching.get(text)

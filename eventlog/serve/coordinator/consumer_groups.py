@@ -98,7 +98,7 @@ def _heartbeat(broker: Broker, request: Any, catalog_version: int) -> Heartbeat:
         None if owned is None else _named(broker, owned),
         _stated(request),
         catalog_version,
-        partial(broker.consumer_groups.topics_of, names=tuple(broker.topics.by_name), catalog_version=catalog_version),
+        partial(broker.consumer_groups.topics_of, names=broker.topics.by_name, catalog_version=catalog_version),
     )
 
 
