@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import EventLog, TopicPartition
+from eventlog import EventLog, StaleMemberError, TopicPartition
+from eventlog.groups.classic import begin_term
 from eventlog.groups.consumer_protocol import assigned_partitions, subscribed_topics
+from eventlog.groups.remote_commits import RemoteCommit, commit_at_once, commit_in_term
 from eventlog.serve import errors
 from eventlog.serve.broker import Settings
 from eventlog.serve.coordinator.registry import GroupSettings
@@ -169,3 +171,19 @@ def test_a_group_moves_to_the_server_that_clients_find(log: EventLog) -> None:
             assert worker.sync().assignment == assignment_of(0)
         worker.client = client  # the second server has stopped
         assert worker.heartbeat() == errors.NONE
+
+
+def test_a_replaced_coordinator_can_neither_commit_nor_store(log: EventLog) -> None:
+    groups = log.open_groups
+    former, state = begin_term(groups, "billing")
+    commit_in_term(groups, former, {EVENTS: RemoteCommit(0)})
+    groups.coordinator.presence.withdraw(former.number)  # as when its process is killed
+    later, _ = begin_term(groups, "billing")
+    assert not commit_at_once(former, EVENTS, RemoteCommit(1))
+    with pytest.raises(StaleMemberError, match="another process"):
+        commit_in_term(groups, former, {EVENTS: RemoteCommit(1)})
+    with pytest.raises(StaleMemberError, match="another process"):
+        former.store(state)
+    commit_in_term(groups, later, {EVENTS: RemoteCommit(2)})
+    assert log.group("billing").committed() == {EVENTS: 2}
+    later.end()
