@@ -283,3 +283,17 @@ def test_the_last_stable_offset_is_never_before_the_start(log: EventLog, partiti
     partition.append(sent(0, 2, transactional=True))
     stores.open_partition(log).delete_records(1)
     assert partition.stable_offset == partition.start_offset == 1
+
+
+def test_a_restored_backup_knows_the_same_producers_and_transactions(store: Path, log: EventLog, tmp_path: Path) -> None:
+    partition = stores.open_partition(log).log
+    partition.append(sent(0, transactional=True))
+    partition.append_marker(7, 0, 0, commit=False)
+    partition.append(sent(1, transactional=True))
+    log.backup(tmp_path / "backup")
+    eventlog.restore(tmp_path / "backup", tmp_path / "restored")
+    with eventlog.open(tmp_path / "restored") as restored:
+        copy = stores.open_partition(restored).log
+        assert (copy.stable_offset, copy.aborted(0, 9)) == (2, partition.aborted(0, 9))
+        assert copy.append(sent(1, transactional=True)).is_duplicate
+        assert copy.append_marker(7, 0, 0, commit=True) == 3
