@@ -20,6 +20,8 @@ from eventlog.store.store import Store
 _LISTED_FROM = 100  # partitions: from so many on it pays to look first which of them have a directory
 
 NO_EPOCH = -1
+LeaderEpochList = Sequence[tuple[int, int]]
+"""The leader epochs of a partition in order, each with its first offset; at least one."""
 
 
 class LeaderEpochs:
@@ -52,6 +54,20 @@ class LeaderEpochs:
         """The epochs of those partitions of a topic that was read whose epoch is not 0."""
         return self._by_topic.get(topic.id, (-1, {}))[1]
 
+    def check(self, topic: Topic, partition: int, epochs: LeaderEpochList, known: int) -> None:
+        """Raise `RefusedError` unless `known` is the current leader epoch of a partition; -1: the client does not know any.
+
+        A client that knows an older one asks for the metadata, and then whether its position still exists. So the metadata must
+        not have the older one, too, as when the process that began the newer one died before it could announce that."""
+        current = epochs[-1][0]
+        if known in (NO_EPOCH, current):
+            return
+        if self.of(topic).get(partition, 0) != current:
+            self._by_topic.pop(topic.id, None)
+        if known < current:
+            raise RefusedError(errors.FENCED_LEADER_EPOCH, f"the leader epoch is {current}, and no longer {known}")
+        raise RefusedError(errors.UNKNOWN_LEADER_EPOCH, f"the leader epoch is {current}, and not {known} yet")
+
     def forget(self, topics: set[bytes]) -> None:
         """Drop what is known, except of topics with these ids."""
         for key in list(self._by_topic):
@@ -68,25 +84,9 @@ def created_partitions(store: Path, topic: Topic) -> Iterable[int]:
     return [number for number in numbers if f"{topic.name}-{number}" in existing]
 
 
-LeaderEpochList = Sequence[tuple[int, int]]
-"""The leader epochs of a partition in order, each with its first offset; at least one."""
-
-
 def epochs_in(store: Path, topic: str, partition: int) -> LeaderEpochList:
     """The leader epochs of a partition that is not open."""
     return read_epochs(names.partition_directory(store, topic, partition)) or [(0, 0)]
-
-
-def check_epoch(epochs: LeaderEpochList, known: int) -> None:
-    """Raise `RefusedError` unless this is the current leader epoch of a partition; -1: the client does not know any.
-
-    A client that knows an older one asks for the metadata, and then whether its position still exists."""
-    current = epochs[-1][0]
-    if known in (NO_EPOCH, current):
-        return
-    if known < current:
-        raise RefusedError(errors.FENCED_LEADER_EPOCH, f"the leader epoch is {current}, and no longer {known}")
-    raise RefusedError(errors.UNKNOWN_LEADER_EPOCH, f"the leader epoch is {current}, and not {known} yet")
 
 
 def epoch_at(epochs: LeaderEpochList, offset: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Turn
-from eventlog.serve.epochs import NO_EPOCH, check_epoch
+from eventlog.serve.epochs import NO_EPOCH
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.serve.reading import empty_batch, read_batches
@@ -98,7 +98,8 @@ class _Partition:
         try:
             log = self.log = broker.partitions.open(self.topic, self.wanted.partition)
             end = self._tell_bounds(log)
-            check_epoch(log.leader_epochs, self.wanted.current_leader_epoch)
+            number, known = self.wanted.partition, self.wanted.current_leader_epoch
+            broker.epochs.check(broker.topic(self.topic, b"", by_id=False), number, log.leader_epochs, known)
             log.check_offset(self.wanted.fetch_offset)
             found = read_batches(log, self.wanted.fetch_offset, end, bytes_max, at_least_one=at_least_one)
         except (EventLogError, OSError, RefusedError) as error:

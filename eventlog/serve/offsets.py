@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from eventlog.serve import errors
 from eventlog.serve.admin.replicas import check_partition
 from eventlog.serve.broker import Broker, Client
-from eventlog.serve.epochs import NO_EPOCH, LeaderEpochList, check_epoch, end_of_epoch, epoch_at, epochs_in
+from eventlog.serve.epochs import NO_EPOCH, LeaderEpochList, end_of_epoch, epoch_at, epochs_in
 from eventlog.serve.errors import RefusedError, noted_in
 from eventlog.serve.lists import encoded_items
 from eventlog.serve.protocol.encoding import Encoded
@@ -95,7 +95,7 @@ def _find(broker: Broker, topic: str, wanted: Any, version: int) -> _Found:
     number = wanted.partition_index
     check_partition(broker, topic, number)
     bounds = _bounds(broker, topic, number)
-    check_epoch(bounds.epochs, wanted.current_leader_epoch)
+    broker.epochs.check(broker.topic(topic, b"", by_id=False), number, bounds.epochs, wanted.current_leader_epoch)
     if timestamp == _LATEST:
         return _Found(bounds.end_offset, -1, bounds.epochs[-1][0])
     if timestamp in (_EARLIEST, _EARLIEST_LOCAL):
@@ -124,8 +124,8 @@ async def answer_offset_for_leader_epoch(broker: Broker, client: Client, version
         entry = kind(message, inside)(partition=wanted.partition)
         with noted_in(entry):
             check_partition(broker, topic.topic, wanted.partition)
-            bounds = _bounds(broker, topic.topic, wanted.partition)
-            check_epoch(bounds.epochs, wanted.current_leader_epoch)
+            bounds, known = _bounds(broker, topic.topic, wanted.partition), broker.topic(topic.topic, b"", by_id=False)
+            broker.epochs.check(known, wanted.partition, bounds.epochs, wanted.current_leader_epoch)
             entry.leader_epoch, entry.end_offset = end_of_epoch(bounds.epochs, wanted.leader_epoch, bounds.end_offset)
         return entry
 

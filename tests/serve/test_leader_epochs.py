@@ -12,6 +12,7 @@ import eventlog
 from eventlog import EventLog
 from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
+from eventlog.waiting import Signals
 from tests.serve.client import RawClient
 from tests.support import stores
 
@@ -69,6 +70,19 @@ def test_an_epoch_that_another_process_has_begun_is_told_at_once(client: RawClie
     assert told_epoch(client) == 0
     with eventlog.open(store) as other:
         other.partition("events", 0)
+        assert told_epoch(client) == 1
+
+
+def test_an_epoch_that_nobody_has_announced_is_told_to_a_client_that_was_refused(
+    client: RawClient, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that began it died before it could announce it."""
+    assert told_epoch(client) == 0
+    with eventlog.open(store) as other, monkeypatch.context() as patched:
+        patched.setattr(Signals, "catalog_changed", lambda signals, number: None)
+        other.partition("events", 0)
+        assert told_epoch(client) == 0
+        assert fetched(client, 0).error_code == errors.FENCED_LEADER_EPOCH
         assert told_epoch(client) == 1
 
 
