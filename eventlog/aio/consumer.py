@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from re import Pattern
 from types import TracebackType
 
-from eventlog.aio.hub import Hub, Turns, Worker
 from eventlog.consumer.consumer import Consumer
 from eventlog.errors import ConcurrentUseError, LockTimeoutError
+from eventlog.hub import Hub, Turns, Worker
 from eventlog.options import check_timeout
 from eventlog.records.record import Record, TopicPartition
 

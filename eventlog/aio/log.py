@@ -12,13 +12,13 @@ from typing import Any, overload
 
 from eventlog import api
 from eventlog.aio.consumer import AsyncConsumer
-from eventlog.aio.hub import Hub
 from eventlog.aio.partition import AsyncPartition
 from eventlog.aio.producer import AsyncProducer, AsyncTransactionalProducer
 from eventlog.aio.server import AsyncServer
 from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.groups.group import Group
+from eventlog.hub import Hub
 from eventlog.options import check_partition_number
 from eventlog.producer.transactional import TransactionalProducer
 from eventlog.records.record import TopicPartition

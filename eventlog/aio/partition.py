@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from eventlog.aio.hub import Hub, Turns
+from eventlog.hub import Hub, Turns
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
 from eventlog.records.record import Record

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 
 from eventlog.aio.consumer import AsyncConsumer
-from eventlog.aio.hub import Hub, Turns, Worker
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
+from eventlog.hub import Hub, Turns, Worker
 from eventlog.options import check_group_name, check_timeout
 from eventlog.producer.producer import Producer, send_at_once
 from eventlog.producer.receipt import Receipt

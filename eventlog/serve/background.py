@@ -10,12 +10,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 
-from eventlog.api import EventLog
 from eventlog.background import BackgroundThread
 from eventlog.errors import InvalidArgumentError, InvalidTypeError, from_os_error
 from eventlog.options import check_bool, check_number
 from eventlog.serve.addresses import check_local
 from eventlog.serve.broker import Settings
+from eventlog.serve.served import ServedLog
 from eventlog.serve.server import Server, is_shutdown, serve_until
 
 _PORT_MAX = 65_535
@@ -33,7 +33,7 @@ class BackgroundServer:
     `host` and `port` are the address at which it listens, `bootstrap` is that address as clients want it. It may be stopped by
     any thread. In a child of fork() it does not exist."""
 
-    def __init__(self, store: EventLog, settings: Settings, advertised: tuple[str, int] | None) -> None:
+    def __init__(self, store: ServedLog, settings: Settings, advertised: tuple[str, int] | None) -> None:
         self._store = store
         self._settings = settings
         self._advertised = advertised
@@ -130,7 +130,7 @@ class BackgroundServer:
 
 
 def start_server(
-    store: EventLog,
+    store: ServedLog,
     host: str,
     port: int,
     *,

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
-from eventlog.aio.hub import Hub
 from eventlog.anchored import plain
-from eventlog.api import EventLog
+from eventlog.hub import Hub
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
@@ -21,6 +20,7 @@ from eventlog.serve.errors import RefusedError
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.security.tls import TlsFiles
+from eventlog.serve.served import ServedLog
 from eventlog.storage.segments import names
 
 _THREADS_MAX = 16
@@ -101,7 +101,7 @@ class Turn:
 class Broker:
     """A store as a broker. Everything here runs on the event loop, except what `in_thread` runs."""
 
-    def __init__(self, log: EventLog, settings: Settings) -> None:
+    def __init__(self, log: ServedLog, settings: Settings) -> None:
         self.log = log
         self.settings = settings
         log.open_transactions.attend()

@@ -10,7 +10,6 @@ from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
-from eventlog.api import EventLog
 from eventlog.errors import EventLogError
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Settings
@@ -20,6 +19,7 @@ from eventlog.serve.offered import APIS
 from eventlog.serve.requests import answer_frame
 from eventlog.serve.security.newcomers import Newcomers
 from eventlog.serve.security.tls import CHUNK_BYTES, TlsLayer, new_context
+from eventlog.serve.served import ServedLog
 from eventlog.storage.mapped.server_counters import CountersWriter
 
 _BACKLOG = 512
@@ -39,7 +39,7 @@ class Server:
 
     def __init__(
         self,
-        store: EventLog,
+        store: ServedLog,
         *,
         settings: Settings = _SETTINGS,
         limits: Limits = _LIMITS,
@@ -201,7 +201,7 @@ def is_shutdown(error: RuntimeError) -> bool:
 
 
 async def run(
-    store: EventLog,
+    store: ServedLog,
     listen: tuple[str, int],
     ready: Callable[[tuple[str, int]], None],
     *,
@@ -227,7 +227,7 @@ async def run(
 async def serve_until(
     is_stopped: asyncio.Event,
     server: Server,
-    store: EventLog,
+    store: ServedLog,
     listen: tuple[str, int],
     ready: Callable[[tuple[str, int]], None],
     *,

@@ -19,7 +19,7 @@ C_FILES = sorted(path for directory in ("native", "torture") for path in (ROOT /
 FUNCTION_LINES_MAX = 60
 
 # What each layer may import, apart from itself and the leaves.
-LEAVES = {"access", "anchored", "background", "errors", "holding", "nesting", "options", "periodic", "clock", "waiting"}
+LEAVES = {"access", "anchored", "background", "errors", "holding", "hub", "nesting", "options", "periodic", "clock", "waiting"}
 LAYERS = {
     "_native": set(),
     "access": {"_native"},
@@ -38,17 +38,17 @@ LAYERS = {
     "producer": {"transactions", "groups", "log", "store", "storage", "catalog", "records", "_native"},
     "consumer": {"groups", "log", "store", "storage", "catalog", "records"},
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
+    "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "api": {
-        "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store", "catalog", "records",
+        "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store", "catalog",
+        "records",
     },
-    "aio": {"api", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
-    "serve": {"aio", "api", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
+    "aio": {"api", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "serve", "log", "storage", "records"},
     "testing": {"", "api", "serve"},
     "__main__": {"cli"},
 }
-UPWARD = {"api": {"serve"}, "aio": {"serve"}}  # imported by a function when it is called, or for types only
 STORAGE_WINGS = ["segments", "mapped", "partition", "cleaning"]  # each imports only those before it
 C_LAYERS = {"codec": {"codec"}, "store": {"codec", "store"}, "python": {"codec", "store", "python"}}
 
@@ -67,23 +67,17 @@ def layer(module: str) -> str:
 
 
 def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
-    upward = UPWARD.get(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), set())
-    return ((line, name) for line, is_within, name in _imports(path) if not (is_within and name in upward))
-
-
-def _imports(path: Path) -> Iterator[tuple[int, bool, str]]:
-    """The line of each import, whether it stands within a function or a condition, and the layer that it imports."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module == "eventlog":
             for name in node.names:
                 is_module = (PACKAGE / name.name).is_dir() or (PACKAGE / f"{name.name}.py").exists() or name.name == "_native"
-                yield node.lineno, node.col_offset > 0, name.name if is_module else ""
+                yield node.lineno, name.name if is_module else ""
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eventlog."):
-            yield node.lineno, node.col_offset > 0, layer(node.module or "")
+            yield node.lineno, layer(node.module or "")
         elif isinstance(node, ast.Import):
             for name in node.names:
                 if name.name.split(".")[0] == "eventlog":
-                    yield node.lineno, node.col_offset > 0, layer(name.name)
+                    yield node.lineno, layer(name.name)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path != PACKAGE / "__init__.py"], ids=identify)

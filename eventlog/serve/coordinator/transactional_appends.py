@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from eventlog.api import EventLog
 from eventlog.errors import ProducerFencedError, TransactionStateError
 from eventlog.records.record import TopicPartition
+from eventlog.serve.served import ServedLog
 from eventlog.transactions.coordinator import Identity
 
 _Appended = TypeVar("_Appended")
 
 
 def append_in_transaction(
-    log: EventLog, producer: Identity, partition: TopicPartition, append: Callable[[], _Appended]
+    log: ServedLog, producer: Identity, partition: TopicPartition, append: Callable[[], _Appended]
 ) -> _Appended:
     """Append a batch, in a thread. Raises `ProducerFencedError`, `TransactionStateError`, and what `append` raises.
 
