@@ -6,6 +6,7 @@ from eventlog.errors import DuplicateSequenceError, InvalidTypeError, OutOfOrder
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.options import check_number
+from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import BatchReceipt, Receipt
 from eventlog.producer.sequences import Sequences
@@ -55,12 +56,17 @@ class NamedProducer(Producer):
         """The number of the next record of this producer in a partition: how many it has sent there, if it always used these
         numbers. After 2**31 - 1 comes 0; a partition forgets a producer that has sent nothing for a day. Raises
         `TopicNotFoundError`, `PartitionNotFoundError`."""
-        return self._known_sequence(TopicPartition(topic, partition))
+        return self._known_sequence(self._sender_to(topic, partition).topic_partition)
 
     def _known_sequence(self, partition: TopicPartition) -> int:
         log = self._log.partition(*partition).log
         last = next((each.last_sequence for each in log.producers() if each.producer_id == self._producer_id), -1)
         return (last + 1) % (_SEQUENCE_MAX + 1)
+
+    def _sender_to(self, topic: str, partition: int) -> PartitionSender:
+        if self._why_unusable is not None:
+            self._refuse()
+        return self._sender_of(topic, self._topics.get(topic) or self._open_topic(topic), partition)
 
     def send_once(
         self,
@@ -76,13 +82,10 @@ class NamedProducer(Producer):
 
         `sequence` counts the records that this producer sends to the partition, from 0 on: such as the numbers of the rows of
         an outbox. The receipt of a record that was there is that of the first time. Raises `OutOfOrderSequenceError` if a
-        number was left out, `DuplicateSequenceError` if the record was appended so long ago that its offset is not known any
-        more (before the last five batches), and what `send` raises."""
+        number was left out, `DuplicateSequenceError` if the record is there, but its offset is not known any more (that of the
+        last one is, and those of the last five while the partition is in use), and what `send` raises."""
         check_number("sequence", sequence, 0, _SEQUENCE_MAX)
-        if self._why_unusable is not None:
-            self._refuse()
-        known = self._topics.get(topic) or self._open_topic(topic)
-        sender = self._sender_of(topic, known, partition)
+        sender = self._sender_to(topic, partition)
         try:
             return BatchReceipt(sender, sender.append_once(sequence, value, key, headers, timestamp), 0, timestamp)
         except OutOfOrderSequenceError:
