@@ -309,6 +309,7 @@ class EventLog(Log):
             listener=listener,
         )
         options.check()
+        self.open_transactions.attend()  # this consumer must not wait for one whose process is dead
         consumer = Consumer(self, self.open_groups, topics, options)
         self._clients.open.add(consumer.core)
         return consumer

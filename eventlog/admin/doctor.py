@@ -19,6 +19,7 @@ from eventlog.anchored import by_name
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
+from eventlog.catalog.transactions import TransactionCatalog
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, UnsupportedFormatError
 from eventlog.options import check_bool
@@ -45,6 +46,7 @@ _FUTURE_MS = 3_600_000
 _UNFLUSHED_SECONDS = 60
 _PROBLEMS_SHOWN = 5
 _LOCK_TIMEOUT_MS = 30_000
+_LATE_MS = 10_000
 _TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?tmp")
 
 
@@ -115,6 +117,7 @@ def _findings(store: Path, deep: bool) -> list[Finding]:
         findings += _guarded("open files", lambda: _limits(len(partitions)))
         for partition in partitions:
             findings += _guarded(partition.name, lambda each=partition: _check_partition(each, deep))  # type: ignore[misc]
+        findings += _guarded("transactions", lambda: _transactions(TransactionCatalog(environment)))
         for name in group_names:
             findings += _guarded(f"group {name}", lambda each=name: _check_group(store, groups, each))  # type: ignore[misc]
     except (EventLogError, OSError) as error:
@@ -122,6 +125,21 @@ def _findings(store: Path, deep: bool) -> list[Finding]:
     finally:
         environment.close()
     return findings
+
+
+def _transactions(catalog: TransactionCatalog) -> Iterator[Finding]:
+    """Those that should have ended: consumers wait for them, unless they read what is not committed."""
+    now = now_ms()
+    for state in catalog.all():
+        late_ms = now - (state.started_ms or state.updated_ms) - state.timeout_ms
+        if state.is_open and late_ms > _LATE_MS:
+            yield Finding(
+                WARNING,
+                f"transaction {state.transactional_id}",
+                f"it is open ({state.state}) {late_ms // 1000} s longer than its timeout, and consumers wait for it: there is "
+                "no process that ends it",
+                f"eventlog transactions abort {shlex.quote(state.transactional_id)} --execute",
+            )
 
 
 def _sorted(findings: list[Finding]) -> list[Finding]:

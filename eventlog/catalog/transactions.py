@@ -160,6 +160,8 @@ class TransactionCatalog:
 
     def all(self) -> list[TransactionState]:
         """All entries, sorted by transactional id."""
+        if not self._environment.has_database(TRANSACTIONS):
+            return []
         with self._environment.transaction(TRANSACTIONS) as transaction:
             found = [_decode(bytes(key), bytes(value)) for key, value in transaction.cursor()]
         return sorted(found, key=lambda state: state.transactional_id)

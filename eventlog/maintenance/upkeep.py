@@ -24,6 +24,7 @@ from eventlog.storage.cleaning.transactions import OpenTransaction
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.file_locks import locked_alone
+from eventlog.transactions.attendant import look_after
 
 
 class _Round(NamedTuple):
@@ -58,6 +59,9 @@ def _go_round(round_: _Round) -> MaintenanceReport:
     for topic in groups.store.catalog.topics.all():
         with _told(topic.name, report):
             _maintain_topic(round_, topic)
+    if not round_.dry_run:
+        with _told("transactions", report):
+            look_after(groups)
     with _told("groups", report):
         expire = unused_groups if round_.dry_run else expire_groups
         report.expired_groups = expire(groups, round_.group_retention_ms)

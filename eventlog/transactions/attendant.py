@@ -7,12 +7,26 @@ from contextlib import suppress
 
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
+from eventlog.groups.registry import Groups
 from eventlog.periodic import PeriodicThread
 from eventlog.store.store import Store
 from eventlog.transactions.coordinator import TransactionCoordinator
+from eventlog.transactions.producer_ids import ProducerIds
 
 _INTERVAL_MS = 1000
 _HANGING_MS = 10_000
+
+
+_UNUSED_MS = 7 * 24 * 3600 * 1000
+"""Kafka's default of transactional.id.expiration.ms."""
+
+
+def look_after(groups: Groups) -> None:
+    """What housekeeping does: end what nobody else ends, and forget producers that have done nothing for a week."""
+    coordinator = TransactionCoordinator(groups, ProducerIds(groups.store.catalog.producer_ids))
+    now = now_ms()
+    coordinator.attend(now)
+    coordinator.forget_unused(now, _UNUSED_MS)
 
 
 class Attendant(PeriodicThread):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from eventlog.clock import now_ms
 from eventlog.errors import TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -86,6 +87,8 @@ _METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
     ("eventlog_group_generation", "gauge", "Generation of the consumer group; grows when partitions change hands."),
     ("eventlog_group_committed_offset", "gauge", "Offset before which the group has acknowledged every record."),
     ("eventlog_group_lag_records", "gauge", "Records behind the committed offset of the group."),
+    ("eventlog_open_transactions", "gauge", "Transactions of producers that have not ended."),
+    ("eventlog_oldest_open_transaction_seconds", "gauge", "How long the oldest of them has been open; 0 without any."),
     ("eventlog_server_connections", "gauge", "Connections of clients to the server."),
     ("eventlog_server_accepted_connections_total", "counter", "Connections that the server accepted."),
     ("eventlog_server_refused_connections_total", "counter", "Connections refused because there were too many."),
@@ -140,6 +143,9 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
             samples.add("group_committed_offset", offset, _labels(group.name, partition))
         for partition, lag in summary.lag.items():
             samples.add("group_lag_records", lag, _labels(group.name, partition))
+    started = [state.started_ms or state.updated_ms for state in log.store.catalog.transactions.all() if state.is_open]
+    samples.add("open_transactions", len(started), {})
+    samples.add("oldest_open_transaction_seconds", max(0, now_ms() - min(started)) / 1000 if started else 0, {})
     for server in read_counters(log.store.path):
         _add_server(samples, server)
     _add_disk(samples, log)
