@@ -174,12 +174,23 @@ class TransactionCatalog:
             write=True,
         )
 
+    def pending(self, group: str) -> set[TopicPartition]:
+        """The partitions for which an open transaction has offsets of this group; it waits for whoever is about to decide."""
+        if not self._has_entries():
+            return set()
+        with self.states_alone() as states:
+            pass
+        return {partition for each in states if each.is_open for partition in each.offsets.get(group, ())}
+
+    def _has_entries(self) -> bool:
+        with self._environment.transaction(TRANSACTIONS) as transaction:
+            return bool(transaction.stat(self._environment.database(TRANSACTIONS))["entries"])
+
     def committing(self, group: str) -> list[str]:
         """The transactional ids whose transactions are decided, and commit offsets of this group. It waits for whoever is about
         to decide one."""
-        with self._environment.transaction(TRANSACTIONS) as transaction:
-            if not transaction.stat(self._environment.database(TRANSACTIONS))["entries"]:
-                return []
+        if not self._has_entries():
+            return []
         with self.states_alone() as states:
             pass
         return [each.transactional_id for each in states if each.state == PREPARE_COMMIT and group in each.offsets]

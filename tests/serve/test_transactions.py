@@ -138,6 +138,28 @@ def test_offsets_are_committed_with_it(producer: Producer, log: EventLog, partit
         assert (log.group("readers").committed() if groups else {}) == expected
 
 
+@pytest.mark.parametrize("version", [7, 8, 9])
+def test_offsets_of_an_open_transaction_are_not_stable(client: RawClient, producer: Producer, version: int) -> None:
+    def fetched(*, require_stable: bool) -> tuple[int, int]:
+        if version < 8:
+            topics = [kind("OffsetFetchRequest", "OffsetFetchRequestTopic")(name="events", partition_indexes=[0])]
+            answer = client.ask("OffsetFetch", version, group_id="g", topics=topics, require_stable=require_stable)
+        else:
+            topics = [kind("OffsetFetchRequest", "OffsetFetchRequestTopics")(name="events", partition_indexes=[0])]
+            group = kind("OffsetFetchRequest", "OffsetFetchRequestGroup")(group_id="g", topics=topics)
+            answer = client.ask("OffsetFetch", version, groups=[group], require_stable=require_stable).groups[0]
+        entry = answer.topics[0].partitions[0]
+        return entry.error_code, entry.committed_offset
+
+    assert fetched(require_stable=True) == (errors.NONE, -1)
+    producer.add_offsets("g")
+    producer.commit_offset("g", 2)
+    assert fetched(require_stable=True) == (errors.UNSTABLE_OFFSET_COMMIT, -1)
+    assert fetched(require_stable=False) == (errors.NONE, -1)
+    producer.end()
+    assert fetched(require_stable=True) == (errors.NONE, 2)
+
+
 def test_a_newer_producer_fences_an_older_one(client: RawClient, producer: Producer) -> None:
     producer.add()
     producer.send(b"of the older")

@@ -148,11 +148,12 @@ async def answer_offset_fetch(broker: Broker, client: Client, version: int, requ
         names = ("OffsetFetchResponseTopics", "OffsetFetchResponsePartitions")
         groups = []
         for each in request.groups:
-            code, topics = await _fetch(broker, each.group_id, each.topics, names, each.member_id, each.member_epoch)
+            member = each.member_id, each.member_epoch
+            code, topics = await _fetch(broker, each.group_id, each.topics, names, request.require_stable, *member)
             groups.append(entry(group_id=each.group_id, topics=topics, error_code=code))
         return response(groups=groups)
     names = ("OffsetFetchResponseTopic", "OffsetFetchResponsePartition")
-    code, topics = await _fetch(broker, request.group_id, request.topics, names)
+    code, topics = await _fetch(broker, request.group_id, request.topics, names, request.require_stable)
     return response(topics=topics, error_code=code)
 
 
@@ -161,38 +162,46 @@ async def _fetch(
     group_id: str,
     wanted: Any,
     names: tuple[str, str],
+    require_stable: bool,
     member_id: str | None = None,
     member_epoch: int = _NO_GENERATION,
 ) -> tuple[int, list[Any]]:
     """The error code, and the entries for the topics; `wanted` is None for all that the group has committed. A member of the
-    consumer protocol names its id and epoch."""
+    consumer protocol names its id and epoch. With `require_stable` it has to ask again while a transaction may still commit."""
     topic_entry, partition_entry = (kind("OffsetFetchResponse", name) for name in names)
     try:
         check_group_id(group_id)
         if member_id is not None and member_epoch >= 0 and await broker.coordinator.find(group_id) is None:
             await broker.in_thread(lambda: check_member(broker.coordinator.groups, group_id, member_id, member_epoch))
+        pending = await broker.in_thread(lambda: _pending(broker, group_id)) if require_stable else set()
         commits = await broker.in_thread(lambda: fetch_commits(broker.coordinator.groups, group_id))
     except (EventLogError, RefusedError) as error:
-        code, commits = code_of(error), {}
+        code, commits, pending = code_of(error), {}, set()
     else:
         code = errors.NONE
-    by_topic = _by_topic(commits) if wanted is None else [(each.name, each.partition_indexes) for each in wanted]
+    by_topic = _by_topic({*commits, *pending}) if wanted is None else [(each.name, each.partition_indexes) for each in wanted]
     topics = []
     for name, partitions in by_topic:
         entries = []
         for number in partitions:
-            commit = commits.get(TopicPartition(name, number), _NOTHING)
+            where = TopicPartition(name, number)
+            commit = _NOTHING if where in pending else commits.get(where, _NOTHING)
             entries.append(
                 partition_entry(
                     partition_index=number,
                     committed_offset=commit.offset,
                     committed_leader_epoch=commit.leader_epoch,
                     metadata=commit.metadata,
-                    error_code=code,
+                    error_code=errors.UNSTABLE_OFFSET_COMMIT if where in pending else code,
                 )
             )
         topics.append(topic_entry(name=name, partitions=entries))
     return code, topics
+
+
+def _pending(broker: Broker, group_id: str) -> set[TopicPartition]:
+    """Asked before the committed offsets: a transaction that ends in between has committed them."""
+    return broker.log.store.catalog.transactions.pending(group_id)
 
 
 def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
