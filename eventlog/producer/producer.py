@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, Gathered, PartitionChoice, ffi, send_at_once
 from eventlog.errors import (
@@ -46,6 +46,9 @@ _LEAST_BYTES = 64  # and each record counts as at least this many
 
 _left_to_parents: set[weakref.WeakMethod[Callable[[], None]]] = set()
 """The methods that a forked child calls, one for each producer."""
+
+
+_Self = TypeVar("_Self", bound="Producer")
 
 
 class _TopicSenders(PartitionChoice[PartitionSender]):
@@ -120,7 +123,7 @@ class Producer(BaseProducer):
         if self._notifier is not None:
             self._notifier.note(sender, offset, count)
 
-    def __enter__(self) -> Producer:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(

@@ -112,6 +112,8 @@ USES_OF_CLIENTS: dict[str, Callable[[Clients], Any]] = {
     "consumer.subscription": lambda clients: clients.consumer.subscription(),
     "consumer.committed": lambda clients: clients.consumer.committed(TopicPartition(TOPIC, 0)),
     "consumer.position": lambda clients: clients.consumer.position(TopicPartition(TOPIC, 0)),
+    "consumer.rewind": lambda clients: clients.consumer.rewind(),
+    "consumer.offsets_for_transaction": lambda clients: clients.consumer.offsets_for_transaction(),
     "consumer.seek": lambda clients: clients.consumer.seek(TopicPartition(TOPIC, 0), 0),
     "consumer.seek_to_beginning": lambda clients: clients.consumer.seek_to_beginning(),
     "consumer.seek_to_end": lambda clients: clients.consumer.seek_to_end(),

@@ -296,6 +296,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "start_offset": lambda log, partition: partition.start_offset,
     "end_offset": lambda log, partition: partition.end_offset,
     "durable_offset": lambda log, partition: partition.durable_offset,
+    "stable_offset": lambda log, partition: partition.stable_offset,
     "read": lambda log, partition: partition.read(0),
     "values": lambda log, partition: list(partition.values()),
     "records": lambda log, partition: list(partition.records()),
@@ -331,6 +332,9 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.describe_topic": lambda log, partition: log.describe_topic(TOPIC),
     "log.activity": lambda log, partition: log.activity(),
     "log.metrics": lambda log, partition: log.metrics(),
+    "log.serve": lambda log, partition: log.serve(port=0),
+    "log.transactions": lambda log, partition: log.transactions(),
+    "log.abort_transaction": lambda log, partition: log.abort_transaction("t"),
 }
 
 

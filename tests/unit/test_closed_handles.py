@@ -16,6 +16,7 @@ from tests.support.stores import TOPIC
 
 PLACE = TopicPartition(TOPIC, 0)
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "abort_transaction": ("t",),
     "alter_topic": (TOPIC,),
     "append": (b"x",),
     "append_many": ([b"x"],),
