@@ -17,6 +17,7 @@ from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroups, C
 from eventlog.serve.coordinator.registry import GroupCoordinator, GroupSettings
 from eventlog.serve.epochs import LeaderEpochs
 from eventlog.serve.errors import RefusedError
+from eventlog.serve.memory import ByteBudget
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.security.tls import TlsFiles
@@ -26,6 +27,7 @@ from eventlog.storage.segments import names
 _THREADS_MAX = 16
 _APPEND_THREADS_MAX = 16
 _APPENDS_TO_PARTITION_MAX = 8  # in threads; if a stopped process has its lock, others still get appends
+_DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024  # of all batches that are being checked
 _ANSWERS_WITH_RECORDS_MAX = 64  # being sent at a time
 _LARGE_ANSWERS_MAX = 16  # as above, of those that describe very many partitions
 
@@ -119,6 +121,7 @@ class Broker:
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
         self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread, self.is_coordinator)
         self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
+        self.decompressed = ByteBudget(_DECOMPRESSED_BYTES_MAX)
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 
     def _forget_partitions(self) -> None:

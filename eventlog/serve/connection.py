@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -64,6 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_answering = False
         self._is_stopping = False
         self._is_ended = False  # the client sends nothing more
+        self._has_hung_up = False  # the client has ended the connection behind requests that are not read yet
         self._is_lost = False  # nothing can be sent to the client
         self._is_done = False  # its task has ended
         self._progress: tuple[int, int] = (0, 0)
@@ -196,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def is_ended(self) -> bool:
         """Has the client ended the connection, so that it no longer waits for an answer?"""
-        return self._is_ended
+        return self._is_ended or self._has_hung_up
 
     def when_sent(self, function: Callable[[], None]) -> None:
         """Call a function once the client has read most of the answer that is being made, or has disconnected."""
@@ -231,8 +233,18 @@ class Connection(asyncio.BufferedProtocol):
         """Close immediately."""
         self._transport.abort()
 
+    def _find_hang_up(self) -> None:
+        """While nothing is read, asyncio does not notice that the client has ended the connection."""
+        descriptor = self.descriptor
+        if descriptor >= 0:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLRDHUP)
+            self._has_hung_up = bool(poller.poll(0))
+
     def check_progress(self, now: float) -> None:
         """Close the connection if the client has sent nothing, or read nothing, for too long."""
+        if self._is_answering and not self._is_read:
+            self._find_hang_up()
         unsent = self._transport.get_write_buffer_size()
         progress = (self._frames.total_bytes, unsent)
         if progress != self._progress or (self._is_answering and not unsent):

@@ -1,8 +1,10 @@
-"""The memory that all requests together may take while they arrive."""
+"""The memory that all requests together may take: while they arrive, and while their batches are decompressed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 
 
 class RequestMemory:
@@ -45,3 +47,27 @@ class RequestMemory:
         refused, self._refused = self._refused, {}
         for then in refused.values():
             then()
+
+
+class ByteBudget:
+    """A number of bytes that tasks take in the order in which they ask, and give back."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = self._left = bytes_max
+        self._turn = asyncio.Lock()  # in the order of its waiters
+        self._given_back = asyncio.Event()
+
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Hold `size` bytes for a block, or all of them if there are not as many. Waits until they are free."""
+        size = min(size, self._bytes_max)
+        async with self._turn:
+            while self._left < size:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._left -= size
+        try:
+            yield
+        finally:
+            self._left += size
+            self._given_back.set()

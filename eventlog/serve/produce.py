@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -56,8 +57,13 @@ async def _append_in_threads(broker: Broker, appends: Iterable[_Append]) -> None
     for append in appends:
         if append.is_left:
             by_partition[append.topic, append.partition].append(append)
-    work = [broker.in_append_thread(*key, partial(_append_all, these)) for key, these in by_partition.items()]
-    await asyncio.gather(*work)
+    await asyncio.gather(*(_append_in_thread(broker, *key, these) for key, these in by_partition.items()))
+
+
+async def _append_in_thread(broker: Broker, topic: str, partition: int, appends: list[_Append]) -> None:
+    decompressed_bytes = max(append.decompressed_bytes_max for append in appends)
+    async with broker.decompressed.taken(decompressed_bytes) if decompressed_bytes else nullcontext():
+        await broker.in_append_thread(topic, partition, partial(_append_all, appends))
 
 
 def _append_all(appends: list[_Append]) -> None:
@@ -91,6 +97,11 @@ class _Append:
     def is_left(self) -> bool:
         """Does a batch have to be appended?"""
         return self._batch is not None
+
+    @property
+    def decompressed_bytes_max(self) -> int:
+        """The memory in bytes that checking its records can take."""
+        return 0 if self._batch is None else self._batch.decompressed_bytes_max
 
     def at_once(self) -> bool:
         """Append on the event loop. False if that would have to wait; then nothing was appended."""

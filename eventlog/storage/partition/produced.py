@@ -15,7 +15,7 @@ from eventlog.records.attributes import COMPRESSION, CONTROL, LOG_APPEND_TIME, T
 from eventlog.records.compression import NO_CODEC, SectionTooLargeError, compress, decompress
 from eventlog.storage.partition.settings import AppendSettings
 
-_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # well compressed data can decompress to a thousand times its size
+DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # well compressed data can decompress to a thousand times its size
 
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
 _KNOWN = COMPRESSION | LOG_APPEND_TIME | TRANSACTIONAL | CONTROL
@@ -100,7 +100,7 @@ def _accepted_section(data: Any, produced: Any, settings: AppendSettings) -> byt
     codec = batch.attributes & COMPRESSION
     try:
         if codec != NO_CODEC:
-            section = decompress(codec, section, max(_DECOMPRESSED_BYTES_MAX, settings.batch_bytes_max))
+            section = decompress(codec, section, max(DECOMPRESSED_BYTES_MAX, settings.batch_bytes_max))
     except SectionTooLargeError as error:
         raise RecordTooLargeError(f"a batch is too large: {error}") from error
     except ValueError as error:
