@@ -48,6 +48,7 @@ COMMANDS = {
     "serve": "Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.",
     "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
+    "transactions": "List, describe and abort the transactions of producers.",
     "verify": "Check every batch and index of TOPIC, or of all topics.",
 }
 

@@ -30,7 +30,7 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
 def shop(cli: CommandLine) -> CommandLine:
     """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms, of
     which the group `billing` has committed one, and was reset to it; a backup of it in `backup`, and the group's offsets in
-    `offsets.jsonl`."""
+    `offsets.jsonl`; and a producer with the transactional id `idle`."""
     with eventlog.open(cli.store) as log:
         log.create_topic("orders", partitions=2)
         log.partition("orders", 0).append_many(
@@ -44,6 +44,7 @@ def shop(cli: CommandLine) -> CommandLine:
             consumer.poll(max_records=1)
             consumer.commit()
         log.group("billing").reset({TopicPartition("orders", 0): 1})
+        log.open_transactions.coordinator.init("idle", 60_000)
         offsets = '{"group": "billing", "topic": "orders", "partition": 0, "offset": 1}\n'
         cli.store.with_name("offsets.jsonl").write_text(offsets)
         log.backup(cli.store.with_name("backup"))

@@ -30,6 +30,9 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("offsets",): ("orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
+    ("transactions", "list"): (),
+    ("transactions", "describe"): ("idle",),
+    ("transactions", "abort"): ("idle", "--execute"),
     ("top",): ("--once", "--interval", "0.1"),
     ("metrics",): (),
     ("bench",): ("--seconds", "0.05"),
@@ -69,6 +72,8 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("groups", "undo"): ("nothing",),
     ("groups", "history"): ("nothing",),
     ("groups", "reset"): ("nothing", "--all-topics", "--to", "latest"),
+    ("transactions", "describe"): ("nothing",),
+    ("transactions", "abort"): ("nothing",),
     ("dump",): ("nothing/0",),
     ("verify",): ("nothing",),
     ("backup",): ("backup",),
@@ -76,7 +81,8 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("repair",): ("nothing/0",),
 }
 NAMES_NOTHING = {
-    ("topics", "list"), ("groups", "list"), ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
+    ("topics", "list"), ("groups", "list"), ("transactions", "list"),
+    ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
     ("completion",), ("bench",), ("serve",),
 }  # fmt: skip
 MAKES_THE_STORE = {("topics", "create"), ("serve",)}
@@ -160,8 +166,8 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 @every_leaf
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
-        kind = "group name" if path[0] == "groups" else "topic name"
-        name = "no\nname/0" if path == ("dump",) else "no\nname"
+        name = "no\nname/0" if path == ("dump",) else "g" * 1000 if path[0] == "groups" else "no\nname"
+        kind = {"groups": "group name", "transactions": "transactional id"}.get(path[0], "topic name")
         given = (*WORKING[path][:-1], name) if path == ("grep",) else (name, *WORKING[path][1:])
         assert kind in shop.error(*path, *given)
 
