@@ -7,6 +7,7 @@ from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.producer_ids import ProducerIdCatalog
 from eventlog.catalog.topics import TopicCatalog
 from eventlog.catalog.transactions import TransactionCatalog
+from eventlog.catalog.users import UserCatalog
 
 
 class Catalog:
@@ -18,6 +19,7 @@ class Catalog:
         self.groups = GroupCatalog(environment)
         self.transactions = TransactionCatalog(environment)
         self.producer_ids = ProducerIdCatalog(environment)
+        self.users = UserCatalog(environment)
 
     def close(self) -> None:
         """Close the environment. A second call does nothing."""

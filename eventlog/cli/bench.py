@@ -30,12 +30,8 @@ Rates = dict[tuple[str, str], list[float]]
     default=".",
     help="Write here, on the disk to be measured. Default: the current directory.",
 )
-@click.option(
-    "--seconds", type=click.FloatRange(0.01, 600), default=5.0, show_default=True, help="About how long to measure."
-)
-@click.option(
-    "--bytes", "value_bytes", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Size of a value."
-)
+@click.option("--seconds", type=click.FloatRange(0.01, 600), default=5.0, show_default=True, help="About how long to measure.")
+@click.option("--bytes", "value_bytes", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Size of a value.")
 @output.json_option
 def bench(directory: str, seconds: float, value_bytes: int, as_json: bool) -> None:
     """Measure how fast eventlog is on this machine.

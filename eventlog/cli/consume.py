@@ -64,9 +64,7 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
             _follow(log, topic, stops, limit, selection)
 
 
-def _follow(
-    log: EventLog, topic: str, stops: Mapping[TopicPartition, int], limit: int, selection: Selection
-) -> None:
+def _follow(log: EventLog, topic: str, stops: Mapping[TopicPartition, int], limit: int, selection: Selection) -> None:
     """Print the records from these offsets on, until `limit` records were printed or Ctrl-C. Unless partitions
     were chosen, those that are added meanwhile are printed, too, from their first record on."""
     output.flush()

@@ -79,9 +79,7 @@ def copy_group(source: str, target: str, is_executed: bool, as_json: bool) -> No
         _set_offsets(log, target, committed, is_executed, as_json)
 
 
-def _set_offsets(
-    log: EventLog, group: str, offsets: Mapping[TopicPartition, int], is_executed: bool, as_json: bool
-) -> None:
+def _set_offsets(log: EventLog, group: str, offsets: Mapping[TopicPartition, int], is_executed: bool, as_json: bool) -> None:
     try:
         before = log.group(group).committed()
     except GroupNotFoundError:

@@ -97,9 +97,7 @@ def _acknowledge(consumer: Consumer, offsets: Mapping[TopicPartition, int]) -> b
     return is_complete
 
 
-def _is_done(
-    log: EventLog, consumer: Consumer, group: str, stops: Mapping[TopicPartition, int], *, is_idle: bool
-) -> bool:
+def _is_done(log: EventLog, consumer: Consumer, group: str, stops: Mapping[TopicPartition, int], *, is_idle: bool) -> bool:
     own = consumer.assignment()
     for topic_partition in own:
         position, stop = consumer.position(topic_partition), stops.get(topic_partition, 0)

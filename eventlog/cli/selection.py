@@ -211,7 +211,6 @@ class Selection:
             return self.filter(partition.search(text, first, stop, fields=["headers"]))
         return self.filter(partition.records(first, stop))
 
-
     def count(self, span: Span, limit: int) -> int:
         """How many records of a span are meant, at most `limit`."""
         partition, first, stop = span

@@ -13,10 +13,12 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.store import open_store, store_directory
+from eventlog.cli.users import users
 from eventlog.options import FSYNC_POLICIES
 
 if TYPE_CHECKING:
     from eventlog.serve.broker import Settings
+    from eventlog.serve.security.tls import TlsFiles
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _PORT_MAX = 65_535
@@ -31,7 +33,7 @@ def address_type(text: str) -> tuple[str, int]:
     return match["ipv6"] or match["host"], int(match["port"])
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--listen",
     metavar="HOST:PORT",
@@ -73,13 +75,20 @@ def address_type(text: str) -> tuple[str, int]:
 @click.option(
     "--tls-client-ca", metavar="FILE", help="Admit only clients with a certificate of one of these authorities, in PEM."
 )
+@click.option("--users", "has_users", is_flag=True, help="Admit only clients that authenticate as a user of the store.")
+@click.option(
+    "--session-seconds", metavar="SECONDS", type=click.FloatRange(1, 1e6), help="Let users authenticate again after so long."
+)
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 @click.option(
     "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop if no client is connected for so long."
 )
 @click.option("--check", is_flag=True, help="Only check that a server answers at the address, for health checks.")
 @output.json_option
+@click.pass_context
 def serve(
+    context: click.Context,
+    /,
     listen: tuple[str, int],
     advertise: tuple[str, int] | None,
     partitions: int,
@@ -88,19 +97,19 @@ def serve(
     accept_replication: bool,
     fsync: str,
     consumer_session_timeout: int,
-    tls_cert: str | None,
-    tls_key: str | None,
-    tls_client_ca: str | None,
+    has_users: bool,
+    session_seconds: float | None,
     insecure: bool,
     stop_when_idle: float | None,
     check: bool,
     as_json: bool,
+    **tls_paths: str | None,
 ) -> None:
     """Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.
 
     Python processes can use the same store at the same time, as they do without a server, and both see the same topics
-    and offsets. Anyone who reaches the address can read and write everything, so it has to be one of this machine,
-    unless --insecure is given. The store is created if it does not exist.
+    and offsets. Without --users, anyone who reaches the address can read and write everything. So it has to be one of this
+    machine, unless --users and --tls-cert, or --insecure, are given. The store is created if it does not exist.
 
     \b
     Example:
@@ -109,10 +118,11 @@ def serve(
       eventlog serve --workers 4
       eventlog serve --check
     """
-    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
-        raise click.UsageError("--tls-cert and --tls-key go together, and --tls-client-ca needs both")
+    if context.invoked_subcommand is not None:
+        return
+    tls = _tls_files(**tls_paths)
     if check:
-        _check(listen, is_encrypted=tls_cert is not None, as_json=as_json)
+        _check(listen, is_encrypted=tls is not None, as_json=as_json)
         return
     _check_workers(workers, [listen, *([advertise] if advertise else [])], stop_when_idle)
     store = store_directory()
@@ -120,17 +130,16 @@ def serve(
     from eventlog.serve.addresses import check_local
     from eventlog.serve.broker import Settings
     from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroupSettings
-    from eventlog.serve.security.tls import TlsFiles, new_context
 
-    tls = TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
-    if tls is not None:
-        new_context(tls)  # before the store is created
-    if not insecure:
+    if not insecure and not (has_users and tls is not None):
         check_local(listen[0])
     _raise_file_limit()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     timeouts = ConsumerGroupSettings.of_session(consumer_session_timeout)
-    settings = Settings(not no_auto_create, partitions, accept_replication, tls, consumer_groups=timeouts)
+    settings = Settings(
+        not no_auto_create, partitions, accept_replication, tls, consumer_groups=timeouts, has_users=has_users,
+        session_seconds=session_seconds,
+    )  # fmt: skip
     _serve(store, settings, listen, advertise, workers, fsync, stop_when_idle, as_json=as_json)
 
 
@@ -151,7 +160,8 @@ def _serve(
     from eventlog.serve.workers import Worker, start_workers
 
     def ready(addresses: list[tuple[str, int]]) -> None:
-        _tell_ready(store, addresses, f"fsync {fsync}{', TLS' if settings.tls else ''}", as_json=as_json)
+        security = f"{', TLS' if settings.tls else ''}{', users' if settings.has_users else ''}"
+        _tell_ready(store, addresses, f"fsync {fsync}{security}", as_json=as_json)
 
     worker = start_workers(workers, ready) if workers > 1 else Worker(0, None, None, lambda address: ready([address]))
     if worker is not None:
@@ -223,3 +233,19 @@ def _check(address: tuple[str, int], *, is_encrypted: bool, as_json: bool) -> No
         output.write_json({"host": address[0], "port": address[1], "seconds": round(seconds, 6)})
     else:
         output.write_line(f"a server answers at {_address_text(address)} after {1000 * seconds:.1f} ms")
+
+
+def _tls_files(tls_cert: str | None, tls_key: str | None, tls_client_ca: str | None) -> TlsFiles | None:
+    """The files for TLS, if any, which can be used. Raises click.UsageError, InvalidArgumentError."""
+    if tls_cert is None and tls_key is None and tls_client_ca is None:
+        return None
+    if tls_cert is None or tls_key is None:
+        raise click.UsageError("--tls-cert and --tls-key go together, and --tls-client-ca needs both")
+    from eventlog.serve.security.tls import TlsFiles, new_context
+
+    files = TlsFiles(tls_cert, tls_key, tls_client_ca)
+    new_context(files)  # before the store is created
+    return files
+
+
+serve.add_command(users)

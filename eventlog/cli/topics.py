@@ -97,14 +97,10 @@ def create_topic(name: str, partitions: int, settings: tuple[str, ...], as_json:
 @topics.command("alter")
 @click.argument("name")
 @click.option("--partitions", type=click.IntRange(min=1), help="The new number of partitions; never fewer than now.")
-@click.option(
-    "--config", "settings", metavar="KEY=VALUE", multiple=True, help="A setting by its Kafka name. May be repeated."
-)
+@click.option("--config", "settings", metavar="KEY=VALUE", multiple=True, help="A setting by its Kafka name. May be repeated.")
 @click.option("--unset", metavar="KEY", multiple=True, help="A setting to reset to its default. May be repeated.")
 @output.json_option
-def alter_topic(
-    name: str, partitions: int | None, settings: tuple[str, ...], unset: tuple[str, ...], as_json: bool
-) -> None:
+def alter_topic(name: str, partitions: int | None, settings: tuple[str, ...], unset: tuple[str, ...], as_json: bool) -> None:
     """Change a topic's settings, or give it more partitions.
 
     Programs that use the topic apply the change from their next append or read on. Records

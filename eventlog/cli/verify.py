@@ -65,8 +65,7 @@ def _report_object(report: VerifyReport) -> dict[str, Any]:
         "records": report.records,
         "bytes": report.bytes,
         "problems": [
-            {"path": str(problem.path), "position": problem.position, "reason": problem.reason}
-            for problem in report.problems
+            {"path": str(problem.path), "position": problem.position, "reason": problem.reason} for problem in report.problems
         ],
     }
 

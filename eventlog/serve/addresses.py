@@ -1,4 +1,4 @@
-"""Addresses to listen at: only those of this machine, because clients are not authenticated."""
+"""Addresses to listen at: only those of this machine, unless clients are authenticated."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def check_local(host: str) -> None:
     for *_, address in found:
         if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
             raise InvalidArgumentError(
-                f"{host} can be reached from other machines, and anyone who reaches it can read and write everything: listen "
-                "at 127.0.0.1, or use --insecure if this is intended"
+                f"{host} can be reached from other machines, and anyone who reaches it can read and write everything: use "
+                "--users with --tls-cert and --tls-key, listen at 127.0.0.1, or use --insecure if this is intended"
             )

@@ -20,7 +20,9 @@ from eventlog.serve.errors import RefusedError
 from eventlog.serve.memory import ByteBudget
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
+from eventlog.serve.security.session import Session
 from eventlog.serve.security.tls import TlsFiles
+from eventlog.serve.security.users import Users
 from eventlog.serve.served import ServedLog
 from eventlog.storage.segments import names
 
@@ -39,7 +41,8 @@ class Settings(NamedTuple):
     leaves it to the server. With `accept_replication` a client may ask for several replicas of each partition; there is one.
     Without files for TLS, connections are not encrypted. `number` is the one by which clients know the server, if no other
     server of the store has it. `consumer_groups` are the timeouts of members of the consumer protocol, `groups` the limits of
-    classic groups."""
+    classic groups. With `has_users` clients have to authenticate as users of the store, and again after `session_seconds`, if
+    that is not None."""
 
     auto_create_topics: bool = True
     partitions: int = 1
@@ -48,6 +51,8 @@ class Settings(NamedTuple):
     number: int = 1
     consumer_groups: ConsumerGroupSettings = ConsumerGroupSettings()
     groups: GroupSettings = GroupSettings()
+    has_users: bool = False
+    session_seconds: float | None = None
 
 
 class Client:
@@ -55,9 +60,10 @@ class Client:
     connection, and how it calls itself in the request that is being answered.
 
     `when_sent` calls a function once the client has read the answer to its request, or has disconnected; `is_gone` returns
-    whether it has ended the connection, so that it no longer waits for an answer."""
+    whether it has ended the connection, so that it no longer waits for an answer. `end` disconnects it once it has its answer.
+    `session` says who it is; None: clients need not authenticate, and may do everything."""
 
-    __slots__ = ("address", "client_id", "host", "is_gone", "port", "when_sent")
+    __slots__ = ("address", "client_id", "end", "host", "is_gone", "port", "session", "when_sent")
 
     def __init__(
         self,
@@ -65,12 +71,16 @@ class Client:
         port: int,
         when_sent: Callable[[Callable[[], None]], None],
         is_gone: Callable[[], bool],
+        end: Callable[[], None],
+        session: Session | None = None,
         address: str = "",
     ) -> None:
         self.host = host
         self.port = port
         self.when_sent = when_sent
         self.is_gone = is_gone
+        self.end = end
+        self.session = session
         self.address = address
         self.client_id = ""
 
@@ -117,6 +127,7 @@ class Broker:
         self.partitions = OpenPartitions(log.store.partitions)
         self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
         self.epochs = LeaderEpochs(log.store)
+        self.users = Users(log.store, self._executor)
         self.appends = Appends(self.partitions)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
         self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread, self.is_coordinator)

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import select
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventlog.serve.errors import DisconnectError
 from eventlog.serve.memory import RequestMemory
 from eventlog.serve.protocol.frames import BUFFER_BYTES, FrameReader
 from eventlog.serve.protocol.messages import MalformedMessageError
+
+if TYPE_CHECKING:
+    from eventlog.serve.security.session import Session
 
 _UNSENT_BYTES_MAX = 1024 * 1024
 _JOINED_BYTES_MAX = 64 * 1024  # the limit for answers that are sent together
@@ -73,6 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         self.has_failed = False  # it was closed because of what the client sent
         self.peer = "?"
         self.local_address: tuple[str, int] = ("", 0)
+        self.session: Session | None = None  # of a client that has to authenticate
 
     _transport: asyncio.Transport
 
@@ -195,6 +199,11 @@ class Connection(asyncio.BufferedProtocol):
                 self._read(True)
             await self._came.wait()
         return None
+
+    def limit_requests(self, bytes_max: int) -> None:
+        """From the next request on, larger ones end the connection. Tokens of a client that authenticates may be very short."""
+        self._frames.request_bytes_min = 1
+        self._frames.request_bytes_max = bytes_max
 
     def is_ended(self) -> bool:
         """Has the client ended the connection, so that it no longer waits for an answer?"""

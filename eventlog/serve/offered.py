@@ -39,6 +39,7 @@ DESCRIBE_GROUPS, LIST_GROUPS, DELETE_GROUPS, OFFSET_DELETE = 15, 16, 42, 47
 OFFSET_DELETE = 47
 INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = 22, 24, 25, 26, 28
 DESCRIBE_PRODUCERS, DESCRIBE_TRANSACTIONS, LIST_TRANSACTIONS = 61, 65, 66
+SASL_HANDSHAKE, SASL_AUTHENTICATE, DESCRIBE_USER_SCRAM_CREDENTIALS, ALTER_USER_SCRAM_CREDENTIALS = 17, 36, 50, 51
 
 # librdkafka does not compress unless Produce is announced from version 0 on (KAFKA-18659), so brokers announce versions that
 # they do not serve.
@@ -95,6 +96,11 @@ _TABLE = [
     (DESCRIBE_PRODUCERS, "DescribeProducers", 0, 0, 0),
     (DESCRIBE_TRANSACTIONS, "DescribeTransactions", 0, 0, 0),
     (LIST_TRANSACTIONS, "ListTransactions", 0, 1, 0),
+    # Security
+    (SASL_HANDSHAKE, "SaslHandshake", 0, 1, 0),
+    (SASL_AUTHENTICATE, "SaslAuthenticate", 0, 2, 0),
+    (DESCRIBE_USER_SCRAM_CREDENTIALS, "DescribeUserScramCredentials", 0, 0, 0),
+    (ALTER_USER_SCRAM_CREDENTIALS, "AlterUserScramCredentials", 0, 0, 0),
 ]
 
 APIS = {key: Api(key, name, range(first, last + 1), announced) for key, name, first, last, announced in _TABLE}

@@ -57,6 +57,12 @@ from eventlog.serve.offsets import answer_list_offsets, answer_offset_for_leader
 from eventlog.serve.produce import answer_produce
 from eventlog.serve.protocol.frames import RequestHeader, answer_pieces, read_header
 from eventlog.serve.protocol.messages import MalformedMessageError, codec
+from eventlog.serve.security.guard import guarded
+from eventlog.serve.security.sasl import answer_sasl_authenticate, answer_sasl_handshake, answer_token
+from eventlog.serve.security.scram_users import (
+    answer_alter_user_scram_credentials,
+    answer_describe_user_scram_credentials,
+)
 
 Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
 """Answers a request of the given version with the message to send; None if the client wants no answer. Raises
@@ -110,6 +116,10 @@ HANDLERS: dict[int, Handler] = {
     offered.DESCRIBE_PRODUCERS: answer_describe_producers,
     offered.DESCRIBE_TRANSACTIONS: answer_describe_transactions,
     offered.LIST_TRANSACTIONS: answer_list_transactions,
+    offered.SASL_HANDSHAKE: answer_sasl_handshake,
+    offered.SASL_AUTHENTICATE: answer_sasl_authenticate,
+    offered.DESCRIBE_USER_SCRAM_CREDENTIALS: answer_describe_user_scram_credentials,
+    offered.ALTER_USER_SCRAM_CREDENTIALS: answer_alter_user_scram_credentials,
 }
 
 
@@ -127,14 +137,21 @@ _served: dict[tuple[int, int], _Served] = {}  # by API key and version, once the
 
 async def answer_frame(broker: Broker, client: Client, frame: memoryview) -> list[Any] | None:
     """The pieces of the answer to a request. Raises `MalformedMessageError`, also for an API or version that is not served."""
+    if client.session is not None and client.session.takes_tokens:
+        return await answer_token(client.session, client, frame)
     header = read_header(frame, is_flexible)
+    if client.session is not None:
+        await client.session.check(header.api_key)
     key, version = header.api_key, header.version
     served = _served.get((key, version)) or _find(key, version)
     if served is None:
         return _encoded(header, codec("ApiVersionsResponse", 0).encode, False, refuse_version())
     request, _ = served.decode(frame[header.body_at :])
     client.client_id = header.client_id or ""
-    response = await served.handler(broker, client, version, request)
+    if client.session is None:
+        response = await served.handler(broker, client, version, request)
+    else:
+        response = await guarded(APIS[key].name, served.handler, broker, client, version, request)
     return None if response is None else _encoded(header, served.encode, served.answers_with_tags, response)
 
 

@@ -15,14 +15,16 @@ from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Settings
 from eventlog.serve.connection import Connection, Limits
 from eventlog.serve.memory import RequestMemory
-from eventlog.serve.offered import APIS
+from eventlog.serve.offered import APIS, SASL_AUTHENTICATE
 from eventlog.serve.requests import answer_frame
 from eventlog.serve.security.newcomers import Newcomers
+from eventlog.serve.security.session import Session
 from eventlog.serve.security.tls import CHUNK_BYTES, TlsLayer, new_context
 from eventlog.serve.served import ServedLog
 from eventlog.storage.mapped.server_counters import CountersWriter
 
 _BACKLOG = 512
+_NEWCOMER_BYTES_MAX = 512 * 1024  # of a request, before the client is authenticated
 _WATCH_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 
@@ -46,7 +48,9 @@ class Server:
         advertised: tuple[str, int] | None = None,
     ) -> None:
         self._tls = None if settings.tls is None else new_context(settings.tls)
+        self._has_newcomers = settings.has_users or settings.tls is not None
         self._chunk = memoryview(bytearray(0 if self._tls is None else CHUNK_BYTES))
+        self._settings = settings
         self._broker = Broker(store, settings)
         self._limits = limits
         self._advertised = advertised
@@ -79,9 +83,25 @@ class Server:
 
     def _new_connection(self) -> asyncio.BufferedProtocol:
         connection = Connection(self._answer, self._memory, self._limits, self._opened, self._closed)
+        if self._settings.has_users:
+            connection.session = self._new_session(connection)
+        if self._has_newcomers:
+            connection.limit_requests(_NEWCOMER_BYTES_MAX)
         if self._tls is None:
             return connection
-        return TlsLayer(self._tls, connection, self._chunk, lambda: self._prove(connection))
+        return TlsLayer(self._tls, connection, self._chunk, lambda: self._shaken(connection))
+
+    def _new_session(self, connection: Connection) -> Session:
+        return Session(
+            self._broker.users,
+            is_encrypted=self._tls is not None,
+            seconds_max=self._settings.session_seconds,
+            authenticated=lambda: self._prove(connection),
+        )
+
+    def _shaken(self, connection: Connection) -> None:
+        if connection.session is None:
+            self._prove(connection)
 
     @property
     def idle_seconds(self) -> float:
@@ -108,10 +128,10 @@ class Server:
         self._last_closed_at = asyncio.get_running_loop().time()
 
     def _opened(self, connection: Connection) -> bool:
-        if self._tls is None and not self._admit(connection):
+        if not self._has_newcomers and not self._admit(connection):
             return False
         self._connections[connection] = None  # its addresses are not known yet
-        if self._tls is not None:
+        if self._has_newcomers:
             self._newcomers.add(connection, asyncio.get_running_loop().time())
         return True
 
@@ -125,8 +145,11 @@ class Server:
         return True
 
     def _prove(self, connection: Connection) -> None:
-        """The client is no newcomer any more."""
+        """The client is no newcomer any more; one that authenticates again was none before."""
+        if connection in self._admitted:
+            return
         self._newcomers.discard(connection)
+        connection.limit_requests(self._limits.request_bytes_max)
         if not self._admit(connection):
             connection.abort()
 
@@ -135,9 +158,13 @@ class Server:
         if client is None:
             advertised = self._advertised or connection.local_address
             address = connection.peer.rpartition(":")[0]
-            client = self._connections[connection] = Client(*advertised, connection.when_sent, connection.is_ended, address)
+            client = self._connections[connection] = Client(
+                *advertised, connection.when_sent, connection.is_ended, connection.stop, connection.session, address
+            )
         start, size = perf_counter_ns(), len(frame)
         key = frame[1] if size > 1 else 0  # if it is a larger one, the request is malformed
+        if connection.session is not None and connection.session.takes_tokens:
+            key = SASL_AUTHENTICATE
         pieces = await answer_frame(self._broker, client, frame)
         self._counters.answered(key, perf_counter_ns() - start, size, 0 if pieces is None else sum(map(len, pieces)))
         return pieces

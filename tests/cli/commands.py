@@ -20,7 +20,11 @@ def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple
 
 
 EVERY_COMMAND = dict(_walk(group, ()))
-LEAF_COMMANDS = {path: command for path, command in EVERY_COMMAND.items() if not isinstance(command, click.Group)}
+LEAF_COMMANDS = {
+    path: command
+    for path, command in EVERY_COMMAND.items()
+    if not isinstance(command, click.Group) or command.invoke_without_command
+}
 
 
 def identifier(value: object) -> str:

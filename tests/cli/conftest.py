@@ -9,6 +9,7 @@ import pytest
 
 import eventlog
 from eventlog import TopicPartition
+from eventlog.catalog.users import User
 from tests.cli.command_line import CommandLine
 
 
@@ -29,8 +30,8 @@ def cli(tmp_path: Path) -> Iterator[CommandLine]:
 @pytest.fixture
 def shop(cli: CommandLine) -> CommandLine:
     """The command line with topic `orders`: two partitions, three records in partition 0 at times 1000, 2000, 3000 ms, of
-    which the group `billing` has committed one, and was reset to it; a backup of it in `backup`, and the group's offsets in
-    `offsets.jsonl`; and a producer with the transactional id `idle`."""
+    which the group `billing` has committed one, and was reset to it; the user `alice`; a backup of it in `backup`, and the
+    group's offsets in `offsets.jsonl`; and a producer with the transactional id `idle`."""
     with eventlog.open(cli.store) as log:
         log.create_topic("orders", partitions=2)
         log.partition("orders", 0).append_many(
@@ -47,5 +48,6 @@ def shop(cli: CommandLine) -> CommandLine:
         log.open_transactions.coordinator.init("idle", 60_000)
         offsets = '{"group": "billing", "topic": "orders", "partition": 0, "offset": 1}\n'
         cli.store.with_name("offsets.jsonl").write_text(offsets)
+        log.store.catalog.users.add(User("alice", "reader"))  # without a password, which would take time
         log.backup(cli.store.with_name("backup"))
     return cli

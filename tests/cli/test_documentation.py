@@ -83,6 +83,10 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("restore",), ("backup", "restored")),
         (("repair",), ("orders/0",)),
         (("doctor",), ()),
+        (("serve", "users", "list"), ()),
+        (("serve", "users", "add"), ("bob", "--password-file", __file__)),
+        (("serve", "users", "alter"), ("alice", "--role", "admin")),
+        (("serve", "users", "delete"), ("alice",)),
         (("serve",), ("--listen", "127.0.0.1:0", "--stop-when-idle", "0")),
     ],
 )

@@ -52,6 +52,10 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("repair",): ("orders/0",),
     ("doctor",): (),
     ("serve",): ("--listen", "127.0.0.1:0", "--stop-when-idle", "0"),
+    ("serve", "users", "add"): ("bob", "--password-file", __file__),
+    ("serve", "users", "list"): (),
+    ("serve", "users", "alter"): ("alice", "--role", "admin"),
+    ("serve", "users", "delete"): ("alice",),
 }
 FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("topics", "create"): ("orders",),
@@ -79,18 +83,22 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backup",): ("backup",),
     ("restore",): ("nothing", "restored"),
     ("repair",): ("nothing/0",),
+    ("serve", "users", "add"): ("alice", "--password-file", __file__),
+    ("serve", "users", "alter"): ("nothing", "--role", "admin"),
+    ("serve", "users", "delete"): ("nothing",),
 }
 NAMES_NOTHING = {
     ("topics", "list"), ("groups", "list"), ("transactions", "list"),
     ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
-    ("completion",), ("bench",), ("serve",),
+    ("completion",), ("bench",), ("serve",), ("serve", "users", "list"),
 }  # fmt: skip
-MAKES_THE_STORE = {("topics", "create"), ("serve",)}
+MAKES_THE_STORE = {("topics", "create"), ("serve",), ("serve", "users", "add")}
 NEEDS_NO_STORE = {("completion",), ("restore",), ("bench",)}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()
-    if isinstance(command, click.Group) or any(parameter.required for parameter in command.params)
+    if (isinstance(command, click.Group) and not command.invoke_without_command)
+    or any(parameter.required for parameter in command.params)
 ]
 
 USES_A_STORE = [path for path in LEAF_COMMANDS if path not in NEEDS_NO_STORE]
@@ -130,7 +138,8 @@ def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...
 
 @every_leaf
 def test_too_many_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
-    assert "extra argument" in cli.error(*path, *WORKING[path], "a", "b", "c", status=2)
+    complaint = "No such command" if isinstance(LEAF_COMMANDS[path], click.Group) else "extra argument"
+    assert complaint in cli.error(*path, *WORKING[path], "a", "b", "c", status=2)
 
 
 @pytest.mark.parametrize("path", NEEDS_MORE, ids=identifier)
@@ -167,7 +176,7 @@ def test_a_topic_that_is_not_there_or_is_already_is_one_line_of_error(shop: Comm
 def test_an_impossible_topic_name_is_one_line_of_error(shop: CommandLine, path: tuple[str, ...]) -> None:
     if path not in NAMES_NOTHING:
         name = "no\nname/0" if path == ("dump",) else "g" * 1000 if path[0] == "groups" else "no\nname"
-        kind = {"groups": "group name", "transactions": "transactional id"}.get(path[0], "topic name")
+        kind = {"groups": "group name", "transactions": "transactional id", "serve": "user's name"}.get(path[0], "topic name")
         given = (*WORKING[path][:-1], name) if path == ("grep",) else (name, *WORKING[path][1:])
         assert kind in shop.error(*path, *given)
 

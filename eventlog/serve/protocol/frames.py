@@ -64,7 +64,8 @@ class FrameReader:
 
     def __init__(self, request_bytes_max: int, may_take: Callable[[int], bool]) -> None:
         """`may_take` is called with the size of a larger buffer before it is made; the frame waits while it returns False."""
-        self._request_bytes_max = request_bytes_max
+        self.request_bytes_min = _REQUEST_BYTES_MIN
+        self.request_bytes_max = request_bytes_max
         self._may_take = may_take
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
@@ -102,8 +103,8 @@ class FrameReader:
 
     def _size(self) -> int:
         (size,) = _length.unpack_from(self._buffer, self._start)
-        if not _REQUEST_BYTES_MIN <= size <= self._request_bytes_max:
-            allowed = f"{_REQUEST_BYTES_MIN} to {self._request_bytes_max}"
+        if not self.request_bytes_min <= size <= self.request_bytes_max:
+            allowed = f"{self.request_bytes_min} to {self.request_bytes_max}"
             raise MalformedMessageError(f"a request of {size} bytes is announced, and {allowed} are allowed")
         return int(size)
 
