@@ -20,6 +20,7 @@ from eventlog.serve.turns import in_turns
 _ALL_IF_EMPTY = 0  # the version in which an empty list means all topics
 _WITH_CHOICE = 4  # from this version on, the client says whether a topic may be created
 _WITH_EPOCHS = 7
+_WITH_NULLABLE_NAMES = 12
 _ZERO_UUID = bytes(16)
 INTERNAL_TOPICS = {"__consumer_offsets", "__transaction_state"}  # of a directory that came from a broker
 
@@ -32,7 +33,7 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
     else:
         may_create = broker.settings.auto_create_topics and (version < _WITH_CHOICE or request.allow_auto_topic_creation)
         wanted = {(each.topic_id, each.name): each for each in request.topics}  # a topic that is named twice is answered once
-        found = [await _find(broker, each, may_create=may_create) async for each in in_turns(wanted.values())]
+        found = [await _find(broker, version, each, may_create=may_create) async for each in in_turns(wanted.values())]
     nodes = broker.nodes(client)
     entry = kind("MetadataResponse", "MetadataResponseBroker")
     return kind("MetadataResponse")(
@@ -46,7 +47,7 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
     )
 
 
-async def _find(broker: Broker, wanted: Any, *, may_create: bool) -> Any:
+async def _find(broker: Broker, version: int, wanted: Any, *, may_create: bool) -> Any:
     """The topic that a request names, or the entry of the answer that says why there is none."""
     by_id = wanted.topic_id != _ZERO_UUID
     try:
@@ -55,7 +56,7 @@ async def _find(broker: Broker, wanted: Any, *, may_create: bool) -> Any:
         return broker.topic(wanted.name, wanted.topic_id, by_id=by_id)
     except (EventLogError, RefusedError) as error:
         entry = kind("MetadataResponse", "MetadataResponseTopic")
-        name = wanted.name if wanted.name is not None or by_id else ""
+        name = wanted.name if wanted.name is not None or (by_id and version >= _WITH_NULLABLE_NAMES) else ""
         return entry(error_code=code_of(error), name=name, topic_id=wanted.topic_id)
 
 

@@ -106,7 +106,7 @@ def test_a_refusal_can_be_encoded_in_every_version(name: str) -> None:
         assert entry is not None
         for version in set(field.versions) & set(requested.versions):
             item = "a name" if field.struct is None else field.struct.kind(**{rule.name: "a name"})
-            refused = refused_entry(entry, item, rule.name, 29)
+            refused = refused_entry(entry, item, rule.name, 29, version)
             pieces: list[Any] = []
             codec(f"{name}Response", version).encode(answered.kind(**{rule.answers: [refused]}), pieces)
             assert refused.error_code == 29 if "error_code" in entry.kind.field_names else True

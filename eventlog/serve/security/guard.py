@@ -93,7 +93,7 @@ class _Check:
         for rule in self._api.rules:
             if isinstance(rule, Each) and self._has(self._requested, rule.field):
                 items = getattr(self._request, rule.field) or ()
-                entries = [refused_entry(self._entry(rule.answers), item, rule.name, code) for item in items]
+                entries = [refused_entry(self._entry(rule.answers), item, rule.name, code, self._version) for item in items]
                 setattr(answer, rule.answers, [*getattr(answer, rule.answers), *entries])
         return answer
 
@@ -138,7 +138,7 @@ class _Check:
         """May the user do this with what the item names? If not, the answer's entry is added to those that are refused."""
         code = self._code(rule, item)
         if code:
-            self._refused.append((rule.answers, refused_entry(self._entry(rule.answers), item, rule.name, code)))
+            self._refused.append((rule.answers, refused_entry(self._entry(rule.answers), item, rule.name, code, self._version)))
         return not code
 
     def _code(self, rule: Each, item: Any) -> int:
@@ -207,7 +207,7 @@ class _Check:
         return answer
 
 
-def refused_entry(schema: Struct, item: Any, name: str, code: int) -> Any:
+def refused_entry(schema: Struct, item: Any, name: str, code: int, version: int) -> Any:
     """An entry of an answer that refuses an item of a request: fields of the same name are copied, and the error is in the
     entry's own field, or in those of the entries in its list."""
     entry: Any = schema.kind()
@@ -217,11 +217,13 @@ def refused_entry(schema: Struct, item: Any, name: str, code: int) -> Any:
         if field.name == "error_code":
             entry.error_code = code
         elif field.struct is not None and field.is_array and "error_code" not in names:
-            setattr(entry, field.name, [refused_entry(field.struct, each, "", code) for each in _items(item)])
+            setattr(entry, field.name, [refused_entry(field.struct, each, "", code, version) for each in _items(item)])
         elif field.name in _PARTITION_FIELDS:
             setattr(entry, field.name, _partition(item))
         elif not isinstance(item, int | str) and field.name in item.field_names and not field.is_array:
-            setattr(entry, field.name, getattr(item, field.name))
+            value = getattr(item, field.name)
+            is_missing = value is None and field.type == "string" and version not in field.nullable_versions
+            setattr(entry, field.name, "" if is_missing else value)
             is_name_left = is_name_left and field.type != "string"
         elif field.type == "string" and is_name_left and field.name not in ("error_message", "message"):
             setattr(entry, field.name, item if isinstance(item, str) else getattr(item, name))
