@@ -243,7 +243,7 @@ class OutOfOrderSequenceError(EventLogError):
 
 
 class DuplicateSequenceError(EventLogError):
-    """A batch of an idempotent producer was appended before, so long ago that its offset is no longer known."""
+    """A batch of an idempotent producer was appended before, and the log no longer has it."""
 
 
 class TransactionStateError(EventLogError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eventlog._native import Gathered
 from eventlog.errors import DuplicateSequenceError, InvalidTypeError, OutOfOrderSequenceError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -16,6 +17,7 @@ from eventlog.transactions.producer_ids import ProducerIds
 
 _NAME_CHARACTERS_MAX = 200
 _SEQUENCE_MAX = 2**31 - 1
+_EPOCH = 0
 
 
 class NamedProducer(Producer):
@@ -46,7 +48,7 @@ class NamedProducer(Producer):
             linger_ms=linger_ms,
             batch_bytes=batch_bytes,
             auto_create_topics=auto_create_topics,
-            sequences=Sequences(self._producer_id, 0, first_sequence=self._known_sequence),
+            sequences=Sequences(self._producer_id, _EPOCH, first_sequence=self._known_sequence),
         )
 
     def __repr__(self) -> str:
@@ -82,8 +84,8 @@ class NamedProducer(Producer):
 
         `sequence` counts the records that this producer sends to the partition, from 0 on: such as the numbers of the rows of
         an outbox. The receipt of a record that was there is that of the first time. Raises `OutOfOrderSequenceError` if a
-        number was left out, `DuplicateSequenceError` if the record is there, but its offset is not known any more (that of the
-        last one is, and those of the last five while the partition is in use), and what `send` raises."""
+        number was left out, `DuplicateSequenceError` if the record was appended and the log no longer has it, and what `send`
+        raises. To find one that is older than the last few, the log is read back to it."""
         check_number("sequence", sequence, 0, _SEQUENCE_MAX)
         sender = self._sender_to(topic, partition)
         try:
@@ -91,6 +93,13 @@ class NamedProducer(Producer):
         except OutOfOrderSequenceError:
             if sequence >= self.next_sequence(topic, partition):
                 raise
-        raise DuplicateSequenceError(
-            f"{self!r} has sent record {sequence} to {sender.topic_partition} before; its offset is not known any more"
-        )
+        except DuplicateSequenceError:
+            pass  # not as a batch of its own, perhaps: it may have lingered with others
+        log = sender.log.log
+        offset = log.offset_of_sequence(self._producer_id, _EPOCH, sequence)
+        if offset is None:
+            raise DuplicateSequenceError(
+                f"{self!r} has sent record {sequence} to {sender.topic_partition} before, and the log no longer has it"
+            )
+        log.flush_if_always(offset + 1)
+        return BatchReceipt(sender, Gathered(offset), 0, None)

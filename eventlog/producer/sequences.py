@@ -50,4 +50,7 @@ class Sequences:
     ) -> None:
         """As `append`, with a number that the caller chose."""
         self._following[partition] = sequence
-        self.append(partition, writer, part, compression)
+        try:
+            self.append(partition, writer, part, compression)
+        finally:
+            del self._following[partition]  # it may be an old one, or one that was refused

@@ -70,6 +70,21 @@ def test_a_batch_is_known_again_by_another_server_and_by_an_embedded_writer(stor
         assert log.partition("events", 0).end_offset == 3
 
 
+def test_old_batches_that_are_sent_again_after_a_restart_are_answered_with_their_offsets(store: Path) -> None:
+    sent = [batch([b"a", b"b"], producer=(7, 0, 2 * number)) for number in range(12)]
+    with eventlog.open(store) as log, running_server(log) as server, RawClient(server.address) as client:
+        for number in range(12):
+            assert client.produce("events", sent[number]).base_offset == 2 * number
+            log.partition("events", 0).log.roll()
+    with eventlog.open(store) as log, running_server(log) as server, RawClient(server.address) as client:
+        for number in range(12):
+            answer = client.produce("events", sent[number])
+            assert (answer.error_code, answer.base_offset) == (errors.NONE, 2 * number)
+        log.partition("events", 0).delete_records(10)
+        assert client.produce("events", sent[4]).error_code == errors.DUPLICATE_SEQUENCE_NUMBER
+        assert client.produce("events", batch([b"a"], producer=(7, 0, 24))).base_offset == 24
+
+
 def test_a_producer_whose_epoch_is_over_is_refused(client: RawClient, partition: Partition) -> None:
     client.produce("events", batch([b"a"], producer=(7, 1, 0)))
     answer = client.produce("events", batch([b"b"], producer=(7, 0, 0)))

@@ -58,10 +58,46 @@ def test_numbers_out_of_order_are_refused(log: EventLog, partition: Partition) -
             producer.send_once("events", 0, number, b"x")
         with pytest.raises(OutOfOrderSequenceError):
             producer.send_once("events", 0, 11, b"x")
-        with pytest.raises(DuplicateSequenceError):
-            producer.send_once("events", 0, 0, b"x")
+        assert producer.send_once("events", 0, 0, b"x").offset == 0
         assert producer.send_once("events", 0, 10, b"x").offset == 10
     assert partition.end_offset == 11
+
+
+def test_a_record_that_the_log_no_longer_has_is_refused(log: EventLog, partition: Partition) -> None:
+    with log.producer(name="relay") as producer:
+        for number in range(10):
+            producer.send_once("events", 0, number, b"x")
+        partition.delete_records(3)
+        with pytest.raises(DuplicateSequenceError, match="has sent record 2 to events-0 before"):
+            producer.send_once("events", 0, 2, b"x")
+        assert producer.send_once("events", 0, 3, b"x").offset == 3
+
+
+def test_every_record_is_known_again_whatever_batch_it_was_sent_in(store: Path) -> None:
+    with eventlog.open(store) as log:
+        with log.producer(name="relay", linger_ms=10_000) as producer:
+            for number, row in enumerate(_ROWS):
+                producer.send("events", row, timestamp=number)
+        with log.producer(name="relay") as producer:
+            for number in range(20, 30):
+                producer.send_once("events", 0, number, b"x", timestamp=number)
+            log.partition("events", 0).log.roll()
+    with eventlog.open(store) as log, log.producer(name="relay") as producer:
+        receipts = [producer.send_once("events", 0, number, b"again") for number in range(30)]
+        assert [(receipt.offset, receipt.timestamp) for receipt in receipts] == [(each, each) for each in range(30)]
+        assert log.partition("events", 0).end_offset == 30
+
+
+def test_a_record_is_appended_behind_one_that_was_there_or_was_refused(log: EventLog, partition: Partition) -> None:
+    with log.producer(name="relay") as producer:
+        for number in range(10):
+            producer.send_once("events", 0, number, b"x")
+        producer.send_once("events", 0, 7, b"x")
+        assert producer.send("events", b"new").offset == 10
+        with pytest.raises(OutOfOrderSequenceError):
+            producer.send_once("events", 0, 12, b"x")
+        assert producer.send("events", b"new").offset == 11
+    assert partition.end_offset == 12
 
 
 def test_names_have_numbers_of_their_own(log: EventLog) -> None:

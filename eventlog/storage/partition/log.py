@@ -32,6 +32,7 @@ from eventlog.storage.partition.produced import Unit, accepted
 from eventlog.storage.partition.producer_checks import check_marker, check_producer
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
+from eventlog.storage.partition.sequence_search import appended_before, find_batch
 from eventlog.storage.partition.slices import Slice
 from eventlog.storage.partition.timestamps import largest_timestamp_before, record_for_time
 from eventlog.storage.segments.aborted_index import read_aborted
@@ -82,8 +83,8 @@ class PartitionLog(OpenPartition):
         the topic's message.timestamp.type is LogAppendTime, they also get the time; if its compression.type is a codec, or
         uncompressed, they get that codec. Everything else is unchanged.
 
-        A batch with a producer's id is appended alone, and only if it is the producer's next one; one that was appended before
-        is not appended again. With fsync="always" they are on disk on return. Raises `InvalidBatchError`,
+        A batch with a producer's id is appended alone, and only if it is the producer's next one; one of its last five is not
+        appended again. With fsync="always" they are on disk on return. Raises `InvalidBatchError`,
         `ProducerFencedError`, `OutOfOrderSequenceError`, `DuplicateSequenceError`, `TransactionStateError`, and what
         `Partition.append_many` raises; then nothing was appended, unless it was the flush that failed."""
         appended = self.append_unflushed(batches)
@@ -122,6 +123,10 @@ class PartitionLog(OpenPartition):
         sequencing = _new_sequencing()
         data, size_bytes = unit.data, unit.size_bytes
         offset = int(lib.el_append_produced(self.native, data, size_bytes, settings_version, may_wait, sequencing))
+        if offset == lib.EL_DUPLICATE_SEQUENCE and not may_wait:
+            return offset
+        if offset == lib.EL_DUPLICATE_SEQUENCE and (batch := appended_before(self.segments, data, size_bytes)) is not None:
+            return Appended(batch.base_offset, batch.next_offset, None, is_duplicate=True)
         if offset < 0:
             check_producer(offset, data, size_bytes, sequencing)
             return offset
@@ -146,6 +151,14 @@ class PartitionLog(OpenPartition):
             check_marker(offset, producer_id, epoch, coordinator_epoch)
             if offset != lib.EL_SETTINGS_CHANGED:
                 self.resolve(offset)
+
+    def offset_of_sequence(self, producer_id: int, epoch: int, sequence: int) -> int | None:
+        """The offset of the record to which this epoch of a producer gave a sequence number; None if the log does not have it.
+
+        Reads headers of batches back to that record, or to the log's start. Raises `OSError`, `CorruptLogError`."""
+        self.check_open()
+        batch = find_batch(self.segments, producer_id, epoch, sequence)
+        return None if batch is None else batch.base_offset + (sequence - batch.base_sequence) % 2**31
 
     def producers(self) -> list[ProducerState]:
         """The producers with an id that have appended here, sorted by it. Raises `LockTimeoutError`."""

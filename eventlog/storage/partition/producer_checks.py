@@ -32,7 +32,7 @@ def check_producer(status: int, data: Any, size_bytes: int, sequencing: Any) -> 
         )
     if status == lib.EL_DUPLICATE_SEQUENCE:
         raise DuplicateSequenceError(
-            f"{producer} sends sequence number {sequence} again; it was appended, but its offset is no longer known"
+            f"{producer} sends sequence number {sequence} again; it was appended, but the log no longer has that batch"
         )
     raise OutOfOrderSequenceError(
         f"{producer} sends sequence number {sequence}, and {sequencing.expected_sequence} comes next; nothing was appended"
