@@ -79,7 +79,7 @@ build/sanitized/built: $(SOURCES) $(shell find eventlog tests -name '*.py')
 # Bytes that a fuzzer makes up: each target for so many seconds. It goes on from what it has found before, in build/fuzz/corpus.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(patsubst native/fuzz/fuzz_%.c,build/fuzz/%,$(wildcard native/fuzz/fuzz_*.c))
-FUZZ_OBJECTS := $(patsubst native/%.c,build/fuzz/objects/%.o,$(wildcard native/codec/*.c) native/store/index.c native/store/reader.c)
+FUZZ_OBJECTS := $(patsubst native/%.c,build/fuzz/objects/%.o,$(wildcard native/codec/*.c) native/store/index.c native/store/reader.c native/store/slice.c)
 FUZZ := clang $(SANITIZE) -fsanitize=fuzzer
 
 fuzz: build fuzz-targets

@@ -22,6 +22,7 @@ from eventlog.serve.security.users import READER, WRITER, Resource, may
 
 _ZERO_UUID = bytes(16)
 _PARTITION_FIELDS = ("partition_index", "index", "partition")
+_MESSAGE_FIELDS = ("error_message", "message")
 _METADATA = offered.APIS[offered.METADATA].name
 
 Handler = Callable[[Broker, Client, int, Any], Awaitable[Any]]
@@ -225,8 +226,8 @@ def refused_entry(schema: Struct, item: Any, name: str, code: int, version: int)
             is_missing = value is None and field.type == "string" and version not in field.nullable_versions
             setattr(entry, field.name, "" if is_missing else value)
             is_name_left = is_name_left and field.type != "string"
-        elif field.type == "string" and is_name_left and field.name not in ("error_message", "message"):
-            setattr(entry, field.name, item if isinstance(item, str) else getattr(item, name))
+        elif field.type == "string" and is_name_left and (name or isinstance(item, str)) and field.name not in _MESSAGE_FIELDS:
+            setattr(entry, field.name, (item if isinstance(item, str) else getattr(item, name)) or "")
             is_name_left = False
     return entry
 

@@ -25,6 +25,8 @@ _PREFIXES: dict[str, tuple[bytes, ...]] = {
     "index": (b"\0\0\0", b"\x20\x07\0"),
     "compact": (b"\xff\0", b"\0\0"),
     "reader": (b"\3\x08\0\x10a\0\1", b"\x0b\x40\2\0t\0\2", b"\x0f\xff\1\3v\1\3"),
+    "produced": (b"\0", b"\x40", b"\x44", b"\x48"),
+    "slice": (b"\0\0\xff\xff\0", b"\x05\3\xff\x10\0", b"\x0f\1\x10\0\1" + b"\0\0\0\3\0\0\0\x40"),
 }
 _MANIFEST = {
     "format": "eventlog-backup", "version": 1, "complete": True, "created_ms": 0, "source": "/srv/shop",
