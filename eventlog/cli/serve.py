@@ -179,6 +179,8 @@ def _serve(
 
 
 def _check_workers(workers: int, addresses: list[tuple[str, int]], stop_when_idle: float | None) -> None:
+    if addresses[1:] and addresses[1][1] == 0:
+        raise click.UsageError("--advertise needs the port that clients are to connect to")
     if workers > 1 and stop_when_idle is not None:
         raise click.UsageError("--stop-when-idle is for a single process, and --workers for several")
     if max(port for _, port in addresses) + workers - 1 > _PORT_MAX:

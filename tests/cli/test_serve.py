@@ -71,6 +71,11 @@ def test_options_reach_the_clients(cli: CommandLine) -> None:
         assert client.metadata("others").topics[0].error_code != 0
 
 
+def test_clients_cannot_be_told_to_connect_to_port_0(cli: CommandLine) -> None:
+    assert "--advertise needs the port" in cli.error("serve", "--advertise", "broker.example:0", status=2)
+    assert not cli.store.exists()
+
+
 def test_with_fsync_always_an_answer_means_that_the_records_are_on_disk(cli: CommandLine) -> None:
     _, address = start(cli, "--fsync", "always")
     with RawClient(address) as client, eventlog.open(cli.store, fsync="never") as log:

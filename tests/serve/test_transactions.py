@@ -11,6 +11,7 @@ from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
 from tests.serve.batches import batch
 from tests.serve.client import RawClient
+from tests.serve.group_client import GroupMember
 from tests.support.kafka_format import parse_batches
 
 _TRANSACTIONAL, _CONTROL = 16, 32  # attributes of a batch
@@ -158,6 +159,19 @@ def test_offsets_of_an_open_transaction_are_not_stable(client: RawClient, produc
     assert fetched(require_stable=False) == (errors.NONE, -1)
     producer.end()
     assert fetched(require_stable=True) == (errors.NONE, 2)
+
+
+def test_a_former_member_sends_no_offsets_while_others_are_about_to_join(
+    producer: Producer, client: RawClient
+) -> None:
+    producer.add_offsets("billing")
+    next_member = GroupMember(client, "billing")
+    next_member.send_join()
+    assert next_member.joined() == errors.MEMBER_ID_REQUIRED  # the group exists now, without a member
+    former = {"member_id": "gone", "generation_id": 3}
+    assert producer.commit_offset("billing", 1, **former) == errors.UNKNOWN_MEMBER_ID
+    assert producer.commit_offset("billing", 1, generation_id=3) == errors.UNKNOWN_MEMBER_ID
+    assert producer.commit_offset("billing", 1) == errors.NONE  # of a consumer that is not a member of anything
 
 
 def test_a_newer_producer_fences_an_older_one(client: RawClient, producer: Producer) -> None:

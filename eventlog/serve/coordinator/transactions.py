@@ -20,6 +20,7 @@ from eventlog.serve.protocol.messages import kind
 from eventlog.transactions.coordinator import EndingError, Identity, UnknownProducerError
 
 NO_PRODUCER = -1
+_NO_GENERATION = -1
 _TIMEOUT_MS_MAX = 15 * 60 * 1000  # Kafka's default of transaction.max.timeout.ms
 _METADATA_BYTES_MAX = 4096
 # The first version of each API whose clients know PRODUCER_FENCED; those before get INVALID_PRODUCER_EPOCH.
@@ -129,7 +130,7 @@ async def _check_member(broker: Broker, request: Any, partitions: list[TopicPart
     if found is not None and found.group.state is not State.EMPTY:
         member = request.member_id, request.group_instance_id, request.generation_id
         check_may_commit(found.group, *member, is_transactional=True)
-    elif found is None and request.member_id:
+    elif request.member_id or request.generation_id != _NO_GENERATION:  # also while a client is about to join an empty group
         await broker.in_thread(partial(_check_consumer, broker, request, partitions))
 
 
