@@ -20,11 +20,13 @@ from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.head_health import HeadState, read_head_state
 from eventlog.storage.mapped.limits import change_settings_of
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.aborted_index import ENTRY as ABORTED_ENTRY
 from eventlog.storage.segments.checkpoints import write_checkpoint
 from eventlog.storage.segments.epochs import begin_epoch, read_epochs, write_epochs
 from eventlog.storage.segments.indexing import rebuild_indexes
 from eventlog.storage.segments.inspection import Problem, VerifyReport, verify_partition
 from eventlog.storage.segments.lock import segments_locked
+from eventlog.storage.segments.producer_snapshots import rebuild_aborted_index
 from eventlog.storage.segments.recovery import create_segment
 from eventlog.storage.segments.repairing import (
     SegmentScan,
@@ -210,6 +212,9 @@ def _wrong_indexes(directory: Path, bases: list[int], head: HeadState, report: V
             path = names.segment_file(directory, base, suffix)
             if path in named or not files.is_there(path) or path.stat().st_size % entry_bytes:
                 wrong.append(path)
+        path = names.segment_file(directory, base, names.ABORTED_INDEX_SUFFIX)
+        if path in named or (base != bases[-1] and files.is_there(path) and path.stat().st_size % ABORTED_ENTRY.size):
+            wrong.append(path)
     if head.end_offset is not None:
         wrong += [path for path in _wrong_active_indexes(directory, head) if path not in wrong]
     return tuple(wrong)
@@ -226,7 +231,8 @@ def _wrong_active_indexes(directory: Path, head: HeadState) -> list[Path]:
 
 
 def _is_about_log(problem: Problem) -> bool:
-    return problem.path.suffix not in _INDEXES and not problem.path.name.endswith(names.CHECKPOINT_SUFFIX)
+    suffixes = (*_INDEXES, names.ABORTED_INDEX_SUFFIX)
+    return problem.path.suffix not in suffixes and not problem.path.name.endswith(names.CHECKPOINT_SUFFIX)
 
 
 def _has_wrong_epochs(directory: Path, end_offset: int | None, report: VerifyReport) -> bool:
@@ -260,15 +266,18 @@ def _carry_out(store: Store, findings: _Findings, settings: TopicConfig) -> Repa
     for scan in findings.scans:
         if scan.wrong:
             rewrite_segment(scan, interval_bytes, may_go=findings.needs_segment or scan.base_offset < last)
-    rotten = {int(path.stem) for path in plan.indexes}
+    rotten = {int(path.stem) for path in plan.indexes if path.suffix in _INDEXES}
+    of_aborted = {int(path.stem) for path in plan.indexes if path.suffix == names.ABORTED_INDEX_SUFFIX}
     active = files.segment_bases(directory)[-1]
     for base in sorted(rotten - {active}):  # recovery rebuilds those of the active segment, like its head
         rebuild_indexes(directory, base, interval_bytes)
+    for base in sorted(of_aborted - {active}):
+        rebuild_aborted_index(directory, base)
     if plan.epochs:
         write_epochs(directory, _epochs_of(findings.scans) or [(0, plan.start_offset)])
     if findings.changes_log:
         begin_epoch(directory, plan.end_offset)
-    if findings.changes_log or plan.epochs or active in rotten:
+    if findings.changes_log or plan.epochs or active in rotten or of_aborted:  # it counts the aborted transactions
         head_file = names.head_file(store.path, plan.topic, plan.partition)
         head_file.unlink()
         files.sync_directory(head_file.parent)

@@ -10,6 +10,7 @@ from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.checkpoints import checked_checkpoint, write_checkpoint
 from eventlog.storage.segments.indexing import rebuild_indexes
+from eventlog.storage.segments.producer_snapshots import rebuild_aborted_index
 from eventlog.storage.segments.swap import remove_leftovers
 
 
@@ -30,10 +31,13 @@ def rebuild_rotten(log: PartitionLog, interval_bytes: int) -> list[Path]:
                 write_checkpoint(path, log.topic, log.partition, log.start_offset)
             else:
                 path.unlink(missing_ok=True)  # compaction starts again
-    for base in sorted({int(path.stem) for path in indexes}):
+    for base, is_of_aborted in sorted({(int(path.stem), path.suffix == names.ABORTED_INDEX_SUFFIX) for path in indexes}):
         with log.locked():  # one at a time: a large segment takes a while, and others need the lock
             if files.is_there(names.segment_file(log.directory, base)):
-                rebuild_indexes(log.directory, base, interval_bytes)
+                if is_of_aborted:
+                    rebuild_aborted_index(log.directory, base)
+                else:
+                    rebuild_indexes(log.directory, base, interval_bytes)
     return [*indexes, *checkpoints]
 
 

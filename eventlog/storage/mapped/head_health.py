@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from eventlog._native import ffi, lib
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.aborted_index import ENTRY as ABORTED_ENTRY
 from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
 
@@ -68,6 +69,9 @@ def wrong_indexes(directory: Path) -> list[Path]:
             path = names.segment_file(directory, base, suffix)
             if not files.is_there(path) or path.stat().st_size % entry_bytes:
                 found.append(path)
+        path = names.segment_file(directory, base, names.ABORTED_INDEX_SUFFIX)  # most segments have none
+        if files.is_there(path) and path.stat().st_size % ABORTED_ENTRY.size:
+            found.append(path)
     return found
 
 

@@ -15,29 +15,31 @@ from eventlog._native import ffi
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.producer_table import Aborted
 
-_VERSION = 0
+VERSION = 0
 ENTRY = struct.Struct(">hqqqq")
+
+
+def read_entries(path: Path) -> list[tuple[int, Aborted]]:
+    """All entries of an index with their versions; [] if there is no such file. A torn entry at the end is left out."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    whole = data[: len(data) - len(data) % ENTRY.size]
+    return [(version, Aborted(*fields)) for version, *fields in ENTRY.iter_unpack(whole)]
 
 
 def read_aborted(directory: Path, base_offset: int, end_offset: int) -> list[Aborted]:
     """The transactions that were aborted in a segment before `end_offset`, in the order of their markers."""
-    try:
-        data = names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX).read_bytes()
-    except FileNotFoundError:
-        return []
-    found = []
-    for version, *fields in ENTRY.iter_unpack(data[: len(data) - len(data) % ENTRY.size]):
-        aborted = Aborted(*fields)
-        # Behind the last entry there may be one whose marker was never published.
-        if version == _VERSION and aborted.last_offset < end_offset:
-            found.append(aborted)
-    return found
+    entries = read_entries(names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX))
+    # Behind the last entry there may be one whose marker was never published.
+    return [entry for version, entry in entries if version == VERSION and entry.last_offset < end_offset]
 
 
 def write_aborted(directory: Path, base_offset: int, aborted: Iterable[Aborted]) -> int:
     """Make the index of a segment contain exactly these; returns its size in bytes."""
     path = names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX)
-    data = b"".join(ENTRY.pack(_VERSION, *each) for each in aborted)
+    data = b"".join(ENTRY.pack(VERSION, *each) for each in aborted)
     try:
         is_right = path.read_bytes() == data
     except FileNotFoundError:

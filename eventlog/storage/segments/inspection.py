@@ -25,6 +25,7 @@ from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record
 from eventlog.storage.segments import files, index, names
+from eventlog.storage.segments.aborted_check import AbortedCheck
 from eventlog.storage.segments.batches import HEADER_BYTES, Batch, headers_from, parse_native, read_header, walk
 from eventlog.storage.segments.checkpoints import checked_checkpoint
 from eventlog.storage.segments.damage import damaged, gap
@@ -201,6 +202,7 @@ def verify_partition(directory: Path, start_offset: int, end_offset: int | None,
     if not bases:
         report.problems.append(Problem(directory, 0, "there is no segment"))
     next_offset = bases[0] if bases else 0
+    transactions = AbortedCheck(directory, next_offset, may_have_gaps=may_have_gaps)
     if bases and (missing := missing_beginning(bases[0], start_offset)) is not None:
         report.problems.append(Problem(directory, 0, missing))
     for base, following in pairwise([*bases, _NO_OFFSET]):
@@ -211,12 +213,15 @@ def verify_partition(directory: Path, start_offset: int, end_offset: int | None,
             report.problems.append(Problem(path, 0, gap(next_offset, base) if base > next_offset else reason))
         next_offset = max(next_offset, base)
         if end_offset is None or base < end_offset:
-            next_offset = _verify_segment(report, path, range(base, following), end_offset, may_have_gaps)
+            next_offset = _verify_segment(report, path, range(base, following), end_offset, may_have_gaps, transactions)
     report.problems += _checkpoint_problems(directory)
-    is_log_wrong = any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
-    if bases and end_offset is not None and next_offset < end_offset and not is_log_wrong:
+    if bases and end_offset is not None and next_offset < end_offset and not _is_log_wrong(report):
         report.problems.append(Problem(path, path.stat().st_size, f"it ends at offset {next_offset}, before {end_offset}"))
     return report
+
+
+def _is_log_wrong(report: VerifyReport) -> bool:
+    return any(problem.path.suffix == names.LOG_SUFFIX for problem in report.problems)
 
 
 def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
@@ -234,7 +239,9 @@ def _checkpoint_problems(directory: Path) -> Iterator[Problem]:
             yield Problem(error.path, error.position, error.reason)
 
 
-def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool) -> int:
+def _verify_segment(
+    report: VerifyReport, path: Path, offsets: range, end_offset: int | None, may_have_gaps: bool, transactions: AbortedCheck
+) -> int:
     base = next_offset = offsets.start
     batches: dict[int, Batch] = {}
     topic, partition = names.parse_partition_directory(report.directory.name) or ("", 0)
@@ -252,6 +259,7 @@ def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset
                 report.problems.append(Problem(path, info.position, "a batch whose CRC32C does not match"))
             else:
                 _verify_records(report, path, info, data, topic, partition)
+                transactions.add(info, data)
             next_offset = info.last_offset + 1
             batches[info.position] = info
             report.batches += 1
@@ -264,7 +272,11 @@ def _verify_segment(report: VerifyReport, path: Path, offsets: range, end_offset
     except CorruptLogError as error:
         report.problems.append(Problem(path, error.position, error.reason))
         return next_offset
-    _verify_indexes(report, path, base, batches, next_offset if next_offset == end_offset else None)
+    stop = _NO_OFFSET if next_offset != end_offset else next_offset  # an entry after it belongs to an append in progress
+    by_last_offset = {info.last_offset: info for info in batches.values()}
+    _verify_indexes(report, path, base, batches, by_last_offset, stop)
+    if not _is_log_wrong(report):
+        report.problems += (Problem(*wrong) for wrong in transactions.wrong_entries(base, stop, by_last_offset))
     return next_offset
 
 
@@ -279,15 +291,15 @@ def _verify_records(report: VerifyReport, path: Path, info: Batch, data: bytes, 
         report.problems.append(Problem(path, info.position, str(error)))
 
 
-def _verify_indexes(report: VerifyReport, path: Path, base: int, batches: dict[int, Batch], end_offset: int | None) -> None:
-    stop = _NO_OFFSET if end_offset is None else end_offset  # an entry after it belongs to an append in progress
+def _verify_indexes(
+    report: VerifyReport, path: Path, base: int, batches: dict[int, Batch], by_last_offset: dict[int, Batch], stop: int
+) -> None:
     index_path = path.with_suffix(names.INDEX_SUFFIX)
     for number, entry in enumerate(index.read_index(index_path, base)):
         info = batches.get(entry.position)
         if entry.offset < stop and (info is None or info.last_offset != entry.offset):
             report.problems.append(Problem(index_path, number * index.ENTRY.size, f"{entry} does not point at a batch"))
     time_index_path = path.with_suffix(names.TIME_INDEX_SUFFIX)
-    by_last_offset = {info.last_offset: info for info in batches.values()}
     for number, time_entry in enumerate(index.read_time_index(time_index_path, base)):
         info = by_last_offset.get(time_entry.offset)
         if time_entry.offset < stop and (info is None or info.max_timestamp != time_entry.timestamp):

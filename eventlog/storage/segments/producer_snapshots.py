@@ -16,6 +16,7 @@ from eventlog.errors import CorruptLogError
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.aborted_index import read_aborted, write_aborted
 from eventlog.storage.segments.batches import walk
+from eventlog.storage.segments.headers import new_tail
 from eventlog.storage.segments.producer_table import Aborted, ProducerTable
 
 
@@ -86,7 +87,8 @@ def recover_producers(directory: Path, tail: Any, *, change: bool) -> None:
     aborted.setdefault(tail.segment_base, [])
     if change:
         for base, entries in aborted.items():
-            size_bytes = write_aborted(directory, base, [*read_aborted(directory, base, start), *entries])
+            before = read_aborted(directory, base, start) if base < start else []
+            size_bytes = write_aborted(directory, base, [*before, *entries])
             if base == tail.segment_base:
                 tail.aborted_index_bytes = size_bytes
         for offset in snapshot_offsets(directory):
@@ -94,3 +96,14 @@ def recover_producers(directory: Path, tail: Any, *, change: bool) -> None:
                 _path(directory, offset).unlink(missing_ok=True)
         write_snapshot(directory, table, tail.end_offset)
     tail.aborts = sum(len(read_aborted(directory, base, tail.end_offset)) for base in files.segment_bases(directory))
+
+
+def rebuild_aborted_index(directory: Path, base_offset: int) -> None:
+    """Rebuild the index of aborted transactions of a sealed segment; the caller prevents others from replacing segments."""
+    bases = files.segment_bases(directory)
+    tail = new_tail(base_offset)
+    tail.end_offset = bases[bases.index(base_offset) + 1]
+    tail.position = files.size_of(names.segment_file(directory, base_offset))
+    aborted: dict[int, list[Aborted]] = {}
+    _replayed(directory, tail, _newest(directory, base_offset), aborted)
+    write_aborted(directory, base_offset, aborted.get(base_offset, []))

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import eventlog
 from eventlog import EventLog, Record, TopicPartition
-from tests.support import heads, payloads
+from tests.support import heads, made_batches, payloads
 
-EVENTS, TABLE, GROUP = "events", "table", "readers"
+EVENTS, TABLE, TRANSACTIONS, GROUP = "events", "table", "transactions", "readers"
 # In a batch header, not under the checksum:
 LEADER_EPOCH = range(12, 16)  # says nothing about a record
 BASE_OFFSET = range(8)  # guarded by the order of batches; not where compaction leaves gaps between them
 _LENGTH = struct.Struct(">qi")  # the base offset, and how many bytes of a batch come behind these
 _MANY, _FEW = 18, 6
+_TRANSACTIONAL = 0x10  # in a batch's attributes
 _LARGE_RECORDS, _LARGE_BATCH, _LARGE_VALUE_BYTES = 32_000, 125, 1024
 _SOUGHT_MAX = 60
 
@@ -97,7 +98,8 @@ def fill(path: Path, random: random.Random, is_large: bool) -> Filled:
 
 
 def _fill_with_everything(log: EventLog, random: random.Random) -> dict[TopicPartition, int]:
-    """Sealed segments and active ones, plain and compressed batches, keys, headers, nulls, deleted records, a compacted topic.
+    """Sealed segments and active ones, plain and compressed batches, keys, headers, nulls, deleted records, a compacted topic,
+    transactions.
 
     Returns what is to be committed, for each partition."""
     log.create_topic(EVENTS, 2, {"segment.bytes": 1500, "index.interval.bytes": 128, "retention.ms": -1})
@@ -108,7 +110,23 @@ def _fill_with_everything(log: EventLog, random: random.Random) -> dict[TopicPar
         log.partition(TABLE, 0).append(b"row %d" % number, b"key %d" % (number % 7), timestamp=1000 + number)
     log.maintain(compact_all=True)
     log.partition(EVENTS, 0).delete_records(5)
-    return {TopicPartition(EVENTS, 0): 11, TopicPartition(EVENTS, 1): 7, TopicPartition(TABLE, 0): 39}
+    _fill_transactions(log)
+    committed = {TopicPartition(EVENTS, 0): 11, TopicPartition(EVENTS, 1): 7, TopicPartition(TABLE, 0): 39}
+    return committed | {TopicPartition(TRANSACTIONS, 0): 4}
+
+
+def _fill_transactions(log: EventLog) -> None:
+    """An aborted transaction and a committed one, in a sealed segment and in the active one."""
+    log.create_topic(TRANSACTIONS, 1, {"segment.ms": 2**62, "retention.ms": -1})
+    partition = log.partition(TRANSACTIONS, 0).log
+    for number in range(4):
+        partition.append(made_batches.batch(
+            made_batches.values(b"%d same" % number), producer_id=7, producer_epoch=0, base_sequence=number,
+            attributes=_TRANSACTIONAL,
+        ))  # fmt: skip
+        partition.append_marker(7, 0, 0, commit=number % 2 == 1)
+        if number == 1:
+            partition.roll()
 
 
 def _fill_with_much(log: EventLog, random: random.Random) -> dict[TopicPartition, int]:
