@@ -479,11 +479,17 @@ static int begin_records(el_appender *appender, transition *transition, int64_t 
     return status;
 }
 
-static int begin_marker(transition *transition) {
-    const el_producer *producer = &transition->producer;
-    transition->transaction_start = producer->transaction_start;
-    if (producer->id < 0 || producer->transaction_start < 0)
+/* Where the producer has no transaction open, the marker of a later epoch still has to fence it: it may be about to append. */
+static int begin_marker(const el_producers *table, transition *transition) {
+    el_producer *producer = &transition->producer;
+    transition->transaction_start = producer->id < 0 ? -1 : producer->transaction_start;
+    int fences = transition->kind == EL_TRANSACTION_ABORT && el_producer_is_fenced_by(producer, &transition->batch);
+    if (transition->transaction_start < 0 && !fences)
         return EL_NO_TRANSACTION;
+    if (producer->id < 0 && !el_producers_has_room(table))
+        return EL_PRODUCERS_BEHIND;
+    if (producer->id < 0)
+        *producer = el_producer_new(&transition->batch);
     if (transition->batch.producer_epoch < producer->epoch)
         return EL_PRODUCER_FENCED;
     return transition->coordinator_epoch < producer->coordinator_epoch ? EL_COORDINATOR_FENCED : EL_DONE;
@@ -497,7 +503,8 @@ static int begin_transition(el_appender *appender, transition *transition, int64
     transition->slot = el_producers_find(appender->producers, transition->batch.producer_id);
     transition->producer = appender->producers->slots[transition->slot];
     transition->sequencing->epoch = transition->producer.epoch;
-    return transition->kind == EL_TRANSACTION_DATA ? begin_records(appender, transition, el_now_ms(), first_offset) : begin_marker(transition);
+    return transition->kind == EL_TRANSACTION_DATA ? begin_records(appender, transition, el_now_ms(), first_offset)
+                                                     : begin_marker(appender->producers, transition);
 }
 
 /* The earliest open transaction once the batch is published at this offset. */
@@ -506,9 +513,15 @@ static int64_t next_unstable(const el_appender *appender, const transition *tran
     int64_t first_unstable = appender->head->tail.first_unstable;
     if (transition->kind == EL_TRANSACTION_DATA)
         return first_unstable < 0 && transition->producer.transaction_start == offset ? offset : first_unstable;
+    if (transition->transaction_start < 0)
+        return first_unstable;
     if (table->open_transactions == 1)
         return -1;
     return transition->transaction_start == first_unstable ? el_producers_first_open(table, transition->slot) : first_unstable;
+}
+
+static int aborts_records(const transition *transition) {
+    return transition->kind == EL_TRANSACTION_ABORT && transition->transaction_start >= 0;
 }
 
 /* Unlike another index, this one has to be complete: without the entry, readers would take the records for committed ones. */
@@ -544,7 +557,7 @@ static int note_transition(el_appender *appender, transition *transition, int64_
     next->producers_offset = next->end_offset;
     if (is_marker)
         next->marker_end = next->end_offset;
-    int status = transition->kind == EL_TRANSACTION_ABORT ? write_aborted_entry(appender, transition, next) : EL_DONE;
+    int status = aborts_records(transition) ? write_aborted_entry(appender, transition, next) : EL_DONE;
     if (status == EL_DONE)
         el_producers_prepare(appender->producers, transition->slot, &transition->producer, next->end_offset);
     return status;
@@ -572,7 +585,7 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
         status = begin_transition(appender, transition, first_offset);
     if (status == EL_DONE)
         status = check_room(appender, batches, length);
-    if (status == EL_DONE && transition != NULL && transition->kind == EL_TRANSACTION_ABORT && appender->aborted_index_fd < 0)
+    if (status == EL_DONE && transition != NULL && aborts_records(transition) && appender->aborted_index_fd < 0)
         status = EL_ABORTED_INDEX_NEEDED;
     if (status == EL_DONE)
         status = reserve(appender, head->tail.position + (int64_t)length);

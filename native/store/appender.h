@@ -76,7 +76,8 @@ int64_t el_append_unit(el_appender *appender, uint8_t *batches, size_t length, u
 int64_t el_append_produced(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
                            el_sequencing *sequencing);
 
-/* End the open transaction of a producer by a marker. Returns its offset, EL_NO_TRANSACTION if none is open here, or another status. */
+/* End the open transaction of a producer by a marker. Returns its offset; EL_NO_TRANSACTION if none is open here, unless it is aborted in a
+ * later epoch, of which the partition has to know; or another status. */
 int64_t el_append_marker(el_appender *appender, int64_t producer_id, int16_t epoch, int32_t coordinator_epoch, int is_commit);
 
 /* Map the file behind `fd`, a table of producers, and use it from now on. EL_DONE, EL_LOCK_TIMEOUT or EL_NO_MEMORY. */

@@ -108,6 +108,14 @@ int el_producer_check(const el_producer *producer, const el_batch *batch, el_seq
     return status == EL_DONE && producer->transaction_start >= 0 && !is_transactional ? EL_IN_TRANSACTION : status;
 }
 
+el_producer el_producer_new(const el_batch *batch) {
+    return (el_producer){.id = batch->producer_id, .transaction_start = -1, .coordinator_epoch = -1, .epoch = batch->producer_epoch};
+}
+
+int el_producer_is_fenced_by(const el_producer *producer, const el_batch *batch) {
+    return batch->producer_epoch > (producer->id < 0 ? 0 : producer->epoch);
+}
+
 static void set_epoch(el_producer *producer, int16_t epoch) {
     if (producer->epoch != epoch)
         producer->batch_count = 0;
@@ -218,8 +226,10 @@ static void replay_marker(el_producers *table, const uint8_t *data, const el_bat
                           el_aborted_entry *aborted, size_t *count) {
     uint32_t slot = el_producers_find(table, batch->producer_id);
     el_producer producer = table->slots[slot];
-    if (producer.id < 0)
+    if (producer.id < 0 && !(kind == EL_TRANSACTION_ABORT && el_producer_is_fenced_by(&producer, batch)))
         return;
+    if (producer.id < 0)
+        producer = el_producer_new(batch);
     if (kind == EL_TRANSACTION_ABORT && producer.transaction_start >= 0) {
         int64_t others = el_producers_first_open(table, slot);
         int64_t stable = others >= 0 ? others : batch->base_offset + 1;
@@ -233,7 +243,7 @@ static void replay_records(el_producers *table, const el_batch *batch, int64_t w
     uint32_t slot = el_producers_find(table, batch->producer_id);
     el_producer producer = table->slots[slot];
     if (producer.id < 0)
-        producer = (el_producer){.id = batch->producer_id, .transaction_start = -1, .coordinator_epoch = -1, .epoch = batch->producer_epoch};
+        producer = el_producer_new(batch);
     el_producer_note(&producer, batch, batch->base_offset, written_ms);
     el_producers_put(table, &producer);
 }
@@ -249,13 +259,12 @@ int el_producers_replay(el_producers *table, const uint8_t *data, size_t length,
             return status;
         if (batch.producer_id >= 0 && batch.base_offset >= table->end_offset) {
             int kind = el_transaction_step_kind(&batch, at);
+            if (!el_producers_has_room(table))
+                return EL_CODEC_NO_ROOM;
             if ((batch.attributes & EL_ATTRIBUTE_CONTROL) != 0 && kind >= 0)
                 replay_marker(table, at, &batch, kind, written_ms, aborted, count);
-            else if ((batch.attributes & EL_ATTRIBUTE_CONTROL) == 0) {
-                if (!el_producers_has_room(table))
-                    return EL_CODEC_NO_ROOM;
+            else if ((batch.attributes & EL_ATTRIBUTE_CONTROL) == 0)
                 replay_records(table, &batch, written_ms);
-            }
         }
         int64_t end_offset = batch.base_offset + batch.last_offset_delta + 1;
         table->end_offset = end_offset > table->end_offset ? end_offset : table->end_offset;

@@ -100,6 +100,13 @@ uint32_t el_producers_find(const el_producers *table, int64_t id);
  * offset of its first record; or why it may not. */
 int el_producer_check(const el_producer *producer, const el_batch *batch, el_sequencing *sequencing, int64_t *first_offset);
 
+/* A producer of which nothing is known but the id and the epoch of this batch. */
+el_producer el_producer_new(const el_batch *batch);
+
+/* Does the marker that aborts a transaction come from a later instance than the producer (id -1: not known)? Then it has something to
+ * say even where no transaction is open. */
+int el_producer_is_fenced_by(const el_producer *producer, const el_batch *batch);
+
 /* The producer once a batch of records was appended at `offset`. */
 void el_producer_note(el_producer *producer, const el_batch *batch, int64_t offset, int64_t now_ms);
 

@@ -197,6 +197,31 @@ def test_a_marker_of_a_later_epoch_fences_the_producer(partition: PartitionLog) 
         partition.append_marker(7, 0, 0, commit=True)
 
 
+@pytest.mark.parametrize("how", ["open", "rebooted"])
+def test_an_abort_in_a_later_epoch_fences_a_producer_that_has_not_begun_here(store: Path, how: str) -> None:
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log).log
+        partition.append(sent(0, producer_id=8, transactional=True))
+        assert partition.append_marker(7, 1, 0, commit=False) == 1
+        assert partition.append_marker(7, 1, 0, commit=False) is None
+        assert (partition.stable_offset, partition.end_offset) == (0, 2)
+        if how == "open":
+            _expect_fenced(partition)
+    if how == "rebooted":
+        heads.simulate_reboot(stores.head_file(store))
+        for snapshot in stores.partition_directory(store).glob("*.snapshot"):
+            snapshot.unlink()
+        with eventlog.open(store) as log:
+            _expect_fenced(stores.open_partition(log).log)
+
+
+def _expect_fenced(partition: PartitionLog) -> None:
+    with pytest.raises(ProducerFencedError):
+        partition.append(sent(0, transactional=True))
+    assert partition.append(sent(0, epoch=1, transactional=True)).first_offset == 2
+    assert partition.aborted(0, 3) == []
+
+
 def test_a_batch_outside_of_the_open_transaction_is_refused(partition: PartitionLog) -> None:
     partition.append(sent(0, transactional=True))
     with pytest.raises(TransactionStateError):

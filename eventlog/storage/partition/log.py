@@ -137,7 +137,8 @@ class PartitionLog(OpenPartition):
         """End the transaction that a producer has open here, and return the offset of the marker that says so.
 
         None: the producer has no open transaction in this partition, because it never had, or because it was ended before. An
-        `epoch` above the producer's fences the instance that began the transaction. Raises `ProducerFencedError` for a lower
+        `epoch` above the producer's fences the instance that began the transaction; to abort it writes a marker even where none
+        is open, since that instance may be about to begin here. Raises `ProducerFencedError` for a lower
         one, `CoordinatorFencedError` if a later coordinator has ended a transaction of the producer, and what `append`
         raises."""
         check_int("producer_id", producer_id, 0)
