@@ -134,7 +134,7 @@ def serve(
     if not insecure and not (has_users and tls is not None):
         check_local(listen[0])
     _raise_file_limit()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    _start_log()
     timeouts = ConsumerGroupSettings.of_session(consumer_session_timeout)
     settings = Settings(
         not no_auto_create, partitions, accept_replication, tls, consumer_groups=timeouts, has_users=has_users,
@@ -190,6 +190,13 @@ def _check_workers(workers: int, addresses: list[tuple[str, int]], stop_when_idl
 def _nth(address: tuple[str, int], number: int) -> tuple[str, int]:
     """The address of the worker with this number, counted from 0."""
     return address[0], address[1] + number if address[1] else 0
+
+
+def _start_log() -> None:
+    from eventlog.serve.flood import FloodFilter
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("eventlog.serve").addFilter(FloodFilter())
 
 
 def _raise_file_limit() -> None:

@@ -67,7 +67,7 @@ class FrameReader:
         self.request_bytes_min = _REQUEST_BYTES_MIN
         self.request_bytes_max = request_bytes_max
         self._may_take = may_take
-        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._buffer = memoryview(b"")  # until it is needed
         self._start = self._end = 0
         self.total_bytes = 0
 
@@ -83,12 +83,18 @@ class FrameReader:
 
     def room(self) -> memoryview:
         """The buffer for the next bytes; empty until `next` has made room."""
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(BUFFER_BYTES))
         return self._buffer[self._end :]
 
     def received(self, count: int) -> None:
         """Note that `count` bytes were put there."""
         self._end += count
         self.total_bytes += count
+
+    def release(self) -> None:
+        """Let go of the buffer: nothing more arrives. Otherwise it would stay until the next collection of garbage."""
+        self._buffer, self._start, self._end = memoryview(b""), 0, 0
 
     def next(self) -> memoryview | None:
         """The next frame without its length; None if it is not complete. Raises `MalformedMessageError`."""
@@ -112,7 +118,7 @@ class FrameReader:
         """Make room for the rest of a frame: at the start of the buffer, or in one twice as large if the frame fills it."""
         there = self._end - self._start
         bytes_now = len(self._buffer)
-        if there == bytes_now and self._may_take(larger := min(2 * bytes_now, wanted)):
+        if bytes_now and there == bytes_now and self._may_take(larger := min(2 * bytes_now, wanted)):
             self._move_to(larger)
         elif bytes_now > BUFFER_BYTES and there <= BUFFER_BYTES and wanted <= BUFFER_BYTES and self._may_take(BUFFER_BYTES):
             self._move_to(BUFFER_BYTES)
