@@ -116,19 +116,20 @@ class TransactionCoordinator:
             return None
         _check_expected(state, expected)
         if state.state == ONGOING:
-            state = self._fence(state)
+            state = self._fence(state, NO_EPOCH if expected is None else expected[1])
         if state.state in PREPARED:
             self._complete(state)
         return state.epoch if state.state == PREPARE_ABORT else None
 
-    def _fence(self, before: TransactionState) -> TransactionState:
-        """Decide that an open transaction is aborted, in a new epoch, so that its producer cannot go on."""
+    def _fence(self, before: TransactionState, last_epoch: int = NO_EPOCH) -> TransactionState:
+        """Decide that an open transaction is aborted, in a new epoch, so that its producer cannot go on; or only by asking
+        again for the new one, if it has asked itself in `last_epoch`, and this process dies before it has answered."""
         with self._catalog.change(before.transactional_id) as change:
             state = change.state
             assert state is not None
             if state.state == ONGOING and (state.producer_id, state.epoch) == (before.producer_id, before.epoch):
                 state = state._replace(
-                    state=PREPARE_ABORT, epoch=state.epoch + 1, last_epoch=NO_EPOCH, offsets={}, pending_position=None
+                    state=PREPARE_ABORT, epoch=state.epoch + 1, last_epoch=last_epoch, offsets={}, pending_position=None
                 )
                 change.store(state)
             return state
@@ -424,7 +425,7 @@ def _renewed(
     renewed = state._replace(state=EMPTY, timeout_ms=timeout_ms, owner=0, updated_ms=now_ms())
     if fenced == state.epoch <= EPOCH_MAX:
         return renewed._replace(last_epoch=NO_EPOCH if expected is None else expected[1])
-    if expected is not None and fenced is None and expected[1] == state.last_epoch:
+    if expected is not None and fenced is None and expected[1] == state.last_epoch and state.epoch <= EPOCH_MAX:
         return renewed  # the answer to the same request was lost
     if state.epoch >= EPOCH_MAX:
         return renewed._replace(producer_id=new_id, epoch=0, last_epoch=NO_EPOCH)

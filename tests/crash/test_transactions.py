@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import EventLog, TopicPartition
+from eventlog import EventLog, ProducerFencedError, TopicPartition
 from eventlog.clock import now_ms
+from eventlog.transactions.coordinator import EPOCH_MAX, Identity
 from tests.support import transactions
 from tests.support.processes import Worker
 
@@ -61,6 +62,33 @@ def test_what_a_killed_process_leaves_is_completed(log: EventLog, step: str, com
     log.partition("events", 0).append(b"after it")
     assert b"after it" in visible(log, "events")  # nobody is held up
     assert [each.is_open for each in log.transactions()] == [False]
+
+
+@pytest.mark.parametrize("is_attended", [True, False])
+@pytest.mark.parametrize("epoch", [5, EPOCH_MAX])
+@pytest.mark.parametrize("step", ["marking", "completing", "renewing"])
+def test_a_producer_goes_on_although_the_process_that_it_asked_was_killed(
+    log: EventLog, step: str, epoch: int, is_attended: bool
+) -> None:
+    coordinator, partition = log.open_transactions.coordinator, TopicPartition("events", 0)
+    producer_id = coordinator.init("t", 60_000).producer_id
+    with log.store.catalog.transactions.change("t") as change:
+        assert change.state is not None
+        change.store(change.state._replace(epoch=epoch))
+    coordinator.add_partitions(Identity("t", producer_id, epoch), [partition])
+    with Worker(transactions.renew, log.store.path, step, producer_id, epoch) as dying:
+        assert dying.receive() == "there"
+        dying.kill()
+    if is_attended:
+        coordinator.attend(now_ms())
+    with pytest.raises(ProducerFencedError):
+        coordinator.add_partitions(Identity("t", producer_id, epoch), [partition])
+    state = coordinator.init("t", 60_000, expected=(producer_id, epoch))
+    if epoch < EPOCH_MAX:
+        assert (state.producer_id, state.epoch) == (producer_id, epoch + 1)
+    else:
+        assert state.producer_id != producer_id and state.epoch == 0
+    coordinator.add_partitions(Identity("t", state.producer_id, state.epoch), [partition])
 
 
 def test_a_stopped_process_delays_those_that_complete_its_transaction_for_a_bounded_time(tmp_path: Path, log: EventLog) -> None:

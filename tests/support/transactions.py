@@ -19,6 +19,7 @@ _STEPS = {  # what the process is about to do for the which time; "change" is on
     "marking": ("marker", 1),
     "second marker": ("marker", 2),
     "completing": ("change", 2),
+    "renewing": ("change", 3),
 }
 
 
@@ -39,6 +40,16 @@ def stop_at(connection: Connection, store: Path, step: str, commits: bool) -> No
         else:
             _stop(connection)
         producer.commit() if commits else producer.abort()
+
+
+def renew(connection: Connection, store: Path, step: str, producer_id: int, epoch: int) -> None:
+    """Abort the transaction of producer "t" as it wants to go on in a new epoch, and stop at a step: "marking", "completing" or
+    "renewing"."""
+    what, count = _STEPS[step]
+    kind = TransactionCatalog if what == "change" else PartitionLog
+    _stop_before(kind, "change" if what == "change" else "append_marker", count, connection)
+    with eventlog.open(store) as log:
+        log.open_transactions.coordinator.init("t", 60_000, expected=(producer_id, epoch))
 
 
 def _stop_before(kind: type, name: str, count: int, connection: Connection) -> None:
