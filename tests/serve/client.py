@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -35,6 +37,7 @@ class RawClient:
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_hostname=address[0])
         self._correlation_id = 0
+        self._held: list[bytes] | None = None
 
     def __enter__(self) -> RawClient:
         return self
@@ -46,8 +49,20 @@ class RawClient:
         """Send a request, and return what `receive` needs."""
         self._correlation_id += 1
         request = kind(f"{api}Request")(**fields)
-        self.socket.sendall(request_frame(api, version, request, self._correlation_id))
+        frame = request_frame(api, version, request, self._correlation_id)
+        if self._held is None:
+            self.socket.sendall(frame)
+        else:
+            self._held.append(frame)
         return api, version, self._correlation_id
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send the requests of a block in one piece, so that the server gets them at the same time."""
+        self._held = []
+        yield
+        held, self._held = self._held, None
+        self.socket.sendall(b"".join(held))
 
     def receive(self, api: str, version: int, correlation_id: int) -> Any:
         """The answer to a request."""

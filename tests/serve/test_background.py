@@ -77,9 +77,10 @@ def test_options_reach_the_clients(log: EventLog) -> None:
 def test_a_request_that_waits_is_answered_when_the_server_stops(log: EventLog) -> None:
     log.create_topic("orders")
     with log.serve(port=0) as server, RawClient((server.host, server.port)) as client:
-        asked = client.send_fetch("orders", 0, max_wait_ms=60_000)
-        with RawClient((server.host, server.port)) as second:
-            second.metadata()  # when this has been answered, the fetch waits
+        with client.together():
+            before = client.send("Metadata", 9, topics=[])
+            asked = client.send_fetch("orders", 0, max_wait_ms=60_000)
+        client.receive(*before)  # the server has begun with the fetch, too
         server.stop()
         assert client.receive(*asked) is not None
         assert client.receive_frame() is None
