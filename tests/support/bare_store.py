@@ -19,6 +19,9 @@ from tests.support.kafka_format import ParsedBatch, ParsedRecord, parse_batch, p
 
 _SLOTS_AT, _SLOT_BYTES, _COMMITTED_AT = 20480, 128, 64  # native/store/acks.h
 _READY_AT = 12
+_TRANSACTIONAL, _CONTROL = 0x10, 0x20  # attributes of a batch
+_MARKER = struct.Struct(">hh")  # version and type
+_COMMIT = 1
 _STORED_OFFSET = struct.Struct(">qqI")  # more stands behind it
 
 
@@ -38,8 +41,8 @@ class Bounds(NamedTuple):
 
 
 def bounds(store: Path, topic: str, partition: int) -> Bounds | None:
-    """Where a partition begins and ends; None if it has no segment. If whoever was initialising its head has died, it is what
-    the segments say."""
+    """Where a partition begins and ends; None if it has no segment. If whoever was initialising or recovering its head
+    has died, it is what the segments say."""
     return _of_head(store, topic, partition) or _of_files(stores.partition_directory(store, partition, topic))
 
 
@@ -64,6 +67,9 @@ def _of_head(store: Path, topic: str, partition: int) -> Bounds | None:
     state = heads.MappedHead(path).state
     if not state.is_ready:
         return None
+    if heads.is_of_earlier_boot(path):
+        found = _of_files(stores.partition_directory(store, partition, topic))
+        return found and found._replace(start_offset=max(found.start_offset, state.start_offset))
     tail = state.next if state.next_is_complete else state.tail
     assert state.end_offset <= tail.end_offset, "an end offset was published that the tail does not reach"
     assert state.durable_offset <= tail.end_offset, "more is durable than there is"
@@ -92,6 +98,17 @@ class BareStore:
             return self._consecutive(directory, found)
         except AssertionError as error:
             raise AssertionError(f"{topic}-{partition}: {error}; its head: {found}") from error
+
+    def committed_records(self, topic: str, partition: int) -> tuple[list[ParsedRecord], int, int]:
+        """What a reader of committed records gets, by the markers in the log; the last stable offset; and the end offset."""
+        found = bounds(self._path, topic, partition)
+        if found is None:
+            return [], 0, 0
+        self.records(topic, partition)
+        directory = stores.partition_directory(self._path, partition, topic)
+        batches = [batch for _, of_segment in self._segments(directory, found) for batch in of_segment]
+        records, open_since = committed(batches)
+        return records, found.end_offset if open_since is None else open_since, found.end_offset
 
     def _segments(self, directory: Path, found: Bounds) -> list[tuple[int, list[ParsedBatch]]]:
         bases = sorted(int(path.stem) for path in directory.glob("*.log"))
@@ -175,6 +192,25 @@ class BareStore:
                     offset, _, slot = _STORED_OFFSET.unpack_from(value)
                     found[topic, partition] = offset, slot
         return found
+
+
+def committed(batches: list[ParsedBatch]) -> tuple[list[ParsedRecord], int | None]:
+    """The records that belong to no transaction, or to one that is committed, in the order of their offsets; and the offset of
+    the first one of a transaction that is open."""
+    records: list[ParsedRecord] = []
+    waiting: dict[int, list[ParsedRecord]] = {}
+    for batch in batches:
+        if batch.attributes & _CONTROL:
+            key = batch.records[0].key
+            assert key is not None
+            of_transaction = waiting.pop(batch.producer_id, [])
+            records += of_transaction if _MARKER.unpack(key)[1] == _COMMIT else []
+        elif batch.attributes & _TRANSACTIONAL:
+            waiting.setdefault(batch.producer_id, []).extend(batch.records)
+        else:
+            records += batch.records
+    open_since = min((of_transaction[0].offset for of_transaction in waiting.values()), default=None)
+    return sorted(records, key=lambda record: record.offset), open_since
 
 
 def _log(directory: Path, base: int) -> Path:

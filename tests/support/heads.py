@@ -14,6 +14,7 @@ from pathlib import Path
 
 HEAD_BYTES = 4096
 _BOOT_ID_AT = 16
+_EARLIER_BOOT = b"an earlier boot!"
 _FLUSH_MUTEX_AT = 256
 _APPEND_MUTEX_AT = 192
 _CHECKPOINT_AT = 640
@@ -69,7 +70,14 @@ def simulate_reboot(head_file: Path) -> None:
     """Make the head one of an earlier boot. No process may have the partition open."""
     with open(head_file, "r+b") as file:
         file.seek(_BOOT_ID_AT)
-        file.write(b"an earlier boot!")
+        file.write(_EARLIER_BOOT)
+
+
+def is_of_earlier_boot(head_file: Path) -> bool:
+    """Was a reboot simulated, and has nobody recovered the partition completely since?"""
+    with open(head_file, "rb") as file:
+        file.seek(_BOOT_ID_AT)
+        return file.read(len(_EARLIER_BOOT)) == _EARLIER_BOOT
 
 
 def forget_durable_position(head_file: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import eventlog
 from eventlog import Consumer, EventLog, EventLogError, GroupNotFoundError, StaleMemberError, TopicPartition
 from eventlog.options import FSYNC_POLICIES
-from tests.support import payloads
+from tests.support import movers, payloads
 from tests.support.members import spans_of
 from tests.support.stores import TOPIC
 
@@ -56,6 +56,7 @@ def create(store: Path) -> None:
     with eventlog.open(store) as log:
         log.create_topic(TOPIC, PARTITIONS, small)
         log.create_topic(RETAINED, 1, {**small, "retention.bytes": 100_000})
+        movers.create(log)
         log.create_topic(COMPACTED, 1, {"segment.bytes": 8192, "cleanup.policy": "compact", "delete.retention.ms": 0})
 
 

@@ -31,6 +31,12 @@ def writer_of(data: bytes | None) -> tuple[int, int]:
     return writer, sequence
 
 
+def fields_of(data: bytes) -> tuple[int, int, int, int, int]:
+    """Writer, sequence number, group, place in the group and size of the group of a value."""
+    writer, sequence, group, place, size, _ = _FIELDS.unpack_from(data)
+    return writer, sequence, group, place, size
+
+
 def group_values(writer: int, first_sequence: int, group: int, size: int) -> list[bytes]:
     """The values of a group of records that are appended as one unit."""
     return [value(writer, first_sequence + place, group, place, size) for place in range(size)]

@@ -11,6 +11,7 @@ from tests.support.bare_store import BareStore
 from tests.support.kafka_format import ParsedRecord
 from tests.support.keyed import KeyedAccount
 from tests.support.stores import TOPIC
+from torture.campaigns.kills.transactions import TransactionAccount
 
 
 class Account:
@@ -24,11 +25,14 @@ class Account:
         self._followed: dict[tuple[str, int], int] = {}
         self._handed_out: dict[int, set[int]] = defaultdict(set)
         self._finished: dict[int, set[int]] = defaultdict(set)
+        self.transactions = TransactionAccount()
         self.records = 0
         self.commits = 0
 
     def note(self, kind: str, said: Any) -> None:
         """One message of a role in `tests.support.mortals`."""
+        if self.transactions.note(kind, said):
+            return
         if kind == "appended":
             topic, partition, *rest = said
             self._appended[topic, partition].append(tuple(rest))
@@ -70,6 +74,7 @@ class Account:
             ends[place] = records[-1].offset + 1 if records else 0
         keyed = store.records(mortals.COMPACTED, 0, is_compacted=True)
         self._keyed.check({record.key: (record.offset, record.value) for record in keyed if record.key is not None})
+        self.transactions.check(store, is_finished=False)
         self._check_commits(store.committed(mortals.GROUP), ends)
         for (_, partition), (slot, _) in store.committed(mortals.STUMBLING_GROUP).items():
             unfinished = set(range(slot)) - self._finished[partition]

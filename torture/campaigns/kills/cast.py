@@ -10,7 +10,7 @@ from itertools import zip_longest
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from tests.support import fault_points, mortals, tracing
+from tests.support import fault_points, mortals, movers, tracing
 from tests.support.fault_points import Fault, Report
 from tests.support.processes import REPLY_SECONDS_MAX, Worker, WorkerFailed
 from torture.campaign import Run
@@ -29,12 +29,17 @@ _ROLES: dict[Callable[..., None], int] = {
     mortals.shake: 8,
     mortals.stumble: 150,
     mortals.look: 25,
+    movers.move: 30,
+    movers.witness: 40,
+    movers.send_numbered: 240,
 }
 _SYSTEM_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64", "rename", "unlink", "flock")
 _AT_FAULT_POINTS, _AT_SYSTEM_CALLS = 0.7, 0.2  # how many of the processes, and how many of the rest
 _CALLS = 60
 _HALF_PUBLISHED = ("publish.complete", "publish.torn_tail", "publish.tail", "publish.end", "publish.written")
 _HALF_COMMITTED = ("take.locked", "commit.locked", "commit.one_locked", "commit.timed", "commit.stored")
+_HALF_ABORTED = ("aborted.begun", "aborted.written")
+_SUCCEEDED = {"inherit.slot": (3, _HALF_COMMITTED), "discard.aborted": (5, _HALF_ABORTED)}  # after how many roles, and where
 _SUCCESSIONS = 0.25  # in how many of the rounds
 _DEATHS_WEIGH = 10  # a point where nobody has died yet is tried so much more often
 _PASSES = (1, 1, 1, 2, 3, 8, 30)
@@ -60,13 +65,12 @@ class Deaths:
         return Fault(point, self._choices.choice(_PASSES if self.at[point] else (1,)))
 
     def next_succession(self) -> list[Fault | None]:
-        """Faults of two writers, the first of a round, or of two members, which come behind the producer: one dies in the
-        middle of a publication or a commit, the other one where it inherits what that has begun."""
-        heirs = [name for name in fault_points.points() if name.startswith(("complete.", "inherit."))]
+        """Faults of two writers, the first of a round, or of two members, which come behind the producer, or of two movers
+        behind those: one dies in the middle of a publication or a commit, the other one where it inherits what that began."""
+        heirs = [name for name in fault_points.points() if name.startswith(("complete.", "inherit.", "discard.aborted"))]
         heir = min(heirs, key=lambda name: (self.at[name], self._choices.random()))
-        is_member = heir == "inherit.slot"
-        fault = Fault(self._choices.choice(_HALF_COMMITTED if is_member else _HALF_PUBLISHED), self._choices.choice(_PASSES))
-        return [*([None] * 3 if is_member else []), fault, Fault(heir)]
+        before, deaths = _SUCCEEDED.get(heir, (0, _HALF_PUBLISHED))
+        return [*([None] * before), Fault(self._choices.choice(deaths), self._choices.choice(_PASSES)), Fault(heir)]
 
     def note(self, role: Callable[..., None], report: Report) -> None:
         self._passed[role] |= report.passed()
@@ -132,9 +136,12 @@ def play(run: Run, deaths: Deaths, store: Path, account: Account, number: int) -
     """Let processes work on the store, all at once, until each has died or come to its end."""
     others = [
         mortals.maintain, mortals.operate, mortals.write_keys, mortals.follow, mortals.be_shaken, mortals.shake,
-        mortals.stumble, mortals.look,
+        mortals.stumble, mortals.look, movers.witness, movers.send_numbered,
     ]  # fmt: skip
-    roles = [mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, *run.random.sample(others, 3)]
+    roles = [
+        mortals.append, mortals.append, mortals.produce, mortals.consume, mortals.consume, movers.move, movers.move,
+        *run.random.sample(others, 2),
+    ]  # fmt: skip
     chosen = deaths.next_succession() if run.random.random() < _SUCCESSIONS else []
     running: list[Mortal] = []
     try:

@@ -54,6 +54,7 @@ def _go_on(run: Run, store: Path, account: Account, ends: dict[tuple[str, int], 
             assert offset == end, f"{topic}-{number}: the bytes end at {end}, the library goes on at {offset}"
             account.note("appended", (topic, number, offset, writer, 0, 1))
         _shaken_group_goes_on(log)
+        _transactions_end(log)
         problems = [report.problems for report in log.verify() if report.problems]
         assert not problems, problems
 
@@ -66,6 +67,13 @@ def _shaken_group_goes_on(log: EventLog) -> None:
         consumer.commit()
         lag = log.group(mortals.SHAKEN_GROUP).lag()
     assert set(lag.values()) == {0}, f"{mortals.SHAKEN_GROUP} has read everything, and its lag is {lag}"
+
+
+def _transactions_end(log: EventLog) -> None:
+    """Housekeeping ends what the dead have begun."""
+    log.maintain()
+    still_open = [each for each in log.transactions() if each.is_open]
+    assert not still_open, f"nobody ends {still_open}"
 
 
 def _survivor(run: Run, store: Path) -> Worker:
@@ -103,12 +111,14 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
             ends = account.check(bare)
         run.count("rounds checked byte by byte")
         _go_on(run, store, account, ends)
+        account.transactions.check(bare, is_finished=True)
         assert (used := bare.catalog_bytes()) < _CATALOG_BYTES_MAX, f"the catalog has grown to {used} bytes"
         if run.random.random() < _REBOOTS_A_ROUND:
             _reboot(store, account)
             run.count("reboots")
     run.count("acknowledged records", account.records)
     run.count("acknowledged commits", account.commits)
+    run.count("committed transactions", account.transactions.committed)
 
 
 def play_all(connection: Connection, run: Run) -> None:
