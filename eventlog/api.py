@@ -168,6 +168,8 @@ class EventLog(Log):
         advertise: tuple[str, int] | None = None,
         partitions: int = 1,
         auto_create_topics: bool = True,
+        tls: tuple[str, ...] | None = None,
+        users: bool = False,
         insecure: bool = False,
     ) -> BackgroundServer:
         """Serve the store to clients that speak Kafka's protocol, in any language, from a thread of this process.
@@ -175,15 +177,17 @@ class EventLog(Log):
         Returns once clients can connect to the result's `bootstrap`; with port 0 the system chooses a free port. The server
         runs until its `stop`, until the end of a `with` block with it, or until the store is closed. `advertise` is the host
         and port that clients are told to connect to, if it is not where they have connected. A topic that a client names is
-        created with so many `partitions`, unless `auto_create_topics` is False. Only clients on this machine can connect,
-        unless `insecure` allows an address that others reach: anyone who reaches it can read and write everything. Raises
+        created with so many `partitions`, unless `auto_create_topics` is False. `tls` has the paths of a certificate and its
+        key, and optionally of the authorities of clients; with `users` clients authenticate as users of the store (`eventlog
+        serve users`). Only clients on this machine can connect, unless there are both, or `insecure` allows an address that
+        others reach: then anyone who reaches it can read and write everything. Raises
         `EventLogError` (the port is in use), `InvalidArgumentError`, `InvalidTypeError`, `ThreadStartError`."""
         from eventlog.serve.background import start_server
 
         self.store.check_open()
         server = start_server(
             self, host, port, advertise=advertise, partitions=partitions, auto_create_topics=auto_create_topics,
-            insecure=insecure,
+            tls=tls, users=users, insecure=insecure,
         )  # fmt: skip
         self._clients.servers.add(server)
         return server

@@ -15,6 +15,7 @@ from eventlog.errors import InvalidArgumentError, InvalidTypeError, from_os_erro
 from eventlog.options import check_bool, check_number
 from eventlog.serve.addresses import check_local
 from eventlog.serve.broker import Settings
+from eventlog.serve.security.tls import TlsFiles, new_context
 from eventlog.serve.served import ServedLog
 from eventlog.serve.server import Server, is_shutdown, serve_until
 
@@ -135,6 +136,8 @@ def start_server(
     advertise: tuple[str, int] | None,
     partitions: int,
     auto_create_topics: bool,
+    tls: tuple[str, ...] | None,
+    users: bool,
     insecure: bool,
 ) -> BackgroundServer:
     """A server that listens, with the options of `EventLog.serve`."""
@@ -145,11 +148,23 @@ def start_server(
     check_bool("auto_create_topics", auto_create_topics)
     if advertise is not None:
         _check_advertised(advertise)
-    if not check_bool("insecure", insecure):
+    files = None if tls is None else _tls_files(tls)
+    has_users = check_bool("users", users)
+    if not check_bool("insecure", insecure) and not (has_users and files is not None):
         check_local(host)
-    server = BackgroundServer(store, Settings(auto_create_topics, partitions), advertise)
+    settings = Settings(auto_create_topics, partitions, tls=files, has_users=has_users)
+    server = BackgroundServer(store, settings, advertise)
     server.start(host, port)
     return server
+
+
+def _tls_files(paths: object) -> TlsFiles:
+    is_right = isinstance(paths, tuple) and len(paths) in (2, 3) and all(isinstance(path, str) for path in paths)
+    if not is_right:
+        raise InvalidArgumentError(f"tls must be the paths of a certificate and its key, not {paths!r}")
+    files = TlsFiles(*paths)  # type: ignore[misc]
+    new_context(files)  # before anything begins
+    return files
 
 
 def _check_advertised(address: object) -> None:

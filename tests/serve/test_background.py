@@ -16,7 +16,10 @@ import pytest
 import eventlog
 import eventlog.aio
 from eventlog import EventLog, EventLogError, InvalidArgumentError, InvalidTypeError, StoreClosedError, StoreReplacedError
+from eventlog.serve.security.accounts import add_user
+from tests.serve.authentication import authenticate
 from tests.serve.batches import batch
+from tests.serve.certificates import Authority
 from tests.serve.client import RawClient
 from tests.support.descriptors import open_files
 
@@ -72,6 +75,23 @@ def test_options_reach_the_clients(log: EventLog) -> None:
         assert [(broker.host, broker.port) for broker in answer.brokers] == [("broker.example", 1234)]
     with log.serve(port=0, auto_create_topics=False) as server, RawClient((server.host, server.port)) as client:
         assert client.metadata("others").topics[0].error_code != 0
+
+
+def test_it_is_encrypted_and_admits_only_users_if_that_is_wanted(log: EventLog, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    add_user(log, "alice", "secret")
+    tls = (authority.files.certificate, authority.files.key)
+    with (
+        log.serve("0.0.0.0", 0, tls=tls, users=True) as server,
+        RawClient(("127.0.0.1", server.port), authority.context()) as client,
+    ):
+        assert authenticate(client, "alice", "secret").error_code == 0
+        assert client.metadata().brokers
+    for options in ({"tls": tls}, {"users": True}):
+        with pytest.raises(InvalidArgumentError, match="other machines"):
+            log.serve("0.0.0.0", 0, **options)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="certificate"):
+        log.serve(port=0, tls="server.pem")  # type: ignore[arg-type]
 
 
 def test_a_request_that_waits_is_answered_when_the_server_stops(log: EventLog) -> None:
