@@ -79,6 +79,14 @@ def _of_head(store: Path, topic: str, partition: int) -> Bounds | None:
     )  # fmt: skip
 
 
+class Settled(NamedTuple):
+    """Where the first open transaction of a partition begins (None: none is open), and (producer id, first offset, offset of
+    the marker) of each that was aborted, in the order of their first offsets."""
+
+    open_since: int | None
+    aborted: list[tuple[int, int, int]]
+
+
 class BareStore:
     """Reads partitions and groups; remembers the batches of segments that do not change any more."""
 
@@ -211,6 +219,21 @@ def committed(batches: list[ParsedBatch]) -> tuple[list[ParsedRecord], int | Non
             records += batch.records
     open_since = min((of_transaction[0].offset for of_transaction in waiting.values()), default=None)
     return sorted(records, key=lambda record: record.offset), open_since
+
+
+def settled(batches: list[ParsedBatch]) -> Settled:
+    """What batches say about transactions."""
+    begun: dict[int, int] = {}
+    aborted = []
+    for batch in batches:
+        if batch.attributes & _CONTROL:
+            key = batch.records[0].key
+            first = begun.pop(batch.producer_id, None)
+            if first is not None and key is not None and _MARKER.unpack(key)[1] != _COMMIT:
+                aborted.append((batch.producer_id, first, batch.base_offset))
+        elif batch.attributes & _TRANSACTIONAL:
+            begun.setdefault(batch.producer_id, batch.base_offset)
+    return Settled(min(begun.values(), default=None), sorted(aborted, key=lambda each: each[1]))
 
 
 def _log(directory: Path, base: int) -> Path:

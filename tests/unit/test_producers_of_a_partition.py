@@ -304,6 +304,20 @@ def test_compaction_keeps_the_last_batch_of_a_producer(store: Path) -> None:
         assert [report.problems for report in log.verify()] == [[]]
 
 
+def test_zeros_in_the_index_of_aborted_transactions_are_no_transaction(store: Path) -> None:
+    with eventlog.open(store) as log:
+        partition = stores.open_partition(log).log
+        partition.append(sent(0, transactional=True))
+        partition.append_marker(7, 0, 0, commit=False)
+        partition.roll()
+        partition.append(sent(1))
+    segment = stores.segments(store)[-1]
+    segment.with_suffix(".txnindex").write_bytes(bytes(34))  # a power cut took what was written, and left the size
+    heads.simulate_reboot(stores.head_file(store))
+    with eventlog.open(store) as log:
+        assert stores.open_partition(log).log.aborted(0, 9) == [(7, 0, 1, 2)]
+
+
 def test_the_last_stable_offset_is_never_before_the_start(log: EventLog, partition: PartitionLog) -> None:
     partition.append(sent(0, 2, transactional=True))
     stores.open_partition(log).delete_records(1)

@@ -32,8 +32,8 @@ def read_entries(path: Path) -> list[tuple[int, Aborted]]:
 def read_aborted(directory: Path, base_offset: int, end_offset: int) -> list[Aborted]:
     """The transactions that were aborted in a segment before `end_offset`, in the order of their markers."""
     entries = read_entries(names.segment_file(directory, base_offset, names.ABORTED_INDEX_SUFFIX))
-    # Behind the last entry there may be one whose marker was never published.
-    return [entry for version, entry in entries if version == VERSION and entry.last_offset < end_offset]
+    # Behind the last entry there may be one whose marker was never published, and zeros that a power cut has left.
+    return [entry for version, entry in entries if version == VERSION and base_offset <= entry.last_offset < end_offset]
 
 
 def write_aborted(directory: Path, base_offset: int, aborted: Iterable[Aborted]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import eventlog
 from eventlog import BackupError, EventLog, Partition
-from tests.support import heads, kafka_format, stores
+from tests.support import bare_store, heads, kafka_format, stores
 from torture.campaigns.power.promises import Backup, Content, PromisedTopic, Promises
 
 _LAST = Content(b"after the crash", b"after the crash")
@@ -23,19 +23,24 @@ def examine(store: Path, promises: Promises) -> Found:
     Returns the records of each partition; the last one was added. Backups stand beside the store. Raises `AssertionError`
     and whatever the store raises."""
     found: Found = {}
+    settled: dict[tuple[str, int], bare_store.Settled] = {}
     with eventlog.open(store, fsync="never") as log:
         _check_topics(log, promises)
         for topic in log.topics():
             for number in range(log.topic(topic).partitions):
-                found[topic, number] = _check_partition(_opened(log, topic, number, promises), promises.topics[topic])
+                partition = _opened(log, topic, number, promises)
+                found[topic, number] = _check_partition(partition, promises.topics[topic])
+                settled[topic, number] = _settled(partition)
         _check_commits(log, promises)
         for (topic, number), contents in found.items():
             contents[_append(log.partition(topic, number))] = _LAST
     for place, contents in found.items():
-        _check_files(stores.partition_directory(store, place[1], place[0]), contents)
+        directory = stores.partition_directory(store, place[1], place[0])
+        _check_files(directory, contents)
+        _check_transactions(directory, settled[place])
     for file in (store / "shared").glob("*.head"):
         heads.simulate_reboot(file)
-    _check_once_more(store, found)
+    _check_once_more(store, found, settled)
     for name, backup in promises.backups.items():
         _check_backup(store.parent / name, backup, promises)
     return found
@@ -107,13 +112,29 @@ def _check_files(directory: Path, contents: dict[int, Content]) -> None:
     assert {offset: found.get(offset) for offset in contents} == contents, f"{directory} holds something else on disk"
 
 
-def _check_once_more(store: Path, found: Found) -> None:
+def _settled(partition: Partition) -> bare_store.Settled:
+    """Where the first open transaction begins, and (producer, first offset, marker) of the aborted ones."""
+    end = partition.end_offset
+    stable = partition.log.stable_offset
+    aborted = [(each[0], each[1], each[2]) for each in partition.log.aborted(partition.start_offset, end)]
+    return bare_store.Settled(None if stable == end else stable, aborted)
+
+
+def _check_transactions(directory: Path, found: bare_store.Settled) -> None:
+    """The batches say the same as the head and the index of aborted transactions."""
+    batches = [batch for path in sorted(directory.glob("*.log")) for batch in _parse(path.read_bytes())]
+    expected = bare_store.settled(batches)
+    assert found == expected, f"{directory}: {found} was recovered, the log says {expected}"
+
+
+def _check_once_more(store: Path, found: Found, settled: dict[tuple[str, int], bare_store.Settled]) -> None:
     """What was recovered is clean, whenever the power goes again."""
     with eventlog.open(store, fsync="never") as log:
         for (topic, number), contents in found.items():
             partition = log.partition(topic, number)
             assert partition.recovery.outcome == "clean", f"a second recovery of {partition!r}: {partition.recovery}"
             assert _contents(partition) == contents, f"{partition!r} has other records after a second recovery"
+            assert _settled(partition) == settled[topic, number], f"{partition!r} has other transactions after a second one"
         problems = [problem for report in log.verify() for problem in report.problems]
         assert not problems, f"after the recovery {problems}"
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from eventlog import EventLog, Partition, TopicPartition
+from tests.support import made_batches
+
+_TRANSACTIONAL = 0x10  # attribute of a batch
 
 
 class Content(NamedTuple):
@@ -33,6 +36,7 @@ class PromisedLog:
     start_min: int = 0
     start_max: int = 0
     lost: set[int] = field(default_factory=set)
+    markers: set[int] = field(default_factory=set)
     may_be_damaged: bool = False
 
     def expected(self, start: int, end: int, *, is_compacted: bool) -> set[int]:
@@ -40,7 +44,7 @@ class PromisedLog:
         offsets: set[int] = set(range(start, end))
         if is_compacted:
             offsets &= set({content.key: offset for offset, content in self.contents.items() if offset < end}.values())
-        return offsets - self.lost
+        return offsets - self.lost - self.markers
 
 
 @dataclass
@@ -109,6 +113,12 @@ class Promises:
         log.contents.update(enumerate(contents, offset))
         log.ends.add(offset + len(contents))
 
+    def marking(self, topic: str, number: int, offset: int) -> None:
+        """A transaction is about to be ended by a marker at this offset."""
+        log = self.topics[topic].log(number)
+        log.markers.add(offset)
+        log.ends.add(offset + 1)
+
     def durable(self, topic: str, number: int, offset: int) -> None:
         """Everything before an offset is on disk."""
         log = self.topics[topic].log(number)
@@ -119,6 +129,7 @@ class Promises:
         log = self.topics[topic].log(number)
         log.contents = {offset: content for offset, content in log.contents.items() if offset < end}
         log.ends = {each for each in log.ends if each <= end}
+        log.markers = {offset for offset in log.markers if offset < end}
         log.durable = end
 
     def deleting_records(self, topic: str, number: int, before: int) -> None:
@@ -206,6 +217,28 @@ class Journal:
         place = partition.topic, partition.partition
         self.note("appending", *place, partition.end_offset, contents)
         partition.append_many([content.value for content in contents], keys=[content.key for content in contents])
+        self.note("durable", *place, partition.durable_offset)
+
+    def append_as(
+        self, partition: Partition, producer: int, sequence: int, contents: Sequence[Content], *, is_transactional: bool
+    ) -> None:
+        """Append a batch of a producer with this id, whose first record has this sequence number."""
+        place = partition.topic, partition.partition
+        self.note("appending", *place, partition.end_offset, contents)
+        records = [made_batches.Made(content.value, content.key) for content in contents]
+        attributes = _TRANSACTIONAL if is_transactional else 0
+        partition.log.append(
+            made_batches.batch(
+                records, producer_id=producer, producer_epoch=0, base_sequence=sequence, attributes=attributes
+            )
+        )  # fmt: skip
+        self.note("durable", *place, partition.durable_offset)
+
+    def end_transaction(self, partition: Partition, producer: int, *, commit: bool) -> None:
+        """Write the marker that ends the producer's transaction."""
+        place = partition.topic, partition.partition
+        self.note("marking", *place, partition.end_offset)
+        partition.log.append_marker(producer, 0, 0, commit=commit)
         self.note("durable", *place, partition.durable_offset)
 
     def flush(self, partition: Partition) -> None:

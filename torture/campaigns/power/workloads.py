@@ -18,6 +18,7 @@ from torture.campaigns.power.promises import Content, Journal
 TOPIC = "events"
 GROUP = "billing"
 _NEVER_MS = 3_600_000
+_PRODUCERS = (7, 8, 9)
 
 Workload = Callable[[Journal, Path, random.Random], None]
 
@@ -116,6 +117,24 @@ def _commit(journal: Journal, consumer: eventlog.Consumer, place: TopicPartition
     if sync:
         journal.note("committed_durably", GROUP, place, end)
         journal.note("durable", *place, end)
+
+
+def transactions(journal: Journal, root: Path, choice: random.Random) -> None:
+    """Producers with ids append, and end their transactions by markers, over several segments."""
+    with eventlog.open(store_in(root), fsync=choice.choice(("always", "never"))) as log:
+        partition = _create(journal, log, choice)
+        sequences = dict.fromkeys(_PRODUCERS, 0)
+        is_open = dict.fromkeys(_PRODUCERS, False)
+        for _ in range(30):
+            producer = choice.choice(_PRODUCERS)
+            if is_open[producer] and choice.random() < 0.5:
+                journal.end_transaction(partition, producer, commit=choice.random() < 0.4)
+                is_open[producer] = False
+            else:
+                contents = _contents(choice, choice.choice((1, 2, 5)), TOPIC)
+                is_open[producer] = is_open[producer] or choice.random() < 0.8
+                journal.append_as(partition, producer, sequences[producer], contents, is_transactional=is_open[producer])
+                sequences[producer] += len(contents)
 
 
 def topics(journal: Journal, root: Path, choice: random.Random) -> None:
@@ -230,6 +249,6 @@ def recovery(journal: Journal, root: Path, choice: random.Random) -> None:
 
 
 WORKLOADS: Sequence[Workload] = (
-    first_record, topic_made_anew, synced_appends, appends_and_flushes, killed_writers, closing, group_commits, topics,
-    deleted_records, compaction, backup, repair,
+    first_record, topic_made_anew, synced_appends, appends_and_flushes, killed_writers, closing, group_commits, transactions,
+    topics, deleted_records, compaction, backup, repair,
 )  # fmt: skip
