@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -157,7 +158,7 @@ def _serve(
     import asyncio
 
     from eventlog.serve.server import run
-    from eventlog.serve.workers import Worker, start_workers
+    from eventlog.serve.workers import PORT_IN_USE, Worker, start_workers
 
     def ready(addresses: list[tuple[str, int]]) -> None:
         security = f"{', TLS' if settings.tls else ''}{', users' if settings.has_users else ''}"
@@ -173,7 +174,12 @@ def _serve(
                 advertised=None if advertise is None else _nth(advertise, worker.number),
                 idle_seconds_max=stop_when_idle, parent=worker.parent,
             )  # fmt: skip
-            asyncio.run(serving)
+            try:
+                asyncio.run(serving)
+            except OSError as error:
+                if worker.address is None or error.errno != errno.EADDRINUSE:
+                    raise
+                sys.exit(PORT_IN_USE)  # clients' connections take such ports, too, and end: the parent tries again
     if not as_json and (worker is None or worker.parent is None):
         output.write_line("stopped")
 

@@ -20,6 +20,9 @@ _SIGNALS = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM}
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.0, 10.0  # before a killed worker is started again
 _STEADY_SECONDS = 10.0  # after which a worker that is killed is started again without a pause
 
+PORT_IN_USE = os.EX_TEMPFAIL
+"""The status of a worker that was started again, and cannot listen where it did because another program uses its port."""
+
 log = logging.getLogger("eventlog.serve")
 
 Address = tuple[str, int]
@@ -103,25 +106,28 @@ class _Parent:
         return max(0.0, min(times, default=time.monotonic() + 60) - time.monotonic())
 
     def _check(self) -> int | None:
-        """Start killed workers again. Returns the status of a worker that has ended by itself."""
+        """Start workers again that were killed, or that have found their port in use. Returns the status of a worker that has
+        ended otherwise."""
         for worker in self._workers:
             if worker.id:
                 id, status = os.waitpid(worker.id, os.WNOHANG)
-                if id and not os.WIFSIGNALED(status):
+                if id and os.WIFSIGNALED(status):
+                    self._ended(worker, f"was killed by signal {os.WTERMSIG(status)}")
+                elif id and os.WEXITSTATUS(status) == PORT_IN_USE:
+                    self._ended(worker, "cannot listen, because another program uses its port")
+                elif id:
                     worker.id = 0
                     return os.waitstatus_to_exitcode(status)
-                if id:
-                    self._was_killed(worker, os.WTERMSIG(status))
             if not worker.id and time.monotonic() >= worker.start_at:
                 os.close(self._start(worker))
         return None
 
-    def _was_killed(self, worker: _Process, number: int) -> None:
+    def _ended(self, worker: _Process, reason: str) -> None:
         is_steady = time.monotonic() - worker.started_at >= _STEADY_SECONDS
         worker.id, pause = 0, _PAUSE_SECONDS_MIN if is_steady else worker.pause_seconds
         worker.start_at = time.monotonic() + pause
         worker.pause_seconds = min(_PAUSE_SECONDS_MAX, 2 * pause or 0.1)
-        log.error("worker %d was killed by signal %d, and is started again", worker.number + 1, number)
+        log.error("worker %d %s, and is started again", worker.number + 1, reason)
 
     def _start(self, worker: _Process) -> int:
         """Start a worker, and return a pipe from which its address can be read. Raises `_IsWorker` in the worker."""

@@ -75,6 +75,31 @@ def test_a_killed_worker_is_started_again_where_it_was(cli: CommandLine) -> None
         assert log.partition("orders", 0).end_offset == 2
 
 
+def bind_at_once(taken: socket.socket, address: Address) -> None:
+    """Take an address as soon as nobody has it."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        try:
+            taken.bind(address)
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+
+
+def test_a_killed_worker_waits_for_its_port_while_the_others_serve(cli: CommandLine) -> None:
+    process, addresses = start(cli, "--listen", "127.0.0.1:0", "--workers", "2")
+    assert process.stderr is not None
+    with socket.socket() as taken:
+        os.kill(workers_of(process)[1], signal.SIGKILL)
+        bind_at_once(taken, addresses[1])
+        while b"another program uses its port" not in (line := process.stderr.readline()):
+            assert line
+    with RawClient(addresses[0]) as client:
+        wait_for_brokers(client, addresses)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_end_with_their_parent(cli: CommandLine, number: signal.Signals) -> None:
     process, addresses = start(cli, "--listen", "127.0.0.1:0", "--workers", "2")
