@@ -96,6 +96,7 @@ def test_a_brokers_settings_say_how_the_server_was_started(log: EventLog, store:
         "num.partitions": "4", "auto.create.topics.enable": "false", "advertised.listeners": listener,
     }  # fmt: skip
     assert found["log.dirs"].value == str(store / "logs")
+    assert found["producer.id.expiration.ms"].value == "86400000"
     assert (found["num.partitions"].config_source, found["message.max.bytes"].config_source) == (OF_BROKER, DEFAULT)
     assert all(each.read_only and each.documentation and each.synonyms and each.config_type for each in found.values())
 

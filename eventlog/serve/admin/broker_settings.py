@@ -11,6 +11,7 @@ from eventlog.options import GROUP_RETENTION_MS, TopicConfig
 from eventlog.serve.admin.topic_settings import BOOLEAN, DESCRIPTIONS, INT, LIST, LONG, STRING, documentation
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.nodes import Node
+from eventlog.storage.mapped.producer_page import EXPIRY_MS as PRODUCER_EXPIRY_MS
 
 _KAFKA = "4.1"
 _REQUEST_BYTES_MAX = 100 * 1024 * 1024
@@ -80,6 +81,7 @@ def _constant(broker: Broker) -> list[BrokerSetting]:
         ("log.cleaner.enable", BOOLEAN, "true", "Whether topics are compacted."),
         ("log.retention.check.interval.ms", LONG, str(_MINUTE_MS), "How often old segments are looked for."),
         ("offsets.retention.minutes", INT, str(GROUP_RETENTION_MS // _MINUTE_MS), "How long an unused group is kept."),
+        ("producer.id.expiration.ms", INT, str(PRODUCER_EXPIRY_MS), "How long a partition knows an idle producer."),
         ("socket.request.max.bytes", INT, str(_REQUEST_BYTES_MAX), "The size of the largest request, in bytes."),
     ]
     return [BrokerSetting(name, type_, value, False, text) for name, type_, value, text in table]
