@@ -96,7 +96,8 @@ def _resume(descriptor: int, directory: Path, base_offset: int, durable_position
     """The tail to scan from: at the last trustworthy index entry before the durable position, or at the beginning."""
     tail = new_tail(base_offset)
     entries = index.sound_entries(
-        index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset), durable_position
+        index.read_index(names.segment_file(directory, base_offset, names.INDEX_SUFFIX), base_offset),
+        durable_position - 1,  # a batch that begins there need not be on disk
     )
     first, _ = read_header(descriptor, 0)
     if not entries or first is None:
