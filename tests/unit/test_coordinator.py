@@ -116,7 +116,7 @@ def test_a_group_tells_where_its_members_are(log: EventLog, table: GroupTable) -
         [described] = log.group(GROUP).describe().members
         assert described == GroupMember(
             f"web-{member.epoch}", None, 1, "far-away", (stores.TOPIC,), (), member.joined_ms,
-            tuple(eventlog.TopicPartition(stores.TOPIC, number) for number in range(PARTITIONS)),
+            tuple(eventlog.TopicPartition(stores.TOPIC, number) for number in range(PARTITIONS)), client_id="web",
         )  # fmt: skip
     finally:
         groups.close()
