@@ -7,7 +7,7 @@ secret, from which unknown names get salts that look like those of users.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -140,5 +140,5 @@ class UserCatalog:
         if value is not None:
             return checked(_SECRET_KEY, bytes(value))
         with self._environment.transaction(USERS, write=True) as transaction:
-            transaction.put(_SECRET_KEY, with_checksum(_SECRET_KEY, secrets.token_bytes(_SECRET_BYTES)), overwrite=False)
+            transaction.put(_SECRET_KEY, with_checksum(_SECRET_KEY, os.urandom(_SECRET_BYTES)), overwrite=False)
             return checked(_SECRET_KEY, bytes(transaction.get(_SECRET_KEY) or b""))
