@@ -131,7 +131,7 @@ def transactions(journal: Journal, root: Path, choice: random.Random) -> None:
                 journal.end_transaction(partition, producer, commit=choice.random() < 0.4)
                 is_open[producer] = False
             else:
-                contents = _contents(choice, choice.choice((1, 2, 5)), TOPIC)
+                contents = _contents(choice, choice.choice((1, 2, 3)), TOPIC)
                 is_open[producer] = is_open[producer] or choice.random() < 0.8
                 journal.append_as(partition, producer, sequences[producer], contents, is_transactional=is_open[producer])
                 sequences[producer] += len(contents)
