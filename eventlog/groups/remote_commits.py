@@ -81,7 +81,8 @@ def commit_as_member(groups: Groups, table: GroupTable, epoch: int, commits: Map
 
 def commit_decided(groups: Groups, name: str, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
     """Commit what was decided before, such as the offsets of a committed transaction, whoever owns the partitions now. On
-    return it is in the catalog, as far as the log itself is on disk. This may be repeated. Raises `LockTimeoutError`."""
+    return it is in the catalog, and the log is on disk that far, with any `fsync`: a reboot would otherwise set the group
+    back behind a transaction that is complete. This may be repeated. Raises `LockTimeoutError`."""
     table = groups.open(name)
     table.make_slots(commits)
     _set_back(groups, table, commits)
@@ -94,7 +95,7 @@ def commit_decided(groups: Groups, name: str, commits: Mapping[TopicPartition, R
                 groups.store.check_usable()
                 if table.acks.is_deleted:
                     raise
-    persist(groups.store, table, flush=groups.store.options.fsync != "never")
+    persist(groups.store, table, flush=True)
 
 
 def _commit(slot: OffsetSlot, commit: RemoteCommit) -> None:

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 import eventlog
 from eventlog import EventLog
@@ -75,7 +76,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "others"), CASES, ids=lambda each: str(each[0] if isinstance(each, Fault) else each))
+def marked(fault: Fault, others: str) -> ParameterSet:
+    """One case of each point is for every run of the tests."""
+    is_slow = others == "others have it open" or fault.number > 2
+    name = f"{fault.point}-{fault.number}-{others}"
+    return pytest.param(fault, others, id=name, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize(("fault", "others"), [marked(*case) for case in CASES])
 def test_a_producer_that_is_killed_goes_on_where_it_was(tmp_path: Path, fault: Fault, others: str) -> None:
     store, report = tmp_path / "store", tmp_path / "report"
     stores.create(store, segment_bytes=2**20, segment_ms=2**62)

@@ -33,7 +33,7 @@ def ask(client: RawClient, name: str, version: int, chance: random.Random) -> No
 
 
 @pytest.mark.parametrize("name", sorted(api.name for api in APIS.values()))
-@pytest.mark.parametrize("has_users", [False, True], ids=["anyone", "user"])
+@pytest.mark.parametrize("has_users", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["anyone", "user"])
 def test_absurd_requests_end_nothing_but_their_connection(
     log: EventLog, caplog: pytest.LogCaptureFixture, name: str, has_users: bool
 ) -> None:
