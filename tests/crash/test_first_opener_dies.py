@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import eventlog
+from eventlog.storage.segments import users
 from tests.support import heads, stores, workers
 from tests.support.processes import Interpreter
 
@@ -66,3 +68,22 @@ def test_openers_that_die_leave_a_store_that_opens_and_works(tmp_path: Path, sta
             assert list(partition.values()) == [b"opened"] * (offset + 1)
             assert [report.problems for report in log.verify()] == [[]]
     print(f"{killed} openers killed")
+
+
+def test_an_opener_that_dies_before_it_has_noted_where_it_is_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock alone when another one comes, and is gone when that one shares it."""
+    (tmp_path / "store").mkdir()
+    alone = os.open(tmp_path / "store", os.O_RDONLY)
+    fcntl.flock(alone, fcntl.LOCK_EX)
+    share = users.share
+
+    def share_after_its_death(store: Path, directory: int, timeout_ms: int) -> None:
+        fcntl.flock(alone, fcntl.LOCK_UN)
+        share(store, directory, timeout_ms)
+
+    monkeypatch.setattr(users, "share", share_after_its_death)
+    with eventlog.open(tmp_path / "store") as log:
+        log.create_topic(stores.TOPIC)
+    os.close(alone)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import types
 from collections.abc import Generator
 
@@ -12,7 +11,7 @@ from eventlog.serve.batches import read_batch
 from eventlog.serve.memory import ByteBudget
 from eventlog.serve.protocol.messages import kind
 from tests.serve.batches import batch
-from tests.serve.client import SECONDS_MAX, RawClient, request_frame
+from tests.serve.client import RawClient, request_frame
 from tests.serve.conftest import RunningServer
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -73,10 +72,10 @@ def test_a_client_that_leaves_behind_many_requests_is_noticed_although_they_are_
 ) -> None:
     with RawClient(server.address) as client:
         client.send_fetch("events", 0, max_wait_ms=24 * 3600 * 1000)
-        client.socket.sendall(request_frame("Metadata", 9, kind("MetadataRequest")(topics=[])) * 6000)
-    deadline = time.monotonic() + SECONDS_MAX
+        frames = request_frame("Metadata", 9, kind("MetadataRequest")(topics=[])) * 3000
+        client.socket.sendall(frames)  # more than is read, and less than the kernel keeps
     while server.run(_connection_count(server)):
-        assert time.monotonic() < deadline
+        continue
 
 
 async def _connection_count(server: RunningServer) -> int:

@@ -15,8 +15,11 @@ from eventlog.access import new_file, open_existing_into, refuse_link, refuse_st
 from eventlog.anchored import anchored, plain, release
 from eventlog.errors import DiskFullError, EventLogError, StoreOpenError, StoreReplacedError, is_disk_full, os_errors_as
 from eventlog.storage.segments import files, names, users
+from eventlog.storage.segments.file_locks import attempts
 
 FORMAT_VERSION = 1
+
+_DYING_MS = 500  # for how long openers try to replace one that died while it was alone
 
 _UNSTEADY = "overlay"  # a file system whose inode numbers may change
 
@@ -48,14 +51,23 @@ class StoreDirectory:
 
     def _join(self, lock_timeout_ms: int) -> None:
         origin = users.own_origin()
+        self._enter(origin, lock_timeout_ms)
+        for _ in attempts(_DYING_MS):
+            if users.is_noted(self.path):
+                break
+            # The process that was alone may have died before it had made the note: then somebody has to be alone again.
+            users.leave(self._file[0])
+            self._enter(origin, lock_timeout_ms)
+        users.check_origin(self.path, self._file[0], origin)
+        _check_directories(self.path)
+
+    def _enter(self, origin: users.Origin, lock_timeout_ms: int) -> None:
         if users.try_alone(self._file[0]):
             _make_directories(self.path, is_new=self.is_new)
             _check_directories(self.path)
             users.note_origin(self.path, origin)
         # The kernel releases the exclusive lock before it takes the shared one: another process may have been alone meanwhile.
         users.share(self.path, self._file[0], lock_timeout_ms)
-        users.check_origin(self.path, self._file[0], origin)
-        _check_directories(self.path)
 
     @property
     def descriptor(self) -> int:

@@ -66,9 +66,19 @@ def share(store: Path, directory: int, timeout_ms: int) -> None:
     lock_within(directory, fcntl.LOCK_SH, timeout_ms, f"has been opening {store}")
 
 
+def leave(directory: int) -> None:
+    """Release the lock, whichever it is."""
+    fcntl.flock(directory, fcntl.LOCK_UN)
+
+
+def is_noted(store: Path) -> bool:
+    """Is it stored where the store is used from?"""
+    return _noted_origin(names.users_file(store)) is not None
+
+
 def note_origin(store: Path, origin: Origin) -> None:
-    """Store where the store is used from. No other process has it open; if this one dies half way, no process is left that
-    would read the note."""
+    """Store where the store is used from. No other process has it open; if this one dies half way, the next one that is alone
+    makes the note."""
     note = json.dumps(origin._asdict()).encode() + b"\n"
     file = new_file()
     try:
