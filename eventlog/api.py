@@ -31,6 +31,7 @@ from eventlog.options import (
     check_group_name,
     check_milliseconds,
     check_number,
+    check_text,
     check_topic_name,
 )
 from eventlog.producer.producer import Producer
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from eventlog.views.topic import TopicOverview
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
+_ID_CHARACTERS_MAX = 2**15 - 1  # of a transactional id in Kafka's protocol
 
 
 class _Clients:
@@ -400,7 +402,7 @@ class EventLog(Log):
         """Abort the open transaction of a producer, which can then only begin anew; one of which it is decided how it ends is
         completed that way. Returns whether one was open. Raises `LockTimeoutError`."""
         self.store.check_open()
-        return self.open_transactions.coordinator.abort(transactional_id)
+        return self.open_transactions.coordinator.abort(check_text("transactional_id", transactional_id, _ID_CHARACTERS_MAX))
 
     def create_group(self, name: str) -> Group:
         """A consumer group, created if it does not exist, for example to set its offsets before its first member joins."""

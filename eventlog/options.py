@@ -254,13 +254,19 @@ def check_any_group_name(name: object) -> str:
     if not isinstance(name, str):
         raise InvalidTypeError(f"a group name must be a str, not {type(name).__name__}")
     if not is_possible_group_name(name):
-        raise InvalidArgumentError(f"group name {name!r} is not valid: 1 to {_GROUP_NAME_BYTES_MAX} bytes, without a zero byte")
+        raise InvalidArgumentError(
+            f"group name {name!r} is not valid: 1 to {_GROUP_NAME_BYTES_MAX} bytes of UTF-8, without a zero byte"
+        )
     return name
 
 
 def is_possible_group_name(name: str) -> bool:
     """Can the catalog have a group of this name? With the longest topic it has to fit into a key."""
-    return 0 < len(name.encode(errors="surrogatepass")) <= _GROUP_NAME_BYTES_MAX and "\0" not in name
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return 0 < len(encoded) <= _GROUP_NAME_BYTES_MAX and "\0" not in name
 
 
 def check_instance_id(instance_id: object) -> str:
@@ -311,6 +317,18 @@ def check_timeout(timeout: object) -> float | None:
     if timeout is not None and not abs(timeout) < _SECONDS_END:
         raise InvalidArgumentError(f"timeout is {timeout} s, but must be below 2**53; None waits without a limit")
     return timeout
+
+
+def check_text(name: str, value: object, characters_max: int) -> str:
+    """Free text that the catalog can store, such as the name of a producer."""
+    if type(value) is not str:
+        raise InvalidTypeError(f"{name} must be a str, not {type(value).__name__}")
+    check_number(f"the length of {name}", len(value), 1, characters_max)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgumentError(f"{name} is {value!r}, which has half of a surrogate pair at {error.start}") from None
+    return value
 
 
 def check_number(name: str, value: object, minimum: int, maximum: int) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from eventlog._native import Gathered
-from eventlog.errors import DuplicateSequenceError, InvalidTypeError, OutOfOrderSequenceError
+from eventlog.errors import DuplicateSequenceError, OutOfOrderSequenceError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
-from eventlog.options import check_number
+from eventlog.options import check_number, check_text
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import BatchReceipt, Receipt
@@ -36,9 +36,7 @@ class NamedProducer(Producer):
         batch_bytes: int,
         auto_create_topics: bool,
     ) -> None:
-        if type(name) is not str:
-            raise InvalidTypeError(f"name must be a str, not {type(name).__name__}")
-        check_number("the length of name", len(name), 1, _NAME_CHARACTERS_MAX)
+        check_text("name", name, _NAME_CHARACTERS_MAX)
         self.name = name
         self._producer_id = producer_ids.of_name(name)
         super().__init__(

@@ -18,7 +18,7 @@ from eventlog.errors import (
 )
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
-from eventlog.options import check_group_name, check_number, check_offset
+from eventlog.options import check_group_name, check_number, check_offset, check_text
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
@@ -53,9 +53,7 @@ class TransactionalProducer(Producer):
         batch_bytes: int,
         auto_create_topics: bool,
     ) -> None:
-        if type(transactional_id) is not str:
-            raise InvalidTypeError(f"transactional_id must be a str, not {type(transactional_id).__name__}")
-        check_number("the length of transactional_id", len(transactional_id), 1, _ID_CHARACTERS_MAX)
+        check_text("transactional_id", transactional_id, _ID_CHARACTERS_MAX)
         check_number("transaction_timeout_ms", timeout_ms, 1, _TIMEOUT_MS_MAX)
         self.transactional_id = transactional_id
         self._coordinator = transactions.coordinator

@@ -41,9 +41,13 @@ def everything_is_committed(log: EventLog, group: str) -> bool:
 
 
 def kafka_python(bootstrap: str, group: str, **options: Any) -> Any:
-    return KafkaConsumer(
+    """A consumer that knows the topic before it joins. kafka-python 3.0.12 may wait forever, with all its requests answered, if
+    it learns of the topic while it joins, and has to join again."""
+    consumer = KafkaConsumer(
         "orders", bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False, **options
     )
+    consumer.partitions_for_topic("orders")
+    return consumer
 
 
 def poll_until(consumers: list[Any], is_done: Any) -> list[bytes]:

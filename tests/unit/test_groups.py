@@ -296,7 +296,7 @@ def test_a_consumer_of_a_group_whose_name_cannot_be_a_file_is_refused(log: Event
         log.consumer(TOPIC, group=name)
 
 
-@pytest.mark.parametrize("name", ["", "x" * 250])
+@pytest.mark.parametrize("name", ["", "x" * 250, "\ud800"])
 def test_a_group_name_that_not_even_a_remote_client_may_use_is_refused(log: EventLog, name: str) -> None:
     with pytest.raises(eventlog.InvalidArgumentError, match="group name"):
         log.group(name)

@@ -272,3 +272,12 @@ def test_tasks_have_transactions(store: Path) -> None:
     with eventlog.open(store) as log:
         assert committed_values(log, "sums") == [b"1"]
         assert log.group("adders").committed() == {TopicPartition("events", 0): 1}
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 40_000, "\ud800"])
+def test_names_of_producers_that_the_catalog_cannot_store_are_refused(log: EventLog, wrong: str) -> None:
+    for use in (
+        lambda: log.producer(transactional_id=wrong), lambda: log.producer(name=wrong), lambda: log.abort_transaction(wrong)
+    ):  # fmt: skip
+        with pytest.raises(eventlog.InvalidArgumentError, match=r"transactional_id|name"):
+            use()
