@@ -10,6 +10,7 @@ Source: fcntl(2), "Open file description locks".
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -46,8 +47,13 @@ class Claims:
     def lock(self, kind: int, byte: int) -> None:
         """Take or drop the lock on one byte of the directory."""
         descriptor = self._directory.descriptor
-        if descriptor >= 0:  # otherwise all claims vanished with it
+        if descriptor < 0:
+            return  # all claims vanished with it
+        try:
             lock_byte(descriptor, kind, byte)
+        except OSError as error:
+            if kind != fcntl.F_UNLCK or error.errno != errno.EBADF:
+                raise  # otherwise another thread has just closed the directory
 
     def is_locked(self, span: range) -> bool:
         """Is one of these bytes locked through another handle?"""
