@@ -47,7 +47,7 @@ async def answer_offset_commit(broker: Broker, client: Client, version: int, req
         for each in topic.partitions:
             entry = kind("OffsetCommitResponse", "OffsetCommitResponsePartition")(partition_index=each.partition_index)
             try:
-                commits[_partition(broker, topic.name, each.partition_index)] = _commit(each)
+                commits[_partition(broker, topic.name, each.partition_index)] = checked_commit(each)
                 accepted.append(entry)
             except RefusedError as error:
                 entry.error_code = error.code
@@ -68,7 +68,8 @@ def _partition(broker: Broker, name: str, number: int) -> TopicPartition:
     return TopicPartition(name, number)
 
 
-def _commit(entry: Any) -> RemoteCommit:
+def checked_commit(entry: Any) -> RemoteCommit:
+    """What a request commits for a partition. Raises `RefusedError`."""
     metadata = entry.committed_metadata or ""
     if len(metadata.encode()) > _METADATA_BYTES_MAX:
         raise RefusedError(errors.OFFSET_METADATA_TOO_LARGE, f"the metadata has more than {_METADATA_BYTES_MAX} bytes")

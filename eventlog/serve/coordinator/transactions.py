@@ -12,7 +12,7 @@ from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.classic import State
-from eventlog.serve.coordinator.commits import check_may_commit
+from eventlog.serve.coordinator.commits import check_may_commit, checked_commit
 from eventlog.serve.coordinator.consumer_group_commits import check_member
 from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError, code_of
@@ -22,7 +22,6 @@ from eventlog.transactions.coordinator import EndingError, Identity, UnknownProd
 NO_PRODUCER = -1
 _NO_GENERATION = -1
 _TIMEOUT_MS_MAX = 15 * 60 * 1000  # Kafka's default of transaction.max.timeout.ms
-_METADATA_BYTES_MAX = 4096
 # The first version of each API whose clients know PRODUCER_FENCED; those before get INVALID_PRODUCER_EPOCH.
 _INIT_FENCED, _FENCED = 4, 2
 
@@ -155,12 +154,7 @@ def _exists(broker: Broker, wanted: TopicPartition) -> bool:
 def _pending(broker: Broker, where: TopicPartition, entry: Any) -> PendingOffset:
     if not _exists(broker, where):
         raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"there is no partition {where}")
-    metadata = entry.committed_metadata or ""
-    if len(metadata.encode()) > _METADATA_BYTES_MAX:
-        raise RefusedError(errors.OFFSET_METADATA_TOO_LARGE, f"the metadata has more than {_METADATA_BYTES_MAX} bytes")
-    if entry.committed_offset < 0:
-        raise RefusedError(errors.INVALID_REQUEST, f"{entry.committed_offset} is not an offset")
-    return PendingOffset(entry.committed_offset, max(-1, entry.committed_leader_epoch), metadata)
+    return PendingOffset(*checked_commit(entry))
 
 
 async def _done(broker: Broker, step: Callable[[], object], *, has_fenced: bool) -> int:
