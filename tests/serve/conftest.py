@@ -15,6 +15,7 @@ from eventlog.serve.broker import Settings
 from eventlog.serve.connection import Limits
 from eventlog.serve.server import Server
 from tests.serve.client import RawClient
+from tests.serve.group_client import GroupMember
 
 
 class RunningServer:
@@ -63,3 +64,12 @@ def server(log: EventLog) -> Iterator[RunningServer]:
 def client(server: RunningServer) -> Iterator[RawClient]:
     with RawClient(server.address) as client:
         yield client
+
+
+@pytest.fixture
+def worker(server: RunningServer, client: RawClient, log: EventLog) -> GroupMember:
+    """The only member of the group `billing`, and ten records to read."""
+    log.partition("events", 0).append_many([b"value"] * 10)
+    worker = GroupMember(client)
+    worker.work_alone()
+    return worker

@@ -17,14 +17,6 @@ from tests.serve.group_client import GroupMember, assignment_of, commit, committ
 EVENTS = TopicPartition("events", 0)
 
 
-@pytest.fixture
-def worker(server: RunningServer, client: RawClient, log: EventLog) -> GroupMember:
-    log.partition("events", 0).append_many([b"value"] * 10)
-    worker = GroupMember(client)
-    worker.work_alone()
-    return worker
-
-
 @pytest.mark.parametrize("version", range(2, 10))
 def test_what_is_committed_is_fetched_in_every_version(client: RawClient, log: EventLog, version: int) -> None:
     log.partition("events", 0).append_many([b"value"] * 10)

@@ -18,18 +18,10 @@ from eventlog.serve.coordinator.registry import GroupSettings
 from eventlog.serve.nodes import Node, node_of_key
 from tests.cli.command_line import CommandLine
 from tests.serve.client import RawClient
-from tests.serve.conftest import RunningServer, running_server
+from tests.serve.conftest import running_server
 from tests.serve.group_client import GroupMember, assignment_of, commit, committed
 
 EVENTS = TopicPartition("events", 0)
-
-
-@pytest.fixture
-def worker(server: RunningServer, client: RawClient, log: EventLog) -> GroupMember:
-    log.partition("events", 0).append_many([b"value"] * 10)
-    worker = GroupMember(client)
-    worker.work_alone()
-    return worker
 
 
 def listed(client: RawClient, **filters: Any) -> list[tuple[str, str, str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,23 +33,6 @@ from tests.support.made_batches import TIME_MS, Made, values
 from tests.support.processes import Worker
 
 LARGE = 2**30
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    stores.create(tmp_path / "store")
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def log(store: Path) -> Iterator[EventLog]:
-    with eventlog.open(store) as log:
-        yield log
-
-
-@pytest.fixture
-def partition(log: EventLog) -> Partition:
-    return stores.open_partition(log)
 
 
 def placed(batch: bytes, base_offset: int, leader_epoch: int = 0) -> bytes:

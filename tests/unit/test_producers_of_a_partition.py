@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,18 +38,6 @@ def sent(
         base_sequence=sequence,
         attributes=TRANSACTIONAL if transactional else 0,
     )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    stores.create(tmp_path / "store")
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def log(store: Path) -> Iterator[EventLog]:
-    with eventlog.open(store) as log:
-        yield log
 
 
 @pytest.fixture
