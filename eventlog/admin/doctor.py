@@ -47,7 +47,7 @@ _UNFLUSHED_SECONDS = 60
 _PROBLEMS_SHOWN = 5
 _LOCK_TIMEOUT_MS = 30_000
 _LATE_MS = 10_000
-_TEMPORARY = re.compile(r".+?\.(?:(\d+)\.)?tmp")
+_TEMPORARY = re.compile(r".+?\.(?:(\d+)(?:\.\d+)?\.)?tmp")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ Address = tuple[str, int]
 def start(cli: CommandLine, *options: str) -> tuple[subprocess.Popen[bytes], list[Address]]:
     """The program, and the addresses of its workers."""
     process = cli.start("serve", "--json", *options)
-    assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
+    assert process.stdout is not None and process.stderr is not None
+    line = process.stdout.readline()
+    told = json.loads(line or process.stderr.read())
     addresses = [each.rsplit(":", 1) for each in told["bootstrap"].split(",")]
     return process, [(host, int(port)) for host, port in addresses]
 

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -45,6 +47,20 @@ def test_a_directory_that_holds_other_files_is_refused_and_stays_as_it_is(tmp_pa
     (tmp_path / "photo.jpg").write_text("precious")
     refused(tmp_path, "not a store")
     assert os.listdir(tmp_path) == ["photo.jpg"]
+
+
+def test_whoever_creates_a_store_at_the_same_time_opens_it(tmp_path: Path) -> None:
+    number = 4
+    barrier = threading.Barrier(number)
+
+    def open_each() -> None:
+        for path in (tmp_path / str(each) for each in range(50)):
+            barrier.wait(60)
+            eventlog.open(path).close()
+
+    with ThreadPoolExecutor(number) as pool:
+        for future in [pool.submit(open_each) for _ in range(number)]:
+            future.result()
 
 
 def test_without_create_a_missing_store_is_refused_and_not_made(tmp_path: Path) -> None:

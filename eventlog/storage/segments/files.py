@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +76,7 @@ def read_at(descriptor: int, length: int, position: int) -> bytes:
 
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     """Write a file so that it has either the old or the new content after a crash."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
     descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with open(descriptor, "wb") as file:
@@ -98,14 +99,18 @@ def overwrite(path: Path, data: bytes) -> None:
         close(descriptor)
 
 
+def mode_of(path: Path) -> int | None:
+    """The mode of what a path leads to, with its type, or None if there is nothing. A failed check is an `OSError`."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def is_there(path: Path) -> bool:
     """Does a path exist? A failed check is an `OSError`, and not the answer False, which `Path.exists` gives in newer
     Pythons."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+    return mode_of(path) is not None
 
 
 def size_of(path: Path) -> int:

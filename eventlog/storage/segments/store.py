@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import stat
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -140,19 +141,24 @@ def _what_stays(store: Path) -> tuple[Path, ...]:
 
 def _open_into(file: Any, path: Path, create: bool) -> None:
     """Open the directory, which is made if it is missing."""
-    if path.is_dir():
+    mode = files.mode_of(path)  # once: another process may create the store between two checks
+    if mode is not None and stat.S_ISDIR(mode):
         refuse_strangers_store(path)
-    elif files.is_there(path):
+    elif mode is not None:
         raise StoreOpenError(f"{path} is a file, but a store is a directory")
     elif not create:
         raise StoreOpenError(f"there is no store in {path}")
-    elif path.is_symlink():
-        raise StoreOpenError(f"{path} is a dangling symbolic link: create the directory that it names, or remove the link")
-    elif not (above := next(each for each in path.parents if files.is_there(each))).is_dir():
-        raise StoreOpenError(f"{above} is a file, but the parents of a store must be directories")
     else:
-        files.make_private_directory(path)
+        _make_store_directory(path)
     open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _make_store_directory(path: Path) -> None:
+    if path.is_symlink():
+        raise StoreOpenError(f"{path} is a dangling symbolic link: create the directory that it names, or remove the link")
+    if not (above := next(each for each in path.parents if files.is_there(each))).is_dir():
+        raise StoreOpenError(f"{above} is a file, but the parents of a store must be directories")
+    files.make_private_directory(path)
 
 
 def _directories(path: Path) -> tuple[Path, ...]:
