@@ -34,7 +34,8 @@ for _ in range(20):
         sys.exit("it was let in")
 print("refused")
 """
-_CATALOG_BYTES_MAX = 4 * 2**20  # what it holds takes a tenth of that: more is what dead readers keep from being used again
+# What it holds takes a hundredth of that. Until a dead reader is found, a second later, what is written takes new pages.
+_CATALOG_BYTES_MAX = 16 * 2**20
 
 
 def _reboot(store: Path, account: Account) -> None:
