@@ -263,6 +263,15 @@ class UnsupportedCodecError(EventLogError):
     """A batch is compressed, or must be, with a codec whose library is not installed, or that this version does not know."""
 
 
+class BridgeError(EventLogError):
+    """A bridge to another system cannot go on, and trying again would not help: a wrong password, a queue that does not exist,
+    a record that the other system refuses, a client library that is not installed. Whatever was not acknowledged remains."""
+
+
+class ConnectionLostError(EventLogError):
+    """The other system of a bridge cannot be reached at the moment, or has closed the connection. A bridge tries again."""
+
+
 def is_disk_full(error_number: int | None) -> bool:
     """Does this errno mean that the disk is full or a quota is exhausted?"""
     return error_number in (errno.ENOSPC, errno.EDQUOT)

@@ -38,14 +38,15 @@ LAYERS = {
     "producer": {"transactions", "groups", "log", "store", "storage", "catalog", "records", "_native"},
     "consumer": {"groups", "log", "store", "storage", "catalog", "records"},
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
+    "bridges": {"contract", "consumer", "producer", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "api": {
-        "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store", "catalog",
-        "records",
+        "bridges", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store",
+        "catalog", "records",
     },
     "aio": {"api", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "contract": {"consumer", "producer", "records"},  # the types that it names
-    "cli": {"", "serve", "log", "storage", "records"},
+    "cli": {"", "bridges", "serve", "log", "storage", "records"},
     "testing": {"", "api", "serve"},
     "__main__": {"cli"},
 }

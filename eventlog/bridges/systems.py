@@ -1,0 +1,56 @@
+"""Which package speaks to which system, by the scheme of a URL; its client is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple, cast
+
+from eventlog.bridges.endpoints import Sink, SinkContext, Source, SourceContext
+from eventlog.bridges.url import Url
+from eventlog.errors import BridgeError, InvalidArgumentError
+
+
+class _System(NamedTuple):
+    package: str
+    client: str = ""  # the module that has to be installed
+    extra: str = ""  # the extra of this package that installs it
+
+
+_SYSTEMS = {
+    "amqp": _System("amqp", "pika", "rabbitmq"),
+    "amqps": _System("amqp", "pika", "rabbitmq"),
+    "stomp": _System("stomp"),
+    "stomps": _System("stomp"),
+    "kafka": _System("kafka", "confluent_kafka", "kafka"),
+    "eventlog": _System("store"),
+}
+
+
+def make_sink(url: Url, context: SinkContext) -> Sink:
+    """The sink of a URL, not yet open. Raises `InvalidArgumentError`, and `BridgeError` if its client is not installed."""
+    return cast(Sink, _module(url, "sink").make_sink(url, context))
+
+
+def make_source(url: Url, context: SourceContext) -> Source:
+    """The source of a URL, not yet open. Raises `InvalidArgumentError`, and `BridgeError` if its client is not installed."""
+    return cast(Source, _module(url, "source").make_source(url, context))
+
+
+def _module(url: Url, end: str) -> Any:
+    system = _SYSTEMS.get(url.scheme)
+    if system is None:
+        raise InvalidArgumentError(f"no bridge leads to {url.scheme or 'a URL without a scheme'!r}: there are {_schemes()}")
+    try:
+        if system.client:
+            importlib.import_module(system.client)
+        return importlib.import_module(f"eventlog.bridges.{system.package}.{end}")
+    except ModuleNotFoundError as error:
+        if not system.client or error.name is None or error.name.startswith("eventlog"):
+            raise
+        raise BridgeError(
+            f"a {url.scheme}: URL needs the module {error.name!r}: pip install 'eventlog[{system.extra}]'"
+        ) from error
+
+
+def _schemes() -> str:
+    return ", ".join(f"{scheme}:" for scheme in _SYSTEMS)
