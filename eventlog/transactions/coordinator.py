@@ -110,16 +110,16 @@ class TransactionCoordinator:
                     return state
 
     def _settle(self, transactional_id: str, expected: tuple[int, int] | None) -> int | None:
-        """End what is open. Returns the epoch by which a transaction was aborted, None if there was nothing to abort."""
-        state = self._catalog.find(transactional_id)
-        if state is None or not state.is_open:
+        """End what is open. Returns the epoch in which this has aborted a transaction, and in which nobody has appended; None
+        if there was none to abort: a producer that has aborted by itself, and died as it did so, has used its epoch."""
+        found = self._catalog.find(transactional_id)
+        if found is None or not found.is_open:
             return None
-        _check_expected(state, expected)
-        if state.state == ONGOING:
-            state = self._fence(state, NO_EPOCH if expected is None else expected[1])
+        _check_expected(found, expected)
+        state = self._fence(found, NO_EPOCH if expected is None else expected[1]) if found.state == ONGOING else found
         if state.state in PREPARED:
             self._complete(state)
-        return state.epoch if state.state == PREPARE_ABORT else None
+        return state.epoch if state.epoch != found.epoch else None
 
     def _fence(self, before: TransactionState, last_epoch: int = NO_EPOCH) -> TransactionState:
         """Decide that an open transaction is aborted, in a new epoch, so that its producer cannot go on; or only by asking

@@ -51,14 +51,16 @@ def test_what_a_killed_process_leaves_is_completed(log: EventLog, step: str, com
         if step in ("open", "deciding", "marking"):
             assert visible(log, "events") == []
         dying.kill()
-        if helper == "attendant":
-            log.open_transactions.coordinator.attend(now_ms())
-        else:
-            log.producer(transactional_id="dying").close()
-    is_committed = commits and step in _DECIDED
-    assert sorted(visible(log, "events")) == ([b"0", b"1", b"2", b"3"] if is_committed else [])
+    decided = [b"0", b"1", b"2", b"3"] if commits and step in _DECIDED else []
+    if helper == "attendant":
+        log.open_transactions.coordinator.attend(now_ms())
+        assert sorted(visible(log, "events")) == decided
+    with log.producer(transactional_id="dying") as producer, producer.transaction():
+        for partition in (0, 1):
+            producer.send("events", b"next", partition=partition)
+    assert sorted(visible(log, "events")) == [*decided, b"next", b"next"]
     committed = log.group("g").committed() if log.groups() else {}
-    assert committed == ({TopicPartition("inputs", 0): 1} if is_committed else {})
+    assert committed == ({TopicPartition("inputs", 0): 1} if decided else {})
     log.partition("events", 0).append(b"after it")
     assert b"after it" in visible(log, "events")  # nobody is held up
     assert [each.is_open for each in log.transactions()] == [False]
