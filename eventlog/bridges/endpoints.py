@@ -43,10 +43,12 @@ class Refusal(NamedTuple):
 class Outcomes(NamedTuple):
     """What has become of records that were sent: those that the other system has safely, and those that it refuses. Each was
     sent since `open`, and is in one outcome only. The order does not matter: the bridge commits only up to the first record of
-    each partition that is not settled."""
+    each partition that is not settled. `fenced` are partitions that another bridge has taken over, as the other system says:
+    their records are forgotten, and it is an error only if the group does not say so, too."""
 
     confirmed: Sequence[Record] = ()
     refused: Sequence[Refusal] = ()
+    fenced: Sequence[TopicPartition] = ()
 
 
 class SinkContext(NamedTuple):
