@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 
 PROJECT = Path(__file__).parent / "kafka" / "pom.xml"
 JARS = PROJECT.parent / "target" / "dependency"
+QUICK = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # to start: most of them run for seconds only
 DOWNLOAD_SECONDS_MAX = 600
 READY_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 60
@@ -25,19 +26,24 @@ STOP_SECONDS_MAX = 60
 
 def fetch() -> str | None:
     """Have the jars in place; None, or why that cannot be."""
-    for program in ("java", "mvn"):
+    for program in ("java", "javac", "mvn"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    if list(JARS.glob("kafka_2.13-*.jar")):
-        return None
+    fetched = JARS / PROJECT.name
+    with suppress(FileNotFoundError):
+        if fetched.read_text() == PROJECT.read_text():
+            return None
     command = ["mvn", "--quiet", "--batch-mode", "--file", str(PROJECT), "dependency:copy-dependencies"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS_MAX)
-    return None if done.returncode == 0 else f"Maven could not fetch Apache Kafka: {done.stdout[-500:]}{done.stderr[-500:]}"
+    if done.returncode != 0:
+        return f"Maven could not fetch Apache Kafka: {done.stdout[-500:]}{done.stderr[-500:]}"
+    shutil.copy(PROJECT, fetched)
+    return None
 
 
 def command(main: str, *arguments: str) -> list[str]:
     """The command that runs one of Kafka's programs."""
-    return ["java", "-Xmx512m", "-cp", f"{JARS}/*", main, *arguments]
+    return ["java", *QUICK, "-cp", f"{JARS}/*", main, *arguments]
 
 
 def run(main: str, *arguments: str, may_fail: bool = False) -> str:
@@ -45,6 +51,39 @@ def run(main: str, *arguments: str, may_fail: bool = False) -> str:
     done = subprocess.run(command(main, *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert may_fail or done.returncode == 0, done.stdout
     return done.stdout
+
+
+class Program:
+    """One of Kafka's programs, or one of ours in Java, while it runs; it is killed at the end of its block."""
+
+    def __init__(self, output: Path, main: str, *arguments: str) -> None:
+        self.output = output
+        with open(output, "ab") as file:
+            self._process = subprocess.Popen(command(main, *arguments), stdout=file, stderr=file, cwd=output.parent)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has ended."""
+        self._process.terminate()
+        self._process.wait(STOP_SECONDS_MAX)
+
+    def wait(self, seconds_max: float) -> None:
+        """Until it has ended by itself, successfully."""
+        assert self._process.wait(seconds_max) == 0, self.output.read_text()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
 
 
 def dump_log(*files: Path, may_fail: bool = False) -> str:
