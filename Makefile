@@ -103,7 +103,7 @@ torture: build
 	$(BIN)/python -m torture
 
 torture-short: build
-	$(BIN)/python -m torture --short
+	$(BIN)/python -m torture --short $(if $(SEED),--seed $(SEED))
 
 interop: build
 	$(BIN)/python -m pip install --quiet --editable '.[interop]'
