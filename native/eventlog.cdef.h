@@ -93,11 +93,22 @@ int el_produced_accept(uint8_t *batches, size_t length, const el_produced_rules 
 int el_produced_accept_records(uint8_t *batches, const uint8_t *records, size_t length, const el_produced_rules *rules,
                                el_produced *produced);
 
+/* codec/produce_request.h */
+#define EL_PRODUCE_ANSWER_BYTES ...
+typedef struct el_produce_request {
+    int32_t correlation_id; int32_t partition; int32_t topic_at; int32_t topic_length; int32_t batch_at; int32_t batch_length;
+    int16_t version; int16_t acks; int16_t has_topic_id;
+} el_produce_request;
+int el_produce_request_read(const uint8_t *frame, size_t length, el_produce_request *request);
+size_t el_produce_answer_write(const el_produce_request *request, const uint8_t *topic, int64_t base_offset, int64_t append_time_ms,
+                               int64_t log_start_offset, uint8_t *out);
+
 /* codec/murmur2.h */
 int32_t el_partition_for_key(const char *key, size_t length, int32_t partitions);
 
 /* store/status.h */
 #define EL_DONE ...
+#define EL_NOT_ACCEPTED ...
 #define EL_SEGMENT_CHANGED ...
 #define EL_ROLL_NEEDED ...
 #define EL_LOCK_TIMEOUT ...
@@ -317,6 +328,8 @@ int el_appender_take(el_appender *appender, int64_t segment_base, int *files);
 int64_t el_append_produced(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
                            el_sequencing *sequencing);
 int64_t el_append_marker(el_appender *appender, int64_t producer_id, int16_t epoch, int32_t coordinator_epoch, int is_commit);
+int64_t el_append_produced_at_once(el_appender *appender, const uint8_t *batches, size_t length, const el_produced_rules *rules,
+                                          uint32_t settings_version, el_produced *produced, el_sequencing *sequencing);
 int el_appender_use_producers(el_appender *appender, int fd);
 int el_producers_install(el_appender *appender, const el_producers *built);
 int el_producers_read(el_appender *appender, el_producers *copy, size_t bytes_max, size_t *bytes);

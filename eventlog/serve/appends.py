@@ -8,7 +8,7 @@ from eventlog.serve.batches import Batch
 from eventlog.serve.partitions import OpenPartitions
 from eventlog.storage.partition import log as partition_log
 
-_AT_ONCE_BYTES_MAX = 64 * 1024
+AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class Appended(NamedTuple):
@@ -34,7 +34,7 @@ class Appends:
 
     def append_at_once(self, topic: str, partition: int, batch: Batch) -> Appended | None:
         """As `append`, but on the event loop, if that needs no waiting; otherwise append nothing, and return None."""
-        if batch.codec or len(batch.data) > _AT_ONCE_BYTES_MAX:
+        if batch.codec or len(batch.data) > AT_ONCE_BYTES_MAX:
             return None
         log = self._partitions.find(topic, partition)
         appended = None if log is None else log.append_at_once(batch.data)

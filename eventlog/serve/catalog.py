@@ -50,9 +50,14 @@ class TopicCache:
         self.by_name: dict[str, Topic] = {}
         self.by_id: dict[bytes, Topic] = {}
 
+    @property
+    def is_current(self) -> bool:
+        """Are these the topics as they are now?"""
+        return self._store.signals.catalog_version == self._version
+
     async def refresh(self) -> None:
         """Load the topics, if they have changed; once for all requests that come meanwhile."""
-        if self._store.signals.catalog_version != self._version:
+        if not self.is_current:
             async with self._loading:
                 await self._load()
 

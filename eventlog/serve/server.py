@@ -15,12 +15,13 @@ from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client, Settings
 from eventlog.serve.connection import Connection, Limits
 from eventlog.serve.memory import RequestMemory
-from eventlog.serve.offered import APIS, SASL_AUTHENTICATE
+from eventlog.serve.offered import APIS, PRODUCE, SASL_AUTHENTICATE
 from eventlog.serve.requests import answer_frame
 from eventlog.serve.security.newcomers import Newcomers
 from eventlog.serve.security.session import Session
 from eventlog.serve.security.tls import CHUNK_BYTES, TlsLayer, new_context
 from eventlog.serve.served import ServedLog
+from eventlog.serve.single_produce import SingleProduces
 from eventlog.storage.mapped.server_counters import CountersWriter
 
 _BACKLOG = 512
@@ -52,6 +53,7 @@ class Server:
         self._chunk = memoryview(bytearray(0 if self._tls is None else CHUNK_BYTES))
         self._settings = settings
         self._broker = Broker(store, settings)
+        self._single_produces = SingleProduces(self._broker)
         self._limits = limits
         self._advertised = advertised
         self._memory = RequestMemory(limits.memory_bytes_max)
@@ -82,7 +84,7 @@ class Server:
         return bound[0], bound[1]
 
     def _new_connection(self) -> asyncio.BufferedProtocol:
-        connection = Connection(self._answer, self._memory, self._limits, self._opened, self._closed)
+        connection = Connection(self._answer_at_once, self._answer, self._memory, self._limits, self._opened, self._closed)
         if self._settings.has_users:
             connection.session = self._new_session(connection)
         if self._has_newcomers:
@@ -152,6 +154,15 @@ class Server:
         connection.limit_requests(self._limits.request_bytes_max)
         if not self._admit(connection):
             connection.abort()
+
+    def _answer_at_once(self, connection: Connection, frame: memoryview) -> bytes | None:
+        if connection.session is not None:
+            return None
+        start = perf_counter_ns()
+        answer = self._single_produces.answer(frame)
+        if answer is not None:
+            self._counters.answered(PRODUCE, perf_counter_ns() - start, len(frame), len(answer))
+        return answer
 
     async def _answer(self, connection: Connection, frame: memoryview) -> list[Any] | None:
         client = self._connections.get(connection)

@@ -35,11 +35,12 @@ def test_what_a_client_sends_is_read_by_embedded_readers_at_once(client: RawClie
 def test_from_version_13_on_a_topic_has_its_id(client: RawClient, partition: Partition) -> None:
     topic = client.metadata("events", version=12).topics[0]
     data = kind("ProduceRequest", "PartitionProduceData")(index=0, records=batch([b"a"]))
-    for identifier, code in ((topic.topic_id, errors.NONE), (b"x" * 16, errors.UNKNOWN_TOPIC_ID)):
+    for identifier in (topic.topic_id, b"x" * 16, topic.topic_id):
+        code = errors.NONE if identifier == topic.topic_id else errors.UNKNOWN_TOPIC_ID
         wanted = kind("ProduceRequest", "TopicProduceData")(topic_id=identifier, partition_data=[data])
         found = client.ask("Produce", 13, acks=-1, timeout_ms=1000, topic_data=[wanted]).responses[0]
         assert (found.topic_id, found.partition_responses[0].error_code) == (identifier, code)
-    assert partition.end_offset == 1
+    assert partition.end_offset == 2
 
 
 def test_compressed_batches_stay_as_they_are(client: RawClient, partition: Partition) -> None:
@@ -92,6 +93,8 @@ def test_what_is_no_sound_batch_is_refused_with_kafkas_code(
     assert answer.error_message
     assert partition.end_offset == 0
     assert client.produce("events", batch([b"and on it goes"])).error_code == errors.NONE
+    assert client.produce("events", records).error_code == code  # now that the partition is open
+    assert partition.end_offset == 1
 
 
 def test_a_compacted_topic_refuses_a_record_without_a_key_and_says_which(client: RawClient, log: EventLog) -> None:
@@ -106,11 +109,14 @@ def test_log_append_time_is_told(client: RawClient, log: EventLog) -> None:
     log.create_topic("stamped", config={"message.timestamp.type": "LogAppendTime"})
     answer = client.produce("stamped", batch([b"a"]))
     assert answer.log_append_time_ms == log.partition("stamped", 0).read(0)[0].timestamp > TIMESTAMP
+    answer = client.produce("stamped", batch([b"b"]))
+    assert answer.log_append_time_ms == log.partition("stamped", 0).read(1)[0].timestamp > TIMESTAMP
 
 
 def test_a_number_of_acks_that_there_is_not_is_refused(client: RawClient, partition: Partition) -> None:
+    assert client.produce("events", batch([b"a"])).error_code == errors.NONE
     assert client.produce("events", batch([b"a"]), acks=2).error_code == errors.INVALID_REQUIRED_ACKS
-    assert partition.end_offset == 0
+    assert partition.end_offset == 1
 
 
 def send_without_answer(client: RawClient, records: bytes) -> None:

@@ -28,7 +28,7 @@ from eventlog.records.record import Record
 from eventlog.storage.partition.committed import AbortedRecords
 from eventlog.storage.partition.last_record import last_record_end
 from eventlog.storage.partition.open_partition import OpenPartition
-from eventlog.storage.partition.produced import Unit, accepted
+from eventlog.storage.partition.produced import Unit, accepted, buffer_of
 from eventlog.storage.partition.producer_checks import check_marker, check_producer
 from eventlog.storage.partition.reader import LogReader
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
@@ -44,6 +44,7 @@ from eventlog.waiting import WaitSet, wait_for_any
 
 _CHUNK_RECORDS = 500
 _new_sequencing = functools.partial(ffi.new, "el_sequencing *")
+_new_produced = functools.partial(ffi.new, "el_produced *")
 
 
 class Appended(NamedTuple):
@@ -102,7 +103,7 @@ class PartitionLog(OpenPartition):
                 if self.settings is settings:
                     raise
                 continue  # the settings that refused them are out of date
-            appended = self._append_unit(unit, settings.version, may_wait=True)
+            appended = self._append_unit(unit, settings.version)
             if isinstance(appended, Appended):
                 return appended
             if appended != lib.EL_SETTINGS_CHANGED:
@@ -112,19 +113,27 @@ class PartitionLog(OpenPartition):
         """Like `append` if that need not wait for another process or the disk; otherwise append nothing and return None.
 
         Raises `InvalidBatchError`, `RecordTooLargeError` and `UnsupportedCodecError`."""
-        settings = self._settings
-        if self.flush_always or lib.el_head_settings_version(self.head) != settings.version:
+        settings, produced, sequencing = self._settings, _new_produced(), _new_sequencing()
+        if self.flush_always:
             return None
-        appended = self._append_unit(accepted(batches, settings), settings.version, may_wait=False)
-        return appended if isinstance(appended, Appended) else None
+        data = buffer_of(batches)
+        offset = int(
+            lib.el_append_produced_at_once(self.native, data, len(data), settings.rules, settings.version, produced, sequencing)
+        )
+        if offset >= 0:
+            append_time_ms = None if produced.append_time_ms < 0 else int(produced.append_time_ms)
+            return Appended(offset, offset + produced.record_count, append_time_ms, bool(sequencing.is_duplicate))
+        if offset == lib.EL_NOT_ACCEPTED:
+            accepted(batches, settings)  # raises the reason
+        elif offset != lib.EL_DUPLICATE_SEQUENCE:
+            check_producer(offset, data, len(data), sequencing)
+        return None
 
-    def _append_unit(self, unit: Unit, settings_version: int, *, may_wait: bool) -> Appended | int:
+    def _append_unit(self, unit: Unit, settings_version: int) -> Appended | int:
         """What was appended, or the status that says why nothing was. Raises what depends on the producer."""
         sequencing = _new_sequencing()
         data, size_bytes = unit.data, unit.size_bytes
-        offset = int(lib.el_append_produced(self.native, data, size_bytes, settings_version, may_wait, sequencing))
-        if offset == lib.EL_DUPLICATE_SEQUENCE and not may_wait:
-            return offset
+        offset = int(lib.el_append_produced(self.native, data, size_bytes, settings_version, True, sequencing))
         if offset == lib.EL_DUPLICATE_SEQUENCE and (batch := appended_before(self.segments, data, size_bytes)) is not None:
             return Appended(batch.base_offset, batch.next_offset, None, is_duplicate=True)
         if offset < 0:

@@ -52,14 +52,19 @@ class Unit(NamedTuple):
     append_time_ms: int | None
 
 
+def buffer_of(batches: Any) -> Any:
+    """The native memory of bytes or a buffer. Raises `InvalidTypeError`."""
+    try:
+        return ffi.from_buffer("uint8_t[]", batches)
+    except TypeError:
+        raise InvalidTypeError(f"batches are bytes, or a buffer of them, not {type(batches).__name__}") from None
+
+
 def accepted(batches: Any, settings: AppendSettings) -> Unit:
     """A copy of whole consecutive batches, in the form in which a topic with these settings accepts them.
 
     Raises `InvalidBatchError`, `RecordTooLargeError`, `UnsupportedCodecError`, `InvalidTypeError`."""
-    try:
-        source = ffi.from_buffer("uint8_t[]", batches)
-    except TypeError:
-        raise InvalidTypeError(f"batches are bytes, or a buffer of them, not {type(batches).__name__}") from None
+    source = buffer_of(batches)
     size_bytes = len(source)
     copy = _new("uint8_t[]", size_bytes)
     ffi.memmove(copy, source, size_bytes)  # exactly the checked bytes are appended, even if another thread writes to the source
