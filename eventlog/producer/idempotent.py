@@ -12,7 +12,6 @@ from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import BatchReceipt, Receipt
 from eventlog.producer.sequences import Sequences
 from eventlog.records.batch import Headers
-from eventlog.records.record import TopicPartition
 from eventlog.transactions.producer_ids import ProducerIds
 
 _NAME_CHARACTERS_MAX = 200
@@ -46,7 +45,7 @@ class NamedProducer(Producer):
             linger_ms=linger_ms,
             batch_bytes=batch_bytes,
             auto_create_topics=auto_create_topics,
-            sequences=Sequences(self._producer_id, _EPOCH, first_sequence=self._known_sequence),
+            sequences=Sequences(log, self._producer_id, _EPOCH, continues=True),
         )
 
     def __repr__(self) -> str:
@@ -56,12 +55,8 @@ class NamedProducer(Producer):
         """The number of the next record of this producer in a partition: how many it has sent there, if it always used these
         numbers. After 2**31 - 1 comes 0; a partition forgets a producer that has sent nothing for a day. Raises
         `TopicNotFoundError`, `PartitionNotFoundError`."""
-        return self._known_sequence(self._sender_to(topic, partition).topic_partition)
-
-    def _known_sequence(self, partition: TopicPartition) -> int:
-        log = self._log.partition(*partition).log
-        last = next((each.last_sequence for each in log.producers() if each.producer_id == self._producer_id), -1)
-        return (last + 1) % (_SEQUENCE_MAX + 1)
+        assert self._sequences is not None
+        return self._sequences.next_in_log(self._sender_to(topic, partition).topic_partition)
 
     def _sender_to(self, topic: str, partition: int) -> PartitionSender:
         if self._why_unusable is not None:

@@ -126,13 +126,19 @@ class PartitionSender(BasePartitionSender):
             if self._is_ended:
                 raise StoreClosedError(f"the producer of {self.topic_partition} is closed")
             self._leave_done()
-            if self._batch.halves is not None or self._batch.size_bytes + size > self._batch_bytes:
+            if not self._may_grow_by(size):
                 self._append_waiting()
             batch = self._batch
             index = batch.add(value, key, headers, timestamp, size)
             if size > self._batch_bytes:
                 self._append_alone(batch)
             return batch, index
+
+    def _may_grow_by(self, size: int) -> bool:
+        batch = self._batch
+        if batch.halves is not None or batch.size_bytes + size > self._batch_bytes:
+            return False
+        return self._sequences is None or not self._sequences.may_have_appended(self.topic_partition, batch)
 
     def admit(self, batch: Gathered) -> None:
         """Let native code add to a batch from now on. The lingering thread already knows that records wait in it."""

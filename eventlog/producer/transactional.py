@@ -13,6 +13,7 @@ from eventlog.errors import (
     InvalidArgumentError,
     InvalidTypeError,
     ProducerFencedError,
+    StoreClosedError,
     TransactionStateError,
     stands_in_for,
 )
@@ -63,6 +64,8 @@ class TransactionalProducer(Producer):
         self._added: set[TopicPartition] = set()
         self._offsets: dict[str, dict[TopicPartition, PendingOffset]] = {}
         self._pending_position: bytes | None = None
+        self._consumers: tuple[TransactionConsumer, ...] = ()
+        self._unfinished_end = ""  # "commit" or "abort", from when it begins
         transactions.attend()
         state = self._coordinator.init(transactional_id, timeout_ms, announce=self._presence.announce)
         self._owner = state.owner
@@ -76,7 +79,7 @@ class TransactionalProducer(Producer):
             batch_bytes=batch_bytes,
             auto_create_topics=auto_create_topics,
             sequences=Sequences(
-                state.producer_id, state.epoch, is_transactional=True, before_append=self._add_partitions
+                log, state.producer_id, state.epoch, is_transactional=True, before_append=self._add_partitions
             ),
         )  # fmt: skip
 
@@ -170,10 +173,19 @@ class TransactionalProducer(Producer):
 
     def begin(self) -> None:
         """Begin a transaction. Raises `TransactionStateError` inside one, and `ProducerFencedError`."""
+        self._check_may_begin()
+        self._is_begun = True
+
+    def _check_may_begin(self) -> None:
         if self._why_unusable is not None:
             self._refuse()
         if self._is_begun:
             raise TransactionStateError(f"{self!r} is in a transaction already: commit or abort it first")
+
+    def begin_with(self, consumers: tuple[TransactionConsumer, ...]) -> None:
+        """Begin a transaction; consumers that go back to their committed offsets if it is aborted."""
+        self._check_may_begin()
+        self._consumers = consumers
         self._is_begun = True
 
     def commit(self) -> None:
@@ -182,36 +194,48 @@ class TransactionalProducer(Producer):
         On return that is decided for good, and on disk unless the store was opened with fsync="never". Raises
         `StaleMemberError` if a consumer whose offsets were sent has lost its partitions, and what appending raises: then
         nothing is decided, and `abort` is what remains. After a `LockTimeoutError` the call may be repeated."""
-        self._check_begun("commit")
+        self._check_begun("commit", of=("", "commit"))
         self._append_waiting()
         if self._is_known or self._offsets or self._pending_position is not None:
-            self._decide(commit=True)
+            self._unfinished_end = "commit"
+            try:
+                position = self._pending_position
+                self._coordinator.end(self._identity, commit=True, offsets=self._offsets, position=position)
+            except ProducerFencedError as error:
+                self._fence(error)
+                raise
         if self._pending_position is not None:
             self._position = self._pending_position
         self._forget()
 
     def abort(self) -> None:
-        """Abort the transaction: its records never become visible, and its offsets are not committed."""
-        self._check_begun("abort")
+        """Abort the transaction: its records never become visible, and its offsets are not committed. If a commit of it was
+        interrupted after it had been decided, it is completed instead."""
+        self._check_begun("abort", of=("", "commit", "abort"))
+        is_known = self._is_known or self._unfinished_end == "commit"
+        self._unfinished_end = "abort" if self._unfinished_end == "" else self._unfinished_end
         for sender in self._senders():
             sender.discard(TransactionStateError("the transaction of this record was aborted"))
         self._losses.clear()
-        if self._is_known:
-            self._decide(commit=False)
+        consumers = self._consumers
+        try:
+            if is_known:
+                self._abort_known()
+        finally:
+            for consumer in consumers:
+                with suppress(StoreClosedError):
+                    consumer.rewind()
         self._forget()
 
-    def _decide(self, *, commit: bool) -> None:
-        """Let the transaction end in the catalog and in its partitions."""
+    def _abort_known(self) -> None:
         try:
-            if commit:
-                position = self._pending_position
-                self._coordinator.end(self._identity, commit=True, offsets=self._offsets, position=position)
-            else:
-                with suppress(TransactionStateError):  # the catalog could not be told of it
-                    self._coordinator.end(self._identity, commit=False)
+            self._coordinator.end(self._identity, commit=False)
         except ProducerFencedError as error:
             self._fence(error)
             raise
+        except TransactionStateError:  # it was committed, or the catalog could not be told of it
+            state = self._coordinator.finish(self.transactional_id)
+            self._position = self._position if state is None else state.position
 
     def _fence(self, why: ProducerFencedError) -> None:
         """Refuse further use: another producer has this transactional id."""
@@ -220,15 +244,20 @@ class TransactionalProducer(Producer):
         self._forget()
         self._end(type(why)(*why.args))
 
-    def _check_begun(self, what: str) -> None:
+    def _check_begun(self, what: str, *, of: tuple[str, ...] = ("",)) -> None:
         if self._why_unusable is not None:
             self._refuse()
         if not self._is_begun:
             raise TransactionStateError(f"{self!r} is not in a transaction, so it cannot {what}: begin one first")
+        if self._unfinished_end not in of:
+            raise TransactionStateError(
+                f"{self!r} cannot {what}: the {self._unfinished_end} of its transaction has failed or was interrupted; abort it"
+            )
 
     def _forget(self) -> None:
-        self._is_begun = self._is_known = False
-        self._added, self._offsets, self._pending_position = set(), {}, None
+        """Be ready for the next transaction. An interrupt in between leaves this one to be aborted."""
+        self._added, self._offsets, self._pending_position, self._consumers = set(), {}, None, ()
+        self._is_begun, self._is_known, self._unfinished_end = False, False, ""
 
     def close(self) -> None:
         """Abort the transaction, if one is open, and close. A later call does nothing."""
@@ -254,7 +283,13 @@ class Transaction:
         self._consumers = consumers
 
     def __enter__(self) -> TransactionalProducer:
-        self._producer.begin()
+        try:
+            self._producer.begin_with(self._consumers)
+        except TransactionStateError:
+            raise
+        except BaseException:
+            self._undo()
+            raise
         return self._producer
 
     def __exit__(
@@ -272,10 +307,9 @@ class Transaction:
             self._undo()
 
     def _undo(self) -> None:
-        try:
-            if self._producer.is_in_transaction:
-                with suppress(ProducerFencedError):
-                    self._producer.abort()
-        finally:
-            for consumer in self._consumers:
-                consumer.rewind()
+        if self._producer.is_in_transaction:
+            with suppress(ProducerFencedError):
+                self._producer.abort()
+            return
+        for consumer in self._consumers:  # another producer has aborted the transaction
+            consumer.rewind()

@@ -206,22 +206,22 @@ class TransactionCoordinator:
                 change.store(state._replace(updated_ms=now_ms()))
                 return state
 
-    def _complete(self, state: TransactionState) -> None:
-        """Do what was decided. The caller holds the lock."""
+    def _complete(self, state: TransactionState) -> TransactionState:
+        """Do what was decided; returns the state then. The caller holds the lock."""
         commit = state.state == PREPARE_COMMIT
         self._write_markers(state, commit=commit)
         self._flush(state.partitions)  # afterwards nobody knows any more what to write
         if commit:
             commit_offsets(self._groups, state.offsets)
+        done = state._replace(
+            state=COMPLETE_COMMIT if commit else COMPLETE_ABORT,
+            partitions=frozenset(), groups=frozenset(), offsets={}, started_ms=0, updated_ms=now_ms(),
+            position=state.pending_position if commit and state.pending_position is not None else state.position,
+            pending_position=None,
+        )  # fmt: skip
         with self._catalog.change(state.transactional_id) as change:
-            change.store(
-                state._replace(
-                    state=COMPLETE_COMMIT if commit else COMPLETE_ABORT,
-                    partitions=frozenset(), groups=frozenset(), offsets={}, started_ms=0, updated_ms=now_ms(),
-                    position=state.pending_position if commit and state.pending_position is not None else state.position,
-                    pending_position=None,
-                )
-            )  # fmt: skip
+            change.store(done)
+        return done
 
     def _write_markers(self, state: TransactionState, *, commit: bool) -> None:
         """In all partitions; a failure in one is raised once the others are done."""
@@ -236,12 +236,11 @@ class TransactionCoordinator:
         if failures:
             raise failures[0]
 
-    def finish(self, transactional_id: str) -> None:
-        """Complete a transaction of which it is decided how it ends, if there is one."""
+    def finish(self, transactional_id: str) -> TransactionState | None:
+        """Complete a transaction of which it is decided how it ends, if there is one; returns its state then."""
         with self._ending(transactional_id):
             state = self._catalog.find(transactional_id)
-            if state is not None and state.state in PREPARED:
-                self._complete(state)
+            return self._complete(state) if state is not None and state.state in PREPARED else state
 
     def finish_offsets(self, group: str) -> None:
         """Complete the transactions that are going to commit offsets of this group: a member that has just taken a partition
