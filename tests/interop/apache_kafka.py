@@ -18,7 +18,8 @@ from kafka.errors import KafkaError
 
 PROJECT = Path(__file__).parent / "kafka" / "pom.xml"
 JARS = PROJECT.parent / "target" / "dependency"
-QUICK = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # to start: most of them run for seconds only
+_MEMORY = "-Xmx512m"
+_QUICK = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # to start, for what runs for seconds only
 DOWNLOAD_SECONDS_MAX = 600
 READY_SECONDS_MAX = 120
 STOP_SECONDS_MAX = 60
@@ -42,8 +43,8 @@ def fetch() -> str | None:
 
 
 def command(main: str, *arguments: str) -> list[str]:
-    """The command that runs one of Kafka's programs."""
-    return ["java", *QUICK, "-cp", f"{JARS}/*", main, *arguments]
+    """The command that runs one of Kafka's programs, or one of ours in Java, for some seconds."""
+    return ["java", _MEMORY, *_QUICK, "-cp", f"{JARS}/*", main, *arguments]
 
 
 def run(main: str, *arguments: str, may_fail: bool = False) -> str:
@@ -75,8 +76,10 @@ class Program:
         """Until it has ended by itself, successfully."""
         assert self._process.wait(seconds_max) == 0, self.output.read_text()
 
-    @property
-    def is_running(self) -> bool:
+    def runs_for(self, seconds: float) -> bool:
+        """Wait so long; False if it has ended by then."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
         return self._process.poll() is None
 
     def __enter__(self) -> Program:
@@ -122,9 +125,8 @@ group.initial.rebalance.delay.ms=0
     def running(self) -> Iterator[KafkaAdminClient]:
         """Start it, wait until it answers, and stop it cleanly at the end."""
         with open(self._output, "ab") as output:
-            process = subprocess.Popen(
-                command("kafka.Kafka", str(self._configuration)), stdout=output, stderr=output, cwd=self._output.parent
-            )
+            broker = ["java", _MEMORY, "-cp", f"{JARS}/*", "kafka.Kafka", str(self._configuration)]
+            process = subprocess.Popen(broker, stdout=output, stderr=output, cwd=self._output.parent)
         try:
             admin = self._wait_until_ready(process)
             try:
@@ -142,7 +144,7 @@ group.initial.rebalance.delay.ms=0
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 # Every attempt blocks until the broker answers or refuses.
-                admin = KafkaAdminClient(bootstrap_servers=self.address)
+                admin = KafkaAdminClient(bootstrap_servers=self.address, reconnect_backoff_max_ms=500)
                 admin.list_topics()
                 return admin
             except (KafkaError, OSError):

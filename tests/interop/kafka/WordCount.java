@@ -1,8 +1,10 @@
+import java.util.Arrays;
 import java.util.Properties;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.streams.kstream.Grouped;
 
 /** Counts the words of the topic `lines` exactly once, and writes each new count to the topic `counts`, until it is killed. */
@@ -23,7 +25,7 @@ public class WordCount {
 
         StreamsBuilder builder = new StreamsBuilder();
         builder.<String, String>stream("lines")
-            .flatMapValues(line -> java.util.Arrays.asList(line.split(" ")))
+            .flatMapValues(line -> Arrays.asList(line.split(" ")))
             .groupBy((key, word) -> word, Grouped.with(Serdes.String(), Serdes.String()))
             .count()
             .toStream()
@@ -32,7 +34,7 @@ public class WordCount {
         KafkaStreams streams = new KafkaStreams(builder.build(), settings);
         streams.setUncaughtExceptionHandler(error -> {
             error.printStackTrace();
-            return org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse.SHUTDOWN_APPLICATION;
+            return StreamThreadExceptionResponse.SHUTDOWN_APPLICATION;
         });
         streams.start();
     }
