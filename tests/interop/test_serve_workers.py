@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,41 +10,18 @@ from typing import Any
 import pytest
 
 import eventlog
-from tests.cli.command_line import CommandLine
+from tests.interop.served import Served
 
 confluent_kafka = pytest.importorskip("confluent_kafka")
 pytestmark = pytest.mark.clients
 
-WORKERS, PARTITIONS, KILLS, RECORDS_A_KILL = 3, 6, 8, 3000
+PARTITIONS, KILLS, RECORDS_A_KILL = 6, 8, 3000
 SECONDS_MAX = 60
-
-
-class Served:
-    """A program with several workers."""
-
-    def __init__(self, store: Path) -> None:
-        self._program = CommandLine(store).start(
-            "serve", "--listen", "127.0.0.1:0", "--workers", str(WORKERS), "--partitions", str(PARTITIONS), "--json"
-        )
-        assert self._program.stdout is not None
-        self.bootstrap: str = json.loads(self._program.stdout.readline())["bootstrap"]
-        self.store = store
-
-    def kill_one(self, number: int) -> None:
-        """SIGKILL to a worker; nothing if all of them have just been killed."""
-        pid = self._program.pid
-        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if workers:
-            os.kill(int(workers[number % len(workers)]), signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._program.terminate()
-        assert self._program.wait(SECONDS_MAX) == 0
 
 
 @pytest.fixture
 def served(store: Path) -> Iterator[Served]:
-    served = Served(store)
+    served = Served(store, PARTITIONS)
     yield served
     served.stop()
 
