@@ -114,6 +114,9 @@ controller.listener.names=CONTROLLER
 log.dirs={self.data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 """

@@ -1,0 +1,201 @@
+"""A Kafka cluster by its URL: the settings of librdkafka, clients that are made with them, and what becomes of its errors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from eventlog.bridges.url import Url
+from eventlog.errors import BridgeError, ConnectionLostError, EventLogError, InvalidArgumentError
+
+SECONDS_MAX = 10.0
+PORT = 9092
+
+_ATTEMPT_SECONDS = 1.0
+_MESSAGE_BYTES_MAX = 1_048_588  # Kafka's default of max.message.bytes
+_OURS = frozenset(
+    (
+        "bootstrap.servers", "delivery.report.only.error", "enable.auto.commit", "enable.auto.offset.store",
+        "enable.idempotence", "isolation.level", "metadata.broker.list", "transactional.id",
+    )
+)  # fmt: skip
+_SECRETS = ("password", "pem", "secret", "jaas")
+_FINAL = frozenset(
+    (
+        "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "UNSUPPORTED_SASL_MECHANISM",
+        "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED",
+        "CLUSTER_AUTHORIZATION_FAILED", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION",
+        "TOPIC_EXCEPTION", "_INVALID_ARG", "_UNSUPPORTED_FEATURE", "UNSUPPORTED_VERSION",
+    )
+)  # fmt: skip
+_UNREACHABLE = frozenset(
+    ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_ALL_BROKERS_DOWN", "_RESOLVE")
+)
+FENCED = frozenset(("_FENCED", "INVALID_PRODUCER_EPOCH", "PRODUCER_FENCED"))
+
+_logger = logging.getLogger("eventlog.bridges.kafka")
+_logger.addHandler(logging.NullHandler())  # librdkafka's own words are for those who ask for them
+
+
+class FoundTopic(NamedTuple):
+    """A topic of Kafka's. `id` is that of no other topic, also if this one is deleted and created again; only very old brokers
+    have none, so it is made of the cluster's and the name. `settings` are all of its settings."""
+
+    name: str
+    id: str
+    partitions: int
+    settings: Mapping[str, str | None]
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The largest batch that the topic takes."""
+        return int(self.settings.get("max.message.bytes") or _MESSAGE_BYTES_MAX)
+
+
+class Cluster:
+    """A cluster. `label` is its URL without secrets, `topic` the one that it names or "", `settings` those of librdkafka."""
+
+    def __init__(self, url: Url) -> None:
+        """The query has settings of librdkafka. Raises `InvalidArgumentError`."""
+        self.label = str(url)
+        self.topic = url.path.strip("/")
+        taken = sorted(_OURS & set(url.options))
+        if taken:
+            raise InvalidArgumentError(f"{self.label}: {taken[0]} cannot be set, because what is promised depends on it")
+        if not url.hosts or "/" in self.topic:
+            raise InvalidArgumentError(f"{self.label} must be like kafka://HOST:PORT[,HOST:PORT...]/TOPIC")
+        hosts = [f"[{host}]" if ":" in host else host for host, _ in url.hosts]
+        ports = [PORT if port is None else port for _, port in url.hosts]
+        servers = ",".join(f"{host}:{port}" for host, port in zip(hosts, ports, strict=True))
+        self.settings: dict[str, Any] = {"bootstrap.servers": servers, "log.connection.close": False}
+        if url.user is not None:
+            login = {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": url.user}
+            self.settings.update(login)
+        if url.password is not None:
+            self.settings["sasl.password"] = url.password
+        self.settings.update(url.options)
+        self._unreachable: KafkaError | None = None
+        self.consumer({}).close()  # says which setting is wrong
+
+    # --- clients -----------------------------------------------------------------------------------------------
+
+    def producer(self, settings: Mapping[str, object]) -> Any:
+        """A producer. These settings go before those of the URL. Raises `InvalidArgumentError`."""
+        return self._make(confluent_kafka.Producer, settings)
+
+    def consumer(self, settings: Mapping[str, object]) -> Any:
+        """A consumer of what is committed, which itself commits only when told. Raises `InvalidArgumentError`."""
+        group = self.settings.get("group.id", "eventlog")
+        ours = {"enable.auto.commit": False, "enable.auto.offset.store": False, "isolation.level": "read_committed"}
+        return self._make(confluent_kafka.Consumer, {"group.id": group, **ours, **settings})
+
+    def admin(self) -> Any:
+        """A client for topics, settings and groups. Raises `InvalidArgumentError`."""
+        return self._make(AdminClient, {})
+
+    def _make(self, kind: Any, settings: Mapping[str, object]) -> Any:
+        try:
+            return kind({**self.settings, "error_cb": self._heard, **settings}, logger=_logger)
+        except (KafkaException, ValueError, TypeError) as error:
+            found = error.args[0] if error.args else error
+            text = found.str() if isinstance(found, KafkaError) else str(found)
+            raise InvalidArgumentError(f"{self.label}: {self._without_secrets(text)}") from None
+
+    def _heard(self, error: KafkaError) -> None:
+        """Called by librdkafka, from within methods of the clients, with errors of connections: it tries again for ever."""
+        if self._unreachable is None and error.name() in _UNREACHABLE:
+            self._unreachable = error
+
+    # --- topics ------------------------------------------------------------------------------------------------
+
+    def find(self, topic: str) -> FoundTopic:
+        """A topic. Raises `BridgeError` if it does not exist, or what `errors` raises."""
+        with self.errors("find"):
+            admin = self.admin()
+            described = self._described(admin, topic)
+            resource = ConfigResource(ResourceType.TOPIC, topic)
+            settings: dict[str, str | None] = {}
+            try:
+                entries = admin.describe_configs([resource], request_timeout=SECONDS_MAX)[resource].result()
+                settings = {name: entry.value for name, entry in entries.items()}
+            except KafkaException as error:
+                if error.args[0].name() not in _FINAL:
+                    raise
+                _logger.info("%s: the settings of topic %s may not be read: Kafka's defaults are assumed", self.label, topic)
+            found = described.topic_id
+            has_id = found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits())
+            topic_id = str(found) if has_id else f"{admin.list_topics(timeout=SECONDS_MAX).cluster_id}/{topic}"
+            return FoundTopic(topic, topic_id, len(described.partitions), settings)
+
+    def create(self, topic: str, partitions: int = -1, settings: Mapping[str, str] | None = None) -> None:
+        """Create a topic, unless it exists; -1 partitions are the broker's default. Raises what `errors` raises."""
+        with self.errors("create"):
+            admin = self.admin()
+            wanted = NewTopic(topic, partitions, config=dict(settings or {}))
+            try:
+                admin.create_topics([wanted], request_timeout=SECONDS_MAX)[topic].result()
+            except KafkaException as error:
+                if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                    raise
+
+    def _described(self, admin: Any, topic: str) -> Any:
+        """Waits until the cluster answers, or refuses."""
+        deadline = time.monotonic() + SECONDS_MAX
+        self._unreachable = None
+        while True:
+            asked = admin.describe_topics(TopicCollection([topic]), request_timeout=_ATTEMPT_SECONDS)
+            try:
+                return asked[topic].result()
+            except KafkaException as error:
+                admin.poll(0)
+                if self._unreachable is not None:
+                    raise KafkaException(self._unreachable) from None
+                if error.args[0].name() in _FINAL or time.monotonic() > deadline:
+                    raise
+
+    # --- errors ------------------------------------------------------------------------------------------------
+
+    def errors(self, what: str) -> _Translated:
+        """A block in which librdkafka's errors become ours: `ConnectionLostError`, or `BridgeError` if trying again is of no
+        use. `what` says what was tried."""
+        return _Translated(self, what)
+
+    def ours(self, error: KafkaError, what: str) -> EventLogError:
+        """Our error for one of librdkafka's."""
+        text = f"{self.label}: {what}: {self._without_secrets(error.str() or error.name())}"
+        if error.name() in FENCED:
+            return ConnectionLostError(f"{text}: another bridge has taken over")
+        if error.name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"):
+            return BridgeError(f"{text}: create it first")
+        return BridgeError(text) if error.name() in _FINAL else ConnectionLostError(text)
+
+    def _without_secrets(self, text: str) -> str:
+        for name, value in self.settings.items():
+            if any(word in name for word in _SECRETS) and value and isinstance(value, str):
+                text = text.replace(value, "***")
+        return text
+
+
+class _Translated:
+    """The block of `Cluster.errors`."""
+
+    def __init__(self, cluster: Cluster, what: str) -> None:
+        self._cluster = cluster
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KafkaException):
+            raise self._cluster.ours(error.args[0], self._what) from None

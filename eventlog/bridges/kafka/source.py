@@ -1,0 +1,173 @@
+"""Kafka as the source of a bridge: the positions are in the topic that is collected to, so Kafka has to remember nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+
+from eventlog.bridges.endpoints import SourceContext
+from eventlog.bridges.kafka.cluster import SECONDS_MAX, Cluster, FoundTopic
+from eventlog.bridges.message import Message, Position, without_bookkeeping
+from eventlog.bridges.url import Url
+from eventlog.errors import BridgeError, ConnectionLostError, InvalidArgumentError
+
+_RESET = "auto.offset.reset"
+_STARTS = ("earliest", "latest")
+_GROUP = "group.id"
+_CLOSE_SECONDS, _CLOSE_POLL_SECONDS = 3.0, 0.1
+_REFRESH = "topic.metadata.refresh.interval.ms"  # how often it is asked whether there are more partitions
+_REFRESH_MS = 10_000
+
+_logger = logging.getLogger("eventlog.bridges.kafka")
+
+
+def make_source(url: Url, context: SourceContext) -> KafkaSource:
+    """The topic of a `kafka:` URL as a source. Raises `InvalidArgumentError`."""
+    return KafkaSource(Cluster(url), context)
+
+
+class KafkaSource:
+    """Reads all partitions of a topic, what is committed of it, from where the collected topic ends.
+
+    A partition of which nothing was collected begins at the offset that the group `group.id` of the URL has committed; without
+    one at `auto.offset.reset`, "earliest" (the default) or "latest". What is collected is committed for that group, too."""
+
+    system = "kafka"
+
+    def __init__(self, cluster: Cluster, context: SourceContext) -> None:
+        self.label = cluster.label
+        self._start = cluster.settings.get(_RESET, "earliest")
+        if not cluster.topic:
+            raise InvalidArgumentError(f"{self.label} must name a topic: kafka://HOST:PORT/TOPIC")
+        if self._start not in _STARTS:
+            raise InvalidArgumentError(f"{self.label}: {_RESET} must be earliest or latest")
+        self._cluster = cluster
+        self._context = context
+        self._has_group = _GROUP in cluster.settings
+        self._consumer: Any = None
+        self._topic: FoundTopic | None = None
+        self._names: list[str] = []
+        self._ask_again_at = 0.0
+        self._commits_under_way = 0
+        self._refresh_seconds = int(cluster.settings.get(_REFRESH, _REFRESH_MS)) / 1000
+
+    def open(self) -> None:
+        """As `Source.open`."""
+        self._names = []
+        self._commits_under_way = 0
+        with self._cluster.errors("open"):
+            self._topic = self._cluster.find(self._cluster.topic)
+            # An offset that does not exist is an error, and not a reason to leave records out, or to read all of them again.
+            self._consumer = self._cluster.consumer({_RESET: "error", "on_commit": self._committed})
+            self._add_partitions(self._topic.partitions)
+
+    def _add_partitions(self, count: int) -> None:
+        """Begin with the partitions up to this number."""
+        assert self._topic is not None
+        begun = []
+        for partition in range(len(self._names), count):
+            name = f"kafka:{self._topic.name}/{self._topic.id}/{partition}"
+            begun.append(TopicPartition(self._topic.name, partition, self._first(name, partition)))
+            self._names.append(name)
+        if begun:
+            self._consumer.incremental_assign(begun)
+        self._ask_again_at = time.monotonic() + self._refresh_seconds
+
+    def _first(self, name: str, partition: int) -> int:
+        """The offset at which reading a partition begins."""
+        asked = TopicPartition(self._cluster.topic, partition)
+        low: int
+        low, high = self._consumer.get_watermark_offsets(asked, SECONDS_MAX)
+        position = self._context.position(name, partition)
+        if position is None and self._has_group:
+            found = self._consumer.committed([asked], SECONDS_MAX)[0].offset
+            position = found if found >= 0 else None
+        if position is None:
+            return low if self._start == "earliest" else int(high)
+        if position > high:
+            raise BridgeError(
+                f"{self.label}: partition {partition} ends at offset {high}, but everything before {position} was collected: "
+                "it has lost records"
+            )
+        if position < low:
+            _logger.warning(
+                "%s: partition %d begins at %d: the records from %d on are deleted", self.label, partition, low, position
+            )
+        return max(position, low)
+
+    def receive(self, timeout: float, count_max: int) -> Sequence[Message]:
+        """As `Source.receive`."""
+        with self._cluster.errors("receive"):
+            if time.monotonic() >= self._ask_again_at:
+                found = self._consumer.list_topics(self._cluster.topic, SECONDS_MAX).topics[self._cluster.topic]
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                self._add_partitions(len(found.partitions))
+            received = self._consumer.consume(count_max, 0)
+            if not received and timeout > 0:
+                # One at first, because `consume` waits until it has as many as it may return.
+                first = self._consumer.poll(timeout)
+                received = [] if first is None else [first, *self._consumer.consume(count_max - 1, 0)]
+            return [self._message(each) for each in received]
+
+    def _message(self, message: Any) -> Message:
+        error = message.error()
+        if error is not None:
+            if error.name() == "_AUTO_OFFSET_RESET":
+                raise ConnectionLostError(f"{self.label}: {error.str()}")
+            raise KafkaException(error)
+        kind, timestamp = message.timestamp()
+        headers = message.headers()
+        partition = message.partition()
+        return Message(
+            message.value(), message.key(), without_bookkeeping(tuple(headers)) if headers else (),
+            None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+            position=Position(self._names[partition], message.offset()), partition=partition,
+        )  # fmt: skip
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """As `Source.acknowledge`: tells the URL's group, for those who watch it."""
+        if not self._has_group:
+            return
+        ends = {each.partition: each.position.offset + 1 for each in messages if each.position and each.partition is not None}
+        offsets = [TopicPartition(self._cluster.topic, partition, end) for partition, end in ends.items()]
+        with self._cluster.errors("acknowledge"):
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._commits_under_way += 1
+
+    def _committed(self, error: KafkaError | None, offsets: object) -> None:
+        """Called by librdkafka, from within methods of the consumer. A commit that failed is made up for by the next one."""
+        self._commits_under_way -= 1
+
+    def refuse(self, message: Message, reason: str) -> None:
+        """As `Source.refuse`: there is no way."""
+        where = f"partition {message.partition}, offset {message.position.offset if message.position else '?'}"
+        raise BridgeError(
+            f"{self.label}: {where} does not go into topic {self._context.topic!r}: {reason}; change the topic's settings"
+        )
+
+    def depth(self) -> int | None:
+        """As `Source.depth`, from what the last answers said."""
+        if self._consumer is None:
+            return None
+        waiting = 0
+        for each in self._consumer.position(self._consumer.assignment()):
+            low, high = self._consumer.get_watermark_offsets(each, cached=True)
+            if high < 0:
+                return None
+            waiting += high - (each.offset if each.offset >= 0 else low)
+        return waiting
+
+    def close(self) -> None:
+        """As `Source.close`."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        while self._commits_under_way > 0 and time.monotonic() < deadline:
+            consumer.poll(_CLOSE_POLL_SECONDS)  # what it returns is given again
+        consumer.close()
