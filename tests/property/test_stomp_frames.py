@@ -112,4 +112,5 @@ def test_headers_of_hostile_lines_are_read_or_refused(head: bytes) -> None:
         headers = frame.headers()
     except FrameError:
         return
+    headers = [header for header in headers if header[0] != "content-length"]
     assert Parser().feed(encode("MESSAGE", headers))[0].headers() == headers

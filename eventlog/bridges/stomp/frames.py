@@ -89,10 +89,10 @@ def encode(command: str, headers: Iterable[tuple[str, str]] = (), body: bytes | 
     return encode_raw(command, encode_headers(headers, is_escaped=is_escaped), body)
 
 
-def encode_raw(command: str, head: bytes, body: bytes | None = None) -> bytes:
-    """The bytes of a frame whose header lines are encoded, each with its line end."""
-    if body is None:
-        return b"%b\n%b\n\0" % (command.encode(), head)
+def encode_raw(command: str, head: bytes, body: bytes | None = None, *, has_length: bool = True) -> bytes:
+    """The bytes of a frame whose header lines are encoded, each with its line end. A body without NUL needs no length."""
+    if body is None or not has_length:
+        return b"%b\n%b\n%b\0" % (command.encode(), head, body or b"")
     return b"%b\n%bcontent-length:%d\n\n%b\0" % (command.encode(), head, len(body), body)
 
 
