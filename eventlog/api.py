@@ -42,6 +42,9 @@ from eventlog.transactions.transactions import Transactions
 if TYPE_CHECKING:
     from eventlog.admin.backup import BackupReport
     from eventlog.admin.repair import RepairPlan
+    from eventlog.bridges.bridge import Bridge
+    from eventlog.bridges.collect import Collect
+    from eventlog.bridges.ship import Ship
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
     from eventlog.producer.idempotent import NamedProducer
@@ -53,13 +56,16 @@ if TYPE_CHECKING:
     from eventlog.views.topic import TopicOverview
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
+_BRIDGE_SECONDS = 30.0  # the same, to settle what a bridge has begun
 _ID_CHARACTERS_MAX = 2**15 - 1  # of a transactional id in Kafka's protocol
 
 
 class _Clients:
-    """The servers, producers and consumers of an open store, and its housekeeper: they are closed before the store is."""
+    """The servers, bridges, producers and consumers of an open store, and its housekeeper: they are closed before the store
+    is."""
 
     def __init__(self) -> None:
+        self.bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
         self.servers: weakref.WeakSet[BackgroundServer] = weakref.WeakSet()
         self.open: weakref.WeakSet[Producer | ConsumerCore] = weakref.WeakSet()
         self.housekeeper: Housekeeper | None = None
@@ -74,6 +80,7 @@ class _Clients:
 
     def closing_steps(self) -> list[Step]:
         stops = [server.stop for server in list(self.servers)]
+        stops += [functools.partial(bridge.close_with_store, _BRIDGE_SECONDS) for bridge in list(self.bridges)]
         closes = [functools.partial(client.close_with_store, _CLOSE_SECONDS) for client in list(self.open)]
         return [*stops, *closes, self._stop_housekeeping]
 
@@ -320,6 +327,72 @@ class EventLog(Log):
         self._clients.open.add(consumer.core)
         return consumer
 
+    def ship(
+        self,
+        topic: str,
+        url: str,
+        *,
+        group: str | None = None,
+        window: int = 2000,
+        window_bytes: int = 8 * 2**20,
+        refused: str = "stop",
+        password: str | None = None,
+        create: str | None = None,
+        give_up_after: float | None = None,
+    ) -> Ship:
+        """A bridge that ships the records of a topic to another system: RabbitMQ (`amqp:`), ActiveMQ (`stomp:`), Kafka
+        (`kafka:`), or another store (`eventlog:/DIR#TOPIC`). `docs/bridges.md` has the URLs, and what each way promises.
+
+        It is a member of `group`, by default one named after the target, and commits what the other system has confirmed. At
+        most `window` records, or about `window_bytes`, are under way. A record that the other system refuses stops the bridge
+        ("stop"), goes to another topic ("dead-letter:TOPIC"), or is dropped ("drop"). `password` is used instead of one in the
+        URL. `create` is the kind of queue or topic to create there ("": the default kind); None creates none. The bridge tries
+        to reach the other system for ever, or until it has had no success for `give_up_after` seconds. Nothing happens before
+        `run`, `start` or a `with` block. Raises `TopicNotFoundError`, `InvalidArgumentError`, and `BridgeError` if the client
+        of the other system is not installed."""
+        from eventlog.bridges.making import make_ship
+
+        self.store.check_open()
+        bridge = make_ship(
+            self, topic, url, make_consumer=self._consumer_of_bridge, open_log=_open_existing, group=group, window=window,
+            window_bytes=window_bytes, refused=refused, password=password, create=create, give_up_after=give_up_after,
+        )  # fmt: skip
+        self._clients.bridges.add(bridge)
+        return bridge
+
+    def _consumer_of_bridge(self, topic: str, group: str, listener: RebalanceListener) -> Consumer:
+        return self.consumer(topic, group=group, listener=listener)
+
+    def collect(
+        self,
+        topic: str,
+        url: str,
+        *,
+        key: str | None = None,
+        identity: str | None = None,
+        window: int = 1000,
+        refused: str = "stop",
+        password: str | None = None,
+        create: str | None = None,
+        give_up_after: float | None = None,
+    ) -> Collect:
+        """A bridge that collects messages of another system into a topic; URLs and the other options are as for `ship`.
+
+        `key` says where a record's key comes from: "routing-key", "message-id", "correlation-id", "header:NAME", or None, as
+        the other system has it. `identity` says how a message that comes again is recognised: by its "message-id",
+        "header:NAME" or "content", or not at all ("none"); None is what is best for the other system. At most `window` messages
+        are received before they are acknowledged. `refused` may also be "dead-letter": the other system puts the message
+        where it puts such messages. Raises what `ship` raises."""
+        from eventlog.bridges.making import make_collect
+
+        self.store.check_open()
+        bridge = make_collect(
+            self, topic, url, open_log=_open_existing, key=key, identity=identity, window=window, refused=refused,
+            password=password, create=create, give_up_after=give_up_after,
+        )  # fmt: skip
+        self._clients.bridges.add(bridge)
+        return bridge
+
     def groups(self) -> list[str]:
         """The names of all consumer groups, sorted."""
         self.store.check_open()
@@ -437,3 +510,8 @@ def open(
     check_milliseconds("fsync_interval_ms", fsync_interval_ms)
     check_milliseconds("lock_timeout_ms", lock_timeout_ms)
     return EventLog(directory, StoreOptions(fsync, fsync_interval_ms, lock_timeout_ms), create=create)
+
+
+def _open_existing(path: str) -> EventLog:
+    """Open the other store of a bridge."""
+    return open(path, create=False)

@@ -10,6 +10,7 @@
     <store>/shared/signals                  the bells of waiting threads
     <store>/shared/members                  a lock for each live member of any group
     <store>/shared/maintenance              a lock for the process that does the housekeeping
+    <store>/shared/bridges                  what the bridges of the store show of themselves
     <store>/shared/transactions             a lock for each transaction that is being ended
     <store>/removed/<topic>-<partition>/    bytes that recovery cut off
     <store>/meta/                           the LMDB catalog
@@ -158,6 +159,11 @@ def server_counters_file(store: Path) -> Path:
     return shared_directory(store) / "server-counters"
 
 
+def bridges_file(store: Path) -> Path:
+    """The file in which the store's bridges show how they do."""
+    return shared_directory(store) / "bridges"
+
+
 def transactions_file(store: Path) -> Path:
     """The file in which whoever ends a transaction holds a lock."""
     return shared_directory(store) / "transactions"
@@ -165,7 +171,7 @@ def transactions_file(store: Path) -> Path:
 
 SHARED_FILES = (
     users_file, signals_file, members_file, catalog_gate_file, maintenance_file, servers_file, server_counters_file,
-    transactions_file,
+    bridges_file, transactions_file,
 )  # fmt: skip
 """The files in shared/ other than those of partitions and groups."""
 
