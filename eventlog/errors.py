@@ -141,15 +141,19 @@ class RecordTooLargeError(EventLogError):
 class InvalidBatchError(InvalidArgumentError):
     """A batch that was made elsewhere cannot be stored. Nothing was appended.
 
-    Attributes: `position` of the batch in the given bytes, the number of the wrong `record`, counted from 0, or None, `reason`,
-    and `is_altered`: the checksum does not match, so the batch may have been valid when it was sent."""
+    Attributes: `position` of the batch in the given bytes, the number of the wrong `record`, counted from 0, or None, `records`
+    (that number, and up to 9,999 of others that are wrong for the same reason), `reason`, and `is_altered`: the checksum does
+    not match, so the batch may have been valid when it was sent."""
 
-    def __init__(self, position: int, reason: str, record: int | None = None, *, is_altered: bool = False) -> None:
+    def __init__(
+        self, position: int, reason: str, record: int | None = None, *, records: Sequence[int] = (), is_altered: bool = False
+    ) -> None:
         where = f"batch at byte {position}" if record is None else f"record {record} of the batch at byte {position}"
         super().__init__(f"the {where} cannot be appended: {reason}; nothing was appended")
         self.position = position
         self.reason = reason
         self.record = record
+        self.records = tuple(records) if records or record is None else (record,)
         self.is_altered = is_altered
 
     def __reduce__(self) -> tuple[type[InvalidBatchError], tuple[int, str, int | None], dict[str, Any]]:

@@ -92,6 +92,7 @@ typedef struct el_produced {
 int el_produced_accept(uint8_t *batches, size_t length, const el_produced_rules *rules, el_produced *produced);
 int el_produced_accept_records(uint8_t *batches, const uint8_t *records, size_t length, const el_produced_rules *rules,
                                el_produced *produced);
+size_t el_produced_list_keyless(const uint8_t *records, size_t length, int32_t *numbers, size_t capacity);
 
 /* codec/produce_request.h */
 #define EL_PRODUCE_ANSWER_BYTES ...

@@ -21,6 +21,7 @@ from eventlog.serve.protocol.messages import kind
 from eventlog.transactions.coordinator import Identity
 
 _WITH_IDS = 13
+_WRONG_RECORDS_MAX = 10_000  # that an answer names, of all its partitions, or one of each
 _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
 
 
@@ -28,8 +29,10 @@ async def answer_produce(broker: Broker, client: Client, version: int, request: 
     """Append a batch to each of the partitions. If the request of a client that wants no answer fails, the client is
     disconnected, as with Kafka: nothing else can report the error."""
     await broker.topics.refresh()
+    batches = sum(len(data.partition_data) for data in request.topic_data)
+    wrong_records_max = max(1, _WRONG_RECORDS_MAX // max(1, batches))
     by_topic = [
-        [_Append(broker, version, request, data, partition) for partition in data.partition_data]
+        [_Append(broker, version, request, data, partition, wrong_records_max) for partition in data.partition_data]
         for data in request.topic_data
     ]
     appends = [append for partitions in by_topic for append in partitions]
@@ -74,12 +77,15 @@ def _append_all(appends: list[_Append]) -> None:
 class _Append:
     """A request's batch for one partition, and its entry in the answer."""
 
-    def __init__(self, broker: Broker, version: int, request: Any, data: Any, partition: Any) -> None:
+    def __init__(
+        self, broker: Broker, version: int, request: Any, data: Any, partition: Any, wrong_records_max: int
+    ) -> None:
         self._broker = broker
         self._appends = broker.appends
         self._transactional_id: str | None = request.transactional_id
         self.partition: int = partition.index
         self.topic = ""
+        self._wrong_records_max = wrong_records_max
         self._batch: Batch | None = None  # None: nothing has to be appended
         self.entry = kind("ProduceResponse", "PartitionProduceResponse")(index=partition.index, base_offset=-1)
         try:
@@ -143,6 +149,9 @@ class _Append:
 
     def _refuse(self, error: EventLogError | RefusedError) -> None:
         self.entry.error_code, self.entry.error_message = code_of(error), str(error)
-        if isinstance(error, InvalidBatchError) and error.record is not None:
+        if isinstance(error, InvalidBatchError):
             wrong = kind("ProduceResponse", "BatchIndexAndErrorMessage")
-            self.entry.record_errors = [wrong(batch_index=error.record, batch_index_error_message=error.reason)]
+            records = error.records[: self._wrong_records_max]
+            self.entry.record_errors = [wrong(batch_index=record, batch_index_error_message=None) for record in records]
+            if records:
+                self.entry.record_errors[0].batch_index_error_message = error.reason

@@ -80,6 +80,16 @@ int el_produced_accept_records(uint8_t *batches, const uint8_t *records, size_t 
     return EL_CODEC_OK;
 }
 
+size_t el_produced_list_keyless(const uint8_t *records, size_t length, int32_t *numbers, size_t capacity) {
+    const uint8_t *at = records, *end = records + length;
+    el_record record;
+    size_t count = 0;
+    for (int32_t number = 0; count < capacity && el_record_next(&at, end, &record) == EL_CODEC_OK; number++)
+        if (record.key_length < 0)
+            numbers[count++] = number;
+    return count;
+}
+
 static int accept_batch(uint8_t *batches, size_t length, const el_produced_rules *rules, el_produced *produced) {
     el_batch *batch = &produced->batch;
     uint8_t *data = batches + produced->position;

@@ -53,4 +53,7 @@ int el_produced_accept(uint8_t *batches, size_t length, const el_produced_rules 
 int el_produced_accept_records(uint8_t *batches, const uint8_t *records, size_t length, const el_produced_rules *rules,
                                el_produced *produced);
 
+/* The numbers of the records without a key, counted from 0, of at most `capacity` of them. Returns how many were written. */
+size_t el_produced_list_keyless(const uint8_t *records, size_t length, int32_t *numbers, size_t capacity);
+
 #endif

@@ -25,6 +25,10 @@ static int accept_others(uint8_t *batches, const el_produced_rules *rules, el_pr
     size_t length = (size_t)produced->batch.size_bytes - EL_BATCH_HEADER_BYTES;
     uint8_t *records = exact_copy(batches + produced->position + EL_BATCH_HEADER_BYTES, length);
     int status = el_produced_accept_records(batches, records, length, rules, produced);
+    int32_t numbers[3] = {-1, -1, -1};
+    size_t count = el_produced_list_keyless(records, length, numbers, 2);
+    CLAIM(numbers[count] == -1);
+    CLAIM(status != EL_PRODUCED_NO_KEY || (count > 0 && numbers[0] == produced->record_number));
     free(records);
     return status;
 }

@@ -55,6 +55,9 @@ static void test_right_records_and_the_largest_of_their_timestamps(void) {
     CHECK(el_batch_parse(batches, sizeof batches, &stored) == EL_CODEC_OK && stored.max_timestamp == 1070);
     CHECK(el_batch_verify(batches, &stored) == EL_CODEC_OK && stored.size_bytes == produced.position);
     CHECK(accept(&batch, length, &KEYED, &produced) == EL_PRODUCED_NO_KEY && produced.record_number == 1);
+    int32_t numbers[2];
+    CHECK(el_produced_list_keyless(section, length, numbers, 2) == 1 && numbers[0] == 1);
+    CHECK(el_produced_list_keyless(section, length, numbers, 0) == 0);
     CHECK(accept(&batch, length - 1, &ANY, &produced) == EL_PRODUCED_BAD_RECORD && produced.record_number == 2);
     batch = batch_of(2, 1000);
     CHECK(accept(&batch, length, &ANY, &produced) == EL_PRODUCED_EXCESS);

@@ -150,7 +150,7 @@ class Reader:
 
     def __init__(self, bootstrap: str) -> None:
         options = {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False}
-        self._consumer = confluent_kafka.Consumer({**options, "isolation.level": "read_committed"})
+        self._consumer = confluent_kafka.Consumer({**options, "isolation.level": "read_committed", "log_level": 0})
         self._consumer.assign([confluent_kafka.TopicPartition("outputs", each, 0) for each in range(PARTITIONS)])
         self.records: list[Records] = [[] for _ in range(PARTITIONS)]
 

@@ -101,8 +101,9 @@ def test_a_compacted_topic_refuses_a_record_without_a_key_and_says_which(client:
     log.create_topic("state", config={"cleanup.policy": "compact"})
     answer = client.produce("state", batch([b"a", b"b"]))
     assert answer.error_code == errors.INVALID_RECORD
-    assert [error.batch_index for error in answer.record_errors] == [0]
+    assert [error.batch_index for error in answer.record_errors] == [0, 1]
     assert client.produce("state", batch([b"a"], key=b"k")).error_code == errors.NONE
+    assert [error.batch_index for error in client.produce("state", batch([b"a"])).record_errors] == [0]  # now that it is open
 
 
 def test_log_append_time_is_told(client: RawClient, log: EventLog) -> None:

@@ -228,12 +228,15 @@ def test_a_batch_that_is_too_large_once_it_is_decompressed_is_refused(log: Event
 
 
 def test_a_topic_that_is_compacted_refuses_records_without_a_key(log: EventLog, partition: Partition) -> None:
-    keyless = made_batches.batch([Made(b"x"), Made(b"y", None)])
-    assert partition.log.append(keyless).first_offset == 0
+    records = [Made(b"x"), Made(b"y", None), Made(b"z", b"key"), Made(b"z", None)]
+    keyless = [made_batches.batch(records), made_batches.batch(records, compress=gzipped, attributes=1)]
+    assert partition.log.append(keyless[0]).first_offset == 0
     log.alter_topic(stores.TOPIC, config={"cleanup.policy": "compact"})
-    with pytest.raises(InvalidBatchError, match=r"record 1 .*needs a key"):
-        partition.log.append(keyless)
-    assert partition.log.append(RIGHT).first_offset == 2
+    for batch in keyless:
+        with pytest.raises(InvalidBatchError, match=r"record 1 .*needs a key") as raised:
+            partition.log.append(batch)
+        assert (raised.value.record, raised.value.records) == (1, (1, 3))
+    assert partition.log.append(RIGHT).first_offset == 4
 
 
 def test_settings_that_hold_no_longer_refuse_nothing(store: Path, partition: Partition) -> None:

@@ -15,6 +15,7 @@ from eventlog.records.attributes import COMPRESSION, CONTROL, LOG_APPEND_TIME, T
 from eventlog.records.compression import NO_CODEC, SectionTooLargeError, compress, decompress
 from eventlog.storage.partition.settings import AppendSettings
 
+WRONG_RECORDS_MAX = 10_000  # that an error names
 DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024  # well compressed data can decompress to a thousand times its size
 
 _HEADER_BYTES = int(lib.EL_BATCH_HEADER_BYTES)
@@ -80,7 +81,7 @@ def accepted(batches: Any, settings: AppendSettings) -> Unit:
         if codec != sent_codec:
             replaced[position] = _recompressed(produced.batch, section, codec, settings)
     if status != lib.EL_CODEC_OK:
-        raise _refusal(status, produced, settings)
+        raise _refusal(status, produced, settings, copy + produced.position + _HEADER_BYTES)
     if replaced:
         copy, size_bytes = _with_replaced(copy, size_bytes, replaced)
     return Unit(copy, size_bytes, produced.record_count, append_time_ms)
@@ -113,7 +114,7 @@ def _accepted_section(data: Any, produced: Any, settings: AppendSettings) -> byt
     records = ffi.from_buffer("uint8_t[]", section)
     status = lib.el_produced_accept_records(data, records, len(section), settings.rules, produced)
     if status != lib.EL_CODEC_OK:
-        raise _refusal(status, produced, settings)
+        raise _refusal(status, produced, settings, records, len(section))
     return section
 
 
@@ -133,13 +134,18 @@ def _recompressed(header: Any, section: bytes, codec: int, settings: AppendSetti
     return bytes(ffi.buffer(sealed, header.size_bytes))
 
 
-def _refusal(status: int, produced: Any, settings: AppendSettings) -> EventLogError:
-    """The error that says why the batch at `produced.position` is not accepted."""
+def _refusal(
+    status: int, produced: Any, settings: AppendSettings, records: Any, records_bytes: int | None = None
+) -> EventLogError:
+    """The error that says why the batch at `produced.position` is not accepted, which has these
+    `records`: as they were sent, unless their decompressed size is given."""
     batch = produced.batch
     if status == lib.EL_PRODUCED_TOO_LARGE:
         return _too_large(batch.size_bytes, settings)
     if status in _RECORD_REASONS:
-        return InvalidBatchError(produced.position, _RECORD_REASONS[status], produced.record_number)
+        size_bytes = batch.size_bytes - _HEADER_BYTES if records_bytes is None else records_bytes
+        numbers = _keyless(records, size_bytes) if status == lib.EL_PRODUCED_NO_KEY else []
+        return InvalidBatchError(produced.position, _RECORD_REASONS[status], produced.record_number, records=numbers)
     attributes = batch.attributes & 0xFFFF
     reason = _BATCH_REASONS.get(status) or f"it is {ffi.string(lib.el_codec_status_text(status)).decode()}"
     reason = reason.format(
@@ -156,3 +162,9 @@ def _refusal(status: int, produced: Any, settings: AppendSettings) -> EventLogEr
 
 def _too_large(size_bytes: int, settings: AppendSettings) -> RecordTooLargeError:
     return RecordTooLargeError(f"a batch takes {size_bytes} bytes, more than max.message.bytes ({settings.batch_bytes_max})")
+
+
+def _keyless(records: Any, records_bytes: int) -> list[int]:
+    """The numbers of the records that have no key."""
+    numbers = ffi.new("int32_t[]", WRONG_RECORDS_MAX)
+    return list(ffi.unpack(numbers, lib.el_produced_list_keyless(records, records_bytes, numbers, WRONG_RECORDS_MAX)))
