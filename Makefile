@@ -20,7 +20,7 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka and not clients and not slow' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not slow' --numprocesses 2 --dist worksteal
 
 # The rest of the tests that need nothing but Python: many cases of one kind, a few of which `make test` runs, too.
 test-slow: build
@@ -107,7 +107,7 @@ torture-short: build
 
 interop: build
 	$(BIN)/python -m pip install --quiet --editable '.[interop]'
-	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
+	EVENTLOG_REQUIRE_KAFKA=1 EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
 
 # All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.
 bench: build

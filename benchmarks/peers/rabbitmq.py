@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import takewhile
@@ -14,9 +13,8 @@ import pika
 from benchmarks.peers import server
 from benchmarks.peers.peer import Durability, Peer, Session, Stream
 from benchmarks.workloads import BATCH_EVENTS, Events
-from tests.interop.apache_kafka import free_ports
+from tests.interop.rabbitmq.server import Server, why_not
 
-_PROGRAM = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # without Debian's change to another user
 _KIND: dict[Durability, str] = {"process": "stream", "disk": "quorum"}
 _PERSISTENT: Any = pika.BasicProperties(delivery_mode=2)
 
@@ -172,36 +170,15 @@ class Contender(Peer):
     }
 
     def why_not(self) -> str | None:
-        return None if Path(_PROGRAM).exists() else "rabbitmq-server is not installed as Debian does it"
+        return why_not()
 
     def versions(self) -> dict[str, str]:
         return {**super().versions(), "RabbitMQ": server.version_in("dpkg-query", "-Wf${Version}", "rabbitmq-server")}
 
     @contextmanager
     def running(self, directory: Path, durability: Durability) -> Iterator[str]:
-        (port, distribution_port), (names_port, _) = free_ports(), free_ports()
-        environment = {
-            "HOME": str(directory),
-            "RABBITMQ_NODENAME": f"bench-{port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(distribution_port),
-            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
-            "RABBITMQ_LOG_BASE": str(directory / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
-            "RABBITMQ_CONFIG_FILE": str(directory / "none"),
-            "RABBITMQ_PID_FILE": str(directory / "pid"),
-            "ERL_EPMD_PORT": str(names_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # Erlang's nodes listen on every interface, for one another: this one is for this machine alone.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-            "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        }
-        try:
-            with server.running([_PROGRAM], directory, lambda: server.connect(port), environment):
-                yield str(port)
-        finally:  # Erlang's name server goes on by itself
-            subprocess.run(["epmd", "-port", str(names_port), "-kill"], capture_output=True, check=False)
+        with Server(directory, configuration="", emulator="").running() as running:
+            yield str(running.port)
 
     def _declare(self, stream: Stream, use: Callable[[Any], object]) -> None:
         connection = pika.BlockingConnection(_parameters(stream.address))
