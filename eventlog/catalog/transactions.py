@@ -176,21 +176,16 @@ class TransactionCatalog:
 
     def pending(self, group: str) -> set[TopicPartition]:
         """The partitions for which an open transaction has offsets of this group; it waits for whoever is about to decide."""
-        if not self._has_entries():
-            return set()
-        with self.states_alone() as states:
-            pass
-        return {partition for each in states if each.is_open for partition in each.offsets.get(group, ())}
+        return {partition for each in self.with_offsets_of(group) for partition in each.offsets[group]}
 
     def _has_entries(self) -> bool:
         with self._environment.transaction(TRANSACTIONS) as transaction:
             return bool(transaction.stat(self._environment.database(TRANSACTIONS))["entries"])
 
-    def committing(self, group: str) -> list[str]:
-        """The transactional ids whose transactions are decided, and commit offsets of this group. It waits for whoever is about
-        to decide one."""
+    def with_offsets_of(self, group: str) -> list[TransactionState]:
+        """The open transactions that have offsets of this group. It waits for whoever is about to decide one."""
         if not self._has_entries():
             return []
         with self.states_alone() as states:
             pass
-        return [each.transactional_id for each in states if each.state == PREPARE_COMMIT and group in each.offsets]
+        return [each for each in states if each.is_open and group in each.offsets]

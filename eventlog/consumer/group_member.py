@@ -102,7 +102,7 @@ class GroupMember(PartitionSource):
     def _take(self, membership: Membership) -> None:
         assignment = self.context.assignment
         start = GroupStart(self.context.log.store, membership.group, self.context.options)
-        membership.take(start.first_offset)
+        membership.take(start.first_offset, require_stable=self.context.options.is_committed)
         new = sorted(membership.owned.keys() - assignment.partitions.keys())
         try:
             for name in new:

@@ -134,14 +134,24 @@ class Membership:
                 del self.owned[partition]
 
     def take(
-        self, starting_offset: Callable[[TopicPartition], int] | None, withheld: Container[TopicPartition] = frozenset()
+        self,
+        starting_offset: Callable[[TopicPartition], int] | None,
+        withheld: Container[TopicPartition] = frozenset(),
+        *,
+        require_stable: bool = False,
     ) -> None:
         """Take the partitions that are assigned to this member and have no owner, except those that are `withheld`.
         `starting_offset` returns where the group starts in a partition that it has never read, None if that is not for this
-        process to say; it is not stored, because a membership must not keep its consumer alive."""
+        process to say; it is not stored, because a membership must not keep its consumer alive.
+
+        With `require_stable`, as in Kafka's OffsetFetch, partitions of which an open transaction has offsets are left until it
+        has ended: that counts as a change in the group."""
         state = self._state_now()
         assigned = state.assignment.get(self.member.epoch, ())
         wanted = [each for each in assigned if each not in self.owned and each not in withheld]
+        if wanted and require_stable:
+            unstable = self._groups.before_reading(self.group.name)
+            wanted = [each for each in wanted if each not in unstable]
         if starting_offset is None:
             self.group.make_slots(wanted)
         else:
@@ -151,8 +161,10 @@ class Membership:
             owner = self.group.acks.owner(ack.slot)
             if self._may_be_taken_from(owner, state) and ack.take(owner):
                 self.owned[partition] = ack
-        if wanted:
-            self._groups.before_reading(self.group.name)
+        if wanted:  # again: until the partitions were taken, their former owners could still send offsets
+            unstable = self._groups.before_reading(self.group.name)
+            if require_stable:
+                self.give_up([each for each in wanted if each in unstable])
 
     def _may_be_taken_from(self, owner: int, state: GroupState) -> bool:
         """Is there no owner, or none that could give the partition up? An absent static member never will. An owner that this

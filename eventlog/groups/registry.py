@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from eventlog.groups.presence import ProcessPresence
 from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.holding import entered_once
+from eventlog.records.record import TopicPartition
 from eventlog.storage.segments import names
 from eventlog.store.closing import Step
 from eventlog.store.store import Store
@@ -23,11 +24,12 @@ from eventlog.store.store import Store
 class Groups:
     """Opens groups. Safe for several threads.
 
-    `before_reading` is called with a group's name when a member has taken partitions, before it asks for their offsets."""
+    `before_reading` is called with a group's name before a member asks for offsets. It returns the partitions whose offsets an
+    open transaction of somebody else may still commit, whoever owns them then."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.before_reading: Callable[[str], None] = lambda group: None
+        self.before_reading: Callable[[str], Container[TopicPartition]] = lambda group: frozenset()
         self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
         self._presence: ProcessPresence | None = None

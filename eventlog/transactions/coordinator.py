@@ -148,10 +148,17 @@ class TransactionCoordinator:
             state = _begun(change, producer)
             change.store(state._replace(groups=state.groups | {group}))
 
-    def add_offsets(self, producer: Identity, group: str, offsets: Mapping[TopicPartition, PendingOffset]) -> None:
-        """Commit these offsets of the group if the transaction is committed. Raises `ProducerFencedError`,
-        `TransactionStateError`."""
+    def add_offsets(
+        self,
+        producer: Identity,
+        group: str,
+        offsets: Mapping[TopicPartition, PendingOffset],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Commit these offsets of the group if the transaction is committed. `check` is called while nobody else can change the
+        catalog, and raises an error to add nothing. Raises `ProducerFencedError`, `TransactionStateError`."""
         with self._catalog.change(producer.transactional_id) as change:
+            check()
             state = _checked(change, producer)
             if state.state != ONGOING or group not in state.groups:
                 what = f"group {group!r} does not belong to a transaction of {producer.transactional_id!r}"
@@ -209,6 +216,7 @@ class TransactionCoordinator:
     def _complete(self, state: TransactionState) -> TransactionState:
         """Do what was decided; returns the state then. The caller holds the lock."""
         commit = state.state == PREPARE_COMMIT
+        self._tell_groups(state)
         self._write_markers(state, commit=commit)
         self._flush(state.partitions)  # afterwards nobody knows any more what to write
         if commit:
@@ -222,6 +230,14 @@ class TransactionCoordinator:
         with self._catalog.change(state.transactional_id) as change:
             change.store(done)
         return done
+
+    def _tell_groups(self, state: TransactionState) -> None:
+        """Wake the members that wait until it is decided how the transaction ends: they complete it themselves if they are
+        faster, or if this process dies."""
+        for name in {*state.groups, *state.offsets}:
+            table = self._groups.find(name)
+            if table is not None:
+                table.acks.announce(table.acks.generation)
 
     def _write_markers(self, state: TransactionState, *, commit: bool) -> None:
         """In all partitions; a failure in one is raised once the others are done."""
@@ -242,11 +258,18 @@ class TransactionCoordinator:
             state = self._catalog.find(transactional_id)
             return self._complete(state) if state is not None and state.state in PREPARED else state
 
-    def finish_offsets(self, group: str) -> None:
+    def finish_offsets(self, group: str) -> frozenset[TopicPartition]:
         """Complete the transactions that are going to commit offsets of this group: a member that has just taken a partition
-        must not begin before them. Those that are decided later find that their member has lost it."""
-        for transactional_id in self._catalog.committing(group):
-            self.finish(transactional_id)
+        must not begin before them. Returns the partitions of which undecided ones have offsets that they commit in any case;
+        the others find, when they are decided, that their member has lost the partition."""
+        found = self._catalog.with_offsets_of(group)
+        for state in found:
+            if state.state == PREPARE_COMMIT:
+                self.finish(state.transactional_id)
+        undecided = [state.offsets[group] for state in found if state.state == ONGOING]
+        return frozenset(
+            partition for offsets in undecided for partition, pending in offsets.items() if pending.owner is None
+        )
 
     def abort(self, transactional_id: str) -> bool:
         """Abort a transaction, and fence its producer; one that is already being ended is completed. Returns whether there was

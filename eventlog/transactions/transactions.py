@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 
 from eventlog.groups.registry import Groups
+from eventlog.records.record import TopicPartition
 from eventlog.store.closing import Step
 from eventlog.store.store import Store
 from eventlog.transactions.attendant import Attendant
@@ -56,12 +57,11 @@ def _in_use(transactions: weakref.ref[Transactions]) -> Callable[[], tuple[Store
     return in_use
 
 
-def _finish_offsets(coordinator: weakref.ref[TransactionCoordinator]) -> Callable[[str], None]:
+def _finish_offsets(coordinator: weakref.ref[TransactionCoordinator]) -> Callable[[str], frozenset[TopicPartition]]:
     """What groups call, without a reference from them back to the transactions."""
 
-    def finish(group: str) -> None:
+    def finish(group: str) -> frozenset[TopicPartition]:
         found = coordinator()
-        if found is not None:
-            found.finish_offsets(group)
+        return frozenset() if found is None else found.finish_offsets(group)
 
     return finish

@@ -7,7 +7,7 @@ Source: ConsumerGroup.validateOffsetCommit of Apache Kafka, which is stricter be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.errors import StaleMemberError
@@ -18,7 +18,6 @@ from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.coordinator.consumer_group_members import find_member, unknown
 from eventlog.serve.errors import RefusedError
-from eventlog.storage.mapped.offset_slots import NOBODY
 
 _WITH_EPOCHS = 9  # the first version in which a member can name its epoch
 
@@ -36,11 +35,8 @@ def commit_for(
         raise RefusedError(errors.STALE_MEMBER_EPOCH, str(error)) from None
 
 
-def check_member(
-    groups: Groups, group: str, member_id: str, epoch: int, partitions: Iterable[TopicPartition] = ()
-) -> tuple[GroupTable, Member]:
-    """The member with this id, and its group. Raises `RefusedError` unless it can have this epoch, and if another member owns
-    one of these partitions."""
+def check_member(groups: Groups, group: str, member_id: str, epoch: int) -> tuple[GroupTable, Member]:
+    """The member with this id, and its group. Raises `RefusedError` unless it can have this epoch."""
     table = groups.find(group)
     if table is None:
         raise unknown(member_id, group)
@@ -50,8 +46,4 @@ def check_member(
         raise unknown(member_id, group)
     if not 0 < epoch <= state.generation:
         raise RefusedError(errors.STALE_MEMBER_EPOCH, f"the member has epoch {epoch}, but the group has {state.generation}")
-    slots = {partition: table.find_slot(partition) for partition in partitions}
-    for partition, slot in slots.items():
-        if slot is not None and table.acks.owner(slot) not in (member.epoch, NOBODY):
-            raise RefusedError(errors.STALE_MEMBER_EPOCH, f"another member of group {group!r} owns {partition}")
     return table, member

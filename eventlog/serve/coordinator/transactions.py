@@ -17,6 +17,7 @@ from eventlog.serve.coordinator.consumer_group_commits import check_member
 from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
+from eventlog.storage.mapped.offset_slots import NOBODY
 from eventlog.transactions.coordinator import EndingError, Identity, UnknownProducerError
 
 NO_PRODUCER = -1
@@ -106,8 +107,9 @@ async def answer_txn_offset_commit(broker: Broker, client: Client, version: int,
             of_topic.append(entry)
         topics.append(kind("TxnOffsetCommitResponse", "TxnOffsetCommitResponseTopic")(name=topic.name, partitions=of_topic))
     try:
-        await _check_member(broker, request, list(offsets))
-        add = partial(broker.log.open_transactions.coordinator.add_offsets, _producer_of(request), request.group_id, offsets)
+        check = await _check_member(broker, request, list(offsets))
+        coordinator = broker.log.open_transactions.coordinator
+        add = partial(coordinator.add_offsets, _producer_of(request), request.group_id, offsets, check)
         code = await _done(broker, add, has_fenced=False)
     except (EventLogError, RefusedError) as error:
         code = code_of(error)
@@ -122,24 +124,36 @@ async def answer_end_txn(broker: Broker, client: Client, version: int, request: 
     return kind("EndTxnResponse")(error_code=await _done(broker, end, has_fenced=version >= _FENCED))
 
 
-async def _check_member(broker: Broker, request: Any, partitions: list[TopicPartition]) -> None:
-    """Raise `RefusedError` if the consumer whose offsets are sent may not commit them any more (KIP-447)."""
+async def _check_member(broker: Broker, request: Any, partitions: list[TopicPartition]) -> Callable[[], None]:
+    """Raise `RefusedError` if the consumer whose offsets are sent may not commit them any more (KIP-447). Returns what raises
+    it if another member has taken one of the partitions since."""
     check_group_id(request.group_id)
     found = await broker.coordinator.find(request.group_id)
     if found is not None and found.group.state is not State.EMPTY:
         member = request.member_id, request.group_instance_id, request.generation_id
         check_may_commit(found.group, *member, is_transactional=True)
     elif request.member_id or request.generation_id != _NO_GENERATION:  # also while a client is about to join an empty group
-        await broker.in_thread(partial(_check_consumer, broker, request, partitions))
+        return await broker.in_thread(partial(_check_consumer, broker, request, partitions))
+    return lambda: None
 
 
-def _check_consumer(broker: Broker, request: Any, partitions: list[TopicPartition]) -> None:
+def _check_consumer(broker: Broker, request: Any, partitions: list[TopicPartition]) -> Callable[[], None]:
     """The same for a member of the consumer protocol. Clients know no STALE_MEMBER_EPOCH here."""
     try:
-        check_member(broker.log.open_groups, request.group_id, request.member_id, request.generation_id, partitions)
+        table, member = check_member(broker.log.open_groups, request.group_id, request.member_id, request.generation_id)
     except RefusedError as error:
         is_stale = error.code == errors.STALE_MEMBER_EPOCH
         raise RefusedError(errors.ILLEGAL_GENERATION if is_stale else error.code, str(error)) from None
+    slots = {partition: table.slot(partition) for partition in partitions}
+
+    def check() -> None:
+        for partition, slot in slots.items():
+            if table.acks.owner(slot) not in (member.epoch, NOBODY):
+                message = f"another member of group {request.group_id!r} owns {partition}"
+                raise RefusedError(errors.ILLEGAL_GENERATION, message)
+
+    check()
+    return check
 
 
 def _producer_of(request: Any) -> Identity:
