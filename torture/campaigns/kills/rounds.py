@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
@@ -91,7 +92,8 @@ def _come_from_elsewhere(store: Path) -> str:
     return done.stdout.strip() or done.stderr
 
 
-def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
+def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> Iterator[None]:
+    """The life of one store; yields after each round."""
     mortals.create(store)
     account = Account()
     bare = BareStore(store)
@@ -117,6 +119,7 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> None:
         if run.random.random() < _REBOOTS_A_ROUND:
             _reboot(store, account)
             run.count("reboots")
+        yield
     run.count("acknowledged records", account.records)
     run.count("acknowledged commits", account.commits)
     run.count("committed transactions", account.transactions.committed)
@@ -127,10 +130,10 @@ def play_all(connection: Connection, run: Run) -> None:
     deaths = Deaths(run.random)
     for number in range(run.amount(8, 200)):
         store = run.directory / f"store-{number}"
-        _live_through(run, deaths, store, run.amount(4, _ROUNDS_A_STORE))
+        for _ in _live_through(run, deaths, store, run.amount(4, _ROUNDS_A_STORE)):
+            connection.send(run.counts.copy())
+            run.counts.clear()
         shutil.rmtree(store)
-        connection.send(run.counts.copy())
-        run.counts.clear()
     run.count("fault points where a process died", len(deaths.at))
     assert run.counts.total() and (run.is_short or not deaths.never()), f"no process ever died at {deaths.never()}"
     connection.send(run.counts)
