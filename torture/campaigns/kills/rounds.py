@@ -126,7 +126,7 @@ def _live_through(run: Run, deaths: Deaths, store: Path, rounds: int) -> Iterato
 
 
 def play_all(connection: Connection, run: Run) -> None:
-    """Play all rounds in a process whose `eventlog` has fault points; report what is counted after each store, then None."""
+    """Play all rounds in a process whose `eventlog` has fault points; report what is counted after each round, then None."""
     deaths = Deaths(run.random)
     for number in range(run.amount(8, 200)):
         store = run.directory / f"store-{number}"
