@@ -187,6 +187,13 @@ class Sleepers(Generic[_Sleeper]):
         at most a second."""
         bells = self._signals.pointer
         seen = lib.el_bell_read(bells, self._bell)
+        due = self.due_now()
+        if not due:
+            lib.el_bell_await(bells, self._bell, seen, lib.EL_AWAIT_MS_MAX)
+        return due
+
+    def due_now(self) -> list[_Sleeper]:
+        """Sleepers with a condition that is met, perhaps not all of them."""
         with self._lock:
             count = lib.el_sleepers_due(self._entries, len(self._asleep), self._bell, self._due, _DUE_MAX)
             due = []
@@ -195,9 +202,12 @@ class Sleepers(Generic[_Sleeper]):
                 assert asleep is not None
                 due.append(asleep[0])
                 self._entries[number].count = 0
-        if not due:
-            lib.el_bell_await(bells, self._bell, seen, lib.EL_AWAIT_MS_MAX)
         return due
+
+    def forward(self, event: int, is_over: Flag) -> None:
+        """Write to an eventfd whenever some may be due, and once a second, until the flag is raised and `wake` called: for a
+        thread, which does not need the interpreter's lock meanwhile."""
+        lib.el_bell_forward(self._signals.pointer, self._bell, event, is_over.pointer)
 
     def everybody(self) -> list[_Sleeper]:
         """All sleepers."""

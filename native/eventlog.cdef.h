@@ -161,6 +161,7 @@ uint32_t el_bell_read(const el_signals *signals, uint32_t bell);
 int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell, int32_t *due, int32_t due_max);
 void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms);
 void el_bell_ring(el_signals *signals, uint32_t bell);
+void el_bell_forward(el_signals *signals, uint32_t bell, int event, const el_flag *is_over);
 
 /* store/head.h */
 #define EL_HEAD_BYTES 4096
@@ -385,6 +386,8 @@ typedef struct el_slice {
 } el_slice;
 int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset, int64_t bytes_max, int at_least_one,
                   int allow_gaps, el_slice *slice);
+int el_slice_read_at_once(const el_segment *segment, int64_t position, int64_t offset, int64_t stop_offset, uint8_t *out, size_t capacity,
+                          el_slice *slice);
 
 /* store/columns.h */
 typedef struct el_bytes_column {

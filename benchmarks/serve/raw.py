@@ -12,6 +12,7 @@ from eventlog.serve.protocol.messages import codec, is_flexible, kind
 from tests.serve.batches import batch
 
 _PRODUCE, _PRODUCE_VERSION = 0, 9
+_FETCH, _FETCH_VERSION = 1, 12
 _CREATE_TOPICS, _CREATE_TOPICS_VERSION = 19, 5
 _CORRELATION = 7
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -62,6 +63,14 @@ def produce_frame(topic: str, records: int, record_bytes: int) -> bytes:
     return _frame(_PRODUCE, "ProduceRequest", _PRODUCE_VERSION, request)
 
 
+def _fetch_frame(topic: str, offset: int) -> bytes:
+    """A request for the records of partition 0 from an offset on, or the next one that comes."""
+    wanted = kind("FetchRequest", "FetchPartition")(partition=0, fetch_offset=offset, partition_max_bytes=2**20)
+    topics = [kind("FetchRequest", "FetchTopic")(topic=topic, partitions=[wanted])]
+    request = kind("FetchRequest")(max_wait_ms=5000, min_bytes=1, max_bytes=2**24, topics=topics)
+    return _frame(_FETCH, "FetchRequest", _FETCH_VERSION, request)
+
+
 class RawConnection:
     """Sends frames, and checks the answers' correlation ids."""
 
@@ -80,6 +89,23 @@ class RawConnection:
         self._socket.sendall(_frame(_CREATE_TOPICS, "CreateTopicsRequest", _CREATE_TOPICS_VERSION, request))
         answer, _ = codec("CreateTopicsResponse", _CREATE_TOPICS_VERSION).decode(memoryview(self._answer())[5:])
         assert answer.topics[0].error_code == 0, answer.topics[0].error_message
+
+    def produce(self, frame: bytes) -> int:
+        """Send a produce request, and return the offset that its record got."""
+        self._socket.sendall(frame)
+        response, _ = codec("ProduceResponse", _PRODUCE_VERSION).decode(memoryview(self._answer())[5:])
+        assert response.responses[0].partition_responses[0].error_code == 0
+        return int(response.responses[0].partition_responses[0].base_offset)
+
+    def begin_fetch(self, topic: str, offset: int) -> None:
+        """Ask for the record at an offset, which `end_fetch` waits for."""
+        self._socket.sendall(_fetch_frame(topic, offset))
+
+    def end_fetch(self) -> None:
+        """Wait for the answer."""
+        response, _ = codec("FetchResponse", _FETCH_VERSION).decode(memoryview(self._answer())[5:])
+        partition = response.responses[0].partitions[0]
+        assert partition.error_code == 0 and len(partition.records) > 0
 
     def _answer(self) -> bytes:
         while len(self._received) < 4 or len(self._received) < 4 + struct.unpack_from(">i", self._received)[0]:
@@ -126,3 +152,32 @@ def measure(address: tuple[str, int], processes: list[int], frame: bytes, count:
     seconds = time.perf_counter() - start
     connection.close()
     return Measured(count, seconds, cpu_seconds(processes) - before)
+
+
+def produce_one_by_one(address: tuple[str, int], topic: str, count: int) -> list[float]:
+    """Send a request of one record, and wait for its answer, again and again: the seconds of each."""
+    connection, frame, times = RawConnection(address), produce_frame(topic, 1, 100), []
+    connection.produce(frame)
+    for _ in range(count):
+        start = time.perf_counter()
+        connection.produce(frame)
+        times.append(time.perf_counter() - start)
+    connection.close()
+    return times
+
+
+def end_to_end(address: tuple[str, int], topic: str, count: int) -> list[float]:
+    """Send a record that a consumer waits for, again and again: the seconds until it has the record."""
+    producer, consumer, frame, times = RawConnection(address), RawConnection(address), produce_frame(topic, 1, 100), []
+    offset = producer.produce(frame)
+    for _ in range(count):
+        offset += 1
+        consumer.begin_fetch(topic, offset)
+        time.sleep(0.001)  # until the server has it
+        start = time.perf_counter()
+        producer.produce(frame)
+        consumer.end_fetch()
+        times.append(time.perf_counter() - start)
+    producer.close()
+    consumer.close()
+    return times

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from eventlog.serve.batches import Batch
 from eventlog.serve.partitions import OpenPartitions
+from eventlog.serve.waiting_fetches import WaitingFetches
 from eventlog.storage.partition import log as partition_log
 
-AT_ONCE_BYTES_MAX = 64 * 1024
+_AT_ONCE_BYTES_MAX = 64 * 1024
 
 
 class Appended(NamedTuple):
@@ -20,25 +21,28 @@ class Appended(NamedTuple):
 
 
 class Appends:
-    """Appends for many connections. Safe for several threads."""
+    """Appends for many connections."""
 
-    def __init__(self, partitions: OpenPartitions) -> None:
+    def __init__(self, partitions: OpenPartitions, waiting_fetches: WaitingFetches) -> None:
         self._partitions = partitions
+        self._waiting_fetches = waiting_fetches
 
     def append(self, topic: str, partition: int, batch: Batch) -> Appended:
-        """Append a batch, unless it was appended before. To be called in a thread. Raises what `PartitionLog.append` raises."""
+        """Append a batch, unless it was appended before. To be called in a thread, of which
+        there may be several. Raises what `PartitionLog.append` raises."""
         log = self._partitions.open(topic, partition)
         appended = log.append_unflushed(batch.data)
         log.flush_if_always(appended.next_offset)  # of a batch that was appended before, too: that flush may have failed
         return _answered(log, appended)
 
-    def append_at_once(self, topic: str, partition: int, batch: Batch) -> Appended | None:
+    def append_at_once(self, topic: str, partition: int, batch: memoryview) -> Appended | None:
         """As `append`, but on the event loop, if that needs no waiting; otherwise append nothing, and return None."""
-        if batch.codec or len(batch.data) > AT_ONCE_BYTES_MAX:
+        log = self._partitions.find(topic, partition) if len(batch) <= _AT_ONCE_BYTES_MAX else None
+        appended = None if log is None else log.append_at_once(batch)
+        if log is None or appended is None:
             return None
-        log = self._partitions.find(topic, partition)
-        appended = None if log is None else log.append_at_once(batch.data)
-        return None if log is None or appended is None else _answered(log, appended)
+        self._waiting_fetches.appended(topic, partition)
+        return _answered(log, appended)
 
 
 def _answered(log: partition_log.PartitionLog, appended: partition_log.Appended) -> Appended:

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from eventlog.anchored import plain
-from eventlog.hub import Hub
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
@@ -24,6 +23,7 @@ from eventlog.serve.security.session import Session
 from eventlog.serve.security.tls import TlsFiles
 from eventlog.serve.security.users import Users
 from eventlog.serve.served import ServedLog
+from eventlog.serve.waiting_fetches import WaitingFetches
 from eventlog.storage.segments import names
 
 _THREADS_MAX = 16
@@ -117,7 +117,6 @@ class Broker:
         self.log = log
         self.settings = settings
         log.open_transactions.attend()
-        self.hub = Hub(log.store.signals)
         self.cluster_id = cluster_id(log.store.path)
         self.servers = Nodes(log.store.path, settings.number)
         self.log_dir = str(plain(names.logs_directory(log.store.path)).absolute())
@@ -128,7 +127,8 @@ class Broker:
         self.topics = TopicCache(log.store, self._executor, self._forget_partitions)
         self.epochs = LeaderEpochs(log.store)
         self.users = Users(log.store, self._executor)
-        self.appends = Appends(self.partitions)
+        self.waiting_fetches = WaitingFetches(log.store.signals)
+        self.appends = Appends(self.partitions, self.waiting_fetches)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
         self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread, self.is_coordinator)
         self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
@@ -183,9 +183,8 @@ class Broker:
         return node_of_key(self.servers.live("", 0), key).id == self.servers.own_id
 
     def close(self) -> None:
-        """Wake all waiting requests a last time, and wait for the threads to finish."""
+        """Wait for the threads to finish."""
         self.servers.close()
-        self.hub.stop()
         self.consumer_groups.close()
         self._append_executor.shutdown()
         self._executor.shutdown()

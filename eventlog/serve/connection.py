@@ -233,6 +233,7 @@ class Connection(asyncio.BufferedProtocol):
             self._came.clear()
             if self._frames.room():
                 self._read(True)
+            self._flush()
             self._is_waiting = True
             await self._came.wait()
         return None

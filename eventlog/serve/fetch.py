@@ -13,7 +13,6 @@ from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.serve.reading import empty_batch, read_batches
 from eventlog.storage.partition.log import PartitionLog
-from eventlog.waiting import WaitSet
 
 _WITH_IDS = 13
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024  # of records; a client that wants more asks again
@@ -63,16 +62,20 @@ class _Partition:
         if refusal is not None:
             self.entry.error_code = refusal.code
 
-    def is_at_end(self, broker: Broker) -> bool:
-        """Is it known without using the disk that the partition has nothing to read?"""
+    def read_at_once(self, broker: Broker, bytes_max: int) -> int | None:
+        """Read on the event loop, if all that the client may read fits in `bytes_max` and is in memory, and return the number
+        of bytes. None: nothing is known yet."""
         log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
-        if log is None or log.end_offset != self.wanted.fetch_offset:
-            return False
-        if self.wanted.current_leader_epoch not in (NO_EPOCH, log.leader_epochs[-1][0]):
-            return False
-        self.log = log
-        self._tell_bounds(log)
-        return True
+        if log is None or self.wanted.current_leader_epoch not in (NO_EPOCH, log.leader_epochs[-1][0]):
+            return None
+        stop, offset = self._tell_bounds(log), self.wanted.fetch_offset
+        if not self.entry.log_start_offset <= offset <= stop or (self._is_committed and log.has_aborted):
+            return None
+        data = b"" if stop == offset else log.read_at_once(offset, stop, min(bytes_max, self.wanted.partition_max_bytes))
+        if data is None:
+            return None
+        self.log, self.entry.records, self.next_offset = log, data, stop
+        return len(data)
 
     def _tell_bounds(self, log: PartitionLog) -> int:
         """Fill in where the log starts and ends; returns the offset up to which the client may read."""
@@ -95,6 +98,7 @@ class _Partition:
         if self.topic is None:
             return 0
         entry = self.entry
+        entry.records = b""
         try:
             log = self.log = broker.partitions.open(self.topic, self.wanted.partition)
             end = self._tell_bounds(log)
@@ -136,8 +140,8 @@ class _Fetch:
         self._partitions = [partition for _, partitions in self._topics for partition in partitions]
 
     async def read(self, turn: Turn) -> None:
-        """Read the records that exist; in a thread, unless no partition has any."""
-        if all(partition.is_at_end(self._broker) for partition in self._partitions):
+        """Read the records that exist; in a thread, unless they are in memory."""
+        if self._read_at_once():
             return
         if not turn.is_free:  # clients that do not read their answers hold the slots: a small answer needs none
             await self._broker.in_thread(lambda: self._read(_SMALL_ANSWER_BYTES_MAX, at_least_one=False))
@@ -145,6 +149,17 @@ class _Fetch:
                 return
         await turn.begin()
         await self._broker.in_thread(lambda: self._read(_ANSWER_BYTES_MAX, at_least_one=True))
+
+    def _read_at_once(self) -> bool:
+        left = min(self._request.max_bytes, _SMALL_ANSWER_BYTES_MAX)
+        read = 0
+        for partition in self._partitions:
+            count = partition.read_at_once(self._broker, left - read)
+            if count is None:
+                return False
+            read += count
+        self._bytes = read
+        return True
 
     def _read(self, bytes_max: int, *, at_least_one: bool) -> None:
         left = min(max(0, self._request.max_bytes), bytes_max)
@@ -168,12 +183,9 @@ class _Fetch:
 
     async def wait(self, seconds: float) -> bool:
         """Sleep until a partition has more records, but at most `seconds`, and at most a second. False if the server stops."""
-        wait_set = WaitSet()
-        for partition in self._waiting:
-            assert partition.log is not None
-            wait_set.add_record(partition.log.head, partition.awaited_offset, durable=False)
+        awaited = [(each.log, each.awaited_offset) for each in self._waiting if each.log is not None]
         try:
-            await self._broker.hub.wait(wait_set, max(0.0, seconds))
+            await self._broker.waiting_fetches.wait(awaited, max(0.0, seconds))
         except StoreClosedError:
             return False
         return True

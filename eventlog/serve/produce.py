@@ -116,7 +116,7 @@ class _Append:
         if self._batch.is_transactional:
             return False  # the catalog is asked
         try:
-            appended = self._appends.append_at_once(self.topic, self.partition, self._batch)
+            appended = self._appends.append_at_once(self.topic, self.partition, self._batch.data)
         except (EventLogError, RefusedError) as error:
             self._refuse(error)
             return True

@@ -215,7 +215,7 @@ class Server:
         for connection in list(self._connections):
             connection.stop()
         await self._broker.coordinator.stop()
-        await _in_thread(self._broker.hub.stop)  # fetches that wait for records are answered without them
+        self._broker.waiting_fetches.stop()  # they are answered without more records
         deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
         while self._connections and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)

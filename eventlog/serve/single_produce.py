@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from eventlog.errors import EventLogError
 from eventlog.records.produce_request import SingleProduce
-from eventlog.serve.appends import AT_ONCE_BYTES_MAX
 from eventlog.serve.broker import Broker
 
 _ALL_REPLICAS, _NONE, _LEADER = -1, 0, 1
@@ -23,20 +22,16 @@ class SingleProduces:
     def answer(self, frame: memoryview) -> bytes | None:
         """The frame of the answer, empty if the client wants none. None: nothing was appended."""
         request, topics = self._request, self._broker.topics
-        if len(frame) > AT_ONCE_BYTES_MAX or not request.read(frame) or not topics.is_current:
-            return None
-        if request.acks not in (_ALL_REPLICAS, _NONE, _LEADER):
+        if not request.read(frame) or not topics.is_current or request.acks not in (_ALL_REPLICAS, _NONE, _LEADER):
             return None
         name = request.topic
         topic = topics.by_id.get(name) if request.has_topic_id else topics.by_name.get(name.decode(errors="replace"))
-        log = None if topic is None else self._broker.partitions.find(topic.name, request.partition)
-        if log is None:
+        if topic is None:
             return None
         try:
-            appended = log.append_at_once(request.batch)
+            appended = self._broker.appends.append_at_once(topic.name, request.partition, request.batch)
         except EventLogError:
             return None
         if appended is None:
             return None
-        time_ms = -1 if appended.append_time_ms is None else appended.append_time_ms
-        return request.answer(appended.first_offset, time_ms, log.start_offset) if request.acks else b""
+        return request.answer(*appended) if request.acks else b""

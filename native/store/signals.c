@@ -116,6 +116,17 @@ void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t ti
     el_event_count_await(&signals->bells[bell % EL_BELLS].rings, seen, timeout_ms * 1000000);
 }
 
+void el_bell_forward(el_signals *signals, uint32_t bell, int event, const el_flag *is_over) {
+    while (el_flag_raised(is_over) == 0) {
+        uint32_t seen = el_bell_read(signals, bell); /* before the eventfd is written: a ring after this ends the sleep */
+        uint64_t once = 1;
+        if (write(event, &once, sizeof once) < 0) {
+            /* it is full, so that it can be read */
+        }
+        el_bell_await(signals, bell, seen, EL_AWAIT_MS_MAX);
+    }
+}
+
 void el_bell_ring(el_signals *signals, uint32_t bell) {
     el_event_count_advance(&signals->bells[bell % EL_BELLS].rings);
 }

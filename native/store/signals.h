@@ -116,4 +116,7 @@ int32_t el_sleepers_due(const el_sleeper *sleepers, int32_t count, uint32_t bell
 void el_bell_await(el_signals *signals, uint32_t bell, uint32_t seen, int64_t timeout_ms);
 void el_bell_ring(el_signals *signals, uint32_t bell);
 
+/* Write to an eventfd whenever the bell has been rung, and at least every EL_AWAIT_MS_MAX, until the flag is raised. */
+void el_bell_forward(el_signals *signals, uint32_t bell, int event, const el_flag *is_over);
+
 #endif

@@ -1,6 +1,9 @@
+#define _GNU_SOURCE /* preadv2 */
+
 #include "slice.h"
 
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "index.h"
 #include "read.h"
@@ -141,4 +144,21 @@ int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset
         return EL_CODEC_OK;
     slice->first_offset = first->base_offset;
     return extend(&headers, segment, stop_offset, bytes_max, allow_gaps, slice);
+}
+
+int el_slice_read_at_once(const el_segment *segment, int64_t position, int64_t offset, int64_t stop_offset, uint8_t *out, size_t capacity,
+                          el_slice *slice) {
+    struct iovec into = {.iov_base = out, .iov_len = capacity};
+    ssize_t filled = preadv2(segment->fd, &into, 1, position, RWF_NOWAIT);
+    el_batch batch;
+    *slice = (el_slice){.position = position, .first_offset = offset, .next_offset = offset};
+    while (slice->length < filled && slice->next_offset < stop_offset) {
+        const uint8_t *data = out + slice->length;
+        if (el_batch_parse(data, (size_t)(filled - slice->length), &batch) != EL_CODEC_OK || batch.base_offset != slice->next_offset ||
+            last_offset(&batch) >= stop_offset || el_batch_verify(data, &batch) != EL_CODEC_OK)
+            return 0;
+        slice->length += batch.size_bytes;
+        slice->next_offset = last_offset(&batch) + 1;
+    }
+    return slice->next_offset == stop_offset;
 }

@@ -22,4 +22,9 @@ typedef struct el_slice {
 int el_slice_find(const el_segment *segment, int64_t offset, int64_t stop_offset, int64_t bytes_max, int at_least_one, int allow_gaps,
                   el_slice *slice);
 
+/* Read the batches from `offset`, at this position, up to `stop_offset`, and check them, without waiting for the disk. 0 if they are not in
+ * memory, do not fit, or are anything else than right: find and read them otherwise. `slice` is as above. */
+int el_slice_read_at_once(const el_segment *segment, int64_t position, int64_t offset, int64_t stop_offset, uint8_t *out, size_t capacity,
+                          el_slice *slice);
+
 #endif

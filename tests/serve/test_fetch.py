@@ -61,6 +61,23 @@ def test_a_client_that_waits_is_woken_by_another_client(server: RunningServer, p
         assert values(consumer.receive(*sent).responses[0].partitions[0].records) == [b"news"]
 
 
+@pytest.mark.parametrize("isolation_level", [0, 1])
+def test_a_client_that_follows_the_end_gets_each_record_once(
+    server: RunningServer, partition: Partition, isolation_level: int
+) -> None:
+    with RawClient(server.address) as consumer, RawClient(server.address) as producer:
+        for number in range(30):
+            sent = consumer.send_fetch("events", number, max_wait_ms=LONG_MS, isolation_level=isolation_level)
+            if number % 3:
+                producer.produce("events", batch([b"%d" % number]))
+            else:
+                partition.append(b"%d" % number)
+            found = consumer.receive(*sent).responses[0].partitions[0]
+            assert (values(found.records), found.high_watermark, found.last_stable_offset) == (
+                [b"%d" % number], number + 1, number + 1,
+            )  # fmt: skip
+
+
 def test_a_client_that_wants_more_bytes_waits_for_them(client: RawClient, partition: Partition) -> None:
     partition.append(b"a")
     sent = client.send_fetch("events", 0, max_wait_ms=LONG_MS, min_bytes=1000)

@@ -184,7 +184,7 @@ class PartitionLog(OpenPartition):
         """The aborted transactions that have records between two offsets, sorted by their first offsets."""
         end_offset = self.end_offset  # before the list of segments: it contains all that end before it
         found: list[Aborted] = []
-        if lib.el_head_aborts(self.head) == 0:
+        if not self.has_aborted:
             return found
         for base in self.segments.bases():
             following = self.segments.after(base)
@@ -271,6 +271,17 @@ class PartitionLog(OpenPartition):
         end = self.durable_offset if check_bool("durable", durable) else self.end_offset
         self.check_offset(offset)
         return self._slicer.find(offset, end if stop is None else min(end, stop), bytes_max, at_least_one=at_least_one)
+
+    def read_at_once(self, offset: int, stop: int, bytes_max: int) -> bytes | None:
+        """The batches from `offset`, at which an earlier slice ended, up to `stop`: for readers that follow the end of the log.
+
+        None unless they are in memory, take at most `bytes_max` bytes, and are right: use `slice`."""
+        return self._slicer.read_at_once(offset, stop, bytes_max)
+
+    @property
+    def has_aborted(self) -> bool:
+        """Can `aborted` find a transaction?"""
+        return bool(lib.el_head_aborts(self.head))
 
     def reader(self, offset: int, *, committed: bool = False) -> LogReader:
         """A new reader, for the caller alone, that reads on from `offset`, which must be the offset of a record.

@@ -110,15 +110,16 @@ class SegmentList:
 
     def bytes_from(self, base_offset: int) -> int:
         """The number of bytes of batches in this segment and all later ones."""
-        active_base, position = self._active()
+        active_base, position = self.active()
         sealed = [each for each in self.bases() if base_offset <= each < active_base]
         return position + sum(files.size_of(self.path_of(each)) for each in sealed)
 
     def active_base(self) -> int:
         """The base offset of the segment that takes appends."""
-        return self._active()[0]
+        return self.active()[0]
 
-    def _active(self) -> tuple[int, int]:
+    def active(self) -> tuple[int, int]:
+        """The base offset of the segment that takes appends, and the number of bytes of batches in it."""
         base, position = ffi.new("int64_t *"), ffi.new("int64_t *")
         lib.el_head_active_segment(self._mapped(), base, position)
         return int(base[0]), int(position[0])

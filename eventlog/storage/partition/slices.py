@@ -11,6 +11,9 @@ from eventlog.storage.segments import files
 from eventlog.storage.segments.damage import damaged, gap, wrong_batch
 
 _OPEN_FILES_MAX = 4
+_ENDS_MAX = 8  # as many readers go on without a search
+
+_new = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class SegmentFile:
@@ -61,6 +64,7 @@ class Slicer:
     def __init__(self, segments: SegmentList) -> None:
         self._segments = segments
         self._open: dict[int, SegmentFile] = {}
+        self._ends: dict[int, tuple[SegmentFile, int]] = {}  # where the next batch will be, by its offset: slices ended there
 
     def find(self, offset: int, stop: int, bytes_max: int, *, at_least_one: bool) -> Slice:
         """The batches from the one that holds `offset`, or else the next one, on: as many as end before `stop`, are in one
@@ -75,12 +79,36 @@ class Slicer:
             if found.index_lies:
                 self._segments.index_lies(file.base_offset)
             if status == lib.EL_CODEC_OK:
+                if found.length:
+                    self._note_end(file, found)
                 return Slice(file, found.position, found.length, found.first_offset, found.next_offset)
             following = self._following(file, status, found, stop)
             if following is None:
                 continue  # the segment was replaced or deleted meanwhile
             wanted = max(wanted, following)
         return Slice(None, 0, 0, offset, max(offset, min(wanted, stop)))
+
+    def read_at_once(self, offset: int, stop: int, bytes_max: int) -> bytes | None:
+        """The batches from `offset`, at which an earlier slice ended, up to `stop`, if they are in memory and take at most
+        `bytes_max` bytes; None otherwise. They were checked."""
+        file, position = self._ends.get(offset, (None, 0))
+        if file is None or not self._segments.is_current(file.native):
+            return None
+        base, end = self._segments.active()
+        length = end - position
+        if base != file.base_offset or not 0 < length <= bytes_max:
+            return None
+        found, data = ffi.new("el_slice *"), _new("uint8_t[]", length)
+        if not lib.el_slice_read_at_once(file.native, position, offset, stop, data, length, found):
+            return None
+        self._note_end(file, found)
+        return bytes(ffi.buffer(data, found.length))
+
+    def _note_end(self, file: SegmentFile, found: Any) -> None:
+        self._ends.pop(found.next_offset, None)
+        self._ends[found.next_offset] = file, found.position + found.length
+        while len(self._ends) > _ENDS_MAX:
+            self._ends.pop(next(iter(list(self._ends))), None)
 
     def _following(self, file: SegmentFile, status: int, found: Any, stop: int) -> int | None:
         """Where to continue after the end of a segment; None: retry at the same offset. Raises `CorruptLogError` for damage."""
@@ -119,7 +147,11 @@ class Slicer:
         for base, file in list(self._open.items()):
             if not self._segments.is_current(file.native):
                 self._open.pop(base, None)
+        for offset, (file, _) in list(self._ends.items()):
+            if not self._segments.is_current(file.native):
+                self._ends.pop(offset, None)
 
     def release_all(self) -> None:
         """Forget all files: each is closed once its last slice is gone."""
         self._open.clear()
+        self._ends.clear()
