@@ -15,6 +15,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.bench_contenders import APPEND_DURABLY, CONTENDERS, KINDS, Work
+from eventlog.cli.parsing import Seconds
 
 _ROUNDS = 3
 _HEADERS = ("EVENTS A SECOND", "SURVIVES", "EVENTLOG", "BARE FILE", "SQLITE")
@@ -30,7 +31,7 @@ Rates = dict[tuple[str, str], list[float]]
     default=".",
     help="Write here, on the disk to be measured. Default: the current directory.",
 )
-@click.option("--seconds", type=click.FloatRange(0.01, 600), default=5.0, show_default=True, help="About how long to measure.")
+@click.option("--seconds", type=Seconds(0.01, 600), default=5.0, show_default=True, help="About how long to measure.")
 @click.option("--bytes", "value_bytes", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Size of a value.")
 @output.json_option
 def bench(directory: str, seconds: float, value_bytes: int, as_json: bool) -> None:

@@ -1,11 +1,11 @@
-"""The words of the command line that need parsing: TIME, where to start reading, and topic settings."""
+"""The words of the command line that need parsing: TIME, seconds, where to start reading, and topic settings."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -128,3 +128,13 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
             raise click.BadParameter(f"{key!r} is given twice", param_hint="'--config'")
         config[key] = value
     return config
+
+
+class Seconds(click.FloatRange):
+    """A number within bounds; click lets "nan" pass as one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return number

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eventlog.cli import output
+from eventlog.cli.parsing import Seconds
 from eventlog.cli.store import open_store, store_directory
 from eventlog.cli.users import users
 from eventlog.options import FSYNC_POLICIES
@@ -78,11 +79,11 @@ def address_type(text: str) -> tuple[str, int]:
 )
 @click.option("--users", "has_users", is_flag=True, help="Admit only clients that authenticate as a user of the store.")
 @click.option(
-    "--session-seconds", metavar="SECONDS", type=click.FloatRange(1, 1e6), help="Let users authenticate again after so long."
+    "--session-seconds", metavar="SECONDS", type=Seconds(1, 1e6), help="Let users authenticate again after so long."
 )
 @click.option("--insecure", is_flag=True, help="Allow an address that other machines can reach.")
 @click.option(
-    "--stop-when-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="Stop if no client is connected for so long."
+    "--stop-when-idle", metavar="SECONDS", type=Seconds(0, 1e9), help="Stop if no client is connected for so long."
 )
 @click.option("--check", is_flag=True, help="Only check that a server answers at the address, for health checks.")
 @output.json_option

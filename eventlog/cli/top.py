@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from eventlog.cli import output
+from eventlog.cli.parsing import Seconds
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
@@ -35,22 +36,12 @@ _NO_SCREEN = ("", "dumb", "unknown")  # terminals that cannot move their cursor
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
-class _Seconds(click.FloatRange):
-    """A number within bounds; click lets "nan" pass as one."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
-        return number
-
-
 @click.command()
 @click.option(
     "--interval",
     "seconds",
     metavar="SECONDS",
-    type=_Seconds(min=0.1, max=3600),
+    type=Seconds(min=0.1, max=3600),
     default=2.0,
     show_default=True,
     help="Time between two snapshots.",

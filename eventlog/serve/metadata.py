@@ -37,7 +37,9 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
     nodes = broker.nodes(client)
     entry = kind("MetadataResponse", "MetadataResponseBroker")
     return kind("MetadataResponse")(
-        brokers=[entry(node_id=node.id, host=node.host, port=node.port) for node in nodes],
+        brokers=[
+            entry(node_id=node.id, host=node.host, port=node.port) for node in broker.servers.with_expected(nodes, client.host)
+        ],
         cluster_id=broker.cluster_id,
         controller_id=nodes[0].id,
         topics=await _encoded(broker, client, version, found, nodes, request),

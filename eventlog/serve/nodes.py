@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ NODES_MAX = 64
 _ENTRY_BYTES = 512  # a host name has up to 253 characters
 _LISTED = 1024  # added to a server's number: the byte with its second lock
 _ANY_ADDRESS = {"0.0.0.0", "::"}
+_EXPECTED_SECONDS = 10.0  # a worker is usually started again at once
 
 
 class Node(NamedTuple):
@@ -42,6 +44,7 @@ class Nodes:
         path = names.servers_file(store)
         self._presence = ProcessPresence(path, lock_timeout_ms=0)
         self._file = open(path, "r+b", buffering=0)  # noqa: SIM115
+        self._ended_at: dict[int, float | None] = {}  # by number; None: it was alive when this was asked last
         try:
             self.own_id = self._claimed_number(number)
         except BaseException:
@@ -62,22 +65,41 @@ class Nodes:
         self._presence.announce(_LISTED + self.own_id)
 
     def withdraw(self) -> None:
-        """Tell the other servers that clients can no longer connect to this one."""
+        """Tell the other servers that clients can no longer connect to this one, and that it does not come back."""
+        os.pwrite(self._file.fileno(), bytes(_ENTRY_BYTES), self.own_id * _ENTRY_BYTES)
         self._presence.withdraw(_LISTED + self.own_id)
 
     def live(self, own_host: str, own_port: int) -> list[Node]:
         """All live servers by their numbers: this one at the given address, others at the ones that they have announced. One
         that listens on all addresses of the machine is reached on the same address as this one."""
-        data = os.pread(self._file.fileno(), (NODES_MAX + 1) * _ENTRY_BYTES, 0)
-        nodes = [Node(self.own_id, own_host, own_port)]
+        others = [node for node in self._announced(own_host) if self._presence.is_alive(_LISTED + node.id)]
+        self._ended_at.update({node.id: None for node in others})
+        return sorted([Node(self.own_id, own_host, own_port), *others])
+
+    def with_expected(self, live: Sequence[Node], own_host: str) -> list[Node]:
+        """Live servers, and those that were killed a moment ago: usually they are started again. They coordinate nothing, but
+        a client may forget what waits for a broker that is not listed any more (librdkafka's issue 5511)."""
+        expected, now = {node.id: node for node in live}, time.monotonic()
+        for node in self._announced(own_host):
+            if node.id not in expected and node.id in self._ended_at:
+                ended_at = self._ended_at[node.id]
+                if ended_at is None:
+                    ended_at = self._ended_at[node.id] = now
+                if now - ended_at < _EXPECTED_SECONDS:
+                    expected[node.id] = node
+        return sorted(expected.values())
+
+    def _announced(self, own_host: str) -> list[Node]:
+        """The other servers that have announced an address and not withdrawn it, whether they are alive or not."""
+        data, nodes = os.pread(self._file.fileno(), (NODES_MAX + 1) * _ENTRY_BYTES, 0), []
         for number in range(1, len(data) // _ENTRY_BYTES):
             entry = data[number * _ENTRY_BYTES :][:_ENTRY_BYTES].rstrip(b"\0")
-            if entry and number != self.own_id and self._presence.is_alive(_LISTED + number):
+            if entry and number != self.own_id:
                 with suppress(ValueError):  # a server that has just died, and its successor is writing its entry
                     address = json.loads(entry)
                     host = own_host if address["host"] in _ANY_ADDRESS else address["host"]
                     nodes.append(Node(number, host, address["port"]))
-        return sorted(nodes)
+        return nodes
 
     def check_not_replaced(self) -> None:
         """Raise `StoreReplacedError` if the file has been deleted: other servers would not know of this one."""

@@ -145,6 +145,11 @@ def test_a_worker_that_cannot_listen_ends_all(cli: CommandLine) -> None:
     wait_until_nobody_listens(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize("option", ["--stop-when-idle", "--session-seconds"])
+def test_what_is_not_a_number_of_seconds_is_wrong_usage(cli: CommandLine, option: str) -> None:
+    assert option in cli.error("serve", "--listen", "127.0.0.1:0", option, "nan", status=2)
+
+
 def test_workers_need_as_many_ports(cli: CommandLine) -> None:
     assert "no ports" in cli.error("serve", "--listen", "127.0.0.1:65535", "--workers", "2", status=2)
     assert "single process" in cli.error("serve", "--workers", "2", "--stop-when-idle", "1", status=2)

@@ -41,13 +41,33 @@ def test_each_server_is_a_broker_of_all_clients(log: EventLog, server: RunningSe
     assert {partition.leader_id for partition in client.metadata("wide").topics[0].partitions} == {1}
 
 
-def test_a_killed_server_is_gone_and_its_number_is_free_again(store: Path, server: RunningServer, client: RawClient) -> None:
+def test_a_killed_server_is_gone_and_its_number_is_free_again(
+    store: Path, server: RunningServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventlog.serve.nodes._EXPECTED_SECONDS", 0)
     for _ in range(2):
         with Worker(workers.serve, store) as worker:
             other = worker.receive()
             assert brokers(client) == {1: server.address, 2: other}
             worker.kill()
             assert brokers(client) == {1: server.address}
+
+
+def test_a_killed_server_is_expected_back_and_meanwhile_leads_and_coordinates_nothing(
+    log: EventLog, store: Path, server: RunningServer, client: RawClient
+) -> None:
+    log.create_topic("wide", 8)
+    for _ in range(2):
+        with Worker(workers.serve, store) as worker:
+            other = worker.receive()
+            assert brokers(client) == {1: server.address, 2: other}
+            worker.kill()
+        assert brokers(client) == {1: server.address, 2: other}
+        assert {broker.broker_id for broker in client.ask("DescribeCluster", 0).brokers} == {1, 2}
+        assert {partition.leader_id for partition in client.metadata("wide").topics[0].partitions} == {1}
+        keys = [f"group-{number}" for number in range(8)]
+        found = client.ask("FindCoordinator", 4, key_type=0, coordinator_keys=keys).coordinators
+        assert {coordinator.node_id for coordinator in found} == {1}
 
 
 def test_a_server_that_does_not_listen_yet_is_not_told(log: EventLog, server: RunningServer, client: RawClient) -> None:

@@ -27,6 +27,9 @@ async def answer_describe_cluster(broker: Broker, client: Client, version: int, 
     return response(
         cluster_id=broker.cluster_id,
         controller_id=nodes[0].id,
-        brokers=[entry(broker_id=node.id, host=node.host, port=node.port) for node in nodes],
+        brokers=[
+            entry(broker_id=node.id, host=node.host, port=node.port)
+            for node in broker.servers.with_expected(nodes, client.host)
+        ],
         cluster_authorized_operations=operations.CLUSTER if are_asked_for else operations.NOT_ASKED_FOR,
     )
