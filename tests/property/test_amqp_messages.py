@@ -239,3 +239,15 @@ def test_messages_are_the_same_only_with_the_same_id_and_the_same_body(
         return Reading(None, None).message(Delivery.of("", "q", False, encoded, body), None).identity
 
     assert identity(*first) == identity(*first) != identity(*second)
+
+
+@untimed
+@given(st.builds(Record, st.just("topic"), st.just(3), st.just(4), st.integers(0, 2**63 - 1), BYTES, BYTES, st.just(())))
+def test_a_record_without_headers_is_encoded_as_any_other(record: Record) -> None:
+    encoded = Publishing(ORIGIN, "queue").publication(record).encoded
+    more = {"eventlog.key": [record.key]} if record.key is not None else {}
+    null = {"eventlog.null": [b"true"]} if record.value is None else {}
+    table = tables.encode({"eventlog.timestamp": [b"%d" % record.timestamp], **more, **null})
+    assert encoded == properties.build(
+        {"headers": table, "delivery-mode": 2, "message-id": b"id/topic/3/4", "timestamp": record.timestamp // 1000}
+    )

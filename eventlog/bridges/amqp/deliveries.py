@@ -6,6 +6,7 @@ and filters read them. So nothing is lost that this module does not understand."
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from eventlog.bridges.amqp import properties, tables
@@ -17,6 +18,7 @@ PROPERTIES_HEADER = "amqp.properties"
 EXCHANGE_HEADER = "amqp.exchange"
 ROUTING_KEY_HEADER = "amqp.routing-key"
 REDELIVERED_HEADER = "amqp.redelivered"
+_REDELIVERED: Headers = ((REDELIVERED_HEADER, b"true"),)
 OWN_HEADERS = frozenset((PROPERTIES_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, REDELIVERED_HEADER))
 # What is on the way only: a persistent message is one that the topic has, too, and a login belongs to a connection.
 _UNSEEN = frozenset(("headers", "delivery-mode", "timestamp", "user-id", "cluster-id"))
@@ -112,15 +114,16 @@ def _without_count(delivery: Delivery) -> bytes:
 
 def headers_of(delivery: Delivery) -> Headers:
     """The headers of the record: what came, bit for bit, and what of it can be read."""
-    headers: list[tuple[str, bytes | None]] = [
-        (PROPERTIES_HEADER, delivery.encoded),
-        (EXCHANGE_HEADER, delivery.exchange.encode()),
-        (ROUTING_KEY_HEADER, delivery.routing_key.encode()),
-    ]
-    if delivery.is_redelivered:
-        headers.append((REDELIVERED_HEADER, b"true"))
-    headers += readable_headers(delivery.read, delivery.fields)
-    return tuple(headers)
+    route = _route_headers(delivery.exchange, delivery.routing_key)
+    redelivered = _REDELIVERED if delivery.is_redelivered else ()
+    return (
+        (PROPERTIES_HEADER, delivery.encoded), *route, *redelivered, *readable_headers(delivery.read, delivery.fields)
+    )  # fmt: skip
+
+
+@lru_cache(1000)
+def _route_headers(exchange: str, routing_key: str) -> Headers:
+    return (EXCHANGE_HEADER, exchange.encode()), (ROUTING_KEY_HEADER, routing_key.encode())
 
 
 def readable_headers(read: properties.Properties, fields: dict[str, tables.Value]) -> Iterator[tuple[str, bytes | None]]:

@@ -97,13 +97,21 @@ class RabbitSource:
 
     def receive(self, timeout: float, count_max: int) -> Sequence[Message]:
         """What has come, in the order of the queue."""
-        if self.waiting_bytes < _WAITING_BYTES_MAX:
-            self._connection.attend(0 if self._waiting else timeout)
-        else:
-            self._connection.check()
+        # Not more than half of the window, so that RabbitMQ sends the other half while these are appended.
+        count_max = min(count_max, max(self._context.window_records // 2, 1))
+        self._gather(timeout, count_max)
         if self._cancelled:
             raise ConnectionLostError(f"{self.label}: RabbitMQ has ended the consumer: the queue was deleted, or moves")
         return [self._taken() for _ in range(min(count_max, len(self._waiting)))]
+
+    def _gather(self, timeout: float, count: int) -> None:
+        """Wait for the first message, and take what has come with it: each append costs a flush."""
+        waiting = self._waiting
+        self._connection.check()
+        came = -1
+        while len(waiting) < count and len(waiting) > came and self.waiting_bytes < _WAITING_BYTES_MAX:
+            came = len(waiting)
+            self._connection.attend(0 if waiting else timeout)
 
     def _taken(self) -> Message:
         method, properties, body = self._waiting.popleft()

@@ -24,7 +24,8 @@ _ONLY_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 _CALM = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 _NOT_EPHEMERAL = range(20_000, 32_000)
 MESSAGE_BYTES_MAX = 2_000_000
-_CONFIGURATION = f"""vm_memory_high_watermark.absolute = 400MB
+MEMORY = "400MB"
+_CONFIGURATION = f"""vm_memory_high_watermark.absolute = {MEMORY}
 disk_free_limit.absolute = 50MB
 max_message_size = {MESSAGE_BYTES_MAX}
 """
@@ -146,3 +147,16 @@ class Server:
         done = subprocess.run([_TOOL, "--quiet", *arguments], env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def settle(self) -> None:
+        """Have on disk what exists: RabbitMQ says that a queue is declared before a kill could not undo that."""
+        self.control("eval", "mnesia:sync_log(), [dets:sync(Table) || Table <- dets:all()].")
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """In the block RabbitMQ has less memory than it uses: it takes nothing from those that publish."""
+        self.control("set_vm_memory_high_watermark", "absolute", "10MB")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "absolute", MEMORY)

@@ -128,6 +128,20 @@ def test_a_full_queue_is_waited_for_and_takes_the_rest_later(rabbitmq: Server) -
     assert first_seen == [record.value for record in sent]
 
 
+def test_while_rabbitmq_is_short_of_memory_there_is_no_room_and_closing_does_not_wait(rabbitmq: Server, queue: str) -> None:
+    """RabbitMQ does not even answer then that it closes the connection."""
+    sink = ends.sink(f"{rabbitmq.url}?queue={queue}")
+    sink.open()
+    with rabbitmq.short_of_memory():
+        sink.send(ends.records([b"x"]))
+        while sink.room():
+            sink.outcomes(1.0)
+        sink.close()
+    sink.open()
+    assert sink.room() == 2000
+    sink.close()
+
+
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
