@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 _UNIT_BYTES = 1 << 19  # half of Kafka's default limit for a batch, max.message.bytes, leaves room for headers and framing
 _RECORD_BYTES = 32  # of a record besides its contents, about
 _TIMESTAMP_MAX = 2**63 - 1
-
-
-class TooLarge(NamedTuple):
-    """A message that the topic does not take, and why."""
-
-    message: Message
-    reason: str
 
 
 class _Unit(NamedTuple):
@@ -72,18 +65,18 @@ class TopicAppender:
         known.catch_up()
         return known.position(source)
 
-    def append(self, messages: Sequence[Message]) -> list[TooLarge]:
-        """Append those that are not there yet; returns those that cannot be appended. They are durable after `flush`.
+    def append(self, messages: Sequence[Message], refuse: Callable[[Message, str], object]) -> None:
+        """Append those that are not there yet. They are durable after `flush`.
 
-        Raises what appending raises; then some may have been appended, and are recognised when they are given again."""
+        One that cannot be appended, and why, is given to `refuse`. What comes behind it in its partition is appended after
+        that, or not if `refuse` raises: a position behind it would say that it is there. Raises what appending raises; then
+        some may have been appended, and are recognised when they are given again."""
         by_partition: dict[int, list[Message]] = {}
         for message in messages:
             by_partition.setdefault(self._choose(message), []).append(message)
-        refused: list[TooLarge] = []
         for number, of_partition in by_partition.items():
             for unit in _units(of_partition):
-                self._append_unit(number, unit, refused)
-        return refused
+                self._append_unit(number, unit, refuse)
 
     def _choose(self, message: Message) -> int:
         """A message that comes again goes to the same partition, so that the partition alone decides whether it is new."""
@@ -97,7 +90,7 @@ class TopicAppender:
             return int.from_bytes(message.identity[:8], "big") % self.partition_count
         return next(self._turns) % self.partition_count
 
-    def _append_unit(self, number: int, messages: list[Message], refused: list[TooLarge]) -> None:
+    def _append_unit(self, number: int, messages: list[Message], refuse: Callable[[Message, str], object]) -> None:
         known = self.known(number)
         fresh = self._fresh(known, messages)
         while fresh:
@@ -109,10 +102,10 @@ class TopicAppender:
                 fresh = self._fresh(known, fresh)
             except (RecordTooLargeError, InvalidArgumentError) as error:
                 if len(fresh) == 1:
-                    refused.append(TooLarge(fresh[0], str(error)))
+                    refuse(fresh[0], str(error))
                     return
                 half = len(fresh) // 2
-                self._append_unit(number, fresh[:half], refused)
+                self._append_unit(number, fresh[:half], refuse)
                 fresh = self._fresh(known, fresh[half:])
 
     def _fresh(self, known: Known, messages: list[Message]) -> list[Message]:

@@ -70,10 +70,10 @@ class Bridge(ABC):
             if self._status is not None:
                 self._status.close()
 
-    def start(self) -> None:
-        """Work in a thread of this process, until `stop`. Raises `ThreadStartError`."""
+    def start(self, until_idle: float | None = None) -> None:
+        """Work in a thread of this process, as `run` does. Raises `ThreadStartError`."""
         if self._thread is None:
-            self._thread = BackgroundThread("eventlog-bridge", self._run_in_thread)
+            self._thread = BackgroundThread("eventlog-bridge", lambda: self._run_in_thread(until_idle))
             self._thread.start()
 
     def request_stop(self) -> None:
@@ -94,6 +94,11 @@ class Bridge(ABC):
             failure, self._failure = self._failure, None
             if failure is not None:
                 raise failure
+
+    @property
+    def is_alive(self) -> bool:
+        """Is its thread still there?"""
+        return self._thread is not None and self._thread.is_alive()
 
     @property
     def is_running(self) -> bool:
@@ -167,9 +172,9 @@ class Bridge(ABC):
 
     # --- its life -----------------------------------------------------------------------------------------
 
-    def _run_in_thread(self) -> None:
+    def _run_in_thread(self, until_idle: float | None) -> None:
         try:
-            self.run()
+            self.run(until_idle)
         except BaseException as error:
             self._failure = error
 

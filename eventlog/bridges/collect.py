@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventlog.bridges.appending import TooLarge, TopicAppender
+from eventlog.bridges.appending import TopicAppender
 from eventlog.bridges.bridge import Bridge
 from eventlog.bridges.endpoints import Source
 from eventlog.bridges.message import Message
@@ -71,20 +71,17 @@ class Collect(Bridge):
 
     def _collect(self, messages: Sequence[Message]) -> None:
         self._in_flight = len(messages)
-        refused = self._appender.append(messages)
+        self._appender.append(messages, self._refuse)
         self._appender.flush()
-        for each in refused:
-            self._refuse(each)
-        if refused:
-            self._refused.flush()
         self._source.acknowledge(messages)
         self._in_flight = 0
 
-    def _refuse(self, refused: TooLarge) -> None:
-        message, reason = refused
+    def _refuse(self, message: Message, reason: str) -> None:
+        """Before anything behind the message is appended: it is not lost then, whatever happens."""
         must_put_away = self._refused.put_message(
             message.value, message.key, message.headers, message.timestamp, self._source.label, reason, _ADVICE
         )
+        self._refused.flush()
         if must_put_away:
             self._source.refuse(message, reason)
 

@@ -105,8 +105,11 @@ class Sink(Protocol):
         """What was confirmed or refused since the last call; waits up to `timeout` seconds for the first outcome.
 
         With a timeout of 0 more records may follow at once. With a larger one nothing more is to be sent at the moment: what a
-        sink has gathered to send it together (a batch, a transaction) must be sent off. Also called while nothing is under
-        way."""
+        sink has gathered to send it together (a batch, a transaction) must be sent off. Also called while nothing is under way.
+
+        If the target knows positions, nothing behind a refused record of its partition may take effect before the next call:
+        the position would say that the record is there. The next call comes once the record was put elsewhere. If it stops the
+        bridge, only `close` is called."""
 
     def close(self) -> None:
         """Disconnect. What is not settled is not waited for: the bridge has done so if there was a chance."""

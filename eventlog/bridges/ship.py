@@ -60,6 +60,7 @@ class Ship(Bridge):
         self._consumer: Consumer | None = None
         self._owned: set[TopicPartition] = set()
         self._unassigned: set[TopicPartition] = set()  # owned, and not assigned to the sink
+        self._is_halted = False
         self._fenced: dict[TopicPartition, float] = {}
         self._interruption: ConnectionLostError | None = None  # in the middle of a poll
         self._shipped = self._shipped_bytes = self._recognised = 0
@@ -151,11 +152,13 @@ class Ship(Bridge):
             self._shipped += len(outcomes.confirmed)
             self._shipped_bytes += sum(len(each.value or b"") + len(each.key or b"") for each in outcomes.confirmed)
             self._succeeded()
+        self._is_halted = bool(outcomes.refused)  # until they are taken care of
         for refusal in outcomes.refused:
             self._refused.put(refusal.record, self._sink.label, refusal.reason, self._advice(refusal.record))
         if outcomes.refused:
             self._refused.flush()
             self._window.settle([refusal.record for refusal in outcomes.refused])
+            self._is_halted = False
         for partition in outcomes.fenced:
             self._window.forget([partition])
             self._fenced.setdefault(partition, time.monotonic())
@@ -212,7 +215,7 @@ class Ship(Bridge):
                 self._interruption = error
 
     def _may_settle(self) -> bool:
-        return self._is_connected and self._interruption is None
+        return self._is_connected and self._interruption is None and not self._is_halted
 
     def _assign(self) -> None:
         """Tell the sink of new partitions, and skip what the other system has of them already."""
@@ -222,6 +225,7 @@ class Ship(Bridge):
         for partition, offset in self._sink.assign(starts).items():
             self._skip_to(partition, offset)
         self._unassigned.clear()
+        self._note()
 
     def _start(self, partition: TopicPartition) -> int:
         committed = self._member.committed(partition)

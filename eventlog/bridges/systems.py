@@ -48,7 +48,7 @@ def _module(url: Url, end: str) -> Any:
         if not system.client or error.name is None or error.name.startswith("eventlog"):
             raise
         raise BridgeError(
-            f"a {url.scheme}: URL needs the module {error.name!r}: pip install 'eventlog[{system.extra}]'"
+            f"URLs of {url.scheme}: need the module {error.name!r}: pip install 'eventlog[{system.extra}]'"
         ) from error
 
 

@@ -48,6 +48,11 @@ class Url:
     def __repr__(self) -> str:
         return f"<Url {self}>"
 
+    @property
+    def has_secret(self) -> bool:
+        """Is there a password, or the like, in the URL itself? Call it on a URL that was given no password separately."""
+        return self.password is not None or any(_is_secret(name) for name in self.options)
+
     def host(self, default_port: int) -> tuple[str, int]:
         """The only host, and its port. Raises `InvalidArgumentError` if there are none or several."""
         if len(self.hosts) != 1:

@@ -32,6 +32,7 @@ _COMPLETION_VARIABLE = "_EVENTLOG_COMPLETE"  # click's name; set while a shell a
 COMMANDS = {
     "backup": "Take a backup of the store while others use it.",
     "bench": "Measure how fast eventlog is on this machine.",
+    "collect": "Collect messages of another system into TOPIC, until Ctrl-C or SIGTERM.",
     "completion": "Print the script that teaches SHELL to complete eventlog commands.",
     "consume": "Print the records of TOPIC, one partition after the other.",
     "delete-records": "Delete the records of TOPIC before an offset or a time.",
@@ -46,6 +47,7 @@ COMMANDS = {
     "repair": "Show what repairing a partition would drop, or repair it.",
     "restore": "Create a store from a backup.",
     "serve": "Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.",
+    "ship": "Ship the records of TOPIC to another system, until Ctrl-C or SIGTERM.",
     "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
     "transactions": "List, describe and abort the transactions of producers.",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from eventlog import Group, GroupDescription, GroupMember
 
 _LIST_HEADERS = ("GROUP", "GENERATION", "MEMBERS", "PARTITIONS", "LAG")
+_BRIDGE_FIELDS = (
+    "url", "system", "state", "records", "bytes", "refused", "recognised", "reconnects", "in_flight", "last_error",
+)  # fmt: skip
 _PARTITION_HEADERS = ("TOPIC", "PART", "COMMITTED", "END", "LAG", "BYTES", "AGE", "CATCH UP", "MEMBER")
 
 
@@ -100,8 +103,16 @@ def _shown(row: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _member_text(row: dict[str, Any]) -> str | None:
-    """A member's id; for one of a remote client also how the client calls itself, and its host."""
+    """A member's id; for one of a remote client also how the client calls itself, and its host; for a bridge, how it does."""
+    if row["bridge"] is not None:
+        return f"{row['member']} ({_bridge_text(row['bridge'])})"
     return row["member"] if row["client"] is None else f"{row['member']} ({row['client']}, {row['host']})"
+
+
+def _bridge_text(bridge: dict[str, Any]) -> str:
+    counts = [f"{bridge[name]} {name.replace('_', ' ')}" for name in ("in_flight", "refused", "reconnects") if bridge[name]]
+    error = [bridge["last_error"]] if bridge["last_error"] and bridge["state"] != "running" else []
+    return ", ".join([f"ship {bridge['url']}", bridge["state"], *counts, *error])
 
 
 def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dict[str, Any]]:
@@ -136,6 +147,7 @@ def _member_fields(member: GroupMember | None) -> dict[str, Any]:
         "process": member.process_id if member is not None else None,
         "host": member.host if member is not None else None,
         "client": member.client_id if member is not None else None,
+        "bridge": {name: member.bridge.get(name) for name in _BRIDGE_FIELDS} if member is not None and member.bridge else None,
     }
 
 

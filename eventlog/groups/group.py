@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventlog.catalog.groups import GroupState, Member
 from eventlog.catalog.history import HistoryEntry, OffsetChange
@@ -17,6 +17,7 @@ from eventlog.groups.snapshot import GroupSnapshot, lag_of, take_snapshot, take_
 from eventlog.groups.table import GroupTable, existing
 from eventlog.options import check_number, check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
+from eventlog.storage.mapped.bridge_status import read_bridge_statuses
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets
 from eventlog.storage.partition.snapshot import Ends
 
@@ -24,7 +25,8 @@ from eventlog.storage.partition.snapshot import Ends
 class GroupMember(NamedTuple):
     """A live member of a group. `partitions` are those it owns now, `assigned` those it will own once others have released
     them; `joined_ms` is in milliseconds since the epoch. For a member of a remote client, `client_id` is the name that it gives
-    itself, `host` the host that it connects from, and `process_id` the server."""
+    itself, `host` the host that it connects from, and `process_id` the server. `bridge` has the fields of a `BridgeProgress` if
+    the member is a bridge (`EventLog.ship`)."""
 
     member_id: str
     instance_id: str | None
@@ -35,6 +37,7 @@ class GroupMember(NamedTuple):
     joined_ms: int
     assigned: tuple[TopicPartition, ...] = ()
     client_id: str | None = None
+    bridge: Mapping[str, Any] | None = None
 
 
 class GroupDescription(NamedTuple):
@@ -52,10 +55,20 @@ def describe_all(groups: Groups) -> list[GroupDescription]:
     known: dict[TopicPartition, PartitionOffsets] = {}
     ends = Ends(groups.store.path)
     snapshots = take_snapshots(groups)
-    return [_describe(group, lag_of(groups.store, group, known, ends)) for group in snapshots]
+    bridges = _bridges(groups)
+    return [_describe(group, lag_of(groups.store, group, known, ends), bridges) for group in snapshots]
 
 
-def _describe(group: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) -> GroupDescription:
+def _bridges(groups: Groups) -> dict[tuple[object, object], Mapping[str, Any]]:
+    """What the bridges of the store show of themselves, by their group and their member's epoch."""
+    return {(each.get("group"), each.get("member")): each for each in read_bridge_statuses(groups.store.path)}
+
+
+def _describe(
+    group: GroupSnapshot,
+    lag: Mapping[TopicPartition, int | None],
+    bridges: Mapping[tuple[object, object], Mapping[str, Any]],
+) -> GroupDescription:
     owned: dict[int, list[TopicPartition]] = {}
     for partition, slot in sorted(group.offsets.items()):
         owned.setdefault(slot.owner, []).append(partition)
@@ -63,7 +76,7 @@ def _describe(group: GroupSnapshot, lag: Mapping[TopicPartition, int | None]) ->
         GroupMember(
             member.member_id, member.instance_id, member.process_id, member.host, member.topics,
             tuple(owned.get(member.epoch, ())), member.joined_ms, group.state.assignment.get(member.epoch, ()),
-            member.client_id,
+            member.client_id, bridges.get((group.state.name, member.epoch)),
         )
         for member in group.alive
     )  # fmt: skip
@@ -147,7 +160,7 @@ class Group:
     def describe(self) -> GroupDescription:
         """The members of the group, and the partitions that each of them owns."""
         snapshot = self._snapshot()
-        return _describe(snapshot, lag_of(self._groups.store, snapshot))
+        return _describe(snapshot, lag_of(self._groups.store, snapshot), _bridges(self._groups))
 
     def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
         """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from eventlog.clock import now_ms
 from eventlog.errors import TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
 from eventlog.records.record import TopicPartition
+from eventlog.storage.mapped.bridge_status import read_bridge_statuses
 from eventlog.storage.mapped.server_counters import ServerCounters, read_counters
 from eventlog.storage.segments import files, names
 from eventlog.views.groups import read_all_offsets, summarize_groups
@@ -100,6 +101,14 @@ _METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
     ("eventlog_server_response_bytes_total", "counter", "Bytes of answers."),
     ("eventlog_server_request_seconds_total", "counter", "Time that answering took, with the time that requests wait."),
     ("eventlog_server_request_seconds_bucket", "counter", "Requests that took no longer than le seconds."),
+    ("eventlog_bridge_connected", "gauge", "1 while the bridge is connected to the other system, else 0."),
+    ("eventlog_bridge_in_flight", "gauge", "Records that were sent, or received, and are not settled."),
+    ("eventlog_bridge_source_depth", "gauge", "Messages that wait in the other system."),
+    ("eventlog_bridge_records_total", "counter", "Records that the other system has confirmed, or that were collected."),
+    ("eventlog_bridge_bytes_total", "counter", "Bytes of their keys and values."),
+    ("eventlog_bridge_refused_total", "counter", "Records that the other side did not take."),
+    ("eventlog_bridge_recognised_total", "counter", "Records that were there already."),
+    ("eventlog_bridge_reconnects_total", "counter", "How often the connection was lost, or could not be made."),
     ("eventlog_catalog_size_bytes", "gauge", "Bytes of the catalog of topics, groups and offsets."),
     ("eventlog_disk_free_bytes", "gauge", "Bytes that may still be written to the file system of the store."),
     ("eventlog_disk_size_bytes", "gauge", "Bytes of the file system of the store."),
@@ -148,6 +157,8 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
     samples.add("oldest_open_transaction_seconds", max(0, now_ms() - min(started)) / 1000 if started else 0, {})
     for server in read_counters(log.store.path):
         _add_server(samples, server)
+    for bridge in read_bridge_statuses(log.store.path):
+        _add_bridge(samples, bridge)
     _add_disk(samples, log)
     samples.add("process_open_partitions", open_partitions, {})
     samples.add("process_open_clients", open_clients, {})
@@ -182,6 +193,17 @@ def _add_server(samples: _Samples, server: ServerCounters) -> None:
             count += more
             samples.add("server_request_seconds_bucket", count, {**labels, "le": str(bucket_seconds(bucket))})
         samples.add("server_request_seconds_bucket", api.requests, {**labels, "le": "+Inf"})
+
+
+def _add_bridge(samples: _Samples, bridge: Mapping[str, Any]) -> None:
+    names = {"bridge": "url", "direction": "direction", "system": "system", "topic": "topic", "process": "process_id"}
+    labels = {label: str(bridge.get(field, "")) for label, field in names.items()}
+    samples.add("bridge_connected", int(bridge.get("state") == "running"), labels)
+    samples.add("bridge_in_flight", bridge.get("in_flight", 0), labels)
+    if bridge.get("depth") is not None:
+        samples.add("bridge_source_depth", bridge["depth"], labels)
+    for name in ("records", "bytes", "refused", "recognised", "reconnects"):
+        samples.add(f"bridge_{name}_total", bridge.get(name, 0), labels)
 
 
 def _labels(group: str, partition: TopicPartition) -> dict[str, str]:

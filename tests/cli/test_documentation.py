@@ -83,6 +83,8 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("restore",), ("backup", "restored")),
         (("repair",), ("orders/0",)),
         (("doctor",), ()),
+        (("ship",), ("orders", "--to", "eventlog:store#copied", "--create", "1", "--until-idle", "0")),
+        (("collect",), ("orders", "--from", "eventlog:store#more", "--create", "1", "--until-idle", "0")),
         (("serve", "users", "list"), ()),
         (("serve", "users", "add"), ("bob", "--password-file", __file__)),
         (("serve", "users", "alter"), ("alice", "--role", "admin")),

@@ -18,7 +18,8 @@ def make_sink(url: Url, context: SinkContext) -> StoreSink:
 
 
 class StoreSink:
-    """Appends what was sent when outcomes are asked for: then the records are known to be there, and on disk.
+    """Appends what was sent when outcomes are asked for: then the records are known to be there, and on disk. What comes behind
+    a refused record waits for the next call.
 
     A partition's records go to the partition of the same number, or to that number modulo the target's partitions."""
 
@@ -67,27 +68,53 @@ class StoreSink:
 
     def outcomes(self, timeout: float) -> Outcomes:
         """As `Sink.outcomes`."""
-        if not self._sent:
-            return Outcomes()
-        appender, origin, sent = self._open_appender(), self._context.origin, self._sent
+        by_partition: dict[int, list[Record]] = {}
+        for record in self._sent:
+            by_partition.setdefault(record.partition, []).append(record)
+        confirmed: list[Record] = []
+        refused: list[Refusal] = []
+        self._sent = []
+        with self._store.failures():
+            for records in by_partition.values():
+                count = self._append(records, refused)
+                confirmed += records[:count]
+                self._sent += records[count + 1 :]  # behind one that is refused: once that one was taken care of
+            if confirmed:
+                self._open_appender().flush()
+        return Outcomes(confirmed, refused)
+
+    def _append(self, records: list[Record], refused: list[Refusal]) -> int:
+        """Append up to the first record that the target does not take; returns how many that were."""
+        source = self._context.origin.source(records[0].partition)
         messages = [
             Message(
                 record.value, record.key, without_bookkeeping(record.headers), record.timestamp,
-                position=Position(origin.source(record.partition), record.offset), partition=record.partition, token=record,
+                position=Position(source, record.offset), partition=record.partition,
             )
-            for record in sent
+            for record in records
         ]  # fmt: skip
-        with self._store.failures():
-            too_large = appender.append(messages)
-            appender.flush()
-        self._sent = []
-        refused = {id(each.message.token): each.reason for each in too_large}
-        return Outcomes(
-            [record for record in sent if id(record) not in refused],
-            [Refusal(record, refused[id(record)]) for record in sent if id(record) in refused],
-        )
+        try:
+            self._open_appender().append(messages, _refuse)
+        except _RefusedHere as error:
+            assert error.message.position is not None
+            offset = error.message.position.offset
+            count = next(number for number, record in enumerate(records) if record.offset == offset)
+            refused.append(Refusal(records[count], error.reason))
+            return count
+        return len(records)
 
     def close(self) -> None:
         """As `Sink.close`."""
         self._appender = None
         self._store.close()
+
+
+class _RefusedHere(Exception):
+    def __init__(self, message: Message, reason: str) -> None:
+        super().__init__(reason)
+        self.message = message
+        self.reason = reason
+
+
+def _refuse(message: Message, reason: str) -> None:
+    raise _RefusedHere(message, reason)

@@ -59,9 +59,9 @@ class StoreSource:
         assert self._consumer is not None and self._origin is not None, "the source is not open"
         with self._store.failures():
             records = self._consumer.poll(timeout, max_records=count_max)
-            if self._new:
+            while self._new:
                 self._seek(self._consumer, self._origin)
-                return []
+                records = self._consumer.poll(timeout, max_records=count_max)
             return [_message(record, self._origin) for record in records]
 
     def _seek(self, consumer: contract.Consumer, origin: Origin) -> None:
