@@ -108,6 +108,7 @@ torture-short: build
 interop: build
 	$(BIN)/python -m pip install --quiet --editable '.[interop]'
 	EVENTLOG_REQUIRE_KAFKA=1 EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
+	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m 'kafka or clients' tests/contract
 
 # All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.
 bench: build

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
@@ -503,7 +503,14 @@ def open(
 
     `fsync` says when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
     when the operating system writes it. With each of them, appends survive the death of any process. `lock_timeout_ms` bounds
-    every wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`."""
+    every wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`.
+
+    A URL such as "kafka://host:9092" opens a cluster of Apache Kafka instead: a `contract.Log`, to which the options make no
+    difference (`docs/kafka.md`). Raises `UnavailableError`, and `StoreOpenError` without confluent-kafka."""
+    if isinstance(path, str) and path.lower().startswith("kafka://"):
+        from eventlog.kafka.log import KafkaLog
+
+        return cast(EventLog, KafkaLog(path))
     directory = as_path("path", path)
     check_bool("create", create)
     check_fsync(fsync)

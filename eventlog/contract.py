@@ -1,4 +1,4 @@
-"""What a program may rely on, whatever keeps its log: a store in a directory fulfils it today, and an Apache Kafka can.
+"""What a program may rely on, whatever keeps its log: a store in a directory fulfils it, and Apache Kafka does.
 
 A function that takes a `contract.Log` works with every implementation. Offsets are `int`, timestamps milliseconds since the
 epoch, timeouts seconds (None: without an end), keys and values `bytes` or None. Errors derive from `EventLogError` and are

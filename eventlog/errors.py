@@ -35,6 +35,15 @@ class InvalidTypeError(EventLogError, TypeError):
     """An argument has the wrong type."""
 
 
+class NotSupportedError(EventLogError):
+    """What this log, or the library behind it, cannot do, though another can. Nothing was changed. The message says why."""
+
+
+class UnavailableError(EventLogError):
+    """A cluster, or the part of it that is needed, did not answer in time. What was asked for may have been done or not, unless
+    the message says so."""
+
+
 class StoreOpenError(EventLogError):
     """The path cannot be opened as a store: a file, not writable, on a network file system, of a newer version."""
 

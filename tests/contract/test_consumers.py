@@ -22,6 +22,7 @@ from eventlog import (
     contract,
 )
 from tests.contract.orders import GROUP, PARTITIONS, TOPIC, orders
+from tests.contract.polling import join, poll_exactly
 
 EVERYTHING = [(number, offset) for number in range(PARTITIONS) for offset in range(20)]
 
@@ -29,15 +30,17 @@ EVERYTHING = [(number, offset) for number in range(PARTITIONS) for offset in ran
 def fill(log: contract.Log) -> None:
     for number in range(PARTITIONS):
         values = [b"%d" % offset for offset in range(20)]
-        log.partition(TOPIC, number).append_many(values, timestamps=[1000 * offset for offset in range(20)])
+        log.partition(TOPIC, number).append_many(values, timestamps=[1000 * (offset + 1) for offset in range(20)])
 
 
-def drain(consumer: contract.Consumer, max_records: int = 500) -> list[Record]:
-    """Everything that is there now."""
+def drain(consumer: contract.Consumer, count: int, max_records: int = 500) -> list[Record]:
+    """So many records, which is everything that is there now; over a network they come within a moment."""
     records: list[Record] = []
-    while found := consumer.poll(timeout=0, max_records=max_records):
+    while len(records) < count:
+        found = consumer.poll(timeout=30, max_records=max_records)
         assert len(found) <= max_records
         records += found
+    assert consumer.poll(timeout=0) == []
     return records
 
 
@@ -54,7 +57,7 @@ def values(records: list[Record]) -> list[bytes | None]:
 def test_every_record_is_handed_out_once_and_in_order(log: contract.Log, group: str | None, max_records: int) -> None:
     fill(log)
     with log.consumer(TOPIC, group=group) as consumer:
-        found = positions(drain(consumer, max_records))
+        found = positions(drain(consumer, len(EVERYTHING), max_records))
         assert sorted(found) == EVERYTHING
         for number in range(PARTITIONS):
             assert [offset for each, offset in found if each == number] == list(range(20))
@@ -79,11 +82,12 @@ def test_a_consumer_begins_where_it_is_told_to(log: contract.Log) -> None:
     with log.consumer(TOPIC, group="earliest") as earliest, log.consumer(
         TOPIC, group="latest", auto_offset_reset="latest"
     ) as latest, log.consumer(TOPIC, group="error", auto_offset_reset="error") as careful:
-        assert latest.poll(timeout=0) == []
+        join(latest)
         with pytest.raises(NoCommittedOffsetError):
-            careful.poll(timeout=0)
+            careful.poll(timeout=30)
         log.partition(TOPIC, 0).append(b"new")
-        assert values(drain(latest)) == [b"new"] and len(drain(earliest)) == len(EVERYTHING) + 1
+        assert values(drain(latest, 1)) == [b"new"]
+        assert len(drain(earliest, len(EVERYTHING) + 1)) == len(EVERYTHING) + 1
 
 
 def test_several_topics_and_a_pattern_are_read(log: contract.Log, other: contract.Log) -> None:
@@ -92,8 +96,8 @@ def test_several_topics_and_a_pattern_are_read(log: contract.Log, other: contrac
         log.partition(name, 0).append(name.encode())
     with log.consumer(["new.one", "old"]) as some, log.consumer(re.compile(r"new\..*")) as matching:
         assert some.subscription() == ("new.one", "old")
-        assert sorted(record.topic for record in drain(some)) == ["new.one", "old"]
-        assert sorted(record.topic for record in drain(matching)) == ["new.one", "new.two"]
+        assert sorted(record.topic for record in drain(some, 2)) == ["new.one", "old"]
+        assert sorted(record.topic for record in drain(matching, 2)) == ["new.one", "new.two"]
         other.create_topic("new.three")
         other.partition("new.three", 0).append(b"value")
         assert [record.topic for record in matching.poll(timeout=30)] == ["new.three"]
@@ -105,7 +109,7 @@ def test_partitions_may_be_assigned_by_hand(log: contract.Log) -> None:
         assert consumer.assignment() == set()
         consumer.assign([orders(0), orders(2)])
         assert consumer.assignment() == {orders(0), orders(2)}
-        assert {number for number, _ in positions(drain(consumer))} == {0, 2}
+        assert {number for number, _ in positions(drain(consumer, 40))} == {0, 2}
 
 
 def test_the_position_is_behind_what_was_handed_out(log: contract.Log) -> None:
@@ -113,7 +117,7 @@ def test_the_position_is_behind_what_was_handed_out(log: contract.Log) -> None:
     with log.consumer() as consumer:
         consumer.assign([orders()])
         assert consumer.position(orders()) == 0
-        assert len(consumer.poll(timeout=0, max_records=7)) == 7 and consumer.position(orders()) == 7
+        assert len(poll_exactly(consumer, 7)) == 7 and consumer.position(orders()) == 7
         assert next(iter(consumer)).offset == 7 and consumer.position(orders()) == 8
 
 
@@ -123,18 +127,18 @@ def test_seeking_goes_to_an_offset_a_time_and_either_end(log: contract.Log) -> N
         consumer.assign([orders(0), orders(1)])
         consumer.seek(orders(0), 15)
         consumer.seek(orders(1), 20)
-        assert positions(drain(consumer)) == [(0, offset) for offset in range(15, 20)]
-        consumer.seek_to_time(17_500, orders(1))
-        assert positions(drain(consumer)) == [(1, 18), (1, 19)]
+        assert positions(drain(consumer, 5)) == [(0, offset) for offset in range(15, 20)]
+        consumer.seek_to_time(18_500, orders(1))
+        assert positions(drain(consumer, 2)) == [(1, 18), (1, 19)]
         consumer.seek_to_time(50_000)
-        assert drain(consumer) == []
+        assert drain(consumer, 0) == []
         consumer.seek_to_beginning(orders(1))
         assert (consumer.position(orders(0)), consumer.position(orders(1))) == (20, 0)
         consumer.seek_to_beginning()
-        assert len(drain(consumer)) == 40
+        assert len(drain(consumer, 40)) == 40
         consumer.seek_to_beginning()
         consumer.seek_to_end()
-        assert drain(consumer) == [] and consumer.position(orders(0)) == 20
+        assert drain(consumer, 0) == [] and consumer.position(orders(0)) == 20
 
 
 def test_a_paused_partition_hands_out_nothing(log: contract.Log) -> None:
@@ -143,16 +147,16 @@ def test_a_paused_partition_hands_out_nothing(log: contract.Log) -> None:
         consumer.assign([orders(0), orders(1)])
         consumer.pause(orders(0))
         assert consumer.paused() == {orders(0)}
-        assert positions(drain(consumer)) == [(1, offset) for offset in range(20)]
+        assert positions(drain(consumer, 20)) == [(1, offset) for offset in range(20)]
         consumer.resume(orders(0))
-        assert consumer.paused() == set() and positions(drain(consumer)) == [(0, offset) for offset in range(20)]
+        assert consumer.paused() == set() and positions(drain(consumer, 20)) == [(0, offset) for offset in range(20)]
 
 
 def test_only_durable_records_are_handed_out_where_that_is_wanted(log: contract.Log) -> None:
     fill(log)
     log.flush()
     with log.consumer(TOPIC, durable=True) as consumer:
-        assert sorted(positions(drain(consumer))) == EVERYTHING
+        assert sorted(positions(drain(consumer, len(EVERYTHING)))) == EVERYTHING
 
 
 def test_a_consumer_tells_its_group(log: contract.Log) -> None:
@@ -169,7 +173,7 @@ def test_a_position_before_the_start_goes_by_the_reset(log: contract.Log, other:
         other.partition(TOPIC, 0).delete_records(10)
         assert consumer.poll(timeout=30)[0].offset == 10
         with pytest.raises(OffsetOutOfRangeError):
-            careful.poll(timeout=0)
+            careful.poll(timeout=30)
 
 
 def _any(value: object) -> Any:
@@ -199,11 +203,11 @@ def test_what_cannot_be_is_refused_and_changes_nothing(log: contract.Log, what: 
     do, error = REFUSED[what]
     with log.consumer() as consumer:
         consumer.assign([orders()])
-        consumer.poll(timeout=0, max_records=5)
+        poll_exactly(consumer, 5)
         with pytest.raises(error):
             do(consumer)
         assert consumer.assignment() == {orders()} and consumer.position(orders()) == 5
-        assert [record.offset for record in drain(consumer)] == list(range(5, 20))
+        assert [record.offset for record in drain(consumer, 15)] == list(range(5, 20))
 
 
 @pytest.mark.parametrize(

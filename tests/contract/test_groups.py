@@ -12,6 +12,7 @@ from eventlog import (
     EventLogError,
     GroupNotFoundError,
     InvalidArgumentError,
+    NotSupportedError,
     OffsetOutOfRangeError,
     Record,
     StaleMemberError,
@@ -20,8 +21,9 @@ from eventlog import (
     contract,
 )
 from eventlog.producer.acks import Ack
-from tests.contract.implementations import IMPLEMENTATIONS
+from tests.contract.implementations import those
 from tests.contract.orders import GROUP, PARTITIONS, TOPIC, orders
+from tests.contract.polling import join, poll_exactly
 
 
 def fill(log: contract.Log, count: int = 20) -> None:
@@ -30,10 +32,14 @@ def fill(log: contract.Log, count: int = 20) -> None:
 
 
 def read_on(log: contract.Log, number: int = 0) -> list[int]:
-    """The offsets that a member of the group is handed out now in one partition."""
+    """The offsets that a consumer of the group is handed out now in one partition, up to its end."""
+    end = log.partition(TOPIC, number).end_offset
     with log.consumer(group=GROUP) as consumer:
         consumer.assign([orders(number)])
-        return [record.offset for record in consumer.poll(timeout=0)]
+        records: list[Record] = []
+        while consumer.position(orders(number)) < end:
+            records += consumer.poll(timeout=30)
+        return [record.offset for record in records]
 
 
 def commit(log: contract.Log, offset: int, number: int = 0) -> None:
@@ -63,7 +69,7 @@ def test_a_commit_without_offsets_is_of_what_was_handed_out(log: contract.Log, o
     fill(log)
     with log.consumer(group=GROUP) as consumer:
         consumer.assign([orders()])
-        consumer.poll(timeout=0, max_records=4)
+        poll_exactly(consumer, 4)
         consumer.commit(sync=True)
         assert other.group(GROUP).committed() == {orders(): 4}
         next(iter(consumer))
@@ -75,7 +81,7 @@ def test_auto_commit_commits_what_was_polled_before(log: contract.Log, other: co
     fill(log)
     with log.consumer(group=GROUP, auto_commit=True, auto_commit_interval_ms=1) as consumer:
         consumer.assign([orders()])
-        consumer.poll(timeout=0, max_records=4)
+        poll_exactly(consumer, 4)
     assert read_on(other) == list(range(4, 20))
 
 
@@ -84,7 +90,7 @@ def test_groups_do_not_touch_each_other(log: contract.Log) -> None:
     commit(log, 10)
     with log.consumer(group="another") as consumer:
         consumer.assign([orders()])
-        assert consumer.committed(orders()) is None and len(consumer.poll(timeout=0)) == 20
+        assert consumer.committed(orders()) is None and len(poll_exactly(consumer, 20)) == 20
 
 
 def test_members_share_the_partitions(log: contract.Log, other: contract.Log) -> None:
@@ -141,13 +147,29 @@ def test_a_reset_sets_commits_forward_and_back(log: contract.Log, other: contrac
     assert read_on(log) == list(range(3, 20)) and read_on(log, 1) == [18, 19]
 
 
-def test_deleted_commits_and_groups_are_gone(log: contract.Log, other: contract.Log) -> None:
+@pytest.mark.parametrize("implementation", those(lambda each: not each.is_cluster), indirect=True)
+def test_deleted_commits_are_gone(log: contract.Log, other: contract.Log) -> None:
     fill(log)
     commit(log, 15)
     commit(log, 5, 1)
-    group = other.group(GROUP)
-    group.delete_offsets([orders(1)])
+    other.group(GROUP).delete_offsets([orders(1)])
     assert log.group(GROUP).committed() == {orders(0): 15}
+    assert read_on(log, 1) == list(range(20))
+
+
+@pytest.mark.parametrize("implementation", those(lambda each: each.is_cluster), indirect=True)
+def test_commits_are_kept_where_they_cannot_be_deleted(log: contract.Log, other: contract.Log) -> None:
+    fill(log)
+    commit(log, 15)
+    with pytest.raises(NotSupportedError, match="kafka-consumer-groups"):
+        other.group(GROUP).delete_offsets([orders(0)])
+    assert log.group(GROUP).committed() == {orders(0): 15}
+
+
+def test_deleted_groups_are_gone(log: contract.Log, other: contract.Log) -> None:
+    fill(log)
+    commit(log, 15)
+    group = other.group(GROUP)
     group.delete()
     assert log.groups() == []
     with pytest.raises(GroupNotFoundError):
@@ -159,7 +181,7 @@ def test_deleted_commits_and_groups_are_gone(log: contract.Log, other: contract.
 
 def test_a_group_with_members_is_not_deleted(log: contract.Log, other: contract.Log) -> None:
     with log.consumer(TOPIC, group=GROUP) as consumer:
-        consumer.poll(timeout=0)
+        join(consumer)
         with pytest.raises(InvalidArgumentError):
             other.group(GROUP).delete()
         assert log.groups() == [GROUP]
@@ -202,7 +224,7 @@ def test_a_wait_for_an_acknowledgement_ends_with_the_commit(log: contract.Log, o
         assert waiting.result()
 
 
-@pytest.mark.parametrize("implementation", [each for each in IMPLEMENTATIONS if each.calls_back], indirect=True)
+@pytest.mark.parametrize("implementation", those(lambda each: each.calls_back), indirect=True)
 def test_a_producer_hears_of_acknowledgements(log: contract.Log, other: contract.Log) -> None:
     acks: Queue[Ack] = Queue()
     with log.producer() as producer:

@@ -13,17 +13,19 @@ from eventlog import (
     EventLogError,
     InvalidArgumentError,
     InvalidTypeError,
+    NotSupportedError,
     OffsetOutOfRangeError,
     Record,
     RecordTooLargeError,
     contract,
 )
+from tests.contract.implementations import Implementation, those
 from tests.contract.orders import TOPIC
 
 
 def fill(partition: contract.Partition, count: int = 10) -> list[bytes]:
     values = [b"%d" % number for number in range(count)]
-    partition.append_many(values, timestamps=[1000 * number for number in range(count)])
+    partition.append_many(values, timestamps=[1000 * (number + 1) for number in range(count)])
     return values
 
 
@@ -93,8 +95,18 @@ def test_records_that_come_while_one_iterates_are_not_in_it(partition: contract.
 
 def test_a_record_is_found_by_its_time(partition: contract.Partition) -> None:
     fill(partition)
-    found = [partition.offset_for_time(timestamp) for timestamp in (0, 1, 1000, 8999, 9000, 9001)]
-    assert found == [0, 1, 1, 9, 9, None]
+    found = [partition.offset_for_time(timestamp) for timestamp in (0, 1000, 1001, 2000, 9999, 10_000, 10_001)]
+    assert found == [0, 0, 1, 1, 9, 9, None]
+
+
+def test_the_first_of_all_timestamps_is_kept_or_refused(implementation: Implementation, partition: contract.Partition) -> None:
+    if implementation.is_cluster:
+        with pytest.raises(NotSupportedError, match="use 1"):
+            partition.append(b"value", timestamp=0)
+        assert partition.end_offset == 0
+        return
+    partition.append(b"value", timestamp=0)
+    assert [record.timestamp for record in partition.read(0)] == [0]
 
 
 def test_waiting_for_what_is_there_returns_at_once(partition: contract.Partition) -> None:
@@ -110,6 +122,16 @@ def test_a_wait_ends_when_another_client_appends(log: contract.Log, other: contr
         assert waiting.result()
 
 
+@pytest.mark.parametrize("implementation", those(lambda each: each.is_cluster), indirect=True)
+def test_an_append_on_a_condition_is_refused_where_nobody_checks_it(partition: contract.Partition) -> None:
+    with pytest.raises(NotSupportedError, match="expected_end_offset"):
+        partition.append(b"a", expected_end_offset=0)
+    with pytest.raises(NotSupportedError, match="expected_end_offset"):
+        partition.append_many([b"a"], expected_end_offset=0)
+    assert partition.end_offset == 0
+
+
+@pytest.mark.parametrize("implementation", those(lambda each: not each.is_cluster), indirect=True)
 def test_an_append_may_depend_on_where_the_log_ends(log: contract.Log, other: contract.Log) -> None:
     here, there = log.partition(TOPIC, 0), other.partition(TOPIC, 0)
     assert here.append_many([b"a", b"b"], expected_end_offset=0) == range(2)

@@ -40,9 +40,10 @@ LAYERS = {
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
     "bridges": {"contract", "consumer", "producer", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
+    "kafka": {"consumer", "producer", "records"},
     "api": {
-        "bridges", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log", "store",
-        "catalog", "records",
+        "bridges", "kafka", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log",
+        "store", "catalog", "records",
     },
     "aio": {"api", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
     "contract": {"consumer", "producer", "records"},  # the types that it names
