@@ -17,6 +17,7 @@ from eventlog.aio.producer import AsyncProducer, AsyncTransactionalProducer
 from eventlog.aio.server import AsyncServer
 from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
+from eventlog.errors import NotSupportedError
 from eventlog.groups.group import Group
 from eventlog.hub import Hub
 from eventlog.options import check_partition_number
@@ -108,4 +109,13 @@ class AsyncEventLog:
 
 @functools.wraps(api.open)
 def open(path: str | os.PathLike[str], **options: Any) -> AsyncEventLog:
+    _refuse_cluster(path)
     return AsyncEventLog(api.open(path, **options))
+
+
+def _refuse_cluster(path: object) -> None:
+    if isinstance(path, str) and path.lower().startswith("kafka://"):
+        raise NotSupportedError(
+            "eventlog.aio needs a store in a directory, in which one thread waits for all tasks; in tasks, call what "
+            "eventlog.open(url) returns by asyncio.to_thread"
+        )

@@ -97,10 +97,10 @@ class _EventLogGroup(click.Group):
 )
 @click.option(
     "--store",
-    metavar="DIR",
+    metavar="DIR|URL",
     envvar="EVENTLOG_STORE",
     show_envvar=True,
-    help="Directory of the store. Goes before the command.",
+    help="Directory of the store, or kafka://HOST:PORT of a cluster. Goes before the command.",
 )
 @click.version_option(package_name="eventlog", message="%(prog)s %(version)s")
 def group(store: str | None) -> None:

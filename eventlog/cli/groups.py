@@ -57,7 +57,7 @@ def _group_object(description: GroupDescription) -> dict[str, Any]:
     lags = [lag for lag in description.lag.values() if lag is not None]
     return {
         "group": description.name,
-        "generation": description.generation,
+        "generation": _known(description.generation),
         "members": len(description.members),
         "partitions": len(lags),
         "lag": sum(lags) if lags else None,
@@ -84,15 +84,20 @@ def describe_group(group: str, as_json: bool) -> None:
         description = found.describe()
         rows = _partition_objects(found, description.members)
     if as_json:
-        heading = {"group": group, "generation": description.generation, "assignor": description.assignor or None}
+        heading = {"group": group, "generation": _known(description.generation), "assignor": description.assignor or None}
         for row in rows:
             output.write_json({**heading, **row})
         return
     output.write_line(f"group       {group}")
-    output.write_line(f"generation  {description.generation}")
+    output.write_line(f"generation  {output.cell_text(_known(description.generation))}")
     output.write_line(f"assignor    {description.assignor or '-'}")
     output.write_line("")
     output.write_table(_PARTITION_HEADERS, [_shown(row) for row in rows])
+
+
+def _known(number: int) -> int | None:
+    """A number that a cluster does not tell is -1."""
+    return number if number >= 0 else None
 
 
 def _shown(row: dict[str, Any]) -> tuple[object, ...]:
@@ -144,7 +149,7 @@ def _partition_objects(group: Group, members: Sequence[GroupMember]) -> list[dic
 def _member_fields(member: GroupMember | None) -> dict[str, Any]:
     return {
         "member": member.member_id if member is not None else None,
-        "process": member.process_id if member is not None else None,
+        "process": _known(member.process_id) if member is not None else None,
         "host": member.host if member is not None else None,
         "client": member.client_id if member is not None else None,
         "bridge": {name: member.bridge.get(name) for name in _BRIDGE_FIELDS} if member is not None and member.bridge else None,

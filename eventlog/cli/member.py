@@ -103,7 +103,8 @@ def _is_done(log: EventLog, consumer: Consumer, group: str, stops: Mapping[Topic
         position, stop = consumer.position(topic_partition), stops.get(topic_partition, 0)
         if position < stop and not (is_idle and _is_nothing_between(log, topic_partition, position, stop)):
             return False
-    return _target(log, group) <= own
+    target = _target(log, consumer, group)
+    return target is not None and target <= own
 
 
 def _is_nothing_between(log: EventLog, topic_partition: TopicPartition, position: int, stop: int) -> bool:
@@ -113,12 +114,19 @@ def _is_nothing_between(log: EventLog, topic_partition: TopicPartition, position
     return not following or following[0].offset >= stop
 
 
-def _target(log: EventLog, group: str) -> set[TopicPartition]:
-    """What the group means this process to have. Another member may have some of it still, and is about to give it up."""
+def _target(log: EventLog, consumer: Consumer, group: str) -> set[TopicPartition] | None:
+    """What the group means this process to have. Another member may have some of it still, and is about to give it up. None
+    while a cluster has not shared the partitions out yet."""
+    is_on_cluster = hasattr(consumer, "member_id")
     try:
-        members = log.group(group).describe().members
+        found = log.group(group)
+        members = found.describe().members
     except GroupNotFoundError:
-        return set()
+        return None if is_on_cluster else set()
+    if is_on_cluster:
+        own_id = getattr(consumer, "member_id", None)
+        own = [set(each.assigned) for each in members if each.member_id == own_id]
+        return own[0] if own and getattr(found, "is_stable", True) else None
     me = os.getpid(), os.uname().nodename
     return {each for member in members if (member.process_id, member.host) == me for each in member.assigned}
 

@@ -203,6 +203,8 @@ class Selection:
         partition, first, stop = span
         if first >= stop:
             return iter(())
+        if not hasattr(partition, "search"):  # on a cluster, where every record is decoded
+            return self.filter(partition.records(first, stop))
         if len(self.keys) == 1:
             return self.filter(partition.search(_bytes(self.keys[0]), first, stop, fields=["key"]))
         if self.headers:

@@ -10,20 +10,55 @@ if TYPE_CHECKING:
     from eventlog import EventLog, Partition
 
 
+# The commands that need no more of a log than a cluster has.
+_ON_CLUSTERS = {
+    "consume", "produce", "offsets", "top", "topics list", "topics create", "topics alter", "topics delete", "groups list",
+    "groups describe", "groups reset", "groups delete", "groups export",
+}  # fmt: skip
+
+
 def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
     """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
-    directory = store_directory()
+    store = _named_store()
+    if _is_cluster(store):
+        _check_works_on_clusters()
     import eventlog
 
-    return eventlog.open(directory, create=create, fsync=fsync)
+    return eventlog.open(store, create=create, fsync=fsync)
 
 
 def store_directory() -> str:
     """The directory that --store or EVENTLOG_STORE names, whatever is there. Raises click.UsageError if none does."""
-    directory: str | None = click.get_current_context().find_root().params["store"]
-    if not directory:
+    store = _named_store()
+    if _is_cluster(store):
+        raise _needs_directory()
+    return store
+
+
+def _named_store() -> str:
+    store: str | None = click.get_current_context().find_root().params["store"]
+    if not store:
         raise click.UsageError("no store given: use 'eventlog --store DIR COMMAND' or set EVENTLOG_STORE")
-    return directory
+    return store
+
+
+def _is_cluster(store: str) -> bool:
+    return store.lower().startswith("kafka://")
+
+
+def _command() -> str:
+    """The command that runs, such as "topics list"."""
+    return click.get_current_context().command_path.partition(" ")[2]
+
+
+def _check_works_on_clusters() -> None:
+    if _command() not in _ON_CLUSTERS:
+        raise _needs_directory()
+
+
+def _needs_directory() -> click.UsageError:
+    works = ", ".join(sorted(_ON_CLUSTERS))
+    return click.UsageError(f"'{_command()}' needs a store in a directory, and --store names a cluster; there work {works}")
 
 
 def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> list[Partition]:

@@ -12,7 +12,7 @@ from eventlog.cli import output
 from eventlog.cli.describe import topic_object, write_topic
 from eventlog.cli.parsing import parse_settings
 from eventlog.cli.store import execute_option, open_store
-from eventlog.errors import TopicNotFoundError
+from eventlog.errors import NotSupportedError, TopicNotFoundError
 
 if TYPE_CHECKING:
     from eventlog import EventLog, TopicDescription
@@ -58,12 +58,20 @@ def list_topics(as_json: bool) -> None:
     )
 
 
-def _topic_rows(log: EventLog) -> Iterator[tuple[TopicDescription, int, int]]:
+def _topic_rows(log: EventLog) -> Iterator[tuple[TopicDescription, int, int | None]]:
     """Each topic with its records and bytes."""
     for name in log.topics():
         with suppress(TopicNotFoundError):  # deleted meanwhile
             records = sum(each.end_offset - each.start_offset for each in log.offsets(name))
-            yield log.topic(name), records, sum(each.size_bytes for each in log.sizes(name))
+            yield log.topic(name), records, _size_bytes(log, name)
+
+
+def _size_bytes(log: EventLog, name: str) -> int | None:
+    """The bytes of a topic; None on a cluster, which does not tell them."""
+    try:
+        return sum(each.size_bytes for each in log.sizes(name))
+    except NotSupportedError:
+        return None
 
 
 @topics.command("create")
@@ -138,13 +146,14 @@ def delete_topic(name: str, is_executed: bool, as_json: bool) -> None:
     """
     with open_store() as log:
         records = sum(offsets.end_offset - offsets.start_offset for offsets in log.offsets(name))
-        size_bytes = sum(size.size_bytes for size in log.sizes(name))
+        size_bytes = _size_bytes(log, name)
         if is_executed:
             log.delete_topic(name)
     if as_json:
         output.write_json({"topic": name, "records": records, "bytes": size_bytes, "is_deleted": is_executed})
         return
-    output.write_line(f"{'deleted' if is_executed else 'would delete'} topic {name}: {records} records, {size_bytes} bytes")
+    content = f"{records} records" + (f", {size_bytes} bytes" if size_bytes is not None else "")
+    output.write_line(f"{'deleted' if is_executed else 'would delete'} topic {name}: {content}")
     if not is_executed:
         output.write_line("nothing was deleted: use --execute to do it")
 
@@ -176,5 +185,5 @@ def _topic_object(description: TopicDescription) -> dict[str, Any]:
         "topic": description.name,
         "partitions": description.partitions,
         "config": dict(description.config),
-        "created_ms": description.created_ms,
+        "created_ms": description.created_ms if description.created_ms >= 0 else None,
     }

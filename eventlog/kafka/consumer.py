@@ -51,6 +51,12 @@ class KafkaConsumer:
     def __repr__(self) -> str:
         return f"<{self._name}>"
 
+    @property
+    def member_id(self) -> str | None:
+        """The id that the group's coordinator gave to this member; None while it has none."""
+        with self._use.alone:
+            return self._handout.member_id
+
     # --- topics and partitions -----------------------------------------------------------------------------
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:

@@ -53,6 +53,11 @@ class Fetcher:
     def _named(self, partitions: Iterable[TopicPartition]) -> list[Any]:
         return [self._cluster.library.TopicPartition(*each) for each in partitions]
 
+    @property
+    def member_id(self) -> str | None:
+        """The id that the coordinator gave; None while there is none."""
+        return self._client.memberid() or None
+
     # --- the group -----------------------------------------------------------------------------------------
 
     def subscribe(self, topics: list[str]) -> None:

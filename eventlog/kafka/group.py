@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from eventlog.errors import (
     GroupNotFoundError,
@@ -16,6 +16,11 @@ from eventlog.errors import (
 from eventlog.kafka.cluster import Cluster
 from eventlog.options import check_offset
 from eventlog.records.record import TopicPartition, as_topic_partition, as_topic_partitions
+
+if TYPE_CHECKING:
+    from eventlog.catalog.history import OffsetChange
+    from eventlog.groups.group import GroupDescription
+    from eventlog.groups.progress import Progress
 
 
 def group_names(cluster: Cluster) -> list[str]:
@@ -33,13 +38,13 @@ class KafkaGroup:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._cluster = cluster
         self.name = name
-        self._describe()
+        self.coordinators_view()
 
     def __repr__(self) -> str:
         return f"<group {self.name} of {self._cluster}>"
 
-    def _describe(self) -> Any:
-        """What its coordinator says. Raises `GroupNotFoundError`."""
+    def coordinators_view(self) -> Any:
+        """The group as confluent-kafka describes it. Raises `GroupNotFoundError`."""
         self._cluster.check_usable()
         futures = self._cluster.admin.describe_consumer_groups([self.name], request_timeout=self._cluster.seconds)
         try:
@@ -53,16 +58,36 @@ class KafkaGroup:
     def _raise_missing(self) -> NoReturn:
         raise GroupNotFoundError(f"no group {self.name!r} in {self._cluster}")
 
+    @property
+    def is_stable(self) -> bool:
+        """Has the group shared the partitions out, to the members that it has now?"""
+        states = self._cluster.library.ConsumerGroupState
+        return self.coordinators_view().state in (states.STABLE, states.EMPTY)
+
+    def describe(self) -> GroupDescription:
+        """The group with its members; its generation is -1, because brokers do not tell it."""
+        from eventlog.kafka.views import describe_group
+
+        return describe_group(self)
+
+    def progress(self) -> dict[TopicPartition, Progress]:
+        """How far the group is in each partition; bytes, ages and rates are not known."""
+        from eventlog.groups.progress import Progress
+
+        lag, committed = self.lag(), self._cluster.committed(self.name)
+        starts, ends = self._cluster.starts(lag), self._cluster.ends(lag)
+        return {each: Progress(starts[each], ends[each], committed.get(each), None, lag[each]) for each in lag}
+
     def committed(self) -> dict[TopicPartition, int]:
         """As `contract.Group.committed`."""
         found = self._cluster.committed(self.name)
         if not found:
-            self._describe()
+            self.coordinators_view()
         return dict(sorted(found.items()))
 
     def lag(self) -> dict[TopicPartition, int | None]:
         """As `contract.Group.lag`, with the topics of which live members have partitions; None where nothing was committed."""
-        members = self._describe().members
+        members = self.coordinators_view().members
         committed = self._cluster.committed(self.name)
         assigned = {each.topic for member in members for each in member.assignment.topic_partitions}
         counts = self._cluster.partition_counts(assigned | {each.topic for each in committed})
@@ -71,10 +96,17 @@ class KafkaGroup:
         ends = self._cluster.ends(partitions)
         return {each: max(ends[each] - committed[each], 0) if each in committed else None for each in partitions}
 
+    def plan_reset(self, offsets: Mapping[TopicPartition, int]) -> list[OffsetChange]:
+        """What `reset` with these offsets would change, sorted by partition. Changes nothing; raises what `reset` does."""
+        from eventlog.catalog.history import OffsetChange
+
+        checked, committed = self._checked(offsets), self.committed()
+        return [OffsetChange(each, committed.get(each), checked[each]) for each in sorted(checked)]
+
     def reset(self, offsets: Mapping[TopicPartition, int]) -> None:
         """As `contract.Group.reset`. Raises `InvalidArgumentError` while the group has live members."""
         checked = self._checked(offsets)
-        self._describe()
+        self.coordinators_view()
         library = self._cluster.library
         targets = [library.TopicPartition(*partition, offset) for partition, offset in checked.items()]
         request = library.ConsumerGroupTopicPartitions(self.name, targets)
@@ -105,7 +137,7 @@ class KafkaGroup:
     def delete_offsets(self, partitions: Iterable[TopicPartition]) -> None:
         """Raises `NotSupportedError`: confluent-kafka has no such request."""
         as_topic_partitions(partitions)
-        self._describe()
+        self.coordinators_view()
         raise NotSupportedError(
             f"the offsets of group {self.name} cannot be deleted: confluent-kafka has no such request; "
             f"'kafka-consumer-groups --delete-offsets --group {self.name} --topic TOPIC' does it"
@@ -113,7 +145,7 @@ class KafkaGroup:
 
     def delete(self) -> None:
         """As `contract.Group.delete`."""
-        self._describe()
+        self.coordinators_view()
         what = f"group {self.name} cannot be deleted"
         futures = self._cluster.admin.delete_consumer_groups([self.name], request_timeout=self._cluster.seconds)
         try:

@@ -64,6 +64,11 @@ class Handout:
         self._subscription = Subscription(self._cluster, topics)
         self._follow(self._subscription)
 
+    @property
+    def member_id(self) -> str | None:
+        """The id of this member; None while it has none."""
+        return self._fetcher.member_id
+
     def topics(self) -> tuple[str, ...]:
         """The topics of the subscription."""
         return self._subscription.names if self._subscription is not None else ()

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from re import Pattern
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
@@ -24,16 +24,19 @@ from eventlog.kafka.topics import KafkaTopic, alter_topic, create_topic, delete_
 from eventlog.options import check_any_group_name, check_topic_name
 from eventlog.records.record import TopicPartition
 
+if TYPE_CHECKING:
+    from eventlog.groups.group import GroupDescription
+    from eventlog.storage.mapped.foreign_heads import PartitionOffsets
+    from eventlog.views.activity import Activity
+
 _CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
 
 # What a store in a directory offers beyond the contract.
 _ELSEWHERE = {
     "abort_transaction": "'kafka-transactions abort' does it",
-    "activity": "brokers do not tell rates; 'eventlog top' shows offsets and lag",
     "backup": "brokers have no such request; mirror the topics to another cluster, or to a directory",
     "check_offsets": "Group.reset checks",
     "create_group": "a group begins with its first member, or with its first commit",
-    "describe_groups": "group(name) has committed offsets and lag",
     "describe_topic": "topic(name) and partition(name, number) have settings and offsets",
     "maintain": "brokers delete and compact by themselves",
     "metrics": "brokers have metrics of their own, by JMX",
@@ -190,6 +193,25 @@ class KafkaLog:
     def group(self, name: str) -> KafkaGroup:
         """As `contract.Log.group`."""
         return KafkaGroup(self._cluster, check_any_group_name(name))
+
+    def describe_groups(self) -> list[GroupDescription]:
+        """`KafkaGroup.describe` of every consumer group, sorted by name."""
+        from eventlog.kafka.views import describe_groups
+
+        return describe_groups(self._cluster)
+
+    def offsets(self, topic: str) -> list[PartitionOffsets]:
+        """Where each partition of a topic starts and ends. Raises `TopicNotFoundError`."""
+        from eventlog.kafka.views import partition_offsets
+
+        return partition_offsets(self._cluster, topic)
+
+    def activity(self, earlier: Activity | None = None) -> Activity:
+        """What all topics and groups contain; with an `earlier` activity also the rates between the two. Sizes are not
+        known."""
+        from eventlog.kafka.views import measure_activity
+
+        return measure_activity(self._cluster, earlier)
 
     def lags(self) -> dict[str, dict[TopicPartition, int | None]]:
         """`Group.lag` of every consumer group, by its name."""

@@ -15,11 +15,13 @@ _OF_TOPIC = 1  # the source of a setting that was given for the topic itself
 
 
 class KafkaTopic(NamedTuple):
-    """A topic as it was when it was asked for. `config` has the settings that were given, by Kafka's names."""
+    """A topic as it was when it was asked for. `config` has the settings that were given, by Kafka's names. `created_ms` is -1:
+    brokers do not tell it."""
 
     name: str
     partitions: int
     config: Mapping[str, Setting]
+    created_ms: int = -1
 
 
 def create_topic(cluster: Cluster, name: str, partitions: int, config: Mapping[str, object] | None) -> KafkaTopic:

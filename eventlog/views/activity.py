@@ -18,12 +18,13 @@ from eventlog.views.servers import ServerActivity, server_activity
 
 
 class TopicActivity(NamedTuple):
-    """A topic: its content, and its rates since the earlier sample, which are None without one."""
+    """A topic: its content, and its rates since the earlier sample, which are None without one. A cluster does not tell the
+    bytes: there they are None."""
 
     name: str
     partitions: int
     records: int
-    size_bytes: int
+    size_bytes: int | None
     records_per_second: float | None
     bytes_per_second: float | None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import eventlog
+import eventlog.aio
 from eventlog import (
     EventLog,
     InvalidArgumentError,
@@ -314,6 +315,11 @@ def test_what_only_a_directory_has_is_refused_with_the_reason(log: KafkaLog, nam
 def test_producers_that_only_a_directory_has_are_refused(log: KafkaLog, option: str) -> None:
     with pytest.raises(NotSupportedError, match="transactional_id or a name"):
         log.producer(**{option: "pay"})  # type: ignore[arg-type]
+
+
+def test_tasks_are_told_to_use_threads(url: str) -> None:
+    with pytest.raises(NotSupportedError, match=r"asyncio\.to_thread"):
+        eventlog.aio.open(url)
 
 
 def test_a_setting_that_librdkafka_does_not_know_is_refused(url: str) -> None:

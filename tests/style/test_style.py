@@ -40,7 +40,7 @@ LAYERS = {
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
     "bridges": {"contract", "consumer", "producer", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
-    "kafka": {"consumer", "producer", "records"},
+    "kafka": {"views", "consumer", "producer", "groups", "storage", "catalog", "records"},
     "api": {
         "bridges", "kafka", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log",
         "store", "catalog", "records",

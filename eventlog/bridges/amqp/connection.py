@@ -56,7 +56,7 @@ class RawProperties(pika.BasicProperties):
         if self.raw is not None:
             others.decode(self.raw)
         for name, value in vars(others).items():
-            vars(self).setdefault(name, value)
+            self.__dict__.setdefault(name, value)
 
     def encode(self) -> list[bytes]:
         """As every other set of properties: what came may have been changed."""
