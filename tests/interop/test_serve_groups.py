@@ -41,8 +41,8 @@ def everything_is_committed(log: EventLog, group: str) -> bool:
 
 
 def kafka_python(bootstrap: str, group: str, **options: Any) -> Any:
-    """A consumer that knows the topic before it joins. kafka-python 3.0.12 may wait forever, with all its requests answered, if
-    it learns of the topic while it joins, and has to join again."""
+    """A consumer that knows the topic before it joins. On a busy machine, kafka-python 3.0.12 may wait forever, with all its
+    requests answered, if it learns of the topic only when it has joined, and has to join again."""
     consumer = KafkaConsumer(
         "orders", bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False, **options
     )

@@ -68,6 +68,24 @@ def test_a_member_joins_gets_its_assignment_and_leaves(member: Members, version:
     assert alone.heartbeat() == errors.UNKNOWN_MEMBER_ID
 
 
+def test_members_that_join_together_begin_together(member: Members) -> None:
+    def begin(group: str) -> int:
+        """How many members the first generation has."""
+        first, second = pair = member(group), member(group)
+        for each in pair:
+            each.send_join()
+            assert each.joined() == errors.MEMBER_ID_REQUIRED
+        for each in pair:
+            each.send_join()
+        assert (first.joined(), first.is_leader, first.generation) == (errors.NONE, True, 1)
+        if len(first.answer.members) == 1:  # the second one was late, and the first one has to join again
+            assert first.leave() == errors.NONE
+        assert second.joined() == errors.NONE
+        return len(first.answer.members)
+
+    assert any(begin(f"group {number}") == 2 for number in range(20))
+
+
 def test_a_second_member_causes_a_rebalance_and_nobody_is_expelled(member: Members) -> None:
     leader, follower = pair(member)
     assert (leader.generation, follower.generation) == (2, 2)

@@ -25,6 +25,10 @@ from eventlog.serve.protocol.messages import kind
 
 log = logging.getLogger("eventlog.serve")
 
+GATHERING_SECONDS = 0.1
+"""How long the first generation of a group waits for more members. With brokers this is `group.initial.rebalance.delay.ms`, and
+3 s. kafka-python 3.0.12 may wait forever if it has joined before it knows its topics, for which it asks meanwhile."""
+
 Store = Callable[[ClassicState], Awaitable[None]]
 """Stores a generation. Raises `StaleMemberError` if another process coordinates the group now."""
 
@@ -61,6 +65,7 @@ class ClassicGroup:
         members = [Member.of(each) for each in stored.members]
         self._roster = Roster(name, members, stored.leader, members_max, self._expire, self._go_on)
         self._unsynced: set[str] = set()
+        self._is_gathering = False  # is the first generation of a group without members about to begin?
         self._join_timer: asyncio.TimerHandle | None = None
         self._sync_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,15 +182,15 @@ class ClassicGroup:
             self._refuse_syncs(errors.REBALANCE_IN_PROGRESS)
         self._unsynced.clear()
         cancel(self._sync_timer)
-        is_first = self.state is State.EMPTY
+        self._is_gathering = self.state is State.EMPTY
         self.state = State.PREPARING
-        if is_first:
-            self._complete_join()  # brokers wait a little for others; here, they cause another rebalance
+        if self._is_gathering:
+            self._join_timer = self._loop.call_later(GATHERING_SECONDS, self._complete_join)
         elif not self._complete_if_all_joined():
             self._join_timer = self._loop.call_later(self._roster.rebalance_seconds, self._complete_join)
 
     def _complete_if_all_joined(self) -> bool:
-        is_complete = self._roster.has_all_joined
+        is_complete = self._roster.has_all_joined and not self._is_gathering
         if is_complete:
             self._complete_join()
         return is_complete
@@ -193,6 +198,7 @@ class ClassicGroup:
     def _complete_join(self) -> None:
         """Begin the next generation, with the members that have joined it."""
         cancel(self._join_timer)
+        self._is_gathering = False
         for member in list(self.members.values()):
             if member.joining is None and member.instance_id is None:
                 self._roster.remove(member.id)
