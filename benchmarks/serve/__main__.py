@@ -35,6 +35,11 @@ _CONFLUENT: dict[str, tuple[int, int, dict[str, Any]]] = {
     "1 KiB, acks=1": (100_000, 1024, {"acks": 1}),
 }
 _SINGLE = 1_000
+_JAVA = {
+    "produce 100 B": (500_000, 100, ()),
+    "produce 1 KiB": (150_000, 1024, ()),
+    "produce 100 B in transactions": (500_000, 100, ("--transactional-id", "perf", "--transaction-duration-ms", "100")),
+}  # records, bytes of a record, options
 
 Figures = Mapping[str, float]
 """The figures of one measurement by their units."""
@@ -75,17 +80,28 @@ def _ratio(ours: float, theirs: float, unit: str) -> float:
     return better / worse if worse else float("inf")
 
 
-def _measurements(divisor: int) -> dict[str, Callable[[Running], Figures]]:
+def _measurements(divisor: int, *, has_java: bool) -> dict[str, Callable[[Running], Figures]]:
     found: dict[str, Callable[[Running], Figures]] = {}
     for name, (records, record_bytes, count) in _RAW.items():
-
         send = partial(raw.measure, frame=raw.produce_frame("raw", records, record_bytes), count=max(2, count // divisor))
         found[f"raw client, produce {name}"] = lambda server, send=send: _of(send(server.address, server.processes))  # type: ignore[misc]
+    singles = max(10, _SINGLE // divisor)
+    found["raw client, produce one at a time"] = lambda server: _of_times(
+        raw.produce_one_by_one(server.address, "single", singles)
+    )
+    found["raw client, from produce to fetch"] = lambda server: _of_times(raw.end_to_end(server.address, "followed", singles))
     if find_spec("confluent_kafka") is None:
-        print("confluent-kafka is not installed: only the raw client is measured")
-        return found
-    for name, (count, record_bytes, options) in _CONFLUENT.items():
+        print("confluent-kafka is not installed, and not measured")
+    else:
+        found.update(_confluent_measurements(divisor))
+    if has_java:
+        found.update(_java_measurements(divisor))
+    return found
 
+
+def _confluent_measurements(divisor: int) -> dict[str, Callable[[Running], Figures]]:
+    found: dict[str, Callable[[Running], Figures]] = {}
+    for name, (count, record_bytes, options) in _CONFLUENT.items():
         produce = partial(clients.produce, topic="records", count=count // divisor, record_bytes=record_bytes, **options)
         found[f"confluent-kafka, produce {name}"] = lambda server, produce=produce: _of(produce(server))  # type: ignore[misc]
     found["confluent-kafka, consume"] = lambda server: _of(clients.consume(server, "records", 300_000 // divisor))
@@ -93,11 +109,30 @@ def _measurements(divisor: int) -> dict[str, Callable[[Running], Figures]]:
     return found
 
 
+def _java_measurements(divisor: int) -> dict[str, Callable[[Running], Figures]]:
+    from benchmarks.serve import java
+
+    found: dict[str, Callable[[Running], Figures]] = {}
+    for name, (count, record_bytes, options) in _JAVA.items():
+
+        def produce(
+            server: Running, count: int = count // divisor, size: int = record_bytes, options: tuple[str, ...] = options
+        ) -> Figures:
+            return _of(java.produce(server, "java", count, size, *options))
+
+        found[f"Java, {name}"] = produce
+    found["Java, consume"] = lambda server: _of(java.consume(server, "java", 500_000 // divisor))
+    return found
+
+
 def _latencies(server: Running, count: int) -> Figures:
     times, cpu = clients.produce_one_by_one(server, "single", count)
-    times.sort()
-    p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
-    return {"p50 us": p50 * 1e6, "p99 us": p99 * 1e6, "CPU us each": cpu / count * 1e6}
+    return {**_of_times(times), "CPU us each": cpu / count * 1e6}
+
+
+def _of_times(times: list[float]) -> Figures:
+    ordered = sorted(times)
+    return {"p50 us": ordered[len(ordered) // 2] * 1e6, "p99 us": ordered[len(ordered) * 99 // 100] * 1e6}
 
 
 def main() -> None:
@@ -105,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--no-kafka", action="store_true", help="do not start Apache Kafka")
+    parser.add_argument("--only", default="", help="only the measurements with this in their names")
     parser.add_argument("--short", action="store_true", help="only show that everything runs; the figures mean nothing")
     parser.add_argument("--directory", type=Path, help="where the servers write; a local disk")
     arguments = parser.parse_args()
@@ -124,7 +160,10 @@ def main() -> None:
             table.add("start until the first answer", server.name, {"s": server.start_seconds})
             _create_topics(server)
         for _ in range(1 if arguments.short else arguments.rounds):
-            for what, measure in _measurements(100 if arguments.short else 1).items():
+            divisor, has_java = 100 if arguments.short else 1, len(running) > 1
+            for what, measure in _measurements(divisor, has_java=has_java).items():
+                if arguments.only not in what:
+                    continue
                 for server in running:
                     table.add(what, server.name, measure(server))
         for server in running:
@@ -134,7 +173,7 @@ def main() -> None:
 
 def _create_topics(server: Running) -> None:
     connection = raw.RawConnection(server.address)
-    for name in ("raw", "records", "single"):
+    for name in ("raw", "records", "single", "followed", "java"):
         connection.create(name)
     connection.close()
 

@@ -215,6 +215,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _leave(self) -> None:
         if self._is_done and self._is_lost:
+            self._begun = None
             self._frames.release()
             self._closed(self)
 
