@@ -16,7 +16,7 @@ from eventlog.bridges.backoff import Backoff
 from eventlog.bridges.endpoints import Sink, Source
 from eventlog.bridges.progress import CONNECTING, FAILED, RUNNING, STOPPED, WAITING, BridgeProgress
 from eventlog.clock import now_ms
-from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError
+from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, StoreClosedError
 from eventlog.log import Log
 from eventlog.options import check_timeout
 from eventlog.storage.mapped.bridge_status import BridgeStatusWriter
@@ -184,6 +184,8 @@ class Bridge(ABC):
             self._prepare()
             while not self._is_stopping and not self._works(until_idle):
                 pass
+        except StoreClosedError:  # somebody closes the store, and waits for this bridge
+            self._is_stopping = True
         finally:
             try:
                 self._finish()
