@@ -13,6 +13,7 @@ from eventlog.transactions.coordinator import TransactionCoordinator
 from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer
 from tests.serve.consumer_group import RemoteConsumer
+from tests.serve.group_client import GroupMember
 from tests.serve.test_transactions import Producer
 
 GROUP = "readers"
@@ -104,3 +105,23 @@ def test_a_former_member_sends_no_offsets_once_the_partition_is_taken(
         code = producer.commit_offset(GROUP, 2, member_id=member.id, generation_id=member.epoch)
         assert code in (errors.ILLEGAL_GENERATION, errors.UNKNOWN_MEMBER_ID)
         assert log.store.catalog.transactions.pending(GROUP) == set()
+
+
+def test_a_member_whose_generation_has_ended_meanwhile_sends_no_offsets(
+    server: RunningServer, client: RawClient, log: EventLog, worker: GroupMember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for a group of the classic protocol."""
+    producer = Producer(client)
+    producer.add_offsets(worker.group)
+    real = TransactionCoordinator.add_offsets
+    with RawClient(server.address) as another:
+
+        def leave_before(*arguments: object) -> None:
+            worker.client = another
+            assert worker.leave() == errors.NONE
+            real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(TransactionCoordinator, "add_offsets", leave_before)
+        code = producer.commit_offset(worker.group, 2, member_id=worker.id, generation_id=worker.generation)
+    assert code in (errors.UNKNOWN_MEMBER_ID, errors.NOT_COORDINATOR)  # the group is empty, or already removed
+    assert log.store.catalog.transactions.pending(worker.group) == set()

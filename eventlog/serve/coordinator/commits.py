@@ -113,16 +113,23 @@ async def _store_for_member(
 
 
 def check_may_commit(
-    group: ClassicGroup, member_id: str, instance_id: str | None, generation: int, *, is_transactional: bool = False
+    group: ClassicGroup,
+    member_id: str,
+    instance_id: str | None,
+    generation: int,
+    *,
+    is_transactional: bool = False,
+    shows_life: bool = True,
 ) -> None:
-    """Raise `RefusedError` unless this member may commit offsets of its group. A transactional producer of an older version
-    does not say which member it is."""
+    """Raise `RefusedError` unless this member may commit offsets of its group; its session begins anew if that `shows_life`. A
+    transactional producer of an older version does not say which member it is."""
     if is_transactional and generation == _NO_GENERATION and not member_id and instance_id is None:
         return
     member = group.current_member(member_id, instance_id, generation)
     if group.state is State.COMPLETING and not is_transactional:
         raise RefusedError(errors.REBALANCE_IN_PROGRESS, "the members are joining again")
-    group.seen(member)
+    if shows_life:
+        group.seen(member)
 
 
 async def _store_from_outside(

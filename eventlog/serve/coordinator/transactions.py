@@ -126,12 +126,13 @@ async def answer_end_txn(broker: Broker, client: Client, version: int, request: 
 
 async def _check_member(broker: Broker, request: Any, partitions: list[TopicPartition]) -> Callable[[], None]:
     """Raise `RefusedError` if the consumer whose offsets are sent may not commit them any more (KIP-447). Returns what raises
-    it if another member has taken one of the partitions since."""
+    it if it has lost its generation, or one of the partitions, since."""
     check_group_id(request.group_id)
     found = await broker.coordinator.find(request.group_id)
     if found is not None and found.group.state is not State.EMPTY:
-        member = request.member_id, request.group_instance_id, request.generation_id
-        check_may_commit(found.group, *member, is_transactional=True)
+        group, member = found.group, (request.member_id, request.group_instance_id, request.generation_id)
+        check_may_commit(group, *member, is_transactional=True)
+        return lambda: check_may_commit(group, *member, is_transactional=True, shows_life=False)
     elif request.member_id or request.generation_id != _NO_GENERATION:  # also while a client is about to join an empty group
         return await broker.in_thread(partial(_check_consumer, broker, request, partitions))
     return lambda: None
