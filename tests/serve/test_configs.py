@@ -14,6 +14,8 @@ from eventlog.serve import errors
 from eventlog.serve.admin.topic_settings import DESCRIPTIONS
 from eventlog.serve.broker import Settings
 from eventlog.serve.protocol.messages import kind
+from eventlog.serve.security.accounts import add_user
+from tests.serve.authentication import authenticate
 from tests.serve.client import RawClient
 from tests.serve.conftest import running_server
 
@@ -99,6 +101,15 @@ def test_a_brokers_settings_say_how_the_server_was_started(log: EventLog, store:
     assert found["producer.id.expiration.ms"].value == "86400000"
     assert (found["num.partitions"].config_source, found["message.max.bytes"].config_source) == (OF_BROKER, DEFAULT)
     assert all(each.read_only and each.documentation and each.synonyms and each.config_type for each in found.values())
+
+
+def test_a_brokers_settings_say_that_clients_authenticate_and_how_often(log: EventLog) -> None:
+    add_user(log, "alice", "secret", "admin")
+    with running_server(log, Settings(has_users=True, session_seconds=60)) as server, RawClient(server.address) as client:
+        authenticate(client, "alice", "secret")
+        found = settings_of(client, "1", BROKER)
+        listener = "SASL_PLAINTEXT://{}:{}".format(*server.address)
+    assert (found["advertised.listeners"].value, found["connections.max.reauth.ms"].value) == (listener, "60000")
 
 
 @pytest.mark.parametrize(

@@ -47,14 +47,17 @@ def group_settings(broker: Broker) -> list[BrokerSetting]:
 
 def _of_server(broker: Broker, client: Client, node: Node) -> list[BrokerSetting]:
     log_dir = broker.log_dir
-    scheme = "SSL" if broker.settings.tls is not None else "PLAINTEXT"
+    encryption = "SSL" if broker.settings.tls is not None else "PLAINTEXT"
+    scheme = f"SASL_{encryption}" if broker.settings.has_users else encryption
     listener = f"{scheme}://{node.host}:{node.port}"
+    session_ms = int((broker.settings.session_seconds or 0) * 1000)
     voters = ",".join(f"{each.id}@{each.host}:{each.port}" for each in broker.nodes(client)[:1])
     created = str(broker.settings.auto_create_topics).lower()
     table = [
         ("advertised.listeners", STRING, listener, "The address that clients get."),
         ("auto.create.topics.enable", BOOLEAN, created, "Whether a topic is created because a client names it."),
         ("broker.id", INT, str(node.id), "The number of this server."),
+        ("connections.max.reauth.ms", LONG, str(session_ms), "When clients authenticate again; 0: they need not."),
         ("controller.quorum.voters", LIST, voters, "The server that tools ask about the cluster."),
         ("listeners", STRING, listener, "The address that clients connect to."),
         ("log.dir", STRING, log_dir, "The directory of the partitions."),
