@@ -15,6 +15,7 @@ be lost, such as `amqp.properties`. Headers that begin with `eventlog.` are the 
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ NULL_HEADER = "eventlog.null"
 
 IDENTITY_BYTES = 16
 _BOOKKEEPING = frozenset((IDENTITY_HEADER, SOURCE_HEADER, OFFSET_HEADER))
-_LENGTH_BYTES = 8
+_LENGTH = struct.Struct(">q")
 
 
 class Position(NamedTuple):
@@ -90,12 +91,10 @@ _NUMBERS = frozenset(("priority", "expiration"))
 def identity_of(*contents: bytes | None) -> bytes:
     """The identity of a message that is determined by these: BLAKE2b of them and their lengths, so that no two lists of
     contents have the same."""
-    digest = hashlib.blake2b(digest_size=IDENTITY_BYTES)
+    pieces: list[bytes] = []
     for content in contents:
-        length = -1 if content is None else len(content)
-        digest.update(length.to_bytes(_LENGTH_BYTES, "big", signed=True))
-        digest.update(content or b"")
-    return digest.digest()
+        pieces += _LENGTH.pack(-1 if content is None else len(content)), content or b""
+    return hashlib.blake2b(b"".join(pieces), digest_size=IDENTITY_BYTES).digest()
 
 
 def headers_of(properties: Properties) -> Headers:

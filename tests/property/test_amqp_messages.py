@@ -119,7 +119,7 @@ def test_bytes_that_are_no_properties_raise_our_error_and_no_other(encoded: byte
 @untimed
 @given(st.binary(max_size=300))
 def test_any_bytes_become_a_record_with_all_of_them(encoded: bytes) -> None:
-    message = Reading(None, None).message(Delivery.of("exchange", "key", True, encoded, b"body"), None)
+    message = Reading(None, None).message(Delivery.of(b"exchange", b"key", True, encoded, b"body"), None)
     assert message.value == b"body"
     assert message.headers[0] == ("amqp.properties", encoded)
     assert message.identity is not None
@@ -155,7 +155,7 @@ def test_taking_a_field_out_leaves_the_others_as_they_were(table: bytes) -> None
 
 
 def delivered(publication: Publication) -> Delivery:
-    return Delivery.of("", publication.routing_key, False, publication.encoded, publication.body)
+    return Delivery.of(b"", publication.routing_key, False, publication.encoded, publication.body)
 
 
 def appended(message: Message) -> Record:
@@ -167,9 +167,9 @@ def appended(message: Message) -> Record:
 @given(PROPERTIES, SHORT, st.sampled_from([None, "routing-key", "message-id", "correlation-id"]))
 def test_a_message_comes_back_bit_for_bit(given: properties.Properties, body: bytes, key: str | None) -> None:
     encoded = properties.build(given)
-    record = appended(Reading(key, None).message(Delivery.of("x", "some.key", False, encoded, body), None))
+    record = appended(Reading(key, None).message(Delivery.of(b"x", b"some.key", False, encoded, body), None))
     publication = Publishing(ORIGIN, None).publication(record)
-    assert publication == ("some.key", encoded, body)
+    assert publication == (b"some.key", encoded, body)
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), max_size=60).filter(
@@ -205,7 +205,7 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
 
 def test_what_was_added_to_a_message_goes_back_with_it() -> None:
     encoded = properties.build({"headers": tables.encode({"a": [b"1"]}), "message-id": b"7"})
-    message = Reading(None, None).message(Delivery.of("", "q", False, encoded, b"x"), None)
+    message = Reading(None, None).message(Delivery.of(b"", b"q", False, encoded, b"x"), None)
     headers: Headers = (*message.headers, ("step", b"2"))
     publication = Publishing(ORIGIN, None).publication(appended(message._replace(headers=headers, key=b"new key")))
     read = properties.parse(publication.encoded)
@@ -216,7 +216,7 @@ def test_what_was_added_to_a_message_goes_back_with_it() -> None:
 def test_what_rabbitmq_would_refuse_or_route_again_is_left_out(expiration: bytes) -> None:
     table = tables.encode({"CC": [b"other"], "a": [b"1"], "BCC": [b"more"]})
     encoded = properties.build({"headers": table, "user-id": b"bob", "expiration": expiration, "type": b"t"})
-    record = appended(Reading(None, None).message(Delivery.of("", "q", False, encoded, b"x"), None))
+    record = appended(Reading(None, None).message(Delivery.of(b"", b"q", False, encoded, b"x"), None))
     sent = Publishing(ORIGIN, None).publication(record).encoded
     assert properties.parse(sent) == {"headers": tables.encode({"a": [b"1"]}), "type": b"t"}
 
@@ -224,7 +224,7 @@ def test_what_rabbitmq_would_refuse_or_route_again_is_left_out(expiration: bytes
 def test_a_redelivery_of_a_quorum_queue_is_the_same_message() -> None:
     def identity(table: bytes, is_redelivered: bool) -> bytes | None:
         encoded = properties.build({"headers": table, "type": b"t"})
-        return Reading(None, None).message(Delivery.of("", "q", is_redelivered, encoded, b"x"), None).identity
+        return Reading(None, None).message(Delivery.of(b"", b"q", is_redelivered, encoded, b"x"), None).identity
 
     counted = tables.encode({"a": [b"1"]}) + field("x-delivery-count", b"l" + struct.pack(">q", 1))
     assert identity(tables.encode({"a": [b"1"]}), False) == identity(counted, True)
@@ -236,7 +236,7 @@ def test_messages_are_the_same_only_with_the_same_id_and_the_same_body(
 ) -> None:
     def identity(message_id: bytes, body: bytes) -> bytes | None:
         encoded = properties.build({"message-id": message_id})
-        return Reading(None, None).message(Delivery.of("", "q", False, encoded, body), None).identity
+        return Reading(None, None).message(Delivery.of(b"", b"q", False, encoded, body), None).identity
 
     assert identity(*first) == identity(*first) != identity(*second)
 

@@ -6,15 +6,17 @@ pika's own loop would run for ever, and its connection that blocks publishes one
 from __future__ import annotations
 
 import ssl
+import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pika
 import pika.exceptions
 import pika.spec
 
+from eventlog.bridges.amqp.wire import OnDelivery, RawProperties, Wire
 from eventlog.bridges.url import Url
 from eventlog.errors import BridgeError, ConnectionLostError, EventLogError, InvalidArgumentError
 
@@ -26,96 +28,6 @@ _HEARTBEAT_SECONDS = 60
 _TLS_OPTIONS = {"cacertfile", "certfile", "keyfile", "verify", "server_name_indication"}
 OPTIONS = {"heartbeat", *_TLS_OPTIONS}
 _REFUSED_FOR_GOOD = {pika.spec.ACCESS_REFUSED, pika.spec.NOT_ALLOWED}
-
-
-class RawProperties(pika.BasicProperties):
-    """The properties of a message as they came, which are decoded only for those that ask for one of them.
-
-    pika makes one of these for each message that any of its connections in this process receives."""
-
-    raw: bytes | None = None
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        if arguments or named:
-            super().__init__(*arguments, **named)
-
-    def decode(self, encoded: bytes, offset: int = 0) -> RawProperties:
-        """Note what came."""
-        self.raw = encoded[offset:]
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        own = vars(self)
-        if name.startswith("__") or "content_type" in own:
-            raise AttributeError(name)
-        self._decode_all()
-        return own[name]
-
-    def _decode_all(self) -> None:
-        others = pika.BasicProperties()
-        if self.raw is not None:
-            others.decode(self.raw)
-        for name, value in vars(others).items():
-            self.__dict__.setdefault(name, value)
-
-    def encode(self) -> list[bytes]:
-        """As every other set of properties: what came may have been changed."""
-        self._decode_all()
-        pieces: list[bytes] = super().encode()
-        return pieces
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, pika.BasicProperties) and self.encode() == other.encode()
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        self._decode_all()
-        shown = {name: value for name, value in vars(self).items() if name != "raw" and value is not None}
-        return f"<BasicProperties({', '.join(f'{name}={value}' for name, value in sorted(shown.items()))})>"
-
-
-class EncodedProperties:
-    """Properties to publish that are encoded already."""
-
-    INDEX = pika.BasicProperties.INDEX
-    __slots__ = ("_encoded",)
-
-    def __init__(self, encoded: bytes) -> None:
-        self._encoded = encoded
-
-    def encode(self) -> list[bytes]:
-        """For pika's frame."""
-        return [self._encoded]
-
-
-class _Wire(pika.SelectConnection):
-    """Sends what is written within a block in one piece, and can be cut at once."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self._gathered: list[bytes] | None = None
-        super().__init__(*arguments)
-
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """One write at the end of the block, instead of three for each message."""
-        self._gathered = []
-        try:
-            yield
-        finally:
-            gathered, self._gathered = self._gathered, None
-            if gathered and self.is_open:
-                self._adapter_emit_data(b"".join(gathered))
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if self._gathered is not None:
-            self._gathered.append(data)
-        else:
-            super()._adapter_emit_data(data)
-
-    def cut(self) -> None:
-        """End without a word: the other side may not be listening, as RabbitMQ does not while its memory is short."""
-        self._terminate_stream(pika.exceptions.StreamLostError("hung up"))
 
 
 class Connection:
@@ -137,7 +49,7 @@ class Connection:
         self._error = None
         self.is_blocked = False
         opened: list[Any] = []
-        self._wire = _Wire(self._parameters, opened.append, self._failed, self._failed)
+        self._wire = Wire(self._parameters, opened.append, self._failed, self._failed)
         self._wire.ioloop.activate_poller()
         self._wait_for(lambda: bool(opened), "it does not answer")
         self._wire.add_on_connection_blocked_callback(self._note_blocked)
@@ -169,6 +81,16 @@ class Connection:
         """A block in which messages are published, and sent at its end."""
         return self._wire.gathering()
 
+    def publish(self, exchange: bytes, routing_key: bytes, encoded: bytes, body: bytes) -> None:
+        """Publish a mandatory message. Raises `ConnectionLostError` if the channel has ended."""
+        if not self.channel.is_open:
+            self.check()
+        self._wire.publish(self.channel.channel_number, exchange, routing_key, encoded, body)
+
+    def on_delivery(self, callback: OnDelivery) -> None:
+        """Have this called for each message that comes from now on."""
+        self._wire.on_delivery = callback
+
     def attend(self, timeout: float) -> None:
         """Send and receive what there is, or wait up to `timeout` seconds for something; answer heartbeats.
 
@@ -189,7 +111,7 @@ class Connection:
         try:
             loop.poll()
             loop.process_timeouts()
-        except pika.exceptions.AMQPError as error:  # what the other side sent makes no sense
+        except (pika.exceptions.AMQPError, struct.error, LookupError) as error:  # what the other side sent makes no sense
             self._failed(None, error)
             self._wire.cut()
         finally:

@@ -6,7 +6,6 @@ and filters read them. So nothing is lost that this module does not understand."
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from eventlog.bridges.amqp import properties, tables
@@ -33,8 +32,8 @@ Choose = Callable[["Delivery"], "bytes | None"]
 class Delivery(NamedTuple):
     """A message as it came: where it was published, its encoded properties, and its body."""
 
-    exchange: str
-    routing_key: str
+    exchange: bytes
+    routing_key: bytes
     is_redelivered: bool
     encoded: bytes
     body: bytes
@@ -42,7 +41,7 @@ class Delivery(NamedTuple):
     fields: dict[str, tables.Value]
 
     @classmethod
-    def of(cls, exchange: str, routing_key: str, is_redelivered: bool, encoded: bytes, body: bytes) -> Delivery:
+    def of(cls, exchange: bytes, routing_key: bytes, is_redelivered: bool, encoded: bytes, body: bytes) -> Delivery:
         """With the properties and headers that can be read: none, if they are damaged."""
         try:
             read = properties.parse(encoded)
@@ -86,14 +85,14 @@ class Reading:
         if own is not None:
             return identity_of(own, delivery.body), True
         content = delivery.encoded if "x-delivery-count" not in delivery.fields else _without_count(delivery)
-        return identity_of(delivery.exchange.encode(), delivery.routing_key.encode(), content, delivery.body), False
+        return identity_of(delivery.exchange, delivery.routing_key, content, delivery.body), False
 
 
 def _chooser(option: str, name: str | None, known: tuple[str, ...]) -> Choose | None:
     if name is None:
         return None
     if name == "routing-key" and name in known:
-        return lambda delivery: delivery.routing_key.encode()
+        return lambda delivery: delivery.routing_key
     if name in known:
         return lambda delivery: _bytes(delivery.read.get(name))
     kind, _, header = name.partition(":")
@@ -114,16 +113,13 @@ def _without_count(delivery: Delivery) -> bytes:
 
 def headers_of(delivery: Delivery) -> Headers:
     """The headers of the record: what came, bit for bit, and what of it can be read."""
-    route = _route_headers(delivery.exchange, delivery.routing_key)
-    redelivered = _REDELIVERED if delivery.is_redelivered else ()
     return (
-        (PROPERTIES_HEADER, delivery.encoded), *route, *redelivered, *readable_headers(delivery.read, delivery.fields)
-    )  # fmt: skip
-
-
-@lru_cache(1000)
-def _route_headers(exchange: str, routing_key: str) -> Headers:
-    return (EXCHANGE_HEADER, exchange.encode()), (ROUTING_KEY_HEADER, routing_key.encode())
+        (PROPERTIES_HEADER, delivery.encoded),
+        (EXCHANGE_HEADER, delivery.exchange),
+        (ROUTING_KEY_HEADER, delivery.routing_key),
+        *(_REDELIVERED if delivery.is_redelivered else ()),
+        *readable_headers(delivery.read, delivery.fields),
+    )
 
 
 def readable_headers(read: properties.Properties, fields: dict[str, tables.Value]) -> Iterator[tuple[str, bytes | None]]:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from eventlog.bridges.amqp import properties, tables
 from eventlog.bridges.amqp.deliveries import OWN_HEADERS, PROPERTIES_HEADER, ROUTING_KEY_HEADER, readable_headers
-from eventlog.bridges.amqp.tables import AmqpFormatError
 from eventlog.bridges.message import (
     KEY_HEADER,
     NULL_HEADER,
@@ -35,7 +34,7 @@ _ADDRESSES = frozenset(("CC", "BCC"))  # the message would be routed again
 class Publication(NamedTuple):
     """A message that can be published."""
 
-    routing_key: str
+    routing_key: bytes
     encoded: bytes
     body: bytes
 
@@ -46,7 +45,7 @@ class Publishing:
     def __init__(self, origin: Origin, routing_key: str | None) -> None:
         """With the routing key for all; None: the one that a record came with, else its key."""
         self._origin = origin
-        self._routing_key = routing_key
+        self._routing_key = None if routing_key is None else routing_key.encode()
 
     def publication(self, record: Record) -> Publication:
         """The message of a record. Raises `AmqpFormatError` if AMQP has none for it."""
@@ -106,12 +105,8 @@ def _add_headers(
             named.setdefault(name, []).append(value)
 
 
-def _routing_key(record: Record) -> str:
-    came_with = next((value for name, value in record.headers if name == ROUTING_KEY_HEADER), record.key)
-    try:
-        return (came_with or b"").decode()
-    except UnicodeDecodeError:
-        raise AmqpFormatError("its key is not text, which a routing key has to be: give the URL a routing-key") from None
+def _routing_key(record: Record) -> bytes:
+    return next((value for name, value in record.headers if name == ROUTING_KEY_HEADER), record.key) or b""
 
 
 def _as_it_came(record: Record, encoded: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pika.exceptions
 import pika.spec
 
-from eventlog.bridges.amqp.connection import OPTIONS, Connection, EncodedProperties
+from eventlog.bridges.amqp.connection import OPTIONS, Connection
 from eventlog.bridges.amqp.publishing import Publication, Publishing
 from eventlog.bridges.amqp.queues import check_exchange, check_kind, have_queue
 from eventlog.bridges.amqp.tables import AmqpFormatError
@@ -103,19 +103,15 @@ class RabbitSink:
         """Publish."""
         connection = self._connection
         connection.check()
-        publish, frame_bytes_max = connection.channel.basic_publish, connection.frame_bytes_max - _FRAME_OVERHEAD_BYTES
-        try:
-            with connection.gathering():
-                for record in records:
-                    publication = self._publication(record, frame_bytes_max)
-                    if publication is not None:
-                        routing_key, encoded, body = publication
-                        publish(self._exchange, routing_key, body, EncodedProperties(encoded), mandatory=True)
-                        self._last_tag += 1
-                        self._under_way[self._last_tag] = record
-        except pika.exceptions.AMQPError:
-            connection.check()
-            raise
+        exchange, frame_bytes_max = self._exchange.encode(), connection.frame_bytes_max - _FRAME_OVERHEAD_BYTES
+        with connection.gathering():
+            for record in records:
+                publication = self._publication(record, frame_bytes_max)
+                if publication is not None:
+                    routing_key, encoded, body = publication
+                    connection.publish(exchange, routing_key, encoded, body)
+                    self._last_tag += 1
+                    self._under_way[self._last_tag] = record
 
     def _publication(self, record: Record, frame_bytes_max: int) -> Publication | None:
         try:
@@ -131,7 +127,7 @@ class RabbitSink:
 
     def _why_not(self, record: Record, publication: Publication, frame_bytes_max: int) -> str | None:
         routing_key, encoded, _ = publication
-        if len(routing_key.encode()) > _ROUTING_KEY_BYTES_MAX:
+        if len(routing_key) > _ROUTING_KEY_BYTES_MAX:
             return f"its routing key has more than {_ROUTING_KEY_BYTES_MAX} bytes"
         if len(encoded) > frame_bytes_max:
             return f"its properties and headers take {len(encoded)} bytes, and a frame has {frame_bytes_max}"
@@ -169,7 +165,7 @@ class RabbitSink:
             self._alone = max(self._alone - 1, 0)
 
     def _route(self, record: Record) -> str:
-        routing_key = self._publishing.publication(record).routing_key
+        routing_key = self._publishing.publication(record).routing_key.decode("utf-8", "backslashreplace")
         return f"exchange {self._exchange!r}, routing key {routing_key!r}"
 
     def _note_return(self, _: object, method: Any, properties: Any, body: bytes) -> None:
@@ -177,7 +173,7 @@ class RabbitSink:
         for tag, record in self._under_way.items():
             if tag not in self._returned and (record.value or b"") == body:
                 publication = self._publishing.publication(record)
-                if publication.routing_key == method.routing_key and publication.encoded == properties.raw:
+                if publication.routing_key == method.routing_key.encode() and publication.encoded == properties.raw:
                     self._returned.add(tag)
                     return
         self._problem = ConnectionLostError(f"{self.label}: a message came back that was not sent")

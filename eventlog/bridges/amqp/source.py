@@ -21,6 +21,7 @@ from eventlog.bridges.url import Url
 from eventlog.errors import BridgeError, ConnectionLostError, InvalidArgumentError
 
 _OPTIONS = {"queue", "exclusive", "reject", *OPTIONS}
+_ENCODED, _BODY = 4, 5  # in what is noted of a delivery
 _PREFETCH_MAX = 2**16 - 1
 # So much may wait to be taken before more is read from the connection.
 _WAITING_BYTES_MAX = 8 << 20
@@ -53,7 +54,7 @@ class RabbitSource:
         self._context = context
         self._connection = Connection(url)
         self._connections = 0
-        self._waiting: deque[tuple[Any, Any, bytes]] = deque()
+        self._waiting: deque[tuple[Any, ...]] = deque()
         self.waiting_bytes = 0
         self._cancelled = False
 
@@ -76,8 +77,9 @@ class RabbitSource:
         channel = connection.channel
         connection.call(channel.basic_qos, prefetch_count=min(self._context.window_records, _PREFETCH_MAX))
         channel.add_on_cancel_callback(self._note_cancel)
+        connection.on_delivery(self._note)
         try:
-            connection.call(channel.basic_consume, self._queue, self._note, exclusive=self._is_exclusive)
+            connection.call(channel.basic_consume, self._queue, self._note_large, exclusive=self._is_exclusive)
         except pika.exceptions.ChannelClosedByBroker as error:
             # The consumer that has it alone may be this bridge's own, of a connection that RabbitMQ still holds.
             raise ConnectionLostError(f"{self.label}: RabbitMQ refuses to let it be consumed: {error.reply_text}") from error
@@ -88,9 +90,13 @@ class RabbitSource:
         self.waiting_bytes = 0
         self._cancelled = False
 
-    def _note(self, _: object, method: Any, properties: Any, body: bytes) -> None:
-        self._waiting.append((method, properties, body))
-        self.waiting_bytes += len(body) + len(properties.raw)
+    def _note(self, *delivery: Any) -> None:
+        self._waiting.append(delivery)
+        self.waiting_bytes += len(delivery[_ENCODED]) + len(delivery[_BODY])
+
+    def _note_large(self, _: object, method: Any, properties: Any, body: bytes) -> None:
+        exchange, routing_key = _encoded(method.exchange), _encoded(method.routing_key)
+        self._note(method.delivery_tag, method.redelivered, exchange, routing_key, properties.raw, body)
 
     def _note_cancel(self, _: object) -> None:
         self._cancelled = True
@@ -114,10 +120,10 @@ class RabbitSource:
             self._connection.attend(0 if waiting else timeout)
 
     def _taken(self) -> Message:
-        method, properties, body = self._waiting.popleft()
-        self.waiting_bytes -= len(body) + len(properties.raw)
-        delivery = Delivery.of(method.exchange, method.routing_key, method.redelivered, properties.raw, body)
-        return self._reading.message(delivery, _Token(self._connections, method.delivery_tag))
+        tag, is_redelivered, exchange, routing_key, encoded, body = self._waiting.popleft()
+        self.waiting_bytes -= len(encoded) + len(body)
+        delivery = Delivery.of(exchange, routing_key, is_redelivered, encoded, body)
+        return self._reading.message(delivery, _Token(self._connections, tag))
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """All up to the last one of these at once."""
@@ -157,6 +163,10 @@ class RabbitSource:
         """Hang up, once RabbitMQ has the acknowledgements."""
         self._connection.close()
         self._forget()
+
+
+def _encoded(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text  # pika leaves what is not UTF-8 as it is
 
 
 def _option(url: Url, name: str, default: str, known: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ import pika
 import pytest
 
 from eventlog.bridges.amqp import properties, tables
-from eventlog.bridges.amqp.connection import EncodedProperties
+from eventlog.bridges.amqp.wire import EncodedProperties
 from eventlog.errors import BridgeError, ConnectionLostError, InvalidArgumentError
 from tests.interop.rabbitmq import ends
 from tests.interop.rabbitmq.server import Server
