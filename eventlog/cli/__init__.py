@@ -41,6 +41,7 @@ COMMANDS = {
     "grep": "Print the records of TOPIC that match PATTERN, a regular expression.",
     "groups": "List, describe, move, export and delete consumer groups.",
     "maintain": "Delete what retention no longer keeps, and compact.",
+    "mirror": "Copy topics with their groups from a Kafka cluster, or to one.",
     "metrics": "Print the store's metrics in Prometheus' text format.",
     "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",
     "produce": "Append the records in FILE, or standard input, to TOPIC.",

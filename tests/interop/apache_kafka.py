@@ -121,7 +121,8 @@ auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 """
         )
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first byte is 0 because an id that begins with "-" would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         run("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._configuration))
 
     @contextmanager

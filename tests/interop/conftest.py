@@ -13,6 +13,7 @@ import eventlog
 from eventlog import EventLog
 from tests.cli.command_line import CommandLine
 from tests.interop import apache_kafka
+from tests.interop.kafka_clusters import KafkaCluster
 
 _STOP_SECONDS_MAX = 30
 
@@ -60,3 +61,23 @@ def bootstrap(store: Path) -> Iterator[str]:
 def log(store: Path, bootstrap: str) -> Iterator[EventLog]:
     with eventlog.open(store) as log:
         yield log
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    with eventlog.open(tmp_path_factory.mktemp("served") / "store") as log, log.serve(port=0) as server:
+        yield KafkaCluster(server.bootstrap)
+
+
+@pytest.fixture(scope="module")
+def apache(broker: apache_kafka.Broker) -> Iterator[KafkaCluster]:
+    with broker.running():
+        cluster = KafkaCluster(broker.address)
+        cluster.await_groups()
+        yield cluster
+
+
+@pytest.fixture(params=["served", pytest.param("apache", marks=pytest.mark.kafka)])
+def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
+    found: KafkaCluster = request.getfixturevalue(request.param)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,21 @@ class KafkaCluster(NamedTuple):
 
     def url(self, topic: str = "", options: str = "") -> str:
         return f"kafka://{self.bootstrap}/{topic}{'?' if options else ''}{options}"
+
+    def await_groups(self) -> None:
+        """Return once the cluster answers for groups: a new one creates its own topics when they are first asked for."""
+        import confluent_kafka
+
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "first"})
+        self.create_topic("first")
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            try:
+                consumer.commit(offsets=[confluent_kafka.TopicPartition("first", 0, 0)], asynchronous=False)
+                break
+            except confluent_kafka.KafkaException:
+                continue
+        consumer.close()
 
     def create_topic(self, name: str, partitions: int = 1, **settings: str) -> None:
         from confluent_kafka.admin import AdminClient, NewTopic

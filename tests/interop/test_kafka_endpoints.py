@@ -29,24 +29,6 @@ def log(tmp_path: Path) -> Iterator[EventLog]:
         yield log
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    with eventlog.open(tmp_path_factory.mktemp("served") / "store") as log, log.serve(port=0) as server:
-        yield KafkaCluster(server.bootstrap)
-
-
-@pytest.fixture(scope="module")
-def apache(broker: apache_kafka.Broker) -> Iterator[KafkaCluster]:
-    with broker.running():
-        yield KafkaCluster(broker.address)
-
-
-@pytest.fixture(params=["served", pytest.param("apache", marks=pytest.mark.kafka)])
-def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
-    found: KafkaCluster = request.getfixturevalue(request.param)
-    return found
-
-
 @pytest.fixture
 def topic(cluster: KafkaCluster) -> str:
     """A topic of two partitions that no other test uses."""

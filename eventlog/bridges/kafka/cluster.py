@@ -5,20 +5,34 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from copy import copy
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
 from eventlog.bridges.url import Url
 from eventlog.errors import BridgeError, ConnectionLostError, EventLogError, InvalidArgumentError
+from eventlog.records.record import TopicPartition
 
 SECONDS_MAX = 10.0
 PORT = 9092
 
 _ATTEMPT_SECONDS = 1.0
+_SET = AlterConfigOpType.SET
+_OF_THE_TOPIC = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
 _MESSAGE_BYTES_MAX = 1_048_588  # Kafka's default of max.message.bytes
 _OURS = frozenset(
     (
@@ -32,7 +46,8 @@ _FINAL = frozenset(
         "_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "UNSUPPORTED_SASL_MECHANISM",
         "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED",
         "CLUSTER_AUTHORIZATION_FAILED", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-        "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION",
+        "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "UNKNOWN_MEMBER_ID", "NON_EMPTY_GROUP",
+        "INVALID_CONFIG", "INVALID_PARTITIONS", "INVALID_REPLICATION_FACTOR",
         "TOPIC_EXCEPTION", "_INVALID_ARG", "_UNSUPPORTED_FEATURE", "UNSUPPORTED_VERSION",
     )
 )  # fmt: skip
@@ -47,12 +62,14 @@ _logger.addHandler(logging.NullHandler())  # librdkafka's own words are for thos
 
 class FoundTopic(NamedTuple):
     """A topic of Kafka's. `id` is that of no other topic, also if this one is deleted and created again; only very old brokers
-    have none, so it is made of the cluster's and the name. `settings` are all of its settings."""
+    have none, so it is made of the cluster's and the name. `settings` are all of its settings, `given` are the names of those
+    that are the topic's own."""
 
     name: str
     id: str
     partitions: int
     settings: Mapping[str, str | None]
+    given: frozenset[str] = frozenset()
 
     @property
     def message_bytes_max(self) -> int:
@@ -84,6 +101,13 @@ class Cluster:
         self.settings.update(url.options)
         self._unreachable: KafkaError | None = None
         self.consumer({}).close()  # says which setting is wrong
+
+    def with_topic(self, topic: str) -> Cluster:
+        """The same cluster, with another topic in its URL."""
+        other = copy(self)
+        other.topic = topic
+        other.label = f"{self.label.partition('?')[0].rstrip('/')}/{topic}"
+        return other
 
     # --- clients -----------------------------------------------------------------------------------------------
 
@@ -123,9 +147,11 @@ class Cluster:
             described = self._described(admin, topic)
             resource = ConfigResource(ResourceType.TOPIC, topic)
             settings: dict[str, str | None] = {}
+            given = []
             try:
                 entries = admin.describe_configs([resource], request_timeout=SECONDS_MAX)[resource].result()
                 settings = {name: entry.value for name, entry in entries.items()}
+                given = [name for name, entry in entries.items() if entry.source == _OF_THE_TOPIC]
             except KafkaException as error:
                 if error.args[0].name() not in _FINAL:
                     raise
@@ -133,7 +159,7 @@ class Cluster:
             found = described.topic_id
             has_id = found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits())
             topic_id = str(found) if has_id else f"{admin.list_topics(timeout=SECONDS_MAX).cluster_id}/{topic}"
-            return FoundTopic(topic, topic_id, len(described.partitions), settings)
+            return FoundTopic(topic, topic_id, len(described.partitions), settings, frozenset(given))
 
     def create(self, topic: str, partitions: int = -1, settings: Mapping[str, str] | None = None) -> None:
         """Create a topic, unless it exists; -1 partitions are the broker's default. Raises what `errors` raises."""
@@ -145,6 +171,11 @@ class Cluster:
             except KafkaException as error:
                 if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                     raise
+
+    def topics(self) -> list[str]:
+        """The names of all topics that are not the cluster's own. Raises what `errors` raises."""
+        with self.errors("list topics"):
+            return sorted(name for name in self.admin().list_topics(timeout=SECONDS_MAX).topics if not name.startswith("__"))
 
     def _described(self, admin: Any, topic: str) -> Any:
         """Waits until the cluster answers, or refuses."""
@@ -160,6 +191,56 @@ class Cluster:
                     raise KafkaException(self._unreachable) from None
                 if error.args[0].name() in _FINAL or time.monotonic() > deadline:
                     raise
+
+    def alter(self, topic: str, partitions: int | None, settings: Mapping[str, str]) -> None:
+        """Give a topic more partitions, and other values for these settings. Raises what `errors` raises."""
+        admin = self.admin()
+        with self.errors("alter"):
+            if partitions is not None:
+                admin.create_partitions([NewPartitions(topic, partitions)], request_timeout=SECONDS_MAX)[topic].result()
+            if settings:
+                changes = [ConfigEntry(name, value, incremental_operation=_SET) for name, value in settings.items()]
+                resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
+                admin.incremental_alter_configs([resource], request_timeout=SECONDS_MAX)[resource].result()
+
+    def bounds(self, topic: FoundTopic) -> list[range]:
+        """The offsets that each partition has, of what is committed. Raises what `errors` raises."""
+        consumer = self.consumer({})
+        try:
+            with self.errors("ask for offsets"):
+                asked = [KafkaPartition(topic.name, partition) for partition in range(topic.partitions)]
+                return [range(*consumer.get_watermark_offsets(each, SECONDS_MAX)) for each in asked]
+        finally:
+            consumer.close()
+
+    # --- groups ------------------------------------------------------------------------------------------------
+
+    def groups(self) -> list[str]:
+        """The names of all consumer groups. Raises what `errors` raises."""
+        with self.errors("list groups"):
+            admin = self.admin()
+            found = admin.list_consumer_groups(request_timeout=SECONDS_MAX).result()
+            return sorted(each.group_id for each in found.valid)
+
+    def committed(self, group: str) -> dict[TopicPartition, int]:
+        """The committed offsets of a group; none if it does not exist. Raises what `errors` raises."""
+        with self.errors("ask for committed offsets"):
+            admin = self.admin()
+            asked = ConsumerGroupTopicPartitions(group)
+            found = admin.list_consumer_group_offsets([asked], request_timeout=SECONDS_MAX)[group].result()
+            offsets = ((TopicPartition(each.topic, each.partition), each.offset) for each in found.topic_partitions or ())
+            return {partition: offset for partition, offset in offsets if offset >= 0}
+
+    def commit(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set committed offsets of a group that has no members. Raises `BridgeError` if it has, and what `errors` raises."""
+        with self.errors(f"commit for group {group!r}"):
+            admin = self.admin()
+            wanted = [KafkaPartition(*partition, offset) for partition, offset in sorted(offsets.items())]
+            asked = ConsumerGroupTopicPartitions(group, wanted)
+            found = admin.alter_consumer_group_offsets([asked], request_timeout=SECONDS_MAX)[group].result()
+            failures = [each.error for each in found.topic_partitions if each.error is not None]
+            if failures:
+                raise KafkaException(failures[0])
 
     # --- errors ------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from eventlog.bridges.endpoints import Outcomes, Refusal
 from eventlog.bridges.kafka.cluster import SECONDS_MAX, Cluster, FoundTopic
-from eventlog.bridges.message import without_bookkeeping
+from eventlog.bridges.message import OFFSET_HEADER, SOURCE_HEADER, without_bookkeeping
 from eventlog.records.record import Record
 
 _PARTITIONER = "murmur2_random"  # what Java's clients do with a key; librdkafka's own default is another
@@ -36,14 +36,16 @@ class Lane:
 
     `position` is the offset of the next source record that Kafka does not have; None if it knows nothing of this source."""
 
-    def __init__(self, cluster: Cluster, target: FoundTopic, partition: int, name: str, *, by_key: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, target: FoundTopic, partition: int, name: str, *, by_key: bool, stamp: str = ""
+    ) -> None:
         """`name` is the group in which Kafka keeps the positions of all partitions of the source. Fences the lane that had
-        it. Each record keeps the number of its partition, or its key decides, as in Kafka's clients."""
+        it. Each record keeps the number of its partition, or its key decides, as in Kafka's clients. With a `stamp`, the name
+        of the source, headers say where each record comes from."""
         self._topic = target.name
-        # Kafka keeps offsets only for partitions that it has.
-        rest, self._number = divmod(partition, target.partitions)
-        name = f"{name}-{rest}" if rest else name
+        name, self._number = _kept_in(target, partition, name)
         self._options = {} if by_key else {"partition": partition}
+        self._stamp = stamp.encode()
         self._under_way: list[Record] = []
         self._is_to_repeat = False  # what is under way is not in the open transaction
         self._has_begun = False
@@ -51,15 +53,8 @@ class Lane:
         settings = {**self._settings(target), "transactional.id": f"{name}-{self._number}"}
         self._producer = cluster.producer({"partitioner": _PARTITIONER, **cluster.settings, **settings})
         self._producer.init_transactions(SECONDS_MAX)
-        consumer = cluster.consumer({"group.id": name})
-        try:
-            found = consumer.committed([TopicPartition(target.name, self._number)], SECONDS_MAX)[0]
-            self._group = consumer.consumer_group_metadata()
-        finally:
-            consumer.close()
-        if found.error is not None:
-            raise KafkaException(found.error)
-        self.position: int | None = found.offset if found.offset >= 0 else None
+        self.position: int | None
+        self.position, self._group = _position(cluster, target, self._number, name)
 
     def _settings(self, target: FoundTopic) -> dict[str, object]:
         bytes_max = min(max(target.message_bytes_max, _MESSAGE_BYTES_MIN), _MESSAGE_BYTES_MAX)
@@ -123,11 +118,13 @@ class Lane:
     def _queue(self, record: Record) -> bool:
         """Hand a record to the producer, once its queue has room. False if this transaction has failed."""
         at = record.timestamp if record.timestamp > 0 else 1  # 0 would mean "now" to librdkafka: 1 is nearer to the truth
-        headers = without_bookkeeping(record.headers)
+        headers = list(without_bookkeeping(record.headers))
+        if self._stamp:
+            headers += [(SOURCE_HEADER, self._stamp), (OFFSET_HEADER, b"%d" % record.offset)]
         while self._failure is None:
             try:
                 self._producer.produce(
-                    self._topic, record.value, record.key, headers=list(headers), timestamp=at, **self._options
+                    self._topic, record.value, record.key, headers=headers, timestamp=at, **self._options
                 )
                 return True
             except BufferError:
@@ -179,3 +176,27 @@ class Lane:
         """The first error is the cause; the others follow from it, such as that what was queued was not sent after an abort."""
         if self._failure is None and error.name() not in ("_PURGE_QUEUE", "_PURGE_INFLIGHT"):
             self._failure = error
+
+
+def read_position(cluster: Cluster, target: FoundTopic, partition: int, name: str) -> int | None:
+    """The position of the lane of this name, which goes on undisturbed."""
+    return _position(cluster, target, partition, name)[0]
+
+
+def _position(cluster: Cluster, target: FoundTopic, partition: int, name: str) -> tuple[int | None, Any]:
+    """The position, and what tells the coordinator which group it belongs to."""
+    name, number = _kept_in(target, partition, name)
+    consumer = cluster.consumer({"group.id": name})
+    try:
+        found = consumer.committed([TopicPartition(target.name, number)], SECONDS_MAX)[0]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return found.offset if found.offset >= 0 else None, consumer.consumer_group_metadata()
+    finally:
+        consumer.close()
+
+
+def _kept_in(target: FoundTopic, partition: int, name: str) -> tuple[str, int]:
+    """The group and the partition for which Kafka keeps the position: it keeps some only for partitions that it has."""
+    rest, number = divmod(partition, target.partitions)
+    return f"{name}-{rest}" if rest else name, number

@@ -36,19 +36,25 @@ class KafkaSink:
 
     system = "kafka"
 
-    def __init__(self, cluster: Cluster, context: SinkContext) -> None:
+    def __init__(self, cluster: Cluster, context: SinkContext, *, is_stamped: bool = False) -> None:
+        """If it `is_stamped`, headers of each record in Kafka say where it comes from."""
         if not cluster.topic:
             raise InvalidArgumentError(f"{cluster.label} must name a topic: kafka://HOST:PORT/TOPIC")
+        if context.create and not context.create.isdecimal():
+            raise InvalidArgumentError(f"a topic of Kafka's is created with a number of partitions, not {context.create!r}")
+        self._partitions = int(context.create or -1)
         self.label = cluster.label
         self._cluster = cluster
         self._context = context
         self._target: FoundTopic | None = None
+        self._is_stamped = is_stamped
         self._lanes: dict[TopicPartition, Lane] = {}
 
     def open(self) -> None:
-        """As `Sink.open`; with `create` a topic that does not exist is created with the broker's defaults."""
+        """As `Sink.open`; a topic that is missing is created with `create` partitions, "": as many as the broker has by
+        default."""
         if self._context.create is not None:
-            self._cluster.create(self._cluster.topic)
+            self._cluster.create(self._cluster.topic, self._partitions)
         self._target = self._cluster.find(self._cluster.topic)
 
     def assign(self, partitions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
@@ -68,7 +74,9 @@ class KafkaSink:
                 f"{self.label} has {self._target.partitions} partitions, so there is none for {source}: add partitions, or "
                 "let keys decide with the option partitioner=murmur2_random"
             )
-        return Lane(self._cluster, self._target, source.partition, lane_name(self._context.origin), by_key=by_key)
+        origin = self._context.origin
+        stamp = origin.source(source.partition) if self._is_stamped else ""
+        return Lane(self._cluster, self._target, source.partition, lane_name(origin), by_key=by_key, stamp=stamp)
 
     def revoke(self, partitions: Sequence[TopicPartition]) -> None:
         """As `Sink.revoke`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
@@ -30,6 +30,11 @@ def make_source(url: Url, context: SourceContext) -> KafkaSource:
     return KafkaSource(Cluster(url), context)
 
 
+def source_name(topic: FoundTopic, partition: int) -> str:
+    """The name of a partition as a source of positions."""
+    return f"kafka:{topic.name}/{topic.id}/{partition}"
+
+
 class KafkaSource:
     """Reads all partitions of a topic, what is committed of it, from where the collected topic ends.
 
@@ -51,6 +56,8 @@ class KafkaSource:
         self._consumer: Any = None
         self._topic: FoundTopic | None = None
         self._names: list[str] = []
+        self._next: dict[int, int] = {}
+        self._ended: dict[int, int] = {}  # the partitions that had no more when they were last asked, and where that was
         self._ask_again_at = 0.0
         self._commits_under_way = 0
         self._refresh_seconds = int(cluster.settings.get(_REFRESH, _REFRESH_MS)) / 1000
@@ -58,11 +65,13 @@ class KafkaSource:
     def open(self) -> None:
         """As `Source.open`."""
         self._names = []
+        self._ended = {}
         self._commits_under_way = 0
         with self._cluster.errors("open"):
             self._topic = self._cluster.find(self._cluster.topic)
             # An offset that does not exist is an error, and not a reason to leave records out, or to read all of them again.
-            self._consumer = self._cluster.consumer({_RESET: "error", "on_commit": self._committed})
+            settings = {_RESET: "error", "on_commit": self._committed, "enable.partition.eof": True}
+            self._consumer = self._cluster.consumer(settings)
             self._add_partitions(self._topic.partitions)
 
     def _add_partitions(self, count: int) -> None:
@@ -70,8 +79,9 @@ class KafkaSource:
         assert self._topic is not None
         begun = []
         for partition in range(len(self._names), count):
-            name = f"kafka:{self._topic.name}/{self._topic.id}/{partition}"
-            begun.append(TopicPartition(self._topic.name, partition, self._first(name, partition)))
+            name = source_name(self._topic, partition)
+            first = self._next[partition] = self._first(name, partition)
+            begun.append(TopicPartition(self._topic.name, partition, first))
             self._names.append(name)
         if begun:
             self._consumer.incremental_assign(begun)
@@ -107,22 +117,43 @@ class KafkaSource:
                 if found.error is not None:
                     raise KafkaException(found.error)
                 self._add_partitions(len(found.partitions))
-            received = self._consumer.consume(count_max, 0)
-            if not received and timeout > 0:
+            messages = self._messages(self._consumer.consume(count_max, 0))
+            deadline = time.monotonic() + timeout
+            while not messages and (left := deadline - time.monotonic()) > 0:
                 # One at first, because `consume` waits until it has as many as it may return.
-                first = self._consumer.poll(timeout)
-                received = [] if first is None else [first, *self._consumer.consume(count_max - 1, 0)]
-            return [self._message(each) for each in received]
+                first = self._consumer.poll(left)
+                if first is not None:
+                    messages = self._messages([first, *self._consumer.consume(count_max - 1, 0)])
+            return messages
 
-    def _message(self, message: Any) -> Message:
+    def _messages(self, received: Sequence[Any]) -> list[Message]:
+        return [message for message in map(self._message, received) if message is not None]
+
+    def ends(self) -> dict[int, int]:
+        """The offset at which each partition ends now."""
+        with self._cluster.errors("ask for offsets"):
+            asked = [TopicPartition(self._cluster.topic, partition) for partition in range(len(self._names))]
+            return {each.partition: self._consumer.get_watermark_offsets(each, SECONDS_MAX)[1] for each in asked}
+
+    def has_reached(self, ends: Mapping[int, int]) -> bool:
+        """Was everything received that is committed and before these offsets?"""
+        return all(self._next[partition] >= end or partition in self._ended for partition, end in ends.items())
+
+    def _message(self, message: Any) -> Message | None:
+        """None if it says only that a partition has no more."""
         error = message.error()
         if error is not None:
+            if error.name() == "_PARTITION_EOF":
+                self._ended[message.partition()] = message.offset()
+                return None
             if error.name() == "_AUTO_OFFSET_RESET":
                 raise ConnectionLostError(f"{self.label}: {error.str()}")
             raise KafkaException(error)
         kind, timestamp = message.timestamp()
         headers = message.headers()
         partition = message.partition()
+        self._ended.pop(partition, None)
+        self._next[partition] = message.offset() + 1
         return Message(
             message.value(), message.key(), without_bookkeeping(tuple(headers)) if headers else (),
             None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
@@ -155,11 +186,11 @@ class KafkaSource:
         if self._consumer is None:
             return None
         waiting = 0
-        for each in self._consumer.position(self._consumer.assignment()):
-            low, high = self._consumer.get_watermark_offsets(each, cached=True)
+        for each in self._consumer.assignment():
+            _, high = self._consumer.get_watermark_offsets(each, cached=True)
             if high < 0:
                 return None
-            waiting += high - (each.offset if each.offset >= 0 else low)
+            waiting += max(0, high - max(self._next[each.partition], self._ended.get(each.partition, 0)))
         return waiting
 
     def close(self) -> None:

@@ -1,0 +1,166 @@
+"""`eventlog mirror`: a store moves to a Kafka cluster with its groups, and back."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import eventlog
+from eventlog import EventLog, TopicPartition
+from tests.cli.command_line import CommandLine
+from tests.interop.kafka_clusters import SECONDS_MAX, KafkaCluster
+
+pytestmark = pytest.mark.clients
+pytest.importorskip("confluent_kafka")
+
+VALUES = [b"%d" % number for number in range(1_000)]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with eventlog.open(tmp_path / "store") as log:
+        yield log
+
+
+@pytest.fixture
+def topic() -> str:
+    """A name that no other test uses: they share a cluster."""
+    return f"orders.{random.getrandbits(64):x}"
+
+
+def mirror(store: Path, *arguments: str) -> list[dict[str, object]]:
+    """Run `eventlog mirror` to its end; returns the differences that it showed."""
+    done = CommandLine(store).run("mirror", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fill(log: EventLog, topic: str) -> None:
+    """Two partitions, one with transactions, so that offsets in Kafka will not be those in the store."""
+    log.create_topic(topic, 2, {"max.message.bytes": 500_000, "retention.acked": True})
+    log.partition(topic, 0).append_many(VALUES, keys=[b"k"] * len(VALUES))
+    with log.producer(transactional_id=f"of-{topic}") as producer:
+        for first in range(0, len(VALUES), 100):
+            producer.begin()
+            for value in VALUES[first : first + 100]:
+                producer.send(topic, value, partition=1, headers=[("h", b"1")])
+            producer.commit() if first % 200 == 0 else producer.abort()
+
+
+def committed_values(log: EventLog, partition: TopicPartition, offset: int | None = None) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    with log.consumer() as consumer:
+        consumer.assign([partition])
+        if offset is not None:
+            consumer.seek(partition, offset)
+        while records := consumer.poll(timeout=0):
+            found += [record.value for record in records]
+    return found
+
+
+def values_from(cluster: KafkaCluster, topic: str, partition: int, offset: int) -> list[bytes | None]:
+    return [message.value() for message in cluster.messages(topic, partition) if message.offset() >= offset]
+
+
+def kafka_offset(cluster: KafkaCluster, group: str, topic: str, partition: int) -> int:
+    from confluent_kafka import Consumer
+    from confluent_kafka import TopicPartition as KafkaPartition
+
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group})
+    [found] = consumer.committed([KafkaPartition(topic, partition)], SECONDS_MAX)
+    consumer.close()
+    return int(found.offset)
+
+
+def commit(log: EventLog, group: str, offsets: dict[TopicPartition, int]) -> None:
+    log.create_group(group).reset(offsets)
+
+
+def test_a_store_moves_to_kafka_and_back(
+    cluster: KafkaCluster, log: EventLog, topic: str, tmp_path: Path
+) -> None:
+    fill(log, topic)
+    plain, transactional = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    group = f"billing-{topic}"
+    positions = {plain: 400, transactional: log.partition(*transactional).end_offset // 2}
+    commit(log, group, positions)
+    rest = {each: committed_values(log, each, offset) for each, offset in positions.items()}
+    out = ["--to", cluster.url(), "--topics", topic, "--groups", group]
+
+    planned = mirror(log.path, *out, "--dry-run")
+    assert {each["kind"] for each in planned} == {"topic", "records"}
+    assert topic not in str(mirror(log.path, "--to", cluster.url(), "--topics", "other.*", "--dry-run"))
+    done = mirror(log.path, *out, "--once")
+    assert {each["kind"] for each in done} == {"topic", "records", "group"}
+    assert mirror(log.path, *out, "--dry-run") == []
+    assert cluster.values(topic, 0) == VALUES
+    assert cluster.values(topic, 1) == committed_values(log, transactional)
+    for each in positions:
+        assert values_from(cluster, *each, kafka_offset(cluster, group, *each)) == rest[each]
+
+    cluster.produce(topic, [b"in Kafka"], 1)  # by a program that has moved
+    returned = tmp_path / "returned"
+    back = [cluster.url(), "--topics", "orders.*", "--groups", group]
+    with eventlog.open(returned) as new:
+        mirror(returned, *back, "--once")
+        settings = new.topic(topic).settings()
+        assert (settings.number("max.message.bytes"), settings.number("retention.ms")) == (500_000, -1)
+        assert list(new.partition(topic, 0).values()) == VALUES
+        assert [record.key for record in new.partition(topic, 0).records()] == [b"k"] * len(VALUES)
+        offsets = new.group(group).committed()
+        assert committed_values(new, plain, offsets[plain]) == rest[plain]
+        assert committed_values(new, transactional, offsets[transactional]) == [*rest[transactional], b"in Kafka"]
+    assert [each for each in mirror(returned, *back, "--dry-run") if each["topic"] == topic] == []
+
+
+def test_a_mirror_goes_on_where_it_was_and_follows_changes(cluster: KafkaCluster, log: EventLog, topic: str) -> None:
+    log.create_topic(topic)
+    log.partition(topic, 0).append(b"0")
+    out = ["--to", cluster.url(), "--topics", topic, "--once"]
+    mirror(log.path, *out)
+    log.alter_topic(topic, partitions=2, config={"retention.ms": 7_200_000})
+    log.partition(topic, 0).append(b"1")
+    log.partition(topic, 1).append(b"2")
+    found = mirror(log.path, *out[:-1], "--dry-run")
+    planned = {(each["kind"], each["name"] or each["partition"]): each["after"] for each in found}
+    assert planned == {("setting", "retention.ms"): "7200000", ("partitions", None): 2, ("records", 0): 1, ("records", 1): 1}
+    mirror(log.path, *out)
+    mirror(log.path, *out)
+    assert [cluster.values(topic, number) for number in (0, 1)] == [[b"0", b"1"], [b"2"]]
+
+
+def test_offsets_only_move_forward_and_not_of_a_group_with_members(
+    cluster: KafkaCluster, log: EventLog, topic: str
+) -> None:
+    cluster.create_topic(topic)
+    cluster.produce(topic, VALUES[:10])
+    from confluent_kafka import Consumer
+    from confluent_kafka import TopicPartition as KafkaPartition
+
+    group, busy = f"billing-{topic}", f"busy-{topic}"
+    for name in (group, busy):
+        consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": name})
+        consumer.commit(offsets=[KafkaPartition(topic, 0, 4)], asynchronous=False)
+        consumer.close()
+    back = [cluster.url(), "--topics", topic, "--groups", f"*-{topic}", "--once"]
+    log.create_topic(topic)
+    with log.consumer(topic, group=busy) as member:
+        member.poll(timeout=0)
+        found = mirror(log.path, *back)
+        assert [each["name"] for each in found if each["kind"] == "left out"] == [busy]
+    partition = TopicPartition(topic, 0)
+    assert log.group(group).committed() == {partition: 4}
+    commit(log, group, {partition: 8})  # the group goes on here
+    mirror(log.path, *back)
+    assert log.group(group).committed() == {partition: 8}
+    assert log.group(busy).committed() == {partition: 4}
+
+
+@pytest.mark.parametrize("arguments", [["--topics", "x"], ["kafka://h:1", "--to", "kafka://h:1", "--topics", "x"]])
+def test_one_cluster_must_be_named(tmp_path: Path, arguments: list[str]) -> None:
+    done = CommandLine(tmp_path / "store").run("mirror", *arguments)
+    assert (done.returncode, b"name one cluster" in done.stderr) == (2, True)
