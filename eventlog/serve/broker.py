@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from eventlog.anchored import plain
+from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
 from eventlog.serve.catalog import Topic, TopicCache, cluster_id
@@ -177,6 +178,12 @@ class Broker:
         if found is None:
             raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
         return found
+
+    def partition(self, topic: str, number: int) -> TopicPartition:
+        """The partition that a request names. Raises `RefusedError` if there is none."""
+        if not 0 <= number < self.topic(topic, b"", by_id=False).partitions:
+            raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{topic!r} has no partition {number}")
+        return TopicPartition(topic, number)
 
     def is_coordinator(self, key: str) -> bool:
         """Is this server the one that coordinates the group or transaction of this name? Reads a file."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from eventlog.serve import errors
-from eventlog.serve.admin.replicas import check_partition
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.epochs import NO_EPOCH, LeaderEpochList, end_of_epoch, epoch_at, epochs_in
 from eventlog.serve.errors import RefusedError, noted_in
@@ -93,7 +92,7 @@ def _find(broker: Broker, topic: str, wanted: Any, version: int) -> _Found:
     if version < _FIRST_VERSIONS.get(timestamp, version):
         raise RefusedError(errors.UNSUPPORTED_VERSION, f"version {version} has no time {timestamp}")
     number = wanted.partition_index
-    check_partition(broker, topic, number)
+    broker.partition(topic, number)
     bounds = _bounds(broker, topic, number)
     broker.epochs.check(broker.topic(topic, b"", by_id=False), number, bounds.epochs, wanted.current_leader_epoch)
     if timestamp == _LATEST:
@@ -123,7 +122,7 @@ async def answer_offset_for_leader_epoch(broker: Broker, client: Client, version
     def answer(topic: Any, wanted: Any) -> Any:
         entry = kind(message, inside)(partition=wanted.partition)
         with noted_in(entry):
-            check_partition(broker, topic.topic, wanted.partition)
+            broker.partition(topic.topic, wanted.partition)
             bounds, known = _bounds(broker, topic.topic, wanted.partition), broker.topic(topic.topic, b"", by_id=False)
             broker.epochs.check(known, wanted.partition, bounds.epochs, wanted.current_leader_epoch)
             entry.leader_epoch, entry.end_offset = end_of_epoch(bounds.epochs, wanted.leader_epoch, bounds.end_offset)

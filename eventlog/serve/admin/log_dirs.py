@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventlog.serve import errors
-from eventlog.serve.admin.replicas import check_partition
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.catalog import Topic
 from eventlog.serve.epochs import created_partitions
@@ -88,7 +87,7 @@ async def answer_alter_replica_log_dirs(broker: Broker, client: Client, version:
                 with noted_in(result):
                     if directory.path != broker.log_dir:
                         raise RefusedError(errors.LOG_DIR_NOT_FOUND, f"there is no log directory {directory.path!r}")
-                    check_partition(broker, topic.name, number)
+                    broker.partition(topic.name, number)
                 partitions.append(result)
             results.append(kind(name, "AlterReplicaLogDirTopicResult")(topic_name=topic.name, partitions=partitions))
     return kind(name)(results=results)

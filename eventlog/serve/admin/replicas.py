@@ -14,12 +14,6 @@ from eventlog.serve.turns import in_turns
 _PREFERRED, _UNCLEAN = 0, 1
 
 
-def check_partition(broker: Broker, topic: str, partition: int) -> None:
-    """Raise `RefusedError` unless there is such a partition."""
-    if not 0 <= partition < broker.topic(topic, b"", by_id=False).partitions:
-        raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{topic!r} has no partition {partition}")
-
-
 async def answer_elect_leaders(broker: Broker, client: Client, version: int, request: Any) -> Any:
     """No partition needs another leader. If all of them are meant, only those are named that got one, as with Kafka."""
     await broker.topics.refresh()
@@ -31,7 +25,7 @@ async def answer_elect_leaders(broker: Broker, client: Client, version: int, req
         async for number in in_turns(topic.partitions):
             result = kind("ElectLeadersResponse", "PartitionResult")(partition_id=number)
             with noted_in(result):
-                check_partition(broker, topic.topic, number)
+                broker.partition(topic.topic, number)
                 raise RefusedError(errors.ELECTION_NOT_NEEDED, "the partition has the leader that it prefers")
             partitions.append(result)
         results.append(kind("ElectLeadersResponse", "ReplicaElectionResult")(topic=topic.topic, partition_result=partitions))
@@ -48,7 +42,7 @@ async def answer_alter_partition_reassignments(broker: Broker, client: Client, v
         async for wanted in in_turns(topic.partitions):
             result = kind(name, "ReassignablePartitionResponse")(partition_index=wanted.partition_index, error_message=None)
             with noted_in(result):
-                check_partition(broker, topic.name, wanted.partition_index)
+                broker.partition(topic.name, wanted.partition_index)
                 _reassign(broker, client, topic.name, wanted)
             partitions.append(result)
         topics.append(kind(name, "ReassignableTopicResponse")(name=topic.name, partitions=partitions))

@@ -47,7 +47,7 @@ async def answer_offset_commit(broker: Broker, client: Client, version: int, req
         for each in topic.partitions:
             entry = kind("OffsetCommitResponse", "OffsetCommitResponsePartition")(partition_index=each.partition_index)
             try:
-                commits[_partition(broker, topic.name, each.partition_index)] = checked_commit(each)
+                commits[broker.partition(topic.name, each.partition_index)] = checked_commit(each)
                 accepted.append(entry)
             except RefusedError as error:
                 entry.error_code = error.code
@@ -59,13 +59,6 @@ async def answer_offset_commit(broker: Broker, client: Client, version: int, req
         for entry in accepted:
             entry.error_code = code_of(error)
     return kind("OffsetCommitResponse")(topics=topics)
-
-
-def _partition(broker: Broker, name: str, number: int) -> TopicPartition:
-    topic = broker.topic(name, b"", by_id=False)
-    if not 0 <= number < topic.partitions:
-        raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"{name!r} has no partition {number}")
-    return TopicPartition(name, number)
 
 
 def checked_commit(entry: Any) -> RemoteCommit:
@@ -237,7 +230,7 @@ async def answer_offset_delete(broker: Broker, client: Client, version: int, req
             entries = [entry(partition_index=each.partition_index) for each in topic.partitions]
             for each in entries:
                 try:
-                    partition = _partition(broker, topic.name, each.partition_index)
+                    partition = broker.partition(topic.name, each.partition_index)
                     if topic.name in in_use:
                         raise RefusedError(errors.GROUP_SUBSCRIBED_TO_TOPIC, f"members subscribe to {topic.name!r}")
                     wanted[partition] = None

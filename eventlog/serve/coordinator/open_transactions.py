@@ -19,7 +19,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import EventLogError
 from eventlog.serve import errors
 from eventlog.serve.broker import Broker, Client
-from eventlog.serve.errors import code_of
+from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.storage.segments.producer_table import ProducerState
 
@@ -95,13 +95,10 @@ async def answer_describe_producers(broker: Broker, client: Client, version: int
 
 async def _producers_of(broker: Broker, topic: str, number: int) -> Any:
     entry = kind("DescribeProducersResponse", "PartitionResponse")(partition_index=number)
-    found = broker.topics.by_name.get(topic)
-    if found is None or not 0 <= number < found.partitions:
-        entry.error_code = errors.UNKNOWN_TOPIC_OR_PARTITION
-        return entry
     try:
+        broker.partition(topic, number)
         producers = await broker.in_thread(lambda: broker.partitions.open(topic, number).producers())
-    except EventLogError as error:
+    except (EventLogError, RefusedError) as error:
         entry.error_code, entry.error_message = code_of(error), str(error)
         return entry
     entry.active_producers = [_producer(each) for each in producers]

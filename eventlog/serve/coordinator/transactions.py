@@ -100,7 +100,7 @@ async def answer_txn_offset_commit(broker: Broker, client: Client, version: int,
             entry = kind("TxnOffsetCommitResponse", "TxnOffsetCommitResponsePartition")(partition_index=each.partition_index)
             where = TopicPartition(topic.name, each.partition_index)
             try:
-                offsets[where] = _pending(broker, where, each)
+                offsets[broker.partition(*where)] = PendingOffset(*checked_commit(each))
                 entries.append((where, entry))
             except RefusedError as error:
                 entry.error_code = error.code
@@ -162,14 +162,11 @@ def _producer_of(request: Any) -> Identity:
 
 
 def _exists(broker: Broker, wanted: TopicPartition) -> bool:
-    found = broker.topics.by_name.get(wanted.topic)
-    return found is not None and 0 <= wanted.partition < found.partitions
-
-
-def _pending(broker: Broker, where: TopicPartition, entry: Any) -> PendingOffset:
-    if not _exists(broker, where):
-        raise RefusedError(errors.UNKNOWN_TOPIC_OR_PARTITION, f"there is no partition {where}")
-    return PendingOffset(*checked_commit(entry))
+    try:
+        broker.partition(*wanted)
+    except RefusedError:
+        return False
+    return True
 
 
 async def _done(broker: Broker, step: Callable[[], object], *, has_fenced: bool) -> int:
