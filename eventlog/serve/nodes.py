@@ -66,7 +66,10 @@ class Nodes:
 
     def withdraw(self) -> None:
         """Tell the other servers that clients can no longer connect to this one, and that it does not come back."""
-        os.pwrite(self._file.fileno(), bytes(_ENTRY_BYTES), self.own_id * _ENTRY_BYTES)
+        if self._file.closed:  # a second call
+            return
+        with suppress(OSError):  # then it is expected back for a moment
+            os.pwrite(self._file.fileno(), bytes(_ENTRY_BYTES), self.own_id * _ENTRY_BYTES)
         self._presence.withdraw(_LISTED + self.own_id)
 
     def live(self, own_host: str, own_port: int) -> list[Node]:
