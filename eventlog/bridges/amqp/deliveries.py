@@ -59,7 +59,7 @@ class Reading:
         """`key` and `identity` as `SourceContext` has them. Raises `InvalidArgumentError`."""
         self._key = _chooser("key", key, ("routing-key", "message-id", "correlation-id"))
         self._id = _chooser("identity", None if identity in ("content", "none") else identity or "message-id", ("message-id",))
-        self._has_identity = identity != "none"
+        self._by_content = identity == "content"
 
     def message(self, delivery: Delivery, token: object) -> Message:
         """The message, which may become a record."""
@@ -78,12 +78,14 @@ class Reading:
         )
 
     def _identity(self, delivery: Delivery) -> tuple[bytes | None, bool]:
-        """An id is the sender's, who may use it again for something else: it counts together with the body."""
-        if not self._has_identity:
-            return None, False
+        """An id is the sender's, who may use it again for something else: it counts together with the body.
+
+        Without one a message is recognised only if that is wanted: an equal message could be taken for it, and be lost."""
         own = self._id(delivery) if self._id is not None else None
         if own is not None:
             return identity_of(own, delivery.body), True
+        if not self._by_content:
+            return None, False
         content = delivery.encoded if "x-delivery-count" not in delivery.fields else _without_count(delivery)
         return identity_of(delivery.exchange, delivery.routing_key, content, delivery.body), False
 
