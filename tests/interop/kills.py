@@ -26,7 +26,7 @@ from tests.support.processes import Worker
 
 PARTITIONS = 2
 TRANSACTION_RECORDS = 4  # of an embedded transaction: two in each partition
-SECONDS_MAX = 60
+SECONDS_MAX = 180  # on a busy machine, Java programs take a minute to start
 _PAUSE_SECONDS = 0.002  # between the appends of an embedded writer
 
 Records = list[tuple[int, bytes]]  # offsets and values of a partition
