@@ -40,6 +40,16 @@ def wait_for_brokers(client: RawClient, addresses: list[Address]) -> None:
         assert time.monotonic() < deadline
 
 
+def wait_until_somebody_listens(address: Address) -> None:
+    deadline = time.monotonic() + SECONDS_MAX
+    while True:
+        try:
+            socket.create_connection(address).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+
+
 def wait_until_nobody_listens(address: Address) -> None:
     deadline = time.monotonic() + SECONDS_MAX
     while True:
@@ -66,6 +76,7 @@ def test_a_killed_worker_is_started_again_where_it_was(cli: CommandLine) -> None
         while workers[1] in workers_of(process) or len(workers_of(process)) < 3:
             assert time.monotonic() < deadline
         wait_for_brokers(client, addresses)
+    wait_until_somebody_listens(addresses[1])  # until then it is listed because it is expected back
     with RawClient(addresses[1]) as client:
         assert client.produce("orders", batch([b"b"])).base_offset == 1
     process.send_signal(signal.SIGTERM)
@@ -95,6 +106,7 @@ def test_a_killed_worker_waits_for_its_port_while_the_others_serve(cli: CommandL
         bind_at_once(taken, addresses[1])
         while b"another program uses its port" not in (line := process.stderr.readline()):
             assert line
+    wait_until_somebody_listens(addresses[1])
     with RawClient(addresses[0]) as client:
         wait_for_brokers(client, addresses)
     process.send_signal(signal.SIGTERM)
