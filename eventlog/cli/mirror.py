@@ -47,9 +47,9 @@ def mirror(
     url: str | None, to: str | None, topics: Sequence[str], groups: Sequence[str], once: bool, dry_run: bool, seconds: float,
     give_up_after: float | None, password_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Copy topics from the Kafka cluster at URL, or to one, until Ctrl-C.
+    """Copy topics with their groups from a Kafka cluster, or to one.
 
-    Copies the topics that match, with their settings, partitions and records, each record
+    Goes on until Ctrl-C. Copies the topics that match, with their settings, partitions and records, each record
     exactly once, and the committed offsets of groups that have no members at the target: they
     are translated where the offsets differ, and only ever move forward. Shows what was done;
     --dry-run shows what would be done. Needs confluent-kafka: the extra eventlog[kafka].

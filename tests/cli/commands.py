@@ -25,6 +25,8 @@ LEAF_COMMANDS = {
     for path, command in EVERY_COMMAND.items()
     if not isinstance(command, click.Group) or command.invoke_without_command
 }
+NEEDS_A_CLUSTER = {("mirror",)}  # of Kafka, and a client: tests/interop/test_kafka_mirror.py
+OF_A_STORE = {path: command for path, command in LEAF_COMMANDS.items() if path not in NEEDS_A_CLUSTER}
 
 
 def identifier(value: object) -> str:

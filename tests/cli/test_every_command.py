@@ -12,7 +12,7 @@ import pytest
 
 from eventlog.cli import COMMANDS
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error, closed_pipe, environment_without_store
-from tests.cli.commands import EVERY_COMMAND, LEAF_COMMANDS, identifier
+from tests.cli.commands import EVERY_COMMAND, OF_A_STORE, identifier
 from tests.support import programs
 
 # Arguments that work in the store of the fixture `shop`, and arguments that name what is not there (or is, already).
@@ -105,14 +105,14 @@ NEEDS_MORE = [
     or any(parameter.required for parameter in command.params)
 ]
 
-USES_A_STORE = [path for path in LEAF_COMMANDS if path not in NEEDS_NO_STORE]
+USES_A_STORE = [path for path in OF_A_STORE if path not in NEEDS_NO_STORE]
 
 every_command = pytest.mark.parametrize("path", list(EVERY_COMMAND), ids=identifier)
-every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
+every_leaf = pytest.mark.parametrize("path", list(OF_A_STORE), ids=identifier)
 
 
 def test_the_tables_of_this_file_name_every_command() -> None:
-    assert set(WORKING) == set(FAILING) | NAMES_NOTHING == set(LEAF_COMMANDS)
+    assert set(WORKING) == set(FAILING) | NAMES_NOTHING == set(OF_A_STORE)
 
 
 @every_command
@@ -142,7 +142,7 @@ def test_an_unknown_option_is_wrong_usage(cli: CommandLine, path: tuple[str, ...
 
 @every_leaf
 def test_too_many_arguments_are_wrong_usage(cli: CommandLine, path: tuple[str, ...]) -> None:
-    complaint = "No such command" if isinstance(LEAF_COMMANDS[path], click.Group) else "extra argument"
+    complaint = "No such command" if isinstance(OF_A_STORE[path], click.Group) else "extra argument"
     assert complaint in cli.error(*path, *WORKING[path], "a", "b", "c", status=2)
 
 
@@ -194,7 +194,7 @@ def test_json_output_is_an_object_a_line(shop: CommandLine, path: tuple[str, ...
 
 @every_leaf
 def test_the_doctor_finds_nothing_to_do_after_it(shop: CommandLine, path: tuple[str, ...]) -> None:
-    execute = ["--execute"] if "execute" in {parameter.name for parameter in LEAF_COMMANDS[path].params} else []
+    execute = ["--execute"] if "execute" in {parameter.name for parameter in OF_A_STORE[path].params} else []
     shop.run(*path, *WORKING[path], *execute, stdin=b"a line\n")
     findings = shop.objects("doctor", "--json", "--deep")
     assert [finding for finding in findings if finding["command"] or finding["severity"] != "note"] == []

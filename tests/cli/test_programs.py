@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import CommandLine
-from tests.cli.commands import LEAF_COMMANDS, identifier
+from tests.cli.commands import OF_A_STORE, identifier
 from tests.cli.test_every_command import WORKING
 
-every_leaf = pytest.mark.parametrize("path", list(LEAF_COMMANDS), ids=identifier)
+every_leaf = pytest.mark.parametrize("path", list(OF_A_STORE), ids=identifier)
 
 
 def both(shop: CommandLine, *arguments: str) -> list[tuple[int, bytes, bytes]]:

@@ -333,6 +333,8 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.activity": lambda log, partition: log.activity(),
     "log.metrics": lambda log, partition: log.metrics(),
     "log.serve": lambda log, partition: log.serve(port=0),
+    "log.ship": lambda log, partition: log.ship(TOPIC, "eventlog:elsewhere#orders"),
+    "log.collect": lambda log, partition: log.collect(TOPIC, "eventlog:elsewhere#orders"),
     "log.transactions": lambda log, partition: log.transactions(),
     "log.abort_transaction": lambda log, partition: log.abort_transaction("t"),
 }
