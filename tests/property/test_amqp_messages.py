@@ -119,7 +119,7 @@ def test_bytes_that_are_no_properties_raise_our_error_and_no_other(encoded: byte
 @untimed
 @given(st.binary(max_size=300))
 def test_any_bytes_become_a_record_with_all_of_them(encoded: bytes) -> None:
-    message = Reading(None, None).message(Delivery.of(b"exchange", b"key", True, encoded, b"body"), None)
+    message = Reading(None, "content").message(Delivery.of(b"exchange", b"key", True, encoded, b"body"), None)
     assert message.value == b"body"
     assert message.headers[0] == ("amqp.properties", encoded)
     assert message.identity is not None
