@@ -156,7 +156,8 @@ class Reader:
 
     def read(self) -> list[int]:
         """Wait for more records; their partitions."""
-        messages = [each for each in self._consumer.consume(100, SECONDS_MAX) if each.error() is None]
+        found = [*self._consumer.consume(1, SECONDS_MAX), *self._consumer.consume(100, 0)]
+        messages = [each for each in found if each.error() is None]
         assert messages, f"nothing for {SECONDS_MAX} s after {[len(records) for records in self.records]} records"
         for message in messages:
             self.records[message.partition()].append((message.offset(), message.value()))

@@ -76,6 +76,7 @@ def test_quix_streams_counts_on_with_the_state_of_its_changelog(bootstrap: str, 
         assert committed_values(log, "counts", len(WORDS) * times) == expected_counts(times)
 
 
+@pytest.mark.faust
 @pytest.mark.usefixtures("frameworks")
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_faust_counts_on_with_the_table_of_its_changelog(bootstrap: str, log: EventLog, tmp_path: Path, guarantee: str) -> None:
