@@ -1,4 +1,4 @@
-"""What `eventlog ship` and `eventlog collect` have in common."""
+"""What the commands of bridges have in common."""
 
 from __future__ import annotations
 
@@ -75,11 +75,12 @@ def bridge_arguments(
         )
     given = {"window": window} if window is not None else {}
     return {
-        **given, "refused": refused, "create": create, "give_up_after": give_up_after, "password": _password(password_file),
+        **given, "refused": refused, "create": create, "give_up_after": give_up_after, "password": read_password(password_file),
     }  # fmt: skip
 
 
-def _password(file: str | None) -> str | None:
+def read_password(file: str | None) -> str | None:
+    """The password from the first line of a file, or else from the environment. Raises `EventLogError`."""
     if file is None:
         return os.environ.get(PASSWORD_VARIABLE)
     try:

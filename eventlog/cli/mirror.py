@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from eventlog.bridges.url import Url
 from eventlog.cli import output
+from eventlog.cli.bridging import read_password
 from eventlog.cli.store import open_store
 from eventlog.errors import BridgeError
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from eventlog.bridges.kafka.mirror.running import Mirror
 
 _HEADERS = ("WHAT", "TOPIC", "PARTITION", "NAME", "BEFORE", "AFTER")
-_PASSWORD_VARIABLE = "EVENTLOG_BRIDGE_PASSWORD"
 
 
 @click.command()
@@ -39,13 +37,13 @@ _PASSWORD_VARIABLE = "EVENTLOG_BRIDGE_PASSWORD"
 )  # fmt: skip
 @click.option("--give-up-after", type=float, metavar="SECONDS", help="Fail after so long without a connection.")
 @click.option(
-    "--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    "--password-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
     help="Has the password of the URL's user.",
 )  # fmt: skip
 @output.json_option
 def mirror(
     url: str | None, to: str | None, topics: Sequence[str], groups: Sequence[str], once: bool, dry_run: bool, seconds: float,
-    give_up_after: float | None, password_file: Path | None, as_json: bool,
+    give_up_after: float | None, password_file: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Copy topics with their groups from a Kafka cluster, or to one.
 
@@ -64,9 +62,7 @@ def mirror(
     """
     if (url is None) == (to is None):
         raise click.UsageError("name one cluster: the URL to copy from, or --to URL")
-    password = os.environ.get(_PASSWORD_VARIABLE)
-    if password_file is not None:
-        password = password_file.read_text().rstrip("\n")
+    password = read_password(password_file)
     with open_store() as log:
         parsed = Url(url or to or "", password)
         mirrored = _mirror(log, parsed, topics, groups, is_inbound=to is None)
