@@ -319,6 +319,15 @@ def check_timeout(timeout: object) -> float | None:
     return timeout
 
 
+def check_seconds(name: str, seconds: object) -> float | None:
+    """A number of seconds from 0 on, or None."""
+    if seconds is not None and (not isinstance(seconds, (int, float)) or isinstance(seconds, bool)):
+        raise InvalidTypeError(f"{name} must be a number of seconds or None, not {type(seconds).__name__}")
+    if seconds is not None and not 0 <= seconds < _SECONDS_END:
+        raise InvalidArgumentError(f"{name} is {seconds}, but must be seconds from 0 to below 2**53, or None")
+    return seconds
+
+
 def check_text(name: str, value: object, characters_max: int) -> str:
     """Free text that the catalog can store, such as the name of a producer."""
     if type(value) is not str:

@@ -18,7 +18,7 @@ from eventlog.bridges.progress import CONNECTING, FAILED, RUNNING, STOPPED, WAIT
 from eventlog.clock import now_ms
 from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, StoreClosedError
 from eventlog.log import Log
-from eventlog.options import check_timeout
+from eventlog.options import check_seconds
 from eventlog.storage.mapped.bridge_status import BridgeStatusWriter
 
 _SHOW_SECONDS = 1.0
@@ -34,7 +34,7 @@ class Bridge(ABC):
         self._log = log
         self._end = end
         self._progress = progress
-        self._backoff = Backoff(check_timeout(give_up_after))
+        self._backoff = Backoff(check_seconds("give_up_after", give_up_after))
         self._requests: SimpleQueue[None] = SimpleQueue()  # not an Event, whose lock an interrupt could leave held
         self._is_stopping = False
         self._was_started = False
@@ -54,7 +54,7 @@ class Bridge(ABC):
 
         Raises `BridgeError` if it cannot go on, and what appending and consuming raise. Whatever was not acknowledged then is
         sent, or received, by the next bridge."""
-        check_timeout(until_idle)
+        check_seconds("until_idle", until_idle)
         if self._was_started:
             raise InvalidArgumentError(f"{self!r} has run already: create another one")
         self._was_started = True
@@ -72,6 +72,7 @@ class Bridge(ABC):
 
     def start(self, until_idle: float | None = None) -> None:
         """Work in a thread of this process, as `run` does. Raises `ThreadStartError`."""
+        check_seconds("until_idle", until_idle)
         if self._thread is None:
             self._thread = BackgroundThread("eventlog-bridge", lambda: self._run_in_thread(until_idle))
             self._thread.start()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from eventlog.cli import output
+from eventlog.cli.parsing import Seconds
 from eventlog.errors import EventLogError
 
 if TYPE_CHECKING:
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
     from eventlog.bridges.progress import BridgeProgress
 
 PASSWORD_VARIABLE = "EVENTLOG_BRIDGE_PASSWORD"
+SECONDS_MAX = 1e9
 
 _SHOWN_SECONDS = 0.5
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+give_up_option = click.option(
+    "--give-up-after",
+    metavar="SECONDS",
+    type=Seconds(0, SECONDS_MAX),
+    help="Fail if the other side cannot be reached for so long; without this, try for ever.",
+)
+password_option = click.option(
+    "--password-file", metavar="FILE", help="Take the password from the first line of FILE; - is standard input."
+)
 _OPTIONS = (
     click.option(
         "--window", metavar="N", type=click.IntRange(1, 1_000_000), help="At most so many records are under way at a time."
@@ -43,15 +54,10 @@ _OPTIONS = (
         help="Create the queue or topic on the other side if it is not there, of this kind.",
     ),
     click.option(
-        "--until-idle", metavar="SECONDS", type=click.FloatRange(0, 1e9), help="End when there was nothing to do for so long."
+        "--until-idle", metavar="SECONDS", type=Seconds(0, SECONDS_MAX), help="End when there was nothing to do for so long."
     ),
-    click.option(
-        "--give-up-after",
-        metavar="SECONDS",
-        type=click.FloatRange(0, 1e9),
-        help="Fail if the other side cannot be reached for so long; without this, try for ever.",
-    ),
-    click.option("--password-file", metavar="FILE", help="Take the password from the first line of FILE; - is standard input."),
+    give_up_option,
+    password_option,
     output.json_option,
 )
 
@@ -67,16 +73,21 @@ def bridge_arguments(
     url: str, window: int | None, refused: str, create: str | None, give_up_after: float | None, password_file: str | None
 ) -> dict[str, Any]:
     """The arguments of `EventLog.ship` and `EventLog.collect` that these options stand for. Raises `click.UsageError`."""
+    check_without_secret(url)
+    given = {"window": window} if window is not None else {}
+    return {
+        **given, "refused": refused, "create": create, "give_up_after": give_up_after, "password": read_password(password_file),
+    }  # fmt: skip
+
+
+def check_without_secret(url: str) -> None:
+    """Raise `click.UsageError` if there is a password in a URL: everybody on this machine sees the arguments of a program."""
     from eventlog.bridges.url import Url
 
     if Url(url).has_secret:
         raise click.UsageError(
             f"leave the password out of the URL, where others see it: use --password-file or {PASSWORD_VARIABLE}"
         )
-    given = {"window": window} if window is not None else {}
-    return {
-        **given, "refused": refused, "create": create, "give_up_after": give_up_after, "password": read_password(password_file),
-    }  # fmt: skip
 
 
 def read_password(file: str | None) -> str | None:

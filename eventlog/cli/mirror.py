@@ -10,7 +10,8 @@ import click
 
 from eventlog.bridges.url import Url
 from eventlog.cli import output
-from eventlog.cli.bridging import read_password
+from eventlog.cli.bridging import SECONDS_MAX, check_without_secret, give_up_option, password_option, read_password
+from eventlog.cli.parsing import Seconds
 from eventlog.cli.store import open_store
 from eventlog.errors import BridgeError
 
@@ -32,14 +33,11 @@ _HEADERS = ("WHAT", "TOPIC", "PARTITION", "NAME", "BEFORE", "AFTER")
 @click.option("--once", is_flag=True, help="End once everything is copied that was there.")
 @click.option("--dry-run", is_flag=True, help="Show what differs; change nothing.")
 @click.option(
-    "--every", "seconds", type=click.FloatRange(min=0.01), default=1.0, show_default=True, metavar="SECONDS",
+    "--every", "seconds", type=Seconds(0.01, SECONDS_MAX), default=1.0, show_default=True, metavar="SECONDS",
     help="How long to wait between two rounds.",
 )  # fmt: skip
-@click.option("--give-up-after", type=float, metavar="SECONDS", help="Fail after so long without a connection.")
-@click.option(
-    "--password-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-    help="Has the password of the URL's user.",
-)  # fmt: skip
+@give_up_option
+@password_option
 @output.json_option
 def mirror(
     url: str | None, to: str | None, topics: Sequence[str], groups: Sequence[str], once: bool, dry_run: bool, seconds: float,
@@ -62,6 +60,7 @@ def mirror(
     """
     if (url is None) == (to is None):
         raise click.UsageError("name one cluster: the URL to copy from, or --to URL")
+    check_without_secret(url or to or "")
     password = read_password(password_file)
     with open_store() as log:
         parsed = Url(url or to or "", password)

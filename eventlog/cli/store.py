@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from eventlog import EventLog, Partition
@@ -22,6 +23,7 @@ def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
     store = _named_store()
     if _is_cluster(store):
         _check_works_on_clusters()
+        _check_without_secret(store)
     import eventlog
 
     return eventlog.open(store, create=create, fsync=fsync)
@@ -54,6 +56,17 @@ def _command() -> str:
 def _check_works_on_clusters() -> None:
     if _command() not in _ON_CLUSTERS:
         raise _needs_directory()
+
+
+def _check_without_secret(store: str) -> None:
+    """Everybody on this machine sees the arguments of a program, and nobody else its environment."""
+    from eventlog.bridges.url import Url
+
+    source = click.get_current_context().find_root().get_parameter_source("store")
+    if source is ParameterSource.COMMANDLINE and Url(store).has_secret:
+        raise click.UsageError(
+            "leave the password out of --store, where others see it: set EVENTLOG_KAFKA_PASSWORD, or EVENTLOG_STORE to the URL"
+        )
 
 
 def _needs_directory() -> click.UsageError:

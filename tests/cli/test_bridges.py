@@ -96,10 +96,41 @@ def test_a_group_shows_how_its_bridge_does(shop: CommandLine, archive: Path) -> 
 
 
 @pytest.mark.parametrize("url", [f"amqp://guest:{SECRET}@localhost/", f"kafka://localhost/orders?sasl.password={SECRET}"])
-@pytest.mark.parametrize("command", [("ship", "orders", "--to"), ("collect", "orders", "--from")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ship", "orders", "--to"),
+        ("collect", "orders", "--from"),
+        ("mirror", "--topics", "*"),
+        ("mirror", "--topics", "*", "--to"),
+    ],
+)
 def test_a_password_in_the_url_is_refused_and_not_shown(shop: CommandLine, command: tuple[str, ...], url: str) -> None:
     error = shop.error(*command, url, status=2)
     assert "--password-file" in error and SECRET not in error
+
+
+def test_a_password_in_the_url_of_a_cluster_is_taken_from_the_environment_only(shop: CommandLine) -> None:
+    error = shop.error("--store", f"kafka://ann:{SECRET}@localhost:1", "topics", "list", status=2)
+    assert "EVENTLOG_KAFKA_PASSWORD" in error and SECRET not in error
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("ship", "orders", "--to", "eventlog:archive#orders"), "--give-up-after"),
+        (("ship", "orders", "--to", "eventlog:archive#orders"), "--until-idle"),
+        (("collect", "orders", "--from", "eventlog:archive#orders"), "--give-up-after"),
+        (("collect", "orders", "--from", "eventlog:archive#orders"), "--until-idle"),
+        (("mirror", "kafka://localhost:1", "--topics", "*"), "--give-up-after"),
+        (("mirror", "kafka://localhost:1", "--topics", "*"), "--every"),
+    ],
+)
+def test_a_time_that_is_none_is_wrong_usage(
+    shop: CommandLine, archive: Path, command: tuple[str, ...], option: str, seconds: str
+) -> None:
+    assert option in shop.error(*command, option, seconds, status=2)
 
 
 def test_a_password_file_that_is_not_there_is_an_error(shop: CommandLine) -> None:

@@ -6,11 +6,12 @@ import random
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import eventlog
-from eventlog import BridgeError, ConnectionLostError, EventLog, InvalidArgumentError, TopicPartition
+from eventlog import BridgeError, ConnectionLostError, EventLog, InvalidArgumentError, InvalidTypeError, TopicPartition
 from eventlog.bridges.backoff import Backoff
 from eventlog.bridges.endpoints import Outcomes
 from eventlog.bridges.identities import Known
@@ -78,6 +79,20 @@ class DeadSink(MemorySink):
 def test_a_ship_gives_up_after_a_time_without_success(log: EventLog) -> None:
     with pytest.raises(BridgeError, match=r"gave up after .* connection refused"):
         ship_to(log, TOPIC, DeadSink(random.Random(0)), give_up_after=0).run()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1, "1", True])
+def test_a_time_that_is_none_is_refused_before_anything_begins(log: EventLog, seconds: Any) -> None:
+    error = InvalidTypeError if isinstance(seconds, str | bool) else InvalidArgumentError
+    with pytest.raises(error, match="give_up_after"):
+        log.ship(TOPIC, "eventlog:elsewhere#orders", give_up_after=seconds)
+    with pytest.raises(error, match="give_up_after"):
+        log.collect(TOPIC, "eventlog:elsewhere#orders", give_up_after=seconds)
+    ship = ship_to(log, TOPIC, MemorySink(random.Random(0)))
+    for begin in (ship.start, ship.run):
+        with pytest.raises(error, match="until_idle"):
+            begin(seconds)
+    assert not ship.is_running
 
 
 def test_a_ship_whose_target_is_down_can_be_stopped_and_says_why_it_waits(log: EventLog) -> None:
