@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from eventlog.admin.repair import RepairPlan
     from eventlog.bridges.bridge import Bridge
     from eventlog.bridges.collect import Collect
+    from eventlog.bridges.kafka.mirror.differences import Difference
+    from eventlog.bridges.kafka.mirror.mirror import Mirror
     from eventlog.bridges.ship import Ship
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
@@ -389,6 +391,35 @@ class EventLog(Log):
         bridge = make_collect(
             self, topic, url, open_log=_open_existing, key=key, identity=identity, window=window, refused=refused,
             password=password, create=create, give_up_after=give_up_after,
+        )  # fmt: skip
+        self._clients.bridges.add(bridge)
+        return bridge
+
+    def mirror(
+        self,
+        topics: str | Sequence[str],
+        url: str | None = None,
+        *,
+        to: str | None = None,
+        groups: str | Sequence[str] = "*",
+        every: float = 1.0,
+        password: str | None = None,
+        give_up_after: float | None = None,
+        on_difference: Callable[[Difference], object] | None = None,
+    ) -> Mirror:
+        """A bridge that copies topics, with their settings, partitions, records and the committed offsets of groups, from a
+        Kafka cluster at `url`, or `to` one; `docs/bridges.md` says what is promised.
+
+        `topics` and `groups` are patterns as in a shell, such as "orders.*". It works in rounds, `every` so many seconds.
+        `on_difference` is called, in the bridge's thread, with each `Difference` that was made up for; `differences()` of the
+        result returns those that there are, and changes nothing. The other options, and when it begins, are as for `ship`.
+        Raises `InvalidArgumentError`, `InvalidTypeError`, and `BridgeError` if confluent-kafka is not installed."""
+        from eventlog.bridges.making import make_mirror
+
+        self.store.check_open()
+        bridge = make_mirror(
+            self, self.open_groups, topics, url, to=to, make_consumer=self.consumer, open_log=_open_existing,
+            of_groups=groups, every=every, password=password, give_up_after=give_up_after, on_difference=on_difference,
         )  # fmt: skip
         self._clients.bridges.add(bridge)
         return bridge

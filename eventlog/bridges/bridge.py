@@ -13,7 +13,7 @@ from typing import Any
 
 from eventlog.background import BackgroundThread
 from eventlog.bridges.backoff import Backoff
-from eventlog.bridges.endpoints import Sink, Source
+from eventlog.bridges.endpoints import End
 from eventlog.bridges.progress import CONNECTING, FAILED, RUNNING, STOPPED, WAITING, BridgeProgress
 from eventlog.clock import now_ms
 from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, StoreClosedError
@@ -30,7 +30,7 @@ class Bridge(ABC):
 
     `stop` and `progress` may be called by any thread, `request_stop` also by a signal handler."""
 
-    def __init__(self, log: Log, end: Sink | Source, progress: BridgeProgress, give_up_after: float | None) -> None:
+    def __init__(self, log: Log, end: End, progress: BridgeProgress, give_up_after: float | None) -> None:
         self._log = log
         self._end = end
         self._progress = progress

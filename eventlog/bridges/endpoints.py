@@ -62,8 +62,8 @@ class SinkContext(NamedTuple):
     open_log: OpenLog
 
 
-class Sink(Protocol):
-    """Takes the records of a topic's partitions, in the order of each partition."""
+class End(Protocol):
+    """The other end of any bridge."""
 
     @property
     def label(self) -> str:
@@ -72,6 +72,16 @@ class Sink(Protocol):
     @property
     def system(self) -> str:
         """What is at the other end, in one word."""
+
+    def open(self) -> None:
+        """Connect, and check that the login is right."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class Sink(End, Protocol):
+    """Takes the records of a topic's partitions, in the order of each partition."""
 
     def open(self) -> None:
         """Connect, and check that records can be sent: that the login is right and the target exists.
@@ -137,16 +147,8 @@ class SourceContext(NamedTuple):
     open_log: OpenLog
 
 
-class Source(Protocol):
+class Source(End, Protocol):
     """Has messages, which it gives again until they are acknowledged."""
-
-    @property
-    def label(self) -> str:
-        """The URL without secrets."""
-
-    @property
-    def system(self) -> str:
-        """What is at the other end, in one word."""
 
     def open(self) -> None:
         """Connect, check that the source exists, and begin to receive."""

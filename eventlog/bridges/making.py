@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from eventlog.bridges.appending import TopicAppender
@@ -13,7 +13,7 @@ from eventlog.bridges.endpoints import OpenLog, SinkContext, SourceContext
 from eventlog.bridges.message import Origin
 from eventlog.bridges.refused import Refused
 from eventlog.bridges.ship import Ship, ShipOptions
-from eventlog.bridges.systems import make_sink, make_source
+from eventlog.bridges.systems import make_copier, make_sink, make_source
 from eventlog.bridges.topics import topic_id
 from eventlog.bridges.url import Url
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
@@ -22,8 +22,11 @@ from eventlog.options import TopicConfig, check_group_name, check_number
 
 if TYPE_CHECKING:
     from eventlog import contract
+    from eventlog.bridges.kafka.mirror.differences import Difference
+    from eventlog.bridges.kafka.mirror.mirror import Mirror
     from eventlog.consumer.consumer import Consumer
     from eventlog.consumer.rebalance import RebalanceListener
+    from eventlog.groups.registry import Groups
 
     MakeConsumer = Callable[[str, str, RebalanceListener], Consumer]
 
@@ -87,6 +90,48 @@ def make_collect(
         topic, appender.position, key, identity, _checked_create(create), window, record_bytes_max, open_log
     )
     return Collect(log, appender, make_source(origin, context), policy, window, give_up_after)
+
+
+def make_mirror(
+    log: Log,
+    groups: Groups,
+    topics: str | Sequence[str],
+    url: str | None,
+    *,
+    to: str | None,
+    make_consumer: Callable[[], contract.Consumer],
+    open_log: OpenLog,
+    of_groups: str | Sequence[str],
+    every: float,
+    password: str | None,
+    give_up_after: float | None,
+    on_difference: Callable[[Difference], object] | None,
+) -> Mirror:
+    """As `EventLog.mirror`; `make_consumer` makes one that is in no group."""
+    from eventlog.bridges.kafka.mirror.context import MirrorContext
+    from eventlog.bridges.kafka.mirror.differences import Selection
+    from eventlog.bridges.kafka.mirror.mirror import Mirror
+
+    if (url is None) == (to is None):
+        raise InvalidArgumentError("name one cluster: the URL to copy from, or with `to` the one to copy to")
+    cluster = Url(url or to or "", password)
+    if cluster.path.strip("/"):
+        raise InvalidArgumentError(f"{cluster} names a topic: name topics by their patterns instead")
+    selection = Selection(_patterns("topics", topics), _patterns("groups", of_groups))
+    if on_difference is not None and not callable(on_difference):
+        raise InvalidTypeError(f"on_difference must be a function, not {type(on_difference).__name__}")
+    context = MirrorContext(log, groups, make_consumer, selection, open_log)
+    copier = make_copier(cluster, context, is_outbound=to is not None)
+    return Mirror(log, copier, selection.topics, every=every, give_up_after=give_up_after, on_difference=on_difference)
+
+
+def _patterns(name: str, patterns: object) -> list[str]:
+    found = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
+        raise InvalidTypeError(f"{name} must be a pattern such as 'orders.*', or a list of them")
+    if not found:
+        raise InvalidArgumentError(f"{name} must have a pattern, such as '*'")
+    return list(found)
 
 
 def default_group(url: Url) -> str:

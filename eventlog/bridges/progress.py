@@ -14,11 +14,12 @@ FAILED = "failed"
 class BridgeProgress(NamedTuple):
     """A bridge at one moment.
 
-    `direction` is "ship" or "collect", `url` the other end without secrets, `system` what is there ("" until it is known),
-    `state` "connecting", "running", "waiting" (for the next attempt), "stopped" or "failed". `records` and `bytes` are those
-    that the other system has confirmed, or that were appended. `refused` records were not taken, `recognised` messages were
-    there already. `in_flight` records were sent and not confirmed. `depth` messages wait at the other end, None if that is not
-    known. `member` is the number of the bridge in its `group`; both are None for a collecting bridge."""
+    `direction` is "ship", "collect" or "mirror", `topic` the topic, or a mirror's patterns. `url` is the other end without
+    secrets, `system` what is there ("" until it is known), `state` "connecting", "running", "waiting" (for the next attempt),
+    "stopped" or "failed". `records` and `bytes` are those that the other system has confirmed, or that were appended. `refused`
+    records were not taken, `recognised` messages were there already. `in_flight` records were sent and not confirmed. `depth`
+    messages wait at the other end, None if that is not known. `member` is the number of the bridge in its `group`; both are
+    None unless it ships."""
 
     direction: str
     topic: str

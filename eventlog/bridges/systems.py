@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from eventlog.bridges.endpoints import Sink, SinkContext, Source, SourceContext
 from eventlog.bridges.url import Url
 from eventlog.errors import BridgeError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from eventlog.bridges.kafka.mirror.context import MirrorContext
+    from eventlog.bridges.kafka.mirror.mirror import Copier
 
 
 class _System(NamedTuple):
@@ -34,6 +38,14 @@ def make_sink(url: Url, context: SinkContext) -> Sink:
 def make_source(url: Url, context: SourceContext) -> Source:
     """The source of a URL, not yet open. Raises `InvalidArgumentError`, and `BridgeError` if its client is not installed."""
     return cast(Source, _module(url, "source").make_source(url, context))
+
+
+def make_copier(url: Url, context: MirrorContext, *, is_outbound: bool) -> Copier:
+    """What mirrors a cluster, or to one. Raises `InvalidArgumentError`, and `BridgeError` if its client is not installed."""
+    if url.scheme != "kafka":
+        raise InvalidArgumentError(f"a mirror needs a URL like kafka://localhost:9092, not {url}")
+    module = _module(url, "mirror.outbound" if is_outbound else "mirror.inbound")
+    return cast("Copier", module.make_copier(url, context))
 
 
 def _module(url: Url, end: str) -> Any:

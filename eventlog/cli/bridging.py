@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "EVENTLOG_BRIDGE_PASSWORD"
 SECONDS_MAX = 1e9
 
-_SHOWN_SECONDS = 0.5
+SHOWN_SECONDS = 0.5
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 give_up_option = click.option(
@@ -104,12 +104,12 @@ def read_password(file: str | None) -> str | None:
 def run_bridge(bridge: Bridge, until_idle: float | None, *, as_json: bool) -> None:
     """Run it until it ends, or SIGTERM or Ctrl-C end it; a second Ctrl-C does not wait. Raises what `Bridge.run` raises, and
     `KeyboardInterrupt` after Ctrl-C."""
-    with _stopped_by_signals(bridge) as signals:
+    with stopped_by_signals(bridge) as signals:
         bridge.start(until_idle)
         try:
             with _progress() as show:
                 while bridge.is_alive:
-                    bridge.join(_SHOWN_SECONDS)
+                    bridge.join(SHOWN_SECONDS)
                     show(bridge)
             bridge.join()
         finally:
@@ -119,7 +119,8 @@ def run_bridge(bridge: Bridge, until_idle: float | None, *, as_json: bool) -> No
 
 
 @contextmanager
-def _stopped_by_signals(bridge: Bridge) -> Iterator[list[int]]:
+def stopped_by_signals(bridge: Bridge) -> Iterator[list[int]]:
+    """A block in which SIGTERM and SIGINT stop a bridge, which yields those that came; the second SIGINT interrupts."""
     came: list[int] = []
 
     def stop(number: int, frame: object) -> None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from eventlog.bridges.url import Url
 from eventlog.cli import output
-from eventlog.cli.bridging import SECONDS_MAX, check_without_secret, give_up_option, password_option, read_password
+from eventlog.cli.bridging import (
+    SECONDS_MAX,
+    SHOWN_SECONDS,
+    check_without_secret,
+    give_up_option,
+    password_option,
+    read_password,
+    stopped_by_signals,
+)
 from eventlog.cli.parsing import Seconds
 from eventlog.cli.store import open_store
-from eventlog.errors import BridgeError
 
 if TYPE_CHECKING:
-    from eventlog import EventLog
     from eventlog.bridges.kafka.mirror.differences import Difference
-    from eventlog.bridges.kafka.mirror.running import Mirror
+    from eventlog.bridges.kafka.mirror.mirror import Mirror
 
 _HEADERS = ("WHAT", "TOPIC", "PARTITION", "NAME", "BEFORE", "AFTER")
 
@@ -61,51 +65,6 @@ def mirror(
     if (url is None) == (to is None):
         raise click.UsageError("name one cluster: the URL to copy from, or --to URL")
     check_without_secret(url or to or "")
-    password = read_password(password_file)
-    with open_store() as log:
-        parsed = Url(url or to or "", password)
-        mirrored = _mirror(log, parsed, topics, groups, is_inbound=to is None)
-        if dry_run:
-            _show_differences(mirrored, as_json)
-        else:
-            _run(mirrored, once, seconds, give_up_after, as_json)
-
-
-def _mirror(log: EventLog, url: Url, topics: Sequence[str], groups: Sequence[str], *, is_inbound: bool) -> Mirror:
-    import eventlog
-
-    if url.scheme != "kafka":
-        raise click.UsageError(f"a mirror needs a URL like kafka://localhost:9092, not {url}")
-    try:
-        from eventlog.bridges.kafka.cluster import Cluster
-        from eventlog.bridges.kafka.mirror.differences import Selection
-        from eventlog.bridges.kafka.mirror.inbound import InboundMirror
-        from eventlog.bridges.kafka.mirror.outbound import OutboundMirror
-    except ModuleNotFoundError as error:
-        raise BridgeError(f"a mirror needs the module {error.name!r}: pip install 'eventlog[kafka]'") from error
-    cluster = Cluster(url)
-    if cluster.topic:
-        raise click.UsageError(f"name topics with --topics, not in the URL {url}")
-    selection = Selection(topics, groups)
-    if is_inbound:
-        return InboundMirror(log, log.open_groups, cluster, selection, eventlog.open)
-    return OutboundMirror(log, log.open_groups, log.consumer, cluster, selection, eventlog.open)
-
-
-def _show_differences(mirror: Mirror, as_json: bool) -> None:
-    try:
-        found = list(mirror.round(execute=False, may_go_on=lambda: True))
-    finally:
-        mirror.close()
-    if as_json:
-        for difference in found:
-            output.write_json(difference._asdict())
-    else:
-        output.write_table(_HEADERS, found)
-
-
-def _run(mirror: Mirror, once: bool, seconds: float, give_up_after: float | None, as_json: bool) -> None:
-    from eventlog.bridges.kafka.mirror.running import MirrorRun
 
     def show(difference: Difference) -> None:
         if as_json:
@@ -114,10 +73,36 @@ def _run(mirror: Mirror, once: bool, seconds: float, give_up_after: float | None
             output.write_line(_sentence(difference))
         output.flush()
 
-    run = MirrorRun(mirror, show, lambda error: click.echo(f"eventlog: {error}", err=True))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: run.stop())
-    run.run(interval=seconds, once=once, give_up_after=give_up_after)
+    with open_store() as log:
+        mirrored = log.mirror(
+            topics, url, to=to, groups=groups, every=seconds, password=read_password(password_file),
+            give_up_after=give_up_after, on_difference=show,
+        )  # fmt: skip
+        if dry_run:
+            _show_differences(mirrored.differences(), as_json)
+        else:
+            _run(mirrored, once)
+
+
+def _show_differences(found: Sequence[Difference], as_json: bool) -> None:
+    if as_json:
+        for difference in found:
+            output.write_json(difference._asdict())
+    else:
+        output.write_table(_HEADERS, found)
+
+
+def _run(mirrored: Mirror, once: bool) -> None:
+    told = 0
+    with stopped_by_signals(mirrored):
+        mirrored.start(once=once)
+        while mirrored.is_alive:
+            mirrored.join(SHOWN_SECONDS)
+            progress = mirrored.progress()
+            if progress.reconnects > told:
+                told = progress.reconnects
+                click.echo(f"eventlog: {progress.last_error}", err=True)
+        mirrored.join()
 
 
 def _sentence(difference: Difference) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog import EventLog, TopicPartition
+from eventlog import BridgeError, EventLog, InvalidArgumentError, TopicPartition
 from tests.cli.command_line import CommandLine
 from tests.interop.kafka_clusters import SECONDS_MAX, KafkaCluster
 
@@ -158,6 +158,79 @@ def test_offsets_only_move_forward_and_not_of_a_group_with_members(
     mirror(log.path, *back)
     assert log.group(group).committed() == {partition: 8}
     assert log.group(busy).committed() == {partition: 4}
+
+
+def test_a_mirror_in_a_thread_copies_what_is_produced_meanwhile(cluster: KafkaCluster, log: EventLog, topic: str) -> None:
+    cluster.create_topic(topic)
+    told: list[str] = []
+    mirror = log.mirror(topic, cluster.url(), every=0.01, on_difference=lambda difference: told.append(difference.kind))
+    assert [(each.kind, each.topic, each.after) for each in mirror.differences()] == [("topic", topic, 1)]
+    assert topic not in log.topics()
+    with mirror:
+        cluster.produce(topic, VALUES[:10])
+        while topic not in log.topics():
+            assert mirror.is_alive
+        assert log.partition(topic, 0).wait(9, SECONDS_MAX)
+        cluster.produce(topic, VALUES[10:20])
+        assert log.partition(topic, 0).wait(19, SECONDS_MAX)
+        while mirror.progress().records < 20:
+            assert mirror.is_alive
+        [(labels, _)] = log.metrics()["eventlog_bridge_connected"].samples
+        assert (labels["direction"], labels["topic"], labels["system"]) == ("mirror", topic, "kafka")
+    progress = mirror.progress()
+    assert (progress.state, progress.records, progress.bytes) == ("stopped", 20, sum(map(len, VALUES[:20])))
+    assert list(log.partition(topic, 0).values()) == VALUES[:20]
+    assert told[0] == "topic" and set(told[1:]) == {"records"}
+
+
+def test_a_mirror_ends_once_there_was_nothing_to_do(cluster: KafkaCluster, log: EventLog, topic: str) -> None:
+    log.create_topic(topic)
+    log.partition(topic, 0).append_many(VALUES)
+    mirror = log.mirror([topic], to=cluster.url(), every=0.01)
+    mirror.run(until_idle=0)
+    assert cluster.values(topic) == VALUES
+    assert (mirror.progress().state, mirror.progress().records) == ("stopped", len(VALUES))
+    assert mirror.differences() == []
+
+
+def test_what_is_left_out_is_told_once(cluster: KafkaCluster, log: EventLog, topic: str) -> None:
+    from confluent_kafka import Consumer
+    from confluent_kafka import TopicPartition as KafkaPartition
+
+    cluster.create_topic(topic)
+    cluster.produce(topic, VALUES[:10])
+    group = f"busy-{topic}"
+    consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": group})
+    consumer.commit(offsets=[KafkaPartition(topic, 0, 4)], asynchronous=False)
+    consumer.close()
+    log.create_topic(topic)
+    told: list[str] = []
+    with log.consumer(topic, group=group) as member:
+        member.poll(timeout=0)
+        mirror = log.mirror(
+            topic, cluster.url(), groups=group, every=0.0, on_difference=lambda difference: told.append(difference.kind)
+        )
+        mirror.run(until_idle=0)
+    assert "records" in told and told.count("left out") == 1
+
+
+def test_a_mirror_of_a_cluster_that_is_away_gives_up(log: EventLog) -> None:
+    with pytest.raises(BridgeError, match="gave up after"):
+        log.mirror("*", "kafka://127.0.0.1:1?socket.timeout.ms=1000", give_up_after=0).run()
+
+
+def test_a_mirror_is_refused_what_cannot_work(log: EventLog) -> None:
+    for arguments, complaint in (
+        ({"topics": "*"}, "name one cluster"),
+        ({"topics": "*", "url": "kafka://h:1", "to": "kafka://h:1"}, "name one cluster"),
+        ({"topics": "*", "url": "amqp://h:1"}, "kafka://localhost:9092"),
+        ({"topics": "*", "url": "kafka://h:1/orders"}, "names a topic"),
+        ({"topics": [], "url": "kafka://h:1"}, "topics"),
+        ({"topics": "*", "url": "kafka://h:1", "every": -1}, "every"),
+        ({"topics": "*", "url": "kafka://h:1", "give_up_after": float("nan")}, "give_up_after"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=complaint):
+            log.mirror(**arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arguments", [["--topics", "x"], ["kafka://h:1", "--to", "kafka://h:1", "--topics", "x"]])

@@ -335,6 +335,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.serve": lambda log, partition: log.serve(port=0),
     "log.ship": lambda log, partition: log.ship(TOPIC, "eventlog:elsewhere#orders"),
     "log.collect": lambda log, partition: log.collect(TOPIC, "eventlog:elsewhere#orders"),
+    "log.mirror": lambda log, partition: log.mirror("*", "kafka://localhost:1"),
     "log.transactions": lambda log, partition: log.transactions(),
     "log.abort_transaction": lambda log, partition: log.abort_transaction("t"),
 }

@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "delete_topic": (TOPIC,),
     "describe_topic": (TOPIC,),
     "group": ("workers",),
+    "mirror": ("*", "kafka://localhost:1"),
     "offset_for_time": (0,),
     "offsets": (TOPIC,),
     "on_ack": ("workers", print),

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from eventlog.bridges.appending import TopicAppender
-from eventlog.bridges.endpoints import OpenLog, SourceContext
+from eventlog.bridges.endpoints import SourceContext
 from eventlog.bridges.kafka.cluster import Cluster, FoundTopic
-from eventlog.bridges.kafka.mirror.differences import Difference, Selection, first_at_least, settings_for_store
+from eventlog.bridges.kafka.mirror.context import MirrorContext
+from eventlog.bridges.kafka.mirror.differences import Difference, first_at_least, settings_for_store
 from eventlog.bridges.kafka.mirror.stamps import Stamps
 from eventlog.bridges.kafka.source import KafkaSource, source_name
 from eventlog.bridges.message import OFFSET_HEADER, SOURCE_HEADER
+from eventlog.bridges.url import Url
 from eventlog.errors import InvalidArgumentError
-from eventlog.groups.registry import Groups
 from eventlog.groups.remote_commits import RemoteCommit, commit_from_outside
-from eventlog.log import Log
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
@@ -26,23 +26,33 @@ _RECEIVE_SECONDS = 0.1
 _PROBE_RECORDS = 20
 
 
-class InboundMirror:
-    """Copies what matches from a cluster to a store, each record once. For one thread."""
+def make_copier(url: Url, context: MirrorContext) -> InboundMirror:
+    """A cluster as the source. Raises `InvalidArgumentError`."""
+    return InboundMirror(Cluster(url), context)
 
-    def __init__(self, log: Log, groups: Groups, cluster: Cluster, selection: Selection, open_log: OpenLog) -> None:
+
+class InboundMirror:
+    """Copies what matches from a cluster to a store, each record once. For one thread. A `Copier`."""
+
+    system = "kafka"
+
+    def __init__(self, cluster: Cluster, context: MirrorContext) -> None:
         self.label = cluster.label
-        self._log = log
-        self._contract = cast("contract.Log", log)
-        self._groups = groups
+        self.records = self.bytes = 0
+        self._log = context.log
+        self._contract = cast("contract.Log", context.log)
+        self._groups = context.groups
         self._cluster = cluster
-        self._selection = selection
-        self._open_log = open_log
+        self._selection = context.selection
+        self._open_log = context.open_log
         self._sources: dict[str, tuple[KafkaSource, TopicAppender]] = {}
 
-    def round(self, *, execute: bool, may_go_on: Callable[[], bool]) -> Iterator[Difference]:
-        """How the store differs now; with `execute` it does not any more afterwards, unless `may_go_on` says no.
+    def open(self) -> None:
+        """As `Copier.open`."""
+        self._cluster.topics()
 
-        Raises `ConnectionLostError`, after which another round may be tried, `BridgeError`, and what appending raises."""
+    def round(self, *, execute: bool, may_go_on: Callable[[], bool]) -> Iterator[Difference]:
+        """As `Copier.round`, of the store."""
         found = {name: self._cluster.find(name) for name in self._selection.of_topics(self._cluster.topics())}
         for topic in found.values():
             yield from self._align(topic, execute=execute)
@@ -85,7 +95,10 @@ class InboundMirror:
         ends = source.ends()
         while not source.has_reached(ends) and may_go_on():
             messages = source.receive(_RECEIVE_SECONDS, _WINDOW_RECORDS)
+            had = appender.appended, appender.bytes
             appender.append(messages, source.refuse)
+            self.records += appender.appended - had[0]
+            self.bytes += appender.bytes - had[1]
         appender.flush()
         if appender.appended > before:
             yield Difference("records", found.name, after=appender.appended - before)

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from eventlog.bridges.endpoints import OpenLog, Outcomes, SinkContext
+from eventlog.bridges.endpoints import Outcomes, SinkContext
 from eventlog.bridges.kafka.cluster import SECONDS_MAX, Cluster, FoundTopic
 from eventlog.bridges.kafka.lane import read_position
-from eventlog.bridges.kafka.mirror.differences import Difference, Selection, settings_for_kafka
+from eventlog.bridges.kafka.mirror.context import MirrorContext
+from eventlog.bridges.kafka.mirror.differences import Difference, settings_for_kafka
 from eventlog.bridges.kafka.mirror.stamps import Stamps
 from eventlog.bridges.kafka.sink import KafkaSink, lane_name
 from eventlog.bridges.message import Origin
 from eventlog.bridges.topics import topic_id
+from eventlog.bridges.url import Url
 from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import BridgeError, ConnectionLostError
-from eventlog.groups.registry import Groups
-from eventlog.log import Log
 from eventlog.records.record import Record, TopicPartition
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ _WINDOW_BYTES = 32 * 1024 * 1024
 _POLL_RECORDS = 500
 _WAIT_SECONDS = 0.5
 _VISIBLE_SECONDS = 0.02
+
+
+def make_copier(url: Url, context: MirrorContext) -> OutboundMirror:
+    """A cluster as the target. Raises `InvalidArgumentError`."""
+    return OutboundMirror(Cluster(url), context)
 
 
 class _Route:
@@ -46,24 +51,28 @@ class _Route:
 
 
 class OutboundMirror:
-    """Copies what matches from a store to a cluster, each record once. For one thread."""
+    """Copies what matches from a store to a cluster, each record once. For one thread. A `Copier`."""
 
-    def __init__(
-        self, log: Log, groups: Groups, consumer: Callable[[], contract.Consumer], cluster: Cluster, selection: Selection,
-        open_log: OpenLog,
-    ) -> None:  # fmt: skip
+    system = "kafka"
+
+    def __init__(self, cluster: Cluster, context: MirrorContext) -> None:
         self.label = cluster.label
-        self._log = log
-        self._groups = groups
-        self._consumer = consumer
+        self.records = self.bytes = 0
+        self._log = context.log
+        self._groups = context.groups
+        self._make_consumer = context.make_consumer
         self._cluster = cluster
-        self._selection = selection
-        self._open_log = open_log
+        self._selection = context.selection
+        self._open_log = context.open_log
         self._routes: dict[str, _Route] = {}
         self._stamps: Stamps | None = None
 
+    def open(self) -> None:
+        """As `Copier.open`."""
+        self._cluster.topics()
+
     def round(self, *, execute: bool, may_go_on: Callable[[], bool]) -> Iterator[Difference]:
-        """As `InboundMirror.round`, of the cluster."""
+        """As `Copier.round`, of the cluster."""
         there = set(self._cluster.topics())
         topics = {name: self._log.topic(name) for name in self._selection.of_topics(self._log.topics())}
         for name, topic in topics.items():
@@ -118,6 +127,8 @@ class OutboundMirror:
             confirmed = self._confirmed(route.sink.outcomes(0 if is_sending else _WAIT_SECONDS))
             under_way += len(records) - len(confirmed)
             copied += len(confirmed)
+            self.records += len(confirmed)
+            self.bytes += sum(len(each.value or b"") + len(each.key or b"") for each in confirmed)
             reached.update({TopicPartition(each.topic, each.partition): each.offset + 1 for each in confirmed})
         self._await_visible(topic, reached)
         if copied:
@@ -142,7 +153,7 @@ class OutboundMirror:
             found.close()
         context = SinkContext(self._origin(topic), _WINDOW_RECORDS, _WINDOW_BYTES, None, self._open_log)
         sink = KafkaSink(self._cluster.with_topic(topic.name), context, is_stamped=True)
-        route = self._routes[topic.name] = _Route(sink, self._consumer(), topic.partitions)
+        route = self._routes[topic.name] = _Route(sink, self._make_consumer(), topic.partitions)
         sink.open()
         starts = {each: self._log.partition(*each).start_offset for each in _partitions(topic)}
         route.consumer.assign(starts)
@@ -183,7 +194,7 @@ class OutboundMirror:
 
     def _has_records(self, partition: TopicPartition, offset: int) -> bool:
         """Is there a committed record? Offsets alone do not say: there are marks of transactions, too."""
-        consumer = self._consumer()
+        consumer = self._make_consumer()
         try:
             consumer.assign([partition])
             consumer.seek(partition, offset)
