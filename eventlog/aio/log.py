@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from eventlog import api
+from eventlog.aio.bridge import AsyncBridge, AsyncMirror
 from eventlog.aio.consumer import AsyncConsumer
 from eventlog.aio.partition import AsyncPartition
 from eventlog.aio.producer import AsyncProducer, AsyncTransactionalProducer
@@ -96,6 +97,19 @@ class AsyncEventLog:
         """As `EventLog.serve`, with the same options. The server starts with `async with`, or with `await server.start()`, and
         runs in a thread of its own, so that tasks that compute for long do not keep its clients waiting."""
         return AsyncServer(functools.partial(self.log.serve, host, port, **options))
+
+    def ship(self, topic: str, url: str, **options: Any) -> AsyncBridge:
+        """As `EventLog.ship`, with the same options. It is made, and begins, with `async with`, `await bridge.run()` or
+        `await bridge.start()`."""
+        return AsyncBridge(functools.partial(self.log.ship, topic, url, **options))
+
+    def collect(self, topic: str, url: str, **options: Any) -> AsyncBridge:
+        """As `EventLog.collect`, with the same options; it begins as `ship` does."""
+        return AsyncBridge(functools.partial(self.log.collect, topic, url, **options))
+
+    def mirror(self, topics: str | Sequence[str], url: str | None = None, **options: Any) -> AsyncMirror:
+        """As `EventLog.mirror`, with the same options; it begins as `ship` does. `on_difference` is called in its thread."""
+        return AsyncMirror(functools.partial(self.log.mirror, topics, url, **options))
 
     async def flush(self) -> None:
         """As `EventLog.flush`."""

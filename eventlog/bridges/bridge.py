@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -40,6 +40,7 @@ class Bridge(ABC):
         self._was_started = False
         self._thread: BackgroundThread | None = None
         self._failure: BaseException | None = None
+        self._at_end: Callable[[], object] = lambda: None
         self._status: BridgeStatusWriter | None = None
         self._shown_at = 0.0
         self._is_connected = False
@@ -76,6 +77,10 @@ class Bridge(ABC):
         if self._thread is None:
             self._thread = BackgroundThread("eventlog-bridge", lambda: self._run_in_thread(until_idle))
             self._thread.start()
+
+    def call_at_end(self, function: Callable[[], object]) -> None:
+        """Call this when the bridge has ended that `start` will begin, in its thread."""
+        self._at_end = function
 
     def request_stop(self) -> None:
         """Let the bridge end once what it has begun is settled, and return at once."""
@@ -178,6 +183,8 @@ class Bridge(ABC):
             self.run(until_idle)
         except BaseException as error:
             self._failure = error
+        finally:
+            self._at_end()
 
     def _run(self, until_idle: float | None) -> None:
         try:

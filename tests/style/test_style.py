@@ -45,7 +45,9 @@ LAYERS = {
         "bridges", "kafka", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log",
         "store", "catalog", "records",
     },
-    "aio": {"api", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records"},
+    "aio": {
+        "api", "bridges", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records",
+    },
     "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "bridges", "serve", "log", "storage", "records"},
     "testing": {"", "api", "serve"},
