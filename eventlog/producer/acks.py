@@ -1,18 +1,20 @@
-"""The thread that tells a producer which of its records a group has acknowledged."""
+"""The threads that tell a producer which of its records a group has acknowledged."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, StoreClosedError
 from eventlog.groups.acknowledgement import await_ack
 from eventlog.groups.registry import Groups
 from eventlog.producer.partition_sender import PartitionSender
+from eventlog.records.record import TopicPartition
 from eventlog.waiting import Flag, WaitSet, wait_for_any
 
+_Source = TypeVar("_Source")
 NOTHING = 2**63
 """An offset that no record has."""
 
@@ -29,14 +31,45 @@ class Ack(NamedTuple):
     offset: int
 
 
-class _Subscription:
-    """One callback. `reported` maps each sender to the offset before which everything was reported. A topic that is deleted and
-    created again has new senders, and starts again."""
+class Subscription(Generic[_Source]):
+    """One callback. `reported` maps each source of acknowledgements to the offset before which everything was reported."""
 
-    def __init__(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
+    def __init__(self, group: str, callback: Callable[[Ack], object], reported: dict[_Source, int]) -> None:
         self.group = group
         self.callback = callback
-        self.reported = {sender: sender.last_offset + 1 for sender in senders}  # earlier records are not reported
+        self.reported = reported
+
+
+class AckThread(BackgroundThread, Generic[_Source]):
+    """A thread that calls the callbacks of subscriptions, until `stop`.
+
+    A temporary failure does not end it; `take_failures` returns the last one. How it learns what groups have acknowledged is up
+    to those that derive from it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._subscriptions: list[Subscription[_Source]] = []
+        self._of_callbacks: list[BaseException] = []
+        self._trouble: Exception | None = None
+
+    def _tell(self, subscription: Subscription[_Source], source: _Source, partition: TopicPartition, committed: int) -> None:
+        """Report that the group has acknowledged what is before an offset. A callback that raises is not called again."""
+        subscription.reported[source] = committed
+        try:
+            subscription.callback(Ack(subscription.group, *partition, committed - 1))
+        except BaseException as error:
+            self._of_callbacks.append(error)
+            self._subscriptions.remove(subscription)
+
+    def _reported_by_all(self, source: _Source) -> int:
+        """The offset before which every subscription was told everything."""
+        return min((each.reported.get(source, 0) for each in self._subscriptions), default=0)
+
+    def take_failures(self) -> list[BaseException]:
+        """The errors that callbacks raised, and the failure that currently prevents reports. Each is returned once."""
+        raised, self._of_callbacks = self._of_callbacks, []
+        trouble, self._trouble = self._trouble, None
+        return [*raised, *([trouble] if trouble is not None else [])]
 
 
 class OwnRecords:
@@ -84,28 +117,24 @@ class _Sent:
         self.awaited = NOTHING
 
 
-class AckNotifier(BackgroundThread):
-    """Waits for all subscribed groups and all partitions at once.
-
-    A temporary failure, for example because a process is stopped while it holds the catalog, does not end the thread. It
-    retries, and `take_failures` returns the last failure."""
+class AckNotifier(AckThread[PartitionSender]):
+    """Waits for all subscribed groups and all partitions at once. A topic that is deleted and created again has new senders,
+    and starts again."""
 
     def __init__(self, groups: Groups) -> None:
         super().__init__("eventlog-acks")
         self._groups = groups
-        self._subscriptions: list[_Subscription] = []
         self._sent: dict[PartitionSender, _Sent] = {}
         signals = groups.store.signals
         self._changed = Flag(signals)
         self._stopped = Flag(signals)
         self._pause = WaitSet()
         self._pause.add_flag(self._stopped)
-        self._of_callbacks: list[BaseException] = []
-        self._trouble: Exception | None = None
 
     def subscribe(self, group: str, callback: Callable[[Ack], object], senders: Iterable[PartitionSender]) -> None:
         """Report this group's acknowledgements of what is sent from now on, by these senders or by others."""
-        self._subscriptions.append(_Subscription(group, callback, senders))
+        reported = {sender: sender.last_offset + 1 for sender in senders}  # earlier records are not reported
+        self._subscriptions.append(Subscription(group, callback, reported))
         self._changed.raise_()
 
     def note(self, sender: PartitionSender, offset: int, count: int) -> None:
@@ -136,14 +165,14 @@ class AckNotifier(BackgroundThread):
                 self._trouble = error
                 has_failed = True
 
-    def _conditions(self, known: int, waits: list[tuple[_Subscription, PartitionSender, int]]) -> WaitSet:
+    def _conditions(self, known: int, waits: list[tuple[Subscription[PartitionSender], PartitionSender, int]]) -> WaitSet:
         wait_set = WaitSet()
         wait_set.add_flag(self._changed, known)
         for subscription, sender, offset in waits:
             await_ack(self._groups, subscription.group, sender.topic_partition, offset, wait_set)
         return wait_set
 
-    def _report_all(self) -> list[tuple[_Subscription, PartitionSender, int]]:
+    def _report_all(self) -> list[tuple[Subscription[PartitionSender], PartitionSender, int]]:
         """Report what is new; returns what to wait for, as offsets that a group has to commit past.
 
         An error in one group is raised after the others have been checked."""
@@ -165,7 +194,7 @@ class AckNotifier(BackgroundThread):
                 if offset < NOTHING:
                     waits.append((subscription, sender, offset))
                 awaited = max(awaited, offset)
-            sent.own.forget_before(min((each.reported.get(sender, 0) for each in subscriptions), default=0))
+            sent.own.forget_before(self._reported_by_all(sender))
             sent.awaited = awaited
         if trouble is not None:
             raise trouble
@@ -177,29 +206,15 @@ class AckNotifier(BackgroundThread):
         for subscription in self._subscriptions:
             subscription.reported.pop(sender, None)
 
-    def _report(self, subscription: _Subscription, sender: PartitionSender, own: OwnRecords) -> int:
+    def _report(self, subscription: Subscription[PartitionSender], sender: PartitionSender, own: OwnRecords) -> int:
         """Report what the group has acknowledged of this producer's records; returns the next own offset, or `NOTHING`."""
         table = self._groups.find(subscription.group)
         committed = (table.committed(sender.topic_partition) if table is not None else None) or 0
         following = own.first_from(subscription.reported.get(sender, 0))
         if following >= committed:
             return following
-        subscription.reported[sender] = committed
-        self._call(subscription, Ack(subscription.group, *sender.topic_partition, committed - 1))
+        self._tell(subscription, sender, sender.topic_partition, committed)
         return own.first_from(committed)
-
-    def _call(self, subscription: _Subscription, ack: Ack) -> None:
-        try:
-            subscription.callback(ack)
-        except BaseException as error:
-            self._of_callbacks.append(error)
-            self._subscriptions.remove(subscription)
-
-    def take_failures(self) -> list[BaseException]:
-        """The errors that callbacks raised, and the failure that currently prevents reports. Each is returned once."""
-        raised, self._of_callbacks = self._of_callbacks, []
-        trouble, self._trouble = self._trouble, None
-        return [*raised, *([trouble] if trouble is not None else [])]
 
     def stop(self) -> None:
         """End the thread. Later acknowledgements are not reported."""

@@ -20,6 +20,7 @@ from eventlog.bridges.amqp.wire import OnDelivery, RawProperties, Wire
 from eventlog.bridges.url import Url
 from eventlog.errors import BridgeError, ConnectionLostError, EventLogError, InvalidArgumentError
 
+SYSTEM = "rabbitmq"
 ANSWER_SECONDS_MAX = 8.0
 _CLOSE_SECONDS_MAX = 4.0
 _PORT, _PORT_OF_TLS = 5672, 5671

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pika.exceptions
 import pika.spec
 
-from eventlog.bridges.amqp.connection import OPTIONS, Connection
+from eventlog.bridges.amqp.connection import OPTIONS, SYSTEM, Connection
 from eventlog.bridges.amqp.publishing import Publication, Publishing
 from eventlog.bridges.amqp.queues import check_exchange, check_kind, have_queue
 from eventlog.bridges.amqp.tables import AmqpFormatError
@@ -35,6 +35,8 @@ def make_sink(url: Url, context: SinkContext) -> RabbitSink:
 class RabbitSink:
     """A queue, or an exchange, that takes records."""
 
+    system = SYSTEM
+
     def __init__(self, url: Url, context: SinkContext) -> None:
         url.check_options(_OPTIONS)
         check_kind(context.create)
@@ -46,6 +48,7 @@ class RabbitSink:
         self._publishing = Publishing(context.origin, self._queue if self._queue else routing_key)
         self._context = context
         self._connection = Connection(url)
+        self.label = self._connection.label
         self._last_tag = 0
         self._under_way: dict[int, Record] = {}
         self._returned: set[int] = set()
@@ -55,16 +58,6 @@ class RabbitSink:
         self._poison: dict[tuple[str, int, int], str] = {}
         self._alone = 0
         self._problem: EventLogError | None = None
-
-    @property
-    def label(self) -> str:
-        """The URL without secrets."""
-        return self._connection.label
-
-    @property
-    def system(self) -> str:
-        """What is at the other end."""
-        return "rabbitmq"
 
     def open(self) -> None:
         """Connect, and see that the queue or the exchange is there."""

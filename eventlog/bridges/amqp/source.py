@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pika.exceptions
 import pika.spec
 
-from eventlog.bridges.amqp.connection import OPTIONS, Connection
+from eventlog.bridges.amqp.connection import OPTIONS, SYSTEM, Connection
 from eventlog.bridges.amqp.deliveries import Delivery, Reading
 from eventlog.bridges.amqp.queues import check_kind, have_queue
 from eventlog.bridges.endpoints import SourceContext
@@ -42,6 +42,8 @@ def make_source(url: Url, context: SourceContext) -> RabbitSource:
 class RabbitSource:
     """A queue that is consumed. `waiting_bytes` are in memory, and were not received yet."""
 
+    system = SYSTEM
+
     def __init__(self, url: Url, context: SourceContext) -> None:
         url.check_options(_OPTIONS)
         check_kind(context.create)
@@ -53,20 +55,11 @@ class RabbitSource:
         self._reading = Reading(context.key, context.identity)
         self._context = context
         self._connection = Connection(url)
+        self.label = self._connection.label
         self._connections = 0
         self._waiting: deque[tuple[Any, ...]] = deque()
         self.waiting_bytes = 0
         self._cancelled = False
-
-    @property
-    def label(self) -> str:
-        """The URL without secrets."""
-        return self._connection.label
-
-    @property
-    def system(self) -> str:
-        """What is at the other end."""
-        return "rabbitmq"
 
     def open(self) -> None:
         """Connect, see that the queue is there, and begin to consume it."""
