@@ -10,9 +10,10 @@ so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     from eventlog.consumer.rebalance import RebalanceListener
@@ -81,6 +82,22 @@ class Log(_Closable, Protocol):
     def partition(self, topic: str, partition: int) -> Partition:
         """One partition, by its number. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
 
+    @overload
+    def producer(
+        self,
+        *,
+        transactional_id: str,
+        transaction_timeout_ms: int = 60_000,
+        compression: str | None = None,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> TransactionalProducer:
+        """A producer whose records, and the offsets of consumers, become visible in transactions.
+
+        An earlier producer of this id, in any process, is fenced, and its open transaction aborted, as is one that takes longer
+        than `transaction_timeout_ms` (at least 1,000). The other options are as below."""
+
+    @overload
     def producer(
         self,
         *,
@@ -266,6 +283,44 @@ class Producer(_Closable, Protocol):
         that could not be appended; the call may be repeated."""
 
 
+class TransactionalProducer(Producer, Protocol):
+    """Sends records in transactions. One thread begins and ends them; others may send in between.
+
+    Consumers see the records, and groups the offsets, once `commit` has returned (over a network a moment later), unless they
+    ask for uncommitted records. When a newer producer has the same id, everything here raises `ProducerFencedError`.
+    `TransactionStateError` says that no transaction is open, or that one is."""
+
+    @property
+    def transactional_id(self) -> str:
+        """The id."""
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Was a transaction begun, and neither committed nor aborted?"""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def send_offsets(self, consumer: Any, *, group: str | None = None) -> None:
+        """Commit the positions of a consumer of this log, one in a group and without auto_commit, together with this
+        transaction; or, with `group`, the given offsets, a mapping as for `Consumer.commit`.
+
+        Raises `InvalidArgumentError`, `InvalidTypeError`; and `commit` raises `StaleMemberError` if the consumer has lost the
+        partitions by then."""
+
+    def commit(self) -> None:
+        """Commit the transaction: on return that is decided for good. Raises what appending raises, and `StaleMemberError`:
+        then `abort` is what remains. After `LockTimeoutError` or `UnavailableError` it may be repeated."""
+
+    def abort(self) -> None:
+        """Abort the transaction: its records never become visible, and its offsets are not committed. If a commit of it was
+        interrupted after it may have been decided, it is completed instead."""
+
+    def transaction(self: _Handle, *consumers: Any) -> AbstractContextManager[_Handle]:
+        """A block in which a transaction is open: committed at its end, with the positions of these consumers; aborted if it
+        raises, after which they go back to what their groups have committed."""
+
+
 class Consumer(_Closable, Protocol):
     """Reads topics, alone or as a member of a group. For one thread at a time: another gets `ConcurrentUseError`.
 
@@ -304,6 +359,10 @@ class Consumer(_Closable, Protocol):
         At once visible to every client. With `sync` it is durable on return; else a store in a directory makes it so within a
         second. Whether a commit may go back is up to the implementation: use `Group.reset` for that. Raises `StaleMemberError`
         if a partition is not this consumer's any more, and then nothing was committed."""
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets: the records after them are handed out again. Raises `InvalidArgumentError` without
+        a group."""
 
     def committed(self, partition: TopicPartition) -> int | None:
         """The committed offset of a partition in this consumer's group, whoever committed it; None while there is none."""

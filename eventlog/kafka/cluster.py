@@ -21,7 +21,7 @@ from eventlog.errors import (
     UnavailableError,
 )
 from eventlog.kafka.address import Address
-from eventlog.kafka.failures import is_named, of_kafka
+from eventlog.kafka.failures import ACCESS, ACCESS_HELP, is_named, of_kafka
 from eventlog.kafka.library import admin_library, library
 from eventlog.options import check_partition_number, check_topic_name
 from eventlog.records.record import TopicPartition
@@ -40,6 +40,10 @@ _SLACK_SECONDS = 1.0  # librdkafka itself ends a request that takes too long
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.005, 0.2
 
 _clients: weakref.WeakSet[Cluster] = weakref.WeakSet()
+
+
+class UnstableOffsetsError(EventLogError):
+    """A transaction that commits these offsets of a group is open: it is not decided yet where the group goes on."""
 
 
 class Cluster:
@@ -72,7 +76,11 @@ class Cluster:
         return made
 
     def _complain(self, error: Any) -> None:
-        self.trouble = str(error.str())
+        """Called by librdkafka. A login or a certificate that is refused is the cause of the complaints that follow."""
+        if error.name() in ACCESS:
+            self.trouble = f"{error.str()}; {ACCESS_HELP}"
+        elif ACCESS_HELP not in self.trouble:
+            self.trouble = str(error.str())
 
     def drop(self, client: Any, end: Callable[[], object] | None = None) -> None:
         """End a client, by `end` if it has something to say before; within a bounded time, even if no broker answers."""
@@ -224,19 +232,30 @@ class Cluster:
             self.check_partition(each.topic, each.partition)
         raise error
 
-    def committed(self, group: str, partitions: Iterable[TopicPartition] | None = None) -> dict[TopicPartition, int]:
-        """What a group has committed, of these partitions or of all; nothing if there is no such group."""
+    def committed(
+        self, group: str, partitions: Iterable[TopicPartition] | None = None, *, is_stable: bool = False
+    ) -> dict[TopicPartition, int]:
+        """What a group has committed, of these partitions or of all; nothing if there is no such group.
+
+        With `is_stable` it raises `UnstableOffsetsError` while a transaction is open that commits some of them."""
         self.check_usable()
         of = None if partitions is None else [self.library.TopicPartition(*each) for each in partitions]
         request = self.library.ConsumerGroupTopicPartitions(group, of)
-        futures = self.admin.list_consumer_group_offsets([request], request_timeout=self.seconds)
+        futures = self.admin.list_consumer_group_offsets(
+            [request], request_timeout=self.seconds, require_stable=is_stable
+        )
         try:
             (answer,) = self.results(f"what group {group} has committed cannot be read", futures).values()
         except EventLogError as error:
             if error.__cause__ is not None and is_named(error.__cause__, "GROUP_ID_NOT_FOUND"):
                 return {}
+            if error.__cause__ is not None and is_named(error.__cause__, "UNSTABLE_OFFSET_COMMIT"):
+                raise UnstableOffsetsError(str(error)) from error
             raise
         found = answer.topic_partitions
+        for each in found:
+            if each.error is not None and each.error.name() == "UNSTABLE_OFFSET_COMMIT":
+                raise UnstableOffsetsError(f"{group}: {each.error.str()}")
         return {TopicPartition(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
     # --- the end -------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from re import Pattern
 from types import TracebackType
+from typing import Any, NamedTuple
 
 from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
 from eventlog.consumer.options import ConsumerOptions
@@ -17,6 +18,13 @@ from eventlog.records.record import Record, TopicPartition, as_topic_partition, 
 
 _RECORDS_MAX = 2**31 - 1
 _CHUNK_RECORDS = 500
+
+
+class GroupPositions(NamedTuple):
+    """Offsets to be committed with a transaction, and what tells its coordinator of which group and member they are."""
+
+    metadata: Any
+    offsets: dict[TopicPartition, int]
 
 
 class KafkaConsumer:
@@ -31,6 +39,7 @@ class KafkaConsumer:
         self._cluster = cluster
         self._name = f"consumer of {cluster}" if options.group is None else f"member of group {options.group} of {cluster}"
         self._use = ExclusiveUse(self._name)
+        self._commits_itself = options.auto_commit
         self._handout = Handout(cluster, options)
         self._assigned = self._handout.assigned
         if topics is not None:
@@ -121,6 +130,22 @@ class KafkaConsumer:
                 self._find(each)
             if checked:
                 self._handout.commit(checked)
+
+    def positions_for_transaction(self) -> GroupPositions:
+        """What `commit` would commit now. Raises `InvalidArgumentError` without a group, or with auto_commit."""
+        with self._use.alone:
+            self._cluster.check_usable()
+            self._check_group("commit in a transaction")
+            if self._commits_itself:
+                raise InvalidArgumentError("this consumer commits by itself: make it without auto_commit for transactions")
+            return GroupPositions(self._handout.group_metadata, self._handout.moved())
+
+    def rewind(self) -> None:
+        """As `contract.Consumer.rewind`."""
+        with self._use.alone:
+            self._cluster.check_usable()
+            self._check_group("go back to what it has committed")
+            self._handout.rewind()
 
     def committed(self, partition: TopicPartition) -> int | None:
         """As `contract.Consumer.committed`."""

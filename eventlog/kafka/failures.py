@@ -14,6 +14,7 @@ from eventlog.errors import (
     StaleMemberError,
     TopicExistsError,
     TopicNotFoundError,
+    TransactionStateError,
     UnavailableError,
     UnsupportedCodecError,
 )
@@ -30,12 +31,13 @@ _KINDS: dict[type[EventLogError], str] = {
     InvalidArgumentError: (
         "TOPIC_EXCEPTION INVALID_PARTITIONS INVALID_CONFIG INVALID_REQUEST INVALID_REPLICATION_FACTOR POLICY_VIOLATION "
         "INVALID_REPLICA_ASSIGNMENT INVALID_TIMESTAMP INVALID_SESSION_TIMEOUT INVALID_GROUP_ID NON_EMPTY_GROUP "
-        "INCONSISTENT_GROUP_PROTOCOL INVALID_RECORD _INVALID_ARG"
+        "INCONSISTENT_GROUP_PROTOCOL INVALID_RECORD INVALID_TRANSACTION_TIMEOUT _INVALID_ARG"
     ),
     StaleMemberError: (
         "UNKNOWN_MEMBER_ID ILLEGAL_GENERATION REBALANCE_IN_PROGRESS FENCED_INSTANCE_ID STALE_MEMBER_EPOCH "
         "FENCED_MEMBER_EPOCH UNRELEASED_INSTANCE_ID _ASSIGNMENT_LOST _FENCED"
     ),
+    TransactionStateError: "_PURGE_QUEUE _PURGE_INFLIGHT",
     UnavailableError: (
         "_TIMED_OUT _TIMED_OUT_QUEUE _MSG_TIMED_OUT _TRANSPORT _ALL_BROKERS_DOWN _RESOLVE _WAIT_COORD _DESTROY "
         "REQUEST_TIMED_OUT COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR NOT_ENOUGH_REPLICAS "
@@ -48,9 +50,11 @@ _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split
 _HELP: dict[type[EventLogError], str] = {
     UnavailableError: "see that the brokers run and can be reached, and call again",
     StaleMemberError: "nothing was committed; the next poll joins the group again, if it is a member",
+    TransactionStateError: "the transaction of this record was aborted",
     RecordTooLargeError: "the topic's max.message.bytes, or the broker's message.max.bytes, allows no more",
 }
-_ACCESS = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_SSL", "ILLEGAL_SASL_STATE", "UNSUPPORTED_SASL_MECHANISM")
+ACCESS = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_SSL", "ILLEGAL_SASL_STATE", "UNSUPPORTED_SASL_MECHANISM")
+ACCESS_HELP = "check security.protocol, the sasl.… and the ssl.… settings of the URL"
 
 
 def of_kafka(what: str, error: Any) -> EventLogError:
@@ -61,8 +65,8 @@ def of_kafka(what: str, error: Any) -> EventLogError:
     name = reason.name()
     kind = _BY_NAME.get(name, EventLogError)
     remedy = _HELP.get(kind)
-    if name in _ACCESS:
-        remedy = "check security.protocol, the sasl.… and the ssl.… settings of the URL"
+    if name in ACCESS:
+        remedy = ACCESS_HELP
     elif name.endswith("AUTHORIZATION_FAILED"):
         remedy = "give this user the right to do so (kafka-acls)"
     return kind(f"{what}: {reason.str()}{f'; {remedy}' if remedy else ''}")

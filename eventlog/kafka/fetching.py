@@ -58,6 +58,11 @@ class Fetcher:
         """The id that the coordinator gave; None while there is none."""
         return self._client.memberid() or None
 
+    @property
+    def group_metadata(self) -> Any:
+        """What tells the coordinator of transactions which member this is."""
+        return self._client.consumer_group_metadata()
+
     # --- the group -----------------------------------------------------------------------------------------
 
     def subscribe(self, topics: list[str]) -> None:

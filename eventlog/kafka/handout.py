@@ -16,7 +16,7 @@ from eventlog.errors import (
     StaleMemberError,
     TopicNotFoundError,
 )
-from eventlog.kafka.cluster import Cluster
+from eventlog.kafka.cluster import Cluster, UnstableOffsetsError
 from eventlog.kafka.fetching import Fetcher
 from eventlog.kafka.reading import as_record
 from eventlog.kafka.subscription import Subscription
@@ -214,21 +214,26 @@ class Handout:
 
     # --- positions -----------------------------------------------------------------------------------------
 
-    def _choose(self, partitions: Iterable[Assigned]) -> None:
-        """The first position of those that have none: what was committed, or by auto_offset_reset."""
+    def _choose(self, partitions: Iterable[Assigned]) -> bool:
+        """The first position of those that have none: what was committed, or by auto_offset_reset. False while a transaction
+        is open that commits it."""
         new = [each for each in partitions if each.position is None]
         if not new:
-            return
+            return True
         group, names = self._options.group, [each.name for each in new]
         try:
-            chosen = self._cluster.committed(group, names) if group is not None else {}
+            is_stable = self._options.is_committed
+            chosen = self._cluster.committed(group, names, is_stable=is_stable) if group is not None else {}
             chosen |= self._first_positions([each for each in new if each.name not in chosen])
+        except UnstableOffsetsError:
+            return False
         except TopicNotFoundError:
             if self._is_by_hand:
                 raise
-            return  # deleted just now: the subscription will say so
+            return True  # deleted just now: the subscription will say so
         for each in new:
             each.position = each.following = chosen.get(each.name)
+        return True
 
     def _first_positions(self, partitions: list[Assigned]) -> dict[TopicPartition, int]:
         reset = self._options.auto_offset_reset
@@ -249,8 +254,9 @@ class Handout:
         return self._cluster.ends((each.name for each in partitions), is_committed=self._options.is_committed)
 
     def position(self, each: Assigned) -> int:
-        """The offset that is handed out next. Raises `NoCommittedOffsetError`."""
-        self._choose([each])
+        """The offset that is handed out next. Raises `NoCommittedOffsetError`, `UnavailableError`."""
+        if not self._cluster.wait_until(lambda: self._choose([each]), self._cluster.seconds):
+            raise self._cluster.unavailable(f"{each.name}: a transaction that commits offsets of this group is open")
         if each.position is None:
             raise self._failures.pop(each.name, None) or TopicNotFoundError(f"no topic {each.name.topic!r} any more")
         return each.position
@@ -278,9 +284,24 @@ class Handout:
 
     def commit_positions(self) -> None:
         """Commit the positions that are not committed yet."""
-        moved = {name: each.position for name, each in self.assigned.items() if each.is_moved and each.position is not None}
+        moved = self.moved()
         if moved:
             self.commit(moved)
+
+    def moved(self) -> dict[TopicPartition, int]:
+        """The positions that are not committed yet."""
+        return {name: each.position for name, each in self.assigned.items() if each.is_moved and each.position is not None}
+
+    @property
+    def group_metadata(self) -> Any:
+        """As `Fetcher.group_metadata`."""
+        return self._fetcher.group_metadata
+
+    def rewind(self) -> None:
+        """Go back to what is committed."""
+        for each in self.assigned.values():
+            each.position, each.is_moved = None, False
+            self.set_aside(each)
 
     def commit_if_due(self) -> None:
         """With auto_commit: what was handed out before this call is finished; commit it, if it is time to."""

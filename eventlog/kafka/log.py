@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import NotSupportedError, raise_together
+from eventlog.errors import InvalidArgumentError, NotSupportedError, raise_together
 from eventlog.kafka.address import parse_address
 from eventlog.kafka.cluster import Cluster
 from eventlog.kafka.consumer import KafkaConsumer
@@ -21,6 +21,7 @@ from eventlog.kafka.producer import KafkaProducer
 from eventlog.kafka.reading import Readers
 from eventlog.kafka.sending import Sender, UnitAppender
 from eventlog.kafka.topics import KafkaTopic, alter_topic, create_topic, delete_topic, describe_topic
+from eventlog.kafka.transactional import KafkaTransactionalProducer
 from eventlog.options import check_any_group_name, check_topic_name
 from eventlog.records.record import TopicPartition
 
@@ -124,6 +125,28 @@ class KafkaLog:
 
     # --- clients -------------------------------------------------------------------------------------------
 
+    @overload
+    def producer(
+        self,
+        *,
+        transactional_id: str,
+        transaction_timeout_ms: int = 60_000,
+        compression: str | None = None,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> KafkaTransactionalProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
+        compression: str | None = None,
+        linger_ms: int = 0,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+        name: str | None = None,
+    ) -> KafkaProducer: ...
+
     def producer(
         self,
         *,
@@ -132,22 +155,27 @@ class KafkaLog:
         batch_bytes: int = 16_384,
         auto_create_topics: bool = True,
         transactional_id: str | None = None,
+        transaction_timeout_ms: int = 60_000,
         name: str | None = None,
     ) -> KafkaProducer:
-        """As `contract.Log.producer`. A `transactional_id` or a `name` raises `NotSupportedError`."""
+        """As `contract.Log.producer`. A `name` raises `NotSupportedError`."""
         self._cluster.check_usable()
-        if transactional_id is not None or name is not None:
+        if name is not None:
             raise NotSupportedError(
-                "producers with a transactional_id or a name are only for a store in a directory; for transactions on Kafka "
-                "use confluent_kafka.Producer"
+                "a producer with a name is only for a store in a directory: Kafka forgets the numbers of a producer's records "
+                "when it ends; use a transactional_id, and commit with each transaction how far you are"
             )
-        producer = KafkaProducer(
-            self._cluster,
-            compression=compression,
-            linger_ms=linger_ms,
-            batch_bytes=batch_bytes,
-            auto_create_topics=auto_create_topics,
-        )
+        common: dict[str, Any] = {
+            "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
+        }  # fmt: skip
+        producer: KafkaProducer
+        if transactional_id is not None:
+            if linger_ms:
+                raise InvalidArgumentError("a producer with a transactional_id has no linger_ms")
+            timeout_ms = transaction_timeout_ms
+            producer = KafkaTransactionalProducer(self._cluster, transactional_id, timeout_ms=timeout_ms, **common)
+        else:
+            producer = KafkaProducer(self._cluster, linger_ms=linger_ms, **common)
         self._clients.add(producer)
         return producer
 

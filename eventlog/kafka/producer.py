@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from eventlog.errors import (
     InvalidArgumentError,
@@ -37,6 +37,8 @@ from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
     from eventlog.records.batch import Headers
+
+_Producer = TypeVar("_Producer", bound="KafkaProducer")
 
 _CODECS = ("gzip", "snappy", "lz4", "zstd")
 _KNOWN_SECONDS = 30.0  # more partitions, or a new topic of an old name, are noticed so soon
@@ -117,8 +119,9 @@ class KafkaProducer:
     (30 s), and then raises `UnavailableError`."""
 
     def __init__(
-        self, cluster: Cluster, *, compression: str | None, linger_ms: int, batch_bytes: int, auto_create_topics: bool
-    ) -> None:
+        self, cluster: Cluster, *, compression: str | None, linger_ms: int, batch_bytes: int, auto_create_topics: bool,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         if compression is not None and compression not in _CODECS:
             raise InvalidArgumentError(f"compression is {compression!r}, but must be one of {', '.join(_CODECS)}, or None")
         check_number("linger_ms", linger_ms, 0, 2**31 - 1)
@@ -127,12 +130,12 @@ class KafkaProducer:
         self._cluster = cluster
         self._linger_ms = linger_ms
         self._acks = AckReporter(cluster)
-        self._sender = Sender(cluster, linger_ms, batch_bytes, compression, self._acks.note)
+        self._sender = Sender(cluster, linger_ms, batch_bytes, compression, self._acks.note, settings)
         self._topics: dict[str, _Topic] = {}
         self._lock = threading.Lock()
         self.is_closed = False
 
-    def __enter__(self) -> KafkaProducer:
+    def __enter__(self: _Producer) -> _Producer:
         return self
 
     def __exit__(

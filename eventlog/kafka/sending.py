@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from eventlog.background import BackgroundThread
@@ -63,7 +64,7 @@ class Sender:
     """A producer of librdkafka, and the thread that hears of its deliveries. Safe for several threads.
 
     `linger_ms`, `batch_bytes` and `compression` are as for `contract.Log.producer`. `heard` is called, by that thread, for
-    each record that is in the log."""
+    each record that is in the log. `more` are further settings of librdkafka."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Sender:
         batch_bytes: int = 1_000_000,
         compression: str | None = None,
         heard: Callable[[TopicPartition, int], object] | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self._cluster = cluster
         self._heard = heard
@@ -85,7 +87,8 @@ class Sender:
         linger_ms = min(linger_ms, _LINGER_MS_MAX)
         settings = {"linger.ms": linger_ms, "batch.size": batch_bytes, "message.timeout.ms": linger_ms + delivery_ms}
         self._lingers = linger_ms > 0
-        self._producer = _producer(cluster, {**settings, **({"compression.type": compression} if compression else {})})
+        compressed = {"compression.type": compression} if compression else {}
+        self._producer = _producer(cluster, {**settings, **compressed, **(more or {})})
         self._thread = BackgroundThread("eventlog-kafka-deliveries", self._hear)
         self._thread.start()
 
@@ -105,7 +108,8 @@ class Sender:
                 self._cluster.check_usable()
                 if time.monotonic() > deadline:
                     raise self._unavailable(partition, "the record was not appended: the queue is full of earlier ones")
-                self._producer.flush(_SLICE_SECONDS)
+                with suppress(self._cluster.library.KafkaException):
+                    self._producer.flush(_SLICE_SECONDS)
         except BaseException:
             with self._changed:
                 self._under_way -= 1
@@ -141,7 +145,8 @@ class Sender:
     def _hear(self) -> None:
         producer = self._producer
         while not self._is_stopped:
-            producer.poll(_SLICE_SECONDS)
+            with suppress(self._cluster.library.KafkaException):  # that it can do nothing any more, which each call says
+                producer.poll(_SLICE_SECONDS)
 
     def settle(self, partition: TopicPartition, delivery: Delivery) -> int:
         """The offset of a record, once it is in the log; lingering ends for it. Raises why it cannot be there."""
@@ -152,11 +157,25 @@ class Sender:
     def flush(self) -> None:
         """Return once everything that was sent is in the log. Raises the errors of lingering records that cannot be there."""
         self._wait_until(lambda: self._under_way == 0, None)
+        failure = self.take_failure()
+        if failure is not None:
+            raise failure
+
+    def take_failure(self) -> EventLogError | None:
+        """Why lingering records are not in the log, if there are such; each is returned once."""
         with self._changed:
             first, count = self._first_failure, self._failures
             self._first_failure, self._failures = None, 0
-        if first is not None:
-            raise type(first)(f"{first}{f' (and {count - 1} more records)' if count > 1 else ''}")
+        return first and type(first)(f"{first}{f' (and {count - 1} more records)' if count > 1 else ''}")
+
+    def forget_failures(self) -> None:
+        """Records that are not in the log are no failure: they were to be dropped. Returns once all are settled."""
+        self._wait_until(lambda: self._under_way == 0, None)
+        self.take_failure()
+
+    def use(self, step: Callable[..., object], *arguments: object) -> None:
+        """Call a function with the producer of librdkafka. Raises what that raises."""
+        step(self._producer, *arguments)
 
     def _wait_until(self, condition: Callable[[], bool], partition: TopicPartition | None) -> None:
         deadline = time.monotonic() + self._cluster.address.delivery_seconds + _SLACK_SECONDS
@@ -167,7 +186,8 @@ class Sender:
 
     def _waited(self, condition: Callable[[], bool]) -> bool:
         if self._lingers and not condition():
-            self._producer.flush(_SLICE_SECONDS)  # only while this runs, records do not linger
+            with suppress(self._cluster.library.KafkaException):
+                self._producer.flush(_SLICE_SECONDS)  # only while this runs, records do not linger
         with self._changed:
             self._waiting += 1
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
 
 from eventlog._native import BaseProducer, Gathered
 from eventlog.catalog.transactions import PendingOffset
@@ -24,6 +23,7 @@ from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
 from eventlog.producer.sequences import Sequences
+from eventlog.producer.transaction import Transaction
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition, as_topic_partition
 from eventlog.transactions.consuming import TransactionConsumer
@@ -267,49 +267,9 @@ class TransactionalProducer(Producer):
         super().close()
         self._presence.withdraw(self._owner)
 
-    def transaction(self, *consumers: TransactionConsumer) -> Transaction:
+    def transaction(self, *consumers: TransactionConsumer) -> Transaction[TransactionalProducer]:
         """A block in which a transaction is open: committed at its end, aborted if it raises.
 
         The positions of the given consumers are committed with it. If it is aborted, they go back to what their groups have
         committed, so that they hand out the same records again."""
         return Transaction(self, consumers)
-
-
-class Transaction:
-    """The block of `TransactionalProducer.transaction`."""
-
-    def __init__(self, producer: TransactionalProducer, consumers: tuple[TransactionConsumer, ...]) -> None:
-        self._producer = producer
-        self._consumers = consumers
-
-    def __enter__(self) -> TransactionalProducer:
-        try:
-            self._producer.begin_with(self._consumers)
-        except TransactionStateError:
-            raise
-        except BaseException:
-            self._undo()
-            raise
-        return self._producer
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            try:
-                for consumer in self._consumers:
-                    self._producer.send_offsets(consumer)
-                self._producer.commit()
-            except BaseException:
-                self._undo()
-                raise
-        else:
-            self._undo()
-
-    def _undo(self) -> None:
-        if self._producer.is_in_transaction:
-            with suppress(ProducerFencedError):
-                self._producer.abort()
-            return
-        for consumer in self._consumers:  # another producer has aborted the transaction
-            consumer.rewind()

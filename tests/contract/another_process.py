@@ -22,6 +22,7 @@ _LOG = 0  # the number of the log itself
 _KINDS: dict[type, str] = {
     eventlog.TopicDescription: "Topic",
     eventlog.Partition: "Partition",
+    eventlog.TransactionalProducer: "TransactionalProducer",
     eventlog.Producer: "Producer",
     eventlog.Receipt: "Receipt",
     eventlog.Consumer: "Consumer",

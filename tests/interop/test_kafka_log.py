@@ -312,10 +312,14 @@ def test_what_only_a_directory_has_is_refused_with_the_reason(log: KafkaLog, nam
     assert not hasattr(log, "no_such_method")
 
 
-@pytest.mark.parametrize("option", ["transactional_id", "name"])
-def test_producers_that_only_a_directory_has_are_refused(log: KafkaLog, option: str) -> None:
-    with pytest.raises(NotSupportedError, match="transactional_id or a name"):
-        log.producer(**{option: "pay"})  # type: ignore[arg-type]
+def test_producers_that_only_a_directory_has_are_refused(log: KafkaLog) -> None:
+    with pytest.raises(NotSupportedError, match="a producer with a name"):
+        log.producer(name="pay")
+    with log.producer(transactional_id="pay") as producer:
+        with pytest.raises(NotSupportedError, match="nothing with a transaction but offsets"):
+            _ = producer.position
+        with pytest.raises(NotSupportedError, match="nothing with a transaction but offsets"):
+            producer.set_position(b"x")
 
 
 def test_tasks_are_told_to_use_threads(url: str) -> None:
