@@ -335,7 +335,7 @@ class EventLog(Log):
         url: str,
         *,
         group: str | None = None,
-        window: int = 2000,
+        window: int | None = None,
         window_bytes: int = 8 * 2**20,
         refused: str = "stop",
         password: str | None = None,
@@ -346,12 +346,12 @@ class EventLog(Log):
         (`kafka:`), or another store (`eventlog:/DIR#TOPIC`). `docs/bridges.md` has the URLs, and what each way promises.
 
         It is a member of `group`, by default one named after the target, and commits what the other system has confirmed. At
-        most `window` records, or about `window_bytes`, are under way. A record that the other system refuses stops the bridge
-        ("stop"), goes to another topic ("dead-letter:TOPIC"), or is dropped ("drop"). `password` is used instead of one in the
-        URL. `create` is the kind of queue or topic to create there ("": the default kind); None creates none. The bridge tries
-        to reach the other system for ever, or until it has had no success for `give_up_after` seconds. Nothing happens before
-        `run`, `start` or a `with` block. Raises `TopicNotFoundError`, `InvalidArgumentError`, and `BridgeError` if the client
-        of the other system is not installed."""
+        most `window` records, by default 2,000, or 20,000 to Kafka, or about `window_bytes`, are under way. A record that the
+        other system refuses stops the bridge ("stop"), goes to another topic ("dead-letter:TOPIC"), or is dropped ("drop").
+        `password` is used instead of one in the URL. `create` is the kind of queue or topic to create there ("": the default
+        kind); None creates none. The bridge tries to reach the other system for ever, or until it has had no success for
+        `give_up_after` seconds. Nothing happens before `run`, `start` or a `with` block. Raises `TopicNotFoundError`,
+        `InvalidArgumentError`, and `BridgeError` if the client of the other system is not installed."""
         from eventlog.bridges.making import make_ship
 
         self.store.check_open()
@@ -372,7 +372,7 @@ class EventLog(Log):
         *,
         key: str | None = None,
         identity: str | None = None,
-        window: int = 1000,
+        window: int | None = None,
         refused: str = "stop",
         password: str | None = None,
         create: str | None = None,
@@ -382,9 +382,9 @@ class EventLog(Log):
 
         `key` says where a record's key comes from: "routing-key", "message-id", "correlation-id", "header:NAME", or None, as
         the other system has it. `identity` says how a message that comes again is recognised: by its "message-id",
-        "header:NAME" or "content", or not at all ("none"); None is what is best for the other system. At most `window` messages
-        are received before they are acknowledged. `refused` may also be "dead-letter": the other system puts the message
-        where it puts such messages. Raises what `ship` raises."""
+        "header:NAME" or "content", or not at all ("none"); None is what is best for the other system. At most `window`
+        messages are received before they are acknowledged: by default 1,000, of RabbitMQ 2,000, of Kafka 5,000. `refused` may
+        also be "dead-letter": the other system puts the message where it puts such messages. Raises what `ship` raises."""
         from eventlog.bridges.making import make_collect
 
         self.store.check_open()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from eventlog.bridges.identities import Known
-from eventlog.bridges.message import Headers, Message, record_headers
+from eventlog.bridges.message import Message, record_headers
 from eventlog.errors import ConflictError, InvalidArgumentError, RecordTooLargeError
 from eventlog.records.partitioning import partition_for_key
 
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 _UNIT_BYTES = 1 << 19  # half of Kafka's default limit for a batch, max.message.bytes, leaves room for headers and framing
 _RECORD_BYTES = 32  # of a record besides its contents, about
 _TIMESTAMP_MAX = 2**63 - 1
-
-
-class _Unit(NamedTuple):
-    messages: list[Message]
-    headers: list[Headers]
 
 
 class TopicAppender:
@@ -71,9 +67,9 @@ class TopicAppender:
         One that cannot be appended, and why, is given to `refuse`. What comes behind it in its partition is appended after
         that, or not if `refuse` raises: a position behind it would say that it is there. Raises what appending raises; then
         some may have been appended, and are recognised when they are given again."""
-        by_partition: dict[int, list[Message]] = {}
+        by_partition: dict[int, list[Message]] = defaultdict(list)
         for message in messages:
-            by_partition.setdefault(self._choose(message), []).append(message)
+            by_partition[self._choose(message)].append(message)
         for number, of_partition in by_partition.items():
             for unit in _units(of_partition):
                 self._append_unit(number, unit, refuse)
@@ -95,7 +91,7 @@ class TopicAppender:
         fresh = self._fresh(known, messages)
         while fresh:
             try:
-                self._append_fresh(number, known, _Unit(fresh, [record_headers(message) for message in fresh]))
+                self._append_fresh(number, known, fresh)
                 return
             except ConflictError:
                 known.catch_up()
@@ -116,8 +112,11 @@ class TopicAppender:
         for message in messages:
             if message.position is not None:
                 source, offset = message.position
-                is_known = offset < reached.get(source, 0) or known.has(message)
-                reached[source] = max(offset + 1, reached.get(source, 0))
+                if source not in reached:
+                    reached[source] = known.position(source) or 0
+                is_known = offset < reached[source]
+                if not is_known:
+                    reached[source] = offset + 1
             elif message.identity is not None and message.is_unique:
                 is_known = message.identity in seen or known.has(message)
                 seen.add(message.identity)
@@ -129,19 +128,18 @@ class TopicAppender:
                 fresh.append(message)
         return fresh
 
-    def _append_fresh(self, number: int, known: Known, unit: _Unit) -> None:
-        messages = unit.messages
+    def _append_fresh(self, number: int, known: Known, messages: list[Message]) -> None:
+        values, keys = [message.value for message in messages], [message.key for message in messages]
         offsets = self.partition(number).append_many(
-            [message.value for message in messages],
-            keys=[message.key for message in messages],
-            headers=unit.headers,
+            values,
+            keys=keys,
+            headers=list(map(record_headers, messages)),
             timestamps=[_valid(message.timestamp) for message in messages],
             expected_end_offset=known.end_offset,
         )
-        for offset, headers in zip(offsets, unit.headers, strict=True):
-            known.appended(offset, headers)
+        known.appended(offsets, messages)
         self.appended += len(messages)
-        self.bytes += sum(map(content_bytes, messages))
+        self.bytes += sum(map(len, filter(None, values))) + sum(map(len, filter(None, keys)))
 
     def flush(self) -> None:
         """Return once everything that was appended is durable, and what was recognised, too."""
@@ -149,11 +147,6 @@ class TopicAppender:
             partition = self.partition(number)
             if partition.durable_offset < self._known[number].end_offset:
                 partition.flush()
-
-
-def content_bytes(message: Message) -> int:
-    """The bytes of a message's key and value."""
-    return len(message.value or b"") + len(message.key or b"")
 
 
 def _valid(timestamp: int | None) -> int | None:
@@ -164,7 +157,9 @@ def _units(messages: list[Message]) -> list[list[Message]]:
     units: list[list[Message]] = [[]]
     size = 0
     for message in messages:
-        more = content_bytes(message) + _RECORD_BYTES + sum(len(name) + len(value or b"") for name, value in message.headers)
+        more = _RECORD_BYTES + len(message.value or b"") + len(message.key or b"")
+        for name, value in message.headers:
+            more += len(name) + len(value or b"")
         if units[-1] and size + more > _UNIT_BYTES:
             units.append([])
             size = 0

@@ -6,7 +6,7 @@ All of it stands in the headers of the partition's records, so there is no state
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from eventlog.bridges.message import IDENTITY_HEADER, OFFSET_HEADER, SOURCE_HEADER, Message
@@ -58,14 +58,17 @@ class Known:
             if not name.startswith("eventlog.") or value is None:
                 continue
             if name == IDENTITY_HEADER:
-                self._identities.append((offset, value))
-                self._counts[value] = self._counts.get(value, 0) + 1
+                self._note_identity(offset, value)
             elif name == SOURCE_HEADER:
                 source = value.decode("utf-8", "replace")
             elif name == OFFSET_HEADER:
                 position = _number(value)
         if source is not None and position is not None:
             self._positions[source] = max(position + 1, self._positions.get(source, 0))
+
+    def _note_identity(self, offset: int, identity: bytes) -> None:
+        self._identities.append((offset, identity))
+        self._counts[identity] = self._counts.get(identity, 0) + 1
 
     def _forget_old(self) -> None:
         oldest = self.end_offset - self._window_records
@@ -102,12 +105,17 @@ class Known:
             return True
         return False
 
-    def appended(self, offset: int, headers: Iterable[tuple[str, bytes | None]]) -> None:
-        """This process has appended a record at this offset, the end offset so far."""
-        self._note(offset, headers)
-        self.end_offset = offset + 1
-        if self._identities:
-            self._forget_old()
+    def appended(self, offsets: range, messages: Sequence[Message]) -> None:
+        """This process has appended these messages at these offsets, which begin at the end offset so far. Those of a source
+        that has positions are in their order."""
+        for offset, message in zip(offsets, messages, strict=True):
+            if message.position is not None:
+                source, position = message.position
+                self._positions[source] = position + 1
+            elif message.identity is not None:
+                self._note_identity(offset, message.identity)
+        self.end_offset = offsets.stop
+        self._forget_old()
 
     def position(self, source: str) -> int | None:
         """The offset behind the last message of this source that the partition has; None if it has none."""

@@ -13,7 +13,7 @@ from eventlog.bridges.endpoints import OpenLog, SinkContext, SourceContext
 from eventlog.bridges.message import Origin
 from eventlog.bridges.refused import Refused
 from eventlog.bridges.ship import Ship, ShipOptions
-from eventlog.bridges.systems import make_copier, make_sink, make_source
+from eventlog.bridges.systems import default_windows, make_copier, make_sink, make_source
 from eventlog.bridges.topics import topic_id
 from eventlog.bridges.url import Url
 from eventlog.errors import InvalidArgumentError, InvalidTypeError
@@ -45,7 +45,7 @@ def make_ship(
     make_consumer: MakeConsumer,
     open_log: OpenLog,
     group: str | None,
-    window: int,
+    window: int | None,
     window_bytes: int,
     refused: str,
     password: str | None,
@@ -54,7 +54,7 @@ def make_ship(
 ) -> Ship:
     """As `EventLog.ship`; `make_consumer` makes one of a topic in a group, with a listener."""
     target = Url(url, password)
-    check_number("window", window, 1, _WINDOW_MAX)
+    window = _checked_window(window, default_windows(target).ship)
     check_number("window_bytes", window_bytes, 1, 2**40)
     name = check_group_name(group) if group is not None else default_group(target)
     policy = Refused(_contract(log), refused)
@@ -72,7 +72,7 @@ def make_collect(
     open_log: OpenLog,
     key: str | None,
     identity: str | None,
-    window: int,
+    window: int | None,
     refused: str,
     password: str | None,
     create: str | None,
@@ -80,7 +80,7 @@ def make_collect(
 ) -> Collect:
     """As `EventLog.collect`."""
     origin = Url(url, password)
-    check_number("window", window, 1, _WINDOW_MAX)
+    window = _checked_window(window, default_windows(origin).collect)
     _check_form("key", key, _KEYS, "routing-key, message-id, correlation-id or header:NAME")
     _check_form("identity", identity, _IDENTITIES, "message-id, content, header:NAME or none")
     policy = Refused(_contract(log), refused, may_be_left_there=True)
@@ -142,6 +142,10 @@ def default_group(url: Url) -> str:
     name = re.sub(r"[^a-zA-Z0-9._]+", "-", "-".join(word for word in words if word)).strip("-")
     digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:_DIGEST_CHARACTERS]  # other targets may have that name
     return f"to-{name[:_NAME_CHARACTERS]}-{digest}"
+
+
+def _checked_window(window: int | None, default: int) -> int:
+    return default if window is None else check_number("window", window, 1, _WINDOW_MAX)
 
 
 def _check_form(name: str, value: object, form: re.Pattern[str], choices: str) -> None:

@@ -14,18 +14,28 @@ if TYPE_CHECKING:
     from eventlog.bridges.kafka.mirror.mirror import Copier
 
 
+class Windows(NamedTuple):
+    """How many records a bridge has under way at most, unless it is told."""
+
+    ship: int = 2000
+    collect: int = 1000
+
+
 class _System(NamedTuple):
     package: str
     client: str = ""  # the module that has to be installed
     extra: str = ""  # the extra of this package that installs it
+    windows: Windows = Windows()
 
 
+_RABBITMQ = Windows(collect=2000)
 _SYSTEMS = {
-    "amqp": _System("amqp", "pika", "rabbitmq"),
-    "amqps": _System("amqp", "pika", "rabbitmq"),
+    "amqp": _System("amqp", "pika", "rabbitmq", _RABBITMQ),
+    "amqps": _System("amqp", "pika", "rabbitmq", _RABBITMQ),
     "stomp": _System("stomp"),
     "stomps": _System("stomp"),
-    "kafka": _System("kafka", "confluent_kafka", "kafka"),
+    # Half a window is a transaction, and one takes milliseconds, whatever is in it.
+    "kafka": _System("kafka", "confluent_kafka", "kafka", Windows(20_000, 5000)),
     "eventlog": _System("store"),
 }
 
@@ -46,6 +56,11 @@ def make_copier(url: Url, context: MirrorContext, *, is_outbound: bool) -> Copie
         raise InvalidArgumentError(f"a mirror needs a URL like kafka://localhost:9092, not {url}")
     module = _module(url, "mirror.outbound" if is_outbound else "mirror.inbound")
     return cast("Copier", module.make_copier(url, context))
+
+
+def default_windows(url: Url) -> Windows:
+    """How much is under way at a time, unless it is told."""
+    return _SYSTEMS[url.scheme].windows if url.scheme in _SYSTEMS else Windows()
 
 
 def _module(url: Url, end: str) -> Any:

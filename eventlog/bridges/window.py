@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 
 from eventlog.records.record import Record, TopicPartition
 
 _RECORD_BYTES = 200  # of a record besides its contents, about
 _FIRST_GUESS_BYTES = 64 * 1024
 _POLL_RECORDS_MAX = 500
+
+_partition = attrgetter("partition")
 
 
 class _Lane:
@@ -23,6 +26,22 @@ class _Lane:
         self.records: deque[Record] = deque()
         self.settled: set[int] = set()
         self.done = self.committed = -1
+
+    def settle(self, offset: int) -> bool:
+        """The record at this offset need not be sent any more. False if that is known, or the record is not here."""
+        records, settled = self.records, self.settled
+        if not records or offset < records[0].offset or offset in settled:
+            return False
+        if records[0].offset == offset and not settled:
+            records.popleft()
+            self.done = offset + 1
+            return True
+        settled.add(offset)
+        while records and records[0].offset in settled:
+            first = records.popleft().offset
+            settled.discard(first)
+            self.done = first + 1
+        return True
 
 
 class Window:
@@ -61,13 +80,9 @@ class Window:
 
     def add(self, records: Sequence[Record]) -> None:
         """Records that were polled, those of a partition in order."""
-        size = 0
-        for record in records:
-            lane = self._lanes.get(record.partition)
-            if lane is None:
-                lane = self._lanes[record.partition] = _Lane()
-            lane.records.append(record)
-            size += _size(record)
+        for number, of_partition in groupby(records, _partition):
+            self._lanes.setdefault(number, _Lane()).records.extend(of_partition)
+        size = sum(map(_size, records))
         self._unsent.extend(records)
         self.records += len(records)
         self.bytes += size
@@ -86,20 +101,13 @@ class Window:
 
     def settle(self, records: Iterable[Record]) -> None:
         """These records need not be sent any more: the other system has them, or they were put elsewhere."""
-        for record in records:
-            lane = self._lanes.get(record.partition)
-            if lane is None or not lane.records or record.offset < lane.records[0].offset:
-                continue  # of a partition that was given up meanwhile
-            if record.offset in lane.settled:
-                continue
-            self.records -= 1
-            self.bytes -= _size(record)
-            if lane.records[0].offset == record.offset and not lane.settled:
-                lane.records.popleft()
-                lane.done = record.offset + 1
-            else:
-                lane.settled.add(record.offset)
-                _advance(lane)
+        for number, of_partition in groupby(records, _partition):
+            lane = self._lanes.get(number)
+            if lane is None:
+                continue  # it was given up meanwhile
+            settled = [record for record in of_partition if lane.settle(record.offset)]
+            self.records -= len(settled)
+            self.bytes -= sum(map(_size, settled))
 
     def settle_before(self, partition: TopicPartition, offset: int) -> int:
         """The other system has what is before this offset of the partition; returns how many records that settles."""
@@ -162,13 +170,6 @@ class Window:
             lane = self._lanes.get(partition.partition)
             if lane is not None:
                 lane.committed = max(lane.committed, offset)
-
-
-def _advance(lane: _Lane) -> None:
-    while lane.records and lane.records[0].offset in lane.settled:
-        record = lane.records.popleft()
-        lane.settled.discard(record.offset)
-        lane.done = record.offset + 1
 
 
 def _size(record: Record) -> int:

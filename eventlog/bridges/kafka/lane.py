@@ -18,6 +18,7 @@ from eventlog.bridges.message import OFFSET_HEADER, SOURCE_HEADER, without_bookk
 from eventlog.records.record import Record
 
 _PARTITIONER = "murmur2_random"  # what Java's clients do with a key; librdkafka's own default is another
+_OF_THE_KEY = -1
 _TRANSACTION_MS = 60_000
 _QUEUE_MESSAGES = 100_000
 _QUEUE_KIBIBYTES = 65_536
@@ -44,7 +45,7 @@ class Lane:
         of the source, headers say where each record comes from."""
         self._topic = target.name
         name, self._number = _kept_in(target, partition, name)
-        self._options = {} if by_key else {"partition": partition}
+        self._partition = _OF_THE_KEY if by_key else partition
         self._stamp = stamp.encode()
         self._under_way: list[Record] = []
         self._is_to_repeat = False  # what is under way is not in the open transaction
@@ -111,27 +112,28 @@ class Lane:
             self._producer.begin_transaction()
             self._has_begun = True
             self._failure = None
-        for record in records:
-            if not self._queue(record):
-                return
-
-    def _queue(self, record: Record) -> bool:
-        """Hand a record to the producer, once its queue has room. False if this transaction has failed."""
-        at = record.timestamp if record.timestamp > 0 else 1  # 0 would mean "now" to librdkafka: 1 is nearer to the truth
-        headers = list(without_bookkeeping(record.headers))
-        if self._stamp:
-            headers += [(SOURCE_HEADER, self._stamp), (OFFSET_HEADER, b"%d" % record.offset)]
-        while self._failure is None:
+        queued = 0
+        while queued < len(records) and self._failure is None:
             try:
-                self._producer.produce(
-                    self._topic, record.value, record.key, headers=headers, timestamp=at, **self._options
-                )
-                return True
-            except BufferError:
-                self._producer.poll(1.0)
+                queued += self._queue(records[queued:])
+                if queued < len(records):
+                    self._producer.poll(1.0)
             except KafkaException as error:
                 self._note(error.args[0])
-        return False
+
+    def _queue(self, records: Sequence[Record]) -> int:
+        """Hand records to the producer, as many as its queue has room for; returns how many."""
+        produce, topic, partition, stamp = self._producer.produce, self._topic, self._partition, self._stamp
+        queued = 0
+        with suppress(BufferError):
+            for _, _, offset, timestamp, key, value, given in records:
+                headers = list(without_bookkeeping(given)) if given else []
+                if stamp:
+                    headers += [(SOURCE_HEADER, stamp), (OFFSET_HEADER, b"%d" % offset)]
+                # A timestamp of 0 would mean "now" to librdkafka: 1 is nearer to the truth.
+                produce(topic, value, key, partition, timestamp=timestamp if timestamp > 0 else 1, headers=headers)
+                queued += 1
+        return queued
 
     def _end(self, records: Sequence[Record]) -> bool:
         """Commit; or abort, and return False, because Kafka refused a record."""

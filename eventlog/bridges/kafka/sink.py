@@ -91,13 +91,13 @@ class KafkaSink:
 
     def send(self, records: Sequence[Record]) -> None:
         """As `Sink.send`."""
-        by_partition: dict[TopicPartition, list[Record]] = defaultdict(list)
+        by_partition: dict[tuple[str, int], list[Record]] = defaultdict(list)
         for record in records:
-            by_partition[TopicPartition(record.topic, record.partition)].append(record)
+            by_partition[record[:2]].append(record)
         with self._cluster.errors("send"):
             for source, its_records in by_partition.items():
-                if source in self._lanes:
-                    self._lanes[source].send(its_records)
+                if (lane := self._lanes.get(TopicPartition(*source))) is not None:
+                    lane.send(its_records)
 
     def outcomes(self, timeout: float) -> Outcomes:
         """As `Sink.outcomes`. Commits what is under way once it is a window, or nothing more is to be sent."""

@@ -127,7 +127,25 @@ class KafkaSource:
             return messages
 
     def _messages(self, received: Sequence[Any]) -> list[Message]:
-        return [message for message in map(self._message, received) if message is not None]
+        messages = []
+        for each in received:
+            if each.error() is not None:
+                self._note_end(each)
+                continue
+            partition, offset = each.partition(), each.offset()
+            kind, timestamp = each.timestamp()
+            headers = each.headers()
+            messages.append(
+                Message(  # by position, which takes half of the time
+                    each.value(), each.key(), without_bookkeeping(tuple(headers)) if headers else (),
+                    None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+                    None, True, False, Position(self._names[partition], offset), partition,
+                )
+            )  # fmt: skip
+            self._next[partition] = offset + 1
+            if self._ended:
+                self._ended.pop(partition, None)
+        return messages
 
     def ends(self) -> dict[int, int]:
         """The offset at which each partition ends now."""
@@ -139,26 +157,14 @@ class KafkaSource:
         """Was everything received that is committed and before these offsets?"""
         return all(self._next[partition] >= end or partition in self._ended for partition, end in ends.items())
 
-    def _message(self, message: Any) -> Message | None:
-        """None if it says only that a partition has no more."""
+    def _note_end(self, message: Any) -> None:
+        """It has no record: it says that a partition has no more, or what went wrong."""
         error = message.error()
-        if error is not None:
-            if error.name() == "_PARTITION_EOF":
-                self._ended[message.partition()] = message.offset()
-                return None
-            if error.name() == "_AUTO_OFFSET_RESET":
-                raise ConnectionLostError(f"{self.label}: {error.str()}")
+        if error.name() == "_AUTO_OFFSET_RESET":
+            raise ConnectionLostError(f"{self.label}: {error.str()}")
+        if error.name() != "_PARTITION_EOF":
             raise KafkaException(error)
-        kind, timestamp = message.timestamp()
-        headers = message.headers()
-        partition = message.partition()
-        self._ended.pop(partition, None)
-        self._next[partition] = message.offset() + 1
-        return Message(
-            message.value(), message.key(), without_bookkeeping(tuple(headers)) if headers else (),
-            None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
-            position=Position(self._names[partition], message.offset()), partition=partition,
-        )  # fmt: skip
+        self._ended[message.partition()] = message.offset()
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """As `Source.acknowledge`: tells the URL's group, for those who watch it."""
