@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ _POLL_SECONDS = 0.25  # while nothing is under way; also how long it may take to
 _OUTCOME_SECONDS = 0.02  # while records may come that could be sent
 _FULL_SECONDS = 0.5
 _DRAIN_SECONDS = 10.0  # for the outcomes of what was sent, when the bridge ends
+_RIVAL_SECONDS = 60.0  # a bridge that fences a partition again so soon has not lost it
 _REVOKED_SECONDS = 5.0  # the same, when a partition goes to another member, who waits
 
 
@@ -61,7 +63,8 @@ class Ship(Bridge):
         self._owned: set[TopicPartition] = set()
         self._unassigned: set[TopicPartition] = set()  # owned, and not assigned to the sink
         self._is_halted = False
-        self._fenced: dict[TopicPartition, float] = {}
+        self._fenced: dict[TopicPartition, float] = {}  # since when another bridge has these, as the other system says
+        self._taken_back: dict[TopicPartition, float] = {}
         self._interruption: ConnectionLostError | None = None  # in the middle of a poll
         self._shipped = self._shipped_bytes = self._recognised = 0
 
@@ -107,7 +110,7 @@ class Ship(Bridge):
             self._commit()
             self._check_fenced()
             self._show()
-            if polled or self._window or not was_idle:
+            if polled or self._window or self._fenced or self._unassigned or not was_idle:
                 idle_since = time.monotonic()
             elif until_idle is not None and time.monotonic() - idle_since >= until_idle:
                 return
@@ -243,13 +246,21 @@ class Ship(Bridge):
             self._member.seek(partition, offset)
 
     def _check_fenced(self) -> None:
-        """A partition that another bridge sends from must not be this bridge's for long."""
-        for partition, since in self._fenced.items():
-            if time.monotonic() - since > _REVOKED_SECONDS:
+        """A partition that another bridge sends from must not be this bridge's for long, unless that one was stopped, and did
+        not know when it went on that the group had replaced it: then it is taken back."""
+        now = time.monotonic()
+        for partition, since in list(self._fenced.items()):
+            if now - since <= _REVOKED_SECONDS:
+                continue
+            if now - self._taken_back.get(partition, -math.inf) <= _RIVAL_SECONDS:
                 raise BridgeError(
                     f"another bridge ships {partition} to {self._sink.label}, but is not a member of group {self._group!r} of "
                     "this store: stop one of them, or give it a group of its own"
                 )
+            self._taken_back[partition] = now
+            del self._fenced[partition]
+            self._member.seek(partition, self._start(partition))
+            self._unassigned.add(partition)
 
     # --- the end ------------------------------------------------------------------------------------------
 

@@ -138,6 +138,7 @@ def test_a_partition_that_another_bridge_has_fenced_is_an_error_if_the_group_kno
 ) -> None:
     class FencedSink(MemorySink):
         def outcomes(self, timeout: float) -> Outcomes:
+            self.assigned.clear()
             return Outcomes(fenced=[TopicPartition(TOPIC, 0)])
 
     monkeypatch.setattr("eventlog.bridges.ship._REVOKED_SECONDS", 0.0)
@@ -145,6 +146,29 @@ def test_a_partition_that_another_bridge_has_fenced_is_an_error_if_the_group_kno
     with pytest.raises(BridgeError, match="another bridge ships events-0"):
         ship_to(log, TOPIC, FencedSink(random.Random(0))).run()
     assert GROUP not in log.groups() or log.group(GROUP).committed() == {}
+
+
+def test_a_partition_that_a_bridge_has_fenced_after_it_had_lost_it_is_taken_back(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bridge that was stopped, and goes on, may begin with a partition that it does not have any more."""
+
+    class OnceFencedSink(MemorySink):
+        has_lost = False
+
+        def outcomes(self, timeout: float) -> Outcomes:
+            if self.taken and not self.has_lost:
+                self.has_lost = True
+                self.revoke([TopicPartition(TOPIC, 0)])
+                return Outcomes(fenced=[TopicPartition(TOPIC, 0)])
+            return super().outcomes(timeout)
+
+    monkeypatch.setattr("eventlog.bridges.ship._REVOKED_SECONDS", 0.05)
+    log.partition(TOPIC, 0).append_many([b"%d" % number for number in range(300)])
+    sink = OnceFencedSink(random.Random(0))
+    ship_to(log, TOPIC, sink).run(until_idle=0)
+    assert list(dict.fromkeys(record.value for record in sink.taken)) == values(log)
+    assert log.group(GROUP).lag() == {TopicPartition(TOPIC, 0): 0}
 
 
 def test_a_target_that_has_more_than_the_partition_stops_the_ship(log: EventLog) -> None:
