@@ -19,6 +19,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import TRANSACTIONS, CatalogEnvironment
+from eventlog.catalog.topics import partition_counts
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.errors import EventLogError
 from eventlog.nesting import Nested
@@ -118,6 +119,13 @@ def _decode(key: bytes, value: bytes) -> TransactionState:
         raise EventLogError(f"the catalog's entry for transactional id {key!r} is damaged: {error}") from error
 
 
+def _without_topic(offsets: Offsets, topic: str) -> Offsets:
+    return {
+        group: {partition: pending for partition, pending in of_group.items() if partition.topic != topic}
+        for group, of_group in offsets.items()
+    }
+
+
 class TransactionChange:
     """A change of one entry. `state` is None while there is none; `number` is that of the catalog's transaction."""
 
@@ -134,6 +142,10 @@ class TransactionChange:
         """Replace the entry, or make it."""
         self._transaction.put(self._entry, _encode(state), db=self._environment.database(TRANSACTIONS))
         self.state = state
+
+    def has_topic(self, name: str) -> bool:
+        """Is there a topic of this name?"""
+        return bool(partition_counts(self._transaction, self._environment, {name}))
 
     def delete(self) -> None:
         """Remove the entry."""
@@ -173,6 +185,18 @@ class TransactionCatalog:
             lambda transaction: [_decode(bytes(key), bytes(value)) for key, value in transaction.cursor()],
             write=True,
         )
+
+    def forget_topic(self, name: str) -> None:
+        """Remove the offsets of a topic from all transactions, which would else commit them for the next topic of its name."""
+        if not self._has_entries():
+            return
+        with self._environment.transaction(TRANSACTIONS, write=True) as transaction:
+            states = [_decode(bytes(key), bytes(value)) for key, value in transaction.cursor()]
+            for state in states:
+                left = _without_topic(state.offsets, name)
+                if left != state.offsets:
+                    change = TransactionChange(self._environment, transaction, state.transactional_id)
+                    change.store(state._replace(offsets=left))
 
     def pending(self, group: str) -> set[TopicPartition]:
         """The partitions for which an open transaction has offsets of this group; it waits for whoever is about to decide."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from eventlog.catalog.commit_details import CommitDetails
@@ -79,17 +79,26 @@ def commit_as_member(groups: Groups, table: GroupTable, epoch: int, commits: Map
         _commit(table.ack(partition, owners[partition]), commit)
 
 
-def commit_decided(groups: Groups, name: str, commits: Mapping[TopicPartition, RemoteCommit]) -> None:
+def commit_decided(
+    groups: Groups,
+    name: str,
+    commits: Mapping[TopicPartition, RemoteCommit],
+    is_gone: Callable[[TopicPartition], bool] = lambda partition: False,
+) -> None:
     """Commit what was decided before, such as the offsets of a committed transaction, whoever owns the partitions now. On
     return it is in the catalog, and the log is on disk that far, with any `fsync`: a reboot would otherwise set the group
-    back behind a transaction that is complete. This may be repeated. Raises `LockTimeoutError`."""
+    back behind a transaction that is complete. This may be repeated. What `is_gone` by then is left out. Raises
+    `LockTimeoutError`."""
     table = groups.open(name)
     table.make_slots(commits)
     _set_back(groups, table, commits)
     for partition, commit in commits.items():
         while True:
+            owner = table.acks.owner(table.slot(partition))
+            if is_gone(partition):  # asked behind the owner, whom a later deletion of the topic changes
+                break
             try:
-                _commit(table.ack(partition, table.acks.owner(table.slot(partition))), commit)
+                _commit(table.ack(partition, owner), commit)
                 break
             except StaleMemberError:
                 groups.store.check_usable()

@@ -50,4 +50,5 @@ def _remove(groups: Groups, topic: TopicDescription) -> None:
             remove_partition(
                 groups.store.path, groups.store.signals, topic.name, partition, groups.store.options.lock_timeout_ms
             )
+    groups.store.catalog.transactions.forget_topic(topic.name)
     remove_topic_from_groups(groups, topic.name)

@@ -27,7 +27,7 @@ from eventlog.producer.transaction import Transaction
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition, as_topic_partition
 from eventlog.transactions.consuming import TransactionConsumer
-from eventlog.transactions.coordinator import Identity, fenced
+from eventlog.transactions.states import Identity, fenced
 from eventlog.transactions.transactions import Transactions
 
 _TIMEOUT_MS_MAX = 15 * 60 * 1000

@@ -18,7 +18,7 @@ from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.transactional_appends import append_in_transaction
 from eventlog.serve.errors import DisconnectError, RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
-from eventlog.transactions.coordinator import Identity
+from eventlog.transactions.states import Identity
 
 _WITH_IDS = 13
 _WRONG_RECORDS_MAX = 10_000  # that an answer names, of all its partitions, or one of each

@@ -7,7 +7,7 @@
 
 There is no coordinator process. Whoever finds a prepared transaction completes it, because all it takes is in the catalog; who
 does so holds a lock that vanishes with its process. A producer that was replaced has an epoch that is over: neither the catalog
-nor a partition accepts anything of it. Source of the states and epochs: Kafka's TransactionMetadata.
+nor a partition accepts anything of it. `states.py` has the rules.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from eventlog.catalog.transactions import (
     COMPLETE_ABORT,
     COMPLETE_COMMIT,
-    EMPTY,
     NO_EPOCH,
     ONGOING,
     PREPARE_ABORT,
@@ -28,17 +26,10 @@ from eventlog.catalog.transactions import (
     PREPARED,
     Offsets,
     PendingOffset,
-    TransactionChange,
     TransactionState,
 )
 from eventlog.clock import now_ms
-from eventlog.errors import (
-    EventLogError,
-    LockTimeoutError,
-    ProducerFencedError,
-    TopicNotFoundError,
-    TransactionStateError,
-)
+from eventlog.errors import EventLogError, LockTimeoutError, TopicNotFoundError, TransactionStateError
 from eventlog.groups.registry import Groups
 from eventlog.holding import Holding
 from eventlog.records.record import TopicPartition
@@ -47,26 +38,19 @@ from eventlog.storage.segments import names
 from eventlog.storage.segments.file_locks import locked_byte
 from eventlog.transactions.offsets import Owners, commit_offsets
 from eventlog.transactions.producer_ids import ProducerIds
+from eventlog.transactions.states import (
+    Identity,
+    begun,
+    check_expected,
+    is_known,
+    is_unused,
+    left_to_do,
+    renewed,
+    state_of,
+    with_own,
+)
 
-EPOCH_MAX = 2**15 - 2  # one is left for a marker that fences the last producer
 _COORDINATOR_EPOCH = 0  # a broker's partition leader compares it with that of an earlier coordinator; here there is only one
-
-
-class UnknownProducerError(ProducerFencedError):
-    """A transactional id does not exist, or belongs to another producer id."""
-
-
-class EndingError(TransactionStateError):
-    """A transaction is being ended just now: what belongs to the next one has to wait."""
-
-
-class Identity(NamedTuple):
-    """What a producer says about itself with each step."""
-
-    transactional_id: str
-    producer_id: int
-    epoch: int
-
 
 Announce = Callable[[int], None]
 
@@ -98,11 +82,14 @@ class TransactionCoordinator:
         new_id = self._producer_ids.new()  # before the transaction, because it may take one of its own
         with self._ending(transactional_id):
             while True:
-                fenced = self._settle(transactional_id, expected)
+                fencing_epoch = self._settle(transactional_id, expected)
                 with self._catalog.change(transactional_id) as change:
                     if change.state is not None and change.state.is_open:
                         continue  # the former producer has begun another one meanwhile
-                    state = _renewed(change, timeout_ms, new_id, expected, fenced)
+                    if change.state is None:
+                        state = TransactionState(transactional_id, new_id, 0, timeout_ms, updated_ms=now_ms())
+                    else:
+                        state = renewed(change.state, timeout_ms, new_id, expected, fencing_epoch)
                     if announce is not None:
                         announce(change.number)
                         state = state._replace(owner=change.number)
@@ -115,7 +102,7 @@ class TransactionCoordinator:
         found = self._catalog.find(transactional_id)
         if found is None or not found.is_open:
             return None
-        _check_expected(found, expected)
+        check_expected(found, expected)
         state = self._fence(found, NO_EPOCH if expected is None else expected[1]) if found.state == ONGOING else found
         if state.state in PREPARED:
             self._complete(state)
@@ -138,14 +125,14 @@ class TransactionCoordinator:
         """Records may be appended to these partitions once this has returned. Raises `ProducerFencedError`."""
         added = frozenset(partitions)
         with self._catalog.change(producer.transactional_id) as change:
-            state = _begun(change, producer)
+            state = begun(change.state, producer)
             if not (state is change.state and added <= state.partitions):
                 change.store(state._replace(partitions=state.partitions | added))
 
     def add_group(self, producer: Identity, group: str) -> None:
         """Offsets of this group may be sent. Raises `ProducerFencedError`."""
         with self._catalog.change(producer.transactional_id) as change:
-            state = _begun(change, producer)
+            state = begun(change.state, producer)
             change.store(state._replace(groups=state.groups | {group}))
 
     def add_offsets(
@@ -159,16 +146,19 @@ class TransactionCoordinator:
         catalog, and raises an error to add nothing. Raises `ProducerFencedError`, `TransactionStateError`."""
         with self._catalog.change(producer.transactional_id) as change:
             check()
-            state = _checked(change, producer)
+            state = state_of(change.state, producer)
             if state.state != ONGOING or group not in state.groups:
                 what = f"group {group!r} does not belong to a transaction of {producer.transactional_id!r}"
                 raise TransactionStateError(what)
+            for topic in {partition.topic for partition in offsets}:
+                if not change.has_topic(topic):  # deleted just now: nobody would remove its offsets again
+                    raise TopicNotFoundError(f"there is no topic {topic!r}")
             merged = {**state.offsets, group: {**state.offsets.get(group, {}), **offsets}}
             change.store(state._replace(offsets=merged))
 
     def check_may_append(self, producer: Identity, partition: TopicPartition) -> None:
         """Raise `ProducerFencedError` or `TransactionStateError` unless the partition belongs to the open transaction."""
-        state = _of(self._catalog.find(producer.transactional_id), producer)
+        state = state_of(self._catalog.find(producer.transactional_id), producer)
         if state.state != ONGOING or partition not in state.partitions:
             raise TransactionStateError(f"{partition} does not belong to a transaction of {producer.transactional_id!r}")
 
@@ -199,12 +189,12 @@ class TransactionCoordinator:
                 self._flush(known.partitions)  # a committed transaction is never one that a power cut has left in part
                 flushed = known.partitions
             with self._catalog.change(producer.transactional_id) as change:
-                state = _checked(change, producer)
+                state = state_of(change.state, producer)
                 if state.state != ONGOING and not (brings_own and not state.is_open):
-                    return _already_decided(state, commit)
+                    return left_to_do(state, commit)
                 if commit and not state.partitions <= flushed:
                     continue
-                state = _with_own(state, offsets, position)
+                state = with_own(state, offsets, position)
                 if commit:
                     owners.check()
                     state = state._replace(state=PREPARE_COMMIT)
@@ -220,7 +210,7 @@ class TransactionCoordinator:
         self._write_markers(state, commit=commit)
         self._flush(state.partitions)  # afterwards nobody knows any more what to write
         if commit:
-            commit_offsets(self._groups, state.offsets)
+            commit_offsets(self._groups, lambda: self._offsets_of(state))
         done = state._replace(
             state=COMPLETE_COMMIT if commit else COMPLETE_ABORT,
             partitions=frozenset(), groups=frozenset(), offsets={}, started_ms=0, updated_ms=now_ms(),
@@ -230,6 +220,11 @@ class TransactionCoordinator:
         with self._catalog.change(state.transactional_id) as change:
             change.store(done)
         return done
+
+    def _offsets_of(self, prepared: TransactionState) -> Offsets:
+        """What a transaction is going to commit by now: topics may have been deleted since it was decided."""
+        found = self._catalog.find(prepared.transactional_id)
+        return prepared.offsets if found is None else found.offsets
 
     def _tell_groups(self, state: TransactionState) -> None:
         """Wake the members that wait until it is decided how the transaction ends: they complete it themselves if they are
@@ -321,7 +316,7 @@ class TransactionCoordinator:
             if producer.transaction_start is None or now_ms() - producer.last_timestamp < idle_ms:
                 continue
             with self._catalog.states_alone() as states:  # nobody can begin a transaction meanwhile
-                if not any(_is_known(state, producer.producer_id, producer.epoch, partition) for state in states):
+                if not any(is_known(state, producer.producer_id, producer.epoch, partition) for state in states):
                     log.append_marker(producer.producer_id, producer.epoch, _COORDINATOR_EPOCH, commit=False)
                     hanging.append(producer.producer_id)
         return hanging
@@ -330,9 +325,9 @@ class TransactionCoordinator:
         """Remove the entries of producers that have done nothing for so long; returns their transactional ids."""
         forgotten = []
         for state in self._catalog.all():
-            if _is_unused(state, now, unused_ms):
+            if is_unused(state, now, unused_ms):
                 with self._catalog.change(state.transactional_id) as change:
-                    if change.state is not None and _is_unused(change.state, now, unused_ms):
+                    if change.state is not None and is_unused(change.state, now, unused_ms):
                         change.delete()
                         forgotten.append(state.transactional_id)
         return forgotten
@@ -359,97 +354,3 @@ class TransactionCoordinator:
             for log in self._logs(partitions):
                 with suppress(TopicNotFoundError):
                     log.flush()
-
-
-def _is_known(state: TransactionState, producer_id: int, epoch: int, partition: TopicPartition) -> bool:
-    is_producer = (state.producer_id, state.epoch) == (producer_id, epoch) or (
-        state.producer_id == producer_id and state.state == PREPARE_ABORT  # in the epoch that fences the producer
-    )
-    return is_producer and state.is_open and partition in state.partitions
-
-
-def _is_unused(state: TransactionState, now: int, unused_ms: int) -> bool:
-    return not state.is_open and state.position is None and now - state.updated_ms > unused_ms
-
-
-def _of(state: TransactionState | None, producer: Identity) -> TransactionState:
-    """The state of this producer. Raises `ProducerFencedError`."""
-    if state is None or state.producer_id != producer.producer_id:
-        raise UnknownProducerError(
-            f"transactional id {producer.transactional_id!r} does not belong to producer {producer.producer_id}"
-        )
-    if state.epoch != producer.epoch:
-        raise fenced(producer.transactional_id)
-    return state
-
-
-def fenced(transactional_id: str) -> ProducerFencedError:
-    """The error for a producer whose epoch is over."""
-    return ProducerFencedError(
-        f"the producer of transactional id {transactional_id!r} is fenced: another one uses this id now, or its transaction "
-        "took longer than its timeout and was aborted; close it, and create another one to go on"
-    )
-
-
-def _checked(change: TransactionChange, producer: Identity) -> TransactionState:
-    return _of(change.state, producer)
-
-
-def _begun(change: TransactionChange, producer: Identity) -> TransactionState:
-    """The state in an open transaction, which begins now unless it has begun. Raises `ProducerFencedError`,
-    `TransactionStateError`."""
-    state = _checked(change, producer)
-    if state.state in PREPARED:
-        raise EndingError(f"a transaction of {producer.transactional_id!r} is being ended: try again")
-    if state.state == ONGOING:
-        return state
-    now = now_ms()
-    return state._replace(state=ONGOING, started_ms=now, updated_ms=now)
-
-
-def _already_decided(state: TransactionState, commit: bool) -> TransactionState | None:
-    """What is left to do of a transaction that is decided, None for nothing. Raises `TransactionStateError` if it was decided
-    otherwise, or there is none."""
-    if state.state == (PREPARE_COMMIT if commit else PREPARE_ABORT):
-        return state
-    if state.state == (COMPLETE_COMMIT if commit else COMPLETE_ABORT):
-        return None
-    raise TransactionStateError(
-        f"{state.transactional_id!r} cannot {'commit' if commit else 'abort'} a transaction: its state is {state.state}"
-    )
-
-
-def _with_own(state: TransactionState, offsets: Offsets, position: bytes | None) -> TransactionState:
-    merged = {group: {**state.offsets.get(group, {}), **of_group} for group, of_group in offsets.items()}
-    pending = position if position is not None else state.pending_position
-    return state._replace(offsets={**state.offsets, **merged}, pending_position=pending)
-
-
-def _check_expected(state: TransactionState, expected: tuple[int, int] | None) -> None:
-    """Raise `ProducerFencedError` if the producer that wants to go on is not the one that may."""
-    if expected is not None and (
-        state.producer_id != expected[0] or expected[1] not in (state.epoch, state.last_epoch) or expected[1] == NO_EPOCH
-    ):
-        raise ProducerFencedError(
-            f"the producer of transactional id {state.transactional_id!r} is fenced: its epoch {expected[1]} is over"
-        )
-
-
-def _renewed(
-    change: TransactionChange, timeout_ms: int, new_id: int, expected: tuple[int, int] | None, fenced: int | None
-) -> TransactionState:
-    """The state for a producer that begins. `fenced` is the epoch by which a transaction was aborted just now: it is new."""
-    state = change.state
-    if state is None:
-        return TransactionState(change.transactional_id, new_id, 0, timeout_ms, updated_ms=now_ms())
-    if fenced is None:
-        _check_expected(state, expected)
-    renewed = state._replace(state=EMPTY, timeout_ms=timeout_ms, owner=0, updated_ms=now_ms())
-    if fenced == state.epoch <= EPOCH_MAX:
-        return renewed._replace(last_epoch=NO_EPOCH if expected is None else expected[1])
-    if expected is not None and fenced is None and expected[1] == state.last_epoch and state.epoch <= EPOCH_MAX:
-        return renewed  # the answer to the same request was lost
-    if state.epoch >= EPOCH_MAX:
-        return renewed._replace(producer_id=new_id, epoch=0, last_epoch=NO_EPOCH)
-    last = state.epoch if expected is not None else NO_EPOCH
-    return renewed._replace(epoch=state.epoch + 1, last_epoch=last)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from eventlog.catalog.transactions import Offsets
-from eventlog.errors import StaleMemberError, TopicNotFoundError
+from eventlog.errors import PartitionNotFoundError, StaleMemberError, TopicNotFoundError
 from eventlog.groups.registry import Groups
 from eventlog.groups.remote_commits import RemoteCommit, commit_decided
 from eventlog.groups.table import GroupTable
@@ -14,18 +15,25 @@ from eventlog.records.record import TopicPartition
 _ATTEMPTS = 3  # a group may be deleted while its offsets are committed
 
 
-def commit_offsets(groups: Groups, offsets: Offsets) -> None:
+def commit_offsets(groups: Groups, load: Callable[[], Offsets]) -> None:
     """Commit the offsets of a transaction that was decided, whoever owns the partitions by now; on return they are in the
-    catalog. May be repeated. Those of topics that were deleted are left out. Raises `LockTimeoutError`."""
-    for name, of_group in offsets.items():
-        commits = {}
-        for partition, pending in of_group.items():
-            with suppress(TopicNotFoundError):
-                groups.store.partitions.open(*partition)
-                commits[partition] = RemoteCommit(pending.offset, pending.leader_epoch, pending.metadata)
+    catalog. May be repeated. Those of topics that were deleted are left out. Raises `LockTimeoutError`.
+
+    `load` returns the offsets. It is called again once the partitions are open: if one of them belongs to the next topic of its
+    name, the deletion has removed its offset by then; if not, a deletion from then on shows in the open partition."""
+    logs = {}
+    for partition in {partition for of_group in load().values() for partition in of_group}:
+        with suppress(TopicNotFoundError, PartitionNotFoundError):
+            logs[partition] = groups.store.partitions.open(*partition).log
+    for name, of_group in load().items():
+        commits = {
+            partition: RemoteCommit(pending.offset, pending.leader_epoch, pending.metadata)
+            for partition, pending in of_group.items()
+            if partition in logs
+        }
         for attempt in range(_ATTEMPTS):
             try:
-                commit_decided(groups, name, commits)
+                commit_decided(groups, name, commits, is_gone=lambda partition: logs[partition].is_deleted)
                 break
             except StaleMemberError:
                 if attempt == _ATTEMPTS - 1:

@@ -8,7 +8,7 @@ import pytest
 
 import eventlog
 from eventlog import TopicPartition
-from eventlog.transactions.coordinator import Identity
+from eventlog.transactions.states import Identity
 from tests.cli.command_line import CommandLine
 
 

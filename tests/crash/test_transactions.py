@@ -13,7 +13,7 @@ import pytest
 import eventlog
 from eventlog import EventLog, ProducerFencedError, TopicPartition
 from eventlog.clock import now_ms
-from eventlog.transactions.coordinator import EPOCH_MAX, Identity
+from eventlog.transactions.states import EPOCH_MAX, Identity
 from tests.support import transactions
 from tests.support.processes import Worker
 

@@ -9,6 +9,7 @@ import pytest
 from eventlog import EventLog, Partition, TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
+from eventlog.transactions.coordinator import TransactionCoordinator
 from tests.serve.batches import batch
 from tests.serve.client import RawClient
 from tests.serve.group_client import GroupMember
@@ -62,12 +63,12 @@ class Producer:
         """Say that offsets of a group come."""
         return int(self.client.ask("AddOffsetsToTxn", version, **self._identity(), group_id=group).error_code)
 
-    def commit_offset(self, group: str, offset: int, *, version: int = 3, **fields: Any) -> int:
+    def commit_offset(self, group: str, offset: int, *, topic: str = "events", version: int = 3, **fields: Any) -> int:
         """Send an offset of partition 0; returns its error code."""
         entry = kind("TxnOffsetCommitRequest", "TxnOffsetCommitRequestPartition")(
             partition_index=0, committed_offset=offset, committed_metadata=""
         )
-        topics = [kind("TxnOffsetCommitRequest", "TxnOffsetCommitRequestTopic")(name="events", partitions=[entry])]
+        topics = [kind("TxnOffsetCommitRequest", "TxnOffsetCommitRequestTopic")(name=topic, partitions=[entry])]
         answer = self.client.ask(
             "TxnOffsetCommit", version, **self._identity(), group_id=group, topics=topics, **fields
         )
@@ -137,6 +138,36 @@ def test_offsets_are_committed_with_it(producer: Producer, log: EventLog, partit
         assert producer.end(commit=commit) == errors.NONE
         groups = log.groups()
         assert (log.group("readers").committed() if groups else {}) == expected
+
+
+@pytest.mark.usefixtures("partition")
+def test_offsets_of_a_topic_that_is_deleted_are_not_committed_for_the_next_one_of_its_name(
+    producer: Producer, log: EventLog
+) -> None:
+    log.create_topic("others")
+    producer.add_offsets("readers")
+    producer.commit_offset("readers", 2)
+    producer.commit_offset("readers", 3, topic="others")
+    log.delete_topic("events")
+    log.create_topic("events")
+    assert producer.end() == errors.NONE
+    assert log.group("readers").committed() == {TopicPartition("others", 0): 3}
+
+
+@pytest.mark.usefixtures("partition")
+def test_offsets_of_a_topic_that_is_deleted_as_they_come_are_refused(
+    producer: Producer, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TransactionCoordinator.add_offsets
+
+    def delete_before(*arguments: object) -> None:
+        log.delete_topic("events")
+        real(*arguments)  # type: ignore[arg-type]
+
+    producer.add_offsets("readers")
+    monkeypatch.setattr(TransactionCoordinator, "add_offsets", delete_before)
+    assert producer.commit_offset("readers", 2) == errors.UNKNOWN_TOPIC_OR_PARTITION
+    assert log.store.catalog.transactions.pending("readers") == set()
 
 
 @pytest.mark.parametrize("version", [7, 8, 9])

@@ -7,7 +7,7 @@ from pathlib import Path
 import eventlog
 from eventlog import EventLog, TopicPartition
 from eventlog.clock import now_ms
-from eventlog.transactions.coordinator import Identity
+from eventlog.transactions.states import Identity
 from tests.serve.batches import batch
 
 _WEEK_MS = 7 * 24 * 3600 * 1000

@@ -18,7 +18,7 @@ from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.storage.mapped.offset_slots import NOBODY
-from eventlog.transactions.coordinator import EndingError, Identity, UnknownProducerError
+from eventlog.transactions.states import EndingError, Identity, UnknownProducerError
 
 NO_PRODUCER = -1
 _NO_GENERATION = -1
