@@ -45,6 +45,7 @@ def _builder(
         #include "store/gate.h"
         #include "store/head.h"
         #include "store/index.h"
+        #include "store/produce_loop.h"
         #include "store/producers.h"
         #include "store/reader.h"
         #include "store/signals.h"

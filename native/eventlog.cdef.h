@@ -98,7 +98,8 @@ size_t el_produced_list_keyless(const uint8_t *records, size_t length, int32_t *
 #define EL_PRODUCE_ANSWER_BYTES ...
 typedef struct el_produce_request {
     int32_t correlation_id; int32_t partition; int32_t topic_at; int32_t topic_length; int32_t batch_at; int32_t batch_length;
-    int16_t version; int16_t acks; int16_t has_topic_id;
+    int16_t version; int16_t acks; int16_t has_topic_id; int16_t is_transactional;
+    int32_t transactional_id_at; int32_t transactional_id_length; int64_t producer_id; int16_t producer_epoch;
 } el_produce_request;
 int el_produce_request_read(const uint8_t *frame, size_t length, el_produce_request *request);
 size_t el_produce_answer_write(const el_produce_request *request, const uint8_t *topic, int64_t base_offset, int64_t append_time_ms,
@@ -339,6 +340,7 @@ int el_appender_take_aborted_index(el_appender *appender, int64_t segment_base, 
 int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 void el_appender_release(el_appender *appender, int64_t timeout_ms);
+int el_appender_rest(el_appender *appender, int durable);
 int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);
 int el_roll_begin(el_appender *appender, el_tail *sealed);
@@ -352,6 +354,20 @@ int el_trim(el_appender *appender);
 #define EL_SEARCH_HEADERS ...
 typedef struct el_needle { const uint8_t *bytes; ...; } el_needle;
 void el_needle_prepare(el_needle *needle, const uint8_t *bytes, const uint8_t *masks, size_t length);
+
+/* store/produce_loop.h */
+#define EL_PRODUCE_SLOTS ...
+typedef struct el_produce_slot {
+    el_appender *appender; const uint8_t *topic; int32_t topic_length; int32_t partition; int32_t has_topic_id; uint32_t settings_version;
+    el_produced_rules rules;
+    ...;
+} el_produce_slot;
+typedef struct el_produce_loop {
+    el_produce_slot slots[...]; int32_t appended[...]; int32_t appended_count; int32_t request_count; size_t consumed; size_t answer_bytes;
+} el_produce_loop;
+int32_t el_produce_slot_of(const uint8_t *topic, size_t length, int32_t partition);
+void el_produce_answer_all(el_produce_loop *loop, uint8_t *data, size_t length, size_t request_bytes_max, uint8_t *answers,
+                           size_t capacity);
 
 /* store/reader.h */
 #define EL_READ_READY ...

@@ -18,6 +18,8 @@ class SingleProduce:
     def __init__(self) -> None:
         self.topic = b""
         """Its name in UTF-8, or its id."""
+        self.transactional_id: bytes | None = None
+        """In UTF-8."""
         self.partition = 0
         self.acks = 0
         self.batch = memoryview(b"")
@@ -26,17 +28,29 @@ class SingleProduce:
         self._answered = ffi.buffer(self._answer)
 
     @property
+    def is_transactional(self) -> bool:
+        """Does the batch belong to a transaction?"""
+        return bool(self._native.is_transactional)
+
+    @property
+    def producer(self) -> tuple[int, int]:
+        """The id and the epoch of the batch's producer; -1: it has none."""
+        return self._native.producer_id, self._native.producer_epoch
+
+    @property
     def has_topic_id(self) -> bool:
         """Is the topic named by its id?"""
         return bool(self._native.has_topic_id)
 
     def read(self, frame: memoryview) -> bool:
-        """Read a frame without its length. False if it is anything else: another request, one of a transactional producer, for
-        several batches or for one that is compressed, or not well formed."""
+        """Read a frame without its length. False if it is anything else: another request, one for several batches or for one
+        that is compressed, or not well formed."""
         native = self._native
         if not lib.el_produce_request_read(ffi.from_buffer("uint8_t[]", frame), len(frame), native):
             return False
         self.topic = bytes(frame[native.topic_at : native.topic_at + native.topic_length])
+        length = native.transactional_id_length
+        self.transactional_id = None if length < 0 else bytes(frame[native.transactional_id_at :][:length])
         self.batch = frame[native.batch_at : native.batch_at + native.batch_length]
         self.partition, self.acks = native.partition, native.acks
         return True

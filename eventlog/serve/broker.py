@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 from eventlog.anchored import plain
+from eventlog.errors import EventLogError
 from eventlog.records.record import TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.appends import Appends
@@ -17,6 +19,7 @@ from eventlog.serve.coordinator.consumer_group_registry import ConsumerGroups, C
 from eventlog.serve.coordinator.registry import GroupCoordinator, GroupSettings
 from eventlog.serve.epochs import LeaderEpochs
 from eventlog.serve.errors import RefusedError
+from eventlog.serve.fetch_sessions import FetchSession, FetchSessions
 from eventlog.serve.memory import ByteBudget
 from eventlog.serve.nodes import Node, Nodes, node_of_key
 from eventlog.serve.partitions import OpenPartitions
@@ -35,6 +38,8 @@ _ANSWERS_WITH_RECORDS_MAX = 64  # being sent at a time
 _LARGE_ANSWERS_MAX = 16  # as above, of those that describe very many partitions
 
 _Result = TypeVar("_Result")
+
+log = logging.getLogger("eventlog.serve")
 
 
 class Settings(NamedTuple):
@@ -64,7 +69,7 @@ class Client:
     whether it has ended the connection, so that it no longer waits for an answer. `end` disconnects it once it has its answer.
     `session` says who it is; None: clients need not authenticate, and may do everything."""
 
-    __slots__ = ("address", "client_id", "end", "host", "is_gone", "port", "session", "when_sent")
+    __slots__ = ("address", "client_id", "end", "fetch_session", "host", "is_gone", "port", "session", "when_sent")
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class Client:
         self.session = session
         self.address = address
         self.client_id = ""
+        self.fetch_session: FetchSession | None = None
 
 
 class Turn:
@@ -129,20 +135,35 @@ class Broker:
         self.epochs = LeaderEpochs(log.store)
         self.users = Users(log.store, self._executor)
         self.waiting_fetches = WaitingFetches(log.store.signals)
+        self.fetch_sessions = FetchSessions()
         self.appends = Appends(self.partitions, self.waiting_fetches)
         self.consumer_groups = ConsumerGroups(log.open_groups, settings.consumer_groups, self.in_thread)
         self.coordinator = GroupCoordinator(log.open_groups, settings.groups, self.in_thread, self.is_coordinator)
         self.large_answers = asyncio.Semaphore(_LARGE_ANSWERS_MAX)
         self.decompressed = ByteBudget(_DECOMPRESSED_BYTES_MAX)
+        self.when_topics_change: Callable[[], None] = lambda: None
+        """Called whenever the topics have been loaded again."""
         self.answers_with_records = asyncio.Semaphore(_ANSWERS_WITH_RECORDS_MAX)
 
     def _forget_partitions(self) -> None:
+        self.when_topics_change()
         self.partitions.forget(set(self.topics.by_name))
         self.epochs.forget(set(self.topics.by_id))
 
     async def in_thread(self, function: Callable[[], _Result]) -> _Result:
         """Run a function that may wait for the disk or for another process. It is completed even if the client leaves."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+    def start_in_thread(self, function: Callable[[], object]) -> None:
+        """As `in_thread`, but nobody waits for it."""
+
+        def run() -> None:
+            try:
+                function()
+            except (EventLogError, OSError) as error:
+                log.warning("what nobody waits for failed: %s", error)
+
+        self._executor.submit(run)
 
     async def in_append_thread(self, topic: str, partition: int, function: Callable[[], _Result]) -> _Result:
         """As `in_thread`, for a function that appends to a partition. While it waits, it can delay only other appends, and few

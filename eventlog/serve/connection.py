@@ -32,6 +32,11 @@ AnswerAtOnce = Callable[["Connection", memoryview], bytes | None]
 """Answers a frame if nothing has to be waited for; with no bytes if the client wants no answer. None: `Answer` has to do it."""
 
 
+AnswerTogether = Callable[["Connection", memoryview, int], tuple[int, bytes]]
+"""Answers frames at the start of a buffer, none of them larger than a number of bytes; returns how many bytes they were, with
+their lengths, and the answers."""
+
+
 class Limits(NamedTuple):
     """The limits of what clients may use of the server."""
 
@@ -42,6 +47,7 @@ class Limits(NamedTuple):
     stalled_seconds: float = 30.0  # without a byte of a request, or of an answer, that has begun
     newcomers_max: int = 200  # connections before the end of TLS's handshake and of authentication, if there are any
     newcomer_seconds: float = 10.0
+    idle_partition_seconds: float = 60.0  # after which the files of a partition are closed until they are needed again
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -49,6 +55,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
+        answer_together: AnswerTogether,
         answer_at_once: AnswerAtOnce,
         answer: Answer,
         memory: RequestMemory,
@@ -57,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         closed: Callable[[Connection], None],
     ) -> None:
         """`opened` returns whether the connection is accepted; `closed` is called when an accepted one has ended."""
+        self._answer_together = answer_together
         self._answer_at_once = answer_at_once
         self._answer = answer
         self._memory = memory
@@ -156,6 +164,10 @@ class Connection(asyncio.BufferedProtocol):
     def _answer_all_at_once(self) -> bool:
         """Answer what is in the buffer without the task. False if something is left for it."""
         try:
+            consumed, answers = self._answer_together(self, self._frames.unread(), self._frames.request_bytes_max)
+            if consumed:
+                self._frames.skip(consumed)
+                self._unsent.append(answers)
             for _ in range(_AT_ONCE_MAX):
                 frame = self._frames.next()
                 if frame is None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from eventlog.errors import EventLogError, StoreClosedError
-from eventlog.serve import errors
+from eventlog.errors import EventLogError, OffsetOutOfRangeError, StoreClosedError
 from eventlog.serve.broker import Broker, Client, Turn
-from eventlog.serve.epochs import NO_EPOCH
+from eventlog.serve.epochs import NO_EPOCH, end_of_epoch
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
 from eventlog.serve.reading import empty_batch, read_batches
@@ -22,12 +21,11 @@ _READ_COMMITTED = 1
 
 
 async def answer_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
-    """Wait for `min_bytes` of records, but at most `max_wait_ms`, and answer with the records that exist.
-
-    There are no fetch sessions: a client that uses one gets an error, and then names all of its partitions in each fetch
-    (KIP-227)."""
-    if request.session_id:
-        return kind("FetchResponse")(error_code=errors.FETCH_SESSION_ID_NOT_FOUND)
+    """Wait for `min_bytes` of records, but at most `max_wait_ms`, and answer with the records that exist."""
+    try:
+        session, is_incremental = broker.fetch_sessions.begin(client, version, request)
+    except RefusedError as error:
+        return kind("FetchResponse")(error_code=code_of(error))
     await broker.topics.refresh()
     fetch = _Fetch(broker, version, request)
     turn = Turn(broker.answers_with_records)
@@ -37,7 +35,11 @@ async def answer_fetch(broker: Broker, client: Client, version: int, request: An
     while True:
         await fetch.read(turn)
         if fetch.is_enough or loop.time() >= deadline or client.is_gone():
-            return fetch.response()
+            responses = fetch.responses()
+            if session is not None:
+                news = session.note(responses)
+                responses = news if is_incremental else responses
+            return kind("FetchResponse")(session_id=0 if session is None else session.id, responses=responses)
         turn.end()
         if not await fetch.wait(deadline - loop.time()):
             deadline = 0.0  # the server stops: answer with the records that exist now
@@ -58,6 +60,7 @@ class _Partition:
         self.next_offset = wanted.fetch_offset
         self._unstable_end: int | None = None  # the end of the log, if the client may not read up to there
         self.is_full = False  # it has more records than the answer may contain
+        self.has_diverged = False  # the client has read what is not in the log any more
         self.entry = kind("FetchResponse", "PartitionData")(partition_index=wanted.partition, high_watermark=-1, records=b"")
         if refusal is not None:
             self.entry.error_code = refusal.code
@@ -67,6 +70,8 @@ class _Partition:
         of bytes. None: nothing is known yet."""
         log = None if self.topic is None else broker.partitions.find(self.topic, self.wanted.partition)
         if log is None or self.wanted.current_leader_epoch not in (NO_EPOCH, log.leader_epochs[-1][0]):
+            return None
+        if self.wanted.last_fetched_epoch != NO_EPOCH:
             return None
         stop, offset = self._tell_bounds(log), self.wanted.fetch_offset
         if not self.entry.log_start_offset <= offset <= stop or (self._is_committed and log.has_aborted):
@@ -104,6 +109,8 @@ class _Partition:
             end = self._tell_bounds(log)
             number, known = self.wanted.partition, self.wanted.current_leader_epoch
             broker.epochs.check(broker.topic(self.topic, b"", by_id=False), number, log.leader_epochs, known)
+            if self._has_diverged(log):
+                return 0
             log.check_offset(self.wanted.fetch_offset)
             found = read_batches(log, self.wanted.fetch_offset, end, bytes_max, at_least_one=at_least_one)
         except (EventLogError, OSError, RefusedError) as error:
@@ -120,6 +127,20 @@ class _Partition:
                 for each in log.aborted(offset, self.next_offset)
             ]
         return len(entry.records)
+
+
+    def _has_diverged(self, log: PartitionLog) -> bool:
+        """Has the client read records that are not in the log any more? Then the answer says where they ended (KIP-595)."""
+        epoch, offset = self.wanted.last_fetched_epoch, self.wanted.fetch_offset
+        if epoch == NO_EPOCH:
+            return False
+        last, end = end_of_epoch(log.leader_epochs, epoch, log.end_offset)
+        if last == NO_EPOCH or offset < log.start_offset:
+            raise OffsetOutOfRangeError(str(log), offset, log.start_offset, log.end_offset)
+        self.has_diverged = last < epoch or end < offset
+        if self.has_diverged:
+            self.entry.diverging_epoch = kind("FetchResponse", "EpochEndOffset")(epoch=last, end_offset=end)
+        return self.has_diverged
 
 
 class _Fetch:
@@ -177,7 +198,7 @@ class _Fetch:
     @property
     def is_enough(self) -> bool:
         """Are there as many bytes as the client waits for, or as the answer may contain, or an error, which is sent at once?"""
-        has_failed = any(partition.entry.error_code for partition in self._partitions)
+        has_failed = any(partition.entry.error_code or partition.has_diverged for partition in self._partitions)
         bytes_min = min(self._request.min_bytes, self._request.max_bytes, _ANSWER_BYTES_MAX)
         return has_failed or self._bytes >= bytes_min or not self._waiting
 
@@ -190,12 +211,10 @@ class _Fetch:
             return False
         return True
 
-    def response(self) -> Any:
-        """The answer."""
+    def responses(self) -> list[Any]:
+        """The entries of the answer."""
         entry = kind("FetchResponse", "FetchableTopicResponse")
-        return kind("FetchResponse")(
-            responses=[
-                entry(topic=wanted.topic, topic_id=wanted.topic_id, partitions=[each.entry for each in partitions])
-                for wanted, partitions in self._topics
-            ]
-        )
+        return [
+            entry(topic=wanted.topic, topic_id=wanted.topic_id, partitions=[each.entry for each in partitions])
+            for wanted, partitions in self._topics
+        ]

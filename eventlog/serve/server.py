@@ -84,7 +84,9 @@ class Server:
         return bound[0], bound[1]
 
     def _new_connection(self) -> asyncio.BufferedProtocol:
-        connection = Connection(self._answer_at_once, self._answer, self._memory, self._limits, self._opened, self._closed)
+        connection = Connection(
+            self._answer_together, self._answer_at_once, self._answer, self._memory, self._limits, self._opened, self._closed
+        )
         if self._settings.has_users:
             connection.session = self._new_session(connection)
         if self._has_newcomers:
@@ -122,7 +124,9 @@ class Server:
         return len(self._connections)
 
     def _closed(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
+        client = self._connections.pop(connection, None)
+        if client is not None:
+            self._broker.fetch_sessions.end(client)
         self._admitted.discard(connection)
         self._newcomers.discard(connection)
         if connection.has_failed:
@@ -154,6 +158,16 @@ class Server:
         connection.limit_requests(self._limits.request_bytes_max)
         if not self._admit(connection):
             connection.abort()
+
+    def _answer_together(self, connection: Connection, requests: memoryview, request_bytes_max: int) -> tuple[int, bytes]:
+        if connection.session is not None or not self._single_produces.is_ready:
+            return 0, b""
+        start, loop = perf_counter_ns(), self._single_produces.loop
+        answers = self._single_produces.answer_all(requests, request_bytes_max)
+        if loop.request_count:
+            nanoseconds = perf_counter_ns() - start
+            self._counters.answered_together(PRODUCE, loop.request_count, nanoseconds, loop.consumed, len(answers))
+        return loop.consumed, answers
 
     def _answer_at_once(self, connection: Connection, frame: memoryview) -> bytes | None:
         if connection.session is not None:
@@ -187,8 +201,12 @@ class Server:
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
+        rested_at = loop.time()
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(min(_WATCH_SECONDS, self._limits.idle_partition_seconds))
+            if loop.time() - rested_at >= self._limits.idle_partition_seconds:
+                await self._broker.in_thread(self._broker.partitions.rest_idle)
+                rested_at = loop.time()
             for connection in list(self._connections):
                 connection.check_progress(loop.time())
             self._newcomers.check(loop.time())

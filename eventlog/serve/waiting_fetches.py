@@ -59,6 +59,11 @@ class WaitingFetches:
         if not waiting:
             self._by_partition.pop(partition, None)
 
+    @property
+    def are_any(self) -> bool:
+        """Does any fetch wait?"""
+        return bool(self._by_partition)
+
     def appended(self, topic: str, partition: int) -> None:
         """Wake those that wait for the partition."""
         for woken in self._by_partition.get((topic, partition), ()):

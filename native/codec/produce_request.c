@@ -76,11 +76,14 @@ static int read_header(input *from, el_produce_request *request) {
     return take_no_tags(from, request->version);
 }
 
-/* Is it one batch, with records that are not compressed and do not belong to a transaction? The rest is checked when it is appended. */
-static int is_plain(const uint8_t *batch, int64_t length) {
-    const uint16_t others = EL_ATTRIBUTE_COMPRESSION | EL_ATTRIBUTE_TRANSACTIONAL | EL_ATTRIBUTE_CONTROL;
+/* Is it one batch, with records that are not compressed? The rest is checked when it is appended. */
+static int read_batch(const uint8_t *batch, int64_t length, el_produce_request *request) {
+    const uint16_t others = EL_ATTRIBUTE_COMPRESSION | EL_ATTRIBUTE_CONTROL;
     el_batch header;
     el_batch_parse(batch, (size_t)length, &header);
+    request->is_transactional = (header.attributes & EL_ATTRIBUTE_TRANSACTIONAL) != 0;
+    request->producer_id = header.producer_id;
+    request->producer_epoch = header.producer_epoch;
     return length > 0 && header.size_bytes == length && (header.attributes & others) == 0;
 }
 
@@ -89,8 +92,11 @@ int el_produce_request_read(const uint8_t *frame, size_t length, el_produce_requ
     if (length > INT32_MAX || !read_header(&from, request))
         return 0;
     int version = request->version;
-    if (take_string_length(&from, version) >= 0) /* a transactional id */
+    int64_t id_length = take_string_length(&from, version);
+    request->transactional_id_at = (int32_t)(take(&from, id_length < 0 ? 0 : id_length) - frame);
+    if (from.is_short)
         return 0;
+    request->transactional_id_length = (int32_t)id_length;
     request->acks = take_16(&from);
     take_32(&from); /* how long other brokers may take */
     if (take_count(&from, version) != 1)
@@ -103,7 +109,7 @@ int el_produce_request_read(const uint8_t *frame, size_t length, el_produce_requ
     request->partition = take_32(&from);
     int64_t batch_length = take_count(&from, version);
     const uint8_t *batch = take(&from, batch_length);
-    if (from.is_short || !is_plain(batch, batch_length))
+    if (from.is_short || !read_batch(batch, batch_length, request))
         return 0;
     request->batch_at = (int32_t)(batch - frame);
     request->batch_length = (int32_t)batch_length;

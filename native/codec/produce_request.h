@@ -21,10 +21,15 @@ typedef struct el_produce_request {
     int16_t version;
     int16_t acks;
     int16_t has_topic_id;
+    int16_t is_transactional; /* the batch belongs to a transaction: one of the producer with this id */
+    int32_t transactional_id_at;
+    int32_t transactional_id_length; /* -1: the request names none */
+    int64_t producer_id;
+    int16_t producer_epoch;
 } el_produce_request;
 
-/* Read a frame without its length. 0 if it is anything else: another request, one of a transactional producer, for several batches or for one
- * that is compressed, with fields that are not known, or not well formed. */
+/* Read a frame without its length. 0 if it is anything else: another request, one for several batches or for one that is compressed, with
+ * fields that are not known, or not well formed. */
 int el_produce_request_read(const uint8_t *frame, size_t length, el_produce_request *request);
 
 /* Write the frame of the answer, and return its length. */

@@ -9,6 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (el_produce_request_read(frame, size, &request)) {
         CLAIM(request.topic_at > 0 && request.topic_length >= 0 && request.topic_at + request.topic_length < request.batch_at);
         CLAIM(request.batch_length >= EL_BATCH_HEADER_BYTES && (size_t)request.batch_at + (size_t)request.batch_length <= size);
+        int64_t id_end = (int64_t)request.transactional_id_at + (request.transactional_id_length < 0 ? 0 : request.transactional_id_length);
+        CLAIM(request.transactional_id_at > 0 && id_end < request.topic_at);
         size_t room = EL_PRODUCE_ANSWER_BYTES + (size_t)request.topic_length;
         uint8_t *answer = malloc(room);
         CLAIM(answer != NULL && el_produce_answer_write(&request, frame + request.topic_at, -1, -1, -1, answer) <= room);

@@ -781,6 +781,23 @@ void el_appender_release(el_appender *appender, int64_t timeout_ms) {
     el_head_unlock_flush(head);
 }
 
+int el_appender_rest(el_appender *appender, int durable) {
+    el_head *head = appender->head;
+    int is_closed = 0;
+    if (el_head_lock_flush(head, 0, &appender->holder) != EL_DONE)
+        return 0;
+    if (lock_append_within(appender, 0) == EL_DONE) {
+        int is_needed = durable && head->tail.end_offset > el_head_durable_offset(head);
+        if (!is_needed && !atomic_load_explicit(&head->writing, memory_order_relaxed) && !atomic_load(&appender->is_retired)) {
+            close_segment(appender);
+            is_closed = 1;
+        }
+        el_head_unlock_append(head);
+    }
+    el_head_unlock_flush(head);
+    return is_closed;
+}
+
 static int is_too_large(const el_encoding *encoding, size_t bytes) {
     return (int64_t)bytes + EL_BATCH_HEADER_BYTES > encoding->batch_bytes_max;
 }

@@ -127,6 +127,10 @@ int el_appender_retire(el_appender *appender);
  * retired; the next append asks to attach. Nothing is done if other threads hold the mutexes for the whole time given. */
 void el_appender_release(el_appender *appender, int64_t timeout_ms);
 
+/* Close the files of the active segment for as long as nothing is appended or flushed: the next call asks to attach. Nothing is done while
+ * somebody else has one of the mutexes, or, if it is to be `durable`, while something is not on disk. Returns whether they are closed. */
+int el_appender_rest(el_appender *appender, int durable);
+
 /* Milliseconds since the epoch. */
 int64_t el_now_ms(void);
 

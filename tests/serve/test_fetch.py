@@ -126,11 +126,6 @@ def test_a_partition_that_is_not_there_is_unknown(client: RawClient, partition: 
     assert found.error_code == errors.UNKNOWN_TOPIC_OR_PARTITION
 
 
-def test_a_client_that_asks_for_a_session_is_told_to_do_without(client: RawClient, partition: Partition) -> None:
-    assert client.ask("Fetch", 12, session_id=0, session_epoch=0).session_id == 0
-    assert client.ask("Fetch", 12, session_id=5, session_epoch=1).error_code == errors.FETCH_SESSION_ID_NOT_FOUND
-
-
 def test_damage_is_an_error_and_what_stands_before_it_is_fetched(client: RawClient, partition: Partition) -> None:
     partition.append(b"good")
     partition.append(b"bad" * 100)

@@ -43,15 +43,23 @@ def test_it_is_read_and_answered_as_by_the_codec_for_all_messages(version: int) 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("name", "attributes"), [(None, 0), ("", 0), ("t", TRANSACTIONAL), ("t" * 1000, TRANSACTIONAL)])
+def test_it_says_to_whose_transaction_it_belongs(version: int, name: str | None, attributes: int) -> None:
+    request, sent = SingleProduce(), batch([b"a"], attributes=attributes, producer=(2**40, 5, 6))
+    assert request.read(frame_of(version, sent, transactional_id=name))
+    assert request.transactional_id == (None if name is None else name.encode())
+    assert (request.is_transactional, request.producer) == (bool(attributes), (2**40, 5))
+    assert request.batch == sent
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_anything_else_is_left_alone(version: int) -> None:
     request, sent = SingleProduce(), batch([b"a"])
-    assert not request.read(frame_of(version, sent, transactional_id="t"))
-    assert not request.read(frame_of(version, sent, transactional_id=""))
     assert not request.read(frame_of(version, sent, partitions=2))
     assert not request.read(frame_of(version, sent, topics=2))
     for records in (None, b"", sent + sent, sent[:-1], sent + b"\0", sent[:40]):
         assert not request.read(frame_of(version, records))
-    for attributes in (GZIP, TRANSACTIONAL, CONTROL):
+    for attributes in (GZIP, CONTROL):
         assert not request.read(frame_of(version, batch([b"a"], attributes=attributes)))
 
 

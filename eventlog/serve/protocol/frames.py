@@ -92,6 +92,14 @@ class FrameReader:
         self._end += count
         self.total_bytes += count
 
+    def unread(self) -> memoryview:
+        """What has arrived and was not returned by `next` yet."""
+        return self._buffer[self._start : self._end]
+
+    def skip(self, count: int) -> None:
+        """Leave out the first bytes of it: they were whole frames, which the caller has read."""
+        self._start += count
+
     def release(self) -> None:
         """Let go of the buffer: nothing more arrives. Otherwise it would stay until the next collection of garbage."""
         self._buffer, self._start, self._end = memoryview(b""), 0, 0

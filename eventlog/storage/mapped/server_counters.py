@@ -111,6 +111,15 @@ class CountersWriter:
         bucket = (nanoseconds // 1000).bit_length()
         words[at + 8 + (bucket if bucket < 23 else 23)] += 1
 
+    def answered_together(self, key: int, count: int, nanoseconds: int, bytes_in: int, bytes_out: int) -> None:
+        """So many requests of an API were answered together, one after the other, in this time."""
+        at, words = self._apis[key], self._words
+        words[at] += count
+        words[at + 1] += nanoseconds
+        words[at + 2] += bytes_in
+        words[at + 3] += bytes_out
+        words[at + 8 + min((nanoseconds // count // 1000).bit_length(), LATENCY_BUCKETS - 1)] += count
+
     def name_api(self, key: int, name: str) -> None:
         """Make room for the requests of an API."""
         at = _APIS_AT + min(len(self._apis), _APIS_MAX - 1) * _API_WORDS

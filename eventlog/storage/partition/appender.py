@@ -169,6 +169,11 @@ class Appender:
         """Close the files of a segment that no longer takes appends."""
         lib.el_appender_release(self._open_pointer(), 0)
 
+    def rest(self, *, durable: bool) -> bool:
+        """Close the segment's files until they are needed again; if it is to be `durable`, only once everything is on disk.
+        Returns whether they are closed."""
+        return bool(lib.el_appender_rest(self._open_pointer(), durable))
+
     def close(self) -> None:
         """Close the segment's files: now or, if other threads are inside a native call, once they have left it."""
         lib.el_appender_release(self._open_pointer(), min(_CLOSE_MS, self._lock_timeout_ms))

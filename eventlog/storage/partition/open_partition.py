@@ -259,6 +259,18 @@ class OpenPartition:
         if self.is_deleted:
             self._head.release()
 
+    def rest(self) -> bool:
+        """Close the files of segments until the next append or read opens them again. Returns whether that could be done: not
+        while somebody appends or flushes, or before everything is on disk."""
+        self.readers.release_all()
+        self._slicer.release_all()
+        return self._appender.rest(durable=self._flush_at_close)
+
+    @property
+    def activity(self) -> tuple[int, int]:
+        """Two numbers that have changed whenever something was appended, or read in slices."""
+        return self.end_offset, self._slicer.uses
+
     def check_in_place(self) -> None:
         """Raise `StoreReplacedError` if the partition's head, or the segment that takes its appends, has been deleted."""
         if self.is_deleted:

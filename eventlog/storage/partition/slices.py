@@ -64,6 +64,8 @@ class Slicer:
     def __init__(self, segments: SegmentList) -> None:
         self._segments = segments
         self._open: dict[int, SegmentFile] = {}
+        self.uses = 0
+        """How often batches were looked for."""
         self._ends: dict[int, tuple[SegmentFile, int]] = {}  # where the next batch will be, by its offset: slices ended there
 
     def find(self, offset: int, stop: int, bytes_max: int, *, at_least_one: bool) -> Slice:
@@ -72,6 +74,7 @@ class Slicer:
 
         Raises `OffsetOutOfRangeError` if the offset was deleted just now, and `CorruptLogError` for damage in the headers."""
         found, wanted = ffi.new("el_slice *"), offset
+        self.uses += 1
         while wanted < stop:
             file = self._file_of(wanted)
             gaps = self._segments.may_have_gaps
@@ -92,6 +95,7 @@ class Slicer:
         """The batches from `offset`, at which an earlier slice ended, up to `stop`, if they are in memory and take at most
         `bytes_max` bytes; None otherwise. They were checked."""
         file, position = self._ends.get(offset, (None, 0))
+        self.uses += 1
         if file is None or not self._segments.is_current(file.native):
             return None
         base, end = self._segments.active()
