@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventlog.catalog.topics import TopicDescription
+from eventlog.serve.kept_catalog import KeptCatalog
 from eventlog.store.store import Store
 
 _UUID_BYTES = 16
@@ -37,37 +37,20 @@ def cluster_id(store: Path) -> str:
     return hashlib.sha256(f"{status.st_dev} {status.st_ino}".encode()).hexdigest()[:22]
 
 
-class TopicCache:
-    """All topics, loaded again whenever any process has changed the catalog."""
+class TopicCache(KeptCatalog[list[Topic]]):
+    """All topics."""
 
     def __init__(self, store: Store, executor: Executor, changed: Callable[[], None]) -> None:
         """`changed` is called whenever the topics have been loaded again."""
-        self._store = store
-        self._executor = executor
+        super().__init__(store, executor)
         self._changed = changed
-        self._version = -1
-        self._loading = asyncio.Lock()
         self.by_name: dict[str, Topic] = {}
         self.by_id: dict[bytes, Topic] = {}
 
-    @property
-    def is_current(self) -> bool:
-        """Are these the topics as they are now?"""
-        return self._store.signals.catalog_version == self._version
+    def load(self) -> list[Topic]:
+        return [Topic(each.name, topic_id(each), each.partitions) for each in self._store.catalog.topics.all()]
 
-    async def refresh(self) -> None:
-        """Load the topics, if they have changed; once for all requests that come meanwhile."""
-        if not self.is_current:
-            async with self._loading:
-                await self._load()
-
-    async def _load(self) -> None:
-        version = self._store.signals.catalog_version  # before loading: a later change causes another load
-        if version != self._version:
-            loop = asyncio.get_running_loop()
-            descriptions = await loop.run_in_executor(self._executor, self._store.catalog.topics.all)
-            topics = [Topic(each.name, topic_id(each), each.partitions) for each in descriptions]
-            self.by_name = {topic.name: topic for topic in topics}
-            self.by_id = {topic.id: topic for topic in topics}
-            self._version = version
-            self._changed()
+    def take(self, loaded: list[Topic]) -> None:
+        self.by_name = {topic.name: topic for topic in loaded}
+        self.by_id = {topic.id: topic for topic in loaded}
+        self._changed()

@@ -15,6 +15,7 @@ from eventlog.serve.lists import encoded_partitions, wait_for_turn
 from eventlog.serve.nodes import Node
 from eventlog.serve.protocol.encoding import Encoded
 from eventlog.serve.protocol.messages import encoder_of, kind
+from eventlog.serve.security.users import Resource
 from eventlog.serve.turns import in_turns
 
 _ALL_IF_EMPTY = 0  # the version in which an empty list means all topics
@@ -44,7 +45,9 @@ async def answer_metadata(broker: Broker, client: Client, version: int, request:
         controller_id=nodes[0].id,
         topics=await _encoded(broker, client, version, found, nodes, request),
         cluster_authorized_operations=(
-            operations.CLUSTER if request.include_cluster_authorized_operations else operations.NOT_ASKED_FOR
+            operations.allowed(client, Resource.CLUSTER)
+            if request.include_cluster_authorized_operations
+            else operations.NOT_ASKED_FOR
         ),
     )
 
@@ -79,11 +82,11 @@ async def _encoded(broker: Broker, client: Client, version: int, found: list[Any
     await broker.load_epochs(topics)
     encode, pieces = encoder_of("MetadataResponse", "MetadataResponseTopic", version), list[Any]()
     async for each in in_turns(found):
-        encode(_described(broker, version, each, nodes, request) if isinstance(each, Topic) else each, pieces)
+        encode(_described(broker, client, version, each, nodes, request) if isinstance(each, Topic) else each, pieces)
     return Encoded(len(found), pieces)
 
 
-def _described(broker: Broker, version: int, topic: Topic, nodes: list[Node], request: Any) -> Any:
+def _described(broker: Broker, client: Client, version: int, topic: Topic, nodes: list[Node], request: Any) -> Any:
     numbers, epochs = range(topic.partitions), broker.epochs.of(topic)
     return kind("MetadataResponse", "MetadataResponseTopic")(
         name=topic.name,
@@ -94,6 +97,8 @@ def _described(broker: Broker, version: int, topic: Topic, nodes: list[Node], re
             has_epoch=version >= _WITH_EPOCHS,
         ),
         topic_authorized_operations=(
-            operations.TOPIC if request.include_topic_authorized_operations else operations.NOT_ASKED_FOR
+            operations.allowed(client, Resource.TOPIC, topic.name)
+            if request.include_topic_authorized_operations
+            else operations.NOT_ASKED_FOR
         ),
     )  # fmt: skip

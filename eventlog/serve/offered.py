@@ -55,8 +55,8 @@ _TABLE = [
     (CONSUMER_GROUP_HEARTBEAT, "ConsumerGroupHeartbeat", 0, 1, 0),
     (CONSUMER_GROUP_DESCRIBE, "ConsumerGroupDescribe", 0, 1, 0),
     # Groups of the classic protocol, and commits
-    (OFFSET_COMMIT, "OffsetCommit", 2, 9, 2),
-    (OFFSET_FETCH, "OffsetFetch", 1, 9, 1),
+    (OFFSET_COMMIT, "OffsetCommit", 2, 10, 2),
+    (OFFSET_FETCH, "OffsetFetch", 1, 10, 1),
     (FIND_COORDINATOR, "FindCoordinator", 0, 6, 0),
     (JOIN_GROUP, "JoinGroup", 0, 9, 0),
     (HEARTBEAT, "Heartbeat", 0, 4, 0),

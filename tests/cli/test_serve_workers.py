@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 import eventlog
+from eventlog.serve import errors
+from eventlog.serve.security.accounts import add_user, alter_user
 from tests.cli.command_line import CommandLine
+from tests.serve.authentication import authenticate
 from tests.serve.batches import batch
+from tests.serve.certificates import Authority
 from tests.serve.client import SECONDS_MAX, RawClient
 
 Address = tuple[str, int]
@@ -165,3 +169,35 @@ def test_what_is_not_a_number_of_seconds_is_wrong_usage(cli: CommandLine, option
 def test_workers_need_as_many_ports(cli: CommandLine) -> None:
     assert "no ports" in cli.error("serve", "--listen", "127.0.0.1:65535", "--workers", "2", status=2)
     assert "single process" in cli.error("serve", "--workers", "2", "--stop-when-idle", "1", status=2)
+
+
+def test_users_and_encryption_hold_for_every_worker_also_one_that_was_killed(cli: CommandLine, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with eventlog.open(cli.store) as log:
+        log.create_topic("orders", 2)
+        log.create_topic("secrets")
+        add_user(log, "ann", "x", "writer", topic_prefixes=["orders"])
+    tls = ("--tls-cert", authority.files.certificate, "--tls-key", authority.files.key)
+    process, addresses = start(cli, "--listen", "127.0.0.1:0", "--workers", "2", "--users", *tls)
+
+    def check(address: Address) -> None:
+        with RawClient(address, authority.context()) as client:
+            assert authenticate(client, "ann", "wrong").error_code != errors.NONE
+        with RawClient(address, authority.context()) as client:
+            assert authenticate(client, "ann", "x").error_code == errors.NONE
+            assert client.produce("orders", batch([b"a"]), partition=1).error_code == errors.NONE
+            assert client.produce("secrets", batch([b"a"])).error_code == errors.TOPIC_AUTHORIZATION_FAILED
+            wait_for_brokers(client, addresses)
+
+    for address in addresses:
+        check(address)
+        with pytest.raises((ConnectionError, AssertionError)), RawClient(address) as plain:
+            plain.metadata()
+    with eventlog.open(cli.store) as log:
+        alter_user(log, "ann", password="x")
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    check(addresses[1])
+    wait_until_somebody_listens(addresses[0])
+    check(addresses[0])
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0

@@ -12,6 +12,8 @@ from tests.serve.client import RawClient
 
 SESSION_MS = 30_000
 
+WITH_TOPIC_IDS = 10  # the first version of OffsetCommit and OffsetFetch
+
 
 class GroupMember:
     """A member with a connection of its own. The fields are what the server told it last."""
@@ -120,21 +122,32 @@ def assignment_of(*partitions: int) -> bytes:
 
 def commit(
     client: RawClient, group: str, offset: int, *, version: int = 9, topic: str = "events", partition: int = 0,
-    metadata: str | None = "", leader_epoch: int = -1, **fields: Any,
+    metadata: str | None = "", leader_epoch: int = -1, topic_id: bytes | None = None, **fields: Any,
 ) -> int:  # fmt: skip
-    """Commit the offset of one partition; returns the error code."""
+    """Commit the offset of one partition; returns the error code. From version 10 on the topic is named by its id."""
     entry = kind("OffsetCommitRequest", "OffsetCommitRequestPartition")(
         partition_index=partition, committed_offset=offset, committed_metadata=metadata, committed_leader_epoch=leader_epoch
     )
     topics = [kind("OffsetCommitRequest", "OffsetCommitRequestTopic")(name=topic, partitions=[entry])]
+    if version >= WITH_TOPIC_IDS:
+        topics[0].topic_id = topic_id or id_of(client, topic)
     answer = client.ask("OffsetCommit", version, group_id=group, topics=topics, **fields)
     return int(answer.topics[0].partitions[0].error_code)
 
 
-def committed(client: RawClient, group: str, *, version: int = 9, topic: str = "events", partition: int = 0) -> Any:
+def id_of(client: RawClient, topic: str) -> bytes:
+    """The id of a topic; zeros if there is none of this name."""
+    return bytes(client.metadata(topic, version=10, allow_auto_topic_creation=False).topics[0].topic_id)
+
+
+def committed(
+    client: RawClient, group: str, *, version: int = 9, topic: str = "events", partition: int = 0, topic_id: bytes | None = None
+) -> Any:
     """What a group has committed of one partition."""
     if version >= 8:
         topics = [kind("OffsetFetchRequest", "OffsetFetchRequestTopics")(name=topic, partition_indexes=[partition])]
+        if version >= WITH_TOPIC_IDS:
+            topics[0].topic_id = topic_id or id_of(client, topic)
         wanted = kind("OffsetFetchRequest", "OffsetFetchRequestGroup")(group_id=group, topics=topics)
         return client.ask("OffsetFetch", version, groups=[wanted]).groups[0].topics[0].partitions[0]
     topics = [kind("OffsetFetchRequest", "OffsetFetchRequestTopic")(name=topic, partition_indexes=[partition])]

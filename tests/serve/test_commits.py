@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog import EventLog, InvalidArgumentError, TopicPartition
+from eventlog import EventLog, InvalidArgumentError, Partition, TopicPartition
 from eventlog.serve import errors
 from eventlog.serve.protocol.messages import kind
 from tests.serve.client import RawClient
 from tests.serve.conftest import RunningServer, running_server
-from tests.serve.group_client import GroupMember, assignment_of, commit, committed
+from tests.serve.group_client import GroupMember, assignment_of, commit, committed, id_of
 
 EVENTS = TopicPartition("events", 0)
 
 
-@pytest.mark.parametrize("version", range(2, 10))
+@pytest.mark.parametrize("version", range(2, 11))
 def test_what_is_committed_is_fetched_in_every_version(client: RawClient, log: EventLog, version: int) -> None:
     log.partition("events", 0).append_many([b"value"] * 10)
     assert commit(client, "billing", 3, version=version, metadata="note", leader_epoch=4) == errors.NONE
@@ -46,6 +46,28 @@ def test_all_that_a_group_has_committed(client: RawClient, log: EventLog) -> Non
     assert found == [("events", 0, 1), ("orders", 2, 2)]
     of_one = client.ask("OffsetFetch", 7, group_id="billing", topics=None)
     assert [topic.name for topic in of_one.topics] == ["events", "orders"]
+
+
+def test_commits_name_topics_by_their_ids(client: RawClient, log: EventLog) -> None:
+    log.create_topic("orders", 3)
+    known, missing = id_of(client, "orders"), bytes(range(16))
+    assert commit(client, "billing", 2, version=10, topic_id=known, partition=2) == errors.NONE
+    assert commit(client, "billing", 2, version=10, topic_id=known, partition=3) == errors.UNKNOWN_TOPIC_OR_PARTITION
+    assert commit(client, "billing", 2, version=10, topic_id=missing) == errors.UNKNOWN_TOPIC_ID
+    found = committed(client, "billing", version=10, topic_id=missing)
+    assert (found.error_code, found.committed_offset) == (errors.UNKNOWN_TOPIC_ID, -1)
+    wanted = kind("OffsetFetchRequest", "OffsetFetchRequestGroup")(group_id="billing", topics=None)
+    (topic,) = client.ask("OffsetFetch", 10, groups=[wanted]).groups[0].topics
+    assert (topic.topic_id, [each.committed_offset for each in topic.partitions]) == (known, [2])
+
+
+def test_a_commit_for_a_topic_that_was_made_anew_is_refused(client: RawClient, log: EventLog, partition: Partition) -> None:
+    former = id_of(client, "events")
+    assert commit(client, "billing", 2, version=10, topic_id=former) == errors.NONE
+    log.delete_topic("events")
+    log.create_topic("events")
+    assert commit(client, "billing", 3, version=10, topic_id=former) == errors.UNKNOWN_TOPIC_ID
+    assert committed(client, "billing", version=10).committed_offset == -1
 
 
 def test_a_producer_hears_of_a_remote_commit(worker: GroupMember, log: EventLog) -> None:

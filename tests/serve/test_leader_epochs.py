@@ -36,9 +36,9 @@ def told_epoch(client: RawClient, version: int = 9) -> int:
     return int(client.metadata("events", version=version).topics[0].partitions[0].leader_epoch)
 
 
-def fetched(client: RawClient, epoch: int, offset: int = 0, **fields: Any) -> Any:
+def fetched(client: RawClient, epoch: int, offset: int = 0, *, last_fetched: int = -1, **fields: Any) -> Any:
     wanted = kind("FetchRequest", "FetchPartition")(
-        partition=0, fetch_offset=offset, partition_max_bytes=2**20, current_leader_epoch=epoch
+        partition=0, fetch_offset=offset, partition_max_bytes=2**20, current_leader_epoch=epoch, last_fetched_epoch=last_fetched
     )
     topics = [kind("FetchRequest", "FetchTopic")(topic="events", partitions=[wanted])]
     return client.ask("Fetch", 12, topics=topics, max_bytes=2**20, **fields).responses[0].partitions[0]
@@ -64,6 +64,21 @@ def test_a_client_with_an_older_epoch_is_told_and_finds_the_newer_one(client: Ra
 def test_a_client_that_waits_at_the_end_is_told_too(client: RawClient) -> None:
     assert fetched(client, 1, END).error_code == errors.NONE
     assert fetched(client, 0, END, max_wait_ms=20_000, min_bytes=1).error_code == errors.FENCED_LEADER_EPOCH
+
+
+def test_a_client_that_says_what_it_has_read_is_told_where_that_ended(client: RawClient, log: EventLog) -> None:
+    """As followers ask (KIP-595)."""
+    log.partition("events", 0).append(b"e")
+
+    def diverging(offset: int, last_fetched: int) -> tuple[int, int, int]:
+        found = fetched(client, 1, offset, last_fetched=last_fetched, max_wait_ms=20_000, min_bytes=1)
+        return found.error_code, found.diverging_epoch.epoch, found.diverging_epoch.end_offset
+
+    assert diverging(END + 1, 0) == (errors.NONE, 0, END)  # it has read a record that was lost
+    assert diverging(END, 0) == (errors.NONE, -1, -1)
+    assert len(fetched(client, 1, END, last_fetched=0).records) > 0
+    assert diverging(END + 3, 1) == (errors.NONE, 1, END + 1)
+    assert diverging(END, 7) == (errors.OFFSET_OUT_OF_RANGE, -1, -1)
 
 
 def test_an_epoch_that_another_process_has_begun_is_told_at_once(client: RawClient, store: Path) -> None:

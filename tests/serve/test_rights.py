@@ -54,6 +54,35 @@ def connect(server: RunningServer) -> Iterator[Connect]:
         client.socket.close()
 
 
+def bits(operations: int) -> set[int]:
+    return {bit for bit in range(32) if operations >> bit & 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "group", "cluster"),
+    [
+        ("reader", {3, 8, 10}, {3, 8, 10}, {8, 10}),
+        ("writer", {3, 4, 8, 10}, {3, 8, 10}, {8, 10, 12}),
+        ("admin", {3, 4, 5, 6, 7, 8, 10, 11}, {3, 6, 8, 10, 11}, {8, 10, 12}),
+        ("root", {3, 4, 5, 6, 7, 8, 10, 11}, {3, 6, 8, 10, 11}, {5, 7, 8, 9, 10, 11, 12}),
+    ],
+)
+def test_a_user_is_told_what_its_role_allows(
+    connect: Connect, log: EventLog, name: str, topic: set[int], group: set[int], cluster: set[int]
+) -> None:
+    with log.consumer("orders", group="billing") as consumer:
+        consumer.poll(timeout=0)
+        client = connect(name)
+        wanted = [kind("MetadataRequest", "MetadataRequestTopic")(name="orders")]
+        asked = {"include_topic_authorized_operations": True, "include_cluster_authorized_operations": True}
+        answer = client.ask("Metadata", 10, topics=wanted, **asked)
+        assert bits(answer.topics[0].topic_authorized_operations) == topic
+        assert bits(answer.cluster_authorized_operations) == cluster
+        for api, version, names in (("DescribeGroups", 5, "groups"), ("ConsumerGroupDescribe", 1, "group_ids")):
+            described = client.ask(api, version, **{names: ["billing"]}, include_authorized_operations=True).groups[0]
+            assert bits(described.authorized_operations) == group
+
+
 # --- the table -----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from eventlog.serve import errors, operations
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.protocol.messages import kind
+from eventlog.serve.security.users import Resource
 
 _BROKERS, _CONTROLLERS = 1, 2
 
@@ -31,5 +32,7 @@ async def answer_describe_cluster(broker: Broker, client: Client, version: int, 
             entry(broker_id=node.id, host=node.host, port=node.port)
             for node in broker.servers.with_expected(nodes, client.host)
         ],
-        cluster_authorized_operations=operations.CLUSTER if are_asked_for else operations.NOT_ASKED_FOR,
+        cluster_authorized_operations=(
+            operations.allowed(client, Resource.CLUSTER) if are_asked_for else operations.NOT_ASKED_FOR
+        ),
     )

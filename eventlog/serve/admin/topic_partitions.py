@@ -13,6 +13,7 @@ from eventlog.serve.lists import encoded_partitions
 from eventlog.serve.metadata import INTERNAL_TOPICS
 from eventlog.serve.nodes import Node
 from eventlog.serve.protocol.messages import kind
+from eventlog.serve.security.users import Resource
 from eventlog.serve.turns import in_turns
 
 _MESSAGE = "DescribeTopicPartitionsResponse"
@@ -32,7 +33,7 @@ async def answer_describe_topic_partitions(broker: Broker, client: Client, versi
         if left == 0 or (topic is None and len(topics) >= _PARTITIONS_MAX):
             next_cursor = kind(_MESSAGE, "Cursor")(topic_name=name, partition_index=first)
             break
-        topics.append(_missing(name) if topic is None else _described(broker, version, topic, numbers[:left], nodes))
+        topics.append(_missing(name) if topic is None else _described(broker, client, version, topic, numbers[:left], nodes))
         if len(numbers) > left:
             next_cursor = kind(_MESSAGE, "Cursor")(topic_name=name, partition_index=numbers[left])
             break
@@ -58,12 +59,12 @@ def _missing(name: str) -> Any:
     return kind(_MESSAGE, "DescribeTopicPartitionsResponseTopic")(name=name, error_code=code)
 
 
-def _described(broker: Broker, version: int, topic: Topic, numbers: range, nodes: list[Node]) -> Any:
+def _described(broker: Broker, client: Client, version: int, topic: Topic, numbers: range, nodes: list[Node]) -> Any:
     entry, epochs = "DescribeTopicPartitionsResponsePartition", broker.epochs.of(topic)
     return kind(_MESSAGE, "DescribeTopicPartitionsResponseTopic")(
         name=topic.name,
         topic_id=topic.id,
         is_internal=topic.name in INTERNAL_TOPICS,
         partitions=encoded_partitions(_MESSAGE, entry, version, topic, numbers, nodes, epochs, has_epoch=True),
-        topic_authorized_operations=operations.TOPIC,
+        topic_authorized_operations=operations.allowed(client, Resource.TOPIC, topic.name),
     )

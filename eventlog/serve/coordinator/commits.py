@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog.errors import EventLogError, InvalidArgumentError, StaleMemberError
 from eventlog.groups.classic import topics_in_use
@@ -30,8 +30,10 @@ from eventlog.serve.protocol.messages import kind
 _METADATA_BYTES_MAX = 4096  # Kafka's offset.metadata.max.bytes
 _NO_GENERATION = -1
 _NOTHING = RemoteCommit(-1)
+_NO_ID = bytes(16)
 _FETCH_WITH_GROUPS = 8
 _WITH_MEMBER_EPOCHS = 9
+_WITH_IDS = 10
 
 
 # --- OffsetCommit ----------------------------------------------------------------------------------------
@@ -47,12 +49,14 @@ async def answer_offset_commit(broker: Broker, client: Client, version: int, req
         for each in topic.partitions:
             entry = kind("OffsetCommitResponse", "OffsetCommitResponsePartition")(partition_index=each.partition_index)
             try:
-                commits[broker.partition(topic.name, each.partition_index)] = checked_commit(each)
+                name = broker.topic(topic.name, topic.topic_id, by_id=version >= _WITH_IDS).name
+                commits[broker.partition(name, each.partition_index)] = checked_commit(each)
                 accepted.append(entry)
             except RefusedError as error:
                 entry.error_code = error.code
             entries.append(entry)
-        topics.append(kind("OffsetCommitResponse", "OffsetCommitResponseTopic")(name=topic.name, partitions=entries))
+        of_topic = kind("OffsetCommitResponse", "OffsetCommitResponseTopic")
+        topics.append(of_topic(name=topic.name, topic_id=topic.topic_id, partitions=entries))
     try:
         await _store(broker, version, request, commits)
     except (EventLogError, RefusedError) as error:
@@ -144,24 +148,46 @@ async def _store_from_outside(
 async def answer_offset_fetch(broker: Broker, client: Client, version: int, request: Any) -> Any:
     """The committed offsets of one group, or from version 8 on of several; -1 where nothing was committed."""
     response = kind("OffsetFetchResponse")
+    if version >= _WITH_IDS:
+        await broker.topics.refresh()
     if version >= _FETCH_WITH_GROUPS:
         entry = kind("OffsetFetchResponse", "OffsetFetchResponseGroup")
         names = ("OffsetFetchResponseTopics", "OffsetFetchResponsePartitions")
         groups = []
         for each in request.groups:
+            wanted = _wanted(broker, each.topics, by_id=version >= _WITH_IDS)
             member = each.member_id, each.member_epoch
-            code, topics = await _fetch(broker, each.group_id, each.topics, names, request.require_stable, *member)
+            code, topics = await _fetch(broker, each.group_id, wanted, names, request.require_stable, *member)
             groups.append(entry(group_id=each.group_id, topics=topics, error_code=code))
         return response(groups=groups)
     names = ("OffsetFetchResponseTopic", "OffsetFetchResponsePartition")
-    code, topics = await _fetch(broker, request.group_id, request.topics, names, request.require_stable)
+    wanted = _wanted(broker, request.topics, by_id=False)
+    code, topics = await _fetch(broker, request.group_id, wanted, names, request.require_stable)
     return response(topics=topics, error_code=code)
+
+
+class _Wanted(NamedTuple):
+    """A topic of which a client wants the offsets in some partitions; it has no name if there is none of the id."""
+
+    name: str | None
+    id: bytes
+    partitions: list[int]
+
+
+def _wanted(broker: Broker, topics: Any, *, by_id: bool) -> list[_Wanted] | None:
+    """What a request names; None for all that the group has committed."""
+    if topics is None:
+        return None
+    if not by_id:
+        return [_Wanted(each.name, _NO_ID, each.partition_indexes) for each in topics]
+    names = {topic_id: topic.name for topic_id, topic in broker.topics.by_id.items()}
+    return [_Wanted(names.get(each.topic_id), each.topic_id, each.partition_indexes) for each in topics]
 
 
 async def _fetch(
     broker: Broker,
     group_id: str,
-    wanted: Any,
+    wanted: list[_Wanted] | None,
     names: tuple[str, str],
     require_stable: bool,
     member_id: str | None = None,
@@ -180,23 +206,26 @@ async def _fetch(
         code, commits, pending = code_of(error), {}, set()
     else:
         code = errors.NONE
-    by_topic = _by_topic({*commits, *pending}) if wanted is None else [(each.name, each.partition_indexes) for each in wanted]
     topics = []
-    for name, partitions in by_topic:
+    for topic in _by_topic(broker, {*commits, *pending}) if wanted is None else wanted:
         entries = []
-        for number in partitions:
-            where = TopicPartition(name, number)
+        for number in topic.partitions:
+            where = TopicPartition(topic.name or "", number)
             commit = _NOTHING if where in pending else commits.get(where, _NOTHING)
+            missing = errors.UNKNOWN_TOPIC_ID if topic.name is None else code
             entries.append(
                 partition_entry(
                     partition_index=number,
                     committed_offset=commit.offset,
                     committed_leader_epoch=commit.leader_epoch,
                     metadata=commit.metadata,
-                    error_code=errors.UNSTABLE_OFFSET_COMMIT if where in pending else code,
+                    error_code=errors.UNSTABLE_OFFSET_COMMIT if where in pending else missing,
                 )
             )
-        topics.append(topic_entry(name=name, partitions=entries))
+        found = topic_entry(name=topic.name or "", partitions=entries)
+        if "topic_id" in found.field_names:
+            found.topic_id = topic.id
+        topics.append(found)
     return code, topics
 
 
@@ -205,11 +234,12 @@ def _pending(broker: Broker, group_id: str) -> set[TopicPartition]:
     return broker.log.store.catalog.transactions.pending(group_id)
 
 
-def _by_topic(partitions: Iterable[TopicPartition]) -> list[tuple[str, list[int]]]:
+def _by_topic(broker: Broker, partitions: Iterable[TopicPartition]) -> list[_Wanted]:
     found: dict[str, list[int]] = {}
     for topic, partition in sorted(partitions):
         found.setdefault(topic, []).append(partition)
-    return list(found.items())
+    known = broker.topics.by_name
+    return [_Wanted(name, known[name].id if name in known else _NO_ID, numbers) for name, numbers in found.items()]
 
 
 # --- OffsetDelete ----------------------------------------------------------------------------------------

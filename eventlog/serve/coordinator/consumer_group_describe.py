@@ -8,11 +8,12 @@ from eventlog.catalog.groups import Member
 from eventlog.errors import EventLogError
 from eventlog.groups.snapshot import GroupSnapshot, take_snapshot
 from eventlog.records.record import TopicPartition
-from eventlog.serve import errors
+from eventlog.serve import errors, operations
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.consumer_groups import ASSIGNORS, topic_partitions
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
+from eventlog.serve.security.users import Resource
 
 _OF_CONSUMER_PROTOCOL = 1
 _NAMES = {ours: kafkas for kafkas, ours in ASSIGNORS.items()}
@@ -25,10 +26,13 @@ async def answer_consumer_group_describe(broker: Broker, client: Client, version
     described = []
     for group_id in dict.fromkeys(request.group_ids):
         try:
-            described.append(await _describe(broker, group_id))
+            entry = await _describe(broker, group_id)
+            if request.include_authorized_operations:
+                entry.authorized_operations = operations.allowed(client, Resource.GROUP, group_id)
+            described.append(entry)
         except (EventLogError, OSError, RefusedError) as error:
-            entry = kind(_RESPONSE, "DescribedGroup")
-            described.append(entry(group_id=group_id, error_code=code_of(error), error_message=str(error)))
+            refused = kind(_RESPONSE, "DescribedGroup")
+            described.append(refused(group_id=group_id, error_code=code_of(error), error_message=str(error)))
     return kind(_RESPONSE)(groups=described)
 
 

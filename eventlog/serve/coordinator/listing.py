@@ -9,12 +9,13 @@ from eventlog.errors import EventLogError
 from eventlog.groups.consumer_protocol import PROTOCOL_TYPE, encode_assignment, encode_subscription
 from eventlog.groups.deletion import delete_group
 from eventlog.groups.snapshot import take_snapshot
-from eventlog.serve import errors
+from eventlog.serve import errors, operations
 from eventlog.serve.broker import Broker, Client
 from eventlog.serve.coordinator.classic import State
 from eventlog.serve.coordinator.names import check_group_id
 from eventlog.serve.errors import RefusedError, code_of
 from eventlog.serve.protocol.messages import kind
+from eventlog.serve.security.users import Resource
 
 _CLASSIC, _CONSUMER = "Classic", "Consumer"  # types of groups
 _WITH_NOT_FOUND = 6
@@ -92,6 +93,8 @@ async def answer_describe_groups(broker: Broker, client: Client, version: int, r
                 _describe_loaded(entry, found.group)
             else:
                 await broker.in_thread(lambda name=name, entry=entry: _describe_other(broker, name, entry))  # type: ignore[misc]
+            if request.include_authorized_operations:
+                entry.authorized_operations = operations.allowed(client, Resource.GROUP, name)
         except (EventLogError, RefusedError) as error:
             entry.error_code, entry.group_state = code_of(error), _DEAD
             if version < _WITH_NOT_FOUND and entry.error_code == errors.GROUP_ID_NOT_FOUND:

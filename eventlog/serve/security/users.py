@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from enum import Enum
 
 from eventlog.catalog.users import ALL_NAMES, ROLES, Credential, User
+from eventlog.serve.kept_catalog import KeptCatalog
 from eventlog.serve.security.scram import matches, unknown_credential
 from eventlog.store.store import Store
 
@@ -41,33 +42,22 @@ def is_limited(prefixes: tuple[str, ...]) -> bool:
     return not set(ALL_NAMES) & set(prefixes)
 
 
-class Users:
-    """All users, loaded again whenever any process has changed the catalog."""
+class Users(KeptCatalog[tuple[bytes, list[User]]]):
+    """All users, and the secret that makes up credentials for names that nobody has."""
 
     def __init__(self, store: Store, executor: Executor) -> None:
-        self._store = store
-        self._executor = executor
-        self._version = -1
-        self._loading = asyncio.Lock()
+        super().__init__(store, executor)
         self._secret = b""
         self._by_name: dict[str, User] = {}
         self._checks = asyncio.Semaphore(_CHECKS_MAX)
 
-    async def refresh(self) -> None:
-        """Load the users, if the catalog has changed; once for all requests that come meanwhile."""
-        if self._store.signals.catalog_version != self._version:
-            async with self._loading:
-                await self._load()
+    def load(self) -> tuple[bytes, list[User]]:
+        catalog = self._store.catalog.users
+        return self._secret or catalog.secret(), catalog.all()
 
-    async def _load(self) -> None:
-        version = self._store.signals.catalog_version  # before loading: a later change causes another load
-        if version != self._version:
-            loop, catalog = asyncio.get_running_loop(), self._store.catalog.users
-            if not self._secret:
-                self._secret = await loop.run_in_executor(self._executor, catalog.secret)
-            users = await loop.run_in_executor(self._executor, catalog.all)
-            self._by_name = {user.name: user for user in users}
-            self._version = version
+    def take(self, loaded: tuple[bytes, list[User]]) -> None:
+        self._secret, users = loaded
+        self._by_name = {user.name: user for user in users}
 
     def all(self) -> list[User]:
         """All users, as of the last `refresh`."""
