@@ -135,6 +135,13 @@ def refuse_strangers_store(path: Path) -> None:
         )
 
 
+def memory_file(name: str, length: int) -> int:
+    """The descriptor of a new file of zeros in memory, which vanishes with its last user. Raises `OSError`."""
+    descriptor = os.memfd_create(name)
+    os.ftruncate(descriptor, length)
+    return descriptor
+
+
 def make_room_to_map(descriptor: int, length: int) -> None:
     """Make a file at least that long, with disk space of its own. If a store into its map needed a new block, because of a
     hole or because a copy of the file shares the block, a full disk would cause a SIGBUS. Raises `OSError`."""

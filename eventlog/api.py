@@ -17,7 +17,7 @@ from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import InvalidArgumentError, translates_os_errors
+from eventlog.errors import InvalidArgumentError, NotSupportedError, translates_os_errors
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -30,6 +30,7 @@ from eventlog.options import (
     check_fsync,
     check_group_name,
     check_milliseconds,
+    check_mode,
     check_number,
     check_text,
     check_topic_name,
@@ -124,7 +125,7 @@ class EventLog(Log):
         self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
-        self.store.check_open()
+        self.store.check_writable()
         finish_deletion(self.open_groups, check_topic_name(name))  # one that a killed process began
         return super().create_topic(name, partitions, config)
 
@@ -133,7 +134,7 @@ class EventLog(Log):
 
         Their appends and reads raise `TopicNotFoundError` from then on, and consumers that subscribe to it drop it.
         Raises `TopicNotFoundError`."""
-        self.store.check_open()
+        self.store.check_writable()
         delete_topic(self.open_groups, check_topic_name(name))
 
     def maintain(
@@ -149,7 +150,7 @@ class EventLog(Log):
         the report's `is_elsewhere` is True. Failures are in the report; they do not stop the rest."""
         from eventlog.maintenance.upkeep import maintain
 
-        self.store.check_open()
+        self.store.check_writable()
         check_bool("compact_all", compact_all)
         check_bool("dry_run", dry_run)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
@@ -163,7 +164,7 @@ class EventLog(Log):
         Any number of processes may do so: the first one whose time has come does the round. A second call does nothing."""
         from eventlog.maintenance.upkeep import Housekeeper
 
-        self.store.check_open()
+        self.store.check_writable()
         check_milliseconds("interval_ms", interval_ms)
         check_number("group_retention_ms", group_retention_ms, 0, 2**63 - 1)
         if self._clients.housekeeper is None:
@@ -195,7 +196,7 @@ class EventLog(Log):
         `EventLogError` (the port is in use), `InvalidArgumentError`, `InvalidTypeError`, `ThreadStartError`."""
         from eventlog.serve.background import start_server
 
-        self.store.check_open()
+        self.store.check_writable()
         server = start_server(
             self, host, port, advertise=advertise, partitions=partitions, auto_create_topics=auto_create_topics,
             tls=tls, users=users, insecure=insecure,
@@ -258,7 +259,7 @@ class EventLog(Log):
         of the same id is fenced, and its open transaction aborted, as is one that takes longer than `transaction_timeout_ms`.
         With a `name`, records are numbered, so that `NamedProducer.send_once` recognises what was appended before a crash.
         Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
-        self.store.check_open()
+        self.store.check_writable()
         options: dict[str, Any] = {
             "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
         }  # fmt: skip
@@ -309,7 +310,7 @@ class EventLog(Log):
         and gets them back when it returns. With `durable`, only records that are on disk are read. With the `isolation`
         "read_committed", records of a transaction are read once it is committed, in the order of their offsets; with
         "read_uncommitted" at once, and even if it is aborted. Raises `InvalidArgumentError`, `InvalidTypeError`."""
-        self.store.check_open()
+        self.store.check_open() if group is None else self.store.check_writable()
         options = ConsumerOptions(
             group=group,
             auto_offset_reset=auto_offset_reset,
@@ -354,7 +355,7 @@ class EventLog(Log):
         `InvalidArgumentError`, and `BridgeError` if the client of the other system is not installed."""
         from eventlog.bridges.making import make_ship
 
-        self.store.check_open()
+        self.store.check_writable()
         bridge = make_ship(
             self, topic, url, make_consumer=self._consumer_of_bridge, open_log=_open_existing, group=group, window=window,
             window_bytes=window_bytes, refused=refused, password=password, create=create, give_up_after=give_up_after,
@@ -387,7 +388,7 @@ class EventLog(Log):
         also be "dead-letter": the other system puts the message where it puts such messages. Raises what `ship` raises."""
         from eventlog.bridges.making import make_collect
 
-        self.store.check_open()
+        self.store.check_writable()
         bridge = make_collect(
             self, topic, url, open_log=_open_existing, key=key, identity=identity, window=window, refused=refused,
             password=password, create=create, give_up_after=give_up_after,
@@ -442,7 +443,7 @@ class EventLog(Log):
         `DiskFullError` or `LockTimeoutError`, and then leaves nothing in the directory."""
         from eventlog.admin.backup import back_up
 
-        self.store.check_open()
+        self.store.check_writable()
         check_bool("link", link)
         return back_up(self, self.open_groups, as_path("destination", destination), link=link)
 
@@ -454,7 +455,7 @@ class EventLog(Log):
         has the partition open, `EventLogError` names it. Raises `TopicNotFoundError`, `PartitionNotFoundError`."""
         from eventlog.admin.repair import plan_by_name, repair_partition
 
-        self.store.check_open()
+        self.store.check_writable()
         return plan_by_name(repair_partition(self, self.open_groups, topic, partition, execute=execute))
 
     def describe_topic(self, name: str) -> TopicOverview:
@@ -505,12 +506,12 @@ class EventLog(Log):
     def abort_transaction(self, transactional_id: str) -> bool:
         """Abort the open transaction of a producer, which can then only begin anew; one of which it is decided how it ends is
         completed that way. Returns whether one was open. Raises `LockTimeoutError`."""
-        self.store.check_open()
+        self.store.check_writable()
         return self.open_transactions.coordinator.abort(check_text("transactional_id", transactional_id, _ID_CHARACTERS_MAX))
 
     def create_group(self, name: str) -> Group:
         """A consumer group, created if it does not exist, for example to set its offsets before its first member joins."""
-        self.store.check_open()
+        self.store.check_writable()
         self.open_groups.open(check_group_name(name))
         return Group(self.open_groups, name)
 
@@ -525,6 +526,7 @@ class EventLog(Log):
 def open(
     path: str | os.PathLike[str],
     *,
+    mode: str = "rw",
     fsync: str = "interval",
     fsync_interval_ms: int = 1000,
     lock_timeout_ms: int = 30_000,
@@ -532,22 +534,29 @@ def open(
 ) -> EventLog:
     """Open the store in a directory; with `create`, create it if it does not exist.
 
+    With the mode "r" nothing is written, created, locked or recovered, so a read-only mount, a snapshot, a copy, or a store of
+    another user can be read, also while others write to it. Whatever would change the store raises `ReadOnlyStoreError`.
+
     `fsync` says when an append is on disk: "always" before it returns, "interval" within `fsync_interval_ms`, "never"
     when the operating system writes it. With each of them, appends survive the death of any process. `lock_timeout_ms` bounds
     every wait for another process. Raises `StoreOpenError`, `DiskFullError`, `InvalidArgumentError`.
 
     A URL such as "kafka://host:9092" opens a cluster of Apache Kafka instead: a `contract.Log`, to which the options make no
     difference (`docs/kafka.md`). Raises `UnavailableError`, and `StoreOpenError` without confluent-kafka."""
+    is_read_only = check_mode(mode) == "r"
     if isinstance(path, str) and path.lower().startswith("kafka://"):
         from eventlog.kafka.log import KafkaLog
 
+        if is_read_only:
+            raise NotSupportedError('a cluster cannot be opened with mode="r": give the client rights to read only')
         return cast(EventLog, KafkaLog(path))
     directory = as_path("path", path)
     check_bool("create", create)
     check_fsync(fsync)
     check_milliseconds("fsync_interval_ms", fsync_interval_ms)
     check_milliseconds("lock_timeout_ms", lock_timeout_ms)
-    return EventLog(directory, StoreOptions(fsync, fsync_interval_ms, lock_timeout_ms), create=create)
+    options = StoreOptions(fsync, fsync_interval_ms, lock_timeout_ms, is_read_only)
+    return EventLog(directory, options, create=create and not is_read_only)
 
 
 def _open_existing(path: str) -> EventLog:

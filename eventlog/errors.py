@@ -48,6 +48,10 @@ class StoreOpenError(EventLogError):
     """The path cannot be opened as a store: a file, not writable, on a network file system, of a newer version."""
 
 
+class ReadOnlyStoreError(EventLogError):
+    """Something was to be changed in a store that is open with mode="r". Nothing was changed."""
+
+
 class StoreClosedError(EventLogError):
     """The store, or the handle that belongs to it, was closed."""
 

@@ -66,7 +66,7 @@ class Log:
         self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
     ) -> TopicDescription:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
-        self.store.check_open()
+        self.store.check_writable()
         check_topic_name(name)
         topic = self.store.catalog.topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))
         self.store.announcer.announce()
@@ -79,7 +79,7 @@ class Log:
 
         Every process applies them from its next append, read or use of the catalog on. Raises `TopicNotFoundError`,
         `InvalidArgumentError`, `LockTimeoutError`."""
-        self.store.check_open()
+        self.store.check_writable()
         check_topic_name(name)
         if partitions is not None:
             check_partition_count(partitions)
@@ -127,7 +127,7 @@ class Log:
 
     def flush(self) -> None:
         """Flush everything in the partitions that are open here to disk."""
-        self.store.check_open()
+        self.store.check_writable()
         for partition in self.store.partitions.in_use():
             with suppress(TopicNotFoundError):  # deleted: nothing is left to flush
                 partition.flush()

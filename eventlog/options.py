@@ -25,11 +25,12 @@ _PARTITIONS_MAX = 100_000
 
 class StoreOptions(NamedTuple):
     """How this process uses a store: when an append is on disk ("always", "interval" or "never"), how often "interval" is, and
-    how long to wait for another process that has a lock."""
+    how long to wait for another process that has a lock. With `is_read_only` it changes nothing."""
 
     fsync: str = "interval"
     fsync_interval_ms: int = 1000
     lock_timeout_ms: int = 30_000
+    is_read_only: bool = False
 
 
 class _Number(NamedTuple):
@@ -366,3 +367,10 @@ def check_fsync(policy: object) -> str:
     if policy not in FSYNC_POLICIES:
         raise InvalidArgumentError(f"fsync is {policy!r}, but must be one of {', '.join(FSYNC_POLICIES)}")
     return str(policy)
+
+
+def check_mode(mode: object) -> str:
+    """How a store is opened: "r" to read, or "rw"."""
+    if mode not in ("r", "rw"):
+        raise InvalidArgumentError(f'mode is {mode!r}, but must be "r" to read only, or "rw"')
+    return str(mode)

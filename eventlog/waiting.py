@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eventlog._native import ffi, lib
-from eventlog.access import make_room_to_map, new_file, open_file_into
+from eventlog.access import make_room_to_map, memory_file, new_file, open_file_into
 
 _Sleeper = TypeVar("_Sleeper")
 
@@ -24,13 +24,18 @@ _CATALOG_VERSION_AT = 8  # 64 bytes into the page, see native/store/signals.h
 
 
 class Signals:
-    """The bells of a store, mapped by every process that has the store open. `pointer` is the native `el_signals`."""
+    """The bells of a store, mapped by every process that has the store open. `pointer` is the native `el_signals`.
 
-    def __init__(self, path: Path) -> None:
+    With `path` None they are those of this process alone."""
+
+    def __init__(self, path: Path | None) -> None:
         file = new_file()
         try:
-            open_file_into(file, path)
-            make_room_to_map(file[0], lib.EL_SIGNALS_BYTES)
+            if path is None:
+                file[0] = memory_file("eventlog-signals", lib.EL_SIGNALS_BYTES)
+            else:
+                open_file_into(file, path)
+                make_room_to_map(file[0], lib.EL_SIGNALS_BYTES)
             pointer = lib.el_signals_map(file[0])
             if pointer == ffi.NULL:
                 raise OSError(ffi.errno, os.strerror(ffi.errno), str(path))

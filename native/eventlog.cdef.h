@@ -180,6 +180,7 @@ typedef struct el_limits {
 typedef struct el_checkpoint { int64_t segment_base; int64_t position; int64_t offset; ...; } el_checkpoint;
 typedef struct el_head { ...; } el_head;
 el_head *el_head_map(int fd);
+el_head *el_head_map_to_read(int fd);
 void el_head_unmap(el_head *head);
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
 int el_head_former_checkpoint(const el_head *head, uint64_t device, uint64_t inode, el_checkpoint *checkpoint);
@@ -210,6 +211,7 @@ int el_head_change_settings(el_head *head, el_signals *signals, const el_limits 
 int64_t el_head_settings_number(const el_head *head);
 void el_head_allow_gaps(el_head *head);
 int el_head_is_sealing(const el_head *head);
+void el_head_follow(el_head *head, const el_head *followed, el_signals *signals);
 int el_head_lock_flush(el_head *head, int64_t timeout_ms, int32_t *holder);
 void el_head_release_flush(el_head *head, int32_t *holder);
 int el_head_snapshot(el_head *head, el_signals *signals, int64_t timeout_ms, el_tail *tail, int32_t *holder);
@@ -245,6 +247,7 @@ void el_file_unlock(int *file);
 #define EL_SLOTS_START ...
 typedef struct el_group { ...; } el_group;
 el_group *el_group_map(int fd);
+el_group *el_group_map_to_read(int fd);
 void el_group_unmap(el_group *group);
 int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,
                         int64_t incarnation, size_t length);

@@ -16,13 +16,14 @@ from pathlib import Path
 from eventlog.access import as_path
 from eventlog.admin.group_health import check_group
 from eventlog.anchored import by_name
+from eventlog.catalog.copied import CopiedCatalog
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.groups import GroupCatalog
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.catalog.transactions import TransactionCatalog
 from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, UnsupportedFormatError
-from eventlog.options import check_bool
+from eventlog.options import check_bool, check_mode
 from eventlog.storage.mapped.foreign_heads import read_partition_offsets, trusted_head
 from eventlog.storage.mapped.gate import gate_holder
 from eventlog.storage.mapped.head_checks import has_its_segments
@@ -34,7 +35,7 @@ from eventlog.storage.segments.continuity import missing_segment
 from eventlog.storage.segments.file_locks import lock_holders
 from eventlog.storage.segments.inspection import verify_partition
 from eventlog.storage.segments.start import start_of
-from eventlog.storage.segments.store import StoreDirectory
+from eventlog.storage.segments.store import OpenDirectory, ReadOnlyDirectory, StoreDirectory
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
@@ -82,25 +83,32 @@ class _Partition:
         return names.head_file(self.store, self.topic.name, self.number)
 
 
-def diagnose(path: str | os.PathLike[str], *, deep: bool = False) -> list[Finding]:
+def diagnose(path: str | os.PathLike[str], *, deep: bool = False, mode: str = "rw") -> list[Finding]:
     """Check a store, whoever has it open: errors first, then warnings, then notes. With `deep` every byte is verified.
 
-    Nothing is recovered or changed, except that the catalog's reader slots of dead processes are freed. Raises
-    `InvalidArgumentError` and `InvalidTypeError` for bad arguments only: what is wrong with the store is a finding."""
+    Nothing is recovered or changed, except that the catalog's reader slots of dead processes are freed; with the mode "r"
+    nothing is written or locked at all, as for `open`. Raises `InvalidArgumentError` and `InvalidTypeError` for bad arguments
+    only: what is wrong with the store is a finding."""
     store = as_path("path", path)
     check_bool("deep", deep)
+    is_read_only = check_mode(mode) == "r"
     try:
-        directory = StoreDirectory(store, create=False, lock_timeout_ms=_LOCK_TIMEOUT_MS)
+        directory = _opened(store, is_read_only=is_read_only)
     except EventLogError as error:
         return [Finding(ERROR, str(store), str(error))]
     with closing(directory):
-        return _sorted(_findings(directory.path, deep))
+        return _sorted(_findings(directory.path, deep, is_read_only))
 
 
-def _findings(store: Path, deep: bool) -> list[Finding]:
+def _opened(store: Path, *, is_read_only: bool) -> OpenDirectory:
+    return ReadOnlyDirectory(store) if is_read_only else StoreDirectory(store, create=False, lock_timeout_ms=_LOCK_TIMEOUT_MS)
+
+
+def _findings(store: Path, deep: bool, is_read_only: bool) -> list[Finding]:
     findings = [*_guarded(str(store), lambda: _directory(store))]
     try:
-        environment = CatalogEnvironment(names.catalog_directory(store), create=False, read_only=True)
+        catalog = names.catalog_directory(store)
+        environment = CopiedCatalog(catalog) if is_read_only else CatalogEnvironment(catalog, create=False, read_only=True)
     except EventLogError as error:
         return [*findings, Finding(ERROR, "catalog", f"{error}", "eventlog restore BACKUP DEST")]
     try:

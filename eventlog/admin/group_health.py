@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventlog.catalog.groups import GroupCatalog, GroupState, Member
 from eventlog.groups.coordinator import alive_members
-from eventlog.groups.presence import ProcessPresence
+from eventlog.groups.presence import ObservedPresence
 from eventlog.groups.snapshot import is_reset_unfinished
 from eventlog.storage.mapped.foreign_heads import read_partition_offsets
 from eventlog.storage.mapped.offset_slots import read_unseen
@@ -26,7 +26,7 @@ def check_group(store: Path, groups: GroupCatalog, name: str) -> Iterator[_Found
         state, offsets = group.state, group.offsets()
     if state is None:
         return
-    with closing(ProcessPresence(names.members_file(store), lock_timeout_ms=0)) as presence:
+    with closing(ObservedPresence(names.members_file(store))) as presence:
         alive = alive_members(store, state, presence)
     if alive:
         yield from _hanging(store, state, alive)

@@ -193,12 +193,16 @@ class CatalogEnvironment:
         """A short transaction on a named database; committed, and on disk, on leaving. LMDB's errors become ours.
 
         The block gets what `make` makes of it, which raises what keeps the block from beginning."""
+        self._prepare(write)
         token = object()
         around = _Surroundings(self._directory, self._shared, make)
         registered = functools.partial(self._shared.registered, token)
         begun = functools.partial(self._attempt, token, functools.partial(self._begin, database, write))
         steps = (lambda: around, self._gate, registered, begun) if write else (lambda: around, registered, begun)
         return Nested(steps, around.hand_over)
+
+    def _prepare(self, write: bool) -> None:
+        """What has to be done before a transaction; raises what keeps it from beginning."""
 
     def _begin(self, database: bytes, write: bool, opened: Opened) -> lmdb.Transaction:
         if write:
@@ -310,14 +314,37 @@ def _open_read_only(directory: Path, *, lock: bool = True) -> Opened:
         environment = _open_environment(directory, readonly=True, lock=lock, create=False)
         try:
             _refuse_cut_file(path, environment)
-            databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
-            for name in _LATER:
-                with suppress(lmdb.NotFoundError):
-                    databases[name] = environment.open_db(name, create=False)
-            return guarded(environment, databases, True, directory / _LOCK_FILE if lock else None)
+            return guarded(environment, _databases_to_read(environment), True, directory / _LOCK_FILE if lock else None)
         except BaseException:
             environment.close()
             raise
+
+
+def open_copy(path: Path, descriptor: int) -> Opened:
+    """Open a copy of the catalog at `path`, which is in a file of this process alone. Raises `StoreOpenError`."""
+    with _errors_as(path.parent, f"the catalog {path} cannot be read", StoreOpenError):
+        environment = lmdb.open(
+            f"/proc/self/fd/{descriptor}", subdir=False, readonly=True, lock=False, create=False, max_dbs=_DATABASES_MAX,
+            max_spare_txns=0, map_size=os.fstat(descriptor).st_size,
+        )  # fmt: skip
+        try:
+            return guarded(environment, _databases_to_read(environment), True, None)
+        except BaseException:
+            environment.close()
+            raise
+
+
+def catalog_file(directory: Path) -> Path:
+    """The file with the content of a catalog."""
+    return directory / _DATA_FILE
+
+
+def _databases_to_read(environment: lmdb.Environment) -> dict[bytes, Any]:
+    databases = {name: environment.open_db(name, create=False) for name in _DATABASES}
+    for name in _LATER:
+        with suppress(lmdb.NotFoundError):
+            databases[name] = environment.open_db(name, create=False)
+    return databases
 
 
 def _open(directory: Path) -> Opened:

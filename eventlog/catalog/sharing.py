@@ -127,6 +127,10 @@ class SharedEnvironment:
         """Called with a token and None, without a step in Python: its transaction has ended."""
         return self._transactions.pop
 
+    def is_used_by_this_thread(self) -> bool:
+        """Is the calling thread in a transaction?"""
+        return threading.get_ident() in self._transactions.values()
+
     def is_busy(self) -> bool:
         """Is any other thread at work with it?"""
         mine = (None, threading.get_ident())
@@ -229,7 +233,7 @@ class SharedEnvironment:
 
         This may be repeated, for example after an interrupt."""
         self.users.discard(user)
-        if not self.users and self.opened is not None and threading.get_ident() not in self._transactions.values():
+        if not self.users and self.opened is not None and not self.is_used_by_this_thread():
             self.alone(self._close_if_unused)
 
     def abandon(self, user: object) -> None:

@@ -103,8 +103,13 @@ class _EventLogGroup(click.Group):
     show_envvar=True,
     help="Directory of the store, or kafka://HOST:PORT of a cluster. Goes before the command.",
 )
+@click.option(
+    "--read-only",
+    is_flag=True,
+    help="Write, lock and recover nothing: for a snapshot, a copy, or a store of another user. Goes before the command.",
+)
 @click.version_option(package_name="eventlog", message="%(prog)s %(version)s")
-def group(store: str | None) -> None:
+def group(store: str | None, read_only: bool) -> None:
     """Write, read and inspect a store of event streams.
 
     \b

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eventlog.cli import output
-from eventlog.cli.store import store_directory
+from eventlog.cli.store import mode, store_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def doctor(deep: bool, as_json: bool) -> None:
     import eventlog
 
     directory = store_directory()
-    findings = eventlog.diagnose(directory, deep=deep)
+    findings = eventlog.diagnose(directory, deep=deep, mode=mode())
     if as_json:
         for finding in findings:
             output.write_json(

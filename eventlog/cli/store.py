@@ -26,7 +26,12 @@ def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
         _check_without_secret(store)
     import eventlog
 
-    return eventlog.open(store, create=create, fsync=fsync)
+    return eventlog.open(store, mode=mode(), create=create, fsync=fsync)
+
+
+def mode() -> str:
+    """How --read-only lets a store be opened: "r" or "rw"."""
+    return "r" if click.get_current_context().find_root().params["read_only"] else "rw"
 
 
 def store_directory() -> str:

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Protocol
 
 from eventlog.access import open_file
-from eventlog.errors import EventLogError, LockTimeoutError, StoreClosedError, StoreReplacedError, translates_os_errors
+from eventlog.errors import (
+    EventLogError,
+    LockTimeoutError,
+    ReadOnlyStoreError,
+    StoreClosedError,
+    StoreReplacedError,
+    translates_os_errors,
+)
 from eventlog.storage.segments import files
 from eventlog.storage.segments.claims import Claim, Claims
 from eventlog.storage.segments.file_locks import attempts, is_byte_locked, lock_byte
@@ -183,3 +190,39 @@ class ProcessPresence:
             if self._claim is not None:
                 self._claim.release()
             _close(self._opened)
+
+
+@translates_os_errors()
+class ObservedPresence:
+    """The `Presence` of members of other processes, for a process that has none and changes nothing.
+
+    Safe for several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: list[int] = []
+        weakref.finalize(self, _close, self._opened).atexit = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._path}>"
+
+    def announce(self, epoch: int) -> None:
+        """Raises `ReadOnlyStoreError`."""
+        raise ReadOnlyStoreError(f'{self!r} announces no member: open the store without mode="r"')
+
+    def withdraw(self, epoch: int) -> None:
+        """Do nothing: there is none."""
+
+    def is_alive(self, epoch: int) -> bool:
+        """Does any process hold this member's lock?"""
+        if not self._opened:
+            with suppress(FileNotFoundError):  # nobody has had a member since the file was deleted
+                self._opened.append(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        return bool(self._opened) and is_byte_locked(self._opened[0], epoch)
+
+    def check_not_replaced(self) -> None:
+        """Nothing to check: nobody relies on it."""
+
+    def close(self) -> None:
+        """Close the file. A second call does nothing."""
+        _close(self._opened)

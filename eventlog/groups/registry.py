@@ -11,7 +11,7 @@ from typing import Any
 from eventlog.errors import GroupNotFoundError, StoreClosedError
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.persister import Persister, persist
-from eventlog.groups.presence import ProcessPresence
+from eventlog.groups.presence import ObservedPresence, ProcessPresence
 from eventlog.groups.table import GroupTable, create_group
 from eventlog.groups.watcher import Watched, Watcher
 from eventlog.holding import entered_once
@@ -32,7 +32,7 @@ class Groups:
         self.before_reading: Callable[[str], Container[TopicPartition]] = lambda group: frozenset()
         self._lock = threading.RLock()
         self._tables: dict[str, GroupTable] = {}
-        self._presence: ProcessPresence | None = None
+        self._presence: ProcessPresence | ObservedPresence | None = None
         self._coordinator: Coordinator | None = None
         self._watcher: Watcher | None = None
         self._persister: Persister | None = None
@@ -42,8 +42,11 @@ class Groups:
         """Decides on members, by whether their processes are alive. The first access opens its file."""
         with self._entered():
             if self._coordinator is None:
-                members, lock_timeout_ms = names.members_file(self.store.path), self.store.options.lock_timeout_ms
-                self._presence = ProcessPresence.claimed(members, self.store.claims, lock_timeout_ms=lock_timeout_ms)
+                members, options = names.members_file(self.store.path), self.store.options
+                self._presence = (
+                    ObservedPresence(members) if options.is_read_only
+                    else ProcessPresence.claimed(members, self.store.claims, lock_timeout_ms=options.lock_timeout_ms)
+                )  # fmt: skip
                 self._coordinator = Coordinator(self.store, self._presence)
             return self._coordinator
 

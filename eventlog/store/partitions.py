@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,12 +15,15 @@ from eventlog.options import StoreOptions, check_partition_number, check_topic_n
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partition_offsets
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.partition.partition import Partition
+from eventlog.storage.partition.read_only import ReadOnlyPartitionLog
 from eventlog.storage.segments import names
 from eventlog.storage.segments.claims import Claims
 from eventlog.storage.segments.recovery import create_partition, is_created
-from eventlog.storage.segments.store import StoreDirectory
+from eventlog.storage.segments.store import OpenDirectory
 from eventlog.store.closing import do_steps
 from eventlog.waiting import Signals
+
+_log = logging.getLogger("eventlog")
 
 
 @translates_os_errors()
@@ -28,7 +32,7 @@ class Partitions:
 
     def __init__(
         self,
-        directory: StoreDirectory,
+        directory: OpenDirectory,
         claims: Claims,
         topics: TopicCatalog,
         signals: Signals,
@@ -96,21 +100,23 @@ class Partitions:
             )
         self._directory.check()
         directory = names.partition_directory(self._directory.path, topic.name, partition)
-        if not is_created(directory):
+        if not is_created(directory) and not self._options.is_read_only:
             translated = os_errors_as(f"partition {topic.name}-{partition} cannot be created")
             with translated, self._topics.pinned(topic.name):  # a deletion of it now would leave this partition behind
                 create_partition(directory)
-        log = PartitionLog(
+        log = (ReadOnlyPartitionLog if self._options.is_read_only else PartitionLog)(
             self._directory.path,
             topic.name,
             partition,
             lambda: self._topics.find(topic.name).settings(),
             self._signals,
             self._claims.of("partition", f"{topic.name}-{partition}", topic.made_by(partition)),
-            fsync=self._options.fsync,
+            fsync="never" if self._options.is_read_only else self._options.fsync,
             lock_timeout_ms=self._options.lock_timeout_ms,
         )
-        if log.recovery.outcome == "truncated":  # which has begun a leader epoch: servers tell it to their clients
+        if self._options.is_read_only:
+            _tell_what_is_not_read(log)
+        elif log.recovery.outcome == "truncated":  # which has begun a leader epoch: servers tell it to their clients
             self._signals.catalog_changed(self._signals.catalog_announced)
         return Partition(log)
 
@@ -153,3 +159,15 @@ class Partitions:
             partitions = [*self._deleted, *self._in_use.values()]
         do_steps([partition.close for partition in partitions])
         self._in_use.clear()  # last, so that after an interrupt the next call still finds them
+
+
+def _tell_what_is_not_read(log: PartitionLog) -> None:
+    """Recovery would cut it off, or has found damage; here the log just ends before it."""
+    report = log.recovery
+    if report.damage is not None:
+        _log.warning("%s is damaged, and is read up to there: %s", log, report.damage)
+    elif report.outcome == "truncated":
+        _log.warning(
+            "%s is read up to offset %d, as far as its files have whole batches: %d bytes follow", log, log.end_offset,
+            report.truncated_bytes,
+        )  # fmt: skip

@@ -10,22 +10,16 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from eventlog.catalog.catalog import Catalog
-from eventlog.catalog.environment import CatalogEnvironment
-from eventlog.errors import EventLogError, ForkedProcessError, StoreClosedError, StoreReplacedError
+from eventlog.errors import EventLogError, ForkedProcessError, ReadOnlyStoreError, StoreClosedError, StoreReplacedError
 from eventlog.holding import check_no_block_interrupted
 from eventlog.options import StoreOptions
-from eventlog.storage.mapped.gate import Gate
 from eventlog.storage.partition.flusher import Flusher
 from eventlog.storage.partition.log import PartitionLog
-from eventlog.storage.segments import names
-from eventlog.storage.segments.claims import Claims
-from eventlog.storage.segments.store import StoreDirectory, complete_store, os_errors_of_opening
-from eventlog.store.adoption import adopt_topics
 from eventlog.store.announcer import Announcer
 from eventlog.store.closing import Closing, Dependent, Step, do_steps
+from eventlog.store.foundation import open_to_read, open_to_write
 from eventlog.store.partitions import Partitions
-from eventlog.waiting import Flag, Signals
+from eventlog.waiting import Flag
 
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
@@ -61,36 +55,20 @@ class Store:
         _open_stores.add(self)
 
     def _open(self, opened: ExitStack, create: bool) -> None:
-        path, options = self.path, self.options
-        self._directory = StoreDirectory(path, create=create, lock_timeout_ms=options.lock_timeout_ms)
-        opened.callback(self._directory.close)
-        self.path = self._directory.path
-        self.claims = Claims(self._directory)
-        in_use = _partitions_in_use(weakref.ref(self))
-        self._flusher = Flusher(in_use, options.fsync_interval_ms, flushes=options.fsync == "interval")
-        opened.callback(self._flusher.stop)
-        with os_errors_of_opening(path):
-            self.signals = Signals(names.signals_file(self.path))
-            self._gate = Gate(
-                names.catalog_gate_file(self.path),
-                self.claims.of("gate", "", 0),
-                f"has been changing the catalog of {path}",
-                lock_timeout_ms=options.lock_timeout_ms,
-            )
-        opened.callback(self._gate.close)
-        is_new = self._directory.is_new
-        environment = CatalogEnvironment(names.catalog_directory(self.path), create=is_new, gate=self._gate.passed)
-        opened.callback(environment.close)
-        self.catalog = Catalog(environment)
-        if is_new:
-            complete_store(self.path)
-        adopt_topics(self.path, self.catalog.topics, options.lock_timeout_ms)
-        self._directory.settle()
+        options = self.options
+        is_read_only = options.is_read_only
+        found = open_to_read(self.path) if is_read_only else open_to_write(self.path, options, create=create)
+        for step in reversed(found.closing_steps):
+            opened.callback(step)
+        self._foundation = found
+        self.path, self.claims, self.signals, self.catalog = found.directory.path, found.claims, found.signals, found.catalog
         self.closing = Flag(self.signals)
         self.announcer = Announcer(self.catalog, self.signals)
         self.partitions = Partitions(
-            self._directory, self.claims, self.catalog.topics, self.signals, options, self.check_open
-        )
+            found.directory, self.claims, self.catalog.topics, self.signals, options, self.check_open
+        )  # fmt: skip
+        flushes = options.fsync == "interval" and not is_read_only
+        self._flusher = Flusher(_partitions_in_use(weakref.ref(self)), found.interval_ms, flushes=flushes)
         self._flusher.start()
 
     def __repr__(self) -> str:
@@ -110,6 +88,12 @@ class Store:
         if self._replaced is not None:
             raise StoreReplacedError(*self._replaced.args)
 
+    def check_writable(self) -> None:
+        """As `check_open`, but also raise `ReadOnlyStoreError` if the store is open to read only."""
+        self.check_open()
+        if self.options.is_read_only:
+            raise ReadOnlyStoreError(f'{self!r} is open to read only: open it without mode="r" to change it')
+
     def check_usable(self) -> None:
         """As `check_open`, but also raise `StoreClosedError` once a close has begun: for longer use of the store."""
         self.check_open()
@@ -120,7 +104,7 @@ class Store:
         """Refuse all use from now on if the store was deleted, or is not the one at its path any more."""
         try:
             if self._replaced is None:
-                self._directory.check()
+                self._foundation.directory.check()
                 self.partitions.check_not_replaced()
                 for dependent in self._dependents:
                     dependent.check_not_replaced()
@@ -159,8 +143,7 @@ class Store:
         return [*before, *self._own_closing_steps()]
 
     def _own_closing_steps(self) -> list[Step]:
-        return [self._refuse_use, self._flusher.stop, self.partitions.close_all, self.catalog.close, self._gate.close,
-                self._directory.close]  # fmt: skip
+        return [self._refuse_use, self._flusher.stop, self.partitions.close_all, *self._foundation.closing_steps]
 
     def _refuse_use(self) -> None:
         self._is_closed = True

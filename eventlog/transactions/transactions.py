@@ -25,8 +25,9 @@ class Transactions:
         groups.before_reading = _finish_offsets(weakref.ref(self.coordinator))
 
     def attend(self) -> None:
-        """Let a thread of this process end the transactions that nobody else ends, until the store is closed."""
-        if self._attendant is None:
+        """Let a thread of this process end the transactions that nobody else ends, until the store is closed; unless the store
+        is open to read only: then those who may write do that."""
+        if self._attendant is None and not self.groups.store.options.is_read_only:
             attendant = Attendant(_in_use(weakref.ref(self)))
             weakref.finalize(self, attendant.end).atexit = False
             attendant.start()

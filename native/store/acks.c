@@ -22,6 +22,11 @@ el_group *el_group_map(int fd) {
     return page == MAP_FAILED ? NULL : page;
 }
 
+el_group *el_group_map_to_read(int fd) {
+    void *page = mmap(NULL, EL_GROUP_BYTES_MAX, PROT_READ, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
 void el_group_unmap(el_group *group) {
     munmap(group, EL_GROUP_BYTES_MAX);
 }

@@ -101,6 +101,9 @@ _Static_assert(offsetof(el_group, slots) == EL_SLOTS_START, "slots");
 el_group *el_group_map(int fd);
 void el_group_unmap(el_group *group);
 
+/* The same for reading only: a store into it would end the process. */
+el_group *el_group_map_to_read(int fd);
+
 /* Was this file of `length` bytes initialised in this boot, for this group and for this very file, and does the seal match if there is
  * one? */
 int el_group_is_trusted(const el_group *group, const uint8_t boot_id[16], uint64_t device, uint64_t inode,

@@ -20,6 +20,11 @@ el_head *el_head_map(int fd) {
     return page == MAP_FAILED ? NULL : page;
 }
 
+el_head *el_head_map_to_read(int fd) {
+    void *page = mmap(NULL, EL_HEAD_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
 void el_head_unmap(el_head *head) {
     munmap(head, EL_HEAD_BYTES);
 }
@@ -329,6 +334,53 @@ void el_head_active_segment(const el_head *head, int64_t *segment_base, int64_t 
         *position = __atomic_load_n(&tail->position, __ATOMIC_ACQUIRE);
     } while (*segment_base != __atomic_load_n(&tail->segment_base, __ATOMIC_ACQUIRE) ||
              is_under_way != atomic_load_explicit(&head->next_is_complete, memory_order_relaxed));
+}
+
+/* The tail as it is after some append. Whoever stores a tail stores its end offset first, then its base, then the rest: if these two
+ * are the same afterwards, nothing was changed in between. */
+static void read_tail(const el_head *head, el_tail *copy) {
+    const el_tail *tail;
+    do {
+        tail = atomic_load_explicit(&head->next_is_complete, memory_order_acquire) ? &head->next : &head->tail;
+        const int64_t *from = (const int64_t *)tail;
+        int64_t *to = (int64_t *)copy;
+        for (size_t i = 0; i < TAIL_WORDS; i++)
+            to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+    } while (copy->end_offset != __atomic_load_n(&tail->end_offset, __ATOMIC_ACQUIRE) ||
+             copy->segment_base != __atomic_load_n(&tail->segment_base, __ATOMIC_ACQUIRE));
+}
+
+#define FOLLOW_MS 1000 /* the mutex of a page of this process alone is held for a copy of a tail */
+
+void el_head_follow(el_head *head, const el_head *followed, el_signals *signals) {
+    el_tail tail;
+    int64_t start_offset, durable_offset;
+    int32_t holder;
+    if (el_head_lock_append(head, signals, FOLLOW_MS, &holder) != EL_DONE)
+        return;
+    do { /* the start may have passed the end that was read before it */
+        read_tail(followed, &tail);
+        start_offset = el_head_start_offset(followed);
+        durable_offset = el_head_durable_offset(followed);
+    } while (start_offset > tail.end_offset && atomic_load(&followed->is_ready) == 1);
+    uint32_t segments_version = el_head_segments_version(followed);
+    uint32_t settings_version = el_head_settings_version(followed);
+    int64_t settings_number = atomic_load_explicit(&followed->settings_number, memory_order_acquire);
+    int may_have_gaps = el_head_may_have_gaps(followed);
+    if (atomic_load(&followed->is_ready) == 1) {
+        int is_news = tail.end_offset != el_head_end_offset(head) || durable_offset != el_head_durable_offset(head);
+        store_tail(&head->tail, &tail, 0);
+        atomic_store(&head->may_have_gaps, may_have_gaps);
+        atomic_store(&head->segments_version, segments_version);
+        atomic_store(&head->settings_number, settings_number);
+        atomic_store(&head->settings_version, settings_version);
+        publish_offsets(head);
+        atomic_store(&head->start_offset, start_offset);
+        atomic_store(&head->durable_offset, durable_offset < tail.end_offset ? durable_offset : tail.end_offset);
+        if (is_news)
+            el_head_wake(head, signals);
+    }
+    el_head_unlock_append(head);
 }
 
 int64_t el_head_settings_number(const el_head *head) {

@@ -172,6 +172,9 @@ _Static_assert(sizeof(el_head) <= EL_HEAD_BYTES, "the head is one page");
 el_head *el_head_map(int fd);
 void el_head_unmap(el_head *head);
 
+/* The same for reading only: a store into the page would end the process. */
+el_head *el_head_map_to_read(int fd);
+
 /* Was this page initialised in this boot and for this very file, has no I/O failure poisoned it, and does the seal match if there
  * is one? */
 int el_head_is_trusted(const el_head *head, const uint8_t boot_id[16], uint64_t device, uint64_t inode);
@@ -215,6 +218,10 @@ int el_head_may_have_gaps(const el_head *head);
 uint32_t el_head_settings_version(const el_head *head);
 /* Has a roll begun that is not finished? */
 int el_head_is_sealing(const el_head *head);
+
+/* Bring `head`, a page that only this process has, up to the published state of another one, which is only read, and wake those who
+ * wait for it. Does nothing while the other page is being initialised. Several threads may call it. */
+void el_head_follow(el_head *head, const el_head *followed, el_signals *signals);
 
 /* Lock a mutex, waiting at most timeout_ms. EL_DONE, or EL_LOCK_TIMEOUT with the process that holds it in *holder. The kernel
  * notices that a holder has died; then its unfinished work is completed or discarded. */

@@ -209,6 +209,44 @@ static void test_the_wait_for_a_mutex_is_bounded_and_names_its_holder(void) {
     el_head_unmap(head);
 }
 
+static void test_a_page_follows_what_another_one_has_published(void) {
+    el_head *shared = new_head(), *own = new_head();
+    el_head_set_poison(own, 30);
+    publish(shared, &(el_tail){.end_offset = 25, .segment_base = 17, .position = 90, .first_unstable = 20, .aborts = 3});
+    el_head_advance_start(shared, NULL, 12);
+    el_head_segments_changed(shared);
+    el_head_allow_gaps(shared);
+    const el_head before = *shared;
+    el_head_follow(own, shared, NULL);
+    CHECK(memcmp(&before, shared, sizeof before) == 0);
+    CHECK(el_head_end_offset(own) == 25 && el_head_start_offset(own) == 12 && el_head_durable_offset(own) == 10);
+    CHECK(el_head_stable_offset(own) == 20 && el_head_aborts(own) == 3 && own->tail.position == 90);
+    CHECK(el_head_segments_version(own) == 1 && el_head_may_have_gaps(own) && el_head_poison(own) == 30);
+    shared->next = (el_tail){.end_offset = 26, .segment_base = 17, .position = 100, .first_unstable = -1};
+    atomic_store(&shared->next_is_complete, 1); /* its process died there: whoever comes next completes it */
+    shared->tail.end_offset = 26;
+    el_head_follow(own, shared, NULL);
+    CHECK(el_head_end_offset(own) == 26 && own->tail.position == 100 && el_head_stable_offset(own) == 26);
+    memset(shared, 0, sizeof *shared); /* it is about to be initialised anew */
+    el_head_follow(own, shared, NULL);
+    CHECK(el_head_end_offset(own) == 26);
+    el_head_unmap(shared);
+    el_head_unmap(own);
+}
+
+static void test_a_page_that_is_mapped_to_be_read_has_what_others_publish(void) {
+    int fd = memfd_create("head", 0);
+    CHECK(fd >= 0 && ftruncate(fd, EL_HEAD_BYTES) == 0);
+    el_head *shared = el_head_map(fd), *read_only = el_head_map_to_read(fd);
+    el_tail tail = {.end_offset = 10, .position = 700};
+    el_limits limits = {0};
+    el_head_initialise(shared, this_boot, 1, 2, &tail, &limits, 0, 700, 0, 0);
+    CHECK(el_head_is_trusted(read_only, this_boot, 1, 2) && el_head_end_offset(read_only) == 10);
+    close(fd);
+    el_head_unmap(shared);
+    el_head_unmap(read_only);
+}
+
 int main(void) {
     test_only_the_same_boot_and_file_are_trusted();
     test_a_bit_of_a_sealed_page_that_changes_is_seen();
@@ -218,5 +256,7 @@ int main(void) {
     test_a_dead_holders_append_is_finished_or_dropped();
     test_the_active_segment_is_known_when_a_roll_died_between_two_stores();
     test_the_wait_for_a_mutex_is_bounded_and_names_its_holder();
+    test_a_page_follows_what_another_one_has_published();
+    test_a_page_that_is_mapped_to_be_read_has_what_others_publish();
     return DONE();
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,10 +70,11 @@ def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> in
 
 
 def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
-    """The head of a partition, mapped for as long as something refers to it; None if there is no head that can be trusted."""
+    """The head of a partition, mapped to be read, for as long as something refers to it; None if there is no head that can be
+    trusted."""
     file = new_file()
     try:
-        return _trusted(file, store, topic, partition)
+        return _opened(file, store, topic, partition, os.O_RDONLY, lib.el_head_map_to_read)
     finally:
         lib.el_file_close(file)
 
@@ -85,7 +87,7 @@ def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: 
     file = new_file()
 
     def take() -> Any | None:
-        head = _trusted(file, store, topic, partition, lock_timeout_ms)
+        head = _opened(file, store, topic, partition, os.O_RDWR, lib.el_head_map, lock_timeout_ms)
         if head is not None:
             lib.el_head_unseal(head)
         return head
@@ -93,15 +95,23 @@ def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: 
     return Holding(take, functools.partial(lib.el_file_unlock, file))
 
 
-def _trusted(file: Any, store: Path, topic: str, partition: int, lock_timeout_ms: int | None = None) -> Any | None:
+def _opened(
+    file: Any,
+    store: Path,
+    topic: str,
+    partition: int,
+    flags: int,
+    map_file: Callable[[int], Any],
+    lock_timeout_ms: int | None = None,
+) -> Any | None:
     try:
-        open_existing_into(file, names.head_file(store, topic, partition), os.O_RDWR)
+        open_existing_into(file, names.head_file(store, topic, partition), flags)
     except FileNotFoundError:
         return None
     if lock_timeout_ms is not None:
         lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}-{partition}")
     status = os.fstat(file[0])
-    head = lib.el_head_map(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+    head = map_file(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     if head == ffi.NULL:
         return None
     head = ffi.gc(head, lib.el_head_unmap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from eventlog._native import ffi, lib
 from eventlog.errors import StoreClosedError
@@ -17,6 +17,34 @@ from eventlog.storage.segments.claims import Claim
 from eventlog.storage.segments.recovery import Checkpoint, Recovered, RecoveryReport
 
 Recover = Callable[[Checkpoint | None], Recovered]
+
+
+class Head(Protocol):
+    """What an open partition needs of its head. `pointer` is the native `el_head`, None once it is closed."""
+
+    @property
+    def pointer(self) -> Any: ...
+
+    @property
+    def may_have_gaps(self) -> bool: ...
+
+    @property
+    def poison(self) -> int: ...
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The last durable position, if it is known."""
+
+    def check_in_place(self) -> None:
+        """React to changes of the file."""
+
+    def try_exclusive(self) -> bool:
+        """Is no other process using the partition, and none able to begin?"""
+
+    def release(self) -> None:
+        """Stop being one of the head's users."""
+
+    def close(self) -> None:
+        """Give the page back."""
 
 
 class SharedHead(SharedFile):

@@ -31,13 +31,13 @@ def read_head_health(head_file: Path) -> HeadHealth:
     """The health of a head; a missing head has that of a new one."""
     nothing = HeadHealth(False, 0, (), None)
     try:
-        descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(head_file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return nothing
     try:
         status = os.fstat(descriptor)
         page = files.read_at(descriptor, lib.EL_HEAD_BYTES, 0)
-        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+        head = lib.el_head_map_to_read(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
         if head == ffi.NULL:
             return nothing
     finally:
@@ -98,12 +98,12 @@ def read_head_state(head_file: Path) -> HeadState:
     """The state of a partition that was opened in this boot."""
     nothing = HeadState(0, None, 0, 0)
     try:
-        descriptor = os.open(head_file, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(head_file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return nothing
     try:
         status = os.fstat(descriptor)
-        head = lib.el_head_map(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
+        head = lib.el_head_map_to_read(descriptor) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     finally:
         files.close(descriptor)
     if head == ffi.NULL:

@@ -67,14 +67,15 @@ def read_unseen(path: Path, incarnation: int, members: Iterable[tuple[int, int]]
 
 
 def _trusted_group(path: Path, incarnation: int, bytes_min: int) -> Any | None:
-    """The file of a group, mapped for as long as something refers to it; None if there is no file that can be trusted."""
+    """The file of a group, mapped to be read, for as long as something refers to it; None if there is no file that can be
+    trusted."""
     file = new_file()
     try:
-        open_existing_into(file, path, os.O_RDWR)
+        open_existing_into(file, path, os.O_RDONLY)
         status = os.fstat(file[0])
         if status.st_size < bytes_min:
             return None
-        group = lib.el_group_map(file[0])
+        group = lib.el_group_map_to_read(file[0])
     except FileNotFoundError:
         return None
     finally:

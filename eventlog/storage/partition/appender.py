@@ -19,15 +19,16 @@ from eventlog.errors import (
     EventLogError,
     LockTimeoutError,
     PoisonedError,
+    ReadOnlyStoreError,
     RecordTooLargeError,
     StoreClosedError,
     TopicNotFoundError,
     os_errors_as,
 )
 from eventlog.holding import Holding
-from eventlog.storage.mapped.head import SharedHead
+from eventlog.storage.mapped.head import Head
 from eventlog.storage.mapped.mutexes import held
-from eventlog.storage.mapped.poison import DELETED
+from eventlog.storage.mapped.poison import DELETED, READ_ONLY
 from eventlog.storage.mapped.producer_page import EXPIRY_MS, ProducerPage
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.producer_table import ProducerState
@@ -61,7 +62,7 @@ class Appender:
     def __init__(
         self,
         directory: Path,
-        head: SharedHead,
+        head: Head,
         signals: Signals,
         producers: ProducerPage,
         *,
@@ -313,6 +314,8 @@ class Appender:
     def _poisoned(self) -> EventLogError:
         if self._poison == DELETED:
             return TopicNotFoundError(f"the topic of {self._directory.name} was deleted")
+        if self._poison == READ_ONLY:
+            return ReadOnlyStoreError(f'{self._directory} is open to read only: open the store without mode="r" to append')
         if self._damage is not None:
             return self._damage.without_traceback()
         return PoisonedError(

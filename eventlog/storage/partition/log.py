@@ -229,6 +229,11 @@ class PartitionLog(OpenPartition):
         was deleted: the directory may now belong to another topic of that name."""
         return segments_locked(self.directory, self.lock_timeout_ms, self._finish_swaps)
 
+    def complete_swaps(self) -> None:
+        """Complete what a killed process left unfinished, so that it is not mistaken for damage. Raises what `locked` does."""
+        with self.locked():
+            pass
+
     def _finish_swaps(self) -> None:
         if self.is_deleted:
             raise TopicNotFoundError(f"the topic of {self.directory.name} was deleted")

@@ -24,7 +24,7 @@ from eventlog.errors import (
     translates_os_errors,
 )
 from eventlog.options import TopicConfig
-from eventlog.storage.mapped.head import SharedHead
+from eventlog.storage.mapped.head import Head, SharedHead
 from eventlog.storage.mapped.limits import change_settings, is_behind, native_limits
 from eventlog.storage.mapped.poison import DAMAGED, DELETED
 from eventlog.storage.mapped.producer_page import ProducerPage
@@ -84,8 +84,18 @@ class OpenPartition:
 
     def _open(self, store: Path, settings: TopicConfig, claim: Claim) -> None:
         limits = native_limits(settings)
-        removed = names.removed_directory(store, self.topic, self.partition)
+        self._head, recovery = self._opened_head(store, claim, limits, may_have_gaps=settings.may_have_gaps)
+        self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
+        try:
+            self._use_head(store, limits)
+        except BaseException:
+            self._native = None
+            self._head.close()
+            raise
 
+    def _opened_head(self, store: Path, claim: Claim, limits: Any, *, may_have_gaps: bool) -> tuple[Head, RecoveryReport]:
+        """The head, and what recovery found if this process is the first one that opens it."""
+        removed = names.removed_directory(store, self.topic, self.partition)
         producers = names.producers_file(store, self.topic, self.partition)
 
         def first(checkpoint: Checkpoint | None) -> Any:
@@ -94,19 +104,14 @@ class OpenPartition:
                 recover_producers(self.directory, recovered.tail, change=recovered.report.damage is None)
             return recovered
 
-        self._head, recovery = SharedHead.open(
+        return SharedHead.open(
             names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first, producers,
-            may_have_gaps=settings.may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
+            may_have_gaps=may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
         )  # fmt: skip
-        self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
-        try:
-            self._use_head(removed, limits, producers)
-        except BaseException:
-            self._native = None
-            self._head.close()
-            raise
 
-    def _use_head(self, removed: Path, limits: Any, producers: Path) -> None:
+    def _use_head(self, store: Path, limits: Any) -> None:
+        removed = names.removed_directory(store, self.topic, self.partition)
+        producers = names.producers_file(store, self.topic, self.partition)
         if self._head.poison == DELETED:
             raise TopicNotFoundError(f"topic {self.topic!r} was deleted just now")
         if self._head.poison == DAMAGED and self.recovery.damage is None:

@@ -23,7 +23,8 @@ _OFFSET_END = 2**63 - 1
 class _Head(Protocol):
     """What a reader needs from a partition's head. `pointer` is the native `el_head`."""
 
-    pointer: Any
+    @property
+    def pointer(self) -> Any: ...
 
     @property
     def may_have_gaps(self) -> bool: ...

@@ -9,8 +9,7 @@ from eventlog.storage.segments.inspection import VerifyReport, verify_partition
 
 def verify(log: PartitionLog, *, may_have_gaps: bool) -> VerifyReport:
     """Check every byte of a partition, while others append to it, compact it or delete its beginning."""
-    with log.locked():
-        pass  # finishes what a killed process left unfinished, so that it is not mistaken for damage
+    log.complete_swaps()
     while True:
         version = log.segments.version
         # After the end offset, there may be data that a process is about to append, or died while appending.

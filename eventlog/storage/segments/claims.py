@@ -19,7 +19,7 @@ from pathlib import Path
 
 from eventlog.errors import StoreReplacedError
 from eventlog.storage.segments.file_locks import is_byte_locked, lock_byte, lock_holders
-from eventlog.storage.segments.store import StoreDirectory
+from eventlog.storage.segments.store import OpenDirectory
 
 _SPAN = 1 << 16  # the bytes for one subject: one for each claim to it through one handle
 _NAMES = 1 << 46  # subjects that are distinguished by their names; after them, one byte for each file of members
@@ -29,7 +29,7 @@ _FILES = range(_NAMES * _SPAN, 2**63 - 1)
 class Claims:
     """The claims made through one handle of a store."""
 
-    def __init__(self, directory: StoreDirectory) -> None:
+    def __init__(self, directory: OpenDirectory) -> None:
         self._directory = directory
         self._serials = itertools.count()
         self.held: dict[object, int] = {}  # the byte of each claim

@@ -24,51 +24,40 @@ _DYING_MS = 500  # for how long openers try to replace one that died while it wa
 
 _UNSTEADY = "overlay"  # a file system whose inode numbers may change
 
+_NO_STORE = "there is no store in {}"
+_IS_FILE = "{} is a file, but a store is a directory"
+
 _READ_WRITE = os.R_OK | os.W_OK | os.X_OK
 
 
-class StoreDirectory:
-    """The directory of a store, created if it does not exist, and held open with the lock that all users of the store share.
+class OpenDirectory:
+    """The directory of a store, held open. `path` leads to it while it is open, whatever happens to its name."""
 
-    `path` leads to it while it is open, whatever happens to its name.
-    `is_new` means that `complete_store` must finish it. Raises `StoreOpenError`, also if others use the store from another
-    namespace, `DiskFullError` and `LockTimeoutError`; then nothing was changed."""
+    is_new = False
+    """Must `complete_store` finish the store?"""
 
-    def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._file = new_file()
         self._identities: dict[Path, tuple[int, int] | None] = {}
         _open_directories.add(self)
         try:
             with os_errors_of_opening(path):
-                _open_into(self._file, path, create)
+                self._hold(self._file, path)
                 self.path = anchored(path, self._file[0])
-                self.is_new = not _is_store(self.path, create)
+                self._join()
                 self._are_identities_lasting = files.file_system_type(self.path) != _UNSTEADY
-                self._join(lock_timeout_ms)
         except BaseException:
             self.close()
             raise
 
-    def _join(self, lock_timeout_ms: int) -> None:
-        origin = users.own_origin()
-        self._enter(origin, lock_timeout_ms)
-        for _ in attempts(_DYING_MS):
-            if users.is_noted(self.path):
-                break
-            # The process that was alone may have died before it had made the note: then somebody has to be alone again.
-            users.leave(self._file[0])
-            self._enter(origin, lock_timeout_ms)
-        users.check_origin(self.path, self._file[0], origin)
-        _check_directories(self.path)
+    def _hold(self, file: Any, path: Path) -> None:
+        """Open the directory into a cell. Raises `StoreOpenError`, `OSError`."""
+        raise NotImplementedError
 
-    def _enter(self, origin: users.Origin, lock_timeout_ms: int) -> None:
-        if users.try_alone(self._file[0]):
-            _make_directories(self.path, is_new=self.is_new)
-            _check_directories(self.path)
-            users.note_origin(self.path, origin)
-        # The kernel releases the exclusive lock before it takes the shared one: another process may have been alone meanwhile.
-        users.share(self.path, self._file[0], lock_timeout_ms)
+    def _join(self) -> None:
+        """Check that it is a store, and become one of its users. Raises `EventLogError`, `OSError`."""
+        raise NotImplementedError
 
     @property
     def descriptor(self) -> int:
@@ -107,7 +96,66 @@ class StoreDirectory:
         lib.el_file_close(self._file)
 
 
-_open_directories: weakref.WeakSet[StoreDirectory] = weakref.WeakSet()
+class StoreDirectory(OpenDirectory):
+    """The directory of a store, created if it does not exist, and held open with the lock that all users of the store share.
+
+    Raises `StoreOpenError`, also if others use the store from another namespace, `DiskFullError` and `LockTimeoutError`; then
+    nothing was changed."""
+
+    def __init__(self, path: Path, *, create: bool, lock_timeout_ms: int) -> None:
+        self._create = create
+        self._lock_timeout_ms = lock_timeout_ms
+        super().__init__(path)
+
+    def _hold(self, file: Any, path: Path) -> None:
+        _open_into(file, path, self._create)
+
+    def _join(self) -> None:
+        files.refuse_network_file_system(self.path)
+        self.is_new = not _is_store(self.path, self._create)
+        origin = users.own_origin()
+        self._enter(origin)
+        for _ in attempts(_DYING_MS):
+            if users.is_noted(self.path):
+                break
+            # The process that was alone may have died before it had made the note: then somebody has to be alone again.
+            users.leave(self._file[0])
+            self._enter(origin)
+        users.check_origin(self.path, self._file[0], origin)
+        _check_directories(self.path)
+
+    def _enter(self, origin: users.Origin) -> None:
+        if users.try_alone(self._file[0]):
+            _make_directories(self.path, is_new=self.is_new)
+            _check_directories(self.path)
+            users.note_origin(self.path, origin)
+        # The kernel releases the exclusive lock before it takes the shared one: another process may have been alone meanwhile.
+        users.share(self.path, self._file[0], self._lock_timeout_ms)
+
+
+class ReadOnlyDirectory(OpenDirectory):
+    """The directory of a store that is only read: without a lock, on any file system, whoever owns it.
+
+    Raises `StoreOpenError`."""
+
+    def _hold(self, file: Any, path: Path) -> None:
+        mode = files.mode_of(path)
+        if mode is None or not stat.S_ISDIR(mode):
+            raise StoreOpenError(_NO_STORE.format(path) if mode is None else _IS_FILE.format(path))
+        open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def _join(self) -> None:
+        _is_store(self.path, False)
+        for directory in (names.logs_directory(self.path), names.catalog_directory(self.path)):
+            refuse_link(directory)
+
+    def settle(self) -> None:
+        """Record the files that are read; a copy need not have those that processes at work share."""
+        read = names.logs_directory(self.path), names.catalog_directory(self.path) / names.CATALOG_FILE
+        self._identities = {path: _identity(path) for path in read}
+
+
+_open_directories: weakref.WeakSet[OpenDirectory] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
@@ -145,9 +193,9 @@ def _open_into(file: Any, path: Path, create: bool) -> None:
     if mode is not None and stat.S_ISDIR(mode):
         refuse_strangers_store(path)
     elif mode is not None:
-        raise StoreOpenError(f"{path} is a file, but a store is a directory")
+        raise StoreOpenError(_IS_FILE.format(path))
     elif not create:
-        raise StoreOpenError(f"there is no store in {path}")
+        raise StoreOpenError(_NO_STORE.format(path))
     else:
         _make_store_directory(path)
     open_existing_into(file, path, os.O_RDONLY | os.O_DIRECTORY)
@@ -202,7 +250,6 @@ def _open_error(path: Path, error: OSError) -> EventLogError:
 
 def _is_store(path: Path, create: bool) -> bool:
     """Is a directory a store? False if one may be created in it. Raises `StoreOpenError` for any other directory."""
-    files.refuse_network_file_system(path)
     if files.is_there(names.manifest_file(path)):
         raise StoreOpenError(f"{path} is a backup: 'eventlog restore' creates a store from it, in another directory")
     if files.is_there(names.restoring_marker(path)):
@@ -213,7 +260,7 @@ def _is_store(path: Path, create: bool) -> bool:
         _check_version(path)
         return True
     if not create:
-        raise StoreOpenError(f"there is no store in {path}")
+        raise StoreOpenError(_NO_STORE.format(path))
     if not all(map(_may_stand_in_a_new_store, os.listdir(path))):
         raise StoreOpenError(f"{path} contains other files and is not a store; choose a new or empty directory")
     return False
