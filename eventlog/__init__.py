@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from eventlog.admin.restore import RestoreReport, restore
     from eventlog.admin.verification import verify_backup
     from eventlog.api import EventLog, open
+    from eventlog.bridges.progress import BridgeProgress
     from eventlog.catalog.history import HistoryEntry, OffsetChange
     from eventlog.catalog.topics import TopicDescription
     from eventlog.consumer.consumer import Consumer
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
 # Imported when they are used first: the help of a command needs none of them, and few programs need all.
 _MODULES = {
     "api": ("EventLog", "open"),
+    "bridges.progress": ("BridgeProgress",),
     "catalog.history": ("HistoryEntry", "OffsetChange"),
     "catalog.topics": ("TopicDescription",),
     "consumer.consumer": ("Consumer",),
@@ -120,6 +122,7 @@ __all__ = [
     "BackupError",
     "BackupReport",
     "BridgeError",
+    "BridgeProgress",
     "BytesColumn",
     "Columns",
     "Compacted",
