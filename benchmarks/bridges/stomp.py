@@ -23,6 +23,7 @@ _TO = Way("a bridge ships to ActiveMQ", "stomp.py sends, a receipt each", 3)
 _FROM = Way("a bridge collects from ActiveMQ", "stomp.py consumes, a receipt each", 3)
 _OF_CLIENT = 10
 _Connection: Any = stomp.Connection12  # its methods have no types
+_ConnectionListener: Any = stomp.ConnectionListener
 
 
 def why_not() -> str | None:
@@ -46,7 +47,7 @@ def compare(server: Server, load: Load, number: int) -> Iterator[Comparison]:
     yield compared(_FROM, lambda: _consume(server, for_client, few), lambda: load.collect(url), number)
 
 
-class _Listener(stomp.ConnectionListener):
+class _Listener(_ConnectionListener):  # type: ignore[misc]
     """Lets a loop wait for each receipt, and acknowledges each message with one."""
 
     def __init__(self, connection: Any, messages: int) -> None:

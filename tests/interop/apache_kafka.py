@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -97,9 +97,14 @@ def dump_log(*files: Path, may_fail: bool = False) -> str:
 
 
 class Broker:
-    """A broker and controller in one process, with its data in `directory`; start and stop it as often as you like."""
+    """A broker and controller in one process, with its data in `directory`; start and stop it as often as you like.
 
-    def __init__(self, directory: Path) -> None:
+    `listeners` are further ones, such as "SSL://127.0.0.1:9093", `settings` their lines for server.properties, and
+    `formatting` the options that create users."""
+
+    def __init__(
+        self, directory: Path, *, listeners: Sequence[str] = (), settings: str = "", formatting: Sequence[str] = ()
+    ) -> None:
         self.data = directory / "data"
         self._configuration = directory / "server.properties"
         self._output = directory / "server.log"
@@ -109,7 +114,8 @@ class Broker:
             f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller_port}
+listeners={",".join((f"PLAINTEXT://{self.address}", f"CONTROLLER://127.0.0.1:{controller_port}", *listeners))}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 controller.listener.names=CONTROLLER
 log.dirs={self.data}
 offsets.topic.replication.factor=1
@@ -119,11 +125,12 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
-"""
+{settings}"""
         )
         # The first byte is 0 because an id that begins with "-" would be taken for an option.
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        run("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(self._configuration))
+        format_command = ("format", "--cluster-id", cluster, "--config", str(self._configuration), *formatting)
+        run("kafka.tools.StorageTool", *format_command)
 
     @contextmanager
     def running(self) -> Iterator[KafkaAdminClient]:

@@ -188,6 +188,26 @@ def test_collecting_goes_on_behind_what_the_topic_has(cluster: KafkaCluster, top
     assert list(log.partition("orders", 0).values()) == expected
 
 
+def test_partitions_that_are_added_while_a_topic_is_collected_are_collected_by_the_same_connection(
+    cluster: KafkaCluster, topic: str, log: EventLog
+) -> None:
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    log.create_topic("grown", 4)
+    with log.collect("grown", cluster.url(topic, "topic.metadata.refresh.interval.ms=100")) as bridge:
+        cluster.produce(topic, [b"before"], 1)
+        assert log.partition("grown", 1).wait(0, 30)
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        admin.create_partitions([NewPartitions(topic, 4)])[topic].result(30)
+        for number in range(4):
+            cluster.produce(topic, [b"after"], number)
+        assert all(log.partition("grown", number).wait(int(number == 1), 30) for number in range(4))
+        assert bridge.progress().reconnects == 0
+    assert [list(log.partition("grown", number).values()) for number in range(4)] == [
+        [b"after"], [b"before", b"after"], [b"after"], [b"after"],
+    ]  # fmt: skip
+
+
 def test_a_source_sees_partitions_that_are_added(cluster: KafkaCluster, topic: str, log: EventLog) -> None:
     from confluent_kafka.admin import AdminClient, NewPartitions
 

@@ -203,7 +203,8 @@ def _ssl_options(url: Url, host: str) -> Any:
 
 
 def translated(label: str, error: BaseException) -> EventLogError:
-    """Ours for an error of pika: `BridgeError` if it is the login or the virtual host, and `ConnectionLostError` else."""
+    """Ours for an error of pika: `BridgeError` if it is the login, the certificate or the virtual host, and
+    `ConnectionLostError` else."""
     cause = _cause(error)
     if isinstance(cause, pika.exceptions.ConnectionClosedByBroker) and cause.reply_code in _REFUSED_FOR_GOOD:
         return BridgeError(f"{label}: RabbitMQ refuses the login: {cause.reply_text}")
@@ -211,6 +212,8 @@ def translated(label: str, error: BaseException) -> EventLogError:
         return BridgeError(f"{label}: RabbitMQ refuses the login: check the user, the password, and who may log in from here")
     if isinstance(cause, pika.exceptions.ProbableAccessDeniedError) and f"({pika.spec.NOT_ALLOWED})" in str(cause):
         return BridgeError(f"{label}: RabbitMQ has no such virtual host, or the user may not use it")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return BridgeError(f"{label}: the certificate of RabbitMQ is not valid: {cause.verify_message}")
     if isinstance(cause, pika.exceptions.ConnectionClosed | pika.exceptions.ChannelClosed):
         return ConnectionLostError(f"{label}: RabbitMQ has hung up: {cause.reply_text}")
     return ConnectionLostError(f"{label}: {cause or type(cause).__name__}")

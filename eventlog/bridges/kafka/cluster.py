@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -135,7 +135,7 @@ class Cluster:
 
     def _heard(self, error: KafkaError) -> None:
         """Called by librdkafka, from within methods of the clients, with errors of connections: it tries again for ever."""
-        if self._unreachable is None and error.name() in _UNREACHABLE:
+        if self._unreachable is None and (error.name() in _UNREACHABLE or _is_of_certificate(error)):
             self._unreachable = error
 
     # --- topics ------------------------------------------------------------------------------------------------
@@ -165,6 +165,7 @@ class Cluster:
         """Create a topic, unless it exists; -1 partitions are the broker's default. Raises what `errors` raises."""
         with self.errors("create"):
             admin = self.admin()
+            self._answer(admin, lambda seconds: admin.list_topics(timeout=seconds))
             wanted = NewTopic(topic, partitions, config=dict(settings or {}))
             try:
                 admin.create_topics([wanted], request_timeout=SECONDS_MAX)[topic].result()
@@ -175,18 +176,24 @@ class Cluster:
     def topics(self) -> list[str]:
         """The names of all topics that are not the cluster's own. Raises what `errors` raises."""
         with self.errors("list topics"):
-            return sorted(name for name in self.admin().list_topics(timeout=SECONDS_MAX).topics if not name.startswith("__"))
+            admin = self.admin()
+            found = self._answer(admin, lambda seconds: admin.list_topics(timeout=seconds))
+            return sorted(name for name in found.topics if not name.startswith("__"))
 
     def _described(self, admin: Any, topic: str) -> Any:
-        """Waits until the cluster answers, or refuses."""
+        return self._answer(
+            admin, lambda seconds: admin.describe_topics(TopicCollection([topic]), request_timeout=seconds)[topic].result()
+        )
+
+    def _answer(self, client: Any, ask: Callable[[float], Any]) -> Any:
+        """What the cluster answers: asks, with a time limit, until it does, or cannot be reached, or refuses this client."""
         deadline = time.monotonic() + SECONDS_MAX
         self._unreachable = None
         while True:
-            asked = admin.describe_topics(TopicCollection([topic]), request_timeout=_ATTEMPT_SECONDS)
             try:
-                return asked[topic].result()
+                return ask(_ATTEMPT_SECONDS)
             except KafkaException as error:
-                admin.poll(0)
+                client.poll(0)
                 if self._unreachable is not None:
                     raise KafkaException(self._unreachable) from None
                 if error.args[0].name() in _FINAL or time.monotonic() > deadline:
@@ -256,13 +263,18 @@ class Cluster:
             return ConnectionLostError(f"{text}: another bridge has taken over")
         if error.name() in ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"):
             return BridgeError(f"{text}: create it first")
-        return BridgeError(text) if error.name() in _FINAL else ConnectionLostError(text)
+        return BridgeError(text) if error.name() in _FINAL or _is_of_certificate(error) else ConnectionLostError(text)
 
     def _without_secrets(self, text: str) -> str:
         for name, value in self.settings.items():
             if any(word in name for word in _SECRETS) and value and isinstance(value, str):
                 text = text.replace(value, "***")
         return text
+
+
+def _is_of_certificate(error: KafkaError) -> bool:
+    """Is it the certificate of a broker, or of this client, that is not accepted?"""
+    return error.name() == "_SSL" and "certificate" in (error.str() or "")
 
 
 class _Translated:

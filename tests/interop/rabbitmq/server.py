@@ -25,7 +25,7 @@ _CALM = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 _NOT_EPHEMERAL = range(20_000, 32_000)
 MESSAGE_BYTES_MAX = 2_000_000
 MEMORY = "400MB"
-_CONFIGURATION = f"""vm_memory_high_watermark.absolute = {MEMORY}
+CONFIGURATION = f"""vm_memory_high_watermark.absolute = {MEMORY}
 disk_free_limit.absolute = 50MB
 max_message_size = {MESSAGE_BYTES_MAX}
 """
@@ -56,7 +56,7 @@ def _free_ports(count: int) -> list[int]:
 class Server:
     """One node with its data in `directory`, which may be started again after it was stopped or killed."""
 
-    def __init__(self, directory: Path, configuration: str = _CONFIGURATION, emulator: str = _CALM) -> None:
+    def __init__(self, directory: Path, configuration: str = CONFIGURATION, emulator: str = _CALM) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port, distribution_port, self._names_port = _free_ports(3)
         (directory / "rabbitmq.conf").write_text(configuration)
