@@ -615,6 +615,8 @@ static int append_locked(el_appender *appender, uint8_t *batches, size_t length,
 static int64_t append_batches(el_appender *appender, uint8_t *batches, size_t length, uint32_t settings_version, int may_wait,
                               int64_t *end_offset, transition *transition) {
     int64_t first_offset = -1;
+    if (atomic_load_explicit(&appender->is_retired, memory_order_relaxed) != 0)
+        return EL_SEGMENT_CHANGED; /* do not wait: in a forked child, the thread that holds the mutex does not exist */
     int status = lock_append_within(appender, may_wait ? appender->lock_timeout_ms : 0);
     if (status != EL_DONE)
         return status;
