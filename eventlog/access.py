@@ -24,7 +24,9 @@ _OF_GROUP, _OF_OTHERS = 0o070, 0o007
 
 
 def as_path(name: str, path: object) -> Path:
-    """The argument `name` of a caller as an absolute path. Raises `InvalidTypeError`, `InvalidArgumentError`."""
+    """The argument `name` of a caller as an absolute path; a leading ~ is the user's home directory.
+
+    Raises `InvalidTypeError`, `InvalidArgumentError`."""
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidTypeError(f"{name} must be a str or a path, not {type(path).__name__}")
     try:
@@ -36,7 +38,7 @@ def as_path(name: str, path: object) -> Path:
     try:
         if text == "" or b"\0" in os.fsencode(text):
             raise InvalidArgumentError(f"{name} is {text!r}, which does not name a directory")
-        return Path(text).absolute()
+        return (Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)).absolute()
     except UnicodeEncodeError as error:
         raise InvalidArgumentError(f"{name} is {text!r}, which is not a valid path: {error.reason}") from error
     except OSError as error:

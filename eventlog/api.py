@@ -122,12 +122,14 @@ class EventLog(Log):
         self.close()
 
     def create_topic(
-        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None, *, exist_ok: bool = False
     ) -> TopicDescription:
-        """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
+        """Create a topic with Kafka's topic settings; with `exist_ok`, one that exists is returned as it is.
+
+        Raises `TopicExistsError`, `InvalidArgumentError`."""
         self.store.check_writable()
         finish_deletion(self.open_groups, check_topic_name(name))  # one that a killed process began
-        return super().create_topic(name, partitions, config)
+        return super().create_topic(name, partitions, config, exist_ok=exist_ok)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with its records and the offsets that groups have committed for it, even while others use it.

@@ -58,10 +58,13 @@ class Log(_Closable, Protocol):
 
     Closing it closes what was made from it, and puts everything that was appended on disk, unless it was opened otherwise."""
 
-    def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None) -> Topic:
+    def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None, *, exist_ok: bool = False
+    ) -> Topic:
         """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`, `InvalidTypeError`.
 
-        On return every client can use it; over a network, within a moment."""
+        With `exist_ok`, a topic that exists is returned as it is, whatever its partitions and settings. On return every
+        client can use it; over a network, within a moment."""
 
     def alter_topic(
         self, name: str, *, partitions: int | None = None, config: Mapping[str, object] | None = None

@@ -134,7 +134,7 @@ class ConflictError(EventLogError):
 
     def __init__(self, topic: str, partition: int, expected_end_offset: int, end_offset: int) -> None:
         super().__init__(
-            f"{topic}-{partition} ends at offset {end_offset}, not at {expected_end_offset} as this append expects: "
+            f"{topic}/{partition} ends at offset {end_offset}, not at {expected_end_offset} as this append expects: "
             "nothing was appended"
         )
         self.topic = topic
@@ -208,7 +208,7 @@ class CorruptLogError(EventLogError):
     def _where(self) -> str:
         if self.offset is None or self.topic is None:
             return ""
-        return f"; {self.topic}-{self.partition} cannot be read from offset {self.offset} on"
+        return f"; {self.topic}/{self.partition} cannot be read from offset {self.offset} on"
 
     def without_traceback(self) -> CorruptLogError:
         """An equal error: raising the same object again would extend its traceback each time."""

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from eventlog.catalog.topics import TopicDescription
 from eventlog.errors import LockTimeoutError, TopicNotFoundError, translates_os_errors
+from eventlog.existing import created_or_found
 from eventlog.options import (
     Setting,
     StoreOptions,
     TopicConfig,
+    check_bool,
     check_partition_count,
     check_topic_name,
     parse_changes,
@@ -63,9 +65,13 @@ class Log:
         return self.store.is_closed
 
     def create_topic(
-        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None, *, exist_ok: bool = False
     ) -> TopicDescription:
-        """Create a topic with Kafka's topic settings. Raises `TopicExistsError`, `InvalidArgumentError`."""
+        """Create a topic with Kafka's topic settings; with `exist_ok`, one that exists is returned as it is.
+
+        Raises `TopicExistsError`, `InvalidArgumentError`."""
+        if check_bool("exist_ok", exist_ok):
+            return created_or_found(lambda: self.create_topic(name, partitions, config), lambda: self.topic(name))
         self.store.check_writable()
         check_topic_name(name)
         topic = self.store.catalog.topics.create(name, check_partition_count(partitions), TopicConfig.parse(config))

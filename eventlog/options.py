@@ -108,6 +108,11 @@ _SETTINGS: dict[str, _Number | _Fraction | _Choice | _Pattern] = {**_EFFECTIVE, 
 SETTINGS_WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT)
 
 
+def effective_settings() -> dict[str, tuple[str, ...]]:
+    """The names of the settings that change something, each with its values if there are only a few."""
+    return {name: setting.allowed if isinstance(setting, _Choice) else () for name, setting in _EFFECTIVE.items()}
+
+
 class TopicConfig(NamedTuple):
     """A topic's settings: those that were given, over the defaults. `had_gaps` says that records may have been taken out of
     the middle by compaction, under an earlier setting, or by repair; `decided_by` is the number of the catalog's transaction

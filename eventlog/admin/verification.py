@@ -73,7 +73,7 @@ def _check_committed(report: VerifyReport, backup: Path, manifest: Manifest) -> 
                 for partition, stored in group.offsets().items():
                     end = ends.get(partition, 0)
                     if stored.offset > end:
-                        where = f"{partition.topic}-{partition.partition}"
+                        where = f"{partition.topic}/{partition.partition}"
                         reason = f"group {name!r} has committed {stored.offset} of {where}, which ends at {end}"
                         report.problems.append(Problem(path, 0, reason))
     except EventLogError as error:

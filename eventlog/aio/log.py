@@ -44,10 +44,10 @@ class AsyncEventLog:
         await self.close()
 
     async def create_topic(
-        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None, *, exist_ok: bool = False
     ) -> TopicDescription:
         """As `EventLog.create_topic`."""
-        return await asyncio.to_thread(self.log.create_topic, name, partitions, config)
+        return await asyncio.to_thread(self.log.create_topic, name, partitions, config, exist_ok=exist_ok)
 
     def topic(self, name: str) -> TopicDescription:
         """As `EventLog.topic`."""

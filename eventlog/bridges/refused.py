@@ -40,7 +40,7 @@ class Refused:
     def put(self, record: Record, by: str, reason: str, advice: str) -> None:
         """Do what the policy says with a record that `by` refuses. After `flush` it is durable. `advice` says how the bridge
         can go on after a stop. Raises `BridgeError` to stop."""
-        where = f"{record.topic}-{record.partition} offset {record.offset}"
+        where = f"{record.topic}/{record.partition} offset {record.offset}"
         self._take(where, by, reason, advice)
         if self.topic is not None:
             origin = (

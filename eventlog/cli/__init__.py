@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.errors import EventLogError
 
 STATUS_FAILED = 1
@@ -56,7 +57,7 @@ COMMANDS = {
 }
 
 
-class _EventLogGroup(click.Group):
+class _EventLogGroup(CommandGroup):
     """The commands, with a common end: output is flushed, a closed pipe is quiet, Ctrl-C has one status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -93,10 +94,10 @@ class _EventLogGroup(click.Group):
 @click.group(
     name="eventlog",
     cls=_EventLogGroup,
-    no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 @click.option(
+    "-s",
     "--store",
     metavar="DIR|URL",
     envvar="EVENTLOG_STORE",

@@ -50,8 +50,8 @@ def complete_names(command: click.Command) -> None:
         context = click.Context(command)
         for name in command.list_commands(context):
             child = command.get_command(context, name)
-            if child is not None and name not in _TAKES_NEW_NAMES:
-                _complete_parameters(child, command.name)
+            if child is not None:
+                _complete_parameters(child, None if name in _TAKES_NEW_NAMES else command.name)
                 complete_names(child)
     else:
         _complete_parameters(command, None)
@@ -64,6 +64,10 @@ def _complete_parameters(command: click.Command, above: str | None) -> None:
             vars(parameter)["shell_complete"] = _completer(lambda log: log.topics())
         elif parameter.name == "group" or (is_name and above == "groups"):
             vars(parameter)["shell_complete"] = _completer(lambda log: log.groups())
+        elif parameter.name == "settings":
+            vars(parameter)["shell_complete"] = _complete_setting
+        elif parameter.name == "unset":
+            vars(parameter)["shell_complete"] = _complete_setting_name
 
 
 def _completer(names: Callable[[EventLog], list[str]]) -> Callable[[click.Context, str], list[CompletionItem]]:
@@ -74,6 +78,20 @@ def _completer(names: Callable[[EventLog], list[str]]) -> Callable[[click.Contex
             return []  # Whatever is wrong with the store: somebody is typing, and a command will say it.
 
     return complete
+
+
+def _complete_setting(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """KEY=VALUE for settings with few values, KEY= for the others."""
+    from eventlog.options import effective_settings
+
+    words = [f"{name}={value}" for name, values in effective_settings().items() for value in values or ("",)]
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+def _complete_setting_name(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    from eventlog.options import effective_settings
+
+    return [CompletionItem(name) for name in effective_settings() if name.startswith(incomplete)]
 
 
 def _names(context: click.Context, names: Callable[[EventLog], list[str]]) -> list[str]:

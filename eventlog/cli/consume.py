@@ -10,6 +10,7 @@ import click
 from eventlog.cli import output
 from eventlog.cli.member import check_goes_with_group, consume_as_member
 from eventlog.cli.selection import CHUNK_RECORDS, Selection, reading_options, write_counts, write_records
+from eventlog.cli.spelling import narrow
 from eventlog.cli.store import open_store
 from eventlog.records.record import TopicPartition
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("topic")
 @reading_options
-@click.option("--group", metavar="GROUP", help="Consume as a member of this group: what was printed is acknowledged.")
-@click.option("--follow", "is_following", is_flag=True, help="Wait for more records at the end.")
+@click.option("-g", "--group", metavar="GROUP", help="Consume as a member of this group: what was printed is acknowledged.")
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Wait for more records at the end.")
 def consume(topic: str, group: str | None, is_following: bool, **options: Any) -> None:
     """Print the records of TOPIC, one partition after the other.
 
@@ -37,6 +38,7 @@ def consume(topic: str, group: str | None, is_following: bool, **options: Any) -
       eventlog consume orders --format '{time:%H:%M} {key}: {value.total}'
       eventlog consume orders --group billing --follow
     """
+    topic, options["partitions"] = narrow(topic, options["partitions"])
     selection = Selection(**options)
     if is_following and (selection.stop is not None or selection.is_count):
         raise click.UsageError(f"--follow cannot be combined with {'--count' if selection.is_count else '--to'}: it never ends")

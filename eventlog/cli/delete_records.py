@@ -8,12 +8,13 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.parsing import Start, start_type
+from eventlog.cli.spelling import narrow
 from eventlog.cli.store import execute_option, open_partitions, open_store
 
 
 @click.command("delete-records")
 @click.argument("topic")
-@click.option("--partition", type=click.IntRange(min=0), help="Only this partition.")
+@click.option("-p", "--partition", type=click.IntRange(min=0), help="Only this partition.")
 @click.option(
     "--before",
     "before",
@@ -35,8 +36,9 @@ def delete_records(topic: str, partition: int | None, before: Start, is_executed
       eventlog delete-records orders --before 2026-11-01
       eventlog delete-records orders --partition 0 --before 1200 --execute
     """
+    topic, numbers = narrow(topic, () if partition is None else (partition,))
     with open_store() as log:
-        partitions = open_partitions(log, topic, partition)
+        partitions = open_partitions(log, topic, numbers)
         if before.kind == "offset" and len(partitions) > 1:
             raise click.UsageError(f"an offset needs --partition: {topic} has {len(partitions)} partitions")
         rows: list[dict[str, Any]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.parsing import OFFSET_MAX
+from eventlog.cli.spelling import parse_one
 from eventlog.cli.store import open_store
+from eventlog.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from eventlog import Partition, Record
@@ -58,7 +59,7 @@ class _View:
     metavar="OFFSET",
     help="Begin at the batch or entry with this offset, or at the next one.",
 )
-@click.option("--max", "count_max", type=click.IntRange(min=0), metavar="N", help="Stop after this many batches or entries.")
+@click.option("-n", "--max", "count_max", type=click.IntRange(min=0), metavar="N", help="Stop after N batches or entries.")
 @output.json_option
 def dump(
     target: str,
@@ -93,11 +94,12 @@ def dump(
     if is_file:
         _show(Path(target), view)
         return
-    partition = re.fullmatch(r"([^/]+)/([0-9]{1,9})", target)
-    if partition is None:
-        raise click.ClickException(f"{target}: no such file, nor is it TOPIC/PARTITION")
+    try:
+        topic, partition = parse_one(target)
+    except (click.UsageError, InvalidArgumentError):
+        raise click.ClickException(f"{target}: no such file, nor is it TOPIC/PARTITION") from None
     with open_store() as log:
-        _dump_partition(log.partition(partition[1], int(partition[2])), view, first_offset)
+        _dump_partition(log.partition(topic, partition), view, first_offset)
 
 
 def _kind_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli.selection import Selection, Span, reading_options, write_counts, write_records
+from eventlog.cli.spelling import narrow
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ STATUS_NOTHING_FOUND = 3
     show_default=True,
     help="Where to search; may be repeated. Headers: names and values.",
 )
-@click.option("--fixed", "is_fixed", is_flag=True, help="PATTERN is the text itself, not a regular expression.")
-@click.option("--ignore-case", is_flag=True, help="Ignore the case of ASCII letters.")
-@click.option("--invert", is_flag=True, help="Print the records that do not match PATTERN.")
+@click.option("-F", "--fixed", "is_fixed", is_flag=True, help="PATTERN is the text itself, not a regular expression.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Ignore the case of ASCII letters.")
+@click.option("-v", "--invert", is_flag=True, help="Print the records that do not match PATTERN.")
 @reading_options
 def grep(
     pattern: str,
@@ -55,6 +56,7 @@ def grep(
       eventlog grep '"total":12,' orders --fixed --count
       eventlog grep --in key '^customer-7$' orders --format '{offset} {value}'
     """
+    topic, options["partitions"] = narrow(topic, options["partitions"])
     selection = Selection(**options)
     query = _compiled(pattern, is_fixed=is_fixed, ignore_case=ignore_case)
     case = {"ignore_case": ignore_case and is_fixed}
@@ -65,6 +67,7 @@ def grep(
             return iter(())
         return selection.filter(partition.search(query, first, stop, fields=fields, invert=invert, **case))
 
+    write = selection.write if invert else selection.write_marked(query, ignore_case=ignore_case)
     with open_store() as log:
         counts = {}
         limit = selection.limit
@@ -72,7 +75,7 @@ def grep(
             if selection.is_count:
                 count = sum(1 for _ in islice(found(span), limit))
             else:
-                count = write_records(found(span), limit, selection.write)
+                count = write_records(found(span), limit, write)
             counts[span.partition.partition] = count
             limit -= count
         if selection.is_count:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.groups_offsets import copy_group, delete_offsets, group_history, import_group, undo_reset
 from eventlog.cli.groups_reset import reset_group
 from eventlog.cli.store import execute_option, open_store
+from eventlog.errors import GroupNotFoundError
 
 if TYPE_CHECKING:
     from eventlog import Group, GroupDescription, GroupMember
@@ -22,7 +24,7 @@ _BRIDGE_FIELDS = (
 _PARTITION_HEADERS = ("TOPIC", "PART", "COMMITTED", "END", "LAG", "BYTES", "AGE", "CATCH UP", "MEMBER")
 
 
-@click.group(no_args_is_help=False)
+@click.group(cls=CommandGroup)
 def groups() -> None:
     """List, describe, move, export and delete consumer groups.
 
@@ -65,10 +67,10 @@ def _group_object(description: GroupDescription) -> dict[str, Any]:
 
 
 @groups.command("describe")
-@click.argument("group")
+@click.argument("group", required=False)
 @output.json_option
-def describe_group(group: str, as_json: bool) -> None:
-    """Show each partition of GROUP: how far it is, and which member owns it.
+def describe_group(group: str | None, as_json: bool) -> None:
+    """Show each partition of GROUP, or of all groups: how far it is, and which member owns it.
 
     COMMITTED is the offset from which the group continues, END the offset of the next record.
     LAG counts the records between them, BYTES is their size, AGE the age of the oldest one,
@@ -80,15 +82,28 @@ def describe_group(group: str, as_json: bool) -> None:
       eventlog groups describe billing
     """
     with open_store() as log:
-        found = log.group(group)
-        description = found.describe()
-        rows = _partition_objects(found, description.members)
+        names = log.groups() if group is None else [group]
+        for number, name in enumerate(names):
+            try:
+                found = log.group(name)
+                description = found.describe()
+                rows = _partition_objects(found, description.members)
+            except GroupNotFoundError:
+                if group is not None:
+                    raise
+                continue  # deleted meanwhile
+            if number > 0 and not as_json:
+                output.write_line("")
+            _write_group(name, description, rows, as_json)
+
+
+def _write_group(name: str, description: GroupDescription, rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        heading = {"group": group, "generation": _known(description.generation), "assignor": description.assignor or None}
+        heading = {"group": name, "generation": _known(description.generation), "assignor": description.assignor or None}
         for row in rows:
             output.write_json({**heading, **row})
         return
-    output.write_line(f"group       {group}")
+    output.write_line(f"group       {name}")
     output.write_line(f"generation  {output.cell_text(_known(description.generation))}")
     output.write_line(f"assignor    {description.assignor or '-'}")
     output.write_line("")

@@ -93,7 +93,7 @@ def _set_offsets(log: EventLog, group: str, offsets: Mapping[TopicPartition, int
 @click.command("delete-offsets")
 @click.argument("group")
 @click.option(
-    "--topic", "topics", metavar="TOPIC[:N,...]", multiple=True, required=True, help="A topic, or some partitions of it."
+    "-t", "--topic", "topics", metavar="TOPIC[/N,...]", multiple=True, required=True, help="A topic, or some partitions of it."
 )
 @execute_option
 @output.json_option
@@ -140,7 +140,7 @@ def undo_reset(group: str, is_executed: bool, as_json: bool) -> None:
 @click.command("history")
 @click.argument("group")
 @click.option(
-    "--max", "entries", type=click.IntRange(min=1), default=_HISTORY_ENTRIES, show_default=True, help="How many entries."
+    "-n", "--max", "entries", type=click.IntRange(min=1), default=_HISTORY_ENTRIES, show_default=True, help="How many entries."
 )
 @output.json_option
 def group_history(group: str, entries: int, as_json: bool) -> None:

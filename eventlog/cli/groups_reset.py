@@ -10,6 +10,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.parsing import OFFSET_MAX, Start, start_type
+from eventlog.cli.spelling import parse_named
 from eventlog.cli.store import open_store
 from eventlog.errors import InvalidArgumentError
 from eventlog.records.record import TopicPartition
@@ -22,7 +23,7 @@ _HEADERS = ("TOPIC", "PARTITION", "BEFORE", "AFTER", "STATE")
 
 @click.command("reset")
 @click.argument("group")
-@click.option("--topic", "topics", metavar="TOPIC[:N,...]", multiple=True, help="A topic, or some partitions of it.")
+@click.option("-t", "--topic", "topics", metavar="TOPIC[/N,...]", multiple=True, help="A topic, or some partitions of it.")
 @click.option("--all-topics", is_flag=True, help="Every partition that has an offset.")
 @click.option("--to", metavar="POSITION", type=start_type, help="earliest, latest, an offset, or a TIME.")
 @click.option(
@@ -53,7 +54,7 @@ def reset_group(
     \b
     Example:
       eventlog groups reset billing --topic orders --to '2 hours ago'
-      eventlog groups reset billing --topic orders:0,3 --shift -10 --execute
+      eventlog groups reset billing --topic orders/0,3 --shift -10 --execute
     """
     with open_store() as log:
         found = log.group(group)
@@ -105,14 +106,9 @@ def _shifted(log: EventLog, topic_partition: TopicPartition, offset: int) -> int
 
 
 def partitions_of(log: EventLog, text: str) -> list[TopicPartition]:
-    """The partitions that TOPIC or TOPIC:N,... names. Raises click.UsageError."""
-    topic, colon, numbers = text.partition(":")
-    if not colon:
-        return [TopicPartition(topic, number) for number in range(log.topic(topic).partitions)]
-    words = numbers.split(",")
-    if not all(word.isascii() and word.isdecimal() and len(word) < 10 for word in words):
-        raise click.UsageError(f"--topic {text!r} is not TOPIC, or TOPIC:N,N with partition numbers")
-    return [TopicPartition(topic, int(word)) for word in words]
+    """The partitions that TOPIC or TOPIC/N,... names. Raises click.UsageError."""
+    topic, numbers = parse_named(text)
+    return [TopicPartition(topic, number) for number in numbers or range(log.topic(topic).partitions)]
 
 
 def read_offsets(file: IO[bytes], group: str) -> dict[TopicPartition, int]:

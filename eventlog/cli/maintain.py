@@ -79,12 +79,12 @@ def _write(report: MaintenanceReport) -> None:
     for done in report.partitions:
         for path in done.rebuilt:
             what = "would be" if report.is_dry_run else "was"
-            text = f"{done.topic}-{done.partition}: {path.name} was missing or damaged, and {what} rebuilt"
+            text = f"{done.topic}/{done.partition}: {path.name} was missing or damaged, and {what} rebuilt"
             output.write_line(output.printable(text))
         if done.open_transaction is not None:
             producer, offset = done.open_transaction
             output.write_line(
-                f"{done.topic}-{done.partition}: nothing from offset {offset} on is compacted, because a transaction of "
+                f"{done.topic}/{done.partition}: nothing from offset {offset} on is compacted, because a transaction of "
                 f"producer {producer} that began there has not ended; if its broker has ended it since, import the log again"
             )
     for subject, reason in report.failures:
@@ -98,7 +98,7 @@ def _write(report: MaintenanceReport) -> None:
 def _row(done: PartitionMaintenance) -> tuple[object, ...]:
     compacted = done.compacted
     return (
-        f"{done.topic}-{done.partition}",
+        f"{done.topic}/{done.partition}",
         done.reason or None,
         done.deleted_segments,
         done.deleted_records,

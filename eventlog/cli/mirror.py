@@ -108,7 +108,7 @@ def _run(mirrored: Mirror, once: bool) -> None:
 def _sentence(difference: Difference) -> str:
     """What was done, in a line."""
     kind, topic, partition, name, before, after = difference
-    where = topic if partition is None else f"{topic}-{partition}"
+    where = topic if partition is None else f"{topic}/{partition}"
     if kind == "records":
         return f"{where}: {after} records"
     if kind == "left out":

@@ -9,6 +9,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.parsing import time_type
+from eventlog.cli.spelling import parse_named
 from eventlog.cli.store import open_store
 from eventlog.errors import TopicNotFoundError
 
@@ -37,8 +38,11 @@ def offsets(topic: str | None, timestamp_ms: int | None, as_json: bool) -> None:
       eventlog offsets orders --time 2026-11-01T10:00
     """
     rows_of = _offset_rows if timestamp_ms is None else _time_rows(timestamp_ms)
+    topic, numbers = (None, ()) if topic is None else parse_named(topic)
     with open_store() as log:
-        rows = list(_rows(log, topic, rows_of))
+        for number in numbers:
+            log.partition(str(topic), number)  # raises the error if there is no such partition
+        rows = [row for row in _rows(log, topic, rows_of) if not numbers or row["partition"] in numbers]
     if as_json:
         for row in rows:
             output.write_json(row)

@@ -26,9 +26,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SHORT_UNITS = ("k", "M", "G", "T")
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _NUMBER = r"-|[0-9]+(\.[0-9]+)?( (k|M|G|T|B|[KMGTPE]iB|s|min|h|d))?"
+_MARK, _END_OF_MARK = b"\x1b[1;31m", b"\x1b[m"
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON Lines instead of text.")
+json_option = click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON Lines instead of text.")
 
 
 @functools.cache
@@ -210,3 +211,13 @@ def printable(text: str, unescaped: str = "") -> str:
 def for_terminal(data: bytes) -> bytes:
     """Bytes of a record as a terminal may see them: its lines and tabs stay, all else that could steer it is escaped."""
     return printable(data.decode("utf-8", "backslashreplace"), unescaped="\n\t").encode()
+
+
+def marked(data: bytes, pattern: re.Pattern[bytes]) -> bytes:
+    """Bytes of a record as a terminal may see them, with each match of the pattern in bold red, as grep shows it."""
+    shown, position = [], 0
+    for match in pattern.finditer(data):
+        if match.end() > match.start():
+            shown += [for_terminal(data[position : match.start()]), _MARK, for_terminal(match[0]), _END_OF_MARK]
+            position = match.end()
+    return b"".join([*shown, for_terminal(data[position:])])

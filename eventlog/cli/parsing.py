@@ -22,15 +22,23 @@ _TIME = re.compile(
     r"(?:[T ](?P<minute>\d\d:\d\d)(?P<second>:\d\d)?(?:\.(?P<fraction>\d{1,6}))?(?P<zone>Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
 )
-
-
-_AGO = re.compile(r"(?P<count>[0-9]{1,9}) (?P<unit>second|minute|hour|day|week)s? ago", re.ASCII)
-_UNIT_MS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
+_SPAN = re.compile(r"(?P<count>[0-9]{1,9}) ?(?P<unit>[a-z]+)(?: ago)?", re.ASCII)
+_WALL = re.compile(r"(?:(?P<day>today|yesterday) ?)?(?P<minute>\d\d:\d\d)?(?P<second>:\d\d)?", re.ASCII)
+_UNIT_MS = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1_000),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60_000),
+    **dict.fromkeys(("h", "hour", "hours"), 3_600_000),
+    **dict.fromkeys(("d", "day", "days"), 86_400_000),
+    **dict.fromkeys(("w", "week", "weeks"), 604_800_000),
+}
+_UNIT_BYTES = {"B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"(?P<count>[0-9]{1,9}) ?(?P<unit>[BKMGT])(?:iB)?", re.ASCII)
 
 
 def parse_time(text: str) -> int:
-    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone, "2 hours ago",
-    or the milliseconds.
+    """Return milliseconds since the epoch for a TIME: ISO 8601, UTC unless it names a zone (or ends in " local"); a time
+    ago such as 7d, 5min or "2 hours ago"; now, today, yesterday or a time of day, by the local clock; or the milliseconds.
 
     Raises ValueError, with what was expected, for anything else.
     """
@@ -39,22 +47,52 @@ def parse_time(text: str) -> int:
         if milliseconds > OFFSET_MAX:
             raise ValueError(f"{text} is too large for a time in milliseconds")
         return milliseconds
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return max(0, now_ms() - int(ago["count"]) * _UNIT_MS[ago["unit"]])
-    match = _TIME.fullmatch(text)
-    if match is None or (match["fraction"] and not match["second"]):
-        raise ValueError(
-            f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00, 2026-11-01T10:00:30.5+01:00 or '2 hours ago'"
-        )
-    clock = (match["minute"] or "00:00") + (match["second"] or ":00") + "." + (match["fraction"] or "0").ljust(6, "0")
-    zone = (match["zone"] or "Z").replace("Z", "+00:00")
-    try:
-        time = datetime.fromisoformat(f"{match['date']}T{clock}{zone}")
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a time: {error}") from None
+    if text == "now":
+        return now_ms()
+    span_ms = _span_ms(text)
+    if span_ms is not None:
+        return max(0, now_ms() - span_ms)
+    time = _on_the_wall(text) or _from_calendar(text)
     # No record is older than the epoch, so that all earlier times mean the same.
     return max(0, (time - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _span_ms(text: str) -> int | None:
+    span = _SPAN.fullmatch(text)
+    unit_ms = _UNIT_MS.get(span["unit"]) if span is not None else None
+    return None if span is None or unit_ms is None else int(span["count"]) * unit_ms
+
+
+def _on_the_wall(text: str) -> datetime | None:
+    """A time as the local clock shows it: today, yesterday, 14:30, yesterday 14:30."""
+    match = _WALL.fullmatch(text)
+    if match is None or not (match["day"] or match["minute"]) or (match["second"] and not match["minute"]):
+        return None
+    day = datetime.fromtimestamp(now_ms() / 1000).date() - timedelta(days=match["day"] == "yesterday")
+    return _at(text, f"{day}T{match['minute'] or '00:00'}{match['second'] or ''}")
+
+
+def _from_calendar(text: str) -> datetime:
+    calendar = text.removesuffix(" local")
+    match = _TIME.fullmatch(calendar)
+    if match is None or (match["fraction"] and not match["second"]) or (calendar != text and match["zone"]):
+        raise ValueError(
+            f"{text!r} is not a time such as 2026-11-01, 2026-11-01T10:00, 2026-11-01T10:00:30.5+01:00, "
+            "'2026-11-01 10:00 local', 'yesterday 14:30', 7d or '2 hours ago'"
+        )
+    clock = (match["minute"] or "00:00") + (match["second"] or ":00") + "." + (match["fraction"] or "0").ljust(6, "0")
+    if calendar != text:
+        return _at(text, f"{match['date']}T{clock}")
+    return _at(text, f"{match['date']}T{clock}" + (match["zone"] or "Z").replace("Z", "+00:00"))
+
+
+def _at(text: str, iso: str) -> datetime:
+    """The time that ISO 8601 writes so; it is local if no zone is named."""
+    try:
+        time = datetime.fromisoformat(iso)
+        return time if time.tzinfo is not None else time.astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"{text!r} is not a time: {error}") from None
 
 
 def _number(digits: str) -> int:
@@ -126,8 +164,17 @@ def parse_settings(settings: Iterable[str]) -> dict[str, str]:
             raise click.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="'--config'")
         if key in config:
             raise click.BadParameter(f"{key!r} is given twice", param_hint="'--config'")
-        config[key] = value
+        config[key] = _in_units(key, value)
     return config
+
+
+def _in_units(key: str, value: str) -> str:
+    """A setting's value as Kafka writes it: 7d for a setting in milliseconds, and 16MiB for one in bytes, become numbers."""
+    if key.endswith(".ms"):
+        span_ms = _span_ms(value)
+        return value if span_ms is None else str(span_ms)
+    size = _SIZE.fullmatch(value) if key.endswith(".bytes") else None
+    return value if size is None else str(int(size["count"]) * _UNIT_BYTES[size["unit"]])
 
 
 class Seconds(click.FloatRange):

@@ -22,6 +22,7 @@ from eventlog.cli.sources import (
     json_records,
     line_records,
 )
+from eventlog.cli.spelling import narrow
 from eventlog.cli.store import open_partitions, open_store
 from eventlog.errors import RecordTooLargeError, TopicExistsError, TopicNotFoundError
 from eventlog.records.partitioning import partition_for_key
@@ -164,7 +165,7 @@ def _interrupts_wait() -> Iterator[None]:
     help="Format of the input.",
 )
 @click.option("--key", "key_field", metavar="FIELD", help="Field of each JSON object or CSV row that becomes the key.")
-@click.option("--partition", type=click.IntRange(min=0), help="Write everything to this partition.")
+@click.option("-p", "--partition", type=click.IntRange(min=0), help="Write everything to this partition.")
 @click.option("--create", is_flag=True, help="Create the topic, with one partition, if it does not exist.")
 @output.json_option
 def produce(
@@ -189,12 +190,15 @@ def produce(
       eventlog produce orders orders.jsonl --format jsonl --key customer
       tail -f access.log | eventlog produce access --create
     """
+    topic, numbers = narrow(topic, () if partition is None else (partition,))
+    if len(numbers) > 1:
+        raise click.UsageError(f"several partitions of {topic} are named: name the topic, or one of them")
     if key_field is not None and input_format == "lines":
         raise click.UsageError("--key needs fields: use --format jsonl or --format csv")
     with _open_input(file) as stream, open_store(create=create) as log:
         if create:
             _create_if_missing(log, topic)
-        writer = _Writer(open_partitions(log, topic, partition))
+        writer = _Writer(open_partitions(log, topic, numbers))
         _write(writer, stream, input_format, key_field, file or "standard input")
     _write_summary(topic, writer, as_json)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.spelling import parse_one
 from eventlog.cli.store import open_store
 
 if TYPE_CHECKING:
@@ -29,23 +30,13 @@ def repair(partition: str, execute: bool, as_json: bool) -> None:
       eventlog repair orders/0
       eventlog repair orders/0 --execute
     """
-    topic, number = _parse(partition)
+    topic, number = parse_one(partition)
     with open_store() as log:
         plan = log.repair(topic, number, execute=execute)
     if as_json:
         output.write_json(_plan_object(plan))
     else:
         _write_plan(plan)
-
-
-def _parse(text: str) -> tuple[str, int]:
-    topic, slash, number = text.rpartition("/")
-    if slash and number.isascii() and number.isdecimal() and len(number) <= 6:
-        return topic, int(number)
-    from eventlog.options import check_topic_name
-
-    check_topic_name(topic or text)
-    raise click.UsageError(f"{text!r} is not TOPIC/PARTITION, such as orders/0")
 
 
 def _plan_object(plan: RepairPlan) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +31,7 @@ def reading_options(command: _Command) -> _Command:
     """The options that consume and grep have in common, in one order and in the same words."""
     options = [
         click.option(
+            "-p",
             "--partition",
             "partitions",
             type=click.IntRange(min=0),
@@ -46,7 +49,7 @@ def reading_options(command: _Command) -> _Command:
         ),
         click.option("--to", "stop", metavar="OFFSET|TIME", type=stop_type, help="Only records before this offset or time."),
         click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N records of each partition."),
-        click.option("--key", "keys", multiple=True, metavar="KEY", help="Only records with this key; may be repeated."),
+        click.option("-k", "--key", "keys", multiple=True, metavar="KEY", help="Only records with this key; may be repeated."),
         click.option(
             "--header",
             "headers",
@@ -54,8 +57,8 @@ def reading_options(command: _Command) -> _Command:
             metavar="NAME[=VALUE]",
             help="Only records with this header; may be repeated: a record needs all of them.",
         ),
-        click.option("--max", "max_records", type=click.IntRange(min=0), metavar="N", help="Stop after this many records."),
-        click.option("--count", "is_count", is_flag=True, help="Print the number of records instead of the records."),
+        click.option("-n", "--max", "max_records", type=click.IntRange(min=0), metavar="N", help="Stop after so many records."),
+        click.option("-c", "--count", "is_count", is_flag=True, help="Print the number of records instead of the records."),
         click.option(
             "--format",
             "output_format",
@@ -64,7 +67,7 @@ def reading_options(command: _Command) -> _Command:
             show_default="value",
             help="The value alone, the whole record as JSON, or a template such as '{offset} {key} {value.total}'.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+        click.option("-j", "--json", "as_json", is_flag=True, help="The same as --format json."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -141,6 +144,19 @@ class Selection:
     def write(self) -> Write:
         """How records are printed."""
         return _write_objects if self.as_json else self.output_format or _write_values
+
+    def write_marked(self, pattern: bytes | re.Pattern[bytes], *, ignore_case: bool) -> Write:
+        """How records are printed; values on a terminal with what the pattern matches in them made to stand out."""
+        if self.write is not _write_values or not output.is_terminal() or os.environ.get("NO_COLOR"):
+            return self.write
+        flags = re.IGNORECASE if ignore_case else 0
+        matcher = re.compile(re.escape(pattern), flags) if isinstance(pattern, bytes) else pattern
+
+        def write(records: Sequence[Record]) -> None:
+            lines = [output.marked(record.value or b"", matcher) + b"\n" for record in records]
+            output.standard_output().write(b"".join(lines))
+
+        return write
 
     def open_partitions(self, log: EventLog, topic: str) -> list[Partition]:
         """The partitions that are meant, in order."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.parsing import Seconds
 from eventlog.cli.store import open_store, store_directory
 from eventlog.cli.users import users
@@ -35,7 +36,7 @@ def address_type(text: str) -> tuple[str, int]:
     return match["ipv6"] or match["host"], int(match["port"])
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.option(
     "--listen",
     metavar="HOST:PORT",

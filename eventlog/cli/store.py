@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from eventlog.cli.spelling import meant_instead
+from eventlog.errors import EventLogError, GroupNotFoundError, PartitionNotFoundError, TopicNotFoundError
+
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from eventlog import EventLog, Partition
 
 
@@ -18,7 +26,34 @@ _ON_CLUSTERS = {
 }  # fmt: skip
 
 
-def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
+class _OpenStore:
+    """An open store for the duration of a block; an error about a name that is not there says which one may be meant."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def __enter__(self) -> EventLog:
+        return self._log.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        meant = _meant(self._log, error)
+        self._log.__exit__(kind, error, trace)
+        if meant is not None:
+            raise click.ClickException(f"{error}: did you mean {meant}?") from error
+
+
+def _meant(log: EventLog, error: BaseException | None) -> str | None:
+    if not isinstance(error, (TopicNotFoundError, GroupNotFoundError)) or isinstance(error, PartitionNotFoundError):
+        return None
+    given = click.get_current_context().params.values()
+    typed = chain.from_iterable(value if isinstance(value, tuple) else (value,) for value in given)
+    try:
+        return meant_instead(log, error, [word for word in typed if isinstance(word, str)])
+    except (EventLogError, OSError):
+        return None  # the error that there is says more
+
+
+def open_store(*, create: bool = False, fsync: str = "interval") -> AbstractContextManager[EventLog]:
     """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
     store = _named_store()
     if _is_cluster(store):
@@ -26,7 +61,7 @@ def open_store(*, create: bool = False, fsync: str = "interval") -> EventLog:
         _check_without_secret(store)
     import eventlog
 
-    return eventlog.open(store, mode=mode(), create=create, fsync=fsync)
+    return _OpenStore(eventlog.open(store, mode=mode(), create=create, fsync=fsync))
 
 
 def mode() -> str:
@@ -79,11 +114,9 @@ def _needs_directory() -> click.UsageError:
     return click.UsageError(f"'{_command()}' needs a store in a directory, and --store names a cluster; there work {works}")
 
 
-def open_partitions(log: EventLog, topic: str, partition: int | None = None) -> list[Partition]:
-    """The partitions of a topic in order, or only the one with this number."""
-    if partition is not None:
-        return [log.partition(topic, partition)]
-    return [log.partition(topic, number) for number in range(log.topic(topic).partitions)]
+def open_partitions(log: EventLog, topic: str, numbers: Sequence[int] = ()) -> list[Partition]:
+    """The partitions of a topic with these numbers, or all of them in order."""
+    return [log.partition(topic, number) for number in numbers or range(log.topic(topic).partitions)]
 
 
 execute_option = click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.describe import topic_object, write_topic
 from eventlog.cli.parsing import parse_settings
 from eventlog.cli.store import execute_option, open_store
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from eventlog import EventLog, TopicDescription
 
 
-@click.group(no_args_is_help=False)
+@click.group(cls=CommandGroup)
 def topics() -> None:
     """List, create, describe, alter and delete topics.
 
@@ -76,7 +77,7 @@ def _size_bytes(log: EventLog, name: str) -> int | None:
 
 @topics.command("create")
 @click.argument("name")
-@click.option("--partitions", type=click.IntRange(min=1), default=1, show_default=True, help="Number of partitions.")
+@click.option("-p", "--partitions", type=click.IntRange(min=1), default=1, show_default=True, help="Number of partitions.")
 @click.option(
     "--config",
     "settings",
@@ -84,17 +85,23 @@ def _size_bytes(log: EventLog, name: str) -> int | None:
     multiple=True,
     help="A setting by its Kafka name, such as retention.ms=604800000. May be repeated.",
 )
+@click.option("--if-not-exists", is_flag=True, help="Leave a topic that exists as it is.")
 @output.json_option
-def create_topic(name: str, partitions: int, settings: tuple[str, ...], as_json: bool) -> None:
+def create_topic(name: str, partitions: int, settings: tuple[str, ...], if_not_exists: bool, as_json: bool) -> None:
     """Create a topic, and the store if it does not exist yet.
+
+    Settings in milliseconds and bytes take units: 7d, 12h, 5min, 30s; 16MiB, 1G.
 
     \b
     Example:
-      eventlog topics create orders --partitions 4 --config segment.bytes=16777216
+      eventlog topics create orders --partitions 4 --config retention.ms=7d
     """
     config = parse_settings(settings)
     with open_store(create=True) as log:
-        description = log.create_topic(name, partitions=partitions, config=config or None)
+        if if_not_exists and name in log.topics():
+            output.write_json(_topic_object(log.topic(name))) if as_json else output.write_line(f"topic {name} exists already")
+            return
+        description = log.create_topic(name, partitions=partitions, config=config or None, exist_ok=if_not_exists)
     if as_json:
         output.write_json({**_topic_object(description), "records": 0, "size_bytes": 0})
     else:

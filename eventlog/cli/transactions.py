@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.store import execute_option, open_store
 from eventlog.errors import InvalidArgumentError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _HEADERS = ("TRANSACTIONAL ID", "PRODUCER", "EPOCH", "STATE", "OPEN SINCE", "PARTITIONS")
 
 
-@click.group(no_args_is_help=False)
+@click.group(cls=CommandGroup)
 def transactions() -> None:
     """List, describe and abort the transactions of producers.
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.store import open_store
 from eventlog.errors import EventLogError
 
@@ -30,7 +31,7 @@ _group_option = click.option(
 )
 
 
-@click.group(no_args_is_help=False)
+@click.group(cls=CommandGroup)
 def users() -> None:
     """Add, list, alter and delete the users of `eventlog serve --users`.
 

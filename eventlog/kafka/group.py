@@ -116,7 +116,7 @@ class KafkaGroup:
             (answer,) = self._cluster.results(what, futures).values()
             for each in answer.topic_partitions:
                 if each.error is not None:
-                    raise self._cluster.failed(f"{what} in {each.topic}-{each.partition}", library.KafkaException(each.error))
+                    raise self._cluster.failed(f"{what} in {each.topic}/{each.partition}", library.KafkaException(each.error))
         except (StaleMemberError, InvalidArgumentError) as error:
             raise InvalidArgumentError(f"{what}: it has live members; end them, and call again") from error
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, NotSupportedError, raise_together
+from eventlog.existing import created_or_found
 from eventlog.kafka.address import parse_address
 from eventlog.kafka.cluster import Cluster
 from eventlog.kafka.consumer import KafkaConsumer
@@ -22,7 +23,7 @@ from eventlog.kafka.reading import Readers
 from eventlog.kafka.sending import Sender, UnitAppender
 from eventlog.kafka.topics import KafkaTopic, alter_topic, create_topic, delete_topic, describe_topic
 from eventlog.kafka.transactional import KafkaTransactionalProducer
-from eventlog.options import check_any_group_name, check_topic_name
+from eventlog.options import check_any_group_name, check_bool, check_topic_name
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
@@ -89,8 +90,12 @@ class KafkaLog:
 
     # --- topics --------------------------------------------------------------------------------------------
 
-    def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None) -> KafkaTopic:
+    def create_topic(
+        self, name: str, partitions: int = 1, config: Mapping[str, object] | None = None, *, exist_ok: bool = False
+    ) -> KafkaTopic:
         """As `contract.Log.create_topic`; with the brokers' default replication factor."""
+        if check_bool("exist_ok", exist_ok):
+            return created_or_found(lambda: self.create_topic(name, partitions, config), lambda: self.topic(name))
         return create_topic(self._cluster, name, partitions, config)
 
     def alter_topic(

@@ -98,7 +98,7 @@ def _maintain_topic(round_: _Round, topic: TopicDescription) -> None:
         except (EventLogError, OSError) as error:
             if topic.name not in store.catalog.topics.names():
                 return
-            round_.report.failures.append((f"{topic.name}-{number}", str(error)))
+            round_.report.failures.append((f"{topic.name}/{number}", str(error)))
             continue
         if not done.is_idle:
             round_.report.partitions.append(done)

@@ -15,7 +15,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
     def __str__(self) -> str:
-        return f"{self.topic}-{self.partition}"
+        return f"{self.topic}/{self.partition}"
 
 
 def as_topic_partition(value: object) -> TopicPartition:

@@ -43,7 +43,7 @@ def test_a_refused_record_stops_a_ship_with_the_command_that_skips_it(shop: Comm
     arguments = ("ship", "orders", "--to", "eventlog:archive#orders", "--group", "to-archive", "--until-idle", "0")
     done = shop.run(*arguments)
     assert done.returncode == 1
-    assert b"orders-0 offset 3" in done.stderr
+    assert b"orders/0 offset 3" in done.stderr
     command = done.stderr.decode().split("'eventlog ")[1].split("'")[0]
     assert command == "groups reset to-archive --topic orders:0 --to 4 --execute"
     shop.output(*command.split())

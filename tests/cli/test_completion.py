@@ -37,6 +37,9 @@ def completed(words: str, **variables: str) -> list[str]:
         ("groups describe b", ["billing"]),
         ("consume orders --group ", ["billing"]),
         ("consume orders --fo", ["--format", "--follow"]),
+        ("topics create new --config compression.type=z", ["compression.type=zstd"]),
+        ("topics create new --config retention.m", ["retention.ms="]),
+        ("topics alter orders --unset retention.m", ["retention.ms"]),
         ("completion ", ["bash", "zsh", "fish"]),
     ],
 )

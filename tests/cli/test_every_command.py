@@ -101,8 +101,7 @@ NEEDS_NO_STORE = {("completion",), ("restore",), ("bench",)}
 NEEDS_MORE = [
     path
     for path, command in EVERY_COMMAND.items()
-    if (isinstance(command, click.Group) and not command.invoke_without_command)
-    or any(parameter.required for parameter in command.params)
+    if not isinstance(command, click.Group) and any(parameter.required for parameter in command.params)
 ]
 
 USES_A_STORE = [path for path in OF_A_STORE if path not in NEEDS_NO_STORE]

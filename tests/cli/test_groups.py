@@ -129,7 +129,7 @@ def test_a_file_without_offsets_is_an_error_that_names_it(shop: CommandLine, tmp
 def test_a_file_that_names_a_partition_twice_is_an_error(shop: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "offsets.jsonl"
     file.write_text('{"topic": "orders", "partition": 0, "offset": 1}\n' * 2)
-    assert "line 2: orders-0 occurs twice" in shop.error("groups", "reset", "billing", "--from-file", file)
+    assert "line 2: orders/0 occurs twice" in shop.error("groups", "reset", "billing", "--from-file", file)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_a_file_that_names_a_partition_twice_is_an_error(shop: CommandLine, tmp_
         (("--to", "latest", "--shift", "1", "--all-topics"), 2, "where to"),
         (("--to", "latest", "--topic", "orders", "--all-topics"), 2, "which partitions"),
         (("--to", "tomorrow", "--all-topics"), 2, "2 hours ago"),
-        (("--to", "latest", "--topic", "orders:x"), 2, "TOPIC:N"),
+        (("--to", "latest", "--topic", "orders:x"), 2, "TOPIC/PARTITION"),
         (("--to", "4", "--topic", "orders:0"), 1, "4"),
         (("--to", "latest", "--topic", "orders:9"), 1, "no partition 9"),
         (("--to", "latest", "--topic", "nothing"), 1, "no topic"),
-        (("--shift", "1", "--topic", "orders:1"), 1, "orders-1 cannot be shifted"),
+        (("--shift", "1", "--topic", "orders:1"), 1, "orders/1 cannot be shifted"),
     ],
 )
 def test_a_reset_that_cannot_be_is_refused(
@@ -202,5 +202,5 @@ def test_offsets_are_exported_imported_copied_deleted_and_brought_back(shop: Com
     told = [(row["kind"], row["before"], row["after"]) for row in shop.objects("groups", "history", "third", "--json")]
     assert told == [("reset", None, 1), ("delete", 1, None), ("undo", None, 1)]
     file.write_text('{"topic": "orders", "partition": 0, "offset": 99}\n')
-    assert "offset 99 of orders-0 is out of range" in shop.error("groups", "import", "fourth", file, "--execute")
+    assert "offset 99 of orders/0 is out of range" in shop.error("groups", "import", "fourth", file, "--execute")
     assert "no consumer group 'fourth'" in shop.error("groups", "export", "fourth")

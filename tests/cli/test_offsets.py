@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from eventlog.cli.parsing import parse_time
@@ -70,9 +72,46 @@ def test_a_time_in_milliseconds(text: str, milliseconds: int) -> None:
     assert parse_time(text) == milliseconds
 
 
+NOON_MS = 1_357_038_000_000  # 2013-01-01, 11:00 UTC, when it is noon in Berlin
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("now", NOON_MS),
+        ("7d", NOON_MS - 7 * DAY_MS),
+        ("90s", NOON_MS - 90_000),
+        ("5min", NOON_MS - 300_000),
+        ("5 min ago", NOON_MS - 300_000),
+        ("2 hours ago", NOON_MS - 7_200_000),
+        ("1 week ago", NOON_MS - 7 * DAY_MS),
+        ("999999999 weeks ago", 0),
+        ("today", NOON_MS - DAY_MS // 2),
+        ("yesterday", NOON_MS - DAY_MS - DAY_MS // 2),
+        ("10:00", NOON_MS - 7_200_000),
+        ("today 10:00", NOON_MS - 7_200_000),
+        ("yesterday 10:00:30", NOON_MS - DAY_MS - 7_170_000),
+        ("2013-01-01 10:00 local", NOON_MS - 7_200_000),
+        ("2012-07-01T12:00:00.5 local", 1_341_136_800_500),
+        ("2012-07-01 local", 1_341_093_600_000),
+    ],
+)
+def test_a_time_by_the_clock_on_the_wall(text: str, milliseconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    monkeypatch.setattr("eventlog.cli.parsing.now_ms", lambda: NOON_MS)
+    time.tzset()
+    try:
+        assert parse_time(text) == milliseconds
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "now", "2013-1-1", "2013-02-30", "2013-01-01T25:00", "2013-01-01T", "2013-01-01T10", "10:00",
+    ["", "noon", "2013-1-1", "2013-02-30", "2013-01-01T25:00", "2013-01-01T", "2013-01-01T10", "25:00", ":30", "today:30", "7x",
+     "7 days before", "2013-01-01Z local",
      "2013-01-01T10:00.5", "2013-01-01T10:00+1", "2013-01-01T10:00+99:00", " 2013-01-01", "2013-01-01\n", "-5",
      "2013-01-01T10:00 UTC", "٢٠١٣-٠١-٠١", "9" * 30],
 )  # fmt: skip

@@ -58,7 +58,7 @@ def test_a_fork_prints_what_the_program_prints(shop: CommandLine, path: tuple[st
         (("topics", "create", "no\nname"), 1),
         (("groups", "reset", "billing"), 2),
         (("consume", "orders", "--no-such-option"), 2),
-        ((), 2),
+        ((), 0),
         (("--help",), 0),
         (("topics", "alter", "--help"), 0),
         (("--version",), 0),

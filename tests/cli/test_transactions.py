@@ -33,7 +33,7 @@ def test_transactions_are_listed(shop: CommandLine, identity: Identity) -> None:
 
 def test_one_is_described(shop: CommandLine, identity: Identity) -> None:
     shown = shop.output("transactions", "describe", "payments")
-    assert "orders-0" in shown
+    assert "orders/0" in shown
     assert "readers" in shown
 
 

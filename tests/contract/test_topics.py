@@ -95,3 +95,10 @@ def test_what_cannot_be_is_refused_and_changes_nothing(log: contract.Log, what: 
     with pytest.raises(error):
         do(log)
     assert log.topics() == [TOPIC] and before == (log.topic(TOPIC).partitions, dict(log.topic(TOPIC).config))
+
+
+def test_a_topic_that_exists_is_returned_as_it_is_if_asked_for(log: contract.Log, other: contract.Log) -> None:
+    assert other.create_topic(TOPIC, partitions=9, exist_ok=True).partitions == PARTITIONS
+    assert log.create_topic("new", partitions=2, exist_ok=True).partitions == 2
+    with pytest.raises(TopicExistsError):
+        log.create_topic(TOPIC)

@@ -137,7 +137,7 @@ def test_a_codec_of_a_newer_kafka_is_no_damage(tmp_path: Path) -> None:
     with eventlog.open(store) as log:
         partition = stores.open_partition(log)
         assert partition.end_offset == _NEXT + 1 and partition.recovery.damage is None
-        with pytest.raises(UnsupportedCodecError, match=r"events-0, offset 3: .*codec 5") as raised:
+        with pytest.raises(UnsupportedCodecError, match=r"events/0, offset 3: .*codec 5") as raised:
             partition.read(_NEXT)
         assert raised.value.topic_partition == (stores.TOPIC, 0)
         assert log.verify()[0].problems[0].reason.startswith("not checked")

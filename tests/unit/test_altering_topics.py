@@ -174,7 +174,7 @@ def test_waiting_records_of_a_deleted_topic_are_not_lost_silently(log: EventLog,
     with pytest.raises(TopicNotFoundError, match="'events'"):
         producer.send(stores.TOPIC, b"more")
     for tells in (producer.flush, lambda: lost.offset):
-        with pytest.raises(TopicNotFoundError, match="1 records for events-0 were waiting"):
+        with pytest.raises(TopicNotFoundError, match="1 records for events/0 were waiting"):
             tells()
     producer.close()
 
@@ -184,6 +184,6 @@ def test_closing_a_producer_tells_what_a_deleted_topic_has_taken(log: EventLog, 
     producer.send(stores.TOPIC, b"waiting")
     log.delete_topic(stores.TOPIC)
     assert producer.send("other", b"more").offset == 0
-    with pytest.raises(TopicNotFoundError, match="1 records for events-0 were waiting"):
+    with pytest.raises(TopicNotFoundError, match="1 records for events/0 were waiting"):
         producer.close()
     producer.close()

@@ -68,7 +68,7 @@ def test_a_record_that_the_log_no_longer_has_is_refused(log: EventLog, partition
         for number in range(10):
             producer.send_once("events", 0, number, b"x")
         partition.delete_records(3)
-        with pytest.raises(DuplicateSequenceError, match="has sent record 2 to events-0 before"):
+        with pytest.raises(DuplicateSequenceError, match="has sent record 2 to events/0 before"):
             producer.send_once("events", 0, 2, b"x")
         assert producer.send_once("events", 0, 3, b"x").offset == 3
 

@@ -109,7 +109,7 @@ def _opened(
     except FileNotFoundError:
         return None
     if lock_timeout_ms is not None:
-        lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}-{partition}")
+        lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}/{partition}")
     status = os.fstat(file[0])
     head = map_file(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
     if head == ffi.NULL:

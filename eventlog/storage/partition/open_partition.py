@@ -140,7 +140,7 @@ class OpenPartition:
         return f"<Partition {self} in {plain(self.directory).parent}>"
 
     def __str__(self) -> str:
-        return f"{self.topic}-{self.partition}"
+        return f"{self.topic}/{self.partition}"
 
     def _rebuild_indexes(self, base_offset: int) -> None:
         rebuild_lying_indexes(self.directory, base_offset, self._settings.config.number("index.interval.bytes"))

@@ -262,7 +262,7 @@ class LogReader(BaseReader):
         try:
             data = decompress(codec, bytes(ffi.buffer(compressed, length[0])))
         except UnsupportedCodecError as error:
-            told = UnsupportedCodecError(f"{self._topic}-{self._partition}, offset {self.next_offset}: {error}")
+            told = UnsupportedCodecError(f"{self._topic}/{self._partition}, offset {self.next_offset}: {error}")
             told.topic_partition = TopicPartition(self._topic, self._partition)
             raise told from error
         except ValueError as error:

@@ -175,7 +175,7 @@ class OutboundMirror:
     def _confirmed(self, outcomes: Outcomes) -> Sequence[Record]:
         for record, reason in outcomes.refused:
             raise BridgeError(
-                f"{self.label}: {record.topic}-{record.partition}, offset {record.offset}, is refused: {reason}"
+                f"{self.label}: {record.topic}/{record.partition}, offset {record.offset}, is refused: {reason}"
             )
         if outcomes.fenced:
             raise BridgeError(f"{self.label}: another mirror copies {outcomes.fenced[0]}: stop one of them")
