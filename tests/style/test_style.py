@@ -20,7 +20,8 @@ FUNCTION_LINES_MAX = 60
 
 # What each layer may import, apart from itself and the leaves.
 LEAVES = {
-    "access", "anchored", "background", "errors", "existing", "holding", "hub", "nesting", "options", "periodic", "clock", "waiting",
+    "access", "anchored", "background", "clock", "errors", "existing", "holding", "hub", "nesting", "options", "periodic",
+    "waiting",
 }  # fmt: skip
 LAYERS = {
     "_native": set(),
