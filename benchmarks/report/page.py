@@ -38,17 +38,17 @@ Whole runs on two kinds of machine differ: an AMD EPYC first, an Intel Xeon in t
 In pairs that take turns on one machine, this version was not slower than those before it, so what differs is the machine. Where
 a target is missed, or was missed in an earlier run, profiles show this:
 
-- **One append**: 1.96 times one `write` of as many bytes, 3.75 on the EPYC; the goal is 2. **Consuming with a commit each**: 9.1
-  times LMDB's commit, 14.5 on the EPYC; the goal is 10. **A commit every 1,000 records**: 0.86 times consuming without, 0.97 on the
-  EPYC; the goal is 0.9.
+- **One append**: 1.96 times one `write` of as many bytes, 3.75 on the EPYC; the goal is 2. **Consuming with a commit each**:
+  9.1 times LMDB's commit, 14.5 on the EPYC; the goal is 10. **A commit every 1,000 records**: 0.86 times consuming without,
+  0.97 on the EPYC; the goal is 0.9.
 - **Batches of 1,000 small values**: 0.61 times one `write` for each MiB in the last whole run, 0.47 to 0.60 on the EPYC where
   both take turns in memory that is already there; the goal is 0.6. The
   kernel takes 23 µs for the 116 KB of a batch, and 18 to 22 where they are part of a write of 1 MiB: it then fills larger pages
   of the cache, and copies faster the less source and target are out of step within a page. Encoding takes 13 µs: 2 for the
   checksum, 3 for copying, the rest for asking each Python object for its bytes. A batch of 1 KiB values takes 174 µs, 55 of
   them to encode; writing the same bytes by the MiB takes 164.
-- **Keys and headers**: 0.41 times the same append without them in the last run, 0.67 to 0.75 on the EPYC; the goal is 0.75. There
-  are more objects to look at, and more bytes to check and write.
+- **Keys and headers**: 0.41 times the same append without them in the last run, 0.67 to 0.75 on the EPYC; the goal is 0.75.
+  There are more objects to look at, and more bytes to check and write.
 - **Two processes that append to two partitions**: 1.9 times one process in the last run, 1.5 to 1.7 on the EPYC; the goal is
   1.8. They are as fast in two stores as in one. Two processes that only call `os.write`, or only copy into a map, are 1.7 times
   one there.
@@ -57,9 +57,8 @@ a target is missed, or was missed in an earlier run, profiles show this:
   lock. If the disk takes half a millisecond longer, 16 threads reach 10 to 11 times one and 8 processes 5 to 6 times; with 2 ms
   more, 13 to 14 and 5 to 6 times (tried with an `fdatasync` that sleeps).
 - **Growth**: seeking in 1 GiB was 0.78 times as fast as in an almost empty store in the last run, and in 10 GiB 1.17 times
-  before; why is not known. Appending to 10 GiB was 0.77 in one run and 1.1 to 1.4 in
-  others, because each fresh page of a large file is memory that the host may first have to provide. Nothing that an append does
-  depends on the size.
+  before; why is not known. Appending to 10 GiB was 0.77 in one run and 1.1 to 1.4 in others, because each fresh page of a large
+  file is memory that the host may first have to provide. Nothing that an append does depends on the size.
 - **Waking Python code**: a record received by `poll` costs what the interpreter takes for about a hundred lines after the
   wake-up."""
 
