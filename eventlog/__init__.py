@@ -42,6 +42,7 @@ from eventlog.errors import (
     UnavailableError,
     UnsupportedCodecError,
     UnsupportedFormatError,
+    WakeupError,
 )
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ __all__ = [
     "UnsupportedCodecError",
     "UnsupportedFormatError",
     "VerifyReport",
+    "WakeupError",
     "diagnose",
     "open",
     "restore",

@@ -356,6 +356,18 @@ class Consumer(_Closable, Protocol):
     def __iter__(self) -> Iterator[Record]:
         """One record after the other, without an end."""
 
+    def wakeup(self) -> None:
+        """Let the poll that waits, or else the next one, raise `WakeupError`, once. Any thread may call this, and a signal
+        handler. No record is lost."""
+
+    def stop(self) -> None:
+        """Let each iteration end after the record in hand, and `poll` return [] from now on. Any thread may call this, and a
+        signal handler."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Was `stop` called?"""
+
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
         """Acknowledge everything before the positions, or before the given offset of each partition.
 

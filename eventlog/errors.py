@@ -102,6 +102,10 @@ class ConcurrentUseError(EventLogError, ValueError):
     signal handler that has interrupted its use. Give each thread its own. It is a `ValueError`, as with generators."""
 
 
+class WakeupError(EventLogError):
+    """`wakeup` was called on the consumer that polls. Nothing was lost: the next poll goes on."""
+
+
 class ThreadStartError(EventLogError, RuntimeError):
     """The system does not let this process start more threads. Nothing was begun. A `RuntimeError`, as `threading` raises
     it."""

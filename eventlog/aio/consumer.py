@@ -63,7 +63,8 @@ class AsyncConsumer:
         with self._alone():
             while True:
                 await asyncio.sleep(0)  # other tasks run, too, even if there are always records
-                await self._attend()
+                if not self.is_stopped:
+                    await self._attend()
                 # Nothing is awaited between the poll and the return: a cancelled task has not taken any records.
                 try:
                     with self._core.commits.without_waiting():
@@ -72,13 +73,13 @@ class AsyncConsumer:
                     await self._worker.call(self._core.settle)
                     continue
                 remaining = None if deadline is None else deadline - loop.time()
-                if records or (remaining is not None and remaining <= 0):
+                if records or self.is_stopped or (remaining is not None and remaining <= 0):
                     return records
                 await self._hub.wait(self._core.conditions(), remaining)
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """As iteration over `Consumer`."""
-        while True:
+        while not self.is_stopped:
             with self._alone():
                 await self._attend()
             records = self._core.records(wait=False)
@@ -87,6 +88,8 @@ class AsyncConsumer:
                 if self._turns.is_over(record.value):
                     await asyncio.sleep(0)
             with self._alone():
+                if self.is_stopped:
+                    return
                 await self._hub.wait(self._core.conditions(), None)
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:
@@ -104,6 +107,19 @@ class AsyncConsumer:
         await self._worker.call(lambda: self._core.close(is_finished=is_finished))
 
     # --- methods that do not wait ----------------------------------------------------------------------------
+
+    def wakeup(self) -> None:
+        """As `Consumer.wakeup`; `loop.add_signal_handler` may be given this."""
+        self._consumer.wakeup()
+
+    def stop(self) -> None:
+        """As `Consumer.stop`; `loop.add_signal_handler` may be given this."""
+        self._consumer.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """As `Consumer.is_stopped`."""
+        return self._consumer.is_stopped
 
     def subscribe(self, topics: str | Sequence[str] | Pattern[str]) -> None:
         """As `Consumer.subscribe`."""

@@ -1,16 +1,19 @@
 """The `eventlog` command: its group, and what becomes of errors.
 
-Exit status: 0 done, 1 the operation failed, 2 wrong usage, 130 interrupted. An error is one line on standard
-error.
+Exit status: 0 done, 1 the operation failed, 2 wrong usage, 130 interrupted, 143 terminated. An error is one line on
+standard error.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -22,6 +25,9 @@ from eventlog.errors import EventLogError
 STATUS_FAILED = 1
 STATUS_USAGE = 2
 STATUS_INTERRUPTED = 130
+STATUS_TERMINATED = 143
+
+_interrupted_status = STATUS_INTERRUPTED
 
 _OBJECTS_A_COLLECTION = 100_000  # a command makes many small objects that refer to nothing: looking at them is in vain
 
@@ -88,7 +94,7 @@ class _EventLogGroup(CommandGroup):
             output.discard()
             raise click.exceptions.Exit(0) from None
         except KeyboardInterrupt:
-            raise click.exceptions.Exit(STATUS_INTERRUPTED) from None
+            raise click.exceptions.Exit(_interrupted_status) from None
 
 
 @click.group(
@@ -124,6 +130,7 @@ def group(store: str | None, read_only: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit. The entry point of the `eventlog` program."""
+    _let_sigterm_interrupt()
     _open_standard_descriptors()
     gc.set_threshold(_OBJECTS_A_COLLECTION)
     sys.exit(_run(arguments))
@@ -135,7 +142,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         status = group.main(args=arguments, prog_name="eventlog", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except (KeyboardInterrupt, click.Abort):
-        return STATUS_INTERRUPTED
+        return _interrupted_status
     except click.UsageError as error:
         _report(_usage_text(error))
         return STATUS_USAGE
@@ -147,6 +154,22 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         _report(_failure_text(error))
         return STATUS_FAILED
+
+
+def _let_sigterm_interrupt() -> None:
+    """Let SIGTERM do what Ctrl-C does, unless it is ignored: so that process 1 of a container ends, too, and in good order."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted_status
+    _interrupted_status = STATUS_TERMINATED
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):  # Ctrl-C is ignored, as in the background of a script
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
 
 
 def _usage_text(error: click.UsageError) -> str:

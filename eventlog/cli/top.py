@@ -319,6 +319,7 @@ def _terminal() -> Iterator[int | None]:
         sys.stdout.flush()
         signal.signal(ended.args[0], signal.SIG_DFL)
         signal.raise_signal(ended.args[0])
+        raise KeyboardInterrupt from None  # process 1 of a container does not die of that
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

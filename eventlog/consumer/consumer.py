@@ -98,6 +98,23 @@ class Consumer:
         A record counts as handed out, for `commit` and `position`, once it was yielded."""
         return self.core.records(wait=True)
 
+    def wakeup(self) -> None:
+        """Let the poll, or the iteration, that is waiting raise `WakeupError`; if there is none, the next one does so, once.
+
+        Any thread may call this, and a signal handler at any moment. No record is lost: the next poll goes on."""
+        self.core.wake_up()
+
+    def stop(self) -> None:
+        """Let each iteration end after the record in hand, and `poll` return [] from now on, at once even if it is waiting.
+
+        Any thread may call this, and a signal handler at any moment. The consumer can still commit, and has to be closed."""
+        self.core.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Was `stop` called?"""
+        return self.core.interruption.is_stopped
+
     # --- committing ----------------------------------------------------------------------------------------
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None = None, *, sync: bool = False) -> None:

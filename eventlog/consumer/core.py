@@ -20,6 +20,7 @@ from eventlog.consumer.group_member import GroupMember
 from eventlog.consumer.group_role import GroupRole
 from eventlog.consumer.group_start import GroupStart
 from eventlog.consumer.handout import Handout
+from eventlog.consumer.interruption import Interruption
 from eventlog.consumer.iteration import Iteration
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.partition_source import AssignedByCaller, PartitionSource, SourceContext, WholeTopics
@@ -41,6 +42,7 @@ class ConsumerCore:
     def __init__(self, log: Log, groups: Groups, options: ConsumerOptions) -> None:
         self.name = f"<Consumer of {log!r}" + (f" in group {options.group}>" if options.group else ">")
         self.use = ExclusiveUse(self.name)
+        self.interruption = Interruption(log.store.signals, self.name)
         self.role = GroupRole(options.listener if options.listener is not None else RebalanceListener())
         self.assignment = Assignment(log.store, options)
         self.handout = Handout(self.assignment, self.role)
@@ -96,13 +98,14 @@ class ConsumerCore:
         """As `Consumer.poll`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         self._settle(None)
-        while True:
+        while not self._ends():
             self._attend()
             records = self.handout.take(records_max)
             if records:
                 return records
             if records is not None and not self._wait(deadline):
                 return []
+        return []
 
     def records(self, *, wait: bool) -> Iterator[Record]:
         """Records until no more exist; with `wait` it never ends. It holds the consumer only while it fetches, not while its
@@ -112,6 +115,8 @@ class ConsumerCore:
         try:
             while self._refill(iteration, wait):
                 attention = self.role.attention
+                if self.interruption.is_due:
+                    continue  # it came before this object could be asked for attention
                 for record in handout.chunk:
                     handout.in_hand = record
                     yield record
@@ -121,10 +126,11 @@ class ConsumerCore:
             iteration.is_open = False
 
     def _refill(self, iteration: Iteration, wait: bool) -> bool:
-        """Prepare a chunk of one partition's records, first the rest of the last chunk. False if no records exist."""
+        """Prepare a chunk of one partition's records, first the rest of the last chunk. False if no records exist, or if the
+        consumer was stopped."""
         with self.use.alone:
             self._settle(iteration)
-            while True:
+            while not self._ends():
                 self._attend()
                 if not self.handout.has_chunk:
                     is_to_wait = not self.handout.fetch_chunk()
@@ -135,6 +141,21 @@ class ConsumerCore:
                 if self.handout.has_chunk:
                     self.handout.hand_out_by(iteration)
                     return True
+            return False
+
+    def _ends(self) -> bool:
+        self.role.has_attended()
+        return self.interruption.ends()
+
+    def wake_up(self) -> None:
+        """As `Consumer.wakeup`."""
+        self.interruption.wake_up()
+        self.role.ask_for_attention()
+
+    def stop(self) -> None:
+        """As `Consumer.stop`."""
+        self.interruption.stop()
+        self.role.ask_for_attention()
 
     def _settle(self, iteration: Iteration | None) -> None:
         """The caller asks for more: count what it has thereby finished, and commit what is due with auto_commit."""
@@ -163,7 +184,9 @@ class ConsumerCore:
         return is_ready or within_lease != remaining or deadline is None
 
     def _conditions(self) -> WaitSet:
-        return self.assignment.await_anything(self.role, self._source.catalog_version)
+        wait_set = self.assignment.await_anything(self.role, self._source.catalog_version)
+        self.interruption.add_to(wait_set)
+        return wait_set
 
     def _check(self) -> bool:
         self._store.check_usable()

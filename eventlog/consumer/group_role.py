@@ -13,7 +13,8 @@ from eventlog.groups.table import GroupTable
 class _NoMembership:
     """Stands for the membership of a consumer that is not a member of a group."""
 
-    wants_attention = False
+    def __init__(self) -> None:
+        self.wants_attention = False
 
 
 class GroupRole:
@@ -26,6 +27,7 @@ class GroupRole:
         self.table: GroupTable | None = None
         self.membership: Membership | None = None
         self.fenced: StaleMemberError | None = None
+        self._no_membership = _NoMembership()
 
     @property
     def is_current(self) -> bool:
@@ -34,8 +36,19 @@ class GroupRole:
 
     @property
     def attention(self) -> Any:
-        """An object whose `wants_attention` is true once the consumer has to show that it is at work."""
-        return self.membership if self.membership is not None else _NoMembership
+        """An object whose `wants_attention` is true once the consumer has to show that it is at work, or is asked to end."""
+        return self.membership if self.membership is not None else self._no_membership
+
+    def ask_for_attention(self) -> None:
+        """Let an iteration come back before its next record. Any thread may call it."""
+        self._no_membership.wants_attention = True
+        membership = self.membership
+        if membership is not None:
+            membership.wants_attention = True
+
+    def has_attended(self) -> None:
+        """What was asked before is about to be found out. A member shows that it is at work by itself."""
+        self._no_membership.wants_attention = False
 
     def seen(self) -> None:
         """Show the group that this member is at work."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
+from eventlog.consumer.interruption import Requests
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.errors import InvalidArgumentError, InvalidTypeError, OffsetOutOfRangeError, StaleMemberError, StoreClosedError
 from eventlog.kafka.cluster import Cluster
@@ -40,6 +41,7 @@ class KafkaConsumer:
         self._name = f"consumer of {cluster}" if options.group is None else f"member of group {options.group} of {cluster}"
         self._use = ExclusiveUse(self._name)
         self._commits_itself = options.auto_commit
+        self._requests = Requests(f"<{self._name}>")
         self._handout = Handout(cluster, options)
         self._assigned = self._handout.assigned
         if topics is not None:
@@ -99,7 +101,9 @@ class KafkaConsumer:
         with self._use.alone:
             self._cluster.check_usable()
             self._handout.commit_if_due()
-            self._handout.fill(timeout, max_records)
+            if self._requests.ends():
+                return []
+            self._handout.fill(timeout, max_records, self._requests.ends)
             return self._handout.take(max_records)
 
     def __iter__(self) -> Iterator[Record]:
@@ -108,9 +112,24 @@ class KafkaConsumer:
             with self._use.alone:
                 self._cluster.check_usable()
                 self._handout.commit_if_due()
-                self._handout.fill(None, _CHUNK_RECORDS)
-                (record,) = self._handout.take(1, is_in_hand=True)
-            yield record
+                if self._requests.ends():
+                    return
+                self._handout.fill(None, _CHUNK_RECORDS, self._requests.ends)
+                found = self._handout.take(1, is_in_hand=True)
+            yield from found
+
+    def wakeup(self) -> None:
+        """As `contract.Consumer.wakeup`; a poll that waits notices it within a tenth of a second."""
+        self._requests.wake_up()
+
+    def stop(self) -> None:
+        """As `contract.Consumer.stop`; a poll that waits notices it within a tenth of a second."""
+        self._requests.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """As `contract.Consumer.is_stopped`."""
+        return self._requests.is_stopped
 
     # --- committing ----------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from eventlog.consumer.options import ConsumerOptions
@@ -123,11 +123,11 @@ class Handout:
 
     # --- what is handed out ----------------------------------------------------------------------------------
 
-    def fill(self, timeout: float | None, max_records: int) -> None:
-        """Have records that wait, if some come within `timeout` seconds. Raises why a partition cannot be read, if no others
-        have records."""
+    def fill(self, timeout: float | None, max_records: int, ends: Callable[[], bool]) -> None:
+        """Have records that wait, if some come within `timeout` seconds, and until `ends` is true or raises. Raises why a
+        partition cannot be read, if no others have records."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._waiting:
+        while not self._waiting and not ends():
             self._attend()
             remaining = _SLICE_SECONDS if deadline is None else max(deadline - time.monotonic(), 0)
             self._sort(self._fetcher.receive(min(remaining, _SLICE_SECONDS), max_records))

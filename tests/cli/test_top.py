@@ -13,12 +13,14 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import eventlog
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine
+from tests.support import namespaces
 
 _SHOWN_MAX = 200_000  # many screens; what is to be seen stands on one of the first
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -27,13 +29,21 @@ _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 class Terminal:
     """A terminal of a given size with `eventlog top` on it."""
 
-    def __init__(self, command_line: CommandLine, columns: int = 80, lines: int = 24, *, keyboard: bool = True) -> None:
+    def __init__(
+        self,
+        command_line: CommandLine,
+        columns: int = 80,
+        lines: int = 24,
+        *,
+        keyboard: bool = True,
+        prefix: tuple[str, ...] = (),
+    ) -> None:
         self._mine, self._theirs = pty.openpty()
         self.resize(columns, lines)
         self.modes_before = self.modes()
         environment = {k: v for k, v in command_line.environment().items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
         self.process = subprocess.Popen(
-            [PROGRAM, "top", "--interval", "0.3"],
+            [*prefix, PROGRAM, "top", "--interval", "0.3"],
             env={**environment, "TERM": "xterm"},
             stdin=self._theirs if keyboard else subprocess.DEVNULL,
             stdout=self._theirs,
@@ -193,6 +203,18 @@ def test_the_terminal_is_put_back_on_every_end(
     assert terminal.end() == status
     assert terminal.modes() == terminal.modes_before
     assert terminal.shown.endswith("\x1b[?25h\x1b[?1049l")  # the cursor and the first screen are back
+
+
+def test_process_1_of_a_container_puts_the_terminal_back(shop: CommandLine, terminals: list[Terminal]) -> None:
+    """The kernel drops the signals for which this process has no handler, also when it sends them to itself."""
+    if refused := namespaces.refusal(namespaces.OTHER_PROCESSES):
+        pytest.skip(refused)
+    terminals.append(terminal := Terminal(shop, prefix=("unshare", *namespaces.OTHER_PROCESSES)))
+    terminal.read_until("q quits")
+    parent = terminal.process.pid
+    os.kill(int(Path(f"/proc/{parent}/task/{parent}/children").read_text()), signal.SIGTERM)
+    assert terminal.end() == 130
+    assert terminal.modes() == terminal.modes_before
 
 
 def test_without_a_keyboard_the_screen_goes_on(shop: CommandLine, terminals: list[Terminal]) -> None:

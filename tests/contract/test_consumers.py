@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -19,6 +20,7 @@ from eventlog import (
     StaleMemberError,
     TopicNotFoundError,
     TopicPartition,
+    WakeupError,
     contract,
 )
 from tests.contract.orders import GROUP, PARTITIONS, TOPIC, orders
@@ -224,3 +226,37 @@ def test_what_cannot_be_is_refused_and_changes_nothing(log: contract.Log, what: 
 def test_options_that_cannot_be_are_refused(log: contract.Log, options: Any, error: type[EventLogError]) -> None:
     with pytest.raises(error):
         log.consumer(TOPIC, **options)
+
+
+@pytest.mark.parametrize("group", [None, GROUP])
+def test_a_poll_that_waits_is_woken_and_loses_nothing(log: contract.Log, group: str | None) -> None:
+    with log.consumer(TOPIC, group=group) as consumer:
+        thread = threading.Thread(target=consumer.wakeup)
+        thread.start()
+        with pytest.raises(WakeupError):
+            consumer.poll(timeout=None)
+        thread.join()
+        fill(log)
+        assert len(drain(consumer, len(EVERYTHING))) == len(EVERYTHING)
+
+
+@pytest.mark.parametrize("group", [None, GROUP])
+def test_an_iteration_that_is_stopped_ends_after_the_record_in_hand(log: contract.Log, group: str | None) -> None:
+    fill(log)
+    found = []
+    with log.consumer(TOPIC, group=group) as consumer:
+        for record in consumer:
+            found.append((record.partition, record.offset))
+            if len(found) == 3:
+                consumer.stop()
+        assert consumer.is_stopped
+        assert consumer.poll(timeout=None) == []
+    assert len(found) == 3
+
+
+def test_a_poll_that_waits_is_stopped(log: contract.Log) -> None:
+    with log.consumer(TOPIC) as consumer:
+        thread = threading.Thread(target=consumer.stop)
+        thread.start()
+        assert consumer.poll(timeout=None) == []
+        thread.join()

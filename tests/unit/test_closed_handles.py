@@ -55,7 +55,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 # What a handle is called and what it has found stays known; closing once more does nothing.
 CLOSING = {"check_may_close", "close", "close_with_store"}
-KNOWN = CLOSING | {"directory", "group", "is_closed", "name", "partition", "path", "recovery", "topic"}
+STOPPING = {"is_stopped", "stop", "wakeup"}  # for signal handlers, which do not know what is closed
+KNOWN = CLOSING | STOPPING | {"directory", "group", "is_closed", "name", "partition", "path", "recovery", "topic"}
 
 
 @pytest.fixture
