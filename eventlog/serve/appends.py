@@ -9,7 +9,7 @@ from eventlog.serve.partitions import OpenPartitions
 from eventlog.serve.waiting_fetches import WaitingFetches
 from eventlog.storage.partition import log as partition_log
 
-_AT_ONCE_BYTES_MAX = 64 * 1024
+_AT_ONCE_BYTES_MAX = 256 * 1024  # a thread would cost more
 
 
 class Appended(NamedTuple):

@@ -14,7 +14,7 @@
 #include "appender.h"
 
 #define EL_PRODUCE_SLOTS 256 /* a power of two */
-#define EL_PRODUCE_BATCH_BYTES_MAX (64 * 1024) /* larger ones would keep other connections waiting */
+#define EL_PRODUCE_BATCH_BYTES_MAX (256 * 1024) /* larger ones would keep other connections waiting */
 
 /* A partition. The caller keeps what the pointers point to. */
 typedef struct el_produce_slot {
