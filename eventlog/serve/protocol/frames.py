@@ -13,6 +13,7 @@ from eventlog.serve.protocol.messages import MalformedMessageError
 from eventlog.serve.protocol.varints import skip_tags
 
 BUFFER_BYTES = 64 * 1024  # a larger buffer is given back once its request is answered
+_GROWTH = 4  # times what has arrived of a frame: a buffer is cleared first, and then filled anew
 _JOINED_BYTES_MAX = 1024
 _REQUEST_BYTES_MIN = 8  # without a client id, which the oldest versions of one API omit
 
@@ -123,10 +124,10 @@ class FrameReader:
         return int(size)
 
     def _make_room(self, wanted: int) -> None:
-        """Make room for the rest of a frame: at the start of the buffer, or in one twice as large if the frame fills it."""
+        """Make room for the rest of a frame: at the start of the buffer, or in a larger one if the frame fills it."""
         there = self._end - self._start
         bytes_now = len(self._buffer)
-        if bytes_now and there == bytes_now and self._may_take(larger := min(2 * bytes_now, wanted)):
+        if bytes_now and there == bytes_now and self._may_take(larger := min(_GROWTH * bytes_now, wanted)):
             self._move_to(larger)
         elif bytes_now > BUFFER_BYTES and there <= BUFFER_BYTES and wanted <= BUFFER_BYTES and self._may_take(BUFFER_BYTES):
             self._move_to(BUFFER_BYTES)

@@ -92,13 +92,14 @@ class PartitionLog(OpenPartition):
         self.flush_if_always(appended.next_offset)
         return appended
 
-    def append_unflushed(self, batches: Any) -> Appended:
+    def append_unflushed(self, batches: Any, *, is_private: bool = False) -> Appended:
         """Like `append`, but the batches may not be on disk yet: with fsync="always" the caller must call `flush_if_always`. It
-        can thus record what was appended before a failed flush raises."""
+        can thus record what was appended before a failed flush raises. A buffer that `is_private` may be changed, which saves a
+        copy: nobody writes to it meanwhile, and it is not read again."""
         while True:
             settings = self.settings
             try:
-                unit = accepted(batches, settings)
+                unit = accepted(batches, settings, is_private=is_private)
             except (InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError):
                 if self.settings is settings:
                     raise

@@ -61,14 +61,16 @@ def buffer_of(batches: Any) -> Any:
         raise InvalidTypeError(f"batches are bytes, or a buffer of them, not {type(batches).__name__}") from None
 
 
-def accepted(batches: Any, settings: AppendSettings) -> Unit:
-    """A copy of whole consecutive batches, in the form in which a topic with these settings accepts them.
+def accepted(batches: Any, settings: AppendSettings, *, is_private: bool = False) -> Unit:
+    """A copy of whole consecutive batches, in the form in which a topic with these settings accepts them; or, if they are in a
+    buffer that `is_private`, to which nobody writes and which is not read again, the batches themselves where that can be.
 
     Raises `InvalidBatchError`, `RecordTooLargeError`, `UnsupportedCodecError`, `InvalidTypeError`."""
     source = buffer_of(batches)
-    size_bytes = len(source)
-    copy = _new("uint8_t[]", size_bytes)
-    ffi.memmove(copy, source, size_bytes)  # exactly the checked bytes are appended, even if another thread writes to the source
+    size_bytes, copy = len(source), source
+    if not is_private or settings.rules.has_append_time:  # under other settings, a batch with such a time would be refused
+        copy = _new("uint8_t[]", size_bytes)
+        ffi.memmove(copy, source, size_bytes)  # exactly the checked bytes are appended, even if another thread writes there
     rules, produced = settings.rules, ffi.new("el_produced *")
     append_time_ms = None
     if rules.has_append_time:
