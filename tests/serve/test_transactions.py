@@ -8,8 +8,10 @@ import pytest
 
 from eventlog import EventLog, Partition, TopicPartition
 from eventlog.serve import errors
+from eventlog.serve.appends import Appends
 from eventlog.serve.protocol.messages import kind
 from eventlog.transactions.coordinator import TransactionCoordinator
+from eventlog.transactions.states import Identity
 from tests.serve.batches import batch
 from tests.serve.client import RawClient
 from tests.serve.group_client import GroupMember
@@ -168,6 +170,28 @@ def test_offsets_of_a_topic_that_is_deleted_as_they_come_are_refused(
     monkeypatch.setattr(TransactionCoordinator, "add_offsets", delete_before)
     assert producer.commit_offset("readers", 2) == errors.UNKNOWN_TOPIC_OR_PARTITION
     assert log.store.catalog.transactions.pending("readers") == set()
+
+
+def test_a_batch_that_comes_as_its_transaction_is_committed_is_refused_and_leaves_nothing_open(
+    producer: Producer, log: EventLog, partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction is open when the batch is checked, and has ended when it is appended."""
+    real = Appends.append_at_once
+    identity = Identity(producer.name, producer.producer_id, producer.epoch)
+
+    def commit_before(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        log.open_transactions.coordinator.end(identity, commit=True)
+        return real(*arguments)
+
+    producer.add()
+    assert producer.send(b"1") == errors.NONE
+    assert producer.send(b"2") == errors.NONE
+    monkeypatch.setattr(Appends, "append_at_once", commit_before)
+    assert producer.send(b"3") == errors.INVALID_TXN_STATE
+    while partition.log.stable_offset < partition.end_offset:
+        assert visible(producer.client) == [b"1", b"2"]
+    assert visible(producer.client) == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("version", [7, 8, 9])
