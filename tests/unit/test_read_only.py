@@ -259,7 +259,7 @@ def test_a_copy_is_read_up_to_its_last_whole_batch_and_that_is_told(
         partition = log.partition(TOPIC, 0)
         assert (partition.recovery.outcome, partition.recovery.truncated_bytes) == ("truncated", 8)
         assert partition.end_offset == FILLED == len(list(partition.values()))
-    assert f"{TOPIC}-0 is read up to offset {FILLED}" in caplog.text
+    assert f"{partition.log} is read up to offset {FILLED}" in caplog.text
     assert state(copy) == before
 
 
