@@ -16,7 +16,7 @@ from eventlog.bridges.backoff import Backoff
 from eventlog.bridges.endpoints import End
 from eventlog.bridges.progress import CONNECTING, FAILED, RUNNING, STOPPED, WAITING, BridgeProgress
 from eventlog.clock import now_ms
-from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, StoreClosedError
+from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, LockTimeoutError, StoreClosedError
 from eventlog.log import Log
 from eventlog.options import check_seconds
 from eventlog.storage.mapped.bridge_status import BridgeStatusWriter
@@ -211,7 +211,8 @@ class Bridge(ABC):
             self._note(state=RUNNING)
             self._work(until_idle)
             return True
-        except ConnectionLostError as error:
+        except (ConnectionLostError, LockTimeoutError) as error:
+            # A lock, too, is free again once the process that holds it goes on, or is gone.
             if connected_at is not None:
                 self._backoff.ended(time.monotonic() - connected_at)
             self._disconnect()

@@ -12,12 +12,14 @@ import pytest
 
 import eventlog
 from eventlog import BridgeError, ConnectionLostError, EventLog, InvalidArgumentError, InvalidTypeError, TopicPartition
+from eventlog.bridges.appending import TopicAppender
 from eventlog.bridges.backoff import Backoff
 from eventlog.bridges.endpoints import Outcomes
 from eventlog.bridges.identities import Known
 from eventlog.bridges.making import default_group
 from eventlog.bridges.message import Message, Position, identity_of
 from eventlog.bridges.url import Url
+from eventlog.errors import LockTimeoutError
 from tests.support.bridges import GROUP, MemorySink, MemorySource, collect_from, ship_to
 
 SECONDS_MAX = 60
@@ -43,6 +45,23 @@ def message(name: str, **fields: object) -> Message:
 
 def values(log: EventLog, topic: str = TOPIC) -> list[bytes | None]:
     return list(log.partition(topic, 0).values())
+
+
+def test_a_bridge_waits_for_a_process_that_was_stopped_with_a_lock(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = TopicAppender.append
+    failures = [LockTimeoutError("process 7 holds it")]
+
+    def append_later(self: TopicAppender, *arguments: Any) -> None:
+        append(self, *arguments)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(TopicAppender, "append", append_later)
+    bridge = collect_from(log, TOPIC, MemorySource(random.Random(0), [message(f"{number}") for number in range(50)]))
+    bridge.run(until_idle=0.1)
+    assert values(log) == [b"%d" % number for number in range(50)]
+    progress = bridge.progress()
+    assert (progress.state, progress.reconnects, progress.last_error) == ("stopped", 1, "process 7 holds it")
 
 
 # --- ships -----------------------------------------------------------------------------------------------------

@@ -139,6 +139,8 @@ class Connection:
         while not answers:
             if isinstance(self._error, pika.exceptions.ChannelClosedByBroker):
                 raise self._error
+            if self._error is not None:
+                self.check()
             self._wait_for(lambda: bool(answers or self._error), "it does not answer", deadline - time.monotonic())
         return answers[0].method
 

@@ -194,6 +194,15 @@ def test_a_queue_that_is_deleted_meanwhile_ends_the_connection_and_then_the_brid
     source.close()
 
 
+def test_a_connection_that_is_lost_before_rabbitmq_answers_is_an_error(rabbitmq: Server, queue: str) -> None:
+    source = ends.source(f"{rabbitmq.url}?queue={queue}")
+    source.open()
+    rabbitmq.control("close_all_connections", "the test wants it")
+    with pytest.raises(ConnectionLostError, match="the test wants it"):
+        source.depth()
+    source.close()
+
+
 def test_an_exclusive_consumer_waits_until_the_other_one_is_gone(rabbitmq: Server, queue: str) -> None:
     first, second = (ends.source(f"{rabbitmq.url}?queue={queue}&exclusive=true") for _ in range(2))
     first.open()
