@@ -13,6 +13,7 @@ from eventlog.errors import (
     ConnectionLostError,
     CoordinatorFencedError,
     CorruptLogError,
+    DeserializationError,
     DiskFullError,
     DuplicateSequenceError,
     EventLogError,
@@ -31,6 +32,7 @@ from eventlog.errors import (
     ProducerFencedError,
     ReadOnlyStoreError,
     RecordTooLargeError,
+    SerializationError,
     StaleMemberError,
     StoreClosedError,
     StoreOpenError,
@@ -113,6 +115,7 @@ _MODULES = {
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
 }
 _LATER = {name: module for module, names in _MODULES.items() for name in names}
+_MODULES_BY_NAME = {"json"}  # for programs that only write `import eventlog`
 
 __version__ = "0.1.0"
 
@@ -133,6 +136,7 @@ __all__ = [
     "Consumer",
     "CoordinatorFencedError",
     "CorruptLogError",
+    "DeserializationError",
     "DiskFullError",
     "DuplicateSequenceError",
     "EventLog",
@@ -180,6 +184,7 @@ __all__ = [
     "RepairPlan",
     "RestoreReport",
     "Sample",
+    "SerializationError",
     "ServerActivity",
     "StaleMemberError",
     "StoreClosedError",
@@ -210,6 +215,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The names that are imported when they are used first, by PEP 562."""
+    if name in _MODULES_BY_NAME:
+        return import_module(f"{__name__}.{name}")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
@@ -17,7 +17,7 @@ from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import InvalidArgumentError, NotSupportedError, translates_os_errors
+from eventlog.errors import DeserializationError, InvalidArgumentError, NotSupportedError, translates_os_errors
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -48,15 +48,25 @@ if TYPE_CHECKING:
     from eventlog.bridges.kafka.mirror.differences import Difference
     from eventlog.bridges.kafka.mirror.mirror import Mirror
     from eventlog.bridges.ship import Ship
+    from eventlog.consumer.deserializing import Deserializer, DeserializingConsumer
     from eventlog.maintenance.report import MaintenanceReport
     from eventlog.maintenance.upkeep import Housekeeper
     from eventlog.producer.idempotent import NamedProducer
+    from eventlog.producer.serializing import (
+        Serializer,
+        Serializers,
+        SerializingNamedProducer,
+        SerializingProducer,
+        SerializingTransactionalProducer,
+    )
     from eventlog.producer.transactional import TransactionalProducer
     from eventlog.serve.background import BackgroundServer
     from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
+
+_AnyProducer = TypeVar("_AnyProducer", bound=Producer)
 
 _CLOSE_SECONDS = 5.0  # how long a thread may take to release a consumer
 _BRIDGE_SECONDS = 30.0  # the same, to settle what a bridge has begun
@@ -210,6 +220,44 @@ class EventLog(Log):
     def producer(
         self,
         *,
+        value_serializer: Serializer | None,
+        key_serializer: Serializer | None = None,
+        transactional_id: str,
+        transaction_timeout_ms: int = 60_000,
+        compression: str | None = None,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> SerializingTransactionalProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
+        value_serializer: Serializer | None,
+        key_serializer: Serializer | None = None,
+        name: str,
+        compression: str | None = None,
+        linger_ms: int = 0,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> SerializingNamedProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
+        value_serializer: Serializer | None,
+        key_serializer: Serializer | None = None,
+        compression: str | None = None,
+        linger_ms: int = 0,
+        batch_bytes: int = 16_384,
+        auto_create_topics: bool = True,
+    ) -> SerializingProducer: ...
+
+    @overload
+    def producer(
+        self,
+        *,
         transactional_id: str,
         transaction_timeout_ms: int = 60_000,
         compression: str | None = None,
@@ -248,6 +296,8 @@ class EventLog(Log):
         linger_ms: int = 0,
         batch_bytes: int = 16_384,
         auto_create_topics: bool = True,
+        value_serializer: Serializer | None = None,
+        key_serializer: Serializer | None = None,
     ) -> Producer:
         """A producer, which may be shared by threads.
 
@@ -260,17 +310,26 @@ class EventLog(Log):
         With a `transactional_id`, its records and the offsets of consumers become visible in transactions. An earlier producer
         of the same id is fenced, and its open transaction aborted, as is one that takes longer than `transaction_timeout_ms`.
         With a `name`, records are numbered, so that `NamedProducer.send_once` recognises what was appended before a crash.
-        Raises `InvalidArgumentError`, `UnsupportedCodecError`."""
+        With serializers, `send` takes objects, of which these functions make the bytes of keys and values, as
+        `eventlog.json.dumps` does; None stays None. Raises `InvalidArgumentError`, `InvalidTypeError`,
+        `UnsupportedCodecError`."""
         self.store.check_writable()
         options: dict[str, Any] = {
             "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
         }  # fmt: skip
-        producer = self._make_producer(transactional_id, transaction_timeout_ms, name, linger_ms, options)
+        serializers = _serializers(key_serializer, value_serializer)
+        producer = self._make_producer(transactional_id, transaction_timeout_ms, name, linger_ms, serializers, options)
         self._clients.open.add(producer)
         return producer
 
     def _make_producer(
-        self, transactional_id: str | None, timeout_ms: int, name: str | None, linger_ms: int, options: dict[str, Any]
+        self,
+        transactional_id: str | None,
+        timeout_ms: int,
+        name: str | None,
+        linger_ms: int,
+        serializers: Serializers | None,
+        options: dict[str, Any],
     ) -> Producer:
         groups, transactions = self.open_groups, self.open_transactions
         if transactional_id is not None:
@@ -278,12 +337,53 @@ class EventLog(Log):
 
             if name is not None or linger_ms:
                 raise InvalidArgumentError("a producer with a transactional_id has no name, and no linger_ms")
-            return TransactionalProducer(self, groups, transactions, transactional_id, timeout_ms=timeout_ms, **options)
+            make = _maker(TransactionalProducer, serializers)
+            return make(self, groups, transactions, transactional_id, timeout_ms=timeout_ms, **options)
         if name is not None:
             from eventlog.producer.idempotent import NamedProducer
 
-            return NamedProducer(self, groups, transactions.producer_ids, name, linger_ms=linger_ms, **options)
-        return Producer(self, groups, linger_ms=linger_ms, **options)
+            make_named = _maker(NamedProducer, serializers)
+            return make_named(self, groups, transactions.producer_ids, name, linger_ms=linger_ms, **options)
+        return _maker(Producer, serializers)(self, groups, linger_ms=linger_ms, **options)
+
+    @overload
+    def consumer(
+        self,
+        topics: str | Sequence[str] | Pattern[str] | None = None,
+        *,
+        value_deserializer: Deserializer | None,
+        key_deserializer: Deserializer | None = None,
+        refused: str = "stop",
+        group: str | None = None,
+        auto_offset_reset: str = "earliest",
+        auto_commit: bool = False,
+        auto_commit_interval_ms: int = 1000,
+        assignor: str = "cooperative-sticky",
+        instance_id: str | None = None,
+        max_poll_interval_ms: int = 300_000,
+        session_timeout_ms: int = 45_000,
+        durable: bool = False,
+        isolation: str = "read_committed",
+        listener: RebalanceListener | None = None,
+    ) -> DeserializingConsumer: ...
+
+    @overload
+    def consumer(
+        self,
+        topics: str | Sequence[str] | Pattern[str] | None = None,
+        *,
+        group: str | None = None,
+        auto_offset_reset: str = "earliest",
+        auto_commit: bool = False,
+        auto_commit_interval_ms: int = 1000,
+        assignor: str = "cooperative-sticky",
+        instance_id: str | None = None,
+        max_poll_interval_ms: int = 300_000,
+        session_timeout_ms: int = 45_000,
+        durable: bool = False,
+        isolation: str = "read_committed",
+        listener: RebalanceListener | None = None,
+    ) -> Consumer: ...
 
     def consumer(
         self,
@@ -300,6 +400,9 @@ class EventLog(Log):
         durable: bool = False,
         isolation: str = "read_committed",
         listener: RebalanceListener | None = None,
+        value_deserializer: Deserializer | None = None,
+        key_deserializer: Deserializer | None = None,
+        refused: str = "stop",
     ) -> Consumer:
         """A consumer of a topic, of several, or of all that match a compiled pattern; for one thread at a time.
 
@@ -311,26 +414,44 @@ class EventLog(Log):
         partitions. A member with an `instance_id` is static: it keeps them for `session_timeout_ms` after its process is gone,
         and gets them back when it returns. With `durable`, only records that are on disk are read. With the `isolation`
         "read_committed", records of a transaction are read once it is committed, in the order of their offsets; with
-        "read_uncommitted" at once, and even if it is aborted. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+        "read_uncommitted" at once, and even if it is aborted.
+
+        With deserializers, keys and values of records are what these functions make of the bytes, as `eventlog.json.loads`
+        does; None stays None. A record that one of them refuses raises `DeserializationError` ("stop"), goes to another topic
+        ("dead-letter:TOPIC"), or is passed over ("drop"), as `refused` says. Raises `InvalidArgumentError`,
+        `InvalidTypeError`."""
         self.store.check_open() if group is None else self.store.check_writable()
         options = ConsumerOptions(
-            group=group,
-            auto_offset_reset=auto_offset_reset,
-            auto_commit=auto_commit,
-            auto_commit_interval_ms=auto_commit_interval_ms,
-            assignor=assignor,
-            instance_id=instance_id,
-            max_poll_interval_ms=max_poll_interval_ms,
-            session_timeout_ms=session_timeout_ms,
-            durable=durable,
-            isolation=isolation,
-            listener=listener,
-        )
+            group, auto_offset_reset, auto_commit, auto_commit_interval_ms, assignor, instance_id, max_poll_interval_ms,
+            session_timeout_ms, durable, isolation, listener,
+        )  # fmt: skip
         options.check()
+        make = self._consumer_maker(key_deserializer, value_deserializer, refused)
         self.open_transactions.attend()  # this consumer must not wait for one whose process is dead
-        consumer = Consumer(self, self.open_groups, topics, options)
+        consumer = make(self, self.open_groups, topics, options)
         self._clients.open.add(consumer.core)
         return consumer
+
+    def _consumer_maker(
+        self, key_deserializer: Deserializer | None, value_deserializer: Deserializer | None, refused: str
+    ) -> Callable[..., Consumer]:
+        if key_deserializer is None and value_deserializer is None:
+            if refused != "stop":
+                raise InvalidArgumentError("`refused` says what becomes of records that a deserializer refuses: there is none")
+            return Consumer
+        from eventlog.bridges.refused import DROP, STOP, Refused
+        from eventlog.consumer.deserializing import Deserializers, DeserializingConsumer, drop
+
+        policy = Refused(self, refused)
+
+        def put_aside(error: DeserializationError) -> None:
+            policy.put(error.record, "consumer", str(error), "")
+            policy.flush()  # before the consumer can commit a position behind it
+
+        pass_over = {STOP: None, DROP: drop}.get(policy.kind, put_aside)
+        deserializers = Deserializers(key_deserializer, value_deserializer, pass_over)
+        deserializers.check()
+        return functools.partial(DeserializingConsumer, deserializers=deserializers)
 
     def ship(
         self,
@@ -523,6 +644,25 @@ class EventLog(Log):
         Raises `OffsetOutOfRangeError`, `TopicNotFoundError`, `InvalidArgumentError`, `InvalidTypeError`."""
         self.store.check_open()
         checked_offsets(self.open_groups, offsets)
+
+
+def _serializers(key: Serializer | None, value: Serializer | None) -> Serializers | None:
+    if key is None and value is None:
+        return None
+    from eventlog.producer.serializing import Serializers
+
+    serializers = Serializers(key, value)
+    serializers.check()
+    return serializers
+
+
+def _maker(kind: type[_AnyProducer], serializers: Serializers | None) -> Callable[..., _AnyProducer]:
+    """What makes producers of this kind, with these serializers."""
+    if serializers is None:
+        return kind
+    from eventlog.producer.serializing import maker
+
+    return maker(kind, serializers)
 
 
 def open(

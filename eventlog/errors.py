@@ -284,6 +284,43 @@ class UnsupportedCodecError(EventLogError):
     """A batch is compressed, or must be, with a codec whose library is not installed, or that this version does not know."""
 
 
+class SerializationError(EventLogError):
+    """A serializer raised an error, or returned something other than bytes. Nothing was sent.
+
+    Attributes: `topic`, and `field`, which is "key" or "value". What the serializer raised is the `__cause__`."""
+
+    def __init__(self, topic: str, field: str, reason: str) -> None:
+        super().__init__(f"the {field} of a record for topic {topic!r} cannot be serialized: {reason}")
+        self.topic = topic
+        self.field = field
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SerializationError], tuple[str, str, str], dict[str, Any]]:
+        """Recreated in another process, as process pools do."""
+        return type(self), (self.topic, self.field, self.reason), vars(self)
+
+
+class DeserializationError(EventLogError):
+    """A deserializer raised an error. The consumer's position is the record's offset: `seek` to the next one passes it.
+
+    Attributes: `topic_partition` and `offset` of the record, `field` ("key" or "value"), and `record`, the `Record` with its
+    bytes. What the deserializer raised is the `__cause__`."""
+
+    def __init__(self, record: Any, field: str, reason: str) -> None:
+        super().__init__(
+            f"the {field} of the record at offset {record.offset} of {record.topic}-{record.partition} cannot be deserialized: "
+            f"{reason}"
+        )
+        self.record = record
+        self.offset = record.offset
+        self.field = field
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[DeserializationError], tuple[Any, str, str], dict[str, Any]]:
+        """Recreated in another process, as process pools do."""
+        return type(self), (self.record, self.field, self.reason), vars(self)
+
+
 class BridgeError(EventLogError):
     """A bridge to another system cannot go on, and trying again would not help: a wrong password, a queue that does not exist,
     a record that the other system refuses, a client library that is not installed. Whatever was not acknowledged remains."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import Any
 
 from eventlog.aio.consumer import AsyncConsumer
 from eventlog.groups.acknowledgement import await_ack
@@ -15,6 +16,7 @@ from eventlog.hub import Hub, Turns, Worker
 from eventlog.options import check_group_name, check_timeout
 from eventlog.producer.producer import Producer, send_at_once
 from eventlog.producer.receipt import Receipt
+from eventlog.producer.serializing import Serializing
 from eventlog.producer.transactional import TransactionalProducer
 from eventlog.records.batch import Headers
 from eventlog.records.record import TopicPartition
@@ -88,6 +90,7 @@ class AsyncProducer:
 
     def __init__(self, producer: Producer, groups: Groups, hub: Hub) -> None:
         self._producer = producer
+        self._serializers = producer.serializers if isinstance(producer, Serializing) else None
         self._groups = groups
         self._hub = hub
         self._turns = Turns()
@@ -104,14 +107,16 @@ class AsyncProducer:
     async def send(
         self,
         topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
+        value: Any,
+        key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
         timestamp: int | None = None,
     ) -> AsyncReceipt:
         """As `Producer.send`. A send that has to wait for another process or the disk does so in the executor; it is completed
         even if the task is cancelled meanwhile."""
+        if self._serializers is not None:
+            value, key = self._serializers.apply(topic, value, key)
         if self._turns.is_over(value):
             await asyncio.sleep(0)
         is_small = not isinstance(value, bytes) or len(value) <= _AT_ONCE_BYTES_MAX
@@ -119,7 +124,7 @@ class AsyncProducer:
         if receipt is None:
             loop = asyncio.get_running_loop()
             arguments = (topic, value, key, headers, partition, timestamp)
-            receipt = await loop.run_in_executor(None, self._producer.send, *arguments)
+            receipt = await loop.run_in_executor(None, Producer.send, self._producer, *arguments)
         return AsyncReceipt(receipt, self._groups, self._hub)
 
     async def flush(self) -> None:

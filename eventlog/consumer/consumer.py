@@ -29,9 +29,10 @@ class Consumer:
         groups: Groups,
         topics: str | Sequence[str] | Pattern[str] | None,
         options: ConsumerOptions,
+        core: ConsumerCore | None = None,
     ) -> None:
         self.group = options.group
-        self.core = core = ConsumerCore(log, groups, options)
+        self.core = core = core if core is not None else ConsumerCore(log, groups, options)
         self._use = core.use
         self._handout = core.handout
         self._assignment = core.assignment

@@ -9,7 +9,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from re import Pattern
 
@@ -107,7 +107,7 @@ class ConsumerCore:
                 return []
         return []
 
-    def records(self, *, wait: bool) -> Iterator[Record]:
+    def records(self, *, wait: bool) -> Generator[Record, None, None]:
         """Records until no more exist; with `wait` it never ends. It holds the consumer only while it fetches, not while its
         caller works on a record."""
         iteration = Iteration()

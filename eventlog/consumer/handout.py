@@ -106,6 +106,15 @@ class Handout:
         self._polled, self.has_returned = polled, False
         return handed_out
 
+    def give_back(self, records: Iterable[Record]) -> None:
+        """Leave these records, the last ones that `take` has just returned, to be handed out again."""
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        self._polled = [(partition, first.get(partition.topic_partition, behind)) for partition, behind in self._polled]
+        for partition in {partition for partition, _ in self._polled if partition.topic_partition in first}:
+            self._rewind_one(partition)
+
     def _rewind(self) -> None:
         """Go back after an out-of-memory error or an exception of a signal handler: the records are still to be handed out."""
         self._assignment.rewind()
