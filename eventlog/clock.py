@@ -1,10 +1,54 @@
-"""The wall clock, in the unit of all timestamps."""
+"""The clocks that decide what is stored and what runs out: the wall clock, in the unit of timestamps, and the one of leases.
+
+Timestamps, retention, transactions, leases, and the interval of auto_commit go by them, in C as in Python. `eventlog.testing`
+stops and moves both, in its own process. How long a call waits, how often a thread works and how long locks are tried for goes
+by the system's monotonic clock.
+"""
 
 from __future__ import annotations
 
 import time
+import weakref
+from typing import Protocol
+
+_RUNS = -1
+
+_stopped_now_ms = _RUNS
+_stopped_lease_ms = _RUNS
+
+
+class Sleeper(Protocol):
+    """A thread that sleeps until its next round."""
+
+    def wake(self) -> None:
+        """Begin the round now."""
+
+
+sleepers: weakref.WeakSet[Sleeper] = weakref.WeakSet()
+"""Those to be woken when a clock was moved: they look for what has run out."""
 
 
 def now_ms() -> int:
     """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
+    return time.time_ns() // 1_000_000 if _stopped_now_ms == _RUNS else _stopped_now_ms
+
+
+def lease_ms() -> int:
+    """Milliseconds of a clock that cannot be set, and is the same in all processes."""
+    return time.monotonic_ns() // 1_000_000 if _stopped_lease_ms == _RUNS else _stopped_lease_ms
+
+
+def stop(at_ms: int, at_lease_ms: int) -> None:
+    """Let both clocks stand still at these times."""
+    global _stopped_now_ms, _stopped_lease_ms
+    from eventlog._native import lib  # the help of a command needs the time, and nothing of this
+
+    _stopped_now_ms, _stopped_lease_ms = at_ms, at_lease_ms
+    lib.el_clock_stop(at_ms, at_lease_ms)
+    for sleeper in list(sleepers):
+        sleeper.wake()
+
+
+def run() -> None:
+    """Let both clocks show the system's time."""
+    stop(_RUNS, _RUNS)

@@ -18,9 +18,11 @@ _encoder = msgspec.json.Encoder()
 
 def dumps(value: Any) -> bytes:
     """A struct, or anything else that msgspec knows, as JSON. Raises `TypeError`."""
-    return _encoder.encode(value)
+    data: bytes = _encoder.encode(value)
+    return data
 
 
 def loads(kind: type[_Type]) -> Callable[[bytes], _Type]:
     """A function that makes values of this type from JSON. It raises `msgspec.DecodeError`."""
-    return msgspec.json.Decoder(kind).decode
+    decode: Callable[[bytes], _Type] = msgspec.json.Decoder(kind).decode
+    return decode

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from abc import ABC, abstractmethod
 from queue import Empty, SimpleQueue
 
 from eventlog.background import BackgroundThread
+from eventlog.logs import logger
 
 _PAUSE_FACTOR_MAX = 32
 
-_log = logging.getLogger("eventlog")
+_log = logger("background")
 
 
 class PeriodicThread(BackgroundThread, ABC):

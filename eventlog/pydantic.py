@@ -17,9 +17,11 @@ def dumps(model: BaseModel) -> bytes:
     """A model as JSON, with the names that its aliases give to fields. Raises `TypeError` for anything else."""
     if not isinstance(model, BaseModel):
         raise TypeError(f"a pydantic model is needed, not {type(model).__name__}")
-    return model.model_dump_json(by_alias=True).encode()
+    text: str = model.model_dump_json(by_alias=True)
+    return text.encode()
 
 
 def loads(kind: type[_Model]) -> Callable[[bytes], _Model]:
     """A function that makes models of this kind from JSON. It raises `pydantic.ValidationError`."""
-    return kind.model_validate_json
+    validate: Callable[[bytes], _Model] = kind.model_validate_json
+    return validate

@@ -39,6 +39,7 @@ def _builder(
         #include "store/acks.h"
         #include "store/appender.h"
         #include "store/at_once.h"
+        #include "store/clock.h"
         #include "store/columns.h"
         #include "store/file.h"
         #include "store/file_system.h"

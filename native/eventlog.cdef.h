@@ -344,12 +344,15 @@ int64_t el_appender_position(const el_appender *appender);
 int el_appender_retire(el_appender *appender);
 void el_appender_release(el_appender *appender, int64_t timeout_ms);
 int el_appender_rest(el_appender *appender, int durable);
-int64_t el_now_ms(void);
 int el_flush(el_appender *appender, int64_t offset);
 int el_roll_begin(el_appender *appender, el_tail *sealed);
 int el_roll_finish(el_appender *appender, int64_t segment_base);
 int el_flush_locked(el_appender *appender);
 int el_trim(el_appender *appender);
+
+/* store/clock.h */
+int64_t el_now_ms(void);
+void el_clock_stop(int64_t now_ms, int64_t lease_ms);
 
 /* codec/search.h */
 #define EL_SEARCH_KEY ...

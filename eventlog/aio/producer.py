@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from eventlog.aio.consumer import AsyncConsumer
-from eventlog.groups.acknowledgement import await_ack
+from eventlog.groups.acknowledgement import await_ack, warn_if_unknown
 from eventlog.groups.registry import Groups
 from eventlog.hub import Hub, Turns, Worker
 from eventlog.options import check_group_name, check_timeout
@@ -78,6 +78,7 @@ class AsyncReceipt:
         where = TopicPartition(self.topic, self.partition)
 
         def conditions() -> WaitSet:
+            warn_if_unknown(self._groups, group)
             wait_set = WaitSet()
             await_ack(self._groups, group, where, self.offset, wait_set)
             return wait_set

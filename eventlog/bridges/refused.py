@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from eventlog.bridges.message import Headers
 from eventlog.errors import BridgeError, InvalidArgumentError, RecordTooLargeError
+from eventlog.logs import logger
 from eventlog.options import check_topic_name
 from eventlog.records.record import Record
 
@@ -18,7 +18,7 @@ DROP = "drop"
 DEAD_LETTER = "dead-letter"
 _POLICIES = "stop, drop or dead-letter:TOPIC"
 
-_log = logging.getLogger("eventlog")
+_log = logger("bridges")
 
 
 class Refused:

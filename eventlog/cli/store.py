@@ -60,7 +60,9 @@ def open_store(*, create: bool = False, fsync: str = "interval") -> AbstractCont
         _check_works_on_clusters()
         _check_without_secret(store)
     import eventlog
+    from eventlog.cli.warnings import show_warnings
 
+    show_warnings()
     return _OpenStore(eventlog.open(store, mode=mode(), create=create, fsync=fsync))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,13 +13,14 @@ from eventlog.errors import (
     StaleMemberError,
     TopicNotFoundError,
 )
+from eventlog.logs import logger
 from eventlog.records.record import Record, TopicPartition
 from eventlog.storage.mapped.offset_slots import OffsetSlot
 from eventlog.storage.partition.partition import Partition
 from eventlog.storage.partition.reader import LogReader
 from eventlog.waiting import WaitSet
 
-_log = logging.getLogger("eventlog")
+_log = logger("consumer")
 
 
 class AssignedPartition:
@@ -197,8 +197,10 @@ class AssignedPartition:
             if self._reset == "error":
                 raise
             if position > self.partition.end_offset:
-                text = "%s ends at offset %d, before %d, where reading was to continue: it has lost records; the reset is %r"
-                _log.warning(text, self.topic_partition, self.partition.end_offset, position, self._reset)
+                _log.warning(
+                    "%s ends at offset %d, before %d, where reading was to continue: it has lost records; the reset is %r",
+                    self.topic_partition, self.partition.end_offset, position, self._reset,
+                )  # fmt: skip
             position = self._begin()
             self.was_moved = True
             self._ahead = self._last_read = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from eventlog.catalog.transactions import PendingOffset
+from eventlog.clock import lease_ms
 from eventlog.consumer.assignment import Assignment
 from eventlog.consumer.group_role import GroupRole
 from eventlog.consumer.handout import Handout
@@ -31,7 +31,7 @@ class Commits:
         self._assignment = assignment
         self._handout = handout
         self._role = role
-        self._committed_at = time.monotonic()
+        self._committed_at = lease_ms()
 
     def commit(self, offsets: Mapping[TopicPartition, int] | None, *, sync: bool) -> None:
         """As `Consumer.commit`."""
@@ -52,7 +52,8 @@ class Commits:
             lambda: commit_all([(each.slot, each.position or 0) for each in moved if each.slot is not None])
         )
         moved.clear()
-        self._committed_at = time.monotonic()
+        if self._auto_commit_s is not None:
+            self._committed_at = lease_ms()
 
     def for_transaction(self) -> tuple[str, dict[TopicPartition, PendingOffset]]:
         """As `Consumer.offsets_for_transaction`."""
@@ -89,7 +90,7 @@ class Commits:
         """With auto_commit, count everything that was handed out as finished, and commit it once the interval is over."""
         if self._auto_commit_s is not None:
             self._handout.finish()
-            if time.monotonic() - self._committed_at >= self._auto_commit_s:
+            if lease_ms() - self._committed_at >= 1000 * self._auto_commit_s:
                 self.commit_finished()
 
     def commit_finished(self) -> None:
@@ -103,7 +104,7 @@ class Commits:
                 lambda: commit_all([(each.slot, each.finished) for each in finished if each.slot and each.finished is not None])
             )
             moved.difference_update([each for each in finished if each.finished == each.position])
-            self._committed_at = time.monotonic()
+            self._committed_at = lease_ms()
 
     def _commit_again_if_deleted(self, commit: Callable[[], None]) -> None:
         """Commit. If that is refused, a member reviews the group with its next poll, even if no process announced the change.

@@ -25,12 +25,15 @@ from eventlog.consumer.iteration import Iteration
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.partition_source import AssignedByCaller, PartitionSource, SourceContext, WholeTopics
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.consumer.subscription import Subscription
+from eventlog.consumer.subscription import Subscription, similar
 from eventlog.errors import ForkedProcessError, InvalidArgumentError, StoreClosedError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
+from eventlog.logs import logger
 from eventlog.records.record import Record, TopicPartition, as_topic_partitions
 from eventlog.waiting import WaitSet, wait_for_any
+
+_log = logger("consumer")
 
 _cores: weakref.WeakSet[ConsumerCore] = weakref.WeakSet()
 
@@ -70,6 +73,9 @@ class ConsumerCore:
             self._source = WholeTopics(self._context, subscription)
         else:
             self._source = GroupMember(self._context, subscription, self._options.group)
+        for topic in subscription.missing():
+            hint = similar(topic, self._log.topics())
+            _log.warning("%s: topic %s does not exist, and is waited for%s", self.name, topic, hint)
 
     def assign(self, names: Iterable[TopicPartition]) -> None:
         """As `Consumer.assign`."""

@@ -6,9 +6,8 @@ are handed out first, and it raises its error until the caller seeks past it.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from re import Pattern
 from typing import Any, NamedTuple
@@ -19,9 +18,10 @@ from eventlog.consumer.options import ConsumerOptions
 from eventlog.errors import DeserializationError, InvalidTypeError, OffsetOutOfRangeError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
+from eventlog.logs import logger
 from eventlog.records.record import Record, TopicPartition
 
-_log = logging.getLogger("eventlog.consumer")
+_log = logger("consumer")
 
 Deserializer = Callable[[bytes], Any]
 
@@ -103,7 +103,7 @@ class DeserializingCore(ConsumerCore):
                 found.append(deserialized)
         return found
 
-    def records(self, *, wait: bool) -> Iterator[Record]:
+    def records(self, *, wait: bool) -> Generator[Record, None, None]:
         """As `ConsumerCore.records`. After an error the next iteration begins with the same record."""
         with closing(super().records(wait=wait)) as records:
             for record in records:

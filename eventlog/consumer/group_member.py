@@ -10,7 +10,10 @@ from eventlog.consumer.subscription import Subscription
 from eventlog.errors import GroupNotFoundError, StaleMemberError
 from eventlog.groups.coordinator import JoinRequest
 from eventlog.groups.membership import Membership, Review
+from eventlog.logs import logger
 from eventlog.records.record import TopicPartition
+
+_log = logger("consumer")
 
 
 class GroupMember(PartitionSource):
@@ -112,17 +115,24 @@ class GroupMember(PartitionSource):
             raise
         if new:
             self._role.listener.assigned(new)
+            _log.info("member %s of group %s: assigned %s", membership.member.member_id, self._group, _listed(new))
 
     def _lose(self, membership: Membership, names: list[TopicPartition]) -> None:
         self.context.handout.drop(names)
         membership.disown(names)  # after that, so that the next review repeats what a signal handler has interrupted
         if names:
             self._role.listener.lost(names)
+            _log.warning("member %s of group %s: lost %s", membership.member.member_id, self._group, _listed(names))
 
     def _revoke(self, membership: Membership, names: list[TopicPartition]) -> None:
         try:
             self.context.commits.commit_finished()
             self._role.listener.revoked(names)
+            _log.info("member %s of group %s: revoked %s", membership.member.member_id, self._group, _listed(names))
         finally:
             self.context.handout.drop(names)
             membership.give_up(names)
+
+
+def _listed(names: list[TopicPartition]) -> str:
+    return ", ".join(map(str, names))

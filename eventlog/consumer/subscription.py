@@ -38,6 +38,19 @@ class Subscription:
         return self.topics != before
 
 
+    def missing(self) -> list[str]:
+        """The topics that were named and do not exist yet."""
+        return sorted(set(self._names).difference(self._log.topics())) if self._names else []
+
+
+def similar(name: str, others: Sequence[str]) -> str:
+    """A hint for somebody who may have mistyped a name, to be appended to a sentence."""
+    from difflib import get_close_matches  # rarely needed
+
+    found = get_close_matches(name, others, 1)
+    return f"; there is {found[0]!r}" if found else ""
+
+
 def _check_names(wanted: object) -> tuple[str, ...]:
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, (list, tuple, set, frozenset)):

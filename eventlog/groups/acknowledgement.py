@@ -7,9 +7,12 @@ from contextlib import suppress
 
 from eventlog.errors import GroupNotFoundError, TopicNotFoundError
 from eventlog.groups.registry import Groups
+from eventlog.logs import logger
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.partition import Partition
 from eventlog.waiting import WaitSet, wait_for_any
+
+_log = logger("groups")
 
 
 def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
@@ -19,6 +22,13 @@ def is_acked(groups: Groups, group: str, log: Partition, offset: int) -> bool:
     table = groups.find(group)
     committed = table.committed(TopicPartition(log.topic, log.partition)) if table is not None else None
     return committed is not None and committed > offset
+
+
+def warn_if_unknown(groups: Groups, group: str) -> None:
+    """Somebody is about to wait for a group: if it does not exist, tell the log of the program, once."""
+    if group not in groups.told_unknown and groups.find(group) is None:
+        groups.told_unknown.add(group)
+        _log.warning("group %s does not exist: somebody waits for it to acknowledge a record", group)
 
 
 def await_ack(groups: Groups, group: str, partition: TopicPartition, offset: int, wait_set: WaitSet) -> None:
@@ -44,6 +54,7 @@ def wait_acked(groups: Groups, group: str, log: Partition, offset: int, timeout:
     partition = TopicPartition(log.topic, log.partition)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not is_acked(groups, group, log, offset):
+        warn_if_unknown(groups, group)
         wait_set = WaitSet()
         wait_set.add_flag(store.closing)
         await_ack(groups, group, partition, offset, wait_set)

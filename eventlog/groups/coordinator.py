@@ -7,20 +7,22 @@ announces the new generation to all processes.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from eventlog.catalog.groups import GroupChange, GroupState, Member, RemoteMember
-from eventlog.clock import now_ms
+from eventlog.clock import lease_ms, now_ms
 from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.presence import Presence
 from eventlog.groups.rebalance import next_generation, subscribed_topics, succeed, voted_assignor
 from eventlog.groups.table import GroupTable
+from eventlog.logs import logger
 from eventlog.storage.mapped.offset_slots import SEATS, read_unseen
 from eventlog.storage.segments import names
 from eventlog.store.store import Store
+
+_log = logger("groups")
 
 
 class GroupFullError(InvalidArgumentError):
@@ -77,7 +79,7 @@ class Coordinator:
                 if request.remote is None:
                     self.presence.announce(epoch)
                 try:
-                    member, state = self._enter(group, change, request, origin)
+                    member, state, former = self._enter(group, change, request, origin)
                 except BaseException:
                     self.presence.withdraw(epoch)  # before the transaction ends: the next one may get the same number
                     epoch = None
@@ -88,11 +90,13 @@ class Coordinator:
             if epoch is not None:
                 self.presence.withdraw(epoch)
             raise
+        _tell_joined(state, member, former)
         return member
 
     def _enter(
         self, group: GroupTable, change: GroupChange, request: JoinRequest, origin: Origin
-    ) -> tuple[Member, GroupState]:
+    ) -> tuple[Member, GroupState, Member | None]:
+        """The new member, the state with it, and the member that it replaces."""
         state = group.state_in(change)
         if self.has_live_classic_members(state):
             raise InvalidArgumentError(
@@ -111,7 +115,7 @@ class Coordinator:
             others = [other for other in others if other is not former]
             state = _reassign(change, state, [*others, member])
         change.store(state)
-        return member, state
+        return member, state, former
 
     def leave(self, group: GroupTable, member: Member, *, is_final: bool = False) -> None:
         """Stop being a member. A static member stays on the list, so that it gets its partitions back when it returns, unless
@@ -129,6 +133,10 @@ class Coordinator:
             self.presence.withdraw(member.epoch)
         if state is not None:
             group.acks.announce(state.generation)
+            _log.info(
+                "group %s: member %s has left: generation %d has %d members",
+                group.name, member.member_id, state.generation, len(state.members),
+            )  # fmt: skip
 
     def subscribe(
         self, group: GroupTable, member: Member, topics: tuple[str, ...], remote: RemoteMember | None = None
@@ -169,7 +177,22 @@ class Coordinator:
                 change.store(after)
         if after.generation != before.generation:
             group.acks.announce(after.generation)
+        for member in before.members.values():
+            if member.epoch not in after.members:
+                self._tell_expelled(after, member)
         return after
+
+    def _tell_expelled(self, after: GroupState, member: Member) -> None:
+        if self.is_here(member):
+            reason = f"it has not polled for {member.lease_ms} ms"
+        elif member.instance_id is not None:
+            reason = f"it has been away for {member.absence_ms} ms"
+        else:
+            reason = "it is gone"
+        _log.warning(
+            "group %s: member %s, process %d on %s, was expelled, because %s: generation %d has %d members",
+            after.name, member.member_id, member.process_id, member.host, reason, after.generation, len(after.members),
+        )  # fmt: skip
 
     def has_members(self, group: GroupTable, state: GroupState) -> bool:
         """Does the group have a member, or are partitions reserved for an absent static member?"""
@@ -212,7 +235,7 @@ class Coordinator:
 
     def _noted(self, member: Member) -> Member:
         """The member; if it is absent, with the time when that was noticed."""
-        return member._replace(absent_since_ms=_monotonic_ms()) if self.is_absent(member) else member
+        return member._replace(absent_since_ms=lease_ms()) if self.is_absent(member) else member
 
 
 def alive_members(store: Path, state: GroupState, presence: Presence) -> tuple[Member, ...]:
@@ -223,6 +246,15 @@ def alive_members(store: Path, state: GroupState, presence: Presence) -> tuple[M
     unseen = read_unseen(names.acks_file(store, state.name), state.incarnation, seats) if seats else []
     gone = {each.epoch for each, unseen_ms in zip(remote, unseen, strict=True) if not 0 <= unseen_ms <= each.lease_ms}
     return tuple(member for member in here if member.epoch not in gone)
+
+
+def _tell_joined(state: GroupState, member: Member, former: Member | None) -> None:
+    _log.info(
+        "group %s: member %s, process %d on %s, has joined: generation %d has %d members",
+        state.name, member.member_id, member.process_id, member.host, state.generation, len(state.members),
+    )  # fmt: skip
+    if former is not None:
+        _log.info("group %s: member %s takes over from %s", state.name, member.member_id, former.member_id)
 
 
 def _is_here(member: Member, presence: Presence) -> bool:
@@ -289,7 +321,7 @@ def _reassign(change: GroupChange, state: GroupState, members: list[Member]) -> 
 def _without(change: GroupChange, state: GroupState, member: Member, *, is_final: bool) -> GroupState:
     if member.instance_id is None or is_final:
         return _reassign(change, state, [each for each in state.members.values() if each.epoch != member.epoch])
-    absent = member._replace(absent_since_ms=_monotonic_ms())
+    absent = member._replace(absent_since_ms=lease_ms())
     return state._replace(members={**state.members, member.epoch: absent})
 
 
@@ -297,9 +329,5 @@ def _is_away_too_long(member: Member) -> bool:
     """For an absent member: are its partitions no longer reserved for it?"""
     if member.instance_id is None:
         return True
-    absent_ms = 0 if member.absent_since_ms is None else _monotonic_ms() - member.absent_since_ms
+    absent_ms = 0 if member.absent_since_ms is None else lease_ms() - member.absent_since_ms
     return not 0 <= absent_ms <= member.absence_ms
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

@@ -11,11 +11,14 @@ from eventlog.catalog.offsets import StoredOffset
 from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.groups.classic_members import remote_owner_ids
 from eventlog.groups.table import GroupTable
+from eventlog.logs import logger
 from eventlog.periodic import PeriodicThread
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.offset_slots import NOBODY, NOTHING_COMMITTED, none_if_nothing
 from eventlog.storage.partition.partition import Partition
 from eventlog.store.store import Store
+
+_log = logger("background")
 
 
 def persist(store: Store, group: GroupTable, *, flush: bool) -> None:
@@ -92,6 +95,7 @@ class Persister(PeriodicThread):
     def __init__(self, in_use: Callable[[], tuple[Store, Iterable[GroupTable]] | None], interval_ms: int) -> None:
         super().__init__("eventlog-persister", interval_ms)
         self._in_use = in_use
+        self._failing: set[str] = set()
 
     def work(self) -> None:
         found = self._in_use()
@@ -103,6 +107,9 @@ class Persister(PeriodicThread):
             try:
                 if group.acks.begin_persist(store.options.fsync_interval_ms):
                     persist(store, group, flush=store.options.fsync != "never")
-            except EventLogError:
+                self._failing.discard(group.name)
+            except EventLogError as error:
                 # Nothing is lost: the slots still have the offsets, and `commit(sync=True)` and close raise the error.
-                continue
+                if group.name not in self._failing:
+                    _log.warning("group %s: commits cannot be stored yet: %s", group.name, error)
+                self._failing.add(group.name)

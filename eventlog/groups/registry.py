@@ -24,6 +24,7 @@ from eventlog.store.store import Store
 class Groups:
     """Opens groups. Safe for several threads.
 
+    `told_unknown` are the names of groups that did not exist when somebody began to wait for them, which was logged.
     `before_reading` is called with a group's name before a member asks for offsets. It returns the partitions whose offsets an
     open transaction of somebody else may still commit, whoever owns them then."""
 
@@ -36,6 +37,7 @@ class Groups:
         self._coordinator: Coordinator | None = None
         self._watcher: Watcher | None = None
         self._persister: Persister | None = None
+        self.told_unknown: set[str] = set()
 
     @property
     def coordinator(self) -> Coordinator:

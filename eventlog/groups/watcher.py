@@ -17,9 +17,13 @@ from typing import Protocol
 
 from eventlog.background import BackgroundThread
 from eventlog.catalog.groups import GroupState
+from eventlog.clock import sleepers
 from eventlog.errors import EventLogError
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.table import GroupTable
+from eventlog.logs import logger
+
+_log = logger("background")
 
 _ROUND_MS = 1000
 
@@ -49,6 +53,8 @@ class Watcher(BackgroundThread):
         self._poller = select.poll()
         self._poller.register(self._signal, select.POLLIN)
         self._is_to_end = False
+        self._is_failing = False
+        sleepers.add(self)
 
     def add(self, membership: Watched) -> None:
         """Watch this member's group from now on."""
@@ -93,10 +99,18 @@ class Watcher(BackgroundThread):
                     self._unwatch_process(descriptor)
             self._let_dropped_leave()
             if not self._is_to_end:
-                with suppress(EventLogError, OSError, MemoryError):  # the next round may succeed
-                    self._go_round()
+                self._try_round()
         if self._coordinator() is None:  # otherwise `stop` closes them
             self._close_files()
+
+    def _try_round(self) -> None:
+        try:
+            self._go_round()
+            self._is_failing = False
+        except (EventLogError, OSError, MemoryError) as error:  # the next round may succeed
+            if not self._is_failing:
+                _log.warning("%s failed and tries again every second: %s: %s", self.name, type(error).__name__, error)
+            self._is_failing = True
 
     def _go_round(self) -> None:
         coordinator = self._coordinator()

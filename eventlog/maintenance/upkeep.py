@@ -14,6 +14,7 @@ from eventlog.groups.expiry import expire_groups, unused_groups
 from eventlog.groups.registry import Groups
 from eventlog.groups.retention import committed_by_group
 from eventlog.holding import Holding
+from eventlog.logs import logger
 from eventlog.maintenance.deletion import finish_deletion
 from eventlog.maintenance.report import HeldBack, MaintenanceReport, PartitionMaintenance
 from eventlog.periodic import PeriodicThread
@@ -25,6 +26,8 @@ from eventlog.storage.partition.partition import Partition
 from eventlog.storage.segments import files, names
 from eventlog.storage.segments.file_locks import locked_alone
 from eventlog.transactions.attendant import look_after
+
+_log = logger("maintenance")
 
 
 class _Round(NamedTuple):
@@ -46,7 +49,28 @@ def maintain(groups: Groups, *, compact_all: bool, group_retention_ms: int, dry_
         if is_mine:
             groups.store.catalog.environment.free_dead_readers()
             _go_round(_Round(groups, compact_all, group_retention_ms, dry_run, report))
+    _tell(report)
     return report
+
+
+def _tell(report: MaintenanceReport) -> None:
+    for done in report.partitions:
+        if done.reason:
+            _log.info(
+                "%s-%d: deleted %d segments with %d bytes before offset %d, by %s",
+                done.topic, done.partition, done.deleted_segments, done.deleted_bytes, done.start_offset, done.reason,
+            )  # fmt: skip
+        if done.compacted is not None:
+            _log.info(
+                "%s-%d: compacted %d records to %d, by %s",
+                done.topic, done.partition, done.compacted.records_before, done.compacted.records_after, done.compacted.reason,
+            )  # fmt: skip
+    for group in report.expired_groups:
+        _log.info("group %s: expired, and was deleted", group)
+    for topic in report.deleted_topics:
+        _log.info("topic %s: its deletion, which another process had begun, was completed", topic)
+    for subject, reason in report.failures:
+        _log.warning("%s: housekeeping failed: %s", subject, reason)
 
 
 def _go_round(round_: _Round) -> MaintenanceReport:
@@ -175,3 +199,4 @@ class Housekeeper(PeriodicThread):
             self.last_report = maintain(self._groups, compact_all=False, group_retention_ms=self._group_retention_ms)
         except (EventLogError, OSError) as error:
             self.last_report = MaintenanceReport(failures=[("the store", str(error))])
+            _tell(self.last_report)

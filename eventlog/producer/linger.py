@@ -12,7 +12,10 @@ from queue import Empty, SimpleQueue
 
 from eventlog.background import BackgroundThread
 from eventlog.errors import EventLogError, TopicNotFoundError
+from eventlog.logs import logger
 from eventlog.producer.partition_sender import PartitionSender
+
+_log = logger("producer")
 
 _RETRY_SECONDS = 1.0
 
@@ -60,8 +63,11 @@ class Lingerer:
             try:
                 sender.append_waiting()
             except TopicNotFoundError as error:
+                _log.warning("%s: waiting records are lost: %s", sender.topic_partition, error)
                 self._note_loss(error)
-            except Exception:  # also out of memory
+            except Exception as error:  # also out of memory
+                if sender not in self._retries:
+                    _log.warning("%s: waiting records cannot be appended yet: %s", sender.topic_partition, error)
                 retries[sender] = time.monotonic() + _RETRY_SECONDS
         self._retries = retries
         return bool(retries)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eventlog.errors import EventLogError, ForkedProcessError, ReadOnlyStoreError, StoreClosedError, StoreReplacedError
 from eventlog.holding import check_no_block_interrupted
+from eventlog.logs import logger
 from eventlog.options import StoreOptions
 from eventlog.storage.partition.flusher import Flusher
 from eventlog.storage.partition.log import PartitionLog
@@ -20,6 +21,8 @@ from eventlog.store.closing import Closing, Dependent, Step, do_steps
 from eventlog.store.foundation import open_to_read, open_to_write
 from eventlog.store.partitions import Partitions
 from eventlog.waiting import Flag
+
+_log = logger("store")
 
 _open_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
@@ -70,6 +73,7 @@ class Store:
         flushes = options.fsync == "interval" and not is_read_only
         self._flusher = Flusher(_partitions_in_use(weakref.ref(self)), found.interval_ms, flushes=flushes)
         self._flusher.start()
+        _log.info("%r: opened with fsync=%s%s", self, options.fsync, ", as a new store" if is_new else "")
 
     def __repr__(self) -> str:
         return f"<EventLog {self.path}>"  # the name that its users see
@@ -110,6 +114,7 @@ class Store:
                     dependent.check_not_replaced()
         except StoreReplacedError as error:
             self._replaced = error
+            _log.error("%r: refuses all use from now on: %s", self, error)
         if self._replaced is not None:
             self.partitions.give_up(self._replaced)
 
@@ -124,7 +129,10 @@ class Store:
 
         Raises `ConcurrentUseError`, and closes nothing, if a signal handler calls it in the middle of work that holds a
         lock."""
+        was_closed = self._is_closed
         self._closing.close()
+        if not was_closed:
+            _log.info("%r: closed", self)
 
     def abandon(self) -> None:
         """Close a store that was never put into use."""

@@ -32,6 +32,7 @@ from eventlog.clock import now_ms
 from eventlog.errors import EventLogError, LockTimeoutError, TopicNotFoundError, TransactionStateError
 from eventlog.groups.registry import Groups
 from eventlog.holding import Holding
+from eventlog.logs import logger
 from eventlog.records.record import TopicPartition
 from eventlog.storage.partition.log import PartitionLog
 from eventlog.storage.segments import names
@@ -51,6 +52,8 @@ from eventlog.transactions.states import (
 )
 
 _COORDINATOR_EPOCH = 0  # a broker's partition leader compares it with that of an earlier coordinator; here there is only one
+
+_log = logger("transactions")
 
 Announce = Callable[[int], None]
 
@@ -294,6 +297,7 @@ class TransactionCoordinator:
                     current = self._catalog.find(state.transactional_id)
                     if current is not None and self._wants_end(current, now):
                         self._end_open(state.transactional_id)
+                        _tell_ended(current, now)
                         continue
             is_any_open = is_any_open or state.is_open
         return is_any_open
@@ -354,3 +358,12 @@ class TransactionCoordinator:
             for log in self._logs(partitions):
                 with suppress(TopicNotFoundError):
                     log.flush()
+
+
+def _tell_ended(state: TransactionState, now: int) -> None:
+    if state.state != ONGOING:
+        _log.info("transaction of %s: completed for a process that did not", state.transactional_id)
+    elif now - state.started_ms > state.timeout_ms:
+        _log.warning("transaction of %s: aborted, because it took more than %d ms", state.transactional_id, state.timeout_ms)
+    else:
+        _log.warning("transaction of %s: aborted, because its process is gone", state.transactional_id)

@@ -11,13 +11,18 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from eventlog.clock import now_ms
+from eventlog.counters import FLUSH_SECONDS, FLUSHES, RECOVERIES, counted
 from eventlog.errors import TopicNotFoundError
+from eventlog.groups.progress import progress_of
 from eventlog.groups.registry import Groups
+from eventlog.groups.snapshot import take_snapshot
 from eventlog.log import Log
+from eventlog.logs import WARNINGS
 from eventlog.records.record import TopicPartition
 from eventlog.storage.mapped.bridge_status import read_bridge_statuses
 from eventlog.storage.mapped.server_counters import ServerCounters, read_counters
 from eventlog.storage.segments import files, names
+from eventlog.storage.segments.epochs import read_epochs
 from eventlog.views.groups import read_all_offsets, summarize_groups
 from eventlog.views.servers import bucket_seconds
 
@@ -84,10 +89,14 @@ _METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
     ("eventlog_partition_durable_offset", "gauge", "Offset before which every record is on disk."),
     ("eventlog_partition_size_bytes", "gauge", "Bytes of batches in the partition."),
     ("eventlog_partition_segments", "gauge", "Segments of the partition."),
+    ("eventlog_partition_leader_epoch", "gauge", "Grows when recovery has cut off a torn tail."),
     ("eventlog_group_members", "gauge", "Live members of the consumer group."),
     ("eventlog_group_generation", "gauge", "Generation of the consumer group; grows when partitions change hands."),
+    ("eventlog_group_rebalances_total", "counter", "Generations that the group has had."),
     ("eventlog_group_committed_offset", "gauge", "Offset before which the group has acknowledged every record."),
     ("eventlog_group_lag_records", "gauge", "Records behind the committed offset of the group."),
+    ("eventlog_group_lag_bytes", "gauge", "Bytes of batches behind the committed offset of the group."),
+    ("eventlog_group_lag_seconds", "gauge", "Age of the oldest record that the group has not acknowledged; 0 without lag."),
     ("eventlog_open_transactions", "gauge", "Transactions of producers that have not ended."),
     ("eventlog_oldest_open_transaction_seconds", "gauge", "How long the oldest of them has been open; 0 without any."),
     ("eventlog_server_connections", "gauge", "Connections of clients to the server."),
@@ -114,6 +123,10 @@ _METRICS: tuple[tuple[str, Literal["counter", "gauge"], str], ...] = (
     ("eventlog_disk_size_bytes", "gauge", "Bytes of the file system of the store."),
     ("eventlog_process_open_partitions", "gauge", "Partitions that this process has open."),
     ("eventlog_process_open_clients", "gauge", "Producers and consumers of this process."),
+    ("eventlog_process_flushes_total", "counter", "Flushes of partitions that this process waited for."),
+    ("eventlog_process_flush_seconds_total", "counter", "Time that they took."),
+    ("eventlog_process_recoveries_total", "counter", "Partitions that this process has checked after a crash, by outcome."),
+    ("eventlog_process_warnings_total", "counter", "Warnings and errors that this process has logged, by logger."),
 )
 
 
@@ -143,15 +156,19 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
             samples.add("partition_start_offset", each.start_offset, labels)
             samples.add("partition_end_offset", each.end_offset, labels)
             samples.add("partition_durable_offset", each.durable_offset, labels)
+            epochs = read_epochs(names.partition_directory(log.store.path, topic, number))
+            samples.add("partition_leader_epoch", epochs[-1][0] if epochs else 0, labels)
         _add_sizes(samples, log, topic)
     for summary in summarize_groups(groups, offsets):
         group = summary.description
         samples.add("group_members", len(group.members), {"group": group.name})
         samples.add("group_generation", group.generation, {"group": group.name})
+        samples.add("group_rebalances_total", group.generation, {"group": group.name})
         for partition, offset in summary.committed.items():
             samples.add("group_committed_offset", offset, _labels(group.name, partition))
         for partition, lag in summary.lag.items():
             samples.add("group_lag_records", lag, _labels(group.name, partition))
+        _add_lag(samples, groups, group.name)
     started = [state.started_ms or state.updated_ms for state in log.store.catalog.transactions.all() if state.is_open]
     samples.add("open_transactions", len(started), {})
     samples.add("oldest_open_transaction_seconds", max(0, now_ms() - min(started)) / 1000 if started else 0, {})
@@ -162,7 +179,26 @@ def take_metrics(log: Log, groups: Groups, *, open_partitions: int, open_clients
     _add_disk(samples, log)
     samples.add("process_open_partitions", open_partitions, {})
     samples.add("process_open_clients", open_clients, {})
+    _add_counts(samples)
     return samples.metrics()
+
+
+def _add_lag(samples: _Samples, groups: Groups, group: str) -> None:
+    snapshot = take_snapshot(groups, group)
+    for partition, progress in progress_of(groups.store, snapshot, ()).items() if snapshot is not None else ():
+        if progress.lag_bytes is not None:
+            samples.add("group_lag_bytes", progress.lag_bytes, _labels(group, partition))
+        if progress.lag_seconds is not None:
+            samples.add("group_lag_seconds", progress.lag_seconds, _labels(group, partition))
+
+
+def _add_counts(samples: _Samples) -> None:
+    samples.add("process_flushes_total", int(counted(FLUSHES).get("", 0)), {})
+    samples.add("process_flush_seconds_total", counted(FLUSH_SECONDS).get("", 0), {})
+    for outcome, count in sorted(counted(RECOVERIES).items()):
+        samples.add("process_recoveries_total", int(count), {"outcome": outcome})
+    for logger, count in sorted(counted(WARNINGS).items()):
+        samples.add("process_warnings_total", int(count), {"logger": logger})
 
 
 def _add_sizes(samples: _Samples, log: Log, topic: str) -> None:

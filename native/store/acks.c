@@ -4,18 +4,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "../codec/assertions.h"
 #include "../codec/crc32c.h"
+#include "clock.h"
 #include "fault.h"
 #include "mutex.h"
-
-static int64_t now_ms(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 el_group *el_group_map(int fd) {
     void *page = mmap(NULL, EL_GROUP_BYTES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -142,7 +136,7 @@ void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch) {
     int64_t former = atomic_load(&group->seats[seat].member_epoch);
     if (former >= member_epoch)
         return;
-    atomic_store(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC));
+    atomic_store(&group->seats[seat].seen_ms, el_lease_ms());
     EL_FAULT_POINT("seat.seen");
     while (former < member_epoch && !atomic_compare_exchange_weak(&group->seats[seat].member_epoch, &former, member_epoch))
         ;
@@ -150,18 +144,18 @@ void el_group_sit(el_group *group, uint32_t seat, int64_t member_epoch) {
 
 void el_group_seen(el_group *group, uint32_t seat, int64_t member_epoch) {
     if (atomic_load_explicit(&group->seats[seat].member_epoch, memory_order_relaxed) == member_epoch)
-        atomic_store_explicit(&group->seats[seat].seen_ms, now_ms(CLOCK_MONOTONIC), memory_order_relaxed);
+        atomic_store_explicit(&group->seats[seat].seen_ms, el_lease_ms(), memory_order_relaxed);
 }
 
 int64_t el_group_unseen_ms(const el_group *group, uint32_t seat, int64_t member_epoch) {
     if (atomic_load(&group->seats[seat].member_epoch) != member_epoch)
         return -1;
-    int64_t unseen_ms = now_ms(CLOCK_MONOTONIC) - atomic_load(&group->seats[seat].seen_ms);
+    int64_t unseen_ms = el_lease_ms() - atomic_load(&group->seats[seat].seen_ms);
     return unseen_ms > 0 ? unseen_ms : 0;
 }
 
 int el_group_begin_persist(el_group *group, int64_t interval_ms) {
-    int64_t now = now_ms(CLOCK_MONOTONIC);
+    int64_t now = el_monotonic_ns() / 1000000;
     int64_t begun = atomic_load(&group->persist_begun_ms);
     int is_recent = begun <= now && now - begun < interval_ms; /* a time in the future is that of another clock */
     if (is_recent || !atomic_compare_exchange_strong(&group->persist_begun_ms, &begun, now))
@@ -218,7 +212,7 @@ static el_ack_slot *slot_of(const el_ack *ack) {
 
 static void store_committed(el_ack_slot *slot, int64_t offset) {
     EL_ASSERT(el_mutex_is_own(&slot->lock.mutex));
-    atomic_store_explicit(&slot->committed_ms, now_ms(CLOCK_REALTIME_COARSE), memory_order_relaxed);
+    atomic_store_explicit(&slot->committed_ms, el_now_coarse_ms(), memory_order_relaxed);
     EL_FAULT_POINT("commit.timed");
     atomic_store_explicit(&slot->leader_epoch, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->committed, offset, memory_order_release);

@@ -162,12 +162,6 @@ int el_appender_take_aborted_index(el_appender *appender, int64_t segment_base, 
     return EL_DONE;
 }
 
-int64_t el_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A signal that arrives inside these calls has done no harm: they are repeated. */
 static int truncate_to(int fd, int64_t length) {
     struct stat file;

@@ -132,7 +132,6 @@ void el_appender_release(el_appender *appender, int64_t timeout_ms);
 int el_appender_rest(el_appender *appender, int durable);
 
 /* Milliseconds since the epoch. */
-int64_t el_now_ms(void);
 
 /* Put everything published so far on disk. Concurrent callers share one fdatasync. EL_SEGMENT_CHANGED asks to attach
  * first. Does nothing if the durable offset has reached `offset` already. */

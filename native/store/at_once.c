@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
+
 static int64_t append(el_appender *appender, uint8_t *batches, size_t length, const el_produced_rules *rules, uint32_t settings_version,
                       el_produced *produced, el_sequencing *sequencing) {
     *produced = (el_produced){.append_time_ms = rules->has_append_time ? el_now_ms() : -1};

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog import errors
+from eventlog import Record, errors
 
 _MADE: dict[type[errors.EventLogError], errors.EventLogError] = {
     errors.OffsetOutOfRangeError: errors.OffsetOutOfRangeError("orders-0", 9, 2, 5),
@@ -16,6 +16,9 @@ _MADE: dict[type[errors.EventLogError], errors.EventLogError] = {
     errors.InvalidBatchError: errors.InvalidBatchError(61, "its checksum does not match", 2, is_altered=True),
     errors.CorruptLogError: errors.CorruptLogError(Path("/store/logs/orders-0/0.log"), 61, "a wrong checksum", "orders", 0, 7),
 }
+_RECORD = Record("orders", 0, 7, 0, None, b"{", ())
+_MADE[errors.SerializationError] = errors.SerializationError("orders", "value", "TypeError: not JSON")
+_MADE[errors.DeserializationError] = errors.DeserializationError(_RECORD, "value", "ValueError: not JSON")
 _MADE[errors.UnsupportedFormatError] = errors.UnsupportedFormatError(Path("0.log"), 0, "a message of format v1", "orders", 0, 7)
 _ERRORS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.EventLogError)]
 

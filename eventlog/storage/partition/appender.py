@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.access import new_file, open_existing_into, open_file_into
+from eventlog.counters import FLUSH_SECONDS, FLUSHES, count
 from eventlog.errors import (
     CorruptLogError,
     DiskFullError,
@@ -150,8 +152,11 @@ class Appender:
 
     def flush(self, offset: int) -> None:
         """Return once all records before `offset` are on disk."""
+        start = time.perf_counter()
         while (status := lib.el_flush(self._open_pointer(), offset)) != lib.EL_DONE:
             self.resolve(status)
+        count(FLUSHES)
+        count(FLUSH_SECONDS, amount=time.perf_counter() - start)
 
     def trim(self) -> None:
         """Truncate the preallocated tail. The caller must be the only process that has the partition open."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from eventlog.errors import EventLogError
+from eventlog.logs import logger
 from eventlog.periodic import PeriodicThread
 from eventlog.storage.partition.log import PartitionLog
+
+_log = logger("background")
 
 
 class Flusher(PeriodicThread):
@@ -17,6 +20,7 @@ class Flusher(PeriodicThread):
         super().__init__("eventlog-flusher", interval_ms)
         self._partitions = partitions
         self._flushes = flushes
+        self._failing: set[str] = set()
 
     def work(self) -> None:
         failure: Exception | None = None
@@ -29,9 +33,12 @@ class Flusher(PeriodicThread):
                 partition.release_old_files()
                 if self._flushes:
                     partition.flush()
-            except EventLogError:
+                self._failing.discard(str(partition))
+            except EventLogError as error:
                 # The failure is on record in the shared head: the next append of any process raises it.
-                continue
+                if str(partition) not in self._failing:
+                    _log.warning("%s cannot be flushed: %s", partition, error)
+                self._failing.add(str(partition))
             except Exception as error:  # an error of one, such as memory that ran out, must not stop the others
                 failure = error
         if failure is not None:

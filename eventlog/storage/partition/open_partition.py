@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from eventlog._native import lib
 from eventlog.anchored import plain
+from eventlog.counters import RECOVERIES, count
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -23,6 +24,7 @@ from eventlog.errors import (
     os_errors_as,
     translates_os_errors,
 )
+from eventlog.logs import logger
 from eventlog.options import TopicConfig
 from eventlog.storage.mapped.head import Head, SharedHead
 from eventlog.storage.mapped.limits import change_settings, is_behind, native_limits
@@ -39,6 +41,8 @@ from eventlog.storage.segments.indexing import rebuild_lying_indexes
 from eventlog.storage.segments.producer_snapshots import recover_producers, snapshot_offsets
 from eventlog.storage.segments.recovery import Checkpoint, RecoveryReport, recover
 from eventlog.waiting import Signals
+
+_log = logger("recovery")
 
 _open_partitions: weakref.WeakSet[OpenPartition] = weakref.WeakSet()
 
@@ -88,6 +92,7 @@ class OpenPartition:
         self.recovery = recovery._replace(segment=plain(recovery.segment), kept_at=plain(recovery.kept_at))
         try:
             self._use_head(store, limits)
+            self._tell_recovery()
         except BaseException:
             self._native = None
             self._head.close()
@@ -108,6 +113,20 @@ class OpenPartition:
             names.head_file(store, self.topic, self.partition), claim, self.directory, limits, first, producers,
             may_have_gaps=may_have_gaps, lock_timeout_ms=self.lock_timeout_ms,
         )  # fmt: skip
+
+    def _tell_recovery(self) -> None:
+        found = self.recovery
+        if found.outcome in ("clean", "trimmed", "truncated"):
+            count(RECOVERIES, found.outcome)
+            _log.debug("%r: recovered, %s; %d bytes were read", self, found.outcome, found.scanned_bytes)
+        if found.outcome == "truncated":
+            _log.warning(
+                "%r: a torn tail of %d bytes was cut off %s at byte %s, and is kept in %s",
+                self, found.truncated_bytes, found.segment, found.truncated_at, found.kept_at,
+            )  # fmt: skip
+        if found.damage is not None:
+            count(RECOVERIES, "damaged")
+            _log.error("%r: is damaged, and read-only: %s", self, found.damage)
 
     def _use_head(self, store: Path, limits: Any) -> None:
         removed = names.removed_directory(store, self.topic, self.partition)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
 from eventlog._native import ffi, lib
 from eventlog.errors import CorruptLogError, LockTimeoutError
+from eventlog.logs import logger
 from eventlog.storage.segments import files, index, names
 from eventlog.storage.segments.batches import HEADER_BYTES, Block, parse_native, walk
 from eventlog.storage.segments.damage import wrong_batch
@@ -16,7 +16,7 @@ from eventlog.storage.segments.lock import segments_locked
 
 INDEX_INTERVAL_BYTES = 4096  # Kafka's default of index.interval.bytes
 
-_log = logging.getLogger("eventlog")
+_log = logger("recovery")
 
 _BLOCK_BYTES = 8 * 2**20
 _READER_TIMEOUT_MS = 1  # a reader does not wait for others: it can also read without an index
