@@ -7,6 +7,7 @@ by the system's monotonic clock.
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from typing import Protocol
@@ -52,3 +53,6 @@ def stop(at_ms: int, at_lease_ms: int) -> None:
 def run() -> None:
     """Let both clocks show the system's time."""
     stop(_RUNS, _RUNS)
+
+
+os.register_at_fork(after_in_child=sleepers.clear)  # they are threads of the parent

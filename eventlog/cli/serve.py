@@ -203,8 +203,10 @@ def _nth(address: tuple[str, int], number: int) -> tuple[str, int]:
 def _start_log() -> None:
     from eventlog.serve.flood import FloodFilter
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("eventlog.serve").addFilter(FloodFilter())
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logger = logging.getLogger("eventlog.serve")
+    logger.setLevel(logging.INFO)
+    logger.addFilter(FloodFilter())
 
 
 def _raise_file_limit() -> None:

@@ -85,6 +85,7 @@ class GroupMember(PartitionSource):
         if review.is_expelled:
             membership.abandon()
             self._role.membership = None
+            _log.warning("member %s of group %s: was expelled, and joins again", membership.member.member_id, self._group)
             return
         if review.revoked:
             self._revoke(membership, review.revoked)
@@ -122,7 +123,7 @@ class GroupMember(PartitionSource):
         membership.disown(names)  # after that, so that the next review repeats what a signal handler has interrupted
         if names:
             self._role.listener.lost(names)
-            _log.warning("member %s of group %s: lost %s", membership.member.member_id, self._group, _listed(names))
+            _log.info("member %s of group %s: lost %s", membership.member.member_id, self._group, _listed(names))
 
     def _revoke(self, membership: Membership, names: list[TopicPartition]) -> None:
         try:

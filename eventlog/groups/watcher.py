@@ -171,5 +171,6 @@ class Watcher(BackgroundThread):
         self._close_files()
 
     def _close_files(self) -> None:
+        sleepers.discard(self)
         for descriptor in [*self._watched, self._signal]:
             os.close(descriptor)

@@ -59,7 +59,7 @@ LAYERS = {
     "opentelemetry": {"contract", "records"},
     "prometheus": {"api"},
     "pydantic": set(),
-    "testing": {"", "api", "serve"},
+    "testing": {"", "api", "serve", "storage"},
     "__main__": {"cli"},
 }
 STORAGE_WINGS = ["segments", "mapped", "partition", "cleaning"]  # each imports only those before it

@@ -1,28 +1,24 @@
 """A broker for tests: the pytest fixture `kafka_broker`, and the block that it is made of.
 
-pytest finds the fixture by itself once eventlog is installed. Each test gets a broker of its own with an empty store, on a free
-port, within milliseconds; clients of Kafka in any language connect to its `bootstrap`, and the test can look at the same store
-through its `log`.
+Each test gets a broker of its own with an empty store, on a free port, within milliseconds; clients of Kafka in any language
+connect to its `bootstrap`, and the test can look at the same store through its `log`.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from eventlog.testing.directories import temporary_directory
 
 if TYPE_CHECKING:
     from eventlog.api import EventLog
 
 MARKER = "kafka_broker"
-_IN_MEMORY = Path("/dev/shm")  # where a store is created in 3 ms; on a disk that takes up to 0.1 s
-_FREE_BYTES_MIN = 2**30
 
 
 class KafkaBroker:
@@ -56,23 +52,6 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
     marker = request.node.get_closest_marker(MARKER)
     if marker is not None and marker.args:
         raise pytest.UsageError(f"the marker {MARKER} takes options by name, such as partitions=3")
-    directory = tempfile.mkdtemp(prefix="eventlog-", dir=_IN_MEMORY if _is_roomy(_IN_MEMORY) else None)
-    try:
-        with run_broker(Path(directory) / "store", **(marker.kwargs if marker is not None else {})) as broker:
-            yield broker
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _is_roomy(directory: Path) -> bool:
-    """Can files of some size be created there? The shared memory of a container often has only 64 MiB."""
-    try:
-        free = os.statvfs(directory)
-    except OSError:
-        return False
-    return os.access(directory, os.W_OK) and free.f_bavail * free.f_frsize >= _FREE_BYTES_MIN
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
-    config.addinivalue_line("markers", f"{MARKER}(**options): options of EventLog.serve for the fixture {MARKER}")
+    options = marker.kwargs if marker is not None else {}
+    with temporary_directory() as directory, run_broker(directory / "store", **options) as broker:
+        yield broker
