@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from contextlib import suppress
 from eventlog.catalog.topics import TopicCatalog, TopicDescription
 from eventlog.errors import EventLogError, PartitionNotFoundError, StoreClosedError, os_errors_as, translates_os_errors
 from eventlog.holding import entered_once
+from eventlog.logs import logger
 from eventlog.options import StoreOptions, check_partition_number, check_topic_name
 from eventlog.storage.mapped.foreign_heads import PartitionOffsets, read_partition_offsets
 from eventlog.storage.partition.log import PartitionLog
@@ -23,7 +23,7 @@ from eventlog.storage.segments.store import OpenDirectory
 from eventlog.store.closing import do_steps
 from eventlog.waiting import Signals
 
-_log = logging.getLogger("eventlog")
+_log = logger("recovery")
 
 
 @translates_os_errors()

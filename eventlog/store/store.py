@@ -73,7 +73,7 @@ class Store:
         flushes = options.fsync == "interval" and not is_read_only
         self._flusher = Flusher(_partitions_in_use(weakref.ref(self)), found.interval_ms, flushes=flushes)
         self._flusher.start()
-        _log.info("%r: opened with fsync=%s%s", self, options.fsync, ", as a new store" if is_new else "")
+        _log.info("%r: opened with fsync=%s%s", self, options.fsync, ", read-only" if is_read_only else "")
 
     def __repr__(self) -> str:
         return f"<EventLog {self.path}>"  # the name that its users see

@@ -19,6 +19,7 @@ import eventlog.aio
 from eventlog import EventLog, TopicPartition
 from tests.support import stores
 from tests.support.stores import TOPIC
+from tests.support.tasks import one_turn
 
 PLACE = TopicPartition(TOPIC, 0)
 
@@ -47,9 +48,11 @@ def test_opening_and_closing_is_told_once(tmp_path: Path, caplog: pytest.LogCapt
     log.close()
     log.close()
     eventlog.open(path).close()
+    eventlog.open(path, mode="r").close()
     assert told(caplog, "store", logging.INFO) == [
-        f"<EventLog {path}>: opened with fsync=never, as a new store", f"<EventLog {path}>: closed",
+        f"<EventLog {path}>: opened with fsync=never", f"<EventLog {path}>: closed",
         f"<EventLog {path}>: opened with fsync=interval", f"<EventLog {path}>: closed",
+        f"<EventLog {path}>: opened with fsync=interval, read-only", f"<EventLog {path}>: closed",
     ]  # fmt: skip
 
 
@@ -198,7 +201,7 @@ def test_a_task_that_waits_for_a_group_that_nobody_knows_is_told(store: Path, ca
             receipt = await producer.send(TOPIC, b"x")
             waiting = asyncio.create_task(receipt.wait_acked("nobody"))
             while not told(caplog, "groups", logging.WARNING):
-                await asyncio.sleep(0)
+                await one_turn()
             waiting.cancel()
 
     asyncio.run(main())

@@ -42,6 +42,9 @@ class ReadOnlyPartitionLog(PartitionLog):
         )  # fmt: skip
         return head, head.report
 
+    def _tell_recovery(self) -> None:
+        """Nothing was recovered."""
+
     def _rebuild_indexes(self, base_offset: int) -> None:
         """Leave a wrong index to those who may write; without it, reading takes longer."""
 
