@@ -76,25 +76,27 @@ def test_quix_streams_counts_on_with_the_state_of_its_changelog(bootstrap: str, 
         assert committed_values(log, "counts", len(WORDS) * times) == expected_counts(times)
 
 
-@pytest.mark.faust
 @pytest.mark.usefixtures("frameworks")
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_faust_counts_on_with_the_table_of_its_changelog(bootstrap: str, log: EventLog, tmp_path: Path, guarantee: str) -> None:
     log.create_topic("words")
     log.create_topic("counts")
     for times in (1, 2):
-        append_words(log)
         arguments = [bootstrap, guarantee.replace("-", "_"), tmp_path / f"data{times}"]
         command = python_frameworks.command("faust_counter", *arguments)
         with open(tmp_path / "output", "wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=output)
         try:
+            assert process.stdout is not None
+            assert b"ready\n" in process.stdout, (tmp_path / "output").read_text()
+            append_words(log)
             assert committed_values(log, "counts", len(WORDS) * times) == expected_counts(times)
             process.terminate()
             assert process.wait(SECONDS_MAX) == 0, (tmp_path / "output").read_text()
         finally:
             process.kill()
             process.wait()
+            process.stdout.close()
 
 
 @pytest.mark.usefixtures("frameworks")
