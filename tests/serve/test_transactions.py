@@ -83,12 +83,15 @@ class Producer:
 def visible(client: RawClient) -> list[bytes | None]:
     """What a client sees that reads only what is committed."""
     found = client.fetch("events", 0, isolation_level=1)
-    aborted = {each.producer_id: each.first_offset for each in reversed(found.aborted_transactions)}
+    aborted = sorted((each.first_offset, each.producer_id) for each in found.aborted_transactions)
+    ending: set[int] = set()  # the producers whose records are left out, up to their next marker
     values: list[bytes | None] = []
     for each in parse_batches(bytes(found.records)):
+        while aborted and aborted[0][0] <= each.base_offset:
+            ending.add(aborted.pop(0)[1])
         if each.attributes & _CONTROL:
-            aborted.pop(each.producer_id, None)
-        elif each.base_offset < aborted.get(each.producer_id, 2**63):
+            ending.discard(each.producer_id)
+        elif each.producer_id not in ending:
             values += [record.value for record in each.records]
     return values
 
