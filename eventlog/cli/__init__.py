@@ -51,7 +51,7 @@ COMMANDS = {
     "mirror": "Copy topics with their groups from a Kafka cluster, or to one.",
     "metrics": "Print the store's metrics in Prometheus' text format.",
     "offsets": "Show the offsets of each partition of TOPIC, or of all topics.",
-    "produce": "Append the records in FILE, or standard input, to TOPIC.",
+    "produce": "Append the records in the FILEs, or standard input, to TOPIC.",
     "repair": "Show what repairing a partition would drop, or repair it.",
     "restore": "Create a store from a backup.",
     "serve": "Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from eventlog import Partition
 
 OFFSET_MAX = 2**63 - 1
+# Numbers that are times of the years 2005 to 2100 in seconds. In milliseconds they are all in the first weeks of 1970.
+_SECONDS_FIRST = 1_104_537_600
+_SECONDS_END = 4_102_444_800
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # The grammar is our own because that of datetime.fromisoformat differs between Python versions.
 _TIME = re.compile(
@@ -46,6 +49,8 @@ def parse_time(text: str) -> int:
         milliseconds = _number(text)
         if milliseconds > OFFSET_MAX:
             raise ValueError(f"{text} is too large for a time in milliseconds")
+        if _SECONDS_FIRST <= milliseconds < _SECONDS_END:
+            raise ValueError(f"{text} seems to be a time in seconds: give milliseconds, {text}000, or a date")
         return milliseconds
     if text == "now":
         return now_ms()

@@ -1,169 +1,172 @@
-"""Records from a byte stream: lines, JSON Lines, or CSV with a header."""
+"""Records from lines of text: plain lines, with or without keys, and JSON Lines; and what all sources of records share."""
 
 from __future__ import annotations
 
-import csv
 import json
-import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
-_BLOCK_BYTES = 1 << 18
-_LINE_BYTES_MAX = 1 << 28
+from eventlog.cli.event_times import event_time
+from eventlog.cli.inputs import BadInputError, BadLineError
 
-
-class BadLineError(Exception):
-    """A line that cannot become a record. `line` counts from 1."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line}: {reason}")
-        self.line = line
+Header = tuple[str, bytes | None]
 
 
 class SourceRecord(NamedTuple):
-    """What one line, or one CSV row, becomes. `line` is where it ends, counted from 1."""
+    """What one line, one row or one element becomes. `line` is where it ends, counted from 1; `timestamp` None means now, and
+    `partition` None the one of its key."""
 
     line: int
     key: bytes | None
-    value: bytes
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    timestamp: int | None = None
+    partition: int | None = None
 
 
-class InputLines:
-    """Iterates over the lines of a descriptor, without their newlines.
+class Fields(NamedTuple):
+    """What the options of the command say about a record: the fields that become its key, its time and its headers, the unit of
+    times, the headers that every record gets, and whether a record without a value is a tombstone."""
 
-    Before it has to wait for input it calls `before_wait`, so that what came in so far need not wait too.
-    `on_bytes` is told how much was read.
-    """
+    key: str | None = None
+    timestamp: str | None = None
+    unit: str = "ms"
+    is_any_time: bool = False
+    headers: tuple[str, ...] = ()
+    constant_headers: tuple[Header, ...] = ()
+    has_tombstones: bool = False
 
-    def __init__(self, descriptor: int, before_wait: Callable[[], None], on_bytes: Callable[[int], None]) -> None:
-        self._descriptor = descriptor
-        self._before_wait = before_wait
-        self._on_bytes = on_bytes
+    @property
+    def needed(self) -> dict[str, str]:
+        """The names of the fields that every record must have, and what for."""
+        named = {self.key: "key", self.timestamp: "timestamp"}
+        return {name: use for name, use in named.items() if name is not None}
 
-    def __iter__(self) -> Iterator[bytes]:
-        unfinished: list[bytes] = []
-        unfinished_bytes = 0
-        number = 1
-        for block in self._blocks():
-            *lines, rest = block.split(b"\n")
-            if lines:
-                unfinished.append(lines[0])
-                lines[0] = b"".join(unfinished)
-                number += len(lines)
-                yield from lines
-                unfinished, unfinished_bytes = [], 0
-            if rest:
-                unfinished.append(rest)
-                unfinished_bytes += len(rest)
-            if unfinished_bytes > _LINE_BYTES_MAX:
-                raise BadLineError(number, f"longer than {_LINE_BYTES_MAX} bytes")
-        if unfinished:
-            yield b"".join(unfinished)
+    @property
+    def is_plain(self) -> bool:
+        """Need no fields be looked up?"""
+        return not self.needed and not self.headers
 
-    def _blocks(self) -> Iterator[bytes]:
-        poller = select.poll()
-        poller.register(self._descriptor, select.POLLIN)
-        with open(self._descriptor, "rb", buffering=0, closefd=False) as stream:
-            while True:
-                if not poller.poll(0):
-                    self._before_wait()
-                    poller.poll()
-                block = stream.read(_BLOCK_BYTES)
-                if block:
-                    self._on_bytes(len(block))
-                    yield block
-                elif block is not None:
-                    return
+    def record(self, line: int, fields: Mapping[str, Any], value: bytes) -> SourceRecord:
+        """The record of one object or row. Raises `BadLineError`."""
+        key = None if self.key is None else _bytes_of(line, "key", self.key, fields)
+        named = [(name, _bytes_of(line, "header", name, fields)) for name in self.headers if name in fields]
+        is_tombstone = self.has_tombstones and not any(map(_is_something, self._others(fields)))
+        timestamp = None if self.timestamp is None else self._time(line, fields)
+        return SourceRecord(line, key, None if is_tombstone else value, (*self.constant_headers, *named), timestamp)
 
+    def _others(self, fields: Mapping[str, Any]) -> list[Any]:
+        used = {self.key, self.timestamp, *self.headers}
+        return [value for name, value in fields.items() if name not in used]
 
-def line_records(lines: InputLines) -> Iterator[SourceRecord]:
-    """Every line is a value, as it is."""
-    for number, line in enumerate(lines, 1):
-        yield SourceRecord(number, None, line)
-
-
-def json_records(lines: InputLines, key_field: str | None) -> Iterator[SourceRecord]:
-    """Every line is a JSON value, stored as its original bytes; blank lines are skipped.
-
-    Numbers are kept as text: that is all a key needs, and no digit is lost.
-    """
-    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    def _time(self, line: int, fields: Mapping[str, Any]) -> int | None:
+        found = _field(line, "timestamp", self.timestamp or "", fields)
+        if found is None or found == "":
+            return None
+        if not isinstance(found, str):
+            raise BadLineError(line, f"timestamp field {self.timestamp!r} is neither text nor a number")
         try:
-            value = decoder.decode(line.decode("utf-8"))
-        except RecursionError:
-            raise BadLineError(number, "JSON nested too deeply") from None
+            return event_time(found, self.unit, is_any_time=self.is_any_time)
         except ValueError as error:
-            raise BadLineError(number, f"not JSON: {error}") from None
-        key = None if key_field is None else _json_key(number, value, key_field)
-        yield SourceRecord(number, key, line)
+            raise BadLineError(line, f"timestamp field {self.timestamp!r}: {error}") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _is_something(value: Any) -> bool:
+    return value is not None and value != ""
+
+
+def _field(line: int, use: str, name: str, fields: Mapping[str, Any]) -> Any:
+    if name not in fields:
+        raise BadLineError(line, f"no {use} field {name!r}")
+    return fields[name]
+
+
+def _bytes_of(line: int, use: str, name: str, fields: Mapping[str, Any]) -> bytes | None:
+    found = _field(line, use, name, fields)
+    if found is None:
+        return None
+    if isinstance(found, bool):
+        return b"true" if found else b"false"
+    if not isinstance(found, str):
+        raise BadLineError(line, f"{use} field {name!r} is not text, a number, true, false or null")
+    try:
+        return found.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadLineError(line, f"{use} field {name!r} has half of a surrogate pair") from None
+
+
+def line_records(lines: Iterator[bytes], fields: Fields, separator: bytes | None) -> Iterator[SourceRecord]:
+    """Every line is a value, as it is, or a key and a value with the separator in between."""
+    for number, line in enumerate(lines, 1):
+        key, value = None, line
+        if separator is not None:
+            key, found, value = line.partition(separator)
+            if not found:
+                raise BadLineError(number, f"no key separator {separator.decode('utf-8', 'backslashreplace')!r}")
+        yield SourceRecord(number, key, value if value or not fields.has_tombstones else None, fields.constant_headers)
+
+
+def check_guess(line: bytes) -> None:
+    """Raise `BadInputError` if the first line of what is taken for plain lines begins something else."""
+    text = line.removeprefix(b"\xef\xbb\xbf").strip()
+    if text == b"[" or (text[:1] == b"[" and text[1:].lstrip()[:1] == b"{"):
+        raise BadInputError(
+            "this seems to be a JSON array: --format array stores each of its elements, --format lines the lines as they are"
+        )
+    if is_envelope(text):
+        raise BadInputError(
+            "this seems to be the output of 'eventlog consume --json': --format json restores its records, "
+            "--format lines stores the lines as they are"
+        )
+
+
+def is_envelope(text: bytes) -> bool:
+    """Is this a record as `consume --json` prints it?"""
+    if not text.startswith(b'{"topic"'):
+        return False
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and set(value) == {"topic", "partition", "offset", "timestamp", "key", "value", "headers"}
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """What a JSON decoder does with NaN and Infinity."""
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _json_key(number: int, value: Any, field: str) -> bytes | None:
-    if not isinstance(value, dict):
-        raise BadLineError(number, f"not a JSON object, so it has no key field {field!r}")
-    if field not in value:
-        raise BadLineError(number, f"no key field {field!r}")
-    key = value[field]
-    if key is None:
-        return None
-    if isinstance(key, bool):
-        return b"true" if key else b"false"
-    if not isinstance(key, str):
-        raise BadLineError(number, f"key field {field!r} is not text, a number, true, false or null")
+# Numbers are kept as text: that is all that keys and times need, and no digit is lost.
+EXACT = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
+
+
+def decoded(line: int, text: bytes, decoder: json.JSONDecoder = EXACT) -> Any:
+    """The JSON value in these bytes. Raises `BadLineError`."""
     try:
-        return key.encode("utf-8")
-    except UnicodeEncodeError:
-        raise BadLineError(number, f"key field {field!r} has half of a surrogate pair") from None
+        return decoder.decode(text.decode("utf-8"))
+    except RecursionError:
+        raise BadLineError(line, "JSON nested too deeply") from None
+    except ValueError as error:
+        raise BadLineError(line, f"not JSON: {error}{_advice(text)}") from None
 
 
-def csv_records(lines: InputLines, key_field: str | None) -> Iterator[SourceRecord]:
-    """Every row becomes a JSON object: the header's names, the fields as text. Blank lines are skipped."""
-    # The default limit on a field is 128 KiB; ours is on lines, and a quoted field may hold several.
-    csv.field_size_limit(_LINE_BYTES_MAX)
-    rows = csv.reader(_text_lines(lines), strict=True)
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    header: list[str] | None = None
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise BadLineError(max(rows.line_num, 1), f"not CSV: {error}") from None
-        if not row:
-            continue
-        if header is None:
-            header = _csv_header(rows.line_num, row, key_field)
-            continue
-        if len(row) != len(header):
-            raise BadLineError(rows.line_num, f"the number of fields is {len(row)}, but the header has {len(header)}")
-        fields = dict(zip(header, row, strict=True))
-        key = None if key_field is None else fields[key_field].encode("utf-8")
-        yield SourceRecord(rows.line_num, key, encode(fields).encode("utf-8"))
-    if header is None:
-        raise BadLineError(1, "the input is empty: CSV starts with a header line")
+def _advice(text: bytes) -> str:
+    first = text.lstrip()[:1]
+    return " (a JSON array over several lines? use --format array)" if first == b"[" else ""
 
 
-def _text_lines(lines: InputLines) -> Iterator[str]:
-    # Spreadsheets begin a file with a byte order mark; it is no part of the first name.
+def json_records(lines: Iterator[bytes], fields: Fields) -> Iterator[SourceRecord]:
+    """Every line is a JSON value, stored as its original bytes; blank lines are skipped."""
     for number, line in enumerate(lines, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8") + "\n"
-        except UnicodeDecodeError as error:
-            raise BadLineError(number, f"not UTF-8 text: {error.reason} at byte {error.start}") from None
+        if line.strip():
+            yield json_record(number, decoded(number, line), line, fields)
 
 
-def _csv_header(number: int, header: list[str], key_field: str | None) -> list[str]:
-    for name in header:
-        if header.count(name) > 1:
-            raise BadLineError(number, f"the header has {name!r} twice")
-    if key_field is not None and key_field not in header:
-        raise BadLineError(number, f"the header has no key field {key_field!r}")
-    return header
+def json_record(line: int, value: Any, text: bytes, fields: Fields) -> SourceRecord:
+    """The record of a JSON value with this text. Raises `BadLineError`."""
+    if fields.is_plain:
+        return SourceRecord(line, None, text, fields.constant_headers)
+    if not isinstance(value, dict):
+        use, name = next(((use, name) for name, use in fields.needed.items()), ("header", (*fields.headers, "")[0]))
+        raise BadLineError(line, f"not a JSON object, so it has no {use} field {name!r}")
+    return fields.record(line, value, text)

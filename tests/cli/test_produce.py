@@ -152,7 +152,10 @@ def test_bad_csv_names_its_line(cli: CommandLine, data: bytes, line: int) -> Non
     written = 0 if line == 1 else 1
     error = cli.error("produce", "t", "--create", "--format", "csv", stdin=data)
     assert f"line {line}: " in error and f"({written} record" in error
-    assert len(values(cli)) == written
+    if written:
+        assert len(values(cli)) == written
+    else:
+        assert not cli.store.exists()
 
 
 def test_a_key_that_is_no_column_is_an_error(cli: CommandLine) -> None:
