@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from eventlog.producer.producer import Producer
     from eventlog.producer.receipt import Receipt
     from eventlog.producer.transactional import TransactionalProducer
-    from eventlog.records.columns import BytesColumn, Columns
+    from eventlog.records.columns import BytesColumn, Columns, HeadersColumn
     from eventlog.records.record import Record, TopicPartition
     from eventlog.storage.cleaning.compaction import Compacted
     from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from eventlog.storage.segments.recovery import RecoveryReport
     from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity, GroupActivity, TopicActivity
+    from eventlog.views.columns import TopicColumns
     from eventlog.views.metrics import Metric, Metrics, Sample
     from eventlog.views.servers import ApiActivity, ServerActivity
     from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
@@ -101,7 +102,7 @@ _MODULES = {
     "producer.producer": ("Producer",),
     "producer.receipt": ("Receipt",),
     "producer.transactional": ("TransactionalProducer",),
-    "records.columns": ("BytesColumn", "Columns"),
+    "records.columns": ("BytesColumn", "Columns", "HeadersColumn"),
     "records.record": ("Record", "TopicPartition"),
     "storage.cleaning.compaction": ("Compacted",),
     "storage.mapped.foreign_heads": ("PartitionOffsets", "PartitionSize"),
@@ -110,6 +111,7 @@ _MODULES = {
     "storage.segments.recovery": ("RecoveryReport",),
     "transactions.description": ("TransactionDescription",),
     "views.activity": ("Activity", "GroupActivity", "TopicActivity"),
+    "views.columns": ("TopicColumns",),
     "views.metrics": ("Metric", "Metrics", "Sample"),
     "views.servers": ("ApiActivity", "ServerActivity"),
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
@@ -148,6 +150,7 @@ __all__ = [
     "GroupDescription",
     "GroupMember",
     "GroupNotFoundError",
+    "HeadersColumn",
     "HeldBack",
     "HistoryEntry",
     "InvalidArgumentError",
@@ -192,6 +195,7 @@ __all__ = [
     "StoreReplacedError",
     "ThreadStartError",
     "TopicActivity",
+    "TopicColumns",
     "TopicDescription",
     "TopicExistsError",
     "TopicGroup",

@@ -7,6 +7,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from typing_extensions import Self
 
+from eventlog.clock import Time
 from eventlog.errors import EventLogError
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.receipt import Receipt
@@ -66,7 +67,7 @@ class BaseProducer:
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt: ...
 
 def send_at_once(
@@ -76,7 +77,7 @@ def send_at_once(
     key: bytes | None,
     headers: Headers | None,
     partition: int | None,
-    timestamp: int | None,
+    timestamp: Time | None,
     /,
 ) -> Receipt | None: ...
 
@@ -156,7 +157,7 @@ class BaseOffsetSlot:
 class BaseWriter:
     def __init__(self, log: PartitionLog, address: int, owner: object, /) -> None: ...
     def append_at_once(
-        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: int | None, /
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp: Time | None, /
     ) -> int | None: ...
 
 class BasePartition:
@@ -166,7 +167,7 @@ class BasePartition:
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
         *,
         expected_end_offset: int | None = None,
     ) -> int: ...
@@ -176,7 +177,7 @@ class BasePartition:
         *,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
-        timestamps: Sequence[int | None] | None = None,
+        timestamps: Sequence[Time | None] | None = None,
         compression: str | None = None,
         expected_end_offset: int | None = None,
     ) -> range: ...
@@ -205,6 +206,9 @@ class PartitionIterator:
     def __iter__(self) -> Self: ...
     def __next__(self) -> Any: ...
 
+def arrow_schema(field: tuple[Any, ...], /) -> object: ...
+def arrow_array(node: tuple[Any, ...], owner: object, /) -> object: ...
+def arrow_stream(field: tuple[Any, ...], next: Callable[[], tuple[Any, object] | None], /) -> object: ...
 def pack_lists(
     pack: int,
     values: Sequence[bytes | None],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from eventlog.access import as_path
 from eventlog.catalog.topics import TopicDescription
+from eventlog.clock import Time
 from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from eventlog.serve.background import BackgroundServer
     from eventlog.transactions.description import TransactionDescription
     from eventlog.views.activity import Activity
+    from eventlog.views.columns import TopicColumns
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
 
@@ -589,6 +591,25 @@ class EventLog(Log):
 
         self.store.check_open()
         return describe_topic(self, self.open_groups, name)
+
+    def columns(
+        self,
+        topic: str,
+        partitions: Iterable[int] | None = None,
+        *,
+        since: Time | None = None,
+        until: Time | None = None,
+        headers: bool = False,
+        durable: bool = False,
+    ) -> TopicColumns:
+        """The records of a topic as columns, which polars, pandas, pyarrow and DuckDB take as a table without a copy.
+
+        `partitions` are the numbers of those to be read, None all; otherwise as `Partition.columns`. Raises
+        `TopicNotFoundError`, `PartitionNotFoundError`, `InvalidTypeError`, `InvalidArgumentError`."""
+        from eventlog.views.columns import open_columns
+
+        self.store.check_open()
+        return open_columns(self, topic, partitions, since, until, headers=headers, durable=durable)
 
     def activity(self, earlier: Activity | None = None) -> Activity:
         """What all topics and groups contain; with an `earlier` activity of this store, also the rates between the two.

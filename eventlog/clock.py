@@ -2,7 +2,7 @@
 
 Timestamps, retention, transactions, leases, and the interval of auto_commit go by them, in C as in Python. `eventlog.testing`
 stops and moves both, in its own process. How long a call waits, how often a thread works and how long locks are tried for goes
-by the system's monotonic clock.
+by the system's monotonic clock. And times as callers give them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Union
+
+from eventlog.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Time = Union[int, "datetime"]
+"""A time as callers give it: milliseconds since the epoch, or a datetime with a time zone."""
 
 _RUNS = -1
 
@@ -56,3 +64,20 @@ def run() -> None:
 
 
 os.register_at_fork(after_in_child=sleepers.clear)  # they are threads of the parent
+
+
+def as_timestamp(given: Any) -> Any:
+    """A datetime as milliseconds, rounded down; all else is returned as it is, to be checked by what takes it.
+
+    Raises `InvalidArgumentError` for a datetime without a time zone."""
+    if given is None or type(given) is int:
+        return given
+    from datetime import datetime, timedelta, timezone
+
+    if not isinstance(given, datetime):
+        return given
+    if given.utcoffset() is None:
+        raise InvalidArgumentError(
+            f"{given!r} has no time zone: use .astimezone() if it is local time, or .replace(tzinfo=timezone.utc)"
+        )
+    return (given - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
+    from eventlog.clock import Time
     from eventlog.consumer.rebalance import RebalanceListener
     from eventlog.producer.acks import Ack
     from eventlog.records.batch import Headers
@@ -174,7 +175,7 @@ class Partition(Protocol):
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
         *,
         expected_end_offset: int | None = None,
     ) -> int:
@@ -191,7 +192,7 @@ class Partition(Protocol):
         *,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
-        timestamps: Sequence[int | None] | None = None,
+        timestamps: Sequence[Time | None] | None = None,
         expected_end_offset: int | None = None,
     ) -> range:
         """Append records as one unit and return their offsets, which follow each other. Lists have one item per value.
@@ -211,7 +212,7 @@ class Partition(Protocol):
     def records(self, start: int | None = None, stop: int | None = None) -> Iterator[Record]:
         """The records from `start` (None: the first) up to `stop` (None: the end as it is now)."""
 
-    def offset_for_time(self, timestamp: int) -> int | None:
+    def offset_for_time(self, timestamp: Time) -> int | None:
         """The offset of the first record with this timestamp or a later one; None if there is none."""
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
@@ -268,7 +269,7 @@ class Producer(_Closable, Protocol):
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """Append one record, at once or after lingering; records that one thread sends to one partition stay in order.
 
@@ -395,7 +396,7 @@ class Consumer(_Closable, Protocol):
     def seek_to_end(self, *partitions: TopicPartition) -> None:
         """Go on behind the last record of these partitions, or of all assigned ones."""
 
-    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
+    def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
         """Go on at the first record with this timestamp or a later one; behind the last where there is none."""
 
     def pause(self, *partitions: TopicPartition) -> None:

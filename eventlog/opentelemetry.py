@@ -18,6 +18,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 if TYPE_CHECKING:
+    from eventlog.clock import Time
     from eventlog.contract import Producer, Receipt
     from eventlog.records.batch import Headers
     from eventlog.records.record import Record
@@ -83,7 +84,7 @@ class TracedProducer:
         key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """As `Producer.send`."""
         attributes = _attributes("send", topic, partition)

@@ -415,8 +415,12 @@ int el_slice_read_at_once(const el_segment *segment, int64_t position, int64_t o
 typedef struct el_bytes_column {
     int64_t data_bytes; int64_t null_count; uint8_t *data; int64_t *ends; uint8_t *validity;
 } el_bytes_column;
+typedef struct el_header_columns {
+    int64_t count; int64_t *ends; el_bytes_column names; el_bytes_column values;
+} el_header_columns;
 typedef struct el_columns {
-    int64_t count; int64_t *offsets; int64_t *timestamps; el_bytes_column keys; el_bytes_column values;
+    int64_t since; int64_t until; int32_t has_headers; int64_t count; int64_t passed; int64_t *offsets; int64_t *timestamps;
+    el_bytes_column keys; el_bytes_column values; el_header_columns headers;
 } el_columns;
 void el_columns_measure(const el_reader *reader, int64_t max_records, int64_t stop_offset, el_columns *columns);
 int el_columns_fill(el_reader *reader, int64_t stop_offset, el_columns *columns);

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from re import Pattern
 from types import TracebackType
 
+from eventlog.clock import Time
 from eventlog.consumer.consumer import Consumer
 from eventlog.errors import ConcurrentUseError, LockTimeoutError
 from eventlog.hub import Hub, Turns, Worker
@@ -157,7 +158,7 @@ class AsyncConsumer:
         """As `Consumer.seek_to_end`."""
         self._consumer.seek_to_end(*partitions)
 
-    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
+    def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
         """As `Consumer.seek_to_time`."""
         self._consumer.seek_to_time(timestamp, *partitions)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from eventlog.clock import Time
 from eventlog.hub import Hub, Turns
 from eventlog.options import check_offset, check_timeout
 from eventlog.records.batch import Headers
@@ -53,7 +54,7 @@ class AsyncPartition:
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
         *,
         expected_end_offset: int | None = None,
     ) -> int:
@@ -77,7 +78,7 @@ class AsyncPartition:
         *,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
-        timestamps: Sequence[int | None] | None = None,
+        timestamps: Sequence[Time | None] | None = None,
         expected_end_offset: int | None = None,
     ) -> range:
         """As `Partition.append_many`, in the executor. The lists must not be changed before it returns."""

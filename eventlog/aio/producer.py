@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from eventlog.aio.consumer import AsyncConsumer
+from eventlog.clock import Time
 from eventlog.groups.acknowledgement import await_ack, warn_if_unknown
 from eventlog.groups.registry import Groups
 from eventlog.hub import Hub, Turns, Worker
@@ -112,7 +113,7 @@ class AsyncProducer:
         key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> AsyncReceipt:
         """As `Producer.send`. A send that has to wait for another process or the disk does so in the executor; it is completed
         even if the task is cancelled meanwhile."""

@@ -8,6 +8,7 @@ from re import Pattern
 from types import TracebackType
 
 from eventlog.catalog.transactions import PendingOffset
+from eventlog.clock import Time, as_timestamp
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.groups.registry import Groups
@@ -180,12 +181,12 @@ class Consumer:
             for each in self._assignment.select(partitions):
                 self._handout.seek(each, each.end_offset)
 
-    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
-        """Continue at the first record with this timestamp (milliseconds since the epoch) or a later one, or after the last
-        record if no such record exists. Applies to these partitions, or to all assigned ones."""
+    def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
+        """Continue at the first record with this timestamp (milliseconds since the epoch, or an aware datetime) or a later one,
+        or after the last record if no such record exists. Applies to these partitions, or to all assigned ones."""
         with self._use.alone:
             for each in self._assignment.select(partitions):
-                found = each.partition.offset_for_time(timestamp)
+                found = each.partition.offset_for_time(as_timestamp(timestamp))
                 self._handout.seek(each, each.end_offset if found is None else found)
 
     def pause(self, *partitions: TopicPartition) -> None:

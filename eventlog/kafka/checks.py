@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventlog.clock import now_ms
+from eventlog.clock import as_timestamp, now_ms
 from eventlog.errors import InvalidArgumentError, InvalidTypeError, NotSupportedError
 
 _TIMESTAMP_END = 2**63
@@ -32,11 +32,13 @@ def _is_header(header: object) -> bool:
 
 
 def check_timestamp(timestamp: object) -> int:
-    """Milliseconds since the epoch; None means now. Raises `InvalidTypeError`, `InvalidArgumentError`, `NotSupportedError`."""
+    """Milliseconds since the epoch, also of an aware datetime; None means now. Raises `InvalidTypeError`,
+    `InvalidArgumentError`, `NotSupportedError`."""
+    timestamp = as_timestamp(timestamp)
     if timestamp is None:
         return now_ms()
     if not isinstance(timestamp, int) or isinstance(timestamp, bool):
-        raise InvalidTypeError(f"a timestamp must be an int, not {type(timestamp).__name__}")
+        raise InvalidTypeError(f"a timestamp must be an int (milliseconds) or a datetime, not {type(timestamp).__name__}")
     if not 0 <= timestamp < _TIMESTAMP_END:
         raise InvalidArgumentError(f"timestamp is {timestamp}, but must be milliseconds from 0 to 2**63 - 1")
     if timestamp == 0:

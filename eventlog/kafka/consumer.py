@@ -8,6 +8,7 @@ from re import Pattern
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from eventlog.clock import Time, as_timestamp
 from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
 from eventlog.consumer.interruption import Requests
 from eventlog.consumer.options import ConsumerOptions
@@ -212,12 +213,12 @@ class KafkaConsumer:
             for each in chosen:
                 self._handout.seek(each, ends[each.name])
 
-    def seek_to_time(self, timestamp: int, *partitions: TopicPartition) -> None:
+    def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
         """As `contract.Consumer.seek_to_time`."""
         with self._use.alone:
-            check_number("timestamp", timestamp, 0, 2**63 - 1)
+            time = check_number("timestamp", as_timestamp(timestamp), 0, 2**63 - 1)
             chosen = self._select(partitions)
-            found = self._cluster.offsets_for_time((each.name for each in chosen), timestamp)
+            found = self._cluster.offsets_for_time((each.name for each in chosen), time)
             ends = self._handout.ends(chosen)
             for each in chosen:
                 offset = found[each.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
+from eventlog.clock import Time, as_timestamp
 from eventlog.errors import InvalidArgumentError, InvalidTypeError, NotSupportedError, OffsetOutOfRangeError
 from eventlog.kafka.checks import check_bytes, check_headers, check_timestamp
 from eventlog.kafka.cluster import Cluster
@@ -76,7 +77,7 @@ class KafkaPartition:
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
         *,
         expected_end_offset: int | None = None,
     ) -> int:
@@ -94,7 +95,7 @@ class KafkaPartition:
         *,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
-        timestamps: Sequence[int | None] | None = None,
+        timestamps: Sequence[Time | None] | None = None,
         expected_end_offset: int | None = None,
     ) -> range:
         """As `contract.Partition.append_many`: one batch, which has to fit into `max.message.bytes`. Raises what `append`
@@ -145,10 +146,10 @@ class KafkaPartition:
                 return
             following = found[-1].offset + 1
 
-    def offset_for_time(self, timestamp: int) -> int | None:
+    def offset_for_time(self, timestamp: Time) -> int | None:
         """As `contract.Partition.offset_for_time`."""
-        check_number("timestamp", timestamp, 0, 2**63 - 1)
-        return self._cluster.offsets_for_time([self._self], timestamp)[self._self]
+        found = check_number("timestamp", as_timestamp(timestamp), 0, 2**63 - 1)
+        return self._cluster.offsets_for_time([self._self], found)[self._self]
 
     def wait(self, offset: int, timeout: float | None = None, *, durable: bool = False) -> bool:
         """As `contract.Partition.wait`; the broker is asked again and again, five times a second if it takes long."""

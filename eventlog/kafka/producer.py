@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from eventlog.clock import Time
 from eventlog.errors import (
     InvalidArgumentError,
     InvalidTypeError,
@@ -158,7 +159,7 @@ class KafkaProducer:
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> KafkaReceipt:
         """As `contract.Producer.send`. Raises `UnavailableError`."""
         self._check_usable()

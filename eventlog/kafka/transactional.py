@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from eventlog.clock import Time
 from eventlog.errors import (
     EventLogError,
     InvalidArgumentError,
@@ -84,7 +85,7 @@ class KafkaTransactionalProducer(KafkaProducer):
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> KafkaReceipt:
         """As `contract.TransactionalProducer.send`."""
         self._check_begun("send a record")

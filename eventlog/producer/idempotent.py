@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventlog._native import Gathered
+from eventlog.clock import Time, as_timestamp
 from eventlog.errors import DuplicateSequenceError, OutOfOrderSequenceError
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -71,7 +72,7 @@ class NamedProducer(Producer):
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """Append one record with a number of the caller's, unless it was appended before, even by a process that crashed then.
 
@@ -80,9 +81,10 @@ class NamedProducer(Producer):
         number was left out, `DuplicateSequenceError` if the record was appended and the log no longer has it, and what `send`
         raises. To find one that is older than the last few, the log is read back to it."""
         check_number("sequence", sequence, 0, _SEQUENCE_MAX)
+        time = as_timestamp(timestamp)
         sender = self._sender_to(topic, partition)
         try:
-            return BatchReceipt(sender, sender.append_once(sequence, value, key, headers, timestamp), 0, timestamp)
+            return BatchReceipt(sender, sender.append_once(sequence, value, key, headers, time), 0, time)
         except OutOfOrderSequenceError:
             if sequence >= self.next_sequence(topic, partition):
                 raise

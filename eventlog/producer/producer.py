@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NoReturn, TypeVar
 
 from eventlog._native import GATHERED_OVERHEAD_BYTES, BaseProducer, Gathered, PartitionChoice, ffi, send_at_once
+from eventlog.clock import Time, as_timestamp
 from eventlog.errors import (
     EventLogError,
     ForkedProcessError,
@@ -142,9 +143,10 @@ class Producer(BaseProducer):
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """Send a record that is not plain, or that follows a change in the catalog."""
+        time = as_timestamp(timestamp)
         if self._signals.catalog_version != self._catalog_version:
             self._look_at_catalog()
         try:
@@ -158,14 +160,14 @@ class Producer(BaseProducer):
         else:
             sender = known.sticky(value, lingers=self._gathers)
         if self._gathers:
-            batch, index = sender.gather(value, key, headers, timestamp)
+            batch, index = sender.gather(value, key, headers, time)
             self._see_to(sender, batch)
-            return BatchReceipt(sender, batch, index, timestamp)
-        batch = sender.append_now(value, key, headers, timestamp)
+            return BatchReceipt(sender, batch, index, time)
+        batch = sender.append_now(value, key, headers, time)
         assert batch.first_offset is not None
         sender.last_offset = batch.first_offset
         self._note(sender, batch.first_offset)
-        return BatchReceipt(sender, batch, 0, timestamp)
+        return BatchReceipt(sender, batch, 0, time)
 
     def _see_to(self, sender: PartitionSender, batch: Gathered) -> None:
         """A record waits in this batch: see to it that it is appended."""

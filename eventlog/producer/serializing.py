@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
 from eventlog._native import BaseProducer
+from eventlog.clock import Time
 from eventlog.errors import InvalidTypeError, SerializationError
 from eventlog.producer.idempotent import NamedProducer
 from eventlog.producer.producer import Producer
@@ -65,7 +66,7 @@ class Serializing(BaseProducer):
         key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """As `Producer.send`, with any value and key that the serializers take. Raises `SerializationError`, too."""
         data, key = self.serializers.apply(topic, value, key)
@@ -91,7 +92,7 @@ class SerializingNamedProducer(Serializing, NamedProducer):
         value: Any,
         key: Any = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         """As `NamedProducer.send_once`, with any value and key that the serializers take. Raises `SerializationError`, too."""
         data, key = self.serializers.apply(topic, value, key)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from eventlog._native import BaseProducer, Gathered
 from eventlog.catalog.transactions import PendingOffset
+from eventlog.clock import Time
 from eventlog.errors import (
     EventLogError,
     InvalidArgumentError,
@@ -101,7 +102,7 @@ class TransactionalProducer(Producer):
         key: bytes | None = None,
         headers: Headers | None = None,
         partition: int | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
     ) -> Receipt:
         self._check_begun("send a record")
         return super()._send(topic, value, key, headers, partition, timestamp)

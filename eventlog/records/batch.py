@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from eventlog._native import ffi, lib, pack_lists
+from eventlog.clock import Time, as_timestamp
 from eventlog.errors import EventLogError, InvalidArgumentError, InvalidTypeError, RecordTooLargeError
 from eventlog.records.attributes import TRANSACTIONAL
 from eventlog.records.compression import NO_CODEC, compress
@@ -58,7 +59,7 @@ def _explain(status: int, pack: Any, lists: tuple[list[Any] | None, ...], batch_
         timestamp = timestamps[index] if timestamps is not None and index < len(timestamps) else None
         if isinstance(timestamp, int) and not isinstance(timestamp, bool):
             return InvalidArgumentError(f"timestamp {index} is {timestamp}, but must be milliseconds from 0 to 2**63 - 1")
-        return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch) or None")
+        return wrong_type("timestamp", timestamps, "an int (milliseconds since the epoch), a datetime or None")
     if status == lib.EL_PACK_RECORD_TOO_LARGE:
         return RecordTooLargeError(
             f"record {index} takes {pack.failed_bytes} bytes, more than max.message.bytes ({batch_bytes_max})"
@@ -104,7 +105,7 @@ def encoded(
     values: Sequence[bytes | None],
     keys: Sequence[bytes | None] | None,
     headers: Sequence[Headers | None] | None,
-    timestamps: Sequence[int | None] | None,
+    timestamps: Sequence[Time | None] | None,
     encoding: Any,
     *,
     codec: int = NO_CODEC,
@@ -122,10 +123,14 @@ def encoded(
     key_list = _as_list_of(count, "keys", keys)
     header_list = _as_list_of(count, "headers", headers)
     timestamp_list = _as_list_of(count, "timestamps", timestamps)
-    lists = (values, key_list, header_list, timestamp_list)
     pack = ffi.new("el_pack *")
     try:
+        lists = (values, key_list, header_list, timestamp_list)
         status = pack_lists(_address(pack), *lists, int(lib.el_now_ms()), _address(encoding), position)
+        if status == lib.EL_PACK_BAD_TIMESTAMP and timestamp_list is not None:  # one of them may be a datetime
+            lists = (values, key_list, header_list, [as_timestamp(time) for time in timestamp_list])
+            lib.el_pack_free(pack)
+            status = pack_lists(_address(pack), *lists, int(lib.el_now_ms()), _address(encoding), position)
         if status != lib.EL_PACK_DONE:
             raise _explain(status, pack, lists, encoding.batch_bytes_max)
         if codec != NO_CODEC:

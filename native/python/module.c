@@ -14,6 +14,7 @@ PyMODINIT_FUNC el_init_cffi(void);
 static int (*const additions[])(PyObject *) = {
     el_add_holding, el_add_nesting,   el_add_packing, el_add_writing,   el_add_reading, el_add_iterators,
     el_add_partition, el_add_choosing, el_add_receipts, el_add_gathering, el_add_sending, el_add_committing,
+    el_add_arrow,
 };
 
 PyMODINIT_FUNC PyInit__native(void) {

@@ -53,5 +53,6 @@ int el_add_writing(PyObject *module);
 int el_add_reading(PyObject *module);
 int el_add_iterators(PyObject *module);
 int el_add_partition(PyObject *module);
+int el_add_arrow(PyObject *module);
 
 #endif

@@ -116,5 +116,5 @@ def test_create_appends_to_a_topic_that_is_there_as_it_is(cli: CommandLine) -> N
 
 
 def test_an_impossible_name_is_refused_before_anything_is_made(cli: CommandLine) -> None:
-    assert "topic name" in cli.error("produce", "no/name", "--create", stdin=b"a\n")
+    assert "topic name" in cli.error("produce", "no name", "--create", stdin=b"a\n")
     assert not cli.store.exists()

@@ -99,7 +99,7 @@ def test_times_that_are_numbers_have_a_unit(cli: CommandLine, unit: str, number:
         ('"1979-12-31T23:59:59"', "--any-time"),
         ("-1793534400000", "before 1970"),
         ("1793534400000000", "--timestamp-unit"),
-        ('"yesterday"', "is not a time"),
+        ('"soon"', "is not a time"),
         ("[]", "neither text nor a number"),
         ("true", "neither text nor a number"),
     ],

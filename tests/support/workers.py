@@ -329,6 +329,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.check_offsets": lambda log, partition: log.check_offsets({}),
     "log.lags": lambda log, partition: log.lags(),
     "log.group": lambda log, partition: log.group("group"),
+    "log.columns": lambda log, partition: log.columns(TOPIC),
     "log.describe_topic": lambda log, partition: log.describe_topic(TOPIC),
     "log.activity": lambda log, partition: log.activity(),
     "log.metrics": lambda log, partition: log.metrics(),

@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "backup": ("/nowhere",),
     "bytes_from": (0,),
     "check_offsets": ({PLACE: 0},),
+    "EventLog.columns": (TOPIC,),
     "collect": (TOPIC, "eventlog:elsewhere#orders"),
     "Consumer.committed": (PLACE,),
     "create_group": ("others",),

@@ -8,11 +8,13 @@ from itertools import chain
 
 from eventlog._native import BasePartition, lib
 from eventlog.anchored import plain
+from eventlog.clock import Time, as_timestamp
 from eventlog.errors import stands_in_for, translates_os_errors
 from eventlog.options import check_bool
 from eventlog.records.batch import Headers
 from eventlog.records.columns import Columns
 from eventlog.records.record import Record
+from eventlog.storage.partition.columns import ColumnSelection
 from eventlog.storage.partition.deletion import delete_before
 from eventlog.storage.partition.log import PartitionLog, check_int
 from eventlog.storage.partition.readers import LARGE_BLOCK_BYTES
@@ -87,7 +89,7 @@ class Partition(BasePartition):
         value: bytes | None,
         key: bytes | None = None,
         headers: Headers | None = None,
-        timestamp: int | None = None,
+        timestamp: Time | None = None,
         *,
         expected_end_offset: int | None = None,
     ) -> int:
@@ -100,7 +102,7 @@ class Partition(BasePartition):
         *,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers | None] | None = None,
-        timestamps: Sequence[int | None] | None = None,
+        timestamps: Sequence[Time | None] | None = None,
         compression: str | None = None,
         expected_end_offset: int | None = None,
     ) -> range:
@@ -151,20 +153,30 @@ class Partition(BasePartition):
         return reader.record_iterator(start, end, lambda: self.log.check_still_there(reader.next_offset))
 
     def columns(
-        self, start: int | None = None, stop: int | None = None, *, count_max: int = 65_536, durable: bool = False
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        count_max: int = 65_536,
+        durable: bool = False,
+        headers: bool = False,
+        since: Time | None = None,
+        until: Time | None = None,
     ) -> Iterator[Columns]:
         """The same records as buffers, for numeric programs: their offsets, timestamps, keys and values.
 
         Each item has 1 to `count_max` records, fewer at the end of a block of the log (512 KiB, or one batch that is
         compressed or larger). The buffers are copies: they stay valid when the next item is created and when the
-        partition is closed. Headers are not included. With `durable`, only records that are on disk are included. Raises what
+        partition is closed. Headers are included with `headers`. With `durable`, only records that are on disk are included,
+        and with `since` and `until` only those with a timestamp from the one up to, not including, the other. Raises what
         `values` raises, `InvalidTypeError` and `InvalidArgumentError`."""
         check_int("count_max", count_max, 1)
         start, end = self._range(start, stop)
         if check_bool("durable", durable):
             end = min(end, self.durable_offset)
+        selection = ColumnSelection.of(since, until, has_headers=check_bool("headers", headers))
         reader = self.log.readers.new(_COLUMNS_BLOCK_BYTES)
-        return reader.columns(start, end, count_max, lambda: self.log.check_still_there(reader.next_offset))
+        return reader.columns(start, end, count_max, selection, lambda: self.log.check_still_there(reader.next_offset))
 
     def search(
         self,
@@ -205,9 +217,10 @@ class Partition(BasePartition):
             yield reader.found(query, _CHUNK_RECORDS, end)
         reader.close()
 
-    def offset_for_time(self, timestamp: int) -> int | None:
-        """The offset of the first record with this timestamp (milliseconds since the epoch) or a later one, or None."""
-        return self.log.offset_for_time(timestamp)
+    def offset_for_time(self, timestamp: Time) -> int | None:
+        """The offset of the first record with this timestamp (milliseconds since the epoch, or an aware datetime) or a later
+        one, or None."""
+        return self.log.offset_for_time(as_timestamp(timestamp))
 
     def bytes_from(self, offset: int) -> int:
         """The number of bytes of batches from the batch with this offset to the end. Raises `OffsetOutOfRangeError`."""

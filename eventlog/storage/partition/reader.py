@@ -23,7 +23,7 @@ from eventlog.records.columns import Columns
 from eventlog.records.compression import decompress
 from eventlog.records.native_reader import new_native_reader
 from eventlog.records.record import Record, TopicPartition
-from eventlog.storage.partition.columns import take_columns
+from eventlog.storage.partition.columns import ColumnSelection, take_columns
 from eventlog.storage.partition.committed import AbortedRecords
 from eventlog.storage.partition.search import Query
 from eventlog.storage.partition.segment_list import SegmentList
@@ -124,12 +124,14 @@ class LogReader(BaseReader):
         self._native.next_offset = start
         return PartitionIterator(self, functools.partial(self.go_on, stop, check), stop, has_records)
 
-    def columns(self, start: int, stop: int, count_max: int, check: Callable[[], object]) -> Iterator[Columns]:
+    def columns(
+        self, start: int, stop: int, count_max: int, selection: ColumnSelection, check: Callable[[], object]
+    ) -> Iterator[Columns]:
         """Like `record_iterator`, but as columns of at most `count_max` records."""
         self._native.next_offset = start
         status = 0
         while self.go_on(stop, check, status):
-            columns, status = take_columns(self._native, count_max, stop)
+            columns, status = take_columns(self._native, count_max, stop, selection)
             if columns is not None:
                 yield columns
 

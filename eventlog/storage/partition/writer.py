@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventlog._native import BaseWriter, ffi, lib
+from eventlog.clock import Time
 from eventlog.errors import ConflictError, InvalidArgumentError, RecordTooLargeError, UnsupportedCodecError
 from eventlog.records.batch import BatchOrigin, Headers, encoded, with_origin
 from eventlog.storage.partition.log import PartitionLog, check_int
@@ -45,7 +46,7 @@ class RecordWriter(BaseWriter):
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None] | None,
         headers: Sequence[Headers | None] | None,
-        timestamps: Sequence[int | None] | None,
+        timestamps: Sequence[Time | None] | None,
         *,
         compression: str | None = None,
         expected_end_offset: int | None = None,
@@ -112,7 +113,7 @@ class RecordWriter(BaseWriter):
         values: Sequence[bytes | None],
         keys: Sequence[bytes | None] | None,
         headers: Sequence[Headers | None] | None,
-        timestamps: Sequence[int | None] | None,
+        timestamps: Sequence[Time | None] | None,
         compression: str | None,
         placed: Any = ffi.NULL,
         expected: _Expected | None = None,
