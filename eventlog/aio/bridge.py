@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from eventlog.errors import EventLogError, InvalidArgumentError
+from eventlog.options import check_timeout
 
 if TYPE_CHECKING:
     from eventlog.bridges.bridge import Bridge
@@ -97,6 +98,7 @@ class AsyncBridge:
 
     async def join(self, timeout: float | None = None) -> None:
         """As `Bridge.join`. No thread waits meanwhile."""
+        check_timeout(timeout)
         if self._bridge is None:
             return
         try:

@@ -18,7 +18,7 @@ from eventlog.bridges.progress import CONNECTING, FAILED, RUNNING, STOPPED, WAIT
 from eventlog.clock import now_ms
 from eventlog.errors import ConnectionLostError, EventLogError, InvalidArgumentError, LockTimeoutError, StoreClosedError
 from eventlog.log import Log
-from eventlog.options import check_seconds
+from eventlog.options import check_seconds, check_timeout
 from eventlog.storage.mapped.bridge_status import BridgeStatusWriter
 
 _SHOW_SECONDS = 1.0
@@ -95,6 +95,7 @@ class Bridge(ABC):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the thread has ended. Raises the error that it has ended with, if there was one."""
+        check_timeout(timeout)
         if self._thread is not None:
             self._thread.join(timeout)
             failure, self._failure = self._failure, None

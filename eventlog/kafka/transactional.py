@@ -181,17 +181,24 @@ class KafkaTransactionalProducer(KafkaProducer):
         self._check_begun("abort")
         consumers = self._consumers
         try:
-            if self._is_ending and not self._must_abort:
-                self._commit()
-            else:
-                seconds = self._cluster.seconds
-                self._transact("the transaction is not aborted", lambda client: client.abort_transaction(seconds))
+            self._complete_or_abort()
             self._sender.forget_failures()
         finally:
             for consumer in consumers:
                 with suppress(StoreClosedError):
                     consumer.rewind()
         self._forget()
+
+    def _complete_or_abort(self) -> None:
+        if self._is_ending and not self._must_abort:  # it may be committed already
+            try:
+                self._commit()
+                return
+            except EventLogError:
+                if self._why_fenced is not None or not self._must_abort:
+                    raise
+        seconds = self._cluster.seconds
+        self._transact("the transaction is not aborted", lambda client: client.abort_transaction(seconds))
 
     def transaction(self, *consumers: KafkaConsumer) -> Transaction[KafkaTransactionalProducer]:
         """As `contract.TransactionalProducer.transaction`."""

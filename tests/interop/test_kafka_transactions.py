@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
 import eventlog
-from eventlog import TopicPartition, contract
+from eventlog import TopicPartition, UnavailableError, contract
+from tests.cli.command_line import CommandLine
 from tests.contract.polling import comes_true, poll_exactly
 from tests.interop.kafka_clusters import SECONDS_MAX, KafkaCluster
 from tests.support.processes import Worker
@@ -77,3 +82,53 @@ def test_what_a_killed_process_has_begun_is_aborted_by_its_successor(
         assert consumer.poll(timeout=0) == []
     assert comes_true(lambda: cluster.values(name) == [b"of the living"])
     assert name not in log.groups()
+
+
+@pytest.fixture
+def stoppable(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address of a server, and its process."""
+    command_line = CommandLine(tmp_path / "served")
+    process = command_line.start("serve", "--listen", "127.0.0.1:0", "--json")
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    yield f"{told['host']}:{told['port']}", process
+    command_line.kill_all()
+
+
+@pytest.mark.parametrize(
+    ("end", "has_offsets", "values"),
+    [("commit", True, [b"value", b"another"]), ("abort", False, [b"value", b"another"]), ("abort", True, [b"another"])],
+    ids=["it is repeated", "it may have been decided", "it had only begun"],
+)
+def test_a_commit_that_was_not_answered_is_completed_if_it_may_have_been_decided(
+    stoppable: tuple[str, subprocess.Popen[bytes]], end: str, has_offsets: bool, values: list[bytes]
+) -> None:
+    address, process = stoppable
+    partition = TopicPartition("orders", 0)
+    with eventlog.open(f"kafka://{address}?socket.timeout.ms=1000") as log:
+        log.create_topic("orders")
+        with log.producer(transactional_id="one") as producer:
+            producer.begin()
+            producer.send("orders", b"value", partition=0)
+            if has_offsets:
+                producer.send_offsets({partition: 1}, group="billing")
+            producer.flush()
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(UnavailableError):
+                producer.commit()
+            process.send_signal(signal.SIGCONT)
+            assert comes_true(lambda: ends(producer, end))
+            assert not producer.is_in_transaction
+            with producer.transaction():
+                producer.send("orders", b"another", partition=0)
+        with log.consumer("orders") as consumer:
+            assert [record.value for record in poll_exactly(consumer, len(values))] == values
+        assert ("billing" in log.groups()) == (has_offsets and b"value" in values)
+
+
+def ends(producer: contract.TransactionalProducer, end: str) -> bool:
+    try:
+        getattr(producer, end)()
+    except UnavailableError:
+        return False
+    return True

@@ -112,6 +112,9 @@ def test_a_time_that_is_none_is_refused_before_anything_begins(log: EventLog, se
         with pytest.raises(error, match="until_idle"):
             begin(seconds)
     assert not ship.is_running
+    if seconds != -1:
+        with pytest.raises(error, match="timeout"):
+            ship.stop(seconds)
 
 
 def test_a_ship_whose_target_is_down_can_be_stopped_and_says_why_it_waits(log: EventLog) -> None:

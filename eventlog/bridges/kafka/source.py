@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,7 +61,8 @@ class KafkaSource:
         self._ended: dict[int, int] = {}  # the partitions that had no more when they were last asked, and where that was
         self._ask_again_at = 0.0
         self._commits_under_way = 0
-        self._refresh_seconds = int(cluster.settings.get(_REFRESH, _REFRESH_MS)) / 1000
+        refresh_ms = int(cluster.settings.get(_REFRESH, _REFRESH_MS))
+        self._refresh_seconds = refresh_ms / 1000 if refresh_ms >= 0 else math.inf  # as librdkafka means -1
 
     def open(self) -> None:
         """As `Source.open`."""
