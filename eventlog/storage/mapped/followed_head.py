@@ -6,16 +6,14 @@ has opened the partition in this boot, as in a copy: then the page says what the
 
 from __future__ import annotations
 
-import functools
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from eventlog._native import ffi, lib
 from eventlog.access import memory_file, new_file
-from eventlog.storage.mapped.foreign_heads import trusted_head
+from eventlog.storage.mapped.foreign_heads import MappedHead, mapped_head
 from eventlog.storage.mapped.head_checks import has_its_segments
 from eventlog.storage.mapped.poison import DELETED, READ_ONLY
 from eventlog.storage.segments import names
@@ -23,8 +21,6 @@ from eventlog.storage.segments.boot import boot_id
 from eventlog.storage.segments.headers import new_tail
 from eventlog.storage.segments.recovery import Recovered, RecoveryReport
 from eventlog.waiting import Signals
-
-_SEARCH_SECONDS = 1.0
 
 
 class FollowedHead:
@@ -37,13 +33,12 @@ class FollowedHead:
         may_have_gaps: bool,
     ) -> None:  # fmt: skip
         self._signals = signals
-        self._shared_file = names.head_file(store, topic, partition)
-        self._find = functools.partial(_live_head, store, topic, partition)
-        self._searched_at = time.monotonic()
-        self._identity = _identity(self._shared_file)
-        self._followed = self._find()
+        self._directory = names.partition_directory(store, topic, partition)
+        self._file = names.head_file(store, topic, partition)
+        self._shared: MappedHead | None = None  # whether it can be trusted yet or not
+        self._is_following = False
         self._own: Any = _new_page()
-        recovered = Recovered(new_tail(0), 0, 0, 0, RecoveryReport("trusted")) if self._followed is not None else inspect()
+        recovered = Recovered(new_tail(0), 0, 0, 0, RecoveryReport("trusted")) if self._begins_to_follow() else inspect()
         limits.leader_epoch = recovered.leader_epoch
         lib.el_head_initialise(
             self._own, boot_id(), 0, 0, recovered.tail, limits, recovered.start_offset, recovered.allocated, may_have_gaps, True
@@ -51,12 +46,24 @@ class FollowedHead:
         lib.el_head_set_poison(self._own, READ_ONLY)
         self.report = recovered.report
 
+    def _begins_to_follow(self) -> bool:
+        """Is there a page now that others share, or have shared in this boot?"""
+        if self._shared is None:
+            self._shared = mapped_head(self._file)
+        shared = self._shared
+        is_found = shared is not None and shared.is_trusted and has_its_segments(self._directory, shared.pointer)
+        self._is_following = is_found
+        return is_found
+
     @property
     def pointer(self) -> Any:
-        own, followed = self._own, self._followed
-        if own is not None and followed is not None:
-            lib.el_head_follow(own, followed, self._signals.pointer)
-            if lib.el_head_poison(followed) == DELETED and lib.el_head_poison(own) != DELETED:
+        own = self._own
+        if own is None or not (self._is_following or self._begins_to_follow()):
+            return own
+        shared = self._shared
+        if shared is not None:
+            lib.el_head_follow(own, shared.pointer, self._signals.pointer)
+            if lib.el_head_poison(shared.pointer) == DELETED and lib.el_head_poison(own) != DELETED:
                 lib.el_head_set_deleted(own, DELETED)
                 lib.el_head_wake(own, self._signals.pointer)
         return own
@@ -75,16 +82,10 @@ class FollowedHead:
         """Nothing: it is not known what is on disk."""
 
     def check_in_place(self) -> None:
-        """Follow the page that others share now: they may have opened the partition since, or made another page."""
-        if self._followed is not None and _identity(self._shared_file) in (self._identity, None):
-            return
-        now = time.monotonic()
-        if now >= self._searched_at + _SEARCH_SECONDS:
-            self._searched_at = now
-            identity = _identity(self._shared_file)
-            found = self._find()
-            if found is not None:
-                self._identity, self._followed = identity, found
+        """If others have made a new page in another file, follow that one."""
+        shared = self._shared
+        if shared is not None and not shared.is_in_place(self._file):
+            self._shared, self._is_following = None, False
 
     def try_exclusive(self) -> bool:
         """Never: it has no part in the file that others share."""
@@ -95,22 +96,7 @@ class FollowedHead:
 
     def close(self) -> None:
         """Stop following."""
-        self._followed = self._own = None
-
-
-def _live_head(store: Path, topic: str, partition: int) -> Any | None:
-    """The page that others share, or have shared in this boot."""
-    head = trusted_head(store, topic, partition)
-    directory = names.partition_directory(store, topic, partition)
-    return head if head is not None and has_its_segments(directory, head) else None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+        self._own = None
 
 
 def _new_page() -> Any:

@@ -69,14 +69,44 @@ def _active_bytes(store: Path, topic: str, partition: int, last_base: int) -> in
     return int(position[0])
 
 
+class MappedHead(NamedTuple):
+    """A head that is mapped to be read, with device and inode of its file."""
+
+    pointer: Any
+    device: int
+    inode: int
+
+    @property
+    def is_trusted(self) -> bool:
+        """Was it initialised in this boot, and is it intact?"""
+        return bool(lib.el_head_is_trusted(self.pointer, boot_id(), self.device, self.inode))
+
+    def is_in_place(self, path: Path) -> bool:
+        """Is this the file at a path, or is none there?"""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) == (self.device, self.inode)
+
+
+def mapped_head(path: Path) -> MappedHead | None:
+    """The head in a file, for as long as something refers to it; None if there is none yet."""
+    file = new_file()
+    try:
+        open_existing_into(file, path, os.O_RDONLY)
+        return _mapped(file, lib.el_head_map_to_read)
+    except FileNotFoundError:
+        return None
+    finally:
+        lib.el_file_close(file)
+
+
 def trusted_head(store: Path, topic: str, partition: int) -> Any | None:
     """The head of a partition, mapped to be read, for as long as something refers to it; None if there is no head that can be
     trusted."""
-    file = new_file()
-    try:
-        return _opened(file, store, topic, partition, os.O_RDONLY, lib.el_head_map_to_read)
-    finally:
-        lib.el_file_close(file)
+    found = mapped_head(names.head_file(store, topic, partition))
+    return found.pointer if found is not None and found.is_trusted else None
 
 
 def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: int | None) -> Holding[Any | None]:
@@ -87,32 +117,22 @@ def head_to_change(store: Path, topic: str, partition: int, *, lock_timeout_ms: 
     file = new_file()
 
     def take() -> Any | None:
-        head = _opened(file, store, topic, partition, os.O_RDWR, lib.el_head_map, lock_timeout_ms)
-        if head is not None:
-            lib.el_head_unseal(head)
-        return head
+        try:
+            open_existing_into(file, names.head_file(store, topic, partition), os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        if lock_timeout_ms is not None:
+            lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}/{partition}")
+        found = _mapped(file, lib.el_head_map)
+        if found is None or not found.is_trusted:
+            return None
+        lib.el_head_unseal(found.pointer)
+        return found.pointer
 
     return Holding(take, functools.partial(lib.el_file_unlock, file))
 
 
-def _opened(
-    file: Any,
-    store: Path,
-    topic: str,
-    partition: int,
-    flags: int,
-    map_file: Callable[[int], Any],
-    lock_timeout_ms: int | None = None,
-) -> Any | None:
-    try:
-        open_existing_into(file, names.head_file(store, topic, partition), flags)
-    except FileNotFoundError:
-        return None
-    if lock_timeout_ms is not None:
-        lock_within(file[0], fcntl.LOCK_SH, lock_timeout_ms, f"has been opening or closing {topic}/{partition}")
+def _mapped(file: Any, map_file: Callable[[int], Any]) -> MappedHead | None:
     status = os.fstat(file[0])
     head = map_file(file[0]) if status.st_size >= lib.EL_HEAD_BYTES else ffi.NULL
-    if head == ffi.NULL:
-        return None
-    head = ffi.gc(head, lib.el_head_unmap)
-    return head if lib.el_head_is_trusted(head, boot_id(), status.st_dev, status.st_ino) else None
+    return None if head == ffi.NULL else MappedHead(ffi.gc(head, lib.el_head_unmap), status.st_dev, status.st_ino)
