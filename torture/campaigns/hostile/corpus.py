@@ -34,6 +34,17 @@ _MANIFEST = {
     "partitions": [{"topic": "events", "partition": 0, "start_offset": 0, "end_offset": 3, "may_have_gaps": False,
                     "files": [{"path": "logs/events-0/00000000000000000000.log", "size_bytes": 234, "crc32c": 2}]}],
 }  # fmt: skip
+_STOMP = (
+    b"MESSAGE\nmessage-id:1\nack:1\ntimestamp:5\nexpires:9\ndestination:/queue/q\neventlog.key:k\nx\\cy:\\n\n\n"
+    b"text\0\n\r\nMESSAGE\r\ncontent-length:3\r\neventlog:i\r\neventlog.headers:[[\"a\",null],[\"b\",[\"eA==\"]]]\r\n\r\na\0b\0"
+)
+_AMQP_TABLE = (
+    b"\1aS\0\0\0\1v\1bF\0\0\0\4\1ct\1\1dA\0\0\0\6I\0\0\0\7V\1eD\2\0\0\0\7\1fd?\xf8\0\0\0\0\0\0"
+    b"\x0ftimestamp_in_msl\0\0\0\0\0\0\0\1"
+)
+_AMQP_PROPERTIES = (
+    b"\xb9\xe0\4text" + len(_AMQP_TABLE).to_bytes(4, "big") + _AMQP_TABLE + b"\2\5\x0260\2id\0\0\0\0\0\0\0\1\1t"
+)
 _STARTS_WITH_RECORDS = ("varint", "records", "search")
 _HEADER_BYTES = 61
 
@@ -83,6 +94,11 @@ def _inputs(store: Path, target: str) -> Iterator[bytes]:
         for number, codec in enumerate(("gzip", "snappy", "lz4", "zstd"), 1):
             segment = stores.segments(store, topic=codec)[0].read_bytes()
             yield bytes([number]) + segment[_HEADER_BYTES : int.from_bytes(segment[8:12], "big") + 12]
+    elif target == "stomp_frames":
+        yield from (size + _STOMP for size in (b"\x05", b"\xff"))
+    elif target == "amqp_messages":
+        # The last byte chooses: whole properties, or a table of headers alone.
+        yield from (b"exchroutekey" + _AMQP_PROPERTIES + b"\0", b"exchroutekey" + _AMQP_TABLE + b"\x28")
     elif target == "partition_files":
         # The last byte chooses: a right checksum, and a compacted topic.
         yield from (batches + bytes([choices]) for batches in runs_of_batches(store) for choices in (0x20, 0x60))

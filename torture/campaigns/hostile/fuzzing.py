@@ -17,7 +17,9 @@ from torture.campaigns.hostile import corpus
 ROOT = Path(__file__).parents[3]
 BUILT = ROOT / "build" / "fuzz"
 NATIVE_TARGETS = tuple(sorted(path.stem.removeprefix("fuzz_") for path in (ROOT / "native" / "fuzz").glob("fuzz_*.c")))
-PYTHON_TARGETS = ("partition_files", "compressed_sections", "words", "imported_files", "arguments")
+PYTHON_TARGETS = (
+    "partition_files", "compressed_sections", "words", "imported_files", "arguments", "stomp_frames", "amqp_messages",
+)  # fmt: skip
 
 _INPUT_BYTES_MAX = 2048
 _MEMORY_MIB_MAX = 3072  # a section may hold 1 GiB, and is there twice while it is handed over

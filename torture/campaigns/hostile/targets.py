@@ -30,6 +30,7 @@ with atheris.instrument_imports(include=["eventlog"]):
     from eventlog.records.compression import SECTION_BYTES_MAX, decompress
 
 from torture.campaigns.hostile.arguments import CALLS, Argument
+from torture.campaigns.hostile.messages import amqp_messages, stomp_frames
 
 _DIRECTORY = Path(tempfile.mkdtemp())  # of whoever has started this: nothing runs at the end of a fuzzer
 _PARTITION_FILES = (
@@ -180,7 +181,12 @@ def arguments(data: bytes) -> None:
         _open_log[0].maintain()
 
 
-TARGETS = {function.__name__: function for function in (partition_files, compressed_sections, words, imported_files, arguments)}
+TARGETS = {
+    function.__name__: function
+    for function in (
+        partition_files, compressed_sections, words, imported_files, arguments, stomp_frames, amqp_messages,
+    )
+}  # fmt: skip
 
 
 def main() -> None:
