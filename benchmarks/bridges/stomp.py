@@ -47,7 +47,7 @@ def compare(server: Server, load: Load, number: int) -> Iterator[Comparison]:
     yield compared(_FROM, lambda: _consume(server, for_client, few), lambda: load.collect(url), number)
 
 
-class _Listener(_ConnectionListener):  # type: ignore[misc]
+class _Listener(_ConnectionListener):
     """Lets a loop wait for each receipt, and acknowledges each message with one."""
 
     def __init__(self, connection: Any, messages: int) -> None:

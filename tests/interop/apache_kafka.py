@@ -131,24 +131,45 @@ group.initial.rebalance.delay.ms=0
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         format_command = ("format", "--cluster-id", cluster, "--config", str(self._configuration), *formatting)
         run("kafka.tools.StorageTool", *format_command)
+        self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def running(self) -> Iterator[KafkaAdminClient]:
         """Start it, wait until it answers, and stop it cleanly at the end."""
-        with open(self._output, "ab") as output:
-            broker = ["java", _MEMORY, "-cp", f"{JARS}/*", "kafka.Kafka", str(self._configuration)]
-            process = subprocess.Popen(broker, stdout=output, stderr=output, cwd=self._output.parent)
         try:
-            admin = self._wait_until_ready(process)
+            admin = self.start()
             try:
                 yield admin
             finally:
                 admin.close()
-            process.terminate()
-            process.wait(STOP_SECONDS_MAX)
+            self.stop()
         finally:
-            process.kill()
-            process.wait()
+            self.kill()
+
+    def start(self) -> KafkaAdminClient:
+        """Start it, and return once it answers, with a client."""
+        with open(self._output, "ab") as output:
+            broker = ["java", _MEMORY, "-cp", f"{JARS}/*", "kafka.Kafka", str(self._configuration)]
+            self._process = subprocess.Popen(broker, stdout=output, stderr=output, cwd=self._output.parent)
+        return self._wait_until_ready(self._process)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has ended."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(STOP_SECONDS_MAX)
+
+    def signal(self, number: int) -> None:
+        """Send it this signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> KafkaAdminClient:
         deadline = time.monotonic() + READY_SECONDS_MAX

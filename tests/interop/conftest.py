@@ -12,7 +12,8 @@ import pytest
 import eventlog
 from eventlog import EventLog
 from tests.cli.command_line import CommandLine
-from tests.interop import apache_kafka
+from tests.interop import apache_kafka, far_ends
+from tests.interop.far_ends import FarEnd
 from tests.interop.kafka_clusters import KafkaCluster
 
 _STOP_SECONDS_MAX = 30
@@ -81,3 +82,20 @@ def apache(broker: apache_kafka.Broker) -> Iterator[KafkaCluster]:
 def cluster(request: pytest.FixtureRequest) -> KafkaCluster:
     found: KafkaCluster = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session", params=far_ends.PARAMETERS)
+def far_end(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarEnd]:
+    """Each system in turn, running; a test that stops it starts it again."""
+    system = far_ends.SYSTEMS[request.param]
+    problem = system.missing()
+    if problem is not None:
+        if system.is_required():
+            pytest.fail(problem)
+        pytest.skip(problem)
+    far_end = system.make(tmp_path_factory.mktemp(request.param))
+    try:
+        far_end.start()
+        yield far_end
+    finally:
+        far_end.kill()

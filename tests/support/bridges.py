@@ -191,6 +191,11 @@ COLLECT_STEPS = [
 
 def die_at(step: Step) -> None:
     """Let this process get SIGKILL at that moment."""
+    act_at(step, signal.SIGKILL)
+
+
+def act_at(step: Step, number: int) -> None:
+    """Let this process get this signal at that moment."""
     calls: Counter[str] = Counter()
     method = getattr(step.kind, step.method)
 
@@ -199,10 +204,10 @@ def die_at(step: Step) -> None:
         calls[step.method] += 1
         is_due = calls[step.method] == step.number
         if is_due and not step.is_after:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         result = method(*arguments, **options)
-        if is_due:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if is_due and step.is_after:
+            os.kill(os.getpid(), number)
         return result
 
     setattr(step.kind, step.method, counted)

@@ -134,6 +134,16 @@ class Server:
         """Kill it, as it is."""
         self._signal(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Let it do nothing, with all connections open, until `resume`."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def _signal(self, number: int) -> None:
         if self._process is not None:
             with suppress(ProcessLookupError):
