@@ -45,6 +45,7 @@ COMMANDS = {
     "delete-records": "Delete the records of TOPIC before an offset or a time.",
     "doctor": "Check the store, and say what is wrong and which command helps.",
     "dump": "Show the batches or index entries in a partition's files.",
+    "export": "Write the records of TOPIC to a Parquet, Arrow, CSV or JSON Lines file.",
     "grep": "Print the records of TOPIC that match PATTERN, a regular expression.",
     "groups": "List, describe, move, export and delete consumer groups.",
     "maintain": "Delete what retention no longer keeps, and compact.",

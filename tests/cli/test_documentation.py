@@ -56,6 +56,7 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("consume",), ("orders", "--count")),
         (("grep",), ("first", "orders")),
         (("grep",), ("first", "orders", "--count")),
+        (("export",), ("orders", "--to", "exported.jsonl")),
         (("offsets",), ("orders",)),
         (("offsets",), ("orders", "--time", "2000")),
         (("offsets",), ()),

@@ -10,7 +10,7 @@ from tests.cli.test_every_command import NEEDS_NO_STORE, WORKING
 from tests.unit.test_read_only import state
 
 LOOKS = {
-    ("topics", "list"), ("topics", "describe"), ("consume",), ("grep",), ("offsets",), ("groups", "list"),
+    ("topics", "list"), ("topics", "describe"), ("consume",), ("grep",), ("export",), ("offsets",), ("groups", "list"),
     ("groups", "describe"), ("groups", "export"), ("groups", "history"), ("transactions", "list"), ("transactions", "describe"),
     ("top",), ("metrics",), ("dump",), ("verify",), ("doctor",), ("serve", "users", "list"),
     ("transactions", "abort"),  # there is none to abort
