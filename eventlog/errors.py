@@ -308,7 +308,7 @@ class DeserializationError(EventLogError):
 
     def __init__(self, record: Any, field: str, reason: str) -> None:
         super().__init__(
-            f"the {field} of the record at offset {record.offset} of {record.topic}-{record.partition} cannot be deserialized: "
+            f"the {field} of the record at offset {record.offset} of {record.topic}/{record.partition} cannot be deserialized: "
             f"{reason}"
         )
         self.record = record

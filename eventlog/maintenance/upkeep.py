@@ -57,12 +57,12 @@ def _tell(report: MaintenanceReport) -> None:
     for done in report.partitions:
         if done.reason:
             _log.info(
-                "%s-%d: deleted %d segments with %d bytes before offset %d, by %s",
+                "%s/%d: deleted %d segments with %d bytes before offset %d, by %s",
                 done.topic, done.partition, done.deleted_segments, done.deleted_bytes, done.start_offset, done.reason,
             )  # fmt: skip
         if done.compacted is not None:
             _log.info(
-                "%s-%d: compacted %d records to %d, by %s",
+                "%s/%d: compacted %d records to %d, by %s",
                 done.topic, done.partition, done.compacted.records_before, done.compacted.records_after, done.compacted.reason,
             )  # fmt: skip
     for group in report.expired_groups:

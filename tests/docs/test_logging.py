@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,13 @@ def loggers_of(module: ast.Module) -> dict[str, str]:
     return found
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def logged(path: Path) -> Iterator[Row]:
-    module = ast.parse(path.read_text("utf-8"))
+    module = parsed(path)
     loggers = loggers_of(module)
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
@@ -57,7 +63,7 @@ def test_each_message_is_documented_and_nothing_else() -> None:
 
 def test_no_module_has_a_logger_of_another_name() -> None:
     for path in (ROOT / "eventlog").rglob("*.py"):
-        names = loggers_of(ast.parse(path.read_text("utf-8"))).values()
+        names = loggers_of(parsed(path)).values()
         assert all(name == "eventlog" or name.startswith("eventlog.") for name in names), path
 
 

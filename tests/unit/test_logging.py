@@ -80,7 +80,7 @@ def test_a_torn_tail_and_damage_are_told(store: Path, caplog: pytest.LogCaptureF
         log.partition(TOPIC, 0)
         counted = log.metrics()["eventlog_process_recoveries_total"]
     [text] = told(caplog, "recovery", logging.WARNING)
-    expected = r"<Partition events-0 in .*>: a torn tail of 15 bytes was cut off .*\.log at byte \d+, and is kept in .*"
+    expected = r"<Partition events/0 in .*>: a torn tail of 15 bytes was cut off .*\.log at byte \d+, and is kept in .*"
     assert re.fullmatch(expected, text)
     assert {sample.labels["outcome"]: sample.value for sample in counted.samples}["truncated"] >= 1
 
@@ -99,8 +99,8 @@ def test_rebalances_are_told_by_those_that_take_part(log: EventLog, caplog: pyte
                 one.poll(0)
                 two.poll(0)
     consumer = told(caplog, "consumer", logging.INFO)
-    assert re.search(r"member \S+ of group g: assigned events-0, events-1", consumer[0])
-    assert any(re.search(r"of group g: revoked events-\d$", text) for text in consumer)
+    assert re.search(r"member \S+ of group g: assigned events/0, events/1", consumer[0])
+    assert any(re.search(r"of group g: revoked events/\d$", text) for text in consumer)
     groups = told(caplog, "groups", logging.INFO)
     assert f"process {os.getpid()} on {os.uname().nodename}, has joined: generation 1 has 1 members" in groups[0]
     assert "has 2 members" in groups[1]
@@ -141,7 +141,7 @@ def test_a_reset_is_told_to_the_member_that_loses_its_partitions(log: EventLog, 
         consumer.poll(10)
         log.group("g").reset({PLACE: 0})
         consumer.poll(0)
-    assert any(text.endswith("of group g: lost events-0") for text in told(caplog, "consumer", logging.INFO))
+    assert any(text.endswith("of group g: lost events/0") for text in told(caplog, "consumer", logging.INFO))
 
 
 def test_retention_is_told_with_the_setting_that_asked_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ def test_retention_is_told_with_the_setting_that_asked_for_it(tmp_path: Path, ca
         assert told(caplog, "maintenance", logging.INFO) == []
         log.maintain()
     [text] = told(caplog, "maintenance", logging.INFO)
-    assert re.fullmatch(r"events-0: deleted \d segments with \d+ bytes before offset \d, by retention.bytes", text)
+    assert re.fullmatch(r"events/0: deleted \d segments with \d+ bytes before offset \d, by retention.bytes", text)
 
 
 def test_a_failure_of_housekeeping_is_told(store: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -164,7 +164,7 @@ def test_a_failure_of_housekeeping_is_told(store: Path, caplog: pytest.LogCaptur
     damage(store)
     with eventlog.open(store) as log:
         log.maintain()
-    assert [text[:28] for text in told(caplog, "maintenance", logging.WARNING)] == ["events-0: housekeeping failed"[:28]]
+    assert [text[:28] for text in told(caplog, "maintenance", logging.WARNING)] == ["events/0: housekeeping failed"[:28]]
 
 
 # --- warnings ----------------------------------------------------------------------------------------------------------

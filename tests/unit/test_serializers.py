@@ -147,7 +147,7 @@ def test_records_before_a_bad_one_are_handed_out_and_then_it_raises_until_it_is_
             error = caught.value
             assert (error.topic_partition, error.offset, error.field) == (PLACE, 2, "value")
             assert error.record == log.partition("orders", 0).read(2, 1)[0]
-            assert "the value of the record at offset 2 of orders-0 cannot be deserialized: JSONDecodeError" in str(error)
+            assert "the value of the record at offset 2 of orders/0 cannot be deserialized: JSONDecodeError" in str(error)
             assert consumer.position(PLACE) == 2
         consumer.commit()
         assert consumer.committed(PLACE) == 2
@@ -226,7 +226,7 @@ def test_bad_records_can_be_dropped_which_is_told(log: EventLog, way: str, caplo
     assert log.group("g").committed() == {PLACE: 5}
     told = [record for record in caplog.records if record.name == "eventlog.consumer"]
     assert [record.levelno for record in told] == [logging.WARNING] * 3
-    assert "dropped: the value of the record at offset 0 of orders-0" in told[0].getMessage()
+    assert "dropped: the value of the record at offset 0 of orders/0" in told[0].getMessage()
 
 
 def test_a_poll_that_only_passes_over_records_waits_as_long_as_one_that_finds_none(log: EventLog) -> None:
@@ -256,7 +256,7 @@ def test_bad_records_can_go_to_another_topic_as_they_were(log: EventLog) -> None
 def test_a_key_that_cannot_be_read_is_named(log: EventLog) -> None:
     log.create_topic("orders")
     log.partition("orders", 0).append(b"1", key=b"seven")
-    message = r"the key of the record at offset 0 of orders-0 .*ValueError"
+    message = r"the key of the record at offset 0 of orders/0 .*ValueError"
     with (
         log.consumer("orders", value_deserializer=None, key_deserializer=int) as consumer,
         pytest.raises(DeserializationError, match=message) as caught,
@@ -317,7 +317,7 @@ def test_pydantic_models_are_values(log: EventLog) -> None:
     log.partition("orders", 0).append(b'{"number":"many"}')
     with log.consumer("orders", value_deserializer=eventlog.pydantic.loads(Order)) as consumer:
         assert values(consumer.poll(10)) == [Order(number=7, fruit="pear")]
-        with pytest.raises(DeserializationError, match=r"offset 1 of orders-0.*ValidationError"):
+        with pytest.raises(DeserializationError, match=r"offset 1 of orders/0.*ValidationError"):
             consumer.poll(10)
 
 
@@ -333,5 +333,5 @@ def test_msgspec_structs_are_values(log: EventLog) -> None:
     log.partition("orders", 0).append(b'{"number":"many"}')
     with log.consumer("orders", value_deserializer=eventlog.msgspec.loads(Order)) as consumer:
         assert values(consumer.poll(10)) == [Order(7, "pear")]
-        with pytest.raises(DeserializationError, match=r"offset 1 of orders-0.*ValidationError"):
+        with pytest.raises(DeserializationError, match=r"offset 1 of orders/0.*ValidationError"):
             consumer.poll(10)

@@ -241,7 +241,7 @@ import pytest
 def fill(log):
     log.create_topic("orders")
     log.create_topic("totals")
-    for number in range(3):
+    for number in range(2):
         log.partition("orders", 0).append(b"%d" % number)
     connection = sqlite3.connect(log.path.parent / "sums.db")
     connection.executescript("create table sums (value); create table progress (next)")
@@ -262,7 +262,7 @@ def work(log):
     with producer, log.consumer("orders", group="totals") as consumer:
         while True:
             with producer.transaction(consumer):
-                records = consumer.poll(0, max_records=2)
+                records = consumer.poll(0)
                 for record in records:
                     producer.send("totals", record.value)
             if not records:
@@ -270,15 +270,15 @@ def work(log):
 
 def check(log):
     with log.consumer("totals") as consumer:
-        assert [record.value for record in consumer.poll(0)] == [b"0", b"1", b"2"]
+        assert [record.value for record in consumer.poll(0)] == [b"0", b"1"]
 
 @pytest.mark.eventlog_store(fill=fill)
 def test_it(crash_points):
     points = crash_points(work, check)
     assert points[0].startswith("before EventLog.producer at test_theirs.py:")
-    assert sum(point.startswith("before TransactionalProducer.send") for point in points) == 3
+    assert sum(point.startswith("before TransactionalProducer.send") for point in points) == 2
     assert any(point.startswith("after Consumer.poll") for point in points)
-    assert len(points) > 20
+    assert len(points) > 10
 """,
         passed=1,
     )
@@ -297,7 +297,7 @@ def work(log):
             consumer.commit()
 
 def check(log):
-    assert totals(log) == [b"0", b"1", b"2"]
+    assert totals(log) == [b"0", b"1"]
 
 @pytest.mark.eventlog_store(fill=fill)
 def test_it(crash_points):
@@ -327,7 +327,7 @@ def work(log):
 
 def check(log):
     connection = sqlite3.connect(log.path.parent / "sums.db")
-    assert connection.execute("select value from sums").fetchall() == [(0,), (1,), (2,)]
+    assert connection.execute("select value from sums").fetchall() == [(0,), (1,)]
 
 @pytest.mark.eventlog_store(fill=fill)
 def test_it(crash_points):
