@@ -148,8 +148,11 @@ lint: build
 types: build
 	$(BIN)/mypy
 
+# A wheel as PyPI takes it: its tag says which C libraries it works with.
 wheel: build
-	$(BIN)/python -m build --wheel
+	rm -rf build/wheel dist
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 clean:
 	rm -rf .venv build dist *.egg-info eventlog/*.so

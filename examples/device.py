@@ -1,6 +1,6 @@
 """A device that goes on measuring while the link to its centre is down, keeps what it cannot send, and loses nothing.
 
-    python examples/device.py                                             # all of it here: pip install 'eventlog[kafka]'
+    python examples/device.py                                             # all of it here: pip install 'eventlog-store[kafka]'
     python examples/device.py 'amqp://localhost/%2F?queue=measurements'   # only the device, until Enter is pressed
 
 The device appends what it measures to a store of its own, which needs no network, and a bridge ships it. Without arguments, the

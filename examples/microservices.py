@@ -2,7 +2,7 @@
 
     python examples/microservices.py                            # a store in a temporary directory
     python examples/microservices.py /srv/shop                  # a store in this directory
-    python examples/microservices.py kafka://localhost:9092     # a cluster: pip install 'eventlog[kafka]'
+    python examples/microservices.py kafka://localhost:9092     # a cluster: pip install 'eventlog-store[kafka]'
 
 The shop sends orders, and knows of each one when billing has dealt with it. Billing is a process of its own, which may be
 killed and started again, and continues where it was. Neither knows what keeps the log: both go by `eventlog.contract`.

@@ -16,7 +16,7 @@ def find(name: str) -> Peer | str:
     try:
         module = import_module(f"benchmarks.peers.{name}")
     except ImportError as error:
-        return f"the Python package {error.name} is not installed: pip install 'eventlog[bench]'"
+        return f"the Python package {error.name} is not installed: pip install 'eventlog-store[bench]'"
     peer: Peer = module.Contender()
     return peer.why_not() or peer
 

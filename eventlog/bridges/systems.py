@@ -75,7 +75,7 @@ def _module(url: Url, end: str) -> Any:
         if not system.client or error.name is None or error.name.startswith("eventlog"):
             raise
         raise BridgeError(
-            f"URLs of {url.scheme}: need the module {error.name!r}: pip install 'eventlog[{system.extra}]'"
+            f"URLs of {url.scheme}: need the module {error.name!r}: pip install 'eventlog-store[{system.extra}]'"
         ) from error
 
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+from eventlog import __version__
 from eventlog.cli import output
 from eventlog.cli.command_group import CommandGroup
 from eventlog.errors import EventLogError
@@ -116,7 +117,7 @@ class _EventLogGroup(CommandGroup):
     is_flag=True,
     help="Write, lock and recover nothing: for a snapshot, a copy, or a store of another user. Goes before the command.",
 )
-@click.version_option(package_name="eventlog", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def group(store: str | None, read_only: bool) -> None:
     """Write, read and inspect a store of event streams.
 

@@ -13,7 +13,7 @@ def library() -> Any:
         import confluent_kafka
     except ImportError as error:
         raise StoreOpenError(
-            f"a kafka:// URL needs confluent-kafka, which cannot be imported ({error}): pip install 'eventlog[kafka]'"
+            f"a kafka:// URL needs confluent-kafka, which cannot be imported ({error}): pip install 'eventlog-store[kafka]'"
         ) from error
     return confluent_kafka
 

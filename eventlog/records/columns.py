@@ -169,4 +169,4 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise EventLogError(f"{name} is needed here and cannot be imported: pip install 'eventlog[columns]'") from error
+        raise EventLogError(f"{name} is needed here and cannot be imported: pip install 'eventlog-store[columns]'") from error

@@ -61,7 +61,7 @@ def _cramjam(codec: str) -> Any:
         import cramjam
     except ImportError:
         raise UnsupportedCodecError(
-            f"{codec} needs a library that is not installed: pip install 'eventlog[compression]'"
+            f"{codec} needs a library that is not installed: pip install 'eventlog-store[compression]'"
         ) from None
     return getattr(cramjam, codec)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import CommandLine
+from tests.cli.command_line import SECONDS_MAX, CommandLine
 from tests.cli.commands import OF_A_STORE, identifier
 from tests.cli.test_every_command import WORKING
 
@@ -69,3 +71,10 @@ def test_a_fork_ends_as_the_program_ends_byte_for_byte(shop: CommandLine, argume
     program, fork = both(shop, *arguments)
     assert program == fork
     assert program[0] == status
+
+
+def test_without_the_packages_of_the_command_line_the_error_says_how_to_install_them() -> None:
+    program = "import sys; sys.modules['click'] = None; from eventlog.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS_MAX)
+    assert done.returncode == 1
+    assert done.stderr == "eventlog: the command line needs click, which is not installed: pip install 'eventlog-store[cli]'\n"

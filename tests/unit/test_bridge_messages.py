@@ -116,7 +116,7 @@ def test_a_scheme_without_a_bridge_is_refused(text: str) -> None:
 
 def test_a_client_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pika", None)
-    with pytest.raises(BridgeError, match=r"pip install 'eventlog\[rabbitmq\]'") as error:
+    with pytest.raises(BridgeError, match=r"pip install 'eventlog-store\[rabbitmq\]'") as error:
         systems.make_sink(Url(f"amqp://guest:{SECRET}@localhost/"), CONTEXT)
     assert SECRET not in str(error.value)
     assert isinstance(error.value, EventLogError)

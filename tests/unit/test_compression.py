@@ -148,7 +148,7 @@ def test_without_the_library_appending_and_reading_name_what_to_install(
             lambda: partition.append_many([b"v", b"w"]),
             lambda: partition.read(0),
         ):
-            with pytest.raises(UnsupportedCodecError, match=rf"{codec} .* pip install 'eventlog\[compression\]'"):
+            with pytest.raises(UnsupportedCodecError, match=rf"{codec} .* pip install 'eventlog-store\[compression\]'"):
                 call()
         assert partition.end_offset == 1
 

@@ -71,5 +71,5 @@ def test_a_url_without_sense_is_refused_and_shows_no_secret(url: str) -> None:
 
 def test_without_the_client_library_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    with pytest.raises(StoreOpenError, match=r"pip install 'eventlog\[kafka\]'"):
+    with pytest.raises(StoreOpenError, match=r"pip install 'eventlog-store\[kafka\]'"):
         eventlog.open("kafka://127.0.0.1:9092")
