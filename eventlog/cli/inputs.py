@@ -126,7 +126,7 @@ def _of_zstd(blocks: Iterator[bytes]) -> Iterator[bytes]:
         from cramjam import File, zstd
     except ImportError:
         raise UnsupportedCodecError(
-            "zstd needs a library that is not installed: pip install 'eventlog[compression]', or use zstd -dc FILE | eventlog"
+            "zstd needs a library: pip install 'eventlog-store[compression]', or pipe in what zstd -dc FILE prints"
         ) from None
     with tempfile.TemporaryFile() as packed, tempfile.TemporaryFile() as unpacked:
         for block in blocks:

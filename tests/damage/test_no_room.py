@@ -246,7 +246,7 @@ def _keep_house_without_room(disk: SmallDisk) -> None:
         before = {record.key: record for record in partition.records()}
         disk.fill()
         report = log.maintain(compact_all=True)
-        assert [(subject, "No space left" in text) for subject, text in report.failures] == [(f"{TOPIC}-0", True)]
+        assert [(subject, "No space left" in text) for subject, text in report.failures] == [(f"{TOPIC}/0", True)]
         assert {record.key: record for record in partition.records()} == before
         disk.make_room()
         assert not log.maintain(compact_all=True).failures

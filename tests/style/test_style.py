@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "eventlog"
@@ -70,8 +69,29 @@ def identify(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def of_each(paths: Iterable[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """A rule for one file becomes one test of all these files, whose error names each file that breaks it. With a test for each
+    file, the rules would be a third of all tests."""
+
+    def decorate(rule: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = []
+            for path in paths:
+                try:
+                    rule(path)
+                except AssertionError as error:
+                    broken.append(f"{identify(path)}: {error}")
+            assert not broken, "\n".join(broken)
+
+        test.__doc__ = rule.__doc__
+        return test
+
+    return decorate
 
 
 def layer(module: str) -> str:
@@ -93,7 +113,7 @@ def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
                     yield node.lineno, layer(name.name)
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path != PACKAGE / "__init__.py"], ids=identify)
+@of_each([path for path in MODULES if path != PACKAGE / "__init__.py"])
 def test_imports_run_one_way(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     allowed = LEAVES | {own} | LAYERS.get(own, set())
@@ -101,7 +121,7 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "storage").rglob("*/*.py")), ids=identify)
+@of_each(sorted((PACKAGE / "storage").rglob("*/*.py")))
 def test_a_wing_of_storage_imports_only_those_before_it(path: Path) -> None:
     allowed = STORAGE_WINGS[: STORAGE_WINGS.index(path.parent.name) + 1]
     modules = [node.module or "" for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
@@ -109,14 +129,14 @@ def test_a_wing_of_storage_imports_only_those_before_it(path: Path) -> None:
     assert not [wing for wing in wings if wing not in allowed]
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=identify)
+@of_each(PYTHON_FILES)
 def test_a_python_function_fits_a_screen(path: Path) -> None:
     functions = (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     lengths = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
     assert not {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES_MAX}
 
 
-@pytest.mark.parametrize("path", C_FILES, ids=identify)
+@of_each(C_FILES)
 def test_a_c_function_fits_a_screen(path: Path) -> None:
     long = {}
     start = 0
@@ -128,7 +148,7 @@ def test_a_c_function_fits_a_screen(path: Path) -> None:
     assert not long
 
 
-@pytest.mark.parametrize("path", [path for path in C_FILES if path.parent.name in C_LAYERS], ids=identify)
+@of_each([path for path in C_FILES if path.parent.name in C_LAYERS])
 def test_c_includes_run_one_way(path: Path) -> None:
     allowed = C_LAYERS[path.parent.name]
     for include in re.findall(r'^#include "(.+)"', path.read_text("utf-8"), re.MULTILINE):
@@ -138,7 +158,7 @@ def test_c_includes_run_one_way(path: Path) -> None:
     assert not includes_python or path.parent.name == "python"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=identify)
+@of_each(MODULES)
 def test_public_names_have_docstrings(path: Path) -> None:
     module = tree(path)
     missing = [] if ast.get_docstring(module) else ["the module"]
@@ -172,7 +192,7 @@ def test_a_wheel_has_every_file_of_the_package() -> None:
     assert {path.relative_to(PACKAGE).as_posix() for path in files} == set(ast.literal_eval(declared[1]))
 
 
-@pytest.mark.parametrize("path", TESTS, ids=identify)
+@of_each(TESTS)
 def test_no_test_sleeps(path: Path) -> None:
     calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
     sleeps = [call.lineno for call in calls if ast.unparse(call.func) in {"time.sleep", "sleep", "asyncio.sleep"}]
@@ -191,7 +211,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
             assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{path}::{name}"
 
 
-@pytest.mark.parametrize("page", sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]), ids=identify)
+@of_each(sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]))
 def test_no_link_between_pages_is_broken(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
@@ -221,7 +241,7 @@ def foreign_members(node: ast.AST, own: set[str]) -> Iterator[str]:
         yield from foreign_members(child, own)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=identify)
+@of_each(MODULES)
 def test_nobody_touches_the_private_members_of_another_object(path: Path) -> None:
     assert not list(foreign_members(tree(path), set()))
 
@@ -230,7 +250,7 @@ def test_nobody_touches_the_private_members_of_another_object(path: Path) -> Non
 TAKES_A_LOCK = {"acquire", "flock", "held", "lock_within", "locked", "locked_alone", "lockf", "passed", "segments_locked"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=identify)
+@of_each(MODULES)
 def test_no_generator_holds_a_lock_for_a_block(path: Path) -> None:
     """An interrupt would leave the generator hanging with the lock: `eventlog.holding` is for that."""
     wrong = []
@@ -246,7 +266,7 @@ def test_no_generator_holds_a_lock_for_a_block(path: Path) -> None:
 EMPTY_WORDS = {"glance", "glimpse", "keep", "look", "looks", "place", "places", "thing", "things", "who", "whoever"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=identify)
+@of_each(MODULES)
 def test_names_say_something(path: Path) -> None:
     names = set()
     for node in ast.walk(tree(path)):

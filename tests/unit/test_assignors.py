@@ -15,8 +15,8 @@ EVERY_ASSIGNOR = pytest.mark.parametrize("assign", ASSIGNORS.values(), ids=ASSIG
 
 
 def partitions(names: str) -> list[TopicPartition]:
-    """Partitions from names as they are printed, "t0-0 t0-1"."""
-    pairs = [name.rsplit("-", 1) for name in names.split()]
+    """Partitions from names as they are printed, "t0/0 t0/1"."""
+    pairs = [name.rsplit("/", 1) for name in names.split()]
     return [TopicPartition(topic, int(number)) for topic, number in pairs]
 
 
@@ -53,32 +53,32 @@ def test_a_member_without_an_existing_partition_gets_an_empty_list(assign: Assig
 
 @EVERY_ASSIGNOR
 def test_a_missing_topic_does_not_count(assign: Assignor) -> None:
-    assert run(assign, {"t": 2}, {"c0": "a-missing t", "c1": "missing t"}) == {"c0": "t-0", "c1": "t-1"}
+    assert run(assign, {"t": 2}, {"c0": "a-missing t", "c1": "missing t"}) == {"c0": "t/0", "c1": "t/1"}
 
 
 @EVERY_ASSIGNOR
 def test_a_topic_without_subscribers_is_left_alone(assign: Assignor) -> None:
-    assert run(assign, {"other": 3, "t": 3}, {"c": "t"}) == {"c": "t-0 t-1 t-2"}
+    assert run(assign, {"other": 3, "t": 3}, {"c": "t"}) == {"c": "t/0 t/1 t/2"}
 
 
 @EVERY_ASSIGNOR
 def test_a_single_member_gets_all_its_topics(assign: Assignor) -> None:
-    assert run(assign, {"t1": 1, "t2": 2}, {"c": "t2 t1"}) == {"c": "t1-0 t2-0 t2-1"}
+    assert run(assign, {"t1": 1, "t2": 2}, {"c": "t2 t1"}) == {"c": "t1/0 t2/0 t2/1"}
 
 
 @EVERY_ASSIGNOR
 def test_more_members_than_partitions_leave_the_last_without(assign: Assignor) -> None:
-    assert run(assign, {"t": 1}, {"c1": "t", "c0": "t"}) == {"c0": "t-0", "c1": ""}
+    assert run(assign, {"t": 1}, {"c1": "t", "c0": "t"}) == {"c0": "t/0", "c1": ""}
 
 
 @EVERY_ASSIGNOR
 def test_a_topic_that_is_subscribed_to_twice_counts_once(assign: Assignor) -> None:
-    assert run(assign, {"t": 2}, {"c0": "t t", "c1": "t"}) == {"c0": "t-0", "c1": "t-1"}
+    assert run(assign, {"t": 2}, {"c0": "t t", "c1": "t"}) == {"c0": "t/0", "c1": "t/1"}
 
 
 @EVERY_ASSIGNOR
 def test_partitions_are_sorted_by_number_and_not_by_name(assign: Assignor) -> None:
-    assert run(assign, {"t": 12}, {"c": "t"}) == {"c": " ".join(f"t-{number}" for number in range(12))}
+    assert run(assign, {"t": 12}, {"c": "t"}) == {"c": " ".join(f"t/{number}" for number in range(12))}
 
 
 # --- range ---------------------------------------------------------------------------------------------------------------
@@ -87,18 +87,18 @@ def test_partitions_are_sorted_by_number_and_not_by_name(assign: Assignor) -> No
 def test_range_cuts_every_topic_on_its_own() -> None:
     """The example in the documentation of Kafka's RangeAssignor."""
     assigned = run(assign_range, {"t0": 3, "t1": 3}, {"C0": "t0 t1", "C1": "t0 t1"})
-    assert assigned == {"C0": "t0-0 t0-1 t1-0 t1-1", "C1": "t0-2 t1-2"}
+    assert assigned == {"C0": "t0/0 t0/1 t1/0 t1/1", "C1": "t0/2 t1/2"}
 
 
 def test_range_cuts_a_topic_for_its_subscribers_only() -> None:
     """RangeAssignorTest.testMultipleConsumersMixedTopics."""
     assigned = run(assign_range, {"t1": 3, "t2": 2}, {"c1": "t1", "c2": "t1 t2", "c3": "t1"})
-    assert assigned == {"c1": "t1-0", "c2": "t1-1 t2-0 t2-1", "c3": "t1-2"}
+    assert assigned == {"c1": "t1/0", "c2": "t1/1 t2/0 t2/1", "c3": "t1/2"}
 
 
 def test_range_gives_what_does_not_come_out_even_to_the_first() -> None:
     assigned = run(assign_range, {"t": 8}, {"c2": "t", "c1": "t", "c3": "t"})
-    assert assigned == {"c1": "t-0 t-1 t-2", "c2": "t-3 t-4 t-5", "c3": "t-6 t-7"}
+    assert assigned == {"c1": "t/0 t/1 t/2", "c2": "t/3 t/4 t/5", "c3": "t/6 t/7"}
 
 
 # --- round-robin ---------------------------------------------------------------------------------------------------------
@@ -107,13 +107,13 @@ def test_range_gives_what_does_not_come_out_even_to_the_first() -> None:
 def test_round_robin_goes_on_with_the_next_member_at_the_next_topic() -> None:
     """The first example in the documentation of Kafka's RoundRobinAssignor."""
     assigned = run(assign_round_robin, {"t0": 3, "t1": 3}, {"C0": "t0 t1", "C1": "t0 t1"})
-    assert assigned == {"C0": "t0-0 t0-2 t1-1", "C1": "t0-1 t1-0 t1-2"}
+    assert assigned == {"C0": "t0/0 t0/2 t1/1", "C1": "t0/1 t1/0 t1/2"}
 
 
 def test_round_robin_passes_over_who_does_not_subscribe() -> None:
     """The second example in the documentation of Kafka's RoundRobinAssignor."""
     assigned = run(assign_round_robin, {"t0": 1, "t1": 2, "t2": 3}, {"C0": "t0", "C1": "t0 t1", "C2": "t0 t1 t2"})
-    assert assigned == {"C0": "t0-0", "C1": "t1-0", "C2": "t1-1 t2-0 t2-1 t2-2"}
+    assert assigned == {"C0": "t0/0", "C1": "t1/0", "C2": "t1/1 t2/0 t2/1 t2/2"}
 
 
 def test_round_robin_does_not_make_up_for_a_turn_that_was_passed_over() -> None:
@@ -121,7 +121,7 @@ def test_round_robin_does_not_make_up_for_a_turn_that_was_passed_over() -> None:
     every, odd = "t1 t2 t3 t4 t5", "t1 t3 t5"
     counts = {"t1": 2, "t2": 1, "t3": 2, "t4": 1, "t5": 2}
     assigned = run(assign_round_robin, counts, {"c1": every, "c2": odd, "c3": odd, "c4": every})
-    assert assigned == {"c1": "t1-0 t3-0 t5-0", "c2": "t1-1 t3-1 t5-1", "c3": "", "c4": "t2-0 t4-0"}
+    assert assigned == {"c1": "t1/0 t3/0 t5/0", "c2": "t1/1 t3/1 t5/1", "c3": "", "c4": "t2/0 t4/0"}
 
 
 # --- cooperative-sticky, equal subscriptions: examples of AbstractStickyAssignorTest -------------------------------------
@@ -129,35 +129,35 @@ def test_round_robin_does_not_make_up_for_a_turn_that_was_passed_over() -> None:
 
 def test_sticky_begins_like_round_robin() -> None:
     assigned = run(assign_cooperative_sticky, {"t1": 3, "t2": 3}, {"c1": "t1 t2", "c2": "t1 t2"})
-    assert assigned == {"c1": "t1-0 t1-2 t2-1", "c2": "t1-1 t2-0 t2-2"}
+    assert assigned == {"c1": "t1/0 t1/2 t2/1", "c2": "t1/1 t2/0 t2/2"}
 
 
 def test_sticky_gives_one_more_to_who_has_fewest() -> None:
     """testConsumerOwningMinQuotaExpectedMaxQuota."""
-    owned = {"c1": "t1-0 t2-1", "c2": "t1-1 t2-2"}
+    owned = {"c1": "t1/0 t2/1", "c2": "t1/1 t2/2"}
     assigned = run(assign_cooperative_sticky, {"t1": 2, "t2": 3}, dict.fromkeys(owned, "t1 t2"), owned)
-    assert assigned == {"c1": "t1-0 t2-0 t2-1", "c2": "t1-1 t2-2"}
+    assert assigned == {"c1": "t1/0 t2/0 t2/1", "c2": "t1/1 t2/2"}
 
 
 def test_sticky_takes_from_one_member_only_if_one_is_enough() -> None:
     """testMaxQuotaConsumerMoreThanNumExpectedMaxCapacityMembers, but Kafka takes from c1."""
-    owned = {"c1": "t1-0 t2-0", "c2": "t1-1 t2-1", "c3": ""}
+    owned = {"c1": "t1/0 t2/0", "c2": "t1/1 t2/1", "c3": ""}
     assigned = run(assign_cooperative_sticky, {"t1": 2, "t2": 2}, dict.fromkeys(owned, "t1 t2"), owned)
-    assert assigned == {"c1": "t1-0 t2-0", "c2": "t1-1", "c3": "t2-1"}
+    assert assigned == {"c1": "t1/0 t2/0", "c2": "t1/1", "c3": "t2/1"}
 
 
 def test_sticky_fills_up_who_has_too_few() -> None:
     """testAllConsumersAreUnderMinQuota."""
-    owned = {"c1": "t1-0", "c2": "t1-1", "c3": ""}
+    owned = {"c1": "t1/0", "c2": "t1/1", "c3": ""}
     assigned = run(assign_cooperative_sticky, {"t1": 2, "t2": 3}, dict.fromkeys(owned, "t1 t2"), owned)
-    assert assigned == {"c1": "t1-0 t2-1", "c2": "t1-1 t2-2", "c3": "t2-0"}
+    assert assigned == {"c1": "t1/0 t2/1", "c2": "t1/1 t2/2", "c3": "t2/0"}
 
 
 def test_sticky_leaves_who_is_full_alone() -> None:
     """testAllConsumersReachExpectedQuotaAndAreConsideredFilled."""
-    owned = {"c1": "t-0 t-1", "c2": "t-2", "c3": ""}
+    owned = {"c1": "t/0 t/1", "c2": "t/2", "c3": ""}
     assigned = run(assign_cooperative_sticky, {"t": 4}, dict.fromkeys(owned, "t"), owned)
-    assert assigned == {"c1": "t-0 t-1", "c2": "t-2", "c3": "t-3"}
+    assert assigned == {"c1": "t/0 t/1", "c2": "t/2", "c3": "t/3"}
 
 
 def test_sticky_gives_up_from_all_topics_alike() -> None:
@@ -175,16 +175,16 @@ def test_sticky_as_members_come_and_go() -> None:
     """testAddRemoveTwoConsumersTwoTopics."""
     counts = {"t1": 3, "t2": 4}
     two = run(assign_cooperative_sticky, counts, dict.fromkeys(["c1", "c2"], "t1 t2"))
-    assert two == {"c1": "t1-0 t1-2 t2-1 t2-3", "c2": "t1-1 t2-0 t2-2"}
+    assert two == {"c1": "t1/0 t1/2 t2/1 t2/3", "c2": "t1/1 t2/0 t2/2"}
     four = run(assign_cooperative_sticky, counts, dict.fromkeys(["c1", "c2", "c3", "c4"], "t1 t2"), two)
-    assert four == {"c1": "t1-0 t2-1", "c2": "t1-1 t2-0", "c3": "t1-2 t2-3", "c4": "t2-2"}
+    assert four == {"c1": "t1/0 t2/1", "c2": "t1/1 t2/0", "c3": "t1/2 t2/3", "c4": "t2/2"}
     last = run(assign_cooperative_sticky, counts, dict.fromkeys(["c3", "c4"], "t1 t2"), four)
-    assert last == {"c3": "t1-1 t1-2 t2-1 t2-3", "c4": "t1-0 t2-0 t2-2"}
+    assert last == {"c3": "t1/1 t1/2 t2/1 t2/3", "c4": "t1/0 t2/0 t2/2"}
 
 
 def test_sticky_moves_a_hundredth_to_each_who_joins_a_single_owner() -> None:
     members = [f"member-{number:02}" for number in range(100)]
-    owned = {members[0]: partitions(" ".join(f"t-{number}" for number in range(5_000)))}
+    owned = {members[0]: partitions(" ".join(f"t/{number}" for number in range(5_000)))}
     assigned = assign_cooperative_sticky({member: ["t"] for member in members}, {"t": 5_000}, owned)
     assert {len(partitions) for partitions in assigned.values()} == {50}
     assert assigned[members[0]] == owned[members[0]][:50]
@@ -194,37 +194,37 @@ def test_sticky_moves_a_hundredth_to_each_who_joins_a_single_owner() -> None:
 
 
 def test_what_two_members_claim_stays_with_neither() -> None:
-    """CooperativeStickyAssignorTest.testAllConsumersHaveOwnedPartitionInvalidated...; there t-0 is withheld from c3."""
-    owned = {"c1": "t-0 t-1", "c2": "t-0 t-2", "c3": ""}
+    """CooperativeStickyAssignorTest.testAllConsumersHaveOwnedPartitionInvalidated...; there t/0 is withheld from c3."""
+    owned = {"c1": "t/0 t/1", "c2": "t/0 t/2", "c3": ""}
     equal = run(assign_cooperative_sticky, {"t": 3}, dict.fromkeys(owned, "t"), owned)
-    assert equal == {"c1": "t-1", "c2": "t-2", "c3": "t-0"}
+    assert equal == {"c1": "t/1", "c2": "t/2", "c3": "t/0"}
     unequal = run(assign_cooperative_sticky, {"t": 4}, dict.fromkeys(owned, "t"), owned)
-    assert unequal == {"c1": "t-1 t-3", "c2": "t-2", "c3": "t-0"}
+    assert unequal == {"c1": "t/1 t/3", "c2": "t/2", "c3": "t/0"}
 
 
 def test_what_three_members_claim_is_free_for_anybody() -> None:
-    owned = {"c1": "t-0", "c2": "t-0", "c3": "t-0 t-1", "c4": ""}
+    owned = {"c1": "t/0", "c2": "t/0", "c3": "t/0 t/1", "c4": ""}
     assigned = run(assign_cooperative_sticky, {"t": 2}, dict.fromkeys(owned, "t"), owned)
-    assert assigned == {"c1": "t-0", "c2": "", "c3": "t-1", "c4": ""}
+    assert assigned == {"c1": "t/0", "c2": "", "c3": "t/1", "c4": ""}
 
 
 @pytest.mark.parametrize(
     "owned",
     [
-        pytest.param({"gone": "t-2", "c2": "t-2"}, id="a member that is gone claims it too"),
-        pytest.param({"c2": "t-2 t-2"}, id="a member claims it twice"),
-        pytest.param({"c1": "t-4 t--1 missing-0", "c2": "t-2"}, id="others claim what does not exist"),
-        pytest.param({"c1": "other-0", "c2": "t-2"}, id="others claim what nobody subscribes to"),
+        pytest.param({"gone": "t/2", "c2": "t/2"}, id="a member that is gone claims it too"),
+        pytest.param({"c2": "t/2 t/2"}, id="a member claims it twice"),
+        pytest.param({"c1": "t/4 t/-1 missing/0", "c2": "t/2"}, id="others claim what does not exist"),
+        pytest.param({"c1": "other/0", "c2": "t/2"}, id="others claim what nobody subscribes to"),
     ],
 )
 def test_claims_that_mean_nothing_change_nothing(owned: dict[str, str]) -> None:
     assigned = run(assign_cooperative_sticky, {"t": 4, "other": 1}, {"c1": "t", "c2": "t"}, owned)
-    assert assigned == {"c1": "t-0 t-1", "c2": "t-2 t-3"}
+    assert assigned == {"c1": "t/0 t/1", "c2": "t/2 t/3"}
 
 
 def test_what_a_member_no_longer_subscribes_to_goes_to_others() -> None:
-    assigned = run(assign_cooperative_sticky, {"t1": 1, "t2": 1}, {"c1": "t2", "c2": "t1 t2"}, {"c1": "t1-0 t2-0"})
-    assert assigned == {"c1": "t2-0", "c2": "t1-0"}
+    assigned = run(assign_cooperative_sticky, {"t1": 1, "t2": 1}, {"c1": "t2", "c2": "t1 t2"}, {"c1": "t1/0 t2/0"})
+    assert assigned == {"c1": "t2/0", "c2": "t1/0"}
 
 
 # --- cooperative-sticky, differing subscriptions -------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_what_a_member_no_longer_subscribes_to_goes_to_others() -> None:
 def test_sticky_serves_first_who_has_no_choice() -> None:
     """AbstractStickyAssignorTest.testMultipleConsumersMixedTopicSubscriptions."""
     assigned = run(assign_cooperative_sticky, {"t1": 3, "t2": 2}, {"c1": "t1", "c2": "t1 t2", "c3": "t1"})
-    assert assigned == {"c1": "t1-0 t1-2", "c2": "t2-0 t2-1", "c3": "t1-1"}
+    assert assigned == {"c1": "t1/0 t1/2", "c2": "t2/0 t2/1", "c3": "t1/1"}
 
 
 def test_sticky_is_even_where_round_robin_is_not() -> None:
@@ -247,45 +247,45 @@ def test_sticky_is_even_where_round_robin_is_not() -> None:
 def test_sticky_leaves_a_difference_that_no_single_move_evens_out() -> None:
     """AbstractStickyAssignorTest.testMoveExistingAssignments: c1 has two fewer than c3, but subscribes to nothing of c3's."""
     subscriptions = {"c1": "t1 t2", "c2": "t1 t2 t3 t4", "c3": "t2 t3 t4 t5 t6"}
-    owned = {"c1": "t1-0", "c2": "t2-0 t3-0", "c3": "t4-0 t5-0 t6-0"}
+    owned = {"c1": "t1/0", "c2": "t2/0 t3/0", "c3": "t4/0 t5/0 t6/0"}
     assert run(assign_cooperative_sticky, dict.fromkeys(["t1", "t2", "t3", "t4", "t5", "t6"], 1), subscriptions, owned) == owned
 
 
 def test_sticky_passes_on_through_a_member_in_between() -> None:
     """a cannot give to c; b has to, and only then can a give to b."""
     subscriptions = {"a": "left", "b": "left right", "c": "right"}
-    owned = {"a": "left-0 left-1 left-2", "b": "right-0 right-1", "c": ""}
+    owned = {"a": "left/0 left/1 left/2", "b": "right/0 right/1", "c": ""}
     assigned = run(assign_cooperative_sticky, {"left": 3, "right": 2}, subscriptions, owned)
-    assert assigned == {"a": "left-0 left-1", "b": "left-2 right-0", "c": "right-1"}
+    assert assigned == {"a": "left/0 left/1", "b": "left/2 right/0", "c": "right/1"}
 
 
 def test_sticky_gives_away_first_what_the_giver_did_not_have_before() -> None:
-    """b gets one more of x, and then all that is free of z; d can take something of x or y then, and only y-0 was b's."""
+    """b gets one more of x, and then all that is free of z; d can take something of x or y then, and only y/0 was b's."""
     subscriptions = {"b": "x y z", "d": "x y", "e": "y z", "f": "y z"}
-    owned = {"b": "y-0", "e": "z-0 z-1 z-2 z-3", "f": "z-4 z-5 z-6 z-7"}
+    owned = {"b": "y/0", "e": "z/0 z/1 z/2 z/3", "f": "z/4 z/5 z/6 z/7"}
     assigned = run(assign_cooperative_sticky, {"x": 3, "y": 1, "z": 10}, subscriptions, owned)
-    assert assigned == {**owned, "b": "y-0 z-8 z-9", "d": "x-0 x-1 x-2"}
+    assert assigned == {**owned, "b": "y/0 z/8 z/9", "d": "x/0 x/1 x/2"}
 
 
 def test_sticky_gives_what_is_free_to_who_has_fewest() -> None:
-    owned = {"a": "", "b": "y-0", "c": ""}
+    owned = {"a": "", "b": "y/0", "c": ""}
     assigned = run(assign_cooperative_sticky, {"x": 1, "y": 1}, {"a": "y", "b": "x y", "c": "x"}, owned)
-    assert assigned == {"a": "", "b": "y-0", "c": "x-0"}
+    assert assigned == {"a": "", "b": "y/0", "c": "x/0"}
 
 
 def test_sticky_gives_away_first_what_fewest_could_have() -> None:
-    """b has three, and y-0 could go to a or c, x-0 and x-1 only to a. With y-0 at a, two and one and none are balanced."""
-    owned = {"a": "", "b": "x-0 x-1 y-0", "c": ""}
+    """b has three, and y/0 could go to a or c, x/0 and x/1 only to a. With y/0 at a, two and one and none are balanced."""
+    owned = {"a": "", "b": "x/0 x/1 y/0", "c": ""}
     assigned = run(assign_cooperative_sticky, {"x": 2, "y": 1}, {"a": "x y", "b": "x y", "c": "y"}, owned)
-    assert assigned == {"a": "y-0", "b": "x-0 x-1", "c": ""}
+    assert assigned == {"a": "y/0", "b": "x/0 x/1", "c": ""}
 
 
 def test_sticky_is_not_held_up_by_members_that_can_take_nothing_more() -> None:
-    """c has x alone. a takes y-0, which leaves nothing for b and d; e takes z-0 all the same."""
+    """c has x alone. a takes y/0, which leaves nothing for b and d; e takes z/0 all the same."""
     subscriptions = {"a": "y", "b": "y", "c": "x y z", "d": "y", "e": "y z"}
-    owned = {"a": "", "b": "", "c": "y-0 z-0", "d": "", "e": ""}
+    owned = {"a": "", "b": "", "c": "y/0 z/0", "d": "", "e": ""}
     assigned = run(assign_cooperative_sticky, {"x": 2, "y": 1, "z": 1}, subscriptions, owned)
-    assert assigned == {"a": "y-0", "b": "", "c": "x-0 x-1", "d": "", "e": "z-0"}
+    assert assigned == {"a": "y/0", "b": "", "c": "x/0 x/1", "d": "", "e": "z/0"}
 
 
 # --- determinism ---------------------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_a_missing_library_is_named(
 ) -> None:
     columns = next(partition.columns())
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(EventLogError, match=rf"{library} is needed.*eventlog\[columns\]"):
+    with pytest.raises(EventLogError, match=rf"{library} is needed.*eventlog-store\[columns\]"):
         getattr(columns, method)()
 
 

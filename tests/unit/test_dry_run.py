@@ -108,7 +108,7 @@ def test_a_damaged_partition_is_told_by_a_round_and_by_a_dry_run_and_loses_nothi
     with eventlog.open(store, create=False) as log:
         for dry_run in (True, False):
             [(subject, reason)] = log.maintain(dry_run=dry_run).failures
-            assert subject == "aged-0" and last.name in reason
+            assert subject == "aged/0" and last.name in reason
         assert log.partition("aged", 0).start_offset == 0
         assert log.partition("sized", 0).start_offset > 0  # the rest of the round was done
 

@@ -273,7 +273,7 @@ def test_close_appends_what_waits_for_other_partitions_than_the_one_that_fails(l
     for number in range(4):
         producer.send(TOPIC, b"%d" % number, partition=number)
     log.partition(TOPIC, 1).close()
-    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders-1 .* are lost"):
+    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders/1 .* are lost"):
         producer.close()
     assert [log.partition(TOPIC, number).end_offset for number in (0, 2, 3)] == [1, 1, 1]
 
@@ -285,9 +285,9 @@ def test_all_partitions_that_fail_are_told(log: EventLog, end: str) -> None:
         producer.send(TOPIC, b"%d" % number, partition=number)
     for number in (1, 2):
         log.partition(TOPIC, number).close()
-    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders-1 .* are lost") as raised:
+    with pytest.raises(eventlog.StoreClosedError, match=r"1 records for orders/1 .* are lost") as raised:
         getattr(producer, end)()
-    assert any("1 records for orders-2" in note for note in vars(raised.value)["__notes__"])
+    assert any("1 records for orders/2" in note for note in vars(raised.value)["__notes__"])
     with suppress(eventlog.StoreClosedError):
         producer.close()
 
@@ -297,10 +297,10 @@ def test_flush_brings_to_the_disk_what_stands_in_other_partitions_than_the_one_t
     for number in range(2):
         producer.send(TOPIC, b"x", partition=number)
     log.partition(TOPIC, 1).close()
-    with pytest.raises(eventlog.StoreClosedError, match="orders-1"):
+    with pytest.raises(eventlog.StoreClosedError, match="orders/1"):
         producer.flush()
     assert log.partition(TOPIC, 0).durable_offset == 1
-    with pytest.raises(eventlog.StoreClosedError, match="orders-1"):
+    with pytest.raises(eventlog.StoreClosedError, match="orders/1"):
         producer.close()
 
 
@@ -369,9 +369,9 @@ def test_flush_goes_on_to_other_topics_where_one_was_deleted(log: EventLog, opti
         kept = producer.send(TOPIC, b"x", partition=0)
         log.delete_topic("doomed")
         if options:
-            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed-0 were waiting"):
+            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed/0 were waiting"):
                 producer.flush()
-            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed-0 were waiting"):
+            with pytest.raises(eventlog.TopicNotFoundError, match="1 records for doomed/0 were waiting"):
                 _ = lost.offset
         assert kept.is_resolved
         producer.flush()
@@ -472,7 +472,7 @@ def test_a_receipt_is_no_container_and_can_be_formatted(log: EventLog) -> None:
     with log.producer() as producer:
         first, second = [producer.send(TOPIC, b"x", partition=1) for _ in range(2)]
         for number, receipt in enumerate((first, second)):
-            assert "%s" % receipt == repr(receipt) == f"<Receipt {TOPIC}-1: {number}>"  # noqa: UP031
+            assert "%s" % receipt == repr(receipt) == f"<Receipt {TOPIC}/1: {number}>"  # noqa: UP031
             assert receipt == receipt and not isinstance(receipt, tuple)
         assert first != second
         for name in ("offset", "_offset", "_timestamp"):
