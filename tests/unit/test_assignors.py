@@ -168,7 +168,7 @@ def test_sticky_gives_up_from_all_topics_alike() -> None:
         members += joining
         owned = run(assign_cooperative_sticky, {"t1": 12, "t2": 12}, dict.fromkeys(members, "t1 t2"), owned)
         each = 12 // len(members)
-        assert [(names.count("t1-"), names.count("t2-")) for names in owned.values()] == [(each, each)] * len(members)
+        assert [(names.count("t1/"), names.count("t2/")) for names in owned.values()] == [(each, each)] * len(members)
 
 
 def test_sticky_as_members_come_and_go() -> None:
