@@ -67,7 +67,7 @@ build/native-plain/%: native/tests/%.c $(SOURCES)
 
 # The extension itself under sanitizers, in a copy of the tree; Python's objects are in memory that these see, too.
 SANITIZED_TESTS ?= tests/unit/test_append_and_read.py tests/unit/test_changing_arguments.py tests/unit/test_bad_input.py \
-	tests/unit/test_search.py tests/unit/test_compression.py tests/unit/test_compaction.py tests/unit/test_seeking.py
+	tests/unit/test_search.py tests/unit/test_arrow.py tests/unit/test_compression.py tests/unit/test_compaction.py tests/unit/test_seeking.py
 
 test-sanitized: build build/sanitized/built
 	cd build/sanitized && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \

@@ -159,7 +159,7 @@ def _write_table(stream: IO[bytes], kind: str, selection: Selection, spans: list
         arrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
     except ImportError:
-        raise EventLogError("pyarrow is needed here and cannot be imported: pip install 'eventlog[columns]'") from None
+        raise EventLogError("pyarrow is needed here and cannot be imported: pip install 'eventlog-store[columns]'") from None
     schema = _schema(arrow, fields)
     make = parquet.ParquetWriter if kind == "parquet" else arrow.ipc.new_file
     count, waiting, size_bytes = 0, [], 0
