@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -14,8 +15,20 @@ from eventlog.serve.protocol.messages import MalformedMessageError, codec, kind
 from eventlog.serve.protocol.schema import Field, Message, Struct
 
 MESSAGES = [f"{api.name}{end}" for api in APIS.values() for end in ("Request", "Response")]
-VERSIONS = [(name, version) for name in MESSAGES for version in messages.message(name).versions]
-every_version = pytest.mark.parametrize(("name", "version"), VERSIONS)
+
+
+def of_every_version(check: Callable[[str, int], None]) -> Callable[[str], None]:
+    """A check of one version of a message becomes a test of the message in all its versions: there are more than 400."""
+
+    @pytest.mark.parametrize("name", MESSAGES)
+    def test(name: str) -> None:
+        for version in messages.message(name).versions:
+            try:
+                check(name, version)
+            except Exception as error:
+                raise AssertionError(f"version {version}: {error!r}") from error
+
+    return test
 
 
 def encode(name: str, version: int, value: Any) -> bytes:
@@ -70,7 +83,7 @@ def as_plain(value: Any) -> Any:
     return {name: as_plain(getattr(value, name)) for name in value.field_names} if isinstance(value, Message) else value
 
 
-@every_version
+@of_every_version
 def test_what_is_encoded_is_decoded(name: str, version: int) -> None:
     chance = random.Random(f"{name} {version}")
     for _ in range(20):
@@ -81,7 +94,7 @@ def test_what_is_encoded_is_decoded(name: str, version: int) -> None:
         assert as_plain(decoded) == as_plain(value)
 
 
-@every_version
+@of_every_version
 def test_a_message_that_ends_early_is_malformed(name: str, version: int) -> None:
     data = encode(name, version, any_struct(messages.message(name), version, random.Random(5)))
     for length in range(len(data)):
@@ -89,7 +102,7 @@ def test_a_message_that_ends_early_is_malformed(name: str, version: int) -> None
             codec(name, version).decode(memoryview(data)[:length])
 
 
-@every_version
+@of_every_version
 def test_bytes_that_are_no_message_are_malformed_or_harmless(name: str, version: int) -> None:
     chance = random.Random(f"{name} {version}")
     sound = encode(name, version, any_struct(messages.message(name), version, chance))
