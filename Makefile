@@ -20,7 +20,8 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not faults and not slow' --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not faults and not slow' --numprocesses 2 --dist worksteal \
+		--durations 25 --durations-min 3
 
 # The rest of the tests that need nothing but Python: many cases of one kind, a few of which `make test` runs, too.
 test-slow: build

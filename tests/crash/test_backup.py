@@ -15,6 +15,7 @@ import eventlog
 from eventlog import BackupError, Record, StoreOpenError, TopicPartition
 from tests.support import keepers, members, stores, tracing, workers
 from tests.support.processes import Interpreter, Worker
+from tests.support.slow import slowly
 from tests.support.stores import TOPIC
 
 PARTITIONS = 4
@@ -22,8 +23,9 @@ GROUP = "readers"
 BACKUPS = 8
 RECORDS_A_WRITER = 20_000
 
-_BACKUP_CALLS = ("mkdir", "linkat", "fsync", "rename", "write")
-_RESTORE_CALLS = ("mkdir", "fsync", "rename", "write", "unlink")
+# Each takes seconds: `make test` tries some of them, `make test-slow` the others.
+_BACKUP_CALLS = ("linkat", "rename", *slowly("mkdir", "fsync", "write"))
+_RESTORE_CALLS = ("rename", "unlink", *slowly("mkdir", "fsync", "write"))
 _POINTS = 12
 
 needs_strace = pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")

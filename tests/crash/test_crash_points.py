@@ -10,11 +10,13 @@ import pytest
 import eventlog
 from tests.support import payloads, stores, tracing, workers
 from tests.support.processes import Interpreter
+from tests.support.slow import slowly
 
 pytestmark = pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
 
-_OPENING_CALLS = ("mkdir", "flock", "fallocate", "fsync", "rename", "pwrite64", "ftruncate")
-_APPENDING_CALLS = ("fallocate", "ftruncate", "fsync", "fdatasync", "pwrite64")
+# Each takes seconds: `make test` tries some of them, `make test-slow` the others.
+_OPENING_CALLS = ("fallocate", "rename", "pwrite64", *slowly("mkdir", "flock", "fsync", "ftruncate"))
+_APPENDING_CALLS = ("pwrite64", "ftruncate", "fdatasync", *slowly("fallocate", "fsync"))
 _POINTS_MAX = 40
 
 

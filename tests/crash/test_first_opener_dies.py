@@ -49,7 +49,7 @@ def _open_at_once(store: Path, choices: random.Random) -> int:
             opener.kill()
 
 
-@pytest.mark.parametrize("state", ["no store", "a store after a reboot"])
+@pytest.mark.parametrize("state", ["no store", pytest.param("a store after a reboot", marks=pytest.mark.slow)])
 def test_openers_that_die_leave_a_store_that_opens_and_works(tmp_path: Path, state: str) -> None:
     print(f"EVENTLOG_CRASH_SEED={_SEED}")
     choices = random.Random(_SEED)

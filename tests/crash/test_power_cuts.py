@@ -16,7 +16,9 @@ _STATES_AT_A_POINT = 16
 
 
 @pytest.mark.skipif(power.CAMPAIGN.why_not() is not None, reason=power.CAMPAIGN.why_not() or "")
-@pytest.mark.parametrize(("workload", "states_min"), [("first_record", 60), ("topic_made_anew", 120)])
+@pytest.mark.parametrize(
+    ("workload", "states_min"), [("first_record", 60), pytest.param("topic_made_anew", 120, marks=pytest.mark.slow)]
+)
 def test_a_store_recovers_from_every_state_that_a_power_cut_may_leave(tmp_path: Path, workload: str, states_min: int) -> None:
     counts = power.try_out([Order(workload, 1, Amount(_ALL_POINTS, _STATES_AT_A_POINT, 0))], tmp_path)
     assert counts["crash states recovered"] > states_min, counts

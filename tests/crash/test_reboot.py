@@ -166,6 +166,7 @@ def test_a_sector_that_was_not_written_again_is_where_the_log_ends_though_right_
                 assert partition.end_offset == batch.base_offset
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_wrong_without_such_a_sector_is_damage(downfall: Downfall) -> None:
     for batch in downfall.batches[2000:2100]:
         place = batch.position + batch.size_bytes - 1
