@@ -99,7 +99,7 @@ class Contender(Peer):
     """A store with one topic."""
 
     name = "eventlog"
-    packages = ("eventlog",)
+    packages = ("eventlog-store",)
     has_columns = True
     has_producer = True
     settings: ClassVar = {"process": 'fsync="never"', "disk": 'fsync="always"'}
