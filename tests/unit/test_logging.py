@@ -17,6 +17,7 @@ import pytest
 import eventlog
 import eventlog.aio
 from eventlog import EventLog, TopicPartition
+from eventlog.storage.partition.flusher import Flusher
 from tests.support import stores
 from tests.support.stores import TOPIC
 from tests.support.tasks import one_turn
@@ -168,6 +169,18 @@ def test_a_failure_of_housekeeping_is_told(store: Path, caplog: pytest.LogCaptur
 
 
 # --- warnings ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_partition_that_cannot_be_flushed_because_it_was_deleted_is_not_told(
+    log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    partition = log.partition(TOPIC, 0)
+    partition.append(b"deleted before it was flushed")
+    log.delete_topic(TOPIC)
+    with pytest.raises(eventlog.TopicNotFoundError):
+        partition.log.flush()
+    Flusher(lambda: [partition.log], 1000, flushes=True).work()
+    assert told(caplog, "background", logging.WARNING) == []
 
 
 def test_subscribing_to_a_topic_that_does_not_exist_is_told_with_the_one_that_was_meant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from eventlog.errors import EventLogError
+from eventlog.errors import EventLogError, TopicNotFoundError
 from eventlog.logs import logger
 from eventlog.periodic import PeriodicThread
 from eventlog.storage.partition.log import PartitionLog
@@ -33,6 +33,8 @@ class Flusher(PeriodicThread):
                 partition.release_old_files()
                 if self._flushes:
                     partition.flush()
+                self._failing.discard(str(partition))
+            except TopicNotFoundError:  # deleted with its records: there is nothing to flush
                 self._failing.discard(str(partition))
             except EventLogError as error:
                 # The failure is on record in the shared head: the next append of any process raises it.
