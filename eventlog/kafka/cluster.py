@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from eventlog.errors import (
     EventLogError,
@@ -37,6 +37,8 @@ _DEFAULTS = {
 }
 _SHUTDOWN_SECONDS = 5.0  # how long the threads of a client may take to end
 _SLACK_SECONDS = 1.0  # librdkafka itself ends a request that takes too long
+# What brokers say of a partition that is being created, or whose leader changes.
+_WITHOUT_LEADER = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART")
 _PAUSE_SECONDS_MIN, _PAUSE_SECONDS_MAX = 0.005, 0.2
 
 _clients: weakref.WeakSet[Cluster] = weakref.WeakSet()
@@ -219,18 +221,25 @@ class Cluster:
             return {}
         levels = self.library.IsolationLevel
         level = levels.READ_COMMITTED if is_committed else levels.READ_UNCOMMITTED
-        futures = self.admin.list_offsets(wanted, isolation_level=level, request_timeout=self.seconds)
-        try:
-            found = self.results("offsets cannot be listed", futures)
-        except (UnavailableError, TopicNotFoundError) as error:
-            self._raise_if_missing(wanted, error)
-        return {TopicPartition(key.topic, key.partition): result.offset for key, result in found.items()}
+        deadline = time.monotonic() + self.seconds
+        while True:
+            futures = self.admin.list_offsets(wanted, isolation_level=level, request_timeout=self.seconds)
+            try:
+                found = self.results("offsets cannot be listed", futures)
+            except (UnavailableError, TopicNotFoundError) as error:
+                self._check_may_come(wanted, error, deadline)
+                continue
+            return {TopicPartition(key.topic, key.partition): result.offset for key, result in found.items()}
 
-    def _raise_if_missing(self, wanted: Iterable[Any], error: EventLogError) -> NoReturn:
-        """Raise that a topic or a partition does not exist, of which librdkafka only says that nobody leads it."""
+    def _check_may_come(self, wanted: Iterable[Any], error: EventLogError, deadline: float) -> None:
+        """Raise that a topic or a partition does not exist, of which librdkafka only says that nobody leads it; or the error,
+        unless the partitions are there, and the broker that leads one does not know it yet. Then wait a moment."""
         for each in wanted:
             self.check_partition(each.topic, each.partition)
-        raise error
+        is_new = error.__cause__ is not None and is_named(error.__cause__, *_WITHOUT_LEADER)
+        if not is_new or time.monotonic() >= deadline:
+            raise error
+        time.sleep(_PAUSE_SECONDS_MAX)
 
     def committed(
         self, group: str, partitions: Iterable[TopicPartition] | None = None, *, is_stable: bool = False
