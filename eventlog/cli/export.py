@@ -7,7 +7,6 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from eventlog.cli.parsing import Start, start_type, stop_type
 from eventlog.cli.selection import Selection, Span
 from eventlog.cli.spelling import narrow
 from eventlog.cli.store import open_store
-from eventlog.errors import EventLogError
 
 if TYPE_CHECKING:
     from eventlog import Record
@@ -155,11 +153,9 @@ def _fields_of(value: bytes | None, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _write_table(stream: IO[bytes], kind: str, selection: Selection, spans: list[Span], fields: tuple[str, ...]) -> int:
-    try:
-        arrow: Any = import_module("pyarrow")
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError:
-        raise EventLogError("pyarrow is needed here and cannot be imported: pip install 'eventlog-store[columns]'") from None
+    from eventlog.records.columns import library
+
+    arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     schema = _schema(arrow, fields)
     make = parquet.ParquetWriter if kind == "parquet" else arrow.ipc.new_file
     count, waiting, size_bytes = 0, [], 0

@@ -13,7 +13,7 @@ from eventlog.cli.command_group import CommandGroup
 from eventlog.cli.describe import topic_object, write_topic
 from eventlog.cli.parsing import parse_settings
 from eventlog.cli.store import execute_option, open_store
-from eventlog.errors import NotSupportedError, TopicNotFoundError
+from eventlog.errors import NotSupportedError, TopicExistsError, TopicNotFoundError
 
 if TYPE_CHECKING:
     from eventlog import EventLog, TopicDescription
@@ -98,10 +98,13 @@ def create_topic(name: str, partitions: int, settings: tuple[str, ...], if_not_e
     """
     config = parse_settings(settings)
     with open_store(create=True) as log:
-        if if_not_exists and name in log.topics():
+        try:
+            description = log.create_topic(name, partitions=partitions, config=config or None)
+        except TopicExistsError:
+            if not if_not_exists:
+                raise
             output.write_json(_topic_object(log.topic(name))) if as_json else output.write_line(f"topic {name} exists already")
             return
-        description = log.create_topic(name, partitions=partitions, config=config or None, exist_ok=if_not_exists)
     if as_json:
         output.write_json({**_topic_object(description), "records": 0, "size_bytes": 0})
     else:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from eventlog.clock import Time
 from eventlog.errors import (
     EventLogError,
-    InvalidArgumentError,
     InvalidTypeError,
     NotSupportedError,
     ProducerFencedError,
@@ -21,9 +20,9 @@ from eventlog.kafka.cluster import Cluster
 from eventlog.kafka.consumer import GroupPositions, KafkaConsumer
 from eventlog.kafka.failures import is_named, of_kafka
 from eventlog.kafka.producer import KafkaProducer, KafkaReceipt
-from eventlog.options import check_group_name, check_number, check_offset, check_text
-from eventlog.producer.transaction import Transaction
-from eventlog.records.record import TopicPartition, as_topic_partition
+from eventlog.options import check_number, check_text
+from eventlog.producer.transaction import Transaction, given_offsets
+from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
     from eventlog.records.batch import Headers
@@ -102,10 +101,8 @@ class KafkaTransactionalProducer(KafkaProducer):
         """As `contract.TransactionalProducer.send_offsets`."""
         self._check_begun("send offsets")
         if isinstance(consumer, Mapping):
-            if group is None:
-                raise InvalidArgumentError("offsets are committed in a group: name it with group=")
-            offsets = {as_topic_partition(each): check_offset(offset) for each, offset in consumer.items()}
-            self._offsets.append(GroupPositions(self._stranger_to(check_group_name(group)), offsets))
+            name, offsets = given_offsets(consumer, group)
+            self._offsets.append(GroupPositions(self._stranger_to(name), offsets))
         elif isinstance(consumer, KafkaConsumer):
             self._offsets.append(consumer.positions_for_transaction())
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from eventlog.errors import ProducerFencedError, TransactionStateError
+from eventlog.errors import InvalidArgumentError, ProducerFencedError, TransactionStateError
+from eventlog.options import check_group_name, check_offset
+from eventlog.records.record import TopicPartition, as_topic_partition
 
 
 class _Consumer(Protocol):
@@ -28,6 +30,15 @@ class _Producer(Protocol):
 
 
 _Of = TypeVar("_Of", bound=_Producer)
+
+
+def given_offsets(
+    offsets: Mapping[TopicPartition, int], group: str | None
+) -> tuple[str, dict[TopicPartition, int]]:
+    """The group and the offsets that a caller sends without a consumer. Raises `InvalidArgumentError`, `InvalidTypeError`."""
+    if group is None:
+        raise InvalidArgumentError("offsets are committed in a group: name it with group=")
+    return check_group_name(group), {as_topic_partition(each): check_offset(offset) for each, offset in offsets.items()}
 
 
 class Transaction(Generic[_Of]):

@@ -10,7 +10,6 @@ from eventlog.catalog.transactions import PendingOffset
 from eventlog.clock import Time
 from eventlog.errors import (
     EventLogError,
-    InvalidArgumentError,
     InvalidTypeError,
     ProducerFencedError,
     StoreClosedError,
@@ -19,14 +18,14 @@ from eventlog.errors import (
 )
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
-from eventlog.options import check_group_name, check_number, check_offset, check_text
+from eventlog.options import check_number, check_text
 from eventlog.producer.partition_sender import PartitionSender
 from eventlog.producer.producer import Producer
 from eventlog.producer.receipt import Receipt
 from eventlog.producer.sequences import Sequences
-from eventlog.producer.transaction import Transaction
+from eventlog.producer.transaction import Transaction, given_offsets
 from eventlog.records.batch import Headers
-from eventlog.records.record import TopicPartition, as_topic_partition
+from eventlog.records.record import TopicPartition
 from eventlog.transactions.consuming import TransactionConsumer
 from eventlog.transactions.states import Identity, fenced
 from eventlog.transactions.transactions import Transactions
@@ -145,10 +144,8 @@ class TransactionalProducer(Producer):
         then."""
         self._check_begun("send offsets")
         if isinstance(consumer, Mapping):
-            if group is None:
-                raise InvalidArgumentError("offsets are committed in a group: name it with group=")
-            name = check_group_name(group)
-            offsets = {as_topic_partition(each): PendingOffset(check_offset(offset)) for each, offset in consumer.items()}
+            name, given = given_offsets(consumer, group)
+            offsets = {each: PendingOffset(offset) for each, offset in given.items()}
         elif hasattr(consumer, "offsets_for_transaction"):
             name, offsets = consumer.offsets_for_transaction()
         else:

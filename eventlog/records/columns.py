@@ -139,7 +139,7 @@ class Columns:
     def numpy(self) -> dict[str, Any]:
         """NumPy arrays over the same memory: `offsets`, `timestamps`, and `key_data`, `key_ends`, `key_validity`, `value_data`,
         `value_ends` and `value_validity` as in `BytesColumn`. Raises `EventLogError` without NumPy."""
-        numpy = _library("numpy")
+        numpy = library("numpy")
 
         def array(buffer: memoryview | None) -> Any:
             return None if buffer is None else numpy.asarray(buffer)
@@ -153,7 +153,7 @@ class Columns:
 
     def arrow(self) -> Any:
         """A `pyarrow.RecordBatch` over this memory: offset, timestamp, key, value. Raises `EventLogError` without pyarrow."""
-        return _library("pyarrow").record_batch(self)
+        return library("pyarrow").record_batch(self)
 
 
 def _numbers_node(numbers: memoryview) -> Node:
@@ -165,7 +165,8 @@ def _bytes_node(column: BytesColumn) -> Node:
     return Node(len(column), column.null_count, addresses)
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """A module of a library that the extra `columns` installs. Raises `EventLogError`."""
     try:
         return import_module(name)
     except ImportError as error:

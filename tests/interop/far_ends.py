@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -137,7 +137,28 @@ class KafkaEnd(FarEnd):
         return [value or b"" for value in self.cluster.values(queue)]
 
 
-class RabbitEnd(FarEnd):
+class ServerEnd(FarEnd):
+    """One whose server the tests can already start, stop, kill and pause."""
+
+    _server: Any
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def kill(self) -> None:
+        self._server.kill()
+
+    def pause(self) -> None:
+        self._server.pause()
+
+    def resume(self) -> None:
+        self._server.resume()
+
+
+class RabbitEnd(ServerEnd):
     """RabbitMQ, with quorum queues."""
 
     repeats_max = WINDOW_RECORDS
@@ -160,21 +181,6 @@ class RabbitEnd(FarEnd):
         from eventlog.bridges.amqp.source import RabbitSource
 
         return RabbitSource
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    def pause(self) -> None:
-        self._server.pause()
-
-    def resume(self) -> None:
-        self._server.resume()
 
     def new_queue(self) -> str:
         if not self._new:
@@ -219,7 +225,7 @@ class RabbitEnd(FarEnd):
         return found
 
 
-class ActiveMqEnd(FarEnd):
+class ActiveMqEnd(ServerEnd):
     """ActiveMQ, of either kind."""
 
     impatience = "heartbeat=1"
@@ -236,21 +242,6 @@ class ActiveMqEnd(FarEnd):
     @property
     def source(self) -> type:
         return StompSource
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    def pause(self) -> None:
-        self._server.pause()
-
-    def resume(self) -> None:
-        self._server.resume()
 
     def new_queue(self) -> str:
         return f"queue-{uuid.uuid4()}"
