@@ -45,7 +45,7 @@ build/native-tests/%: native/tests/%.c $(SOURCES)
 	$(CC) $(SANITIZE) -o $@ $< $(NATIVE_TEST_SOURCES) $(LINKED_WITH)
 
 # What processes share, shared by threads, under the sanitizer that finds races.
-OF_THREADS := threads signals event_count group_commit
+OF_THREADS := threads signals event_count group_commit share_threads
 THREAD_TESTS := $(OF_THREADS:%=build/native-threads/test_%)
 
 test-native-threads: $(THREAD_TESTS)

@@ -88,6 +88,10 @@ class WaitSet:
         """Wait for the number of changes of the group with this native `el_group` to exceed the known number."""
         lib.el_group_await(group, known_changes, self._new_entry(group))
 
+    def add_share_change(self, page: Any, known_changes: int) -> None:
+        """Wait for the number of changes of this native `el_share_page` to exceed the known number."""
+        lib.el_share_await(page, known_changes, self._new_entry(page))
+
     def add_catalog_change(self, signals: Signals, known_version: int) -> None:
         """Wait for a later version of the catalog than the known one."""
         lib.el_signals_await_catalog(signals.pointer, known_version, self._new_entry(signals.pointer))

@@ -49,6 +49,7 @@ def _builder(
         #include "store/produce_loop.h"
         #include "store/producers.h"
         #include "store/reader.h"
+        #include "store/share.h"
         #include "store/signals.h"
         #include "store/slice.h"
         #include "python/objects.h"

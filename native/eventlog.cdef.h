@@ -445,3 +445,52 @@ int64_t el_append_pack(el_appender *appender, const el_pack *pack, uint32_t sett
 #define EL_TAKEN_NO_MEMORY ...
 #define EL_TAKEN_BUSY ...
 typedef struct el_query { el_needle needle; unsigned fields; int is_inverted; } el_query;
+
+/* store/share.h */
+#define EL_NOT_ACQUIRED ...
+#define EL_SHARE_OWNER ...
+#define EL_SHARE_WINDOW_MAX ...
+#define EL_DELIVERIES_SHIFT ...
+#define EL_DELIVERIES_MAX ...
+#define EL_SHARE_STATES ...
+#define EL_SHARE_EMPTY ...
+#define EL_SHARE_AVAILABLE ...
+#define EL_SHARE_WAITING ...
+#define EL_SHARE_RESERVED ...
+#define EL_SHARE_ACQUIRED ...
+#define EL_SHARE_ACKNOWLEDGED ...
+#define EL_SHARE_ARCHIVED ...
+typedef struct el_share_page { ...; } el_share_page;
+size_t el_share_bytes(uint32_t words_count);
+el_share_page *el_share_map(int fd);
+void el_share_unmap(el_share_page *page);
+int el_share_is_trusted(const el_share_page *page, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
+                        size_t length);
+void el_share_seal(el_share_page *page, size_t length);
+void el_share_unseal(el_share_page *page);
+void el_share_initialise(el_share_page *page, const uint8_t boot_id[16], uint64_t device, uint64_t inode, int64_t incarnation,
+                         uint32_t words_count);
+void el_share_free(el_share_page *page);
+typedef struct el_share {
+    el_share_page *page; el_signals *signals; el_ack *ack; int64_t member_epoch; int64_t timeout_ms; int64_t start; uint32_t seat;
+    int32_t process_id; int64_t lock_ms; int64_t locks_max; int32_t delivery_limit; int32_t holder;
+    ...;
+} el_share;
+typedef struct el_claim { int32_t capacity; int32_t count; int64_t *offsets; uint64_t *words; } el_claim;
+int el_share_claim(el_share *share, int64_t end, int ahead, el_claim *claim);
+int el_share_start(el_share *share, int64_t offset, uint64_t *word);
+int el_share_accept(el_share *share, const int64_t *offsets, const uint64_t *words, int32_t count, int32_t *refused);
+int el_share_accept_one(el_share *share, int64_t offset, uint64_t word);
+int el_share_release(el_share *share, int64_t offset, uint64_t word, int64_t delay_ms, int counted, int *is_archived);
+int el_share_reject(el_share *share, int64_t offset, uint64_t word);
+int el_share_renew(el_share *share, int64_t offset, uint64_t *word, int64_t lock_ms);
+int el_share_reap(el_share *share, uint32_t seat, int64_t member_epoch, int counted, int64_t *archived);
+int32_t el_share_seated(const el_share_page *page, uint32_t *seats, int64_t *member_epochs);
+int64_t el_share_floor(const el_share_page *page);
+int64_t el_share_next(const el_share_page *page);
+int64_t el_share_changes(const el_share_page *page);
+void el_share_counters(const el_share_page *page, int64_t counters[4]);
+void el_share_count(const el_share_page *page, int64_t *counts);
+void el_share_parse(uint64_t word, int32_t *state, int32_t *deliveries, uint32_t *seat);
+int64_t el_share_due_ms(const el_share_page *page);
+void el_share_await(el_share_page *page, int64_t known_changes, el_awaited *awaited);

@@ -34,6 +34,7 @@ enum el_status {
     EL_UNIT_OF_PRODUCERS = -27, /* a batch with a producer's id is to be appended alone */
     EL_ABORTED_INDEX_NEEDED = -28, /* the file of the active segment has to be opened */
     EL_NOT_ACCEPTED = -29, /* batches that may not stand in the log: their bytes say why */
+    EL_NOT_ACQUIRED = -30, /* the worker does not have the record any more: its lock has ended, or it was settled */
 };
 
 #endif

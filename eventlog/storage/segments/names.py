@@ -6,6 +6,7 @@
     <store>/shared/<topic>-<partition>.producers  the mapped table of its producers
     <store>/shared/<group>.acks             the mapped committed offsets of a consumer group; a name that Kafka allows, but that
                                             cannot name a file, is replaced by ~ and a hash
+    <store>/shared/<group>+<topic>-<partition>.share  which records of a partition the workers of a share group have
     <store>/shared/users                    where the store is used from
     <store>/shared/signals                  the bells of waiting threads
     <store>/shared/members                  a lock for each live member of any group
@@ -41,6 +42,7 @@ SNAPSHOT_SUFFIX = ".snapshot"
 TRANSACTION_SUFFIXES = (ABORTED_INDEX_SUFFIX, SNAPSHOT_SUFFIX)  # beside the segments of partitions with producers
 CHECKPOINT_SUFFIX = "-checkpoint"
 ACKS_SUFFIX = ".acks"
+SHARE_SUFFIX = ".share"
 CATALOG_FILE = "data.mdb"
 CATALOG_LOCK_FILE = "lock.mdb"
 
@@ -102,6 +104,12 @@ def acks_file(store: Path, group: str) -> Path:
     """The mapped committed offsets of a consumer group."""
     name = group if _FILE_NAME.fullmatch(group) else f"~{hashlib.sha256(group.encode()).hexdigest()[:_DIGEST_CHARACTERS]}"
     return shared_directory(store) / f"{name}{ACKS_SUFFIX}"
+
+
+def share_file(store: Path, group: str, topic: str, partition: int) -> Path:
+    """The mapped page of a share group and a partition."""
+    name = acks_file(store, group).name.removesuffix(ACKS_SUFFIX)
+    return shared_directory(store) / _fitting(f"{name}+{topic}-{partition}", SHARE_SUFFIX)
 
 
 def users_file(store: Path) -> Path:
