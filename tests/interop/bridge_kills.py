@@ -175,7 +175,7 @@ def main() -> None:
                 choices = Choices(options.rounds, random.Random(options.seed), options.server_kills)
                 print(f"{options.system}, {way.__name__}: {way(far_end, directory / way.__name__, choices)}", flush=True)
         finally:
-            far_end.kill()
+            far_end.close()
 
 
 if __name__ == "__main__":

@@ -98,4 +98,4 @@ def far_end(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         far_end.start()
         yield far_end
     finally:
-        far_end.kill()
+        far_end.close()

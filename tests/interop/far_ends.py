@@ -51,6 +51,10 @@ class FarEnd(ABC):
     def kill(self) -> None:
         """Kill it, as it is. Nothing, if it does not run."""
 
+    def close(self) -> None:
+        """Kill it, with everything that it has started."""
+        self.kill()
+
     @abstractmethod
     def pause(self) -> None:
         """Let it do nothing, with all connections open, until `resume`."""
@@ -181,6 +185,9 @@ class RabbitEnd(ServerEnd):
         from eventlog.bridges.amqp.source import RabbitSource
 
         return RabbitSource
+
+    def close(self) -> None:
+        self._server.close()
 
     def new_queue(self) -> str:
         if not self._new:

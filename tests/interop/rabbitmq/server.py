@@ -18,6 +18,7 @@ PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # without Debian's chan
 _TOOL = PROGRAM.with_name("rabbitmqctl")
 _READY_SECONDS_MAX = 120
 _STOP_SECONDS_MAX = 60
+_ATTEMPTS = 500  # to end the name server, in milliseconds each
 # Erlang's nodes listen on every interface, for one another: this one is for this machine alone.
 _ONLY_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 # Schedulers that wait without spinning leave the processors to the tests.
@@ -92,14 +93,13 @@ class Server:
 
     @contextmanager
     def running(self) -> Iterator[Server]:
-        """Run it as long as the block lasts, and Erlang's name server with it."""
+        """Run it as long as the block lasts."""
         try:
             self.start()
             yield self
             self.stop()
         finally:
-            self.kill()
-            subprocess.run(["epmd", "-port", str(self._names_port), "-kill"], capture_output=True, check=False)
+            self.close()
 
     def start(self) -> None:
         """Start it, and return once it takes connections."""
@@ -133,6 +133,14 @@ class Server:
     def kill(self) -> None:
         """Kill it, as it is."""
         self._signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill it, and Erlang's name server, which it has started, and which goes on without it."""
+        self.kill()
+        for _ in range(_ATTEMPTS):  # it refuses until it has noticed that the node is gone
+            done = subprocess.run(["epmd", "-port", str(self._names_port), "-kill"], capture_output=True, check=False)
+            if b"living nodes" not in done.stdout + done.stderr:
+                break
 
     def pause(self) -> None:
         """Let it do nothing, with all connections open, until `resume`."""
