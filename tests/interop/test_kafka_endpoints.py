@@ -188,6 +188,22 @@ def test_collecting_goes_on_behind_what_the_topic_has(cluster: KafkaCluster, top
     assert list(log.partition("orders", 0).values()) == expected
 
 
+def test_a_source_that_was_at_the_end_has_not_reached_what_came_since(
+    cluster: KafkaCluster, topic: str, log: EventLog
+) -> None:
+    from eventlog.bridges.kafka.source import KafkaSource
+
+    source = source_of(cluster.url(topic), log)
+    assert isinstance(source, KafkaSource)
+    source.open()
+    for value in (b"first", b"second"):
+        cluster.produce(topic, [value])
+        assert not source.has_reached(source.ends())
+        assert [each.value for each in receive(source)] == [value]
+        assert source.has_reached(source.ends())
+    source.close()
+
+
 def test_partitions_that_are_added_while_a_topic_is_collected_are_collected_by_the_same_connection(
     cluster: KafkaCluster, topic: str, log: EventLog
 ) -> None:

@@ -58,7 +58,7 @@ class KafkaSource:
         self._topic: FoundTopic | None = None
         self._names: list[str] = []
         self._next: dict[int, int] = {}
-        self._ended: dict[int, int] = {}  # the partitions that had no more when they were last asked, and where that was
+        self._ended: dict[int, int] = {}  # the partitions that had no more when they were last asked, and where they ended
         self._ask_again_at = 0.0
         self._commits_under_way = 0
         refresh_ms = int(cluster.settings.get(_REFRESH, _REFRESH_MS))
@@ -157,7 +157,7 @@ class KafkaSource:
 
     def has_reached(self, ends: Mapping[int, int]) -> bool:
         """Was everything received that is committed and before these offsets?"""
-        return all(self._next[partition] >= end or partition in self._ended for partition, end in ends.items())
+        return all(max(self._next[partition], self._ended.get(partition, 0)) >= end for partition, end in ends.items())
 
     def _note_end(self, message: Any) -> None:
         """It has no record: it says that a partition has no more, or what went wrong."""
