@@ -12,7 +12,7 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """A terminal of a given size with `eventlog top` on it."""
+    """A terminal of a given size with `eventlog top`, or another command, on it."""
 
     def __init__(
         self,
@@ -37,14 +37,16 @@ class Terminal:
         *,
         keyboard: bool = True,
         prefix: tuple[str, ...] = (),
+        command: tuple[str, ...] = ("top", "--interval", "0.3"),
+        variables: Mapping[str, str] = {},
     ) -> None:
         self._mine, self._theirs = pty.openpty()
         self.resize(columns, lines)
         self.modes_before = self.modes()
         environment = {k: v for k, v in command_line.environment().items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
         self.process = subprocess.Popen(
-            [*prefix, PROGRAM, "top", "--interval", "0.3"],
-            env={**environment, "TERM": "xterm"},
+            [*prefix, PROGRAM, *command],
+            env={**environment, "TERM": "xterm", **variables},
             stdin=self._theirs if keyboard else subprocess.DEVNULL,
             stdout=self._theirs,
             stderr=self._theirs,
@@ -131,6 +133,19 @@ def test_a_look_sorts_topics_and_groups_by_what_they_do(shop: CommandLine) -> No
     assert look["topics"][0]["records_per_second"] > 0
 
 
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("name", ["apples", "orders", "pears"]), ("size", ["orders", "pears", "apples"]), ("rate", ["apples", "orders", "pears"])],
+)
+def test_a_snapshot_is_sorted_as_wanted(shop: CommandLine, order: str, names: list[str]) -> None:
+    with eventlog.open(shop.store) as log:
+        log.create_topic("apples")
+        log.create_topic("pears")
+        log.partition("pears", 0).append(b"x")
+    [snapshot] = shop.objects("top", "--json", "--once", "--interval", "0.1", "--sort", order)
+    assert [topic["topic"] for topic in snapshot["topics"]] == names
+
+
 def test_json_ends_when_nobody_reads_it(shop: CommandLine) -> None:
     process = shop.start("top", "--json", "--interval", "0.1")
     assert process.stdout is not None and process.stderr is not None
@@ -185,6 +200,39 @@ def test_the_screen_adapts_to_its_size(shop: CommandLine, terminals: list[Termin
         assert shown and shown < 30
     terminal.press(b"q")
     assert terminal.end() == 0
+
+
+def test_keys_change_the_order(shop: CommandLine, terminals: list[Terminal]) -> None:
+    fill(shop, 3)
+    terminals.append(terminal := Terminal(shop))
+    terminal.read_until("q quits")
+    terminal.press(b"n")
+    terminal.read_until("by name")
+    names = ["orders", "topic-00", "topic-01", "topic-02"]
+    assert first_words(terminal.frame(), names) == names
+    terminal.press(b"i")
+    terminal.read_until("by name inverted")
+    assert first_words(terminal.frame(), names) == names[::-1]
+
+
+def first_words(lines: list[str], names: list[str]) -> list[str]:
+    return [line.split()[0] for line in lines if line.split()[:1] and line.split()[0] in names]
+
+
+def test_a_lag_has_a_colour_and_a_wide_screen_shows_the_past(
+    shop: CommandLine, terminals: list[Terminal]
+) -> None:
+    terminals.append(terminal := Terminal(shop, 200, 50))
+    lines = terminal.frame()
+    assert max(map(len, lines)) <= 200
+    [headers] = [line for line in lines if line.startswith("GROUP")]
+    [billing] = [line for line in lines if line.startswith("billing")]
+    assert "LAST" in headers and billing.endswith("█") and len(billing) > 150
+    assert re.search(r"\x1b\[31m *2", terminal.shown)  # a lag that does not shrink is red
+    terminal.resize(60, 24)
+    terminal.frame()  # may be from before
+    lines = terminal.frame()
+    assert max(map(len, lines)) <= 60 and "LAST" not in "".join(lines)
 
 
 @pytest.mark.parametrize(
