@@ -126,6 +126,11 @@ class Worker:
     def __init__(self) -> None:
         self._running: asyncio.Future[Any] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Has every call ended?"""
+        return self._running is None or self._running.done()
+
     async def settled(self) -> None:
         """Wait for the call that a cancelled task left running; its error concerned only that task."""
         while self._running is not None and not self._running.done():

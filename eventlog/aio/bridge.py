@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eventlog.errors import EventLogError, InvalidArgumentError
 from eventlog.options import check_timeout
@@ -48,11 +48,14 @@ class AsyncBridge:
             raise EventLogError("the bridge has not been started: use 'async with', or await run() or start()")
         return self._bridge
 
-    async def run(self, until_idle: float | None = None, **options: Any) -> None:
+    async def run(self, until_idle: float | None = None) -> None:
         """As `Bridge.run`. If the task is cancelled, the bridge ends once what it has begun is settled."""
+        await self._run(until_idle)
+
+    async def _run(self, until_idle: float | None, **options: bool) -> None:
         if self._starting is not None:
             raise InvalidArgumentError("the bridge was started already: create another one")
-        await self.start(until_idle, **options)
+        await self._start(until_idle, **options)
         try:
             await self.join()
         except asyncio.CancelledError:
@@ -61,8 +64,11 @@ class AsyncBridge:
                 await self.join()
             raise
 
-    async def start(self, until_idle: float | None = None, **options: Any) -> None:
+    async def start(self, until_idle: float | None = None) -> None:
         """As `Bridge.start`: return once it works. A second call does nothing."""
+        await self._start(until_idle)
+
+    async def _start(self, until_idle: float | None, **options: bool) -> None:
         if self._starting is None:
             begin = partial(self._begin, asyncio.get_running_loop(), until_idle, options)
             self._starting = asyncio.ensure_future(asyncio.to_thread(begin))
@@ -75,7 +81,7 @@ class AsyncBridge:
                 await self.join()
             raise
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, until_idle: float | None, options: dict[str, Any]) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, until_idle: float | None, options: dict[str, bool]) -> None:
         bridge = self._make()
 
         def ended() -> None:
@@ -123,11 +129,19 @@ class AsyncBridge:
 
 
 class AsyncMirror(AsyncBridge):
-    """A bridge of `EventLog.mirror` for tasks, as `AsyncBridge`; `run` and `start` also take `once`."""
+    """A bridge of `EventLog.mirror` for tasks, as `AsyncBridge`."""
 
     def __init__(self, make: Callable[[], Mirror]) -> None:
         super().__init__(make)
         self._make_mirror = make
+
+    async def run(self, until_idle: float | None = None, *, once: bool = False) -> None:
+        """As `Mirror.run`. If the task is cancelled, it ends as `AsyncBridge.run` does."""
+        await self._run(until_idle, once=once)
+
+    async def start(self, until_idle: float | None = None, *, once: bool = False) -> None:
+        """As `Mirror.start`: return once it works. A second call does nothing."""
+        await self._start(until_idle, once=once)
 
     async def differences(self) -> list[Difference]:
         """As `Mirror.differences`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from re import Pattern
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
 from eventlog.clock import Time
 from eventlog.consumer.consumer import Consumer
@@ -15,6 +16,9 @@ from eventlog.errors import ConcurrentUseError, LockTimeoutError
 from eventlog.hub import Hub, Turns, Worker
 from eventlog.options import check_timeout
 from eventlog.records.record import Record, TopicPartition
+
+_Result = TypeVar("_Result")
+_Self = TypeVar("_Self", bound="AsyncConsumer")
 
 
 class AsyncConsumer:
@@ -28,7 +32,7 @@ class AsyncConsumer:
         self._worker = Worker()
         self._is_busy = False
 
-    async def __aenter__(self) -> AsyncConsumer:
+    async def __aenter__(self: _Self) -> _Self:
         return self
 
     async def __aexit__(
@@ -45,6 +49,11 @@ class AsyncConsumer:
             yield
         finally:
             self._is_busy = False
+
+    @property
+    def group(self) -> str | None:
+        """The name of the group, or None."""
+        return self._consumer.group
 
     @property
     def in_transaction(self) -> Consumer:
@@ -107,6 +116,45 @@ class AsyncConsumer:
         is_finished = sys.exc_info()[0] is None  # read here: the thread that closes cannot see it
         await self._worker.call(lambda: self._core.close(is_finished=is_finished))
 
+    # --- positions -------------------------------------------------------------------------------------------
+
+    async def _call(self, function: Callable[[], _Result]) -> _Result:
+        """Let the executor do what may open a partition, or read from the disk."""
+        with self._alone():
+            return await self._worker.call(function)
+
+    async def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """As `Consumer.assign`."""
+        await self._call(lambda: self._consumer.assign(partitions))
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """As `Consumer.committed`."""
+        return await self._call(lambda: self._consumer.committed(partition))
+
+    async def position(self, partition: TopicPartition) -> int:
+        """As `Consumer.position`."""
+        return await self._call(lambda: self._consumer.position(partition))
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        """As `Consumer.seek`."""
+        await self._call(lambda: self._consumer.seek(partition, offset))
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_beginning`."""
+        await self._call(lambda: self._consumer.seek_to_beginning(*partitions))
+
+    async def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_end`."""
+        await self._call(lambda: self._consumer.seek_to_end(*partitions))
+
+    async def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
+        """As `Consumer.seek_to_time`."""
+        await self._call(lambda: self._consumer.seek_to_time(timestamp, *partitions))
+
+    async def rewind(self) -> None:
+        """As `Consumer.rewind`."""
+        await self._call(self._consumer.rewind)
+
     # --- methods that do not wait ----------------------------------------------------------------------------
 
     def wakeup(self) -> None:
@@ -126,10 +174,6 @@ class AsyncConsumer:
         """As `Consumer.subscribe`."""
         self._consumer.subscribe(topics)
 
-    def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """As `Consumer.assign`."""
-        self._consumer.assign(partitions)
-
     def assignment(self) -> set[TopicPartition]:
         """As `Consumer.assignment`."""
         return self._consumer.assignment()
@@ -137,30 +181,6 @@ class AsyncConsumer:
     def subscription(self) -> tuple[str, ...]:
         """As `Consumer.subscription`."""
         return self._consumer.subscription()
-
-    def committed(self, partition: TopicPartition) -> int | None:
-        """As `Consumer.committed`."""
-        return self._consumer.committed(partition)
-
-    def position(self, partition: TopicPartition) -> int:
-        """As `Consumer.position`."""
-        return self._consumer.position(partition)
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """As `Consumer.seek`."""
-        self._consumer.seek(partition, offset)
-
-    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
-        """As `Consumer.seek_to_beginning`."""
-        self._consumer.seek_to_beginning(*partitions)
-
-    def seek_to_end(self, *partitions: TopicPartition) -> None:
-        """As `Consumer.seek_to_end`."""
-        self._consumer.seek_to_end(*partitions)
-
-    def seek_to_time(self, timestamp: Time, *partitions: TopicPartition) -> None:
-        """As `Consumer.seek_to_time`."""
-        self._consumer.seek_to_time(timestamp, *partitions)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """As `Consumer.pause`."""
@@ -173,3 +193,15 @@ class AsyncConsumer:
     def paused(self) -> set[TopicPartition]:
         """As `Consumer.paused`."""
         return self._consumer.paused()
+
+
+class AsyncDeserializingConsumer(AsyncConsumer):
+    """`eventlog.consumer.deserializing.DeserializingConsumer` for tasks."""
+
+    async def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Any]:
+        """As `Consumer.poll`. Raises `DeserializationError`, too."""
+        return cast("list[Any]", await super().poll(timeout, max_records))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """As iteration over `Consumer`. Raises `DeserializationError`, too."""
+        return super().__aiter__()

@@ -35,7 +35,7 @@ async def post_order(request: Request, wait: float = 0.0) -> dict[str, Any]:
     consumer's commit, in whatever language it is written, acknowledges the order."""
     customer = request.query_params.get("customer", "unknown")
     receipt = await request.app.state.producer.send(TOPIC, await request.body(), key=customer.encode())
-    is_billed = await receipt.wait_acked(GROUP, timeout=wait) if wait > 0 else receipt.is_acked(GROUP)
+    is_billed = await receipt.wait_acked(GROUP, timeout=wait) if wait > 0 else await receipt.is_acked(GROUP)
     return {"partition": receipt.partition, "offset": receipt.offset, "billed": is_billed}
 
 

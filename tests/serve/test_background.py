@@ -190,7 +190,7 @@ def test_tasks_serve_a_store(tmp_path: Path) -> None:
                     return int(client.produce("orders", batch([b"x"])).base_offset)
 
             assert await asyncio.to_thread(produce) == 0
-            assert [record.value for record in log.partition("orders", 0).read(0)] == [b"x"]
+            assert [record.value for record in await log.partition("orders", 0).read(0)] == [b"x"]
             await server.start()
             await server.stop()
             assert not server.is_running

@@ -49,7 +49,8 @@ LAYERS = {
         "store", "catalog", "records",
     },
     "aio": {
-        "api", "bridges", "serve", "transactions", "producer", "consumer", "groups", "log", "catalog", "storage", "records",
+        "api", "bridges", "serve", "admin", "maintenance", "views", "transactions", "producer", "consumer", "groups", "log",
+        "catalog", "storage", "records",
     },
     "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "bridges", "serve", "log", "storage", "records"},

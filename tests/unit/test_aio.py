@@ -51,10 +51,10 @@ def test_a_producer_hears_that_a_consumer_in_another_task_has_acknowledged(store
             last = await producer.send("orders", b"the last")
             assert not await receipts[0].wait_acked("nobody", timeout=0.01)
             assert await last.wait_acked("billing")
-            assert receipts[0].is_acked("billing") and (last.topic, last.partition, last.offset) == ("orders", 0, 100)
+            assert await receipts[0].is_acked("billing") and (last.topic, last.partition, last.offset) == ("orders", 0, 100)
         assert await consumer == [b"%d" % number for number in range(100)] + [b"the last"]
-        assert log.group("billing").committed() == {TopicPartition("orders", 0): 101}
-        assert await log.lags() == {"billing": log.group("billing").lag()}
+        assert await log.group("billing").committed() == {TopicPartition("orders", 0): 101}
+        assert await log.lags() == {"billing": await log.group("billing").lag()}
 
     run(store, scenario)
 
@@ -144,7 +144,7 @@ def test_tasks_of_one_group_share_the_partitions(store: Path) -> None:
 
 def test_waits_end_when_the_store_is_closed(store: Path) -> None:
     async def main() -> None:
-        log = eventlog.aio.open(store)
+        log = await eventlog.aio.open(store)
         await log.create_topic("orders")
         partition = log.partition("orders", 0)
         consumer = log.consumer("orders")
@@ -168,7 +168,7 @@ def test_a_partition_is_waited_for_and_flushed(store: Path) -> None:
         assert await waiting
         await partition.flush()
         assert partition.durable_offset == 2
-        assert [record.value for record in partition.read(0)] == [b"a", b"b"]
+        assert [record.value for record in await partition.read(0)] == [b"a", b"b"]
 
     run(store, scenario)
 
@@ -177,6 +177,6 @@ def test_with_fsync_always_a_sent_record_is_on_disk(store: Path) -> None:
     async def main() -> None:
         async with eventlog.aio.open(store, fsync="always") as log, log.producer() as producer:
             receipt = await producer.send("orders", b"a diamond")
-            assert log.partition("orders", 0).durable_offset > receipt.offset
+            assert (await log.partition("orders", 0)).durable_offset > receipt.offset
 
     asyncio.run(main())

@@ -53,7 +53,7 @@ def test_what_a_task_ships_another_one_collects(store: Path, archive: Path) -> N
             assert await log.partition("back", 0).wait(99, timeout=SECONDS_MAX)
             assert collect.is_alive and collect.is_running
         assert collect.progress().state == "stopped"
-        assert [record.value for record in log.partition("back", 0).read(0)] == VALUES
+        assert [record.value for record in await log.partition("back", 0).read(0)] == VALUES
 
     run_with_topic(store, scenario)
 
@@ -104,7 +104,7 @@ def test_a_cancelled_task_ends_its_bridge_once_all_is_settled(store: Path) -> No
         with pytest.raises(asyncio.CancelledError):
             await running
         assert not bridge.is_alive and bridge.progress().state == "stopped"
-        assert list(log.group(GROUP).committed().values()) == [100]
+        assert list((await log.group(GROUP).committed()).values()) == [100]
 
     run_with_topic(store, scenario)
 

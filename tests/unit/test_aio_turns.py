@@ -92,7 +92,7 @@ def test_a_commit_that_waits_for_another_process_holds_up_no_task(store: Path, h
                 assert holder.receive() == "held"
                 await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.002)  # auto_commit's interval
                 await _goes_on_beside(consumer.commit() if how == "commit" else consumer.poll(timeout=0), holder)
-        assert log.group("group").committed()
+        assert await log.group("group").committed()
 
     run(store, scenario)
 

@@ -100,7 +100,7 @@ def test_tasks_append_conditionally(tmp_path: Path) -> None:
             assert sorted(map(str, map(type, outcomes))) == sorted(map(str, [int] + [ConflictError] * 4))
             with pytest.raises(ConflictError):
                 await partition.append_many([b"x"], keys=[b"k"], expected_end_offset=0)
-            return [record.value for record in partition.read(0)]
+            return [record.value for record in await partition.read(0)]
 
     assert len(asyncio.run(append())) == 3
 

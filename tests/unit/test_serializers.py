@@ -276,8 +276,8 @@ def test_a_task_meets_a_bad_record_as_a_thread_does(store: Path) -> None:
                 assert values(await consumer.poll(10)) == [1]
                 with pytest.raises(DeserializationError) as caught:
                     await consumer.poll(10)
-                assert consumer.position(PLACE) == 1
-                consumer.seek(PLACE, caught.value.offset + 1)
+                assert await consumer.position(PLACE) == 1
+                await consumer.seek(PLACE, caught.value.offset + 1)
                 assert values(await consumer.poll(10)) == [3]
 
     asyncio.run(main())

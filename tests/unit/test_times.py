@@ -63,7 +63,7 @@ async def _with_tasks(store: Path) -> list[int]:
             await producer.send(TOPIC, b"three", partition=0, timestamp=NOON)
         async with log.consumer(TOPIC) as consumer:
             await consumer.poll(timeout=0)
-            consumer.seek_to_time(NOON)
+            await consumer.seek_to_time(NOON)
             return [record.timestamp for record in await consumer.poll(timeout=10)]
 
 
