@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 RUNNERS = {"python": [sys.executable], "sh": ["sh", "-eu"]}
 
@@ -41,6 +39,9 @@ def test_every_block_of_the_tutorial_runs_in_order(tmp_path: Path) -> None:
     assert "TopicNotFoundError" in "".join(output)
 
 
-@pytest.mark.parametrize("text", [text for language, text in blocks("README.md") if language == "python"])
-def test_the_example_of_the_readme_runs(text: str, tmp_path: Path) -> None:
-    assert run("python", text, tmp_path).splitlines()[0].endswith("b'customer-7' b'two apples'")
+def test_the_first_screen_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
+    (first, program), (second, commands), *others = blocks("README.md")
+    assert (first, second) == ("python", "sh") and "python" not in dict(others)
+    assert run(first, program, tmp_path).splitlines()[0].endswith("b'customer-7' b'two apples'")
+    shown = run(second, commands, tmp_path)
+    assert shown.startswith("two apples") and "billing" in shown
