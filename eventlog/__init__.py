@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from eventlog.errors import (
     BackupError,
     BridgeError,
@@ -47,6 +44,7 @@ from eventlog.errors import (
     WakeupError,
 )
 
+TYPE_CHECKING = False  # type checkers take it for that of `typing`, which takes longer to import than all the rest
 if TYPE_CHECKING:
     from eventlog.admin.backup import BackupReport
     from eventlog.admin.doctor import Finding, diagnose
@@ -219,6 +217,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """The names that are imported when they are used first, by PEP 562."""
+    from importlib import import_module
+
     if name in _MODULES_BY_NAME:
         return import_module(f"{__name__}.{name}")
     if name not in _LATER:

@@ -1,18 +1,21 @@
-"""Every error that eventlog raises, and what the system's errors become; all derive from `EventLogError`."""
+"""Every error that eventlog raises, and what the system's errors become; all derive from `EventLogError`.
+
+`import eventlog` imports this module, so it imports as little as it can: what it needs is imported where it is needed.
+"""
 
 from __future__ import annotations
 
 import errno
-import functools
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import FunctionType, TracebackType
-from typing import Any, TypeVar
 
-from eventlog.anchored import by_name, plain
+TYPE_CHECKING = False  # type checkers take it for that of `typing`, which takes longer to import than all this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Any, TypeVar
 
-_Class = TypeVar("_Class", bound=type)
-_Method = TypeVar("_Method", bound=Callable[..., Any])
+    _Class = TypeVar("_Class", bound=type)
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class EventLogError(Exception):
@@ -24,7 +27,15 @@ class EventLogError(Exception):
     topic_partition: Any = None
 
     def __init__(self, *arguments: object) -> None:
-        super().__init__(*(by_name(each) if isinstance(each, str) else each for each in arguments))
+        super().__init__(*(_by_name(each) if isinstance(each, str) else each for each in arguments))
+
+
+def _by_name(text: str) -> str:
+    if "/proc/self/fd/" not in text:
+        return text
+    from eventlog.anchored import by_name
+
+    return by_name(text)
 
 
 class InvalidArgumentError(EventLogError, ValueError):
@@ -193,6 +204,8 @@ class CorruptLogError(EventLogError):
         partition: int | None = None,
         offset: int | None = None,
     ) -> None:
+        from eventlog.anchored import plain
+
         self.path = plain(path)
         self.position = position
         self.reason = reason
@@ -348,7 +361,7 @@ class os_errors_as:
     It holds nothing, so it need not be native code: an interrupt on its way in or out leaves nothing behind."""
 
     def __init__(self, what: str | Callable[[Any], EventLogError], *, also: tuple[type[Exception], ...] = ()) -> None:
-        self._error_of = functools.partial(from_os_error, what) if isinstance(what, str) else what
+        self._what = what
         self._types: tuple[type[Exception], ...] = (OSError, *also)
 
     def __enter__(self) -> None:
@@ -358,7 +371,9 @@ class os_errors_as:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, self._types):
-            raise self._error_of(error) from error
+            failure: Any = error
+            what = self._what
+            raise (from_os_error(what, failure) if isinstance(what, str) else what(failure)) from error
 
 
 def is_out_of_files(error: EventLogError) -> bool:
@@ -392,6 +407,8 @@ def translates_os_errors(*without: str) -> Callable[[_Class], _Class]:
     Any system call may fail, on any disk that fails or fills. Where more can be said about a failure, or something has to be
     done about it, that happens where the call is made."""
 
+    from types import FunctionType
+
     def covered(kind: _Class) -> _Class:
         for name, method in list(vars(kind).items()):
             known_as = method.__name__ if isinstance(method, FunctionType) else "_"
@@ -404,7 +421,9 @@ def translates_os_errors(*without: str) -> Callable[[_Class], _Class]:
 
 
 def _translating(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
+    from functools import wraps
+
+    @wraps(method)
     def translated(self: Any, *arguments: Any, **options: Any) -> Any:
         try:  # not by `os_errors_as`: this costs nothing where nothing fails
             return method(self, *arguments, **options)
