@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
+from screens import take_ui
 
 import eventlog
 from eventlog import Consumer, EventLog
@@ -36,7 +37,7 @@ PROGRAM = Path(sys.executable).with_name("eventlog")
 SECONDS_MAX = 60
 TICK_SECONDS = 0.05
 
-_SHOWN_STORE = "/var/lib/shop"
+SHOWN_STORE = "/var/lib/shop"
 _HOME = "\x1b[H"
 _MODES = re.compile(r"\x1b\[\?[0-9]+[hl]")
 
@@ -66,6 +67,7 @@ def main(directory: Path) -> None:
         with eventlog.open(store) as log, _traffic(log):
             for screenshot in SCREENSHOTS:
                 _take(screenshot, store, directory)
+            (directory / "ui.svg").write_text(take_ui(store, SHOWN_STORE))
         damaged = Path(temporary) / "damaged"
         shutil.copytree(store, damaged)
         _damage(damaged)
@@ -73,7 +75,7 @@ def main(directory: Path) -> None:
 
 
 def _take(screenshot: Screenshot, store: Path, directory: Path) -> None:
-    shown = _run(store, screenshot).replace(str(store), _SHOWN_STORE)
+    shown = _run(store, screenshot).replace(str(store), SHOWN_STORE)
     (directory / f"{screenshot.name}.svg").write_text(_svg(screenshot, shown))
 
 

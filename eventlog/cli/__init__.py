@@ -61,6 +61,7 @@ COMMANDS = {
     "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
     "transactions": "List, describe and abort the transactions of producers.",
+    "ui": "Look around in a store: topics, records, groups and their lag.",
     "verify": "Check every batch and index of TOPIC, or of all topics.",
 }
 

@@ -91,13 +91,23 @@ def _wanted(
         raise click.UsageError("say which partitions, with either --topic or --all-topics")
     committed = group.committed()
     partitions = list(committed) if all_topics else [each for text in topics for each in partitions_of(log, text)]
-    if shift is None:
-        assert to is not None
-        return {each: to.resolve(log.partition(*each)) for each in partitions}
+    target = shift if to is None else to
+    assert target is not None
+    return new_offsets(log, group, partitions, target)
+
+
+def new_offsets(
+    log: EventLog, group: Group, partitions: Sequence[TopicPartition], target: Start | int
+) -> dict[TopicPartition, int]:
+    """Where these partitions of a group are to be: at a position, or so many records further than now. Raises
+    `InvalidArgumentError`."""
+    if isinstance(target, Start):
+        return {each: target.resolve(log.partition(*each)) for each in partitions}
+    committed = group.committed()
     unknown = [each for each in partitions if each not in committed]
     if unknown:
         raise InvalidArgumentError(f"{unknown[0]} cannot be shifted: {group.name!r} has committed nothing there; use --to")
-    return {each: _shifted(log, each, committed[each] + shift) for each in partitions}
+    return {each: _shifted(log, each, committed[each] + target) for each in partitions}
 
 
 def _shifted(log: EventLog, topic_partition: TopicPartition, offset: int) -> int:

@@ -53,8 +53,11 @@ def _meant(log: EventLog, error: BaseException | None) -> str | None:
         return None  # the error that there is says more
 
 
-def open_store(*, create: bool = False, fsync: str = "interval") -> AbstractContextManager[EventLog]:
-    """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true."""
+def open_store(
+    *, create: bool = False, fsync: str = "interval", read_only: bool = False
+) -> AbstractContextManager[EventLog]:
+    """Open the store of --store or EVENTLOG_STORE; it must be there already unless `create` is true. With `read_only` it is
+    opened as by --read-only."""
     store = _named_store()
     if _is_cluster(store):
         _check_works_on_clusters()
@@ -63,7 +66,7 @@ def open_store(*, create: bool = False, fsync: str = "interval") -> AbstractCont
     from eventlog.cli.warnings import show_warnings
 
     show_warnings()
-    return _OpenStore(eventlog.open(store, mode=mode(), create=create, fsync=fsync))
+    return _OpenStore(eventlog.open(store, mode="r" if read_only else mode(), create=create, fsync=fsync))
 
 
 def mode() -> str:

@@ -26,7 +26,8 @@ LEAF_COMMANDS = {
     if not isinstance(command, click.Group) or command.invoke_without_command
 }
 NEEDS_A_CLUSTER = {("mirror",)}  # of Kafka, and a client: tests/interop/test_kafka_mirror.py
-OF_A_STORE = {path: command for path, command in LEAF_COMMANDS.items() if path not in NEEDS_A_CLUSTER}
+NEEDS_SOMEBODY = {("ui",)}  # at the keyboard: test_ui.py
+OF_A_STORE = {path: command for path, command in LEAF_COMMANDS.items() if path not in NEEDS_A_CLUSTER | NEEDS_SOMEBODY}
 
 
 def identifier(value: object) -> str:

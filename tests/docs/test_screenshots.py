@@ -13,6 +13,7 @@ WORDS = {
     "top.svg": ("page-views", "billing", "RECORDS/S", "quits"),
     "topics-describe.svg": ("retention.ms", "given", "SEGMENTS"),
     "groups-describe.svg": ("till-1", "orders"),
+    "ui.svg": ("page-views", "billing", "RECORDS/S", "help"),
     "doctor.svg": ("error", "repair", "warning"),
 }
 

@@ -1,0 +1,1 @@
+"""The program of `eventlog ui`, made with Textual; needs the extra `ui`."""
