@@ -231,7 +231,8 @@ class Bridge(ABC):
         while not self._is_stopping and (left := deadline - time.monotonic()) > 0:
             with suppress(Empty):
                 self._requests.get(timeout=min(left, _ATTEND_SECONDS))
-            self._attend()
+            with suppress(LockTimeoutError):  # the process that holds it may go on before the next attempt
+                self._attend()
             self._show()
 
 

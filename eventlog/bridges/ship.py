@@ -198,11 +198,13 @@ class Ship(Bridge):
         """Others wait for these partitions: what was sent of them is awaited for a moment, so that it is not sent twice."""
         self._window.drop_unsent(partitions)
         deadline = time.monotonic() + _REVOKED_SECONDS
-        with suppress(ConnectionLostError):
-            while self._may_settle() and self._window.has(partitions) and time.monotonic() < deadline:
-                self._settle(self._sink.outcomes(_POLL_SECONDS))
-        self._commit_settled()
-        self.has_lost(partitions)
+        try:
+            with suppress(ConnectionLostError):
+                while self._may_settle() and self._window.has(partitions) and time.monotonic() < deadline:
+                    self._settle(self._sink.outcomes(_POLL_SECONDS))
+            self._commit_settled()
+        finally:
+            self.has_lost(partitions)
 
     def has_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions belong to others."""

@@ -19,6 +19,7 @@ from eventlog.bridges.identities import Known
 from eventlog.bridges.making import default_group
 from eventlog.bridges.message import Message, Position, identity_of
 from eventlog.bridges.url import Url
+from eventlog.consumer.core import ConsumerCore
 from eventlog.errors import LockTimeoutError
 from tests.support.bridges import GROUP, MemorySink, MemorySource, collect_from, ship_to
 
@@ -62,6 +63,33 @@ def test_a_bridge_waits_for_a_process_that_was_stopped_with_a_lock(log: EventLog
     assert values(log) == [b"%d" % number for number in range(50)]
     progress = bridge.progress()
     assert (progress.state, progress.reconnects, progress.last_error) == ("stopped", 1, "process 7 holds it")
+
+
+def test_a_ship_whose_server_is_away_waits_for_a_stopped_process_too(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventlog.bridges.backoff._FIRST_SECONDS", 0.01)
+    attend = ConsumerCore.attend
+    failures: list[Exception] = [LockTimeoutError("process 7 holds it")]
+
+    def attend_later(self: ConsumerCore) -> None:
+        if failures:
+            raise failures.pop()
+        attend(self)
+
+    monkeypatch.setattr(ConsumerCore, "attend", attend_later)
+    log.partition(TOPIC, 0).append(b"value")
+    sink = MemorySink(random.Random(0))
+    absences = [ConnectionLostError("memory: connection refused")]
+
+    def refuse() -> None:
+        if absences:
+            raise absences.pop()
+
+    sink.on_call = refuse
+    ship_to(log, TOPIC, sink).run(until_idle=0)
+    assert failures == []
+    assert [record.value for record in sink.taken] == [b"value"]
 
 
 # --- ships -----------------------------------------------------------------------------------------------------
