@@ -18,7 +18,7 @@ from eventlog.consumer.consumer import Consumer
 from eventlog.consumer.core import ConsumerCore
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import DeserializationError, InvalidArgumentError, NotSupportedError, translates_os_errors
+from eventlog.errors import InvalidArgumentError, NotSupportedError, translates_os_errors
 from eventlog.groups.group import Group, GroupDescription, checked_offsets, describe_all
 from eventlog.groups.registry import Groups
 from eventlog.log import Log
@@ -437,22 +437,13 @@ class EventLog(Log):
     def _consumer_maker(
         self, key_deserializer: Deserializer | None, value_deserializer: Deserializer | None, refused: str
     ) -> Callable[..., Consumer]:
-        if key_deserializer is None and value_deserializer is None:
-            if refused != "stop":
-                raise InvalidArgumentError("`refused` says what becomes of records that a deserializer refuses: there is none")
+        if key_deserializer is None and value_deserializer is None and refused == "stop":
             return Consumer
-        from eventlog.bridges.refused import DROP, STOP, Refused
-        from eventlog.consumer.deserializing import Deserializers, DeserializingConsumer, drop
+        from eventlog.bridges.refused import checked_deserializers
+        from eventlog.consumer.deserializing import DeserializingConsumer
 
-        policy = Refused(self, refused)
-
-        def put_aside(error: DeserializationError) -> None:
-            policy.put(error.record, "consumer", str(error), "")
-            policy.flush()  # before the consumer can commit a position behind it
-
-        pass_over = {STOP: None, DROP: drop}.get(policy.kind, put_aside)
-        deserializers = Deserializers(key_deserializer, value_deserializer, pass_over)
-        deserializers.check()
+        deserializers = checked_deserializers(self, key_deserializer, value_deserializer, refused)
+        assert deserializers is not None
         return functools.partial(DeserializingConsumer, deserializers=deserializers)
 
     def ship(

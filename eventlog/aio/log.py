@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from re import Pattern
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from eventlog import api
 from eventlog.aio.bridge import AsyncBridge, AsyncMirror
@@ -22,7 +22,7 @@ from eventlog.api import EventLog
 from eventlog.catalog.topics import TopicDescription
 from eventlog.clock import Time
 from eventlog.consumer.rebalance import RebalanceListener
-from eventlog.errors import EventLogError, NotSupportedError
+from eventlog.errors import EventLogError
 from eventlog.groups.group import GroupDescription
 from eventlog.hub import Hub
 from eventlog.options import GROUP_RETENTION_MS, check_partition_number
@@ -472,14 +472,13 @@ def open(
 ) -> AsyncEventLog:
     """As `eventlog.open`. `async with`, or `await`, opens the store, in a thread; they raise its errors.
 
-    A cluster of Apache Kafka cannot be opened like this. Raises `NotSupportedError`."""
-    if isinstance(path, str) and path.lower().startswith("kafka://"):
-        raise NotSupportedError(
-            "eventlog.aio needs a store in a directory, in which one thread waits for all tasks; in tasks, call what "
-            "eventlog.open(url) returns by asyncio.to_thread"
-        )
+    A URL such as "kafka://host:9092" gives the same for a cluster of Apache Kafka, as far as that can (`docs/kafka.md`)."""
     open_log = functools.partial(
         api.open, path, mode=mode, fsync=fsync, fsync_interval_ms=fsync_interval_ms, lock_timeout_ms=lock_timeout_ms,
         create=create,
     )  # fmt: skip
+    if isinstance(path, str) and path.lower().startswith("kafka://"):
+        from eventlog.aio.cluster import AsyncKafkaLog
+
+        return cast(AsyncEventLog, AsyncKafkaLog(cast(Any, open_log)))
     return AsyncEventLog(open_log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -96,7 +96,7 @@ class AsyncReceipt:
         return await self._hub.wait_until(lambda: self._receipt.is_acked(group), conditions, timeout, in_thread=True)
 
 
-class _AckCallback:
+class AckCallback:
     """Calls a function of the event loop for each `Ack`. Once it has raised an error it is not called any more."""
 
     def __init__(self, callback: Callable[[Ack], object]) -> None:
@@ -130,7 +130,7 @@ class AsyncProducer:
         self._hub = hub
         self._turns = Turns()
         self._worker = Worker()
-        self._callbacks: list[_AckCallback] = []
+        self._callbacks: list[AckCallback] = []
 
     async def __aenter__(self: _Self) -> _Self:
         await self._ready()
@@ -188,32 +188,33 @@ class AsyncProducer:
     async def on_ack(self, group: str, callback: Callable[[Ack], object]) -> None:
         """As `Producer.on_ack`; the callback is called in the event loop."""
         producer = await self._ready()
-        in_loop = _AckCallback(callback)
+        in_loop = AckCallback(callback)
         await self._worker.call(lambda: producer.on_ack(group, in_loop if callable(callback) else callback))
         self._callbacks.append(in_loop)
 
     async def flush(self) -> None:
         """As `Producer.flush`."""
         await self._worker.call((await self._ready()).flush)
-        self._raise_of_callbacks()
+        raise_of_callbacks(self._callbacks)
 
     async def close(self) -> None:
         """As `Producer.close`."""
         self._is_closed = True
         if self._made is not None or not self._worker.is_idle:
             await self._worker.call(self._close_made)
-        self._raise_of_callbacks()
+        raise_of_callbacks(self._callbacks)
 
     def _close_made(self) -> None:
         if self._made is not None:
             self._made.close()
 
-    def _raise_of_callbacks(self) -> None:
-        """Raise the error of a callback, once."""
-        for each in self._callbacks:
-            failure, each.failure = each.failure, None
-            if failure is not None:
-                raise failure
+
+def raise_of_callbacks(callbacks: Iterable[AckCallback]) -> None:
+    """Raise the error of a callback, once."""
+    for each in callbacks:
+        failure, each.failure = each.failure, None
+        if failure is not None:
+            raise failure
 
 
 class AsyncNamedProducer(AsyncProducer):

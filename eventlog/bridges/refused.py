@@ -1,11 +1,12 @@
-"""What becomes of records that the other end of a bridge does not take."""
+"""What becomes of records that the other end of a bridge, or a deserializer, does not take."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from eventlog.bridges.message import Headers
-from eventlog.errors import BridgeError, InvalidArgumentError, RecordTooLargeError
+from eventlog.consumer.deserializing import Deserializer, Deserializers, drop
+from eventlog.errors import BridgeError, DeserializationError, InvalidArgumentError, RecordTooLargeError
 from eventlog.logs import logger
 from eventlog.options import check_topic_name
 from eventlog.records.record import Record
@@ -90,3 +91,24 @@ class Refused:
         """Close what was opened."""
         if self._producer is not None:
             self._producer.close()
+
+
+def checked_deserializers(
+    log: contract.Log, key: Deserializer | None, value: Deserializer | None, refused: str
+) -> Deserializers | None:
+    """The deserializers of a consumer, None if it has none, with the policy `refused` for what they do not take.
+
+    Raises `InvalidArgumentError`, `InvalidTypeError`."""
+    if key is None and value is None:
+        if refused != STOP:
+            raise InvalidArgumentError("`refused` says what becomes of records that a deserializer refuses: there is none")
+        return None
+    policy = Refused(log, refused)
+
+    def put_aside(error: DeserializationError) -> None:
+        policy.put(error.record, "consumer", str(error), "")
+        policy.flush()  # before the consumer can commit a position behind it
+
+    deserializers = Deserializers(key, value, {STOP: None, DROP: drop}.get(policy.kind, put_aside))
+    deserializers.check()
+    return deserializers

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from re import Pattern
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from eventlog.clock import Time, as_timestamp
+from eventlog.consumer.deserializing import Deserializers
 from eventlog.consumer.exclusive_use import ExclusiveUse, StillInUseError
 from eventlog.consumer.interruption import Requests
 from eventlog.consumer.options import ConsumerOptions
@@ -32,10 +34,15 @@ class GroupPositions(NamedTuple):
 class KafkaConsumer:
     """As `contract.Consumer`. Created by `KafkaLog.consumer`.
 
-    Every record that it can read is durable, so `durable` changes nothing. Each commit waits for its answer."""
+    Every record that it can read is durable, so `durable` changes nothing. Each commit waits for its answer. With
+    deserializers, records have as key and value what these make of the bytes."""
 
     def __init__(
-        self, cluster: Cluster, topics: str | Sequence[str] | Pattern[str] | None, options: ConsumerOptions
+        self,
+        cluster: Cluster,
+        topics: str | Sequence[str] | Pattern[str] | None,
+        options: ConsumerOptions,
+        deserializers: Deserializers | None = None,
     ) -> None:
         self.group = options.group
         self._cluster = cluster
@@ -43,7 +50,7 @@ class KafkaConsumer:
         self._use = ExclusiveUse(self._name)
         self._commits_itself = options.auto_commit
         self._requests = Requests(f"<{self._name}>")
-        self._handout = Handout(cluster, options)
+        self._handout = Handout(cluster, options, deserializers)
         self._assigned = self._handout.assigned
         if topics is not None:
             try:
@@ -58,7 +65,7 @@ class KafkaConsumer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(is_finished=kind is None)
+        self.end(is_finished=kind is None)
 
     def __repr__(self) -> str:
         return f"<{self._name}>"
@@ -96,7 +103,8 @@ class KafkaConsumer:
     # --- reading -------------------------------------------------------------------------------------------
 
     def poll(self, timeout: float | None = 1.0, max_records: int = 500) -> list[Record]:
-        """As `contract.Consumer.poll`. Raises `UnavailableError` if the cluster does not answer in time."""
+        """As `contract.Consumer.poll`. Raises `UnavailableError` if the cluster does not answer in time, and with deserializers
+        `DeserializationError`."""
         check_timeout(timeout)
         check_number("max_records", max_records, 1, _RECORDS_MAX)
         with self._use.alone:
@@ -104,20 +112,44 @@ class KafkaConsumer:
             self._handout.commit_if_due()
             if self._requests.ends():
                 return []
-            self._handout.fill(timeout, max_records, self._requests.ends)
-            return self._handout.take(max_records)
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while self._handout.fill(timeout, max_records, self._requests.ends):
+                if found := self._handout.take(max_records):
+                    return found
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())  # all were passed over
+            return []
 
     def __iter__(self) -> Iterator[Record]:
         """As `contract.Consumer.__iter__`."""
-        while True:
-            with self._use.alone:
-                self._cluster.check_usable()
-                self._handout.commit_if_due()
-                if self._requests.ends():
-                    return
-                self._handout.fill(None, _CHUNK_RECORDS, self._requests.ends)
-                found = self._handout.take(1, is_in_hand=True)
+        while found := self.take_next(None):
             yield from found
+
+    def take_next(self, timeout: float | None) -> list[Any]:
+        """The next record of an iteration; none when it ends, or if none comes within `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._use.alone:
+            self._cluster.check_usable()
+            self._handout.commit_if_due()
+            while not self._requests.ends() and self._handout.fill(timeout, _CHUNK_RECORDS, self._requests.ends):
+                if found := self._handout.take(1, is_in_hand=True):
+                    return found
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())  # it was passed over
+            return []
+
+    @property
+    def has_next(self) -> bool:
+        """Would `take_next` return at once?"""
+        return self._handout.is_ready
+
+    def give_back(self, records: Sequence[Any]) -> None:
+        """Hand these out again, which were handed out last, and which nobody got."""
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        with self._use.alone:
+            for name, offset in first.items():
+                if name in self._assigned:
+                    self._handout.seek(self._assigned[name], offset)
 
     def wakeup(self) -> None:
         """As `contract.Consumer.wakeup`; a poll that waits notices it within a tenth of a second."""
@@ -258,9 +290,15 @@ class KafkaConsumer:
     def close(self) -> None:
         """As `contract.Consumer.close`. With auto_commit, what was handed out is committed, unless an exception is being
         handled."""
-        self._close(is_finished=sys.exc_info()[0] is None)
+        self.end(is_finished=sys.exc_info()[0] is None)
 
-    def _close(self, *, is_finished: bool) -> None:
+    @property
+    def is_closed(self) -> bool:
+        """Was it closed?"""
+        return self._use.has_ended
+
+    def end(self, *, is_finished: bool) -> None:
+        """As `close`; with auto_commit, what was handed out is committed if it `is_finished`."""
         if self._use.has_ended:
             return
         with self._use.alone:
@@ -276,6 +314,6 @@ class KafkaConsumer:
             return
         try:
             with self._use.alone_within(timeout):
-                self._close(is_finished=False)
+                self.end(is_finished=False)
         except StillInUseError:  # in a callback that does not return: its next use raises
             self._handout.leave()

@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from eventlog.consumer.deserializing import Deserializers
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import (
+    DeserializationError,
     InvalidArgumentError,
     NoCommittedOffsetError,
     OffsetOutOfRangeError,
@@ -41,9 +43,10 @@ class Assigned:
 class Handout:
     """`assigned` are the partitions, by their names."""
 
-    def __init__(self, cluster: Cluster, options: ConsumerOptions) -> None:
+    def __init__(self, cluster: Cluster, options: ConsumerOptions, deserializers: Deserializers | None) -> None:
         self._cluster = cluster
         self._options = options
+        self._deserializers = deserializers
         self._listener = options.listener or RebalanceListener()
         self.assigned: dict[TopicPartition, Assigned] = {}
         self._subscription: Subscription | None = None
@@ -123,9 +126,9 @@ class Handout:
 
     # --- what is handed out ----------------------------------------------------------------------------------
 
-    def fill(self, timeout: float | None, max_records: int, ends: Callable[[], bool]) -> None:
-        """Have records that wait, if some come within `timeout` seconds, and until `ends` is true or raises. Raises why a
-        partition cannot be read, if no others have records."""
+    def fill(self, timeout: float | None, max_records: int, ends: Callable[[], bool]) -> bool:
+        """Have records that wait, if some come within `timeout` seconds, and until `ends` is true or raises; False if there are
+        none. Raises why a partition cannot be read, if no others have records."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._waiting and not ends():
             self._attend()
@@ -133,23 +136,45 @@ class Handout:
             self._sort(self._fetcher.receive(min(remaining, _SLICE_SECONDS), max_records))
             self._tell()
             if self._waiting:
-                return
+                break
             for name, failure in list(self._failures.items()):
                 if name is None or not self.assigned[name].is_paused:
                     del self._failures[name]
                     raise failure
             if deadline is not None and time.monotonic() >= deadline:
                 self._attend()  # what was assigned just now gets its position now
-                return
+                break
+        return bool(self._waiting)
 
-    def take(self, max_records: int, *, is_in_hand: bool = False) -> list[Record]:
-        """Hand out records that wait."""
-        count = min(max_records, len(self._waiting))
-        records = [self._waiting.popleft() for _ in range(count)]
-        for record in records:
-            each = self.assigned[TopicPartition(record.topic, record.partition)]
-            each.position, each.is_moved = record.offset + 1, True
-        self._in_hand = records[-1] if is_in_hand and records else None
+    @property
+    def is_ready(self) -> bool:
+        """Would `commit_if_due`, `fill` and `take` return at once, with a record?"""
+        may_wait = self._deserializers is not None and self._deserializers.pass_over is not None
+        return bool(self._waiting) and not may_wait and not self._is_commit_due
+
+    @property
+    def _is_commit_due(self) -> bool:
+        seconds = self._options.auto_commit_s
+        return seconds is not None and time.monotonic() - self._committed_at >= seconds
+
+    def take(self, max_records: int, *, is_in_hand: bool = False) -> list[Any]:
+        """Hand out records that wait, up to one that cannot be deserialized: it raises its error once it comes first."""
+        records: list[Any] = []
+        last = None
+        for _ in range(min(max_records, len(self._waiting))):
+            waiting = self._waiting[0]
+            try:
+                record = waiting if self._deserializers is None else self._deserializers.apply(waiting)
+            except DeserializationError:
+                if not records:
+                    raise
+                break
+            last = self._waiting.popleft()
+            each = self.assigned[TopicPartition(last.topic, last.partition)]
+            each.position, each.is_moved = last.offset + 1, True
+            if record is not None:  # else it was passed over
+                records.append(record)
+        self._in_hand = last if is_in_hand and records else None
         return records
 
     def _sort(self, messages: list[Any]) -> None:
@@ -306,8 +331,7 @@ class Handout:
     def commit_if_due(self) -> None:
         """With auto_commit: what was handed out before this call is finished; commit it, if it is time to."""
         self._in_hand = None
-        seconds = self._options.auto_commit_s
-        if seconds is not None and time.monotonic() - self._committed_at >= seconds:
+        if self._is_commit_due:
             self._commit_finished()
 
     def _commit_finished(self) -> None:

@@ -9,6 +9,7 @@ from re import Pattern
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
+from eventlog.bridges.refused import checked_deserializers
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import InvalidArgumentError, NotSupportedError, raise_together
@@ -24,9 +25,11 @@ from eventlog.kafka.sending import Sender, UnitAppender
 from eventlog.kafka.topics import KafkaTopic, alter_topic, create_topic, delete_topic, describe_topic
 from eventlog.kafka.transactional import KafkaTransactionalProducer
 from eventlog.options import check_any_group_name, check_bool, check_topic_name
+from eventlog.producer.serializing import Serializer, Serializers
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
+    from eventlog.consumer.deserializing import Deserializer
     from eventlog.groups.group import GroupDescription
     from eventlog.storage.mapped.foreign_heads import PartitionOffsets
     from eventlog.views.activity import Activity
@@ -139,6 +142,8 @@ class KafkaLog:
         compression: str | None = None,
         batch_bytes: int = 16_384,
         auto_create_topics: bool = True,
+        value_serializer: Serializer | None = None,
+        key_serializer: Serializer | None = None,
     ) -> KafkaTransactionalProducer: ...
 
     @overload
@@ -150,6 +155,8 @@ class KafkaLog:
         batch_bytes: int = 16_384,
         auto_create_topics: bool = True,
         name: str | None = None,
+        value_serializer: Serializer | None = None,
+        key_serializer: Serializer | None = None,
     ) -> KafkaProducer: ...
 
     def producer(
@@ -162,16 +169,21 @@ class KafkaLog:
         transactional_id: str | None = None,
         transaction_timeout_ms: int = 60_000,
         name: str | None = None,
+        value_serializer: Serializer | None = None,
+        key_serializer: Serializer | None = None,
     ) -> KafkaProducer:
-        """As `contract.Log.producer`. A `name` raises `NotSupportedError`."""
+        """As `contract.Log.producer`, with the serializers of `EventLog.producer`. A `name` raises `NotSupportedError`."""
         self._cluster.check_usable()
         if name is not None:
             raise NotSupportedError(
                 "a producer with a name is only for a store in a directory: Kafka forgets the numbers of a producer's records "
                 "when it ends; use a transactional_id, and commit with each transaction how far you are"
             )
+        has_serializers = value_serializer is not None or key_serializer is not None
+        serializers = Serializers(key_serializer, value_serializer) if has_serializers else None
         common: dict[str, Any] = {
             "compression": compression, "batch_bytes": batch_bytes, "auto_create_topics": auto_create_topics,
+            "serializers": serializers,
         }  # fmt: skip
         producer: KafkaProducer
         if transactional_id is not None:
@@ -199,8 +211,11 @@ class KafkaLog:
         durable: bool = False,
         isolation: str = "read_committed",
         listener: RebalanceListener | None = None,
+        value_deserializer: Deserializer | None = None,
+        key_deserializer: Deserializer | None = None,
+        refused: str = "stop",
     ) -> KafkaConsumer:
-        """As `contract.Log.consumer`. Everything that is read is durable."""
+        """As `contract.Log.consumer`, with the deserializers of `EventLog.consumer`. Everything that is read is durable."""
         self._cluster.check_usable()
         options = ConsumerOptions(
             group=group,
@@ -216,7 +231,8 @@ class KafkaLog:
             listener=listener,
         )
         options.check()
-        consumer = KafkaConsumer(self._cluster, topics, options)
+        deserializers = checked_deserializers(self, key_deserializer, value_deserializer, refused)
+        consumer = KafkaConsumer(self._cluster, topics, options, deserializers)
         self._clients.add(consumer)
         return consumer
 

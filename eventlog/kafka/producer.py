@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventlog.clock import Time
 from eventlog.errors import (
@@ -37,6 +37,7 @@ from eventlog.records.partitioning import partition_for_key
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
+    from eventlog.producer.serializing import Serializers
     from eventlog.records.batch import Headers
 
 _Producer = TypeVar("_Producer", bound="KafkaProducer")
@@ -121,13 +122,16 @@ class KafkaProducer:
 
     def __init__(
         self, cluster: Cluster, *, compression: str | None, linger_ms: int, batch_bytes: int, auto_create_topics: bool,
-        settings: Mapping[str, object] | None = None,
+        serializers: Serializers | None = None, settings: Mapping[str, object] | None = None,
     ) -> None:  # fmt: skip
+        if serializers is not None:
+            serializers.check()
         if compression is not None and compression not in _CODECS:
             raise InvalidArgumentError(f"compression is {compression!r}, but must be one of {', '.join(_CODECS)}, or None")
         check_number("linger_ms", linger_ms, 0, 2**31 - 1)
         self._batch_bytes = check_number("batch_bytes", batch_bytes, 1, 2**31 - 1)
         self._creates = check_bool("auto_create_topics", auto_create_topics)
+        self._serializers = serializers
         self._cluster = cluster
         self._linger_ms = linger_ms
         self._acks = AckReporter(cluster)
@@ -155,15 +159,18 @@ class KafkaProducer:
     def send(
         self,
         topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
+        value: Any,
+        key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
         timestamp: Time | None = None,
     ) -> KafkaReceipt:
-        """As `contract.Producer.send`. Raises `UnavailableError`."""
+        """As `contract.Producer.send`, or with any value and key that the serializers take. Raises `UnavailableError`, and
+        `SerializationError`."""
         self._check_usable()
         check_topic_name(topic)
+        if self._serializers is not None:
+            value, key = self._serializers.apply(topic, value, key)
         check_bytes("a value", value)
         record = NewRecord(value, check_bytes("a key", key), check_headers(headers), check_timestamp(timestamp))
         if partition is not None:

@@ -25,6 +25,7 @@ from eventlog.producer.transaction import Transaction, given_offsets
 from eventlog.records.record import TopicPartition
 
 if TYPE_CHECKING:
+    from eventlog.producer.serializing import Serializers
     from eventlog.records.batch import Headers
 
 _ID_CHARACTERS_MAX = 1000
@@ -41,7 +42,7 @@ class KafkaTransactionalProducer(KafkaProducer):
 
     def __init__(
         self, cluster: Cluster, transactional_id: str, *, timeout_ms: int, compression: str | None, batch_bytes: int,
-        auto_create_topics: bool,
+        auto_create_topics: bool, serializers: Serializers | None = None,
     ) -> None:  # fmt: skip
         self.transactional_id = check_text("transactional_id", transactional_id, _ID_CHARACTERS_MAX)
         check_number("transaction_timeout_ms", timeout_ms, _TIMEOUT_MS_MIN, _TIMEOUT_MS_MAX)
@@ -59,7 +60,7 @@ class KafkaTransactionalProducer(KafkaProducer):
         }
         super().__init__(
             cluster, compression=compression, linger_ms=_LINGER_MS, batch_bytes=batch_bytes,
-            auto_create_topics=auto_create_topics, settings=settings,
+            auto_create_topics=auto_create_topics, serializers=serializers, settings=settings,
         )  # fmt: skip
         try:
             self._transact("its transactional id cannot be used", lambda client: client.init_transactions(cluster.seconds))
@@ -80,8 +81,8 @@ class KafkaTransactionalProducer(KafkaProducer):
     def send(
         self,
         topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
+        value: Any,
+        key: Any = None,
         headers: Headers | None = None,
         partition: int | None = None,
         timestamp: Time | None = None,

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import eventlog
-import eventlog.aio
 from eventlog import (
     EventLog,
     InvalidArgumentError,
@@ -320,11 +319,6 @@ def test_producers_that_only_a_directory_has_are_refused(log: KafkaLog) -> None:
             _ = producer.position
         with pytest.raises(NotSupportedError, match="nothing with a transaction but offsets"):
             producer.set_position(b"x")
-
-
-def test_tasks_are_told_to_use_threads(url: str) -> None:
-    with pytest.raises(NotSupportedError, match=r"asyncio\.to_thread"):
-        eventlog.aio.open(url)
 
 
 def test_a_setting_that_librdkafka_does_not_know_is_refused(url: str) -> None:

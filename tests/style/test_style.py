@@ -43,14 +43,14 @@ LAYERS = {
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
     "bridges": {"contract", "consumer", "producer", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
-    "kafka": {"views", "consumer", "producer", "groups", "storage", "catalog", "records"},
+    "kafka": {"bridges", "views", "consumer", "producer", "groups", "storage", "catalog", "records"},
     "api": {
         "bridges", "kafka", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log",
         "store", "catalog", "records",
     },
     "aio": {
-        "api", "bridges", "serve", "admin", "maintenance", "views", "transactions", "producer", "consumer", "groups", "log",
-        "catalog", "storage", "records",
+        "api", "bridges", "kafka", "serve", "admin", "maintenance", "views", "transactions", "producer", "consumer", "groups",
+        "log", "catalog", "storage", "records",
     },
     "contract": {"consumer", "producer", "records"},  # the types that it names
     "cli": {"", "bridges", "serve", "log", "storage", "records"},
