@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Set
+from functools import partial
 from typing import Any
 
 from eventlog.consumer.options import ConsumerOptions
@@ -12,6 +14,8 @@ from eventlog.records.record import TopicPartition
 
 _ASSIGNORS = {"cooperative-sticky": "cooperative-sticky", "range": "range", "round-robin": "roundrobin"}
 _HEARTBEAT_MS_MAX = 3000
+_REBALANCE_SECONDS_MAX = 60.0
+_PAUSE_SECONDS = 0.01
 
 Changed = Callable[[list[TopicPartition]], None]
 
@@ -27,6 +31,7 @@ class Fetcher:
         self._assigned, self._revoked, self._lost = assigned, revoked, lost
         self._is_eager = options.group is not None and options.assignor != "cooperative-sticky"
         self._is_closing = False
+        self._leaves_by_itself = options.instance_id is None and not self._is_assigned_by_brokers
         self._client = cluster.client(cluster.library.Consumer, self._settings(options))
 
     def _settings(self, options: ConsumerOptions) -> dict[str, Any]:
@@ -40,7 +45,7 @@ class Fetcher:
             **({"group.instance.id": options.instance_id} if options.instance_id is not None else {}),
             "max.poll.interval.ms": max(options.max_poll_interval_ms, options.session_timeout_ms),
         }
-        if self._cluster.address.settings.get("group.protocol") == "consumer":
+        if self._is_assigned_by_brokers:
             self._is_eager = False  # there the brokers assign, in steps, and know the time limits
             return settings
         return {
@@ -49,6 +54,10 @@ class Fetcher:
             "session.timeout.ms": options.session_timeout_ms,
             "heartbeat.interval.ms": min(_HEARTBEAT_MS_MAX, max(options.session_timeout_ms // 3, 1)),
         }
+
+    @property
+    def _is_assigned_by_brokers(self) -> bool:
+        return self._cluster.address.settings.get("group.protocol") == "consumer"
 
     def _named(self, partitions: Iterable[TopicPartition]) -> list[Any]:
         return [self._cluster.library.TopicPartition(*each) for each in partitions]
@@ -78,7 +87,8 @@ class Fetcher:
             client.assign([])
         else:
             client.incremental_assign([])  # they are fetched once their positions are known
-        self._assigned([TopicPartition(each.topic, each.partition) for each in partitions])
+        if not self._is_closing:
+            self._assigned([TopicPartition(each.topic, each.partition) for each in partitions])
 
     def _on_revoke(self, client: Any, partitions: list[Any]) -> None:
         self._take_away(client, partitions, self._revoked)
@@ -87,11 +97,10 @@ class Fetcher:
         self._take_away(client, partitions, self._lost)
 
     def _take_away(self, client: Any, partitions: list[Any], tell: Changed) -> None:
-        if self._is_closing:
-            return
         names = [TopicPartition(each.topic, each.partition) for each in partitions]
         try:
-            tell(names)
+            if not self._is_closing:
+                tell(names)
         finally:
             if self._is_eager:
                 self._fetching = set()
@@ -156,4 +165,15 @@ class Fetcher:
         self._is_closing = True
         client = self.__dict__.pop("_client", None)
         if client is not None:
-            self._cluster.drop(client, client.close)
+            self._cluster.drop(client, partial(_leave, client) if self._leaves_by_itself else client.close)
+
+
+def _leave(client: Any) -> None:
+    """End a member that nobody knows by its name. While a group is rebalancing, librdkafka closes a member that has no
+    partitions without telling the coordinator, which then counts on it for a whole session; but it does not forget that
+    it is to leave once the rebalance is over. A member without an id is in no group."""
+    deadline = time.monotonic() + _REBALANCE_SECONDS_MAX
+    client.unsubscribe()
+    while client.memberid() and time.monotonic() < deadline:
+        client.poll(_PAUSE_SECONDS)
+    client.close()

@@ -20,6 +20,7 @@ from eventlog import (
     TopicPartition,
     contract,
 )
+from eventlog.kafka.consumer import KafkaConsumer
 from eventlog.producer.acks import Ack
 from tests.contract.implementations import those
 from tests.contract.orders import GROUP, PARTITIONS, TOPIC, orders
@@ -115,6 +116,19 @@ def test_a_member_that_leaves_gives_its_partitions_to_the_others(log: contract.L
                 leaving.poll(timeout=0.01)
         while len(staying.assignment()) < PARTITIONS:
             staying.poll(timeout=0.01)
+
+
+@pytest.mark.parametrize("implementation", those(lambda each: each.is_cluster), indirect=True)
+def test_a_member_that_closes_while_it_joins_has_left(log: contract.Log, other: contract.Log) -> None:
+    for milliseconds in range(16):
+        commit(log, 0)
+        with other.consumer(TOPIC, group=GROUP) as consumer:
+            assert isinstance(consumer, KafkaConsumer)
+            while consumer.member_id is None:
+                consumer.poll(timeout=0.001)
+            consumer.poll(timeout=milliseconds / 1000)
+        log.group(GROUP).delete()
+        assert log.groups() == []
 
 
 def test_a_member_may_not_commit_for_anothers_partition(log: contract.Log, other: contract.Log) -> None:
