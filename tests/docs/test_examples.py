@@ -1,4 +1,4 @@
-"""The examples in the README and in the tutorial run as they stand."""
+"""The examples in the README and in the tutorials run as they stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+TASKS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "tutorials").glob("*.md"))
 RUNNERS = {"python": [sys.executable], "sh": ["sh", "-eu"]}
 
 
@@ -37,6 +40,15 @@ def test_every_block_of_the_tutorial_runs_in_order(tmp_path: Path) -> None:
     assert {language for language, _ in found} == {"python", "sh"}
     output = [run(language, text, tmp_path) for language, text in found]
     assert "TopicNotFoundError" in "".join(output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TASKS)
+def test_every_block_of_a_tutorial_of_a_task_runs_in_order(page: str, tmp_path: Path) -> None:
+    found = blocks(page)
+    assert {language for language, _ in found} == {"python", "sh"}
+    for language, text in found:
+        run(language, text, tmp_path)
 
 
 def test_the_first_screen_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
