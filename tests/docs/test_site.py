@@ -54,7 +54,7 @@ def find(path: str) -> Any:
 
 def test_every_page_is_in_the_navigation_once() -> None:
     pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
-    assert sorted(re.findall(r"[\w/]+\.md$", NAVIGATION, re.MULTILINE)) == sorted([*pages, *PAGES.values()])
+    assert sorted(re.findall(r"[\w/-]+\.md$", NAVIGATION, re.MULTILINE)) == sorted([*pages, *PAGES.values()])
     assert all((ROOT / source).is_file() for source in PAGES)
 
 
