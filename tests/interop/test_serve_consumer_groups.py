@@ -25,7 +25,7 @@ GROUP = "readers"
 PARTITIONS = 4
 ALL = {TopicPartition("orders", number) for number in range(PARTITIONS)}
 SECONDS_MAX = 60
-OPTIONS = ["--consumer-session-timeout", "3000", "--json"]
+SESSION_MS = 3000  # after which a member that was killed is gone
 
 EMBEDDED = """
 import sys, eventlog
@@ -53,9 +53,10 @@ while True:
 class Served:
     """A store with a server of its own process, which can be killed and started again at the same address."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, session_ms: int) -> None:
         self.command_line = CommandLine(store)
-        self.process = self.command_line.start("serve", "--listen", "127.0.0.1:0", *OPTIONS)
+        self._options = ["--consumer-session-timeout", str(session_ms), "--json"]
+        self.process = self.command_line.start("serve", "--listen", "127.0.0.1:0", *self._options)
         self.address = self._address()
 
     def _address(self) -> str:
@@ -68,7 +69,7 @@ class Served:
         self.process.wait()
 
     def start_again(self) -> None:
-        self.process = self.command_line.start("serve", "--listen", self.address, *OPTIONS)
+        self.process = self.command_line.start("serve", "--listen", self.address, *self._options)
         assert self._address() == self.address
 
 
@@ -80,8 +81,9 @@ def log(store: Path) -> Iterator[EventLog]:
 
 
 @pytest.fixture
-def served(store: Path, log: EventLog) -> Iterator[Served]:
-    served = Served(store)
+def served(request: pytest.FixtureRequest, store: Path, log: EventLog) -> Iterator[Served]:
+    """With another session timeout, in milliseconds, if a test has one as its parameter."""
+    served = Served(store, getattr(request, "param", SESSION_MS))
     yield served
     served.command_line.kill_all()
 
@@ -168,6 +170,7 @@ def test_confluent_and_embedded_consumers_share_a_group_and_replace_each_other_w
     wait_until(lambda: set(log.group(GROUP).lag().values()) == {0})
 
 
+@pytest.mark.parametrize("served", [60_000], indirect=True)  # it may take long to start, and clients to connect again
 def test_the_members_outlive_the_server(served: Served, log: EventLog, programs: Any) -> None:
     pytest.importorskip("confluent_kafka")
     _, a = programs("a", *python(CONFLUENT, served.address, GROUP, "names"))
