@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from tests.interop import far_ends
 from tests.interop.bridge_processes import (
     BACK,
     GROUP,
@@ -51,7 +50,6 @@ def test_a_ship_that_was_stopped_and_replaced_does_no_harm(far_end: FarEnd, tmp_
     check_shipped(far_end, queue, sent, 1)
 
 
-@pytest.mark.parametrize("far_end", [each for each in far_ends.PARAMETERS if each.id != "rabbitmq"], indirect=True)
 @pytest.mark.parametrize("moment", ["before append 2", "after append 2", "before acknowledge 2"])
 def test_a_collecting_bridge_that_was_stopped_and_replaced_does_no_harm(
     far_end: FarEnd, tmp_path: Path, moment: str
