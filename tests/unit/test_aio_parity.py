@@ -14,8 +14,8 @@ import pytest
 
 import eventlog
 import eventlog.aio
-from eventlog import EventLogError, InvalidArgumentError, TopicPartition
-from eventlog.aio import AsyncEventLog
+from eventlog import EventLogError, InvalidArgumentError, TopicPartition, contract
+from eventlog.aio import AsyncEventLog, cluster
 from eventlog.bridges.bridge import Bridge
 from eventlog.bridges.kafka.mirror.mirror import Mirror
 from eventlog.consumer.deserializing import DeserializingConsumer
@@ -93,6 +93,13 @@ def test_tasks_give_the_same_arguments(of_threads: type, of_tasks: type) -> None
     assert common
     for name in common:
         assert arguments(of_tasks, name) == arguments(of_threads, name), name
+
+
+@pytest.mark.parametrize("name", ["Log", "Partition", "Receipt", "Producer", "TransactionalProducer", "Consumer"])
+def test_tasks_have_what_the_contract_says_on_a_cluster_too(name: str) -> None:
+    wanted = set(names(getattr(contract, name))) - {"transactional_id"}  # the caller has given it
+    assert wanted and wanted <= set(names(getattr(cluster, f"AsyncKafka{name}")))
+    assert wanted <= set(names(getattr(eventlog.aio, f"Async{name.replace('Log', 'EventLog')}")))
 
 
 def test_the_store_is_opened_with_the_same_arguments() -> None:
