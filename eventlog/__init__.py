@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from eventlog.records.record import Record, TopicPartition
     from eventlog.storage.cleaning.compaction import Compacted
     from eventlog.storage.mapped.foreign_heads import PartitionOffsets, PartitionSize
+    from eventlog.storage.mapped.share_page import ShareStates
     from eventlog.storage.partition.partition import Partition
     from eventlog.storage.segments.inspection import Problem, VerifyReport
     from eventlog.storage.segments.recovery import RecoveryReport
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
     from eventlog.views.metrics import Metric, Metrics, Sample
     from eventlog.views.servers import ApiActivity, ServerActivity
     from eventlog.views.topic import PartitionOverview, TopicGroup, TopicOverview
+    from eventlog.worker.job import Job
+    from eventlog.worker.worker import Worker
 
 # Imported when they are used first: the help of a command needs none of them, and few programs need all.
 _MODULES = {
@@ -104,6 +107,7 @@ _MODULES = {
     "records.record": ("Record", "TopicPartition"),
     "storage.cleaning.compaction": ("Compacted",),
     "storage.mapped.foreign_heads": ("PartitionOffsets", "PartitionSize"),
+    "storage.mapped.share_page": ("ShareStates",),
     "storage.segments.inspection": ("Problem", "VerifyReport"),
     "storage.partition.partition": ("Partition",),
     "storage.segments.recovery": ("RecoveryReport",),
@@ -113,6 +117,8 @@ _MODULES = {
     "views.metrics": ("Metric", "Metrics", "Sample"),
     "views.servers": ("ApiActivity", "ServerActivity"),
     "views.topic": ("PartitionOverview", "TopicGroup", "TopicOverview"),
+    "worker.job": ("Job",),
+    "worker.worker": ("Worker",),
 }
 _LATER = {name: module for module, names in _MODULES.items() for name in names}
 _MODULES_BY_NAME = {"json"}  # for programs that only write `import eventlog`
@@ -154,6 +160,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidBatchError",
     "InvalidTypeError",
+    "Job",
     "LockTimeoutError",
     "MaintenanceReport",
     "Metric",
@@ -187,6 +194,7 @@ __all__ = [
     "Sample",
     "SerializationError",
     "ServerActivity",
+    "ShareStates",
     "StaleMemberError",
     "StoreClosedError",
     "StoreOpenError",
@@ -208,6 +216,7 @@ __all__ = [
     "UnsupportedFormatError",
     "VerifyReport",
     "WakeupError",
+    "Worker",
     "diagnose",
     "open",
     "restore",

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from eventlog.views.columns import TopicColumns
     from eventlog.views.metrics import Metrics
     from eventlog.views.topic import TopicOverview
+    from eventlog.worker.core import WorkerCore
+    from eventlog.worker.worker import Worker
 
 _AnyProducer = TypeVar("_AnyProducer", bound=Producer)
 
@@ -82,7 +84,7 @@ class _Clients:
     def __init__(self) -> None:
         self.bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
         self.servers: weakref.WeakSet[BackgroundServer] = weakref.WeakSet()
-        self.open: weakref.WeakSet[Producer | ConsumerCore] = weakref.WeakSet()
+        self.open: weakref.WeakSet[Producer | ConsumerCore | WorkerCore] = weakref.WeakSet()
         self.housekeeper: Housekeeper | None = None
 
     def check_not_replaced(self) -> None:
@@ -433,6 +435,21 @@ class EventLog(Log):
         consumer = make(self, self.open_groups, topics, options)
         self._clients.open.add(consumer.core)
         return consumer
+
+    def worker(self, topics: str | Sequence[str], group: str, *, config: Mapping[str, object] | None = None) -> Worker:
+        """A worker of a share group: it hands out records as jobs, each of which is accepted, released or rejected by itself.
+
+        Any number of workers, in any processes, work on the same partitions; no record is handed out to two of them at once. If
+        a process dies, the others get what it had at once; if it hangs, after `share.record.lock.duration.ms`. Of several
+        topics those that come first are worked on first. `config` sets the settings of the group, by the names in
+        `docs/queues.md`; None keeps those that it has. A group is either a share group or a consumer group. Raises
+        `InvalidArgumentError`, `InvalidTypeError`."""
+        from eventlog.worker.making import make_worker
+
+        self.store.check_writable()
+        worker = make_worker(self, self.open_groups, topics, group, config)
+        self._clients.open.add(worker.core)
+        return worker
 
     def _consumer_maker(
         self, key_deserializer: Deserializer | None, value_deserializer: Deserializer | None, refused: str

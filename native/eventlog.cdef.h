@@ -478,6 +478,7 @@ typedef struct el_share {
 } el_share;
 typedef struct el_claim { int32_t capacity; int32_t count; int64_t *offsets; uint64_t *words; } el_claim;
 int el_share_claim(el_share *share, int64_t end, int ahead, el_claim *claim);
+void el_share_end(el_share *share);
 int el_share_start(el_share *share, int64_t offset, uint64_t *word);
 int el_share_accept(el_share *share, const int64_t *offsets, const uint64_t *words, int32_t count, int32_t *refused);
 int el_share_accept_one(el_share *share, int64_t offset, uint64_t word);

@@ -227,7 +227,9 @@ def _files(store: Path, topics: TopicCatalog, groups: GroupCatalog) -> Iterator[
     in_use = [*counts.items(), *deleted.items()]
     named = (names.head_file, names.producers_file)
     known = {name(store, topic, number).name for topic, count in in_use for number in range(count) for name in named}
-    known |= {names.acks_file(store, group).name for group in groups.names()}
+    with groups.read_all() as found:
+        known |= {names.acks_file(store, group.name).name for group in found}
+        known |= {names.share_file(store, group.name, *partition).name for group in found for partition in group.offsets()}
     known |= {file(store).name for file in names.SHARED_FILES}
     for path in shared:
         if path.name not in known and not _TEMPORARY.fullmatch(path.name) and path.exists():

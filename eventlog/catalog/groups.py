@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from eventlog.catalog import classic, commit_details, history, offsets
+from eventlog.catalog import classic, commit_details, history, offsets, share_groups
 from eventlog.catalog.changes import note_change
 from eventlog.catalog.classic import ClassicState
 from eventlog.catalog.commit_details import CommitDetails
 from eventlog.catalog.environment import CatalogEnvironment
 from eventlog.catalog.history import HistoryEntry, OffsetChange
 from eventlog.catalog.offsets import StoredOffset
+from eventlog.catalog.share_groups import ShareSettings
 from eventlog.catalog.topics import partition_counts
 from eventlog.catalog.values import checked, with_checksum
 from eventlog.clock import now_ms
@@ -75,7 +76,8 @@ class GroupState(NamedTuple):
     `incarnation` is the number of the transaction that made it, `slots` how many slots of its mapped file are in use,
     `reset_by` the number of the last transaction that reset any of them (0: none has). `emptied_ms` is when its last member
     left or was expelled, in ms since the epoch; 0 if it has never had any. `classic` are the members of remote clients that use
-    Kafka's classic protocol, None if the group is not theirs: then it has no `members`."""
+    Kafka's classic protocol, None if the group is not theirs: then it has no `members`. `share` are the settings of a share
+    group, None if it is a consumer group."""
 
     name: str
     incarnation: int
@@ -88,6 +90,7 @@ class GroupState(NamedTuple):
     members: Mapping[int, Member] = MappingProxyType({})
     assignment: Mapping[int, tuple[TopicPartition, ...]] = MappingProxyType({})
     classic: ClassicState | None = None
+    share: ShareSettings | None = None
 
     @property
     def has_classic_members(self) -> bool:
@@ -158,7 +161,9 @@ class GroupChange:
         content = transaction.get(name.encode(), db=environment.database(_DATABASE))
         self.state = None if content is None else _decode(name, bytes(content))
         if self.state is not None:
-            self.state = self.state._replace(classic=classic.find(transaction, environment, name))
+            remote = classic.find(transaction, environment, name)
+            share = share_groups.find(transaction, environment, name)
+            self.state = self.state._replace(classic=remote, share=share)
 
     def store(self, state: GroupState) -> None:
         """Replace the group's entry, or make it."""
@@ -166,6 +171,8 @@ class GroupChange:
             note_change(self._transaction, self._environment)
         if state.classic != (None if self.state is None else self.state.classic):
             classic.store(self._transaction, self._environment, self.name, state.classic)
+        if state.share != (None if self.state is None else self.state.share):
+            share_groups.store(self._transaction, self._environment, self.name, state.share)
         self._transaction.put(self.name.encode(), _encode(state), db=self._environment.database(_DATABASE))
         self.state = state
 
@@ -173,6 +180,7 @@ class GroupChange:
         """Remove the group with its offsets."""
         self._transaction.delete(self.name.encode(), db=self._environment.database(_DATABASE))
         classic.store(self._transaction, self._environment, self.name, None)
+        share_groups.store(self._transaction, self._environment, self.name, None)
         offsets.delete_all(self._transaction, self._environment, self.name)
         history.delete_all(self._transaction, self._environment, self.name)
         note_change(self._transaction, self._environment)

@@ -17,6 +17,7 @@ from eventlog.consumer.handout import Handout
 from eventlog.consumer.options import ConsumerOptions
 from eventlog.consumer.subscription import Subscription
 from eventlog.errors import InvalidArgumentError
+from eventlog.groups.coordinator import check_is_no_share_group
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
 from eventlog.log import Log
@@ -78,7 +79,10 @@ class AssignedByCaller(PartitionSource):
         """Assign exactly these partitions. Raises `TopicNotFoundError`."""
         log, groups, options, assignment, handout, commits, role = self.context
         logs = {name: log.store.partitions.open(*name) for name in names}
-        role.table = None if options.group is None else groups.open(options.group)
+        table = None if options.group is None else groups.open(options.group)
+        if table is not None:
+            check_is_no_share_group(table.state())
+        role.table = table
         handout.set_aside()
         commits.commit_finished()
         handout.drop(

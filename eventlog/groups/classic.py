@@ -13,7 +13,7 @@ from eventlog.catalog.groups import GroupState
 from eventlog.clock import now_ms
 from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.classic_members import topics_of
-from eventlog.groups.coordinator import Coordinator
+from eventlog.groups.coordinator import Coordinator, check_is_no_share_group
 from eventlog.groups.deletion import delete_if_unused
 from eventlog.groups.registry import Groups
 from eventlog.groups.table import GroupTable
@@ -81,6 +81,7 @@ def begin_term(groups: Groups, name: str) -> tuple[Term, ClassicState]:
     with groups.store.catalog.groups.change(name) as change:
         table.catch_up(change)
         before = table.state_in(change)
+        check_is_no_share_group(before)
         if any(not coordinator.is_gone(table, member) for member in before.members.values()):
             raise InvalidArgumentError(f"group {name!r} has members that are not remote clients of the classic protocol")
         if coordinator.has_live_classic_members(before):

@@ -22,6 +22,9 @@ from eventlog.storage.mapped.offset_slots import SEATS, read_unseen
 from eventlog.storage.segments import names
 from eventlog.store.store import Store
 
+SHARE = "share"
+"""What a worker of a share group names as its assignor."""
+
 _log = logger("groups")
 
 
@@ -98,6 +101,8 @@ class Coordinator:
     ) -> tuple[Member, GroupState, Member | None]:
         """The new member, the state with it, and the member that it replaces."""
         state = group.state_in(change)
+        if request.assignor != SHARE:
+            check_is_no_share_group(state)
         if self.has_live_classic_members(state):
             raise InvalidArgumentError(
                 f"group {group.name!r} has members that are remote clients of Kafka's classic protocol: use another group, or "
@@ -236,6 +241,15 @@ class Coordinator:
     def _noted(self, member: Member) -> Member:
         """The member; if it is absent, with the time when that was noticed."""
         return member._replace(absent_since_ms=lease_ms()) if self.is_absent(member) else member
+
+
+def check_is_no_share_group(state: GroupState) -> None:
+    """Raise `InvalidArgumentError` if the group is a share group."""
+    if state.share is not None:
+        raise InvalidArgumentError(
+            f"group {state.name!r} is a share group: its records are handed out one by one by EventLog.worker; a consumer "
+            "needs another group"
+        )
 
 
 def alive_members(store: Path, state: GroupState, presence: Presence) -> tuple[Member, ...]:

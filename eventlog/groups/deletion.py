@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from eventlog.catalog.groups import GroupState
 from eventlog.errors import EventLogError
 from eventlog.groups.coordinator import Coordinator
 from eventlog.groups.table import GroupTable
+from eventlog.records.record import TopicPartition
 from eventlog.storage.segments import names
 from eventlog.store.store import Store
 
@@ -27,6 +28,7 @@ def delete_group(store: Store, group: GroupTable, may_go: Callable[[GroupState],
             state = group.find_state_in(change)
             if state is None or not may_go(state):
                 return False
+            worked_on = list(change.offsets()) if state.share is not None else []
             is_refusing = True
             group.acks.refuse_commits(state.slots)
             is_decided = may_go(state)
@@ -41,7 +43,7 @@ def delete_group(store: Store, group: GroupTable, may_go: Callable[[GroupState],
     if is_decided:
         group.acks.set_deleted(state.slots)
         with suppress(EventLogError):  # housekeeping removes it, too
-            remove_file(store, group.name)
+            remove_files(store, group.name, worked_on)
     return is_decided
 
 
@@ -51,18 +53,31 @@ def _accept_commits_again(store: Store, group: GroupTable) -> None:
         group.catch_up(change)
 
 
-def remove_file(store: Store, name: str) -> None:
-    """Remove the mapped file of a group that is no longer in the catalog; a group created again keeps its own file."""
+def remove_files(store: Store, name: str, partitions: Iterable[TopicPartition]) -> None:
+    """Remove the mapped files of a group that is no longer in the catalog; `partitions` are those that its workers have worked
+    on. A group created again keeps its own files."""
     with store.catalog.groups.change(name) as change:
         if change.state is None:
             names.acks_file(store.path, name).unlink(missing_ok=True)
+            for partition in partitions:
+                names.share_file(store.path, name, *partition).unlink(missing_ok=True)
 
 
 def remove_unused_file(store: Store, file: Path) -> None:
     """Remove a mapped file, unless there is a group that it belongs to."""
-    with store.catalog.groups.change_any() as names_now:
-        if file not in {names.acks_file(store.path, name) for name in names_now}:
+    with store.catalog.groups.change_any():
+        if file not in files_in_use(store):
             file.unlink(missing_ok=True)
+
+
+def files_in_use(store: Store) -> set[Path]:
+    """The mapped files that groups have, or may make."""
+    with store.catalog.groups.read_all() as groups:
+        files = {names.acks_file(store.path, group.name) for group in groups}
+        for group in groups:
+            if group.state is not None and group.state.share is not None:
+                files |= {names.share_file(store.path, group.name, *partition) for partition in group.offsets()}
+    return files
 
 
 def delete_if_unused(store: Store, coordinator: Coordinator, group: GroupTable) -> None:

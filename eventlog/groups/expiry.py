@@ -6,7 +6,7 @@ from eventlog.catalog.groups import GroupState
 from eventlog.clock import now_ms
 from eventlog.errors import GroupNotFoundError
 from eventlog.groups.coordinator import Coordinator
-from eventlog.groups.deletion import delete_group, remove_unused_file
+from eventlog.groups.deletion import delete_group, files_in_use, remove_unused_file
 from eventlog.groups.registry import Groups
 from eventlog.groups.snapshot import is_reset_unfinished
 from eventlog.groups.table import GroupTable
@@ -87,6 +87,7 @@ def _is_unused(coordinator: Coordinator, table: GroupTable, state: GroupState | 
 def _remove_leftovers(groups: Groups) -> None:
     """Remove the mapped files of groups whose deletion was decided by a process that died before removing the files."""
     path = groups.store.path
-    files = set(names.shared_directory(path).glob(f"*{names.ACKS_SUFFIX}"))
-    for file in files - {names.acks_file(path, name) for name in groups.store.catalog.groups.names()}:
+    suffixes = (names.ACKS_SUFFIX, names.SHARE_SUFFIX)
+    files = {file for suffix in suffixes for file in names.shared_directory(path).glob(f"*{suffix}")}
+    for file in files - files_in_use(groups.store):
         remove_unused_file(groups.store, file)

@@ -15,8 +15,12 @@ def subscribed_topics(members: Iterable[Member]) -> set[str]:
 
 
 def next_generation(state: GroupState, members: Iterable[Member], partition_counts: Mapping[str, int]) -> GroupState:
-    """The group with these members, and with all partitions of their topics reassigned by the group's assignor."""
+    """The group with these members, and with all partitions of their topics reassigned by the group's assignor. The workers of
+    a share group work on all partitions, and none is assigned."""
     by_id = {member.member_id: member for member in members}
+    if state.share is not None:
+        epochs = {member.epoch: member for member in by_id.values()}
+        return state._replace(generation=state.generation + 1, members=epochs, assignment={})
     assigned = ASSIGNORS[state.assignor](
         {member_id: member.topics for member_id, member in by_id.items()},
         partition_counts,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from eventlog.catalog.commit_details import CommitDetails
 from eventlog.errors import InvalidArgumentError, StaleMemberError
 from eventlog.groups.classic import Term
+from eventlog.groups.coordinator import check_is_no_share_group
 from eventlog.groups.fencing import set_offsets
 from eventlog.groups.persister import persist
 from eventlog.groups.registry import Groups
@@ -54,6 +55,7 @@ def commit_from_outside(groups: Groups, name: str, commits: Mapping[TopicPartiti
     """Commit for a group without being one of its members; it is created if it does not exist. An offset that goes back is
     a reset, which can be undone. Raises `InvalidArgumentError` while the group has live members."""
     table = groups.open(name)
+    check_is_no_share_group(table.state())
     if groups.coordinator.has_members(table, table.state()):
         raise InvalidArgumentError(f"group {name!r} has members, which alone may commit")
     table.make_slots(commits)

@@ -285,6 +285,18 @@ static int lock(el_share *share) {
     return status;
 }
 
+static void tell_workers(el_share *share) {
+    EL_FAULT_POINT("share.changed");
+    atomic_fetch_add(&share->page->changes, 1);
+    EL_FAULT_POINT("share.counted");
+    el_watch_ring(&share->page->watch, share->signals);
+}
+
+/* How long the window may be for this worker. */
+static int64_t span_of(const el_share *share) {
+    return share->locks_max < share->page->words_count ? share->locks_max : share->page->words_count;
+}
+
 /* Move the floor behind all that is finished, and commit it.
  *
  * Whoever finishes the record at the floor moves it. A thread that finishes the one behind it at the same moment sees either the new
@@ -292,12 +304,15 @@ static int lock(el_share *share) {
 static int advance(el_share *share) {
     el_share_page *page = share->page;
     int64_t floor = atomic_load(&page->floor), next = atomic_load(&page->next);
+    int has_room_now = next - floor >= span_of(share) && is_finished(page, floor, load_word(page, floor));
     while (floor < next && is_finished(page, floor, load_word(page, floor))) {
         while (floor < next && is_finished(page, floor, load_word(page, floor)))
             floor++;
         atomic_store(&page->floor, floor);
         EL_FAULT_POINT("share.floor_stored");
     }
+    if (has_room_now)
+        tell_workers(share); /* they may have waited for the window to move */
     int64_t committed = atomic_load(&slot_of(share)->committed);
     if (committed >= floor || (committed < 0 && floor == share->start))
         return EL_DONE;
@@ -316,13 +331,6 @@ static int advance_if_due(el_share *share) {
     status = advance(share);
     unlock(share);
     return status;
-}
-
-static void tell_workers(el_share *share) {
-    EL_FAULT_POINT("share.changed");
-    atomic_fetch_add(&share->page->changes, 1);
-    EL_FAULT_POINT("share.counted");
-    el_watch_ring(&share->page->watch, share->signals);
 }
 
 /* --- giving back --------------------------------------------------------------------------------------- */
@@ -470,8 +478,7 @@ static void claim_available(el_share *share, int ahead, int64_t now_ms, el_claim
 static void claim_new(el_share *share, int64_t end, int ahead, int64_t now_ms, el_claim *claim) {
     el_share_page *page = share->page;
     int64_t first = atomic_load(&page->next), offset = first;
-    int64_t span = share->locks_max < page->words_count ? share->locks_max : page->words_count;
-    int64_t limit = atomic_load(&page->floor) + span;
+    int64_t limit = atomic_load(&page->floor) + span_of(share);
     for (limit = limit < end ? limit : end; offset < limit && claim->count < claim->capacity; offset++) {
         uint64_t claimed = claimed_word(share, offset, 0, ahead, now_ms);
         atomic_store_explicit(word_at(page, offset), claimed, memory_order_relaxed);
@@ -521,6 +528,10 @@ int el_share_claim(el_share *share, int64_t end, int ahead, el_claim *claim) {
     if (status != EL_DONE)
         return status;
     EL_FAULT_POINT("share.locked");
+    if (atomic_load(&share->is_over)) {
+        unlock(share);
+        return EL_CLOSED;
+    }
     sit(share);
     status = advance(share); /* a worker may have died between finishing the record at the floor and moving it */
     if (status == EL_DONE) {
@@ -538,6 +549,10 @@ int el_share_claim(el_share *share, int64_t end, int ahead, el_claim *claim) {
     }
     unlock(share);
     return claim->count > 0 ? EL_DONE : status;
+}
+
+void el_share_end(el_share *share) {
+    atomic_store(&share->is_over, 1);
 }
 
 int el_share_start(el_share *share, int64_t offset, uint64_t *word) {

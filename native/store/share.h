@@ -135,6 +135,7 @@ typedef struct el_share {
     int64_t locks_max;     /* how far the next offset may be from the floor */
     int32_t delivery_limit; /* a record that was handed out so often, and is not finished, is archived */
     int32_t holder;         /* with EL_LOCK_TIMEOUT: the process that holds the mutex */
+    _Atomic int32_t is_over; /* the worker is being closed: it claims nothing any more */
 } el_share;
 
 /* What was claimed: offsets in ascending order, and their words. */
@@ -151,6 +152,9 @@ typedef struct el_claim {
  * EL_DONE with claim->count, which may be 0; EL_LOCK_TIMEOUT; EL_STALE_MEMBER if the group was deleted, or is no share group any more;
  * EL_CLOSED. */
 int el_share_claim(el_share *share, int64_t end, int ahead, el_claim *claim);
+
+/* Let the worker claim nothing any more. What it has claimed by then is given back by el_share_reap. */
+void el_share_end(el_share *share);
 
 /* Begin the work on a record that was reserved: it is acquired, with a new lock, and *word is its new word. EL_DONE, or EL_NOT_ACQUIRED
  * if it was taken away. */

@@ -97,7 +97,7 @@ def the_rest_is_done_once(store: Path) -> None:
 
 
 def test_a_worker_that_dies_at_one_of_the_worst_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    worst = ("share.admitted", "share.accepted", "share.floor_stored", "share.hinted", "share.emptied")
+    worst = ("share.floor_stored", "share.hinted", "share.emptied")
     died = kill_at_every_step(tmp_path, worst, records_to_work_on, work, the_rest_is_done_once)
     assert died == set(worst)
 

@@ -40,13 +40,14 @@ LAYERS = {
     "admin": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "producer": {"transactions", "groups", "log", "store", "storage", "catalog", "records", "_native"},
     "consumer": {"groups", "log", "store", "storage", "catalog", "records"},
+    "worker": {"consumer", "groups", "log", "store", "storage", "catalog", "records"},
     "views": {"transactions", "groups", "log", "storage", "catalog", "records"},
     "bridges": {"contract", "consumer", "producer", "transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "serve": {"transactions", "groups", "log", "store", "storage", "catalog", "records"},
     "kafka": {"bridges", "views", "consumer", "producer", "groups", "storage", "catalog", "records"},
     "api": {
-        "bridges", "kafka", "serve", "admin", "maintenance", "views", "producer", "consumer", "transactions", "groups", "log",
-        "store", "catalog", "records",
+        "bridges", "kafka", "serve", "admin", "maintenance", "views", "worker", "producer", "consumer", "transactions",
+        "groups", "log", "store", "catalog", "records",
     },
     "aio": {
         "api", "bridges", "kafka", "serve", "admin", "maintenance", "views", "transactions", "producer", "consumer", "groups",

@@ -334,6 +334,7 @@ USES_OF_HANDLES: dict[str, Callable[[EventLog, Partition], Any]] = {
     "log.activity": lambda log, partition: log.activity(),
     "log.metrics": lambda log, partition: log.metrics(),
     "log.serve": lambda log, partition: log.serve(port=0),
+    "log.worker": lambda log, partition: log.worker(TOPIC, "resizers"),
     "log.ship": lambda log, partition: log.ship(TOPIC, "eventlog:elsewhere#orders"),
     "log.collect": lambda log, partition: log.collect(TOPIC, "eventlog:elsewhere#orders"),
     "log.mirror": lambda log, partition: log.mirror("*", "kafka://localhost:1"),

@@ -48,6 +48,7 @@ NOT_FOR_TASKS = {
     "begin_with": INTERNAL,
     "call_at_end": INTERNAL,
     "leave_to_parent": INTERNAL,
+    "worker": "jobs are done in threads: asyncio.to_thread(worker.claim, 10) gives some to tasks",
     "offsets_for_transaction": "send_offsets and transaction take the AsyncConsumer",
 }
 OTHER_ARGUMENTS = {(BackgroundServer, "start"): "its address is given to AsyncEventLog.serve"}

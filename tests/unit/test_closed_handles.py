@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "subscribe": (TOPIC,),
     "topic": (TOPIC,),
     "wait": (0,),
+    "worker": (TOPIC, "resizers"),
 }
 # What a handle is called and what it has found stays known; closing once more does nothing.
 CLOSING = {"check_may_close", "close", "close_with_store"}

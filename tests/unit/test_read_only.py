@@ -166,6 +166,7 @@ CHANGES: dict[str, Callable[[EventLog], Any]] = {
     "repair": lambda log: log.repair(TOPIC, 0, execute=True),
     "backup": lambda log: log.backup(log.path.with_name("backup")),
     "serve": lambda log: log.serve(port=0),
+    "worker": lambda log: log.worker(TOPIC, "resizers"),
     "ship": lambda log: log.ship(TOPIC, "eventlog:elsewhere#orders"),
     "collect": lambda log: log.collect(TOPIC, "eventlog:elsewhere#orders"),
     "abort_transaction": lambda log: log.abort_transaction("t"),

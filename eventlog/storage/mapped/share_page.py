@@ -211,6 +211,14 @@ class ShareSlot:
         self.native.lock_ms, self.native.locks_max, self.native.delivery_limit = limits
         self.native.start = start
 
+    def begin_at(self, start: int) -> None:
+        """Begin there from now on, if nothing was committed."""
+        self.native.start = start
+
+    def end(self) -> None:
+        """Claim nothing any more: `claim` raises `StoreClosedError`. What is claimed by then is to be reaped."""
+        lib.el_share_end(self.native)
+
     def claim(self, claim: ShareClaim, end: int, count: int, *, ahead: bool = False) -> int:
         """Claim up to `count` records before the offset `end`, for as many as there is room; returns how many. With `ahead`
         they are only reserved: no delivery counts before `start`."""

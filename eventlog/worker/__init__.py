@@ -1,0 +1,1 @@
+"""Workers of share groups: jobs from a topic, each of them finished by itself."""
