@@ -60,7 +60,7 @@ def make_ship(
     policy = Refused(_contract(log), refused)
     origin = Origin(topic_id(log.topic(topic)), topic, name)
     sink = make_sink(target, SinkContext(origin, window, window_bytes, _checked_create(create), open_log))
-    options = ShipOptions(name, window, window_bytes, give_up_after)
+    options = ShipOptions(name, window, window_bytes, give_up_after, origin.id)
     return Ship(log, topic, sink, lambda listener: make_consumer(topic, name, listener), policy, options)
 
 

@@ -12,6 +12,7 @@ from eventlog.bridges.bridge import Bridge
 from eventlog.bridges.endpoints import Outcomes, Sink
 from eventlog.bridges.progress import BridgeProgress
 from eventlog.bridges.refused import Refused
+from eventlog.bridges.topics import topic_id
 from eventlog.bridges.window import Window
 from eventlog.consumer.rebalance import RebalanceListener
 from eventlog.errors import BridgeError, ConnectionLostError, EventLogError, StaleMemberError
@@ -34,13 +35,14 @@ _REVOKED_SECONDS = 5.0  # the same, when a partition goes to another member, who
 
 
 class ShipOptions(NamedTuple):
-    """How a ship works: the group that it is a member of, how much it has under way at most, what becomes of refused records,
-    and after how many seconds without success it gives up."""
+    """How a ship works: the group that it is a member of, how much it has under way at most, and after how many seconds without
+    success it gives up. `topic_id` is what the other end knows the topic by, as `Origin.id`."""
 
     group: str
     window_records: int
     window_bytes: int
     give_up_after: float | None
+    topic_id: str
 
 
 class Ship(Bridge):
@@ -58,6 +60,7 @@ class Ship(Bridge):
         self._make_consumer = make_consumer
         self._refused = refused
         self._group = options.group
+        self._topic_id = options.topic_id
         self._window = Window(topic, options.window_records, options.window_bytes)
         self._consumer: Consumer | None = None
         self._owned: set[TopicPartition] = set()
@@ -226,11 +229,20 @@ class Ship(Bridge):
         """Tell the sink of new partitions, and skip what the other system has of them already."""
         if not self._unassigned:
             return
+        self._check_topic()
         starts = {each: self._start(each) for each in self._unassigned}
         for partition, offset in self._sink.assign(starts).items():
             self._skip_to(partition, offset)
         self._unassigned.clear()
         self._note()
+
+    def _check_topic(self) -> None:
+        """What the other end has of a topic that was deleted must not count for the one that has its name now."""
+        if topic_id(self._log.topic(self._topic)) != self._topic_id:
+            raise BridgeError(
+                f"topic {self._topic!r} was deleted and created again: {self._sink.label} would take its records for those of "
+                "the former one. Start the bridge again"
+            )
 
     def _start(self, partition: TopicPartition) -> int:
         committed = self._member.committed(partition)

@@ -11,6 +11,7 @@ import pytest
 
 import eventlog
 from eventlog import BridgeError, EventLog, InvalidArgumentError, TopicPartition
+from eventlog.bridges.kafka.mirror.differences import Difference
 from tests.cli.command_line import CommandLine
 from tests.interop.kafka_clusters import SECONDS_MAX, KafkaCluster
 
@@ -131,6 +132,25 @@ def test_a_mirror_goes_on_where_it_was_and_follows_changes(cluster: KafkaCluster
     mirror(log.path, *out)
     mirror(log.path, *out)
     assert [cluster.values(topic, number) for number in (0, 1)] == [[b"0", b"1"], [b"2"]]
+
+
+def test_a_topic_that_is_deleted_and_created_again_is_not_taken_for_the_former_one(
+    cluster: KafkaCluster, log: EventLog, topic: str
+) -> None:
+    log.create_topic(topic)
+    log.partition(topic, 0).append_many([b"former"] * 3)
+    copied: list[object] = []
+
+    def replace(difference: Difference) -> None:
+        if difference.kind == "records":
+            copied.append(difference.after)
+            if len(copied) == 1:
+                log.delete_topic(topic)
+                log.create_topic(topic)
+                log.partition(topic, 0).append_many([b"new"] * 5)
+
+    log.mirror(topic, to=cluster.url(), every=0.0, on_difference=replace).run(until_idle=0)
+    assert (copied, cluster.values(topic)) == ([3, 5], [b"former"] * 3 + [b"new"] * 5)
 
 
 def test_offsets_only_move_forward_and_not_of_a_group_with_members(

@@ -22,6 +22,7 @@ from eventlog.bridges.refused import Refused
 from eventlog.bridges.ship import Ship, ShipOptions
 from eventlog.bridges.store.sink import StoreSink
 from eventlog.bridges.store.source import StoreSource
+from eventlog.bridges.topics import topic_id
 
 GROUP = "to-memory"
 
@@ -149,7 +150,7 @@ def ship_to(
     group: str = GROUP, window_bytes: int = 2**20,
 ) -> Ship:  # fmt: skip
     """A ship to a sink of the test's."""
-    options = ShipOptions(group, window, window_bytes, give_up_after)
+    options = ShipOptions(group, window, window_bytes, give_up_after, topic_id(log.topic(topic)))
     return Ship(
         log, topic, sink, lambda listener: log.consumer(topic, group=group, listener=listener), Refused(log, refused), options
     )

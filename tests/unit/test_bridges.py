@@ -95,6 +95,23 @@ def test_a_ship_whose_server_is_away_waits_for_a_stopped_process_too(
 # --- ships -----------------------------------------------------------------------------------------------------
 
 
+def test_a_topic_that_is_deleted_and_created_again_is_not_taken_for_the_former_one(log: EventLog, tmp_path: Path) -> None:
+    with eventlog.open(tmp_path / "other") as other:
+        other.create_topic("copy")
+        copy, url = other.partition("copy", 0), f"eventlog:{tmp_path}/other#copy"
+        log.partition(TOPIC, 0).append_many([b"former"] * 3)
+        ship = log.ship(TOPIC, url, group=GROUP)
+        ship.start()
+        assert copy.wait(2, SECONDS_MAX)
+        log.delete_topic(TOPIC)
+        log.create_topic(TOPIC)
+        log.partition(TOPIC, 0).append_many([b"new"] * 5)
+        with pytest.raises(BridgeError, match="deleted and created again"):
+            ship.join(SECONDS_MAX)
+        log.ship(TOPIC, url, group=GROUP).run(until_idle=0)
+        assert list(copy.values()) == [b"former"] * 3 + [b"new"] * 5
+
+
 def test_no_more_is_polled_than_fits_into_the_window_in_bytes(log: EventLog) -> None:
     log.partition(TOPIC, 0).append_many([b"x" * 10_000] * 200)
     sink = MemorySink(random.Random(0))

@@ -45,7 +45,7 @@ class InboundMirror:
         self._cluster = cluster
         self._selection = context.selection
         self._open_log = context.open_log
-        self._sources: dict[str, tuple[KafkaSource, TopicAppender]] = {}
+        self._sources: dict[str, tuple[str, KafkaSource, TopicAppender]] = {}  # with the topics' ids
 
     def open(self) -> None:
         """As `Copier.open`."""
@@ -61,7 +61,7 @@ class InboundMirror:
 
     def close(self) -> None:
         """Disconnect; the next round connects again."""
-        for source, _ in self._sources.values():
+        for _, source, _ in self._sources.values():
             source.close()
         self._sources.clear()
 
@@ -104,15 +104,18 @@ class InboundMirror:
             yield Difference("records", found.name, after=appender.appended - before)
 
     def _opened(self, found: FoundTopic) -> tuple[KafkaSource, TopicAppender]:
-        if found.name not in self._sources:
+        topic_id, source, _ = self._sources.get(found.name, ("", None, None))
+        if topic_id != found.id:  # it is new, or was deleted and created again
+            if source is not None:
+                source.close()
             appender = TopicAppender(self._contract, found.name)
             context = SourceContext(
                 found.name, appender.position, None, None, None, _WINDOW_RECORDS, found.message_bytes_max, self._open_log
             )
             source = KafkaSource(self._cluster.with_topic(found.name), context)
-            self._sources[found.name] = source, appender
+            self._sources[found.name] = found.id, source, appender
             source.open()
-        source, appender = self._sources[found.name]
+        _, source, appender = self._sources[found.name]
         appender.refresh()
         return source, appender
 

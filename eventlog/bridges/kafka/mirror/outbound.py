@@ -37,12 +37,13 @@ def make_copier(url: Url, context: MirrorContext) -> OutboundMirror:
 
 
 class _Route:
-    """A topic on its way: the sink, a consumer that reads what it lacks, and for how many partitions they were made."""
+    """A topic on its way: the sink, a consumer that reads what it lacks, and what they were made for: the topic, which may be
+    deleted and created again, and the number of its partitions."""
 
-    def __init__(self, sink: KafkaSink, consumer: contract.Consumer, partitions: int) -> None:
+    def __init__(self, sink: KafkaSink, consumer: contract.Consumer, made_for: tuple[Origin, int]) -> None:
         self.sink = sink
         self.consumer = consumer
-        self.partitions = partitions
+        self.made_for = made_for
 
     def close(self) -> None:
         """Let both go."""
@@ -145,15 +146,15 @@ class OutboundMirror:
 
     def _route(self, topic: TopicDescription) -> _Route:
         """What copies the topic, from where Kafka has it."""
-        found = self._routes.get(topic.name)
-        if found is not None and found.partitions == topic.partitions:
+        found, made_for = self._routes.get(topic.name), (self._origin(topic), topic.partitions)
+        if found is not None and found.made_for == made_for:
             return found
         if found is not None:
             del self._routes[topic.name]
             found.close()
         context = SinkContext(self._origin(topic), _WINDOW_RECORDS, _WINDOW_BYTES, None, self._open_log)
         sink = KafkaSink(self._cluster.with_topic(topic.name), context, is_stamped=True)
-        route = self._routes[topic.name] = _Route(sink, self._make_consumer(), topic.partitions)
+        route = self._routes[topic.name] = _Route(sink, self._make_consumer(), made_for)
         sink.open()
         starts = {each: self._log.partition(*each).start_offset for each in _partitions(topic)}
         route.consumer.assign(starts)
