@@ -26,11 +26,11 @@ RECORDS = 30
 
 def test_what_a_killed_worker_had_goes_to_one_that_waits_and_only_what_was_handed_out_counts(store: Path) -> None:
     with eventlog.open(store) as log, log.worker(TOPIC, GROUP, config=jobs.SETTINGS) as waiting:
-        stores.open_partition(log).append_many([b"job"] * 20)
+        stores.open_partition(log).append_many([b"job"] * 200)
         with Worker(jobs.hold, store, 2) as dying:
             claimed, in_hand = dying.receive()
-            rest = waiting.claim(20)
-            while more := waiting.claim(20, timeout=0):
+            rest = waiting.claim(200)
+            while more := waiting.claim(200, timeout=0):
                 rest += more  # what was reserved behind the job in hand, too
             waiting.accept(rest)
             dying.kill()

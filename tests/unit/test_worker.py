@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -161,24 +160,24 @@ def test_several_jobs_are_accepted_at_once_and_those_that_were_lost_are_told(
 def test_iteration_reserves_ahead_what_others_may_take_and_gives_the_rest_back(
     log: EventLog, partition: Partition, worker: Worker
 ) -> None:
-    fill(partition, 100)
+    fill(partition, 1000)
     jobs = iter(worker)
-    for job in islice(jobs, 40):
+    for job in jobs:
+        if worker.states().reserved:
+            break
         job.accept()
-    in_hand = next(jobs)
-    reserved = worker.states().reserved
-    assert reserved > 0
+    in_hand = job
     with log.worker(TOPIC, GROUP) as other:
-        rest = other.claim(100)
-        while rest[-1:] and worker.states().reserved:
-            rest += other.claim(100, timeout=0)
-        assert sorted(offsets(rest)) == list(range(in_hand.offset + 1, 100))
+        rest = other.claim(1000)
+        while worker.states().reserved:
+            rest += other.claim(1000, timeout=0)
+        assert sorted(offsets(rest)) == list(range(in_hand.offset + 1, 1000))
         assert {job.delivery_count for job in rest} == {1}
         other.accept(rest)
         in_hand.accept()
-        assert log.group(GROUP).committed() == {HERE: 100}
+        assert log.group(GROUP).committed() == {HERE: 1000}
         fill(partition, 1)
-        assert next(jobs).offset == 100, "what was taken over is left out"
+        assert next(jobs).offset == 1000, "what was taken over is left out"
     jobs.close()  # type: ignore[attr-defined]
 
 
