@@ -112,6 +112,19 @@ def test_a_topic_that_is_deleted_and_created_again_is_not_taken_for_the_former_o
         assert list(copy.values()) == [b"former"] * 3 + [b"new"] * 5
 
 
+def test_a_source_that_is_deleted_and_created_again_is_not_taken_for_the_former_one(log: EventLog, tmp_path: Path) -> None:
+    with eventlog.open(tmp_path / "other") as other:
+        other.create_topic("orders")
+        other.partition("orders", 0).append_many([b"former"] * 3)
+        with log.collect(TOPIC, f"eventlog:{tmp_path}/other#orders"):
+            assert log.partition(TOPIC, 0).wait(2, SECONDS_MAX)
+            other.delete_topic("orders")
+            other.create_topic("orders")
+            other.partition("orders", 0).append_many([b"new"] * 5)
+            assert log.partition(TOPIC, 0).wait(7, SECONDS_MAX)
+        assert values(log) == [b"former"] * 3 + [b"new"] * 5
+
+
 def test_no_more_is_polled_than_fits_into_the_window_in_bytes(log: EventLog) -> None:
     log.partition(TOPIC, 0).append_many([b"x" * 10_000] * 200)
     sink = MemorySink(random.Random(0))

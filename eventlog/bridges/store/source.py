@@ -50,9 +50,13 @@ class StoreSource:
         """As `Source.open`."""
         log = self._store.open()
         with self._store.failures():
-            self._origin = Origin(topic_id(log.topic(self._store.topic)), self._store.topic, self._group)
+            self._origin = self._found_origin()
             self._new = []
             self._consumer = log.consumer(self._store.topic, group=self._group, listener=_Listener(self._new))
+
+    def _found_origin(self) -> Origin:
+        assert self._store.log is not None
+        return Origin(topic_id(self._store.log.topic(self._store.topic)), self._store.topic, self._group)
 
     def receive(self, timeout: float, count_max: int) -> Sequence[Message]:
         """As `Source.receive`."""
@@ -60,6 +64,7 @@ class StoreSource:
         with self._store.failures():
             records = self._consumer.poll(timeout, max_records=count_max)
             while self._new:
+                self._origin = self._found_origin()  # the topic may have been deleted and created again
                 self._seek(self._consumer, self._origin)
                 records = self._consumer.poll(timeout, max_records=count_max)
             return [_message(record, self._origin) for record in records]
