@@ -48,6 +48,21 @@ class KafkaCluster(NamedTuple):
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(SECONDS_MAX)
 
+    def replace_topic(self, name: str, partitions: int = 1) -> None:
+        """Delete a topic, and create another one of its name, which takes a cluster a moment."""
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.delete_topics([name])[name].result(SECONDS_MAX)
+        deadline = time.monotonic() + SECONDS_MAX
+        while True:
+            try:
+                return self.create_topic(name, partitions)
+            except KafkaException as error:
+                if error.args[0].name() != "TOPIC_ALREADY_EXISTS" or time.monotonic() > deadline:
+                    raise
+
     def messages(self, topic: str, partition: int = 0) -> list[Any]:
         """What is committed in a partition."""
         import confluent_kafka

@@ -262,6 +262,25 @@ def test_a_source_with_a_group_begins_there_and_commits(cluster: KafkaCluster, t
     consumer.close()
 
 
+def test_a_topic_that_is_deleted_and_created_again_is_not_taken_for_the_former_one(
+    cluster: KafkaCluster, topic: str, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventlog.bridges.kafka.source._CHECK_SECONDS", 0.0)
+    source = source_of(cluster.url(topic), log)
+    source.open()
+    cluster.produce(topic, [b"former"] * 3)
+    assert len(receive(source)) == 3
+    cluster.replace_topic(topic, 2)
+    cluster.produce(topic, [b"new"] * 5)
+    with pytest.raises((ConnectionLostError, BridgeError)):  # or that there is none, if it was noticed in between
+        while True:
+            assert list(source.receive(0.2, 500)) == []
+    source.close()
+    source.open()
+    assert [each.value for each in receive(source)] == [b"new"] * 5
+    source.close()
+
+
 def test_a_source_that_lost_what_was_collected_is_an_error(cluster: KafkaCluster, topic: str, log: EventLog) -> None:
     source = source_of(cluster.url(topic), log)
     source.open()

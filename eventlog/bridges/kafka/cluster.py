@@ -156,10 +156,14 @@ class Cluster:
                 if error.args[0].name() not in _FINAL:
                     raise
                 _logger.info("%s: the settings of topic %s may not be read: Kafka's defaults are assumed", self.label, topic)
-            found = described.topic_id
-            has_id = found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits())
-            topic_id = str(found) if has_id else f"{admin.list_topics(timeout=SECONDS_MAX).cluster_id}/{topic}"
+            topic_id = _id_of(described) or f"{admin.list_topics(timeout=SECONDS_MAX).cluster_id}/{topic}"
             return FoundTopic(topic, topic_id, len(described.partitions), settings, frozenset(given))
+
+    def is_still(self, admin: Any, topic: FoundTopic) -> bool:
+        """Is this still the topic of its name, and not one that was created since? Raises `KafkaException`."""
+        asked = TopicCollection([topic.name])
+        found = _id_of(admin.describe_topics(asked, request_timeout=SECONDS_MAX)[topic.name].result())
+        return found is None or found == topic.id
 
     def create(self, topic: str, partitions: int = -1, settings: Mapping[str, str] | None = None) -> None:
         """Create a topic, unless it exists; -1 partitions are the broker's default. Raises what `errors` raises."""
@@ -270,6 +274,13 @@ class Cluster:
             if any(word in name for word in _SECRETS) and value and isinstance(value, str):
                 text = text.replace(value, "***")
         return text
+
+
+def _id_of(described: Any) -> str | None:
+    """The id of a topic as it was described; None if the broker gives none."""
+    found = described.topic_id
+    has_id = found is not None and (found.get_most_significant_bits() or found.get_least_significant_bits())
+    return str(found) if has_id else None
 
 
 def _is_of_certificate(error: KafkaError) -> bool:

@@ -22,6 +22,7 @@ _GROUP = "group.id"
 _CLOSE_SECONDS, _CLOSE_POLL_SECONDS = 3.0, 0.1
 _REFRESH = "topic.metadata.refresh.interval.ms"  # how often it is asked whether there are more partitions
 _REFRESH_MS = 10_000
+_CHECK_SECONDS = 1.0  # how often it is asked whether the topic is still the same
 
 _logger = logging.getLogger("eventlog.bridges.kafka")
 
@@ -55,11 +56,12 @@ class KafkaSource:
         self._context = context
         self._has_group = _GROUP in cluster.settings
         self._consumer: Any = None
+        self._admin: Any = None
         self._topic: FoundTopic | None = None
         self._names: list[str] = []
         self._next: dict[int, int] = {}
         self._ended: dict[int, int] = {}  # the partitions that had no more when they were last asked, and where they ended
-        self._ask_again_at = 0.0
+        self._ask_again_at = self._check_again_at = 0.0
         self._commits_under_way = 0
         refresh_ms = int(cluster.settings.get(_REFRESH, _REFRESH_MS))
         self._refresh_seconds = refresh_ms / 1000 if refresh_ms >= 0 else math.inf  # as librdkafka means -1
@@ -74,6 +76,7 @@ class KafkaSource:
             # An offset that does not exist is an error, and not a reason to leave records out, or to read all of them again.
             settings = {_RESET: "error", "on_commit": self._committed, "enable.partition.eof": True}
             self._consumer = self._cluster.consumer(settings)
+            self._admin = self._cluster.admin()
             self._add_partitions(self._topic.partitions)
 
     def _add_partitions(self, count: int) -> None:
@@ -126,7 +129,17 @@ class KafkaSource:
                 first = self._consumer.poll(left)
                 if first is not None:
                     messages = self._messages([first, *self._consumer.consume(count_max - 1, 0)])
+            self._check_topic()
             return messages
+
+    def _check_topic(self) -> None:
+        """What has come may be of another topic, which was created after this one was deleted."""
+        assert self._topic is not None
+        if time.monotonic() < self._check_again_at:
+            return
+        if not self._cluster.is_still(self._admin, self._topic):
+            raise ConnectionLostError(f"{self.label}: the topic was deleted and created again: it is read from its start")
+        self._check_again_at = time.monotonic() + _CHECK_SECONDS
 
     def _messages(self, received: Sequence[Any]) -> list[Message]:
         messages = []
@@ -203,7 +216,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """As `Source.close`."""
-        consumer, self._consumer = self._consumer, None
+        consumer, self._consumer, self._admin = self._consumer, None, None
         if consumer is None:
             return
         deadline = time.monotonic() + _CLOSE_SECONDS
