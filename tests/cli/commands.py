@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
+import pytest
 
 from eventlog.cli import group
+from tests.support.slow import slowly
 
 
 def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -33,3 +35,10 @@ OF_A_STORE = {path: command for path, command in LEAF_COMMANDS.items() if path n
 def identifier(value: object) -> str:
     """How pytest shows a command's path."""
     return "-".join(value) or "eventlog" if isinstance(value, tuple) else str(value)
+
+
+# The program itself takes a while to start: the others are tried by `make test-slow`.
+_WRITING_MOST = [("consume",), ("groups", "export"), ("topics", "list")]
+every_leaf_as_a_program = pytest.mark.parametrize(
+    "path", [*_WRITING_MOST, *slowly(*(path for path in OF_A_STORE if path not in _WRITING_MOST))], ids=identifier
+)

@@ -12,7 +12,7 @@ import pytest
 
 from eventlog.cli import COMMANDS
 from tests.cli.command_line import PROGRAM, SECONDS_MAX, CommandLine, assert_one_error, closed_pipe, environment_without_store
-from tests.cli.commands import EVERY_COMMAND, OF_A_STORE, identifier
+from tests.cli.commands import EVERY_COMMAND, OF_A_STORE, every_leaf_as_a_program, identifier
 from tests.support import programs
 
 # Arguments that work in the store of the fixture `shop`, and arguments that name what is not there (or is, already).
@@ -205,7 +205,7 @@ def test_the_doctor_finds_nothing_to_do_after_it(shop: CommandLine, path: tuple[
     assert [finding for finding in findings if finding["command"] or finding["severity"] != "note"] == []
 
 
-@every_leaf
+@every_leaf_as_a_program
 def test_a_closed_pipe_ends_it_quietly(shop: CommandLine, path: tuple[str, ...]) -> None:
     # The real program: an interpreter that ends writes what it has not written yet, and complains.
     with closed_pipe() as pipe:
@@ -235,7 +235,7 @@ def test_a_full_device_is_one_error_though_the_interpreter_writes_at_its_end(sho
     assert_one_error(done.returncode, done.stderr, 1)
 
 
-@every_leaf
+@every_leaf_as_a_program
 def test_with_standard_output_closed_nothing_of_it_gets_into_the_store(shop: CommandLine, path: tuple[str, ...]) -> None:
     # The shell's >&- leaves descriptor 1 free, so that the next file opened would be standard output.
     bash = shutil.which("bash")

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import SECONDS_MAX, CommandLine
-from tests.cli.commands import OF_A_STORE, identifier
+from tests.cli.commands import every_leaf_as_a_program, identifier
 from tests.cli.test_every_command import WORKING
-
-every_leaf = pytest.mark.parametrize("path", list(OF_A_STORE), ids=identifier)
 
 
 def both(shop: CommandLine, *arguments: str) -> list[tuple[int, bytes, bytes]]:
@@ -40,7 +38,7 @@ def without_numbers(text: bytes) -> bytes:
     return re.sub(rb"(?:[0-9.,]+(?: [a-zA-Z]+)?|\s)+", b"#", text)
 
 
-@every_leaf
+@every_leaf_as_a_program
 def test_a_fork_prints_what_the_program_prints(shop: CommandLine, path: tuple[str, ...]) -> None:
     program, fork = both(shop, *path, *WORKING[path])
     assert (program[0], program[2]) == (fork[0], fork[2]) == (0, b"")

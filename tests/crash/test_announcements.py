@@ -85,7 +85,7 @@ def the_record_is_acknowledged(sleeper: Sleeper) -> None:
     ("prepare", "operate", "check"),
     [
         (waiting_for_a_topic, create_topic, the_consumer_reads_the_topic),
-        (waiting_for_a_group, create_group, the_record_is_acknowledged),
+        pytest.param(waiting_for_a_group, create_group, the_record_is_acknowledged, marks=pytest.mark.slow),
     ],
     ids=["a topic", "a group"],
 )

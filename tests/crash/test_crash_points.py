@@ -15,8 +15,8 @@ from tests.support.slow import slowly
 pytestmark = pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
 
 # Each takes seconds: `make test` tries some of them, `make test-slow` the others.
-_OPENING_CALLS = ("fallocate", "rename", "pwrite64", *slowly("mkdir", "flock", "fsync", "ftruncate"))
-_APPENDING_CALLS = ("pwrite64", "ftruncate", "fdatasync", *slowly("fallocate", "fsync"))
+_OPENING_CALLS = ("rename", *slowly("fallocate", "pwrite64", "mkdir", "flock", "fsync", "ftruncate"))
+_APPENDING_CALLS = ("pwrite64", *slowly("ftruncate", "fdatasync", "fallocate", "fsync"))
 _POINTS_MAX = 40
 
 

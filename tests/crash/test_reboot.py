@@ -17,6 +17,7 @@ import eventlog
 from tests.support import heads, kafka_format, payloads, stores, workers
 from tests.support.kafka_format import ParsedBatch
 from tests.support.processes import Interpreter
+from tests.support.slow import slowly
 
 _DURABLE_RECORDS = 5000
 _LAST_RECORDS = 3
@@ -106,7 +107,7 @@ _TAILS: dict[str, Callable[[bytes, int], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("tail", _TAILS)
+@pytest.mark.parametrize("tail", ["garbage", *slowly(*(tail for tail in _TAILS if tail != "garbage"))])
 def test_a_tail_torn_at_any_byte_of_the_last_batch_is_cut_off_and_kept_aside(downfall: Downfall, tail: str) -> None:
     last = downfall.last
     for at in range(last.position, last.position + last.size_bytes):

@@ -12,6 +12,7 @@ from eventlog import EventLogError, InvalidTypeError, PartitionNotFoundError, Re
 from tests.damage.harness import DAMAGES, RECORDS, Damage, Store, check_other_partition, damage_file
 from tests.support import heads, kafka_format, keepers, snapshots, stores, tracing, workers
 from tests.support.processes import Interpreter, Worker
+from tests.support.slow import slowly
 from tests.support.stores import TOPIC
 
 GROUP = "readers"
@@ -20,7 +21,7 @@ COMMITTED = RECORDS - 10
 damages = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
 _HINTS = ("a bit flipped in the middle", "all garbage", "cut by a byte", "gone")
 HINT_DAMAGES = [each for each in DAMAGES if each.name in _HINTS]
-moments = pytest.mark.parametrize("is_reboot", [False, True], ids=["reopened", "rebooted"])
+moments = pytest.mark.parametrize("is_reboot", [False, *slowly(True)], ids=["reopened", "rebooted"])
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +230,7 @@ def test_while_another_process_has_it_open_it_is_planned_but_not_done_and_the_pr
 
 
 @pytest.mark.skipif(tracing.why_not() is not None, reason=tracing.why_not() or "")
-@pytest.mark.parametrize("system_call", ["fsync", "rename", "unlink", "write"])
+@pytest.mark.parametrize("system_call", ["rename", *slowly("fsync", "unlink", "write")])
 def test_a_repair_that_is_killed_is_done_again(original: Store, tmp_path: Path, system_call: str) -> None:
     kills = 0
     for point in range(1, 12):

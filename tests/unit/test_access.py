@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, EventLogError, InvalidArgumentError, StoreOpenError, TopicPartition
+from tests.cli.command_line import CommandLine
 from tests.support import snapshots, stores
 
 NOBODY = 65534
@@ -237,10 +236,8 @@ def test_a_name_that_could_be_a_path_is_refused_before_anything_changes(store: P
 def test_the_command_line_refuses_such_a_name_in_one_line(store: Path, name: str) -> None:
     before = snapshots.content(store)
     for command in (["topics", "create", "--", name], ["groups", "delete", "--execute", "--", name]):
-        done = subprocess.run(
-            [sys.executable, "-m", "eventlog", "--store", str(store), *command], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode != 0 and done.stdout == "" and "Traceback" not in done.stderr
+        done = CommandLine(store).run(*command)
+        assert done.returncode != 0 and done.stdout == b"" and b"Traceback" not in done.stderr
     assert snapshots.content(store) == before
 
 
