@@ -20,7 +20,7 @@ build: .venv/built
 	touch $@
 
 test: build
-	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not faults and not slow' --numprocesses 2 --dist worksteal \
+	$(BIN)/python -m pytest -m 'not kafka and not clients and not rabbitmq and not activemq and not artemis and not faults and not browser and not slow' --numprocesses 2 --dist worksteal \
 		--durations 25 --durations-min 3
 
 # The rest of the tests that need nothing but Python: many cases of one kind, a few of which `make test` runs, too.
@@ -138,6 +138,7 @@ bench-smoke: build
 # The pictures in docs/, made by running the commands.
 screenshots: build
 	$(BIN)/python docs/screenshots/make.py
+	$(BIN)/python docs/screenshots/web.py
 
 # The manual page, made from the commands' help.
 manual: build

@@ -24,6 +24,7 @@ _VARIABLES = (
     ("EVENTLOG_KAFKA_PASSWORD", "The password for a cluster that --store names by URL."),
     ("EVENTLOG_BRIDGE_PASSWORD", "The password for the other side of ship, collect and mirror."),
     ("EVENTLOG_TRACEBACK", "If set, an unexpected error shows where it was raised."),
+    ("EVENTLOG_WEB_TOKEN", "The token that browsers have to give to web."),
     ("NO_COLOR", "If set, grep does not colour what it has found, nor top the lag."),
 )
 

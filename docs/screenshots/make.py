@@ -64,7 +64,7 @@ def main(directory: Path) -> None:
     """Make all pictures in this directory."""
     with tempfile.TemporaryDirectory() as temporary:
         store = Path(temporary) / "shop"
-        with eventlog.open(store) as log, _traffic(log):
+        with eventlog.open(store) as log, traffic(log):
             for screenshot in SCREENSHOTS:
                 _take(screenshot, store, directory)
             (directory / "ui.svg").write_text(take_ui(store, SHOWN_STORE))
@@ -91,7 +91,7 @@ def _damage(store: Path) -> None:
 
 
 @contextmanager
-def _traffic(log: EventLog) -> Iterator[None]:
+def traffic(log: EventLog) -> Iterator[None]:
     """A shop in which orders come in faster than billing takes them, and a report that catches up."""
     log.create_topic("orders", partitions=3, config={"retention.ms": 259_200_000, "compression.type": "zstd"})
     log.create_topic("payments", partitions=2)

@@ -63,6 +63,7 @@ COMMANDS = {
     "transactions": "List, describe and abort the transactions of producers.",
     "ui": "Look around in a store: topics, records, groups and their lag.",
     "verify": "Check every batch and index of TOPIC, or of all topics.",
+    "web": "Look around in a store with a browser, until Ctrl-C or SIGTERM.",
 }
 
 

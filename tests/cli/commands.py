@@ -28,7 +28,7 @@ LEAF_COMMANDS = {
     if not isinstance(command, click.Group) or command.invoke_without_command
 }
 NEEDS_A_CLUSTER = {("mirror",)}  # of Kafka, and a client: tests/interop/test_kafka_mirror.py
-NEEDS_SOMEBODY = {("ui",)}  # at the keyboard: test_ui.py
+NEEDS_SOMEBODY = {("ui",), ("web",)}  # at a keyboard or a browser: test_ui.py, test_web.py
 OF_A_STORE = {path: command for path, command in LEAF_COMMANDS.items() if path not in NEEDS_A_CLUSTER | NEEDS_SOMEBODY}
 
 

@@ -22,6 +22,7 @@ def test_the_script_makes_the_pictures_that_the_pages_show(tmp_path: Path) -> No
     subprocess.run([sys.executable, SCREENSHOTS / "make.py", tmp_path], check=True)
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
-    assert set(made) == set(re.findall(r"\(screenshots/([^)]+)\)", pages)) == {path.name for path in SCREENSHOTS.glob("*.svg")}
+    shown = set(re.findall(r"\(screenshots/([^)]+\.svg)\)", pages))
+    assert set(made) == shown == {path.name for path in SCREENSHOTS.glob("*.svg")}
     for name, words in WORDS.items():
         assert made[name].startswith("<svg") and [word for word in words if word not in made[name]] == []
