@@ -58,6 +58,7 @@ COMMANDS = {
     "restore": "Create a store from a backup.",
     "serve": "Serve the store to Kafka's clients, until Ctrl-C or SIGTERM.",
     "ship": "Ship the records of TOPIC to another system, until Ctrl-C or SIGTERM.",
+    "sql": "Query topics with DuckDB: each is a table.",
     "top": "Show the activity of topics and groups until q or Ctrl-C.",
     "topics": "List, create, describe, alter and delete topics.",
     "transactions": "List, describe and abort the transactions of producers.",

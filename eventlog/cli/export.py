@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
+from eventlog.cli.files import FORMATS, csv_line, whole_file
 from eventlog.cli.parsing import Start, start_type, stop_type
 from eventlog.cli.selection import Selection, Span
 from eventlog.cli.spelling import narrow
@@ -21,7 +19,6 @@ from eventlog.cli.store import open_store
 if TYPE_CHECKING:
     from eventlog import Record
 
-_FORMATS = ("parquet", "arrow", "csv", "jsonl")
 _COLUMNS = ("partition", "offset", "timestamp", "key", "value", "headers")
 _GROUP_BYTES = 32 * 2**20  # of records that wait to be written as one row group
 
@@ -29,7 +26,7 @@ _GROUP_BYTES = 32 * 2**20  # of records that wait to be written as one row group
 @click.command()
 @click.argument("topic")
 @click.option("--to", "target", metavar="FILE", required=True, type=click.Path(path_type=Path), help="The file to write.")
-@click.option("--format", "kind", type=click.Choice(_FORMATS), show_default="by FILE's name", help="Format of the file.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), show_default="by FILE's name", help="Format of the file.")
 @click.option("--from", "start", metavar="OFFSET|TIME", type=start_type, help="Only records from here on.")
 @click.option("--until", "stop", metavar="OFFSET|TIME", type=stop_type, help="Only records before this.")
 @click.option("-p", "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this partition.")
@@ -55,8 +52,8 @@ def export(
       eventlog export orders --to orders.csv --field customer --field total
     """
     kind = kind or target.suffix.removeprefix(".").lower()
-    if kind not in _FORMATS:
-        raise click.UsageError(f"{target} does not end in {', '.join('.' + each for each in _FORMATS)}: use --format")
+    if kind not in FORMATS:
+        raise click.UsageError(f"{target} does not end in {', '.join('.' + each for each in FORMATS)}: use --format")
     for name in fields:
         if name in _COLUMNS or fields.count(name) > 1:
             raise click.UsageError(f"there would be two columns with the name {name!r}")
@@ -65,27 +62,12 @@ def export(
     write = _write_table if kind in ("parquet", "arrow") else _write_text
     with open_store() as log:
         spans = selection.spans(selection.open_partitions(log, topic))
-        with _whole_file(target) as stream:
+        with whole_file(target) as stream:
             records = write(stream, kind, selection, spans, fields)
     if as_json:
         output.write_json({"topic": topic, "path": str(target), "format": kind, "records": records})
     else:
         output.write_line(f"{output.count_text(records)} records of {topic} written to {target}")
-
-
-@contextlib.contextmanager
-def _whole_file(target: Path) -> Iterator[IO[bytes]]:
-    """A file that gets its name when the block ends, and is removed if it fails."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with open(partial, "xb") as stream:
-        try:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
 
 
 # --- text ------------------------------------------------------------------------------------------------
@@ -94,7 +76,7 @@ def _whole_file(target: Path) -> Iterator[IO[bytes]]:
 def _write_text(stream: IO[bytes], kind: str, selection: Selection, spans: list[Span], fields: tuple[str, ...]) -> int:
     line = _csv_line(fields) if kind == "csv" else _json_line(fields)
     if kind == "csv":
-        stream.write(_csv_text([*_COLUMNS, *fields]))
+        stream.write(csv_line([*_COLUMNS, *fields]))
     count = 0
     for span in spans:
         for record in selection.records(span):
@@ -116,26 +98,9 @@ def _csv_line(fields: tuple[str, ...]) -> Callable[[Record], bytes]:
         found = output.record_object(record)
         cells = [found["partition"], found["offset"], output.time_text(record.timestamp), found["key"], found["value"]]
         cells += [found["headers"], *_fields_of(record.value, fields).values()]
-        return _csv_text([cell if type(cell) in (str, int) else _json_cell(cell) for cell in cells])
+        return csv_line(cells)
 
     return line
-
-
-def _json_cell(cell: Any) -> str:
-    return "" if cell is None else json.dumps(cell, ensure_ascii=False)
-
-
-def _csv_text(cells: list[Any]) -> bytes:
-    written: list[str] = []
-    csv.writer(_Lines(written)).writerow(cells)
-    return "".join(written).encode("utf-8", "backslashreplace")
-
-
-class _Lines:
-    """What the csv module writes to."""
-
-    def __init__(self, written: list[str]) -> None:
-        self.write = written.append
 
 
 def _fields_of(value: bytes | None, fields: tuple[str, ...]) -> dict[str, Any]:

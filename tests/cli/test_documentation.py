@@ -57,6 +57,8 @@ def test_every_option_that_is_documented_is_there(path: tuple[str, ...]) -> None
         (("grep",), ("first", "orders")),
         (("grep",), ("first", "orders", "--count")),
         (("export",), ("orders", "--to", "exported.jsonl")),
+        (("sql",), ("from orders",)),
+        (("sql",), ("from orders", "--to", "rows.jsonl")),
         (("offsets",), ("orders",)),
         (("offsets",), ("orders", "--time", "2000")),
         (("offsets",), ()),

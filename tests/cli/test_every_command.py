@@ -29,6 +29,7 @@ WORKING: dict[tuple[str, ...], tuple[str, ...]] = {
     ("grep",): ("first", "orders"),
     ("export",): ("orders", "--to", "exported.jsonl"),
     ("offsets",): ("orders",),
+    ("sql",): ("from orders",),
     ("groups", "list"): (),
     ("groups", "describe"): ("billing",),
     ("transactions", "list"): (),
@@ -96,7 +97,7 @@ FAILING: dict[tuple[str, ...], tuple[str, ...]] = {
 NAMES_NOTHING = {
     ("topics", "list"), ("groups", "list"), ("transactions", "list"),
     ("maintain",), ("backup",), ("restore",), ("doctor",), ("top",), ("metrics",),
-    ("completion",), ("bench",), ("serve",), ("serve", "users", "list"),
+    ("completion",), ("bench",), ("serve",), ("serve", "users", "list"), ("sql",),
 }  # fmt: skip
 MAKES_THE_STORE = {("topics", "create"), ("serve",), ("serve", "users", "add")}
 NEEDS_NO_STORE = {("completion",), ("restore",), ("bench",)}

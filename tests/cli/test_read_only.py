@@ -12,7 +12,7 @@ from tests.unit.test_read_only import state
 LOOKS = {
     ("topics", "list"), ("topics", "describe"), ("consume",), ("grep",), ("export",), ("offsets",), ("groups", "list"),
     ("groups", "describe"), ("groups", "export"), ("groups", "history"), ("transactions", "list"), ("transactions", "describe"),
-    ("top",), ("metrics",), ("dump",), ("verify",), ("doctor",), ("serve", "users", "list"),
+    ("sql",), ("top",), ("metrics",), ("dump",), ("verify",), ("doctor",), ("serve", "users", "list"),
     ("transactions", "abort"),  # there is none to abort
 }  # fmt: skip
 SHOWN_FIRST = {  # what would be done is shown without --execute
