@@ -98,8 +98,8 @@ class SharedEnvironment:
 
     @property
     def is_closed(self) -> bool:
-        """Is nobody using it, or about to?"""
-        return not self.users and self.opened is None
+        """Is nobody using it, or about to, and has the last user closed it? Nobody may open the files before that."""
+        return not self.users and self.opened is None and self._reserved_by is None
 
     @property
     def environment(self) -> lmdb.Environment:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 import eventlog
 from eventlog import EventLog, StoreOpenError
+from eventlog.catalog.sharing import Opened
 from eventlog.storage.segments import files
 from tests.support import snapshots, stores, workers
 from tests.support.heads import MappedHead
@@ -61,6 +62,47 @@ def test_whoever_creates_a_store_at_the_same_time_opens_it(tmp_path: Path) -> No
     with ThreadPoolExecutor(number) as pool:
         for future in [pool.submit(open_each) for _ in range(number)]:
             future.result()
+
+
+def test_a_store_that_another_opener_completes_between_two_checks_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    real_listdir = os.listdir
+
+    def list_after_the_other(path: str | Path) -> list[str]:
+        monkeypatch.setattr(os, "listdir", real_listdir)
+        eventlog.open(store).close()
+        return real_listdir(path)
+
+    monkeypatch.setattr(os, "listdir", list_after_the_other)
+    with eventlog.open(store) as log:
+        assert os.listdir is real_listdir
+        assert log.topics() == []
+
+
+def test_an_opener_waits_until_the_last_user_in_its_process_has_closed_the_catalog(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_closing, may_close = threading.Event(), threading.Event()
+    close = Opened.close
+
+    def close_slowly(opened: Opened) -> None:
+        is_closing.set()
+        may_close.wait(60)
+        close(opened)
+
+    log = eventlog.open(store)
+    monkeypatch.setattr(Opened, "close", close_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        closing = pool.submit(log.close)
+        assert is_closing.wait(60)
+        opening = pool.submit(eventlog.open, store)
+        wait([opening], 0.2)  # one that does not wait fails at once
+        may_close.set()
+        closing.result()
+        with opening.result() as again:
+            assert again.topics() == [stores.TOPIC]
 
 
 def test_without_create_a_missing_store_is_refused_and_not_made(tmp_path: Path) -> None:

@@ -256,14 +256,17 @@ def _is_store(path: Path, create: bool) -> bool:
         raise StoreOpenError(
             f"{path} is either being restored, or its restore was interrupted; if so, delete it and restore again"
         )
-    if files.is_there(names.format_file(path)):
-        _check_version(path)
-        return True
-    if not create:
-        raise StoreOpenError(_NO_STORE.format(path))
-    if not all(map(_may_stand_in_a_new_store, os.listdir(path))):
-        raise StoreOpenError(f"{path} contains other files and is not a store; choose a new or empty directory")
-    return False
+    format_file = names.format_file(path)
+    if not files.is_there(format_file):
+        if not create:
+            raise StoreOpenError(_NO_STORE.format(path))
+        found = os.listdir(path)
+        if format_file.name not in found:  # else another process has completed the store just now
+            if not all(map(_may_stand_in_a_new_store, found)):
+                raise StoreOpenError(f"{path} contains other files and is not a store; choose a new or empty directory")
+            return False
+    _check_version(path)
+    return True
 
 
 def _may_stand_in_a_new_store(name: str) -> bool:
