@@ -12,14 +12,17 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from eventlog.background import BackgroundThread
 from eventlog.bridges.endpoints import Outcomes, Refusal
 from eventlog.bridges.kafka.cluster import SECONDS_MAX, Cluster, FoundTopic
 from eventlog.bridges.message import OFFSET_HEADER, SOURCE_HEADER, without_bookkeeping
+from eventlog.errors import ConnectionLostError
 from eventlog.records.record import Record
 
 _PARTITIONER = "murmur2_random"  # what Java's clients do with a key; librdkafka's own default is another
 _OF_THE_KEY = -1
 _TRANSACTION_MS = 60_000
+_COMMIT_SECONDS_MAX = 2.5 * SECONDS_MAX  # two requests; librdkafka keeps to its own limits, but for what `_commit` says
 _QUEUE_MESSAGES = 100_000
 _QUEUE_KIBIBYTES = 65_536
 _BATCH_OVERHEAD_BYTES = 512  # what a batch of one record has beside its key, value and headers
@@ -33,7 +36,7 @@ _REFUSALS = frozenset(
 
 
 class Lane:
-    """One source partition on its way to a topic. Not for several threads; a `KafkaException` of a method ends it.
+    """One source partition on its way to a topic. Not for several threads; an error of a method ends it.
 
     `position` is the offset of the next source record that Kafka does not have; None if it knows nothing of this source."""
 
@@ -50,6 +53,7 @@ class Lane:
         self._under_way: list[Record] = []
         self._is_to_repeat = False  # what is under way is not in the open transaction
         self._has_begun = False
+        self._is_stuck = False
         self._failure: KafkaError | None = None
         settings = {**self._settings(target), "transactional.id": f"{name}-{self._number}"}
         self._producer = cluster.producer({"partitioner": _PARTITIONER, **cluster.settings, **settings})
@@ -103,8 +107,9 @@ class Lane:
     def close(self) -> None:
         """Forget what is under way. Kafka aborts it when the next lane of this name comes, or after its timeout."""
         self._under_way = []
-        with suppress(KafkaException, RuntimeError):
-            self._producer.purge()
+        if not self._is_stuck:
+            with suppress(KafkaException, RuntimeError):
+                self._producer.purge()
         self._producer = None
 
     def _produce(self, records: Sequence[Record]) -> None:
@@ -142,8 +147,7 @@ class Lane:
             position = records[-1].offset + 1
             offset = TopicPartition(self._topic, self._number, position)
             try:
-                self._producer.send_offsets_to_transaction([offset], self._group, SECONDS_MAX)
-                self._producer.commit_transaction(SECONDS_MAX)
+                self._commit(offset)
                 self.position = position
                 return True
             except KafkaException as error:
@@ -152,6 +156,30 @@ class Lane:
             raise KafkaException(self._failure)
         self._producer.abort_transaction(SECONDS_MAX)
         return False
+
+    def _commit(self, offset: TopicPartition) -> None:
+        """Commit the open transaction with this offset.
+
+        After the coordinator has ended and come back, `send_offsets_to_transaction` of librdkafka (2.16) may wait for ever,
+        whatever its timeout is. Such a producer is left to the thread that waits in it; the next lane fences it."""
+        producer, group = self._producer, self._group
+        failures: list[Exception] = []
+
+        def commit() -> None:
+            try:
+                producer.send_offsets_to_transaction([offset], group, SECONDS_MAX)
+                producer.commit_transaction(SECONDS_MAX)
+            except Exception as error:
+                failures.append(error)
+
+        thread = BackgroundThread("eventlog-kafka-commit", commit)
+        thread.start()
+        thread.join(_COMMIT_SECONDS_MAX)
+        if thread.is_alive():
+            self._is_stuck = True
+            raise ConnectionLostError(f"{self._topic}: the cluster did not commit within {_COMMIT_SECONDS_MAX:g} s")
+        if failures:
+            raise failures[0]
 
     def _commit_before_the_refused(self, records: Sequence[Record]) -> int:
         """How many records are before the one that is refused, after committing them. It is found by halves, because the
