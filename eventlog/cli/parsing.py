@@ -190,3 +190,14 @@ class Seconds(click.FloatRange):
         if number != number:
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return number
+
+
+interval_option = click.option(
+    "--interval",
+    "seconds",
+    metavar="SECONDS",
+    type=Seconds(min=0.1, max=3600),
+    default=2.0,
+    show_default=True,
+    help="Time between two snapshots.",
+)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli import output
-from eventlog.cli.parsing import Seconds
+from eventlog.cli.parsing import interval_option
 from eventlog.cli.screens import activity as rows
 from eventlog.cli.store import open_store
 
@@ -19,15 +19,7 @@ _NO_SCREEN = ("", "dumb", "unknown")  # terminals that cannot move their cursor
 
 
 @click.command()
-@click.option(
-    "--interval",
-    "seconds",
-    metavar="SECONDS",
-    type=Seconds(min=0.1, max=3600),
-    default=2.0,
-    show_default=True,
-    help="Time between two snapshots.",
-)
+@interval_option
 @click.option(
     "--sort",
     "order",

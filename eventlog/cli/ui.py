@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eventlog.cli import output
-from eventlog.cli.parsing import Seconds
+from eventlog.cli.parsing import interval_option
 from eventlog.cli.store import mode, open_store, store_directory
 
 if TYPE_CHECKING:
@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--interval",
-    "seconds",
-    metavar="SECONDS",
-    type=Seconds(min=0.1, max=3600),
-    default=2.0,
-    show_default=True,
-    help="Time between two snapshots.",
-)
+@interval_option
 def ui(seconds: float) -> None:
     """Look around in a store: topics, records, groups and their lag.
 

@@ -10,7 +10,7 @@ import click
 
 from eventlog.cli import output
 from eventlog.cli.metrics import listen_type
-from eventlog.cli.parsing import Seconds
+from eventlog.cli.parsing import interval_option
 from eventlog.cli.store import open_store, store_directory
 
 _TOKEN_VARIABLE = "EVENTLOG_WEB_TOKEN"
@@ -32,15 +32,7 @@ _TOKEN_LENGTH_MIN = 16
     type=click.File("r"),
     help=f"A secret that browsers have to give; else {_TOKEN_VARIABLE}. Needed where others can connect.",
 )
-@click.option(
-    "--interval",
-    "seconds",
-    metavar="SECONDS",
-    type=Seconds(min=0.1, max=3600),
-    default=2.0,
-    show_default=True,
-    help="Time between two snapshots.",
-)
+@interval_option
 @output.json_option
 def web(listen: tuple[str, int], token_file: IO[str] | None, seconds: float, as_json: bool) -> None:
     """Look around in a store with a browser, until Ctrl-C or SIGTERM.
