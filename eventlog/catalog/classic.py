@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import CLASSIC, CatalogEnvironment
-from eventlog.catalog.values import checked, with_checksum
+from eventlog.catalog.values import with_checksum
 from eventlog.errors import EventLogError
 
 
@@ -59,13 +59,9 @@ def _member(fields: dict[str, Any]) -> ClassicMember:
 
 def find(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str) -> ClassicState | None:
     """The remote members of a group; None if it is not a classic group. Raises `EventLogError`."""
-    if not environment.has_database(CLASSIC):
+    content = environment.content(transaction, CLASSIC, group.encode())
+    if content is None:
         return None
-    key = group.encode()
-    value = transaction.get(key, db=environment.database(CLASSIC))
-    if value is None:
-        return None
-    content = checked(key, bytes(value))
     try:
         fields = json.loads(content)
         return ClassicState(**{**fields, "members": tuple(map(_member, fields["members"]))})

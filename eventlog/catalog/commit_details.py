@@ -14,7 +14,7 @@ from typing import NamedTuple
 import lmdb
 
 from eventlog.catalog.environment import COMMIT_DETAILS, CatalogEnvironment
-from eventlog.catalog.values import checked, with_checksum
+from eventlog.catalog.values import with_checksum
 from eventlog.errors import EventLogError
 
 _HEAD = struct.Struct(">qi")
@@ -30,12 +30,9 @@ class CommitDetails(NamedTuple):
 
 def find(transaction: lmdb.Transaction, environment: CatalogEnvironment, key: bytes) -> CommitDetails | None:
     """The details of one partition of a group. Raises `EventLogError`."""
-    if not environment.has_database(COMMIT_DETAILS):
+    content = environment.content(transaction, COMMIT_DETAILS, key)
+    if content is None:
         return None
-    value = transaction.get(key, db=environment.database(COMMIT_DETAILS))
-    if value is None:
-        return None
-    content = checked(key, bytes(value))
     try:
         offset, leader_epoch = _HEAD.unpack_from(content)
         return CommitDetails(offset, leader_epoch, content[_HEAD.size :].decode())

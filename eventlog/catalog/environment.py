@@ -20,6 +20,7 @@ import lmdb
 
 from eventlog.access import make_room_to_map, open_file, refuse_link
 from eventlog.catalog.sharing import Environments, Opened, SharedEnvironment, guarded
+from eventlog.catalog.values import checked
 from eventlog.errors import (
     DiskFullError,
     EventLogError,
@@ -179,6 +180,12 @@ class CatalogEnvironment:
     def has_database(self, name: bytes) -> bool:
         """Is there such a database? Not in a catalog that an earlier version has written, and that is read only here."""
         return name in self._opened().databases
+
+    def content(self, transaction: lmdb.Transaction, name: bytes, key: bytes) -> bytes | None:
+        """What is stored under a key of a database with checksums; None if there is no such key, or no such database. Raises
+        `EventLogError`."""
+        value = transaction.get(key, db=self.database(name)) if self.has_database(name) else None
+        return None if value is None else checked(key, bytes(value))
 
     @overload
     def transaction(self, database: bytes, *, write: bool = False) -> Nested[lmdb.Transaction]: ...

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import lmdb
 
 from eventlog.catalog.environment import SHARE_GROUPS, CatalogEnvironment
-from eventlog.catalog.values import checked, with_checksum
+from eventlog.catalog.values import with_checksum
 from eventlog.errors import EventLogError
 
 ShareSettings = Mapping[str, int | str]
@@ -20,13 +20,9 @@ ShareSettings = Mapping[str, int | str]
 
 def find(transaction: lmdb.Transaction, environment: CatalogEnvironment, group: str) -> ShareSettings | None:
     """The settings of a share group; None if the group is not one. Raises `EventLogError`."""
-    if not environment.has_database(SHARE_GROUPS):
+    content = environment.content(transaction, SHARE_GROUPS, group.encode())
+    if content is None:
         return None
-    key = group.encode()
-    value = transaction.get(key, db=environment.database(SHARE_GROUPS))
-    if value is None:
-        return None
-    content = checked(key, bytes(value))
     try:
         return dict(json.loads(content)["config"])
     except (ValueError, KeyError, TypeError) as error:
